@@ -1,0 +1,113 @@
+//! Token windows of one fixed length, without padding: [`TokenWindows`].
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::{CoreError, ResidualModel, Result};
+
+/// A corpus: `n_sequences` windows of `seq_len` token ids each, cut one after the other from a text.
+///
+/// ```
+/// use stratigraph_core::TokenWindows;
+/// let windows = TokenWindows::new(&[5, 6, 7, 8, 9], 2)?; // the token that fills no window is left out
+/// assert_eq!(windows.n_sequences(), 2);
+/// assert_eq!(windows.sequence(1), &[7, 8]);
+/// # Ok::<(), stratigraph_core::CoreError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenWindows {
+    ids: Vec<u32>,
+    seq_len: usize,
+}
+
+impl TokenWindows {
+    /// Cuts `ids` into windows of `seq_len`; tokens that fill no whole window are left out.
+    ///
+    /// # Errors
+    /// When a window is shorter than two tokens, or the text shorter than one window.
+    pub fn new(ids: &[u32], seq_len: usize) -> Result<Self> {
+        if seq_len < 2 {
+            return Err(CoreError::WindowTooShort { seq_len });
+        }
+        if ids.len() < seq_len {
+            return Err(CoreError::TextTooShort { n_tokens: ids.len(), seq_len });
+        }
+        let whole = ids.len() / seq_len * seq_len;
+        Ok(Self { ids: ids[..whole].to_vec(), seq_len })
+    }
+
+    /// Keeps the first `n` windows, or all when there are fewer.
+    pub fn take(mut self, n: usize) -> Self {
+        self.ids.truncate(n.saturating_mul(self.seq_len));
+        self
+    }
+
+    /// How many windows there are.
+    pub fn n_sequences(&self) -> usize {
+        self.ids.len() / self.seq_len
+    }
+
+    /// Tokens in each window.
+    pub fn seq_len(&self) -> usize {
+        self.seq_len
+    }
+
+    /// All token ids, window after window.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The token ids of one window.
+    ///
+    /// # Panics
+    /// When there is no such window.
+    pub fn sequence(&self, index: usize) -> &[u32] {
+        &self.ids[index * self.seq_len..(index + 1) * self.seq_len]
+    }
+
+    /// Windows `range` as a tensor `[batch, pos]` on `device`.
+    ///
+    /// # Panics
+    /// When the range ends past the last window.
+    pub fn batch(&self, range: Range<usize>, device: &Device) -> Tensor<2, Int> {
+        let ids = &self.ids[range.start * self.seq_len..range.end * self.seq_len];
+        let ids: Vec<i32> = ids.iter().map(|&id| i32::try_from(id).expect("a token id fits 31 bits")).collect();
+        Tensor::from_data(TensorData::new(ids, [range.len(), self.seq_len]), device)
+    }
+
+    /// Checks that `model` can run these windows.
+    ///
+    /// # Errors
+    /// When a token is outside the model's vocabulary, or a window longer than its context.
+    pub fn check(&self, model: &dyn ResidualModel) -> Result<()> {
+        let d_vocab = model.d_vocab();
+        if let Some(&id) = self.ids.iter().find(|&&id| id as usize >= d_vocab) {
+            return Err(CoreError::TokenOutOfRange { id, d_vocab });
+        }
+        match model.n_ctx() {
+            Some(n_ctx) if n_ctx < self.seq_len => Err(CoreError::WindowTooLong { seq_len: self.seq_len, n_ctx }),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_texts_and_windows_are_errors() {
+        assert_eq!(TokenWindows::new(&[1, 2, 3], 4), Err(CoreError::TextTooShort { n_tokens: 3, seq_len: 4 }));
+        assert_eq!(TokenWindows::new(&[], 4), Err(CoreError::TextTooShort { n_tokens: 0, seq_len: 4 }));
+        assert_eq!(TokenWindows::new(&[1, 2, 3], 1), Err(CoreError::WindowTooShort { seq_len: 1 }));
+    }
+
+    #[test]
+    fn take_keeps_whole_windows() {
+        let windows = TokenWindows::new(&[0, 1, 2, 3, 4, 5, 6], 3).unwrap();
+        assert_eq!(windows.clone().take(1).ids(), &[0, 1, 2]);
+        assert_eq!(windows.clone().take(9).ids(), &[0, 1, 2, 3, 4, 5]);
+        assert_eq!(windows.take(1).n_sequences(), 1);
+    }
+}

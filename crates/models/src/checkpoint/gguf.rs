@@ -1,0 +1,168 @@
+//! One GGUF file: [`GgufFile`], its metadata and its tensors, plain or quantised.
+
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use rlx_gguf::{GgmlType, GgufTensor, MetaValue, bytes_for_public, dequant_typed};
+use serde_json::{Map, Value};
+
+use super::dtype::Float;
+use super::{Checkpoint, map};
+use crate::{ModelError, Result};
+
+/// A memory-mapped GGUF file whose tensors all lie inside it.
+pub(crate) struct GgufFile {
+    path: PathBuf,
+    data: Mmap,
+    header: rlx_gguf::GgufFile,
+}
+
+impl GgufFile {
+    /// Whether the file at `path` begins as a GGUF file does.
+    pub(crate) fn is_gguf(path: &Path) -> Result<bool> {
+        Ok(map(path)?.starts_with(b"GGUF"))
+    }
+
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let data = map(path)?;
+        let malformed = |reason: String| ModelError::malformed(path, reason);
+        if !data.starts_with(b"GGUF") {
+            return Err(malformed("it does not begin with GGUF".into()));
+        }
+        if declares_zero_alignment(&data) {
+            return Err(malformed("its header asks for an alignment of 0".into()));
+        }
+        let header = rlx_gguf::GgufFile::header_from_bytes(&data).map_err(|e| malformed(format!("{e:#}")))?;
+        let file = Self { path: path.to_owned(), data, header };
+        file.check_tensors()?;
+        Ok(file)
+    }
+
+    /// Checks that each name stands once and every tensor lies inside the file.
+    fn check_tensors(&self) -> Result<()> {
+        let declared = declared_tensors(&self.data, self.header.version);
+        if declared != Some(self.header.tensors.len() as u64) {
+            return Err(ModelError::malformed(&self.path, "two of its tensors have the same name"));
+        }
+        for name in self.names() {
+            self.bytes(&self.header.tensors[&name])?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A text of the metadata.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.header.metadata.get(key).and_then(MetaValue::as_str)
+    }
+
+    /// A list of texts of the metadata.
+    pub(crate) fn texts(&self, key: &str) -> Option<Vec<&str>> {
+        self.header.metadata.get(key)?.as_array()?.iter().map(MetaValue::as_str).collect()
+    }
+
+    /// A list of numbers of the metadata.
+    pub(crate) fn numbers(&self, key: &str) -> Option<Vec<u32>> {
+        self.header.metadata.get(key)?.as_array()?.iter().map(MetaValue::as_u32).collect()
+    }
+
+    /// The metadata under `prefix.`, without the prefix.
+    pub(crate) fn keys_of(&self, prefix: &str) -> Map<String, Value> {
+        let under = |key: &str| key.strip_prefix(prefix)?.strip_prefix('.').map(str::to_owned);
+        self.header.metadata.iter().filter_map(|(key, value)| Some((under(key)?, to_json(value)))).collect()
+    }
+
+    fn tensor(&self, name: &str) -> Result<&GgufTensor> {
+        self.header.tensors.get(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })
+    }
+
+    /// The bytes of a tensor and how many elements they hold.
+    fn bytes(&self, tensor: &GgufTensor) -> Result<(&[u8], usize)> {
+        let locate = || {
+            let n = tensor.shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis))?;
+            // No type takes less than one bit an element, so a larger count cannot lie in the file.
+            if n / 8 > self.data.len() {
+                return None;
+            }
+            let size = bytes_for_public(tensor.dtype, n)?;
+            let start = usize::try_from(self.header.data_offset().checked_add(tensor.offset)?).ok()?;
+            Some((self.data.get(start..start.checked_add(size)?)?, n))
+        };
+        locate().ok_or_else(|| {
+            let what = format!("tensor `{}` of shape {:?} as {:?}", tensor.name, tensor.shape, tensor.dtype);
+            ModelError::malformed(&self.path, format!("{what} does not lie inside the file"))
+        })
+    }
+}
+
+impl Checkpoint for GgufFile {
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.header.tensors.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        // GGUF names the contiguous axis first.
+        self.header.tensors.get(name).map(|tensor| tensor.shape.iter().rev().copied().collect())
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<f32>> {
+        use GgmlType::*;
+        let tensor = self.tensor(name)?;
+        let (bytes, n) = self.bytes(tensor)?;
+        match tensor.dtype {
+            F32 => Ok(Float::F32.decode(bytes)),
+            F16 => Ok(Float::F16.decode(bytes)),
+            BF16 => Ok(Float::BF16.decode(bytes)),
+            Q4_0 | Q4_1 | Q5_0 | Q5_1 | Q8_0 | Q2K | Q3K | Q4K | Q5K | Q6K => {
+                dequant_typed(tensor.dtype, bytes, n, name).map_err(|e| ModelError::malformed(&self.path, e))
+            }
+            other => Err(ModelError::UnsupportedDtype { name: name.to_owned(), dtype: format!("{other:?}") }),
+        }
+    }
+}
+
+/// Metadata as JSON, so that one reader serves every kind of configuration.
+fn to_json(value: &MetaValue) -> Value {
+    match value {
+        MetaValue::U8(v) => (*v).into(),
+        MetaValue::I8(v) => (*v).into(),
+        MetaValue::U16(v) => (*v).into(),
+        MetaValue::I16(v) => (*v).into(),
+        MetaValue::U32(v) => (*v).into(),
+        MetaValue::I32(v) => (*v).into(),
+        MetaValue::U64(v) => (*v).into(),
+        MetaValue::I64(v) => (*v).into(),
+        MetaValue::F32(v) => (*v).into(),
+        MetaValue::F64(v) => (*v).into(),
+        MetaValue::Bool(v) => (*v).into(),
+        MetaValue::String(v) => v.as_str().into(),
+        MetaValue::Array(values) => values.iter().map(to_json).collect(),
+    }
+}
+
+/// The number of tensors that the header declares.
+fn declared_tensors(data: &[u8], version: u32) -> Option<u64> {
+    let bytes = data.get(8..)?;
+    if version == 1 {
+        Some(u32::from_le_bytes(*bytes.first_chunk()?).into())
+    } else {
+        Some(u64::from_le_bytes(*bytes.first_chunk()?))
+    }
+}
+
+/// Whether the metadata sets the alignment to zero, by which the header's reader would divide.
+fn declares_zero_alignment(data: &[u8]) -> bool {
+    const KEY: &[u8] = b"general.alignment";
+    /// Metadata stands before the tensors; a vocabulary makes it a few megabytes at most.
+    const WITHIN: usize = 64 << 20;
+    let head = &data[..data.len().min(WITHIN)];
+    let after = |at: usize| head.get(at + KEY.len()..).and_then(|rest| rest.first_chunk::<8>());
+    let zero = |rest: &[u8; 8]| (rest[0] == 4 || rest[0] == 10) && rest[4..] == [0; 4];
+    let starts = |bytes: &[u8]| bytes[0] == KEY[0] && bytes == KEY; // the first byte spares most comparisons
+    head.windows(KEY.len()).enumerate().any(|(at, bytes)| starts(bytes) && after(at).is_some_and(zero))
+}

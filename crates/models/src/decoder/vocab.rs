@@ -1,0 +1,104 @@
+//! A matrix over the vocabulary, kept in chunks of rows that each fit a device's largest buffer: [`VocabMatrix`].
+
+use std::ops::Range;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// `[d_vocab, d_model]`: the embedding `W_E`, or the transpose of the unembedding `W_U`.
+#[derive(Module, Debug)]
+pub(super) struct VocabMatrix {
+    /// Chunk `i` holds rows `i * rows_per_chunk ..`.
+    chunks: Vec<Param<Tensor<2>>>,
+    rows_per_chunk: usize,
+    d_vocab: usize,
+}
+
+impl VocabMatrix {
+    /// Splits row-major `values` of shape `[d_vocab, d_model]` into chunks of at most `rows_per_chunk` rows.
+    pub(super) fn new(values: Vec<f32>, shape: [usize; 2], rows_per_chunk: usize, device: &Device) -> Self {
+        let [d_vocab, d_model] = shape;
+        let chunk = |values: Vec<f32>| {
+            let rows = values.len() / d_model;
+            Param::from_tensor(Tensor::from_data(TensorData::new(values, [rows, d_model]), device))
+        };
+        let chunks = if d_vocab <= rows_per_chunk {
+            vec![chunk(values)]
+        } else {
+            values.chunks(rows_per_chunk * d_model).map(|part| chunk(part.to_vec())).collect()
+        };
+        Self { chunks, rows_per_chunk, d_vocab }
+    }
+
+    /// The rows of `ids` `[batch, pos]`, as `[batch, pos, d_model]`.
+    pub(super) fn rows(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, pos] = ids.dims();
+        let ids: Tensor<1, Int> = ids.reshape([batch * pos]);
+        let rows = match self.chunks.as_slice() {
+            [whole] => whole.val().select(0, ids),
+            chunks => {
+                (0..chunks.len()).map(|index| self.rows_of_chunk(index, ids.clone())).reduce(|a, b| a + b).unwrap()
+            }
+        };
+        let [_, d_model] = rows.dims();
+        rows.reshape([batch, pos, d_model])
+    }
+
+    /// The rows of those `ids` `[n]` that lie in one chunk; zeros for the others.
+    fn rows_of_chunk(&self, index: usize, ids: Tensor<1, Int>) -> Tensor<2> {
+        let chunk = self.chunks[index].val();
+        let [n_rows, _] = chunk.dims();
+        let local = ids - (index * self.rows_per_chunk) as i64;
+        let outside = local.clone().lower_elem(0).bool_or(local.clone().greater_equal_elem(n_rows as i64));
+        let rows = chunk.select(0, local.clamp(0, n_rows as i64 - 1));
+        let dims = rows.dims();
+        rows.mask_fill(outside.unsqueeze_dim::<2>(1).expand(dims), 0.0)
+    }
+
+    /// `rows` `[n, d_model]` times the transposed vocabulary rows of `vocab`, as `[n, vocab.len()]`.
+    ///
+    /// # Panics
+    /// When the range is empty or ends past the vocabulary.
+    pub(super) fn logits(&self, rows: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
+        assert!(vocab.start < vocab.end && vocab.end <= self.d_vocab, "vocabulary range {vocab:?} of {}", self.d_vocab);
+        let first = vocab.start / self.rows_per_chunk;
+        let last = (vocab.end - 1) / self.rows_per_chunk;
+        let mut parts: Vec<_> = (first..=last)
+            .map(|index| {
+                let start = index * self.rows_per_chunk;
+                let chunk = self.chunks[index].val();
+                let [n_rows, _] = chunk.dims();
+                let range = vocab.start.max(start) - start..vocab.end.min(start + n_rows) - start;
+                let chunk = if range == (0..n_rows) { chunk } else { chunk.slice([range]) };
+                rows.clone().matmul(chunk.transpose())
+            })
+            .collect();
+        if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(rows_per_chunk: usize, device: &Device) -> VocabMatrix {
+        let values = (0..7 * 3).map(|i| (i as f32 * 0.7).sin()).collect();
+        VocabMatrix::new(values, [7, 3], rows_per_chunk, device)
+    }
+
+    #[test]
+    fn chunks_change_nothing() {
+        let device = Device::flex();
+        let ids = Tensor::<2, Int>::from_data([[0, 6, 2], [3, 3, 5]], &device);
+        let rows = Tensor::<2>::from_data([[1.0, -2.0, 0.5], [0.1, 0.2, 0.3]], &device);
+        let whole = matrix(100, &device);
+        for rows_per_chunk in 1..8 {
+            let chunked = matrix(rows_per_chunk, &device);
+            chunked.rows(ids.clone()).into_data().assert_eq(&whole.rows(ids.clone()).into_data(), true);
+            for vocab in [0..7, 0..1, 6..7, 2..5] {
+                let expected = whole.logits(rows.clone(), vocab.clone()).into_data();
+                chunked.logits(rows.clone(), vocab).into_data().assert_eq(&expected, true);
+            }
+        }
+    }
+}

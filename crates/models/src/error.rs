@@ -1,0 +1,129 @@
+//! What can go wrong between a path and a model: [`ModelError`].
+
+use std::path::{Path, PathBuf};
+
+/// The result of an operation of this crate.
+pub type Result<T> = std::result::Result<T, ModelError>;
+
+/// An error of `stratigraph-models`; each one names the file, key or tensor that is at fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A file that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A path that holds no model.
+    #[error("{} is no model: {reason}", path.display())]
+    NotAModel {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What was looked for.
+        reason: String,
+    },
+    /// A file whose content is not what its format demands: empty, cut short, or with a header that lies.
+    #[error("{} is damaged or not what it seems: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An architecture this crate does not know.
+    #[error("unknown model architecture `{architecture}`; known: {}", known.join(", "))]
+    UnknownArchitecture {
+        /// The `model_type` or `general.architecture` of the checkpoint.
+        architecture: String,
+        /// The architectures that can be loaded.
+        known: &'static [&'static str],
+    },
+    /// A configuration key that must be there.
+    #[error("the model's configuration lacks `{key}`")]
+    MissingKey {
+        /// The key.
+        key: String,
+    },
+    /// A configuration value that this crate cannot honour.
+    #[error("the model's configuration says `{key}` = {value}, which is not supported: {reason}")]
+    UnsupportedValue {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What would be.
+        reason: String,
+    },
+    /// A tensor that the configuration asks for and the checkpoint lacks.
+    #[error("the checkpoint lacks the tensor `{name}`")]
+    MissingTensor {
+        /// Its name in the checkpoint.
+        name: String,
+    },
+    /// Tensors of the checkpoint that the model has no place for.
+    #[error("the model has no place for {} tensor(s) of the checkpoint: {}", names.len(), abbreviate(names))]
+    LeftoverTensors {
+        /// Their names in the checkpoint.
+        names: Vec<String>,
+    },
+    /// A tensor of another shape than the configuration asks for.
+    #[error("tensor `{name}` has the shape {found:?}, where the configuration asks for {expected:?}")]
+    WrongShape {
+        /// Its name in the checkpoint.
+        name: String,
+        /// What the configuration asks for.
+        expected: Vec<usize>,
+        /// What the checkpoint holds.
+        found: Vec<usize>,
+    },
+    /// A storage type that cannot be converted to f32.
+    #[error("tensor `{name}` is stored as {dtype}, which cannot be read")]
+    UnsupportedDtype {
+        /// Its name in the checkpoint.
+        name: String,
+        /// The storage type.
+        dtype: String,
+    },
+    /// A weight that is not a finite number.
+    #[error("tensor `{name}` holds a value that is not finite ({value}, at element {index})")]
+    NotFinite {
+        /// Its name in the checkpoint.
+        name: String,
+        /// NaN or an infinity.
+        value: f32,
+        /// Where it was found first, in storage order.
+        index: usize,
+    },
+    /// A tokenizer that is absent or not understood.
+    #[error("the tokenizer of {} cannot be used: {reason}", path.display())]
+    Tokenizer {
+        /// The file it was to come from.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl ModelError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| ModelError::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn malformed(path: &Path, reason: impl ToString) -> Self {
+        ModelError::Malformed { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn tokenizer(path: &Path, reason: impl ToString) -> Self {
+        ModelError::Tokenizer { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
+/// The first few names of a list that may be long.
+fn abbreviate(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{shown}, ...") } else { shown }
+}

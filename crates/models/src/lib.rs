@@ -1,0 +1,34 @@
+//! Decoder-only language models on burn, read from checkpoints as they are shipped.
+//!
+//! In the order of use: [`Pretrained`] opens a Hugging Face directory or one GGUF file, gives its [`Tokenizer`], and
+//! loads its weights into a [`Decoder`], which is what [`DecoderConfig`] says it is and implements
+//! [`ResidualModel`](stratigraph_core::ResidualModel).
+//!
+//! ```no_run
+//! use burn::tensor::Device;
+//! use stratigraph_models::Pretrained;
+//!
+//! let checkpoint = Pretrained::open("SmolLM2-135M-Instruct.Q4_1.gguf")?;
+//! let ids = checkpoint.tokenizer()?.encode("Layers tell a story.")?;
+//! let model = checkpoint.load(&Device::default())?;
+//! # Ok::<(), stratigraph_models::ModelError>(())
+//! ```
+//!
+//! Numbers are those of the checkpoint: no norm is folded and nothing is centred. What a checkpoint format does to the
+//! weights (transposed matrices, permuted query rows) is undone while loading. Whatever is not understood is an error
+//! that names it.
+
+mod checkpoint;
+mod config;
+mod decoder;
+mod error;
+mod family;
+mod param;
+mod pretrained;
+mod tokenizer;
+
+pub use config::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, RopeScaling};
+pub use decoder::Decoder;
+pub use error::{ModelError, Result};
+pub use pretrained::{LoadOptions, Pretrained};
+pub use tokenizer::Tokenizer;

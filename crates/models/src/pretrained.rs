@@ -1,0 +1,131 @@
+//! From a path to a model: [`Pretrained`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde_json::{Map, Value};
+
+use crate::checkpoint::{Checkpoint, GgufFile, SafetensorsFile};
+use crate::family::{CheckpointParams, Recipe};
+use crate::{Decoder, DecoderConfig, ModelError, Result, Tokenizer};
+
+/// How weights are put on a device.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// The largest tensor in bytes; embedding and unembedding are split to stay below it. 128 MiB by default, which is
+    /// the least that any graphics adapter grants.
+    pub largest_tensor_bytes: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { largest_tensor_bytes: 128 << 20 }
+    }
+}
+
+/// An opened checkpoint: its configuration has been read and understood, its weights are still on disk.
+///
+/// Two formats are known: a Hugging Face directory (`config.json`, `model.safetensors`, `tokenizer.json`) and one GGUF
+/// file, which holds all of it.
+pub struct Pretrained {
+    path: PathBuf,
+    files: Files,
+    recipe: Recipe,
+}
+
+enum Files {
+    HuggingFace(SafetensorsFile),
+    Gguf(GgufFile),
+}
+
+impl Pretrained {
+    /// Opens the checkpoint at `path`.
+    ///
+    /// # Errors
+    /// When the path holds no model, a file is damaged, or the configuration is not one this crate can honour.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let metadata = fs::metadata(path).map_err(ModelError::io(path))?;
+        let (files, recipe) = if metadata.is_dir() { open_directory(path)? } else { open_gguf(path)? };
+        Ok(Self { path: path.to_owned(), files, recipe })
+    }
+
+    /// Where the checkpoint was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the model is.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.recipe.config
+    }
+
+    /// Configuration keys that were not read, because this crate does not know what they mean.
+    pub fn unread_keys(&self) -> &[String] {
+        &self.recipe.unread_keys
+    }
+
+    /// The checkpoint's tokenizer.
+    ///
+    /// # Errors
+    /// When there is none, or it is of a kind this crate does not know.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        match &self.files {
+            Files::HuggingFace(_) => Tokenizer::from_file(self.path.join("tokenizer.json")),
+            Files::Gguf(file) => Tokenizer::from_gguf(file),
+        }
+    }
+
+    /// Loads the weights to `device` as f32, one tensor after the other.
+    ///
+    /// # Errors
+    /// When a tensor is missing, left over, of a wrong shape or type, or holds a value that is not finite.
+    pub fn load(&self, device: &Device) -> Result<Decoder> {
+        self.load_with(&LoadOptions::default(), device)
+    }
+
+    /// As [`load`](Pretrained::load), with options.
+    ///
+    /// # Errors
+    /// As [`load`](Pretrained::load).
+    pub fn load_with(&self, options: &LoadOptions, device: &Device) -> Result<Decoder> {
+        let checkpoint: &dyn Checkpoint = match &self.files {
+            Files::HuggingFace(file) => file,
+            Files::Gguf(file) => file,
+        };
+        let mut params = CheckpointParams::new(checkpoint, &self.recipe);
+        let decoder = Decoder::build(&self.recipe.config, &mut params, options, device)?;
+        params.finish()?;
+        Ok(decoder)
+    }
+}
+
+fn open_directory(path: &Path) -> Result<(Files, Recipe)> {
+    let not_a_model = |reason: &str| ModelError::NotAModel { path: path.to_owned(), reason: reason.to_owned() };
+    let config = path.join("config.json");
+    if !config.is_file() {
+        return Err(not_a_model("the directory has no config.json"));
+    }
+    let recipe = Recipe::from_hf(read_json_object(&config)?)?;
+    let weights = path.join("model.safetensors");
+    if !weights.is_file() {
+        return Err(not_a_model("the directory has no model.safetensors (sharded checkpoints cannot be read yet)"));
+    }
+    Ok((Files::HuggingFace(SafetensorsFile::open(&weights)?), recipe))
+}
+
+fn open_gguf(path: &Path) -> Result<(Files, Recipe)> {
+    if !GgufFile::is_gguf(path)? {
+        let reason = "the file does not begin with GGUF; a safetensors checkpoint is opened by its directory";
+        return Err(ModelError::NotAModel { path: path.to_owned(), reason: reason.into() });
+    }
+    let file = GgufFile::open(path)?;
+    let recipe = Recipe::from_gguf(&file)?;
+    Ok((Files::Gguf(file), recipe))
+}
+
+fn read_json_object(path: &Path) -> Result<Map<String, Value>> {
+    let text = fs::read_to_string(path).map_err(ModelError::io(path))?;
+    serde_json::from_str(&text).map_err(|e| ModelError::malformed(path, e))
+}

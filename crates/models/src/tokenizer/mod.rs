@@ -1,0 +1,63 @@
+//! Text to token ids and back: [`Tokenizer`].
+
+mod gguf;
+
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::GgufFile;
+use crate::{ModelError, Result};
+
+/// A model's tokenizer, from its `tokenizer.json` or from its GGUF file.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    path: PathBuf,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When the file is absent or not understood.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let json = std::fs::read(path).map_err(ModelError::io(path))?;
+        Self::from_json(&json, path)
+    }
+
+    /// Builds the tokenizer whose vocabulary a GGUF file holds.
+    pub(crate) fn from_gguf(file: &GgufFile) -> Result<Self> {
+        Self::from_json(gguf::tokenizer_json(file)?.to_string().as_bytes(), file.path())
+    }
+
+    fn from_json(json: &[u8], path: &Path) -> Result<Self> {
+        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| ModelError::tokenizer(path, e))?;
+        let mut tokenizer = Self { inner, path: path.to_owned() };
+        // A file may ask for texts to be cut or filled up; a corpus is neither.
+        tokenizer.inner.with_padding(None);
+        tokenizer.inner.with_truncation(None).map_err(|e| ModelError::tokenizer(path, e))?;
+        Ok(tokenizer)
+    }
+
+    /// The token ids of `text`, without adding special tokens; one that stands in the text keeps its id.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot encode the text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|e| ModelError::tokenizer(&self.path, e))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of token ids, special tokens included.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot decode them.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner.decode(ids, false).map_err(|e| ModelError::tokenizer(&self.path, e))
+    }
+
+    /// How many tokens there are, added ones included.
+    pub fn n_tokens(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+}

@@ -1,0 +1,1 @@
+//! Measures on residual streams and logits.

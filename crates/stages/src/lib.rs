@@ -1,0 +1,1 @@
+//! Curves over layers, and the profile that holds them.
