@@ -11,6 +11,7 @@ mod cache;
 mod error;
 mod hook;
 mod model;
+mod random;
 mod tap;
 mod windows;
 
@@ -18,5 +19,6 @@ pub use cache::ActivationCache;
 pub use error::{CoreError, Result};
 pub use hook::{Hook, HookPoint};
 pub use model::{ResidualModel, Site, Sublayer, check_tap, forward, logits};
+pub use random::SplitMix64;
 pub use tap::{Edit, NoTap, Tap};
 pub use windows::TokenWindows;

@@ -3,6 +3,8 @@
 //! Building a decoder asks a source for each parameter in our own layout. A checkpoint is one source, a seeded random
 //! generator another.
 
+use stratigraph_core::SplitMix64;
+
 use crate::Result;
 
 /// The role of a parameter in the decoder.
@@ -46,33 +48,14 @@ pub(crate) trait ParamSource {
 
 /// Seeded normal weights; norms' gains are one, biases zero.
 pub(crate) struct RandomParams {
-    state: u64,
+    random: SplitMix64,
 }
 
 impl RandomParams {
     const STD: f64 = 0.02;
 
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    /// SplitMix64: the next 64 random bits.
-    fn next_bits(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A uniform number in (0, 1].
-    fn next_uniform(&mut self) -> f64 {
-        ((self.next_bits() >> 11) + 1) as f64 / (1u64 << 53) as f64
-    }
-
-    /// A standard normal number, by Box and Muller.
-    fn next_normal(&mut self) -> f64 {
-        let radius = (-2.0 * self.next_uniform().ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.next_uniform()).cos()
+        Self { random: SplitMix64::new(seed) }
     }
 }
 
@@ -82,7 +65,7 @@ impl ParamSource for RandomParams {
         Ok(match (param.part, param.kind) {
             (_, Kind::Bias) => vec![0.0; n],
             (Part::AttnNorm | Part::MlpNorm | Part::FinalNorm, Kind::Weight) => vec![1.0; n],
-            _ => (0..n).map(|_| (Self::STD * self.next_normal()) as f32).collect(),
+            _ => (0..n).map(|_| (Self::STD * self.random.normal()) as f32).collect(),
         })
     }
 }

@@ -1,1 +1,12 @@
-//! A profile as tables, CSV and JSON.
+//! What a study found, in forms that people and programs read: a terminal table, CSV and JSON.
+//!
+//! In the order of use: [`OutDir`] makes sure of a place to write before the work begins, [`LayerTable`] prints a
+//! [`Profile`](stratigraph_stages::Profile), and [`OutDir::write`] leaves its files.
+
+mod error;
+mod files;
+mod table;
+
+pub use error::{ReportError, Result};
+pub use files::OutDir;
+pub use table::LayerTable;

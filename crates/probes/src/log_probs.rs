@@ -1,0 +1,122 @@
+//! Log-probabilities of a tile of rows, in chunks of the vocabulary: [`LogProbs`].
+
+use std::ops::Range;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use stratigraph_core::ResidualModel;
+
+/// The next-token distributions of some rows.
+///
+/// Chunks of logits are normalised by one log-sum-exp over all of them, combined on the host from each chunk's maximum
+/// and sum.
+pub(crate) struct LogProbs {
+    /// `[rows, chunk]` each, natural logarithms.
+    chunks: Vec<Tensor<2>>,
+    ranges: Vec<Range<usize>>,
+    /// The most likely token of each row, the lowest id on ties.
+    pub(crate) top1: Vec<usize>,
+}
+
+impl LogProbs {
+    /// Reads residual rows `[rows, d_model]` out, `vocab_chunk` tokens at a time.
+    pub(crate) fn read(model: &dyn ResidualModel, rows: Tensor<2>, vocab_chunk: usize) -> Self {
+        let d_vocab = model.d_vocab();
+        let normed = model.final_norm(rows);
+        let starts = (0..d_vocab).step_by(vocab_chunk);
+        let ranges: Vec<_> = starts.map(|start| start..(start + vocab_chunk).min(d_vocab)).collect();
+        let logits = ranges.iter().map(|range| model.unembed(normed.clone(), range.clone())).collect();
+        Self::normalise(logits, ranges)
+    }
+
+    fn normalise(logits: Vec<Tensor<2>>, ranges: Vec<Range<usize>>) -> Self {
+        let [n_rows, _] = logits[0].dims();
+        let device = logits[0].device();
+        let mut rows = vec![RunningLse::default(); n_rows];
+        for (chunk, range) in logits.iter().zip(&ranges) {
+            let (max, argmax) = chunk.clone().max_dim_with_indices(1);
+            let sums = host((chunk.clone() - max.clone()).exp().sum_dim(1));
+            let argmax = argmax.try_into_vec_as::<i64>().expect("indices are integers");
+            for (row, ((max, sum), argmax)) in rows.iter_mut().zip(host(max).into_iter().zip(sums).zip(argmax)) {
+                row.add(max, sum, range.start + argmax as usize);
+            }
+        }
+        let lse: Vec<f32> = rows.iter().map(|row| row.log_sum_exp()).collect();
+        let lse = Tensor::<2>::from_data(TensorData::new(lse, [n_rows, 1]), &device);
+        let chunks = logits.into_iter().map(|chunk| chunk - lse.clone()).collect();
+        Self { chunks, ranges, top1: rows.into_iter().map(|row| row.top1).collect() }
+    }
+
+    /// The Kullback-Leibler divergence of `other` from this one, in nats, for each row.
+    pub(crate) fn kl(&self, other: &LogProbs) -> Vec<f64> {
+        let pairs = self.chunks.iter().zip(&other.chunks);
+        self.sum_rows(pairs.map(|(p, q)| (p.clone().exp() * (p.clone() - q.clone())).sum_dim(1)))
+    }
+
+    /// The entropy of each row, in bits.
+    pub(crate) fn entropy_bits(&self) -> Vec<f64> {
+        let nats = self.sum_rows(self.chunks.iter().map(|q| (q.clone().exp() * q.clone()).sum_dim(1)));
+        nats.into_iter().map(|nats| -nats / std::f64::consts::LN_2).collect()
+    }
+
+    /// The log-probability of one token in each row.
+    pub(crate) fn of_tokens(&self, tokens: &[usize]) -> Vec<f64> {
+        let mut found = vec![f64::NAN; tokens.len()];
+        for (chunk, range) in self.chunks.iter().zip(&self.ranges) {
+            let local = tokens.iter().map(|token| token.clamp(&range.start, &(range.end - 1)) - range.start);
+            let local: Vec<i32> = local.map(|token| token as i32).collect();
+            let index = TensorData::new(local, [tokens.len(), 1]);
+            let values = host(chunk.clone().gather(1, Tensor::<2, Int>::from_data(index, &chunk.device())));
+            for ((found, token), value) in found.iter_mut().zip(tokens).zip(values) {
+                if range.contains(token) {
+                    *found = value.into();
+                }
+            }
+        }
+        found
+    }
+
+    /// Adds `[rows, 1]` of every chunk in f64.
+    fn sum_rows(&self, parts: impl Iterator<Item = Tensor<2>>) -> Vec<f64> {
+        let mut sums = vec![0.0; self.top1.len()];
+        for part in parts {
+            sums.iter_mut().zip(host(part)).for_each(|(sum, value)| *sum += f64::from(value));
+        }
+        sums
+    }
+}
+
+/// The log-sum-exp and the maximum of a row whose chunks come one after the other.
+#[derive(Debug, Clone, Copy)]
+struct RunningLse {
+    max: f32,
+    sum: f64,
+    top1: usize,
+}
+
+impl Default for RunningLse {
+    fn default() -> Self {
+        Self { max: f32::NEG_INFINITY, sum: 0.0, top1: 0 }
+    }
+}
+
+impl RunningLse {
+    /// A chunk with maximum `max` at token `top1` and `sum = sum(exp(logit - max))`.
+    fn add(&mut self, max: f32, sum: f32, top1: usize) {
+        let rescale = |from: f32, to: f32| f64::from(from - to).exp();
+        if max > self.max {
+            let kept = if self.sum == 0.0 { 0.0 } else { self.sum * rescale(self.max, max) };
+            *self = Self { max, sum: kept + f64::from(sum), top1 };
+        } else {
+            self.sum += f64::from(sum) * rescale(max, self.max);
+        }
+    }
+
+    fn log_sum_exp(&self) -> f32 {
+        (f64::from(self.max) + self.sum.ln()) as f32
+    }
+}
+
+/// `[rows, 1]` as numbers.
+fn host(column: Tensor<2>) -> Vec<f32> {
+    column.try_into_vec_as().expect("a float tensor reads as f32")
+}

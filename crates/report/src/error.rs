@@ -1,0 +1,32 @@
+//! What can go wrong in writing a report: [`ReportError`].
+
+use std::path::{Path, PathBuf};
+
+/// The result of an operation of this crate.
+pub type Result<T> = std::result::Result<T, ReportError>;
+
+/// An error of `stratigraph-report`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// A place that already holds something; nothing is ever overwritten.
+    #[error("{} is not empty; choose another place for the output, or clear it", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A place that cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl ReportError {
+    pub(crate) fn io(path: &Path, source: impl Into<std::io::Error>) -> Self {
+        ReportError::Io { path: path.to_owned(), source: source.into() }
+    }
+}

@@ -1,0 +1,143 @@
+//! A directory of results: [`OutDir`] with `profile.json`, `layers.csv` and `interventions.csv`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stratigraph_stages::{Estimate, Intervention, Profile};
+
+use crate::{ReportError, Result};
+
+/// An empty directory that results go to.
+#[derive(Debug)]
+pub struct OutDir {
+    path: PathBuf,
+}
+
+impl OutDir {
+    /// Makes the directory, or takes one that is empty, and tries that it can be written.
+    ///
+    /// # Errors
+    /// When it holds something or cannot be written.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let failed = |source| ReportError::io(path, source);
+        fs::create_dir_all(path).map_err(failed)?;
+        if fs::read_dir(path).map_err(failed)?.next().is_some() {
+            return Err(ReportError::NotEmpty { path: path.to_owned() });
+        }
+        let probe = path.join(".stratigraph");
+        fs::write(&probe, []).and_then(|()| fs::remove_file(&probe)).map_err(failed)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes every file and returns their paths.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    pub fn write(&self, profile: &Profile, interventions: &[Intervention]) -> Result<Vec<PathBuf>> {
+        let mut json = serde_json::to_vec_pretty(profile).expect("a profile is plain data");
+        json.push(b'\n');
+        let files = [
+            ("profile.json", json),
+            ("layers.csv", layers_csv(profile)),
+            ("interventions.csv", interventions_csv(interventions)),
+        ];
+        let write = |(name, content): (&str, Vec<u8>)| {
+            let path = self.path.join(name);
+            fs::write(&path, content).map_err(|source| ReportError::io(&path, source))?;
+            Ok(path)
+        };
+        files.into_iter().map(write).collect()
+    }
+}
+
+/// A row a layer: every curve's mean and standard error there. A curve that ends earlier leaves its cells empty; the
+/// last value of one that goes on to the end of the residual stream is the unchanged model's, in `interventions.csv`.
+fn layers_csv(profile: &Profile) -> Vec<u8> {
+    let names = profile.curves.keys().flat_map(|name| [name.clone(), format!("{name}_sem")]);
+    let header = std::iter::once("layer".to_owned()).chain(names).collect();
+    let row = |layer: usize| {
+        let cells = profile.curves.values().flat_map(|curve| {
+            let sem = curve.sem.get(layer).copied().flatten();
+            [number(curve.mean.get(layer).copied()), number(sem)]
+        });
+        std::iter::once(layer.to_string()).chain(cells).collect()
+    };
+    csv(header, (0..profile.model.n_layers).map(row))
+}
+
+/// A row an intervention: what was done, and every metric's mean and standard error.
+fn interventions_csv(interventions: &[Intervention]) -> Vec<u8> {
+    let metrics: Vec<_> = interventions.first().map(|first| first.metrics.keys().collect()).unwrap_or_default();
+    let names = metrics.iter().flat_map(|name| [name.to_string(), format!("{name}_sem")]);
+    let header = ["intervention", "layer", "plan"].map(str::to_owned).into_iter().chain(names).collect();
+    let row = |intervention: &Intervention| {
+        let cells = metrics.iter().flat_map(|&name| {
+            let estimate: Option<&Estimate> = intervention.metrics.get(name);
+            [number(estimate.map(|e| e.mean)), number(estimate.and_then(|e| e.sem))]
+        });
+        let layer = intervention.layer.map(|layer| layer.to_string()).unwrap_or_default();
+        [intervention.kind.clone(), layer, intervention.plan.clone()].into_iter().chain(cells).collect()
+    };
+    csv(header, interventions.iter().map(row))
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let rows = std::iter::once(header).chain(rows);
+    rows.for_each(|row| writer.write_record(row).expect("rows of one length go into memory"));
+    writer.into_inner().expect("memory can be written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use stratigraph_stages::{CorpusRecord, Curve, ModelRecord};
+
+    fn profile() -> Profile {
+        let curve = |mean: Vec<f64>| Curve { sem: vec![None; mean.len()], mean, replicates: Vec::new() };
+        let curves = [("delete_kl", vec![0.5, 0.25]), ("lens_kl", vec![3.0, 1.0, 0.0]), ("swap_kl", vec![0.125])];
+        Profile {
+            model: ModelRecord { name: "m".into(), n_layers: 2, d_model: 4, d_vocab: 8 },
+            corpus: CorpusRecord { name: "c".into(), n_sequences: 1, seq_len: 2, special_tokens: false },
+            device: "flex".into(),
+            versions: BTreeMap::new(),
+            curves: curves.into_iter().map(|(name, mean)| (name.to_owned(), curve(mean))).collect(),
+        }
+    }
+
+    #[test]
+    fn a_row_a_layer_and_empty_cells_where_a_curve_ends() {
+        let text = String::from_utf8(layers_csv(&profile())).unwrap();
+        let expected = "layer,delete_kl,delete_kl_sem,lens_kl,lens_kl_sem,swap_kl,swap_kl_sem\n\
+                        0,0.5,,3,,0.125,\n1,0.25,,1,,,\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = OutDir::create(dir.path().join("new/place")).unwrap();
+        out.write(&profile(), &[]).unwrap();
+        let again = OutDir::create(out.path());
+        assert!(matches!(again, Err(ReportError::NotEmpty { .. })));
+        let read: Profile = serde_json::from_slice(&fs::read(out.path().join("profile.json")).unwrap()).unwrap();
+        assert_eq!(read.curves["lens_kl"].mean, [3.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_file_is_no_place_for_results() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(OutDir::create(file.path()), Err(ReportError::Io { .. })));
+    }
+}

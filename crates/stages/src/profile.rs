@@ -1,0 +1,99 @@
+//! The record of a study: [`Profile`], made of [`Curve`]s over layers, and [`Intervention`]s in full.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A mean and its standard error over windows; there is none for a single window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The mean over positions and windows.
+    pub mean: f64,
+    /// Its standard error over windows.
+    pub sem: Option<f64>,
+}
+
+/// One number per layer, or per place between layers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Curve {
+    /// The means, by layer.
+    pub mean: Vec<f64>,
+    /// Their standard errors, by layer.
+    pub sem: Vec<Option<f64>>,
+    /// The mean of each window, by layer: what a bootstrap draws from. It is not written to `profile.json`.
+    #[serde(skip)]
+    pub replicates: Vec<Vec<f64>>,
+}
+
+impl Curve {
+    /// Adds the next layer's number, with the mean of each window.
+    pub fn push(&mut self, estimate: Estimate, replicates: Vec<f64>) {
+        self.mean.push(estimate.mean);
+        self.sem.push(estimate.sem);
+        self.replicates.push(replicates);
+    }
+
+    /// How many layers it has.
+    pub fn len(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.mean.is_empty()
+    }
+}
+
+/// One change to the model and everything measured under it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intervention {
+    /// The kind of change: `none`, `delete`, `swap` or `plan`.
+    pub kind: String,
+    /// The layer it names, where it names one; a swap names the first of its two.
+    pub layer: Option<usize>,
+    /// The layers that ran, such as `0-1-3-2-4`.
+    pub plan: String,
+    /// What was measured, by metric.
+    pub metrics: BTreeMap<String, Estimate>,
+}
+
+/// The model that was studied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// Its file or directory.
+    pub name: String,
+    /// Its number of layers.
+    pub n_layers: usize,
+    /// The width of its residual stream.
+    pub d_model: usize,
+    /// The size of its vocabulary.
+    pub d_vocab: usize,
+}
+
+/// The text it was studied on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CorpusRecord {
+    /// Its file.
+    pub name: String,
+    /// Windows.
+    pub n_sequences: usize,
+    /// Tokens in a window.
+    pub seq_len: usize,
+    /// Whether the tokenizer's special tokens were added.
+    pub special_tokens: bool,
+}
+
+/// Everything a study found that can be drawn over layers; the content of `profile.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The model.
+    pub model: ModelRecord,
+    /// The text.
+    pub corpus: CorpusRecord,
+    /// The backend that computed it.
+    pub device: String,
+    /// Versions of what computed it, by name.
+    pub versions: BTreeMap<String, String>,
+    /// The curves, by name; `delete_kl` at layer 3 is the KL divergence after deleting layer 3.
+    pub curves: BTreeMap<String, Curve>,
+}

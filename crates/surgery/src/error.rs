@@ -1,0 +1,39 @@
+//! What can go wrong in surgery: [`SurgeryError`].
+
+use stratigraph_core::CoreError;
+
+/// The result of an operation of this crate.
+pub type Result<T, E = SurgeryError> = std::result::Result<T, E>;
+
+/// An error of `stratigraph-surgery`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SurgeryError {
+    /// A plan runs a layer that the model does not have, or the model cannot run a part of it.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// A plan's edit speaks of a place that the plan does not have.
+    #[error("slot {slot} does not exist: the plan has {n_slots} slots")]
+    SlotOutOfRange {
+        /// The place that was asked for.
+        slot: usize,
+        /// How many the plan has.
+        n_slots: usize,
+    },
+    /// A text that is no plan.
+    #[error("`{text}` is no layer plan ({reason}); plans are written like 0-1-3-2-4, 0-1a-1m-2 or 0-(1+2)-3")]
+    BadPlan {
+        /// The text as it was given.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Even one sequence at a time needs more memory than the budget grants.
+    #[error("a memory budget of {budget} bytes is too small: one sequence of this run needs {needed}")]
+    BudgetTooSmall {
+        /// Bytes granted.
+        budget: usize,
+        /// Bytes that one sequence needs.
+        needed: usize,
+    },
+}

@@ -1,0 +1,236 @@
+//! A list of layers to run: [`LayerPlan`], made of [`Step`]s.
+
+use std::ops::Range;
+
+use burn::tensor::{Int, Tensor};
+use stratigraph_core::{CoreError, ResidualModel, Site, SplitMix64, Sublayer, Tap, check_tap};
+
+use crate::{Result, SurgeryError};
+
+/// What runs in one slot of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Step {
+    /// The whole layer, written `3`.
+    Layer(usize),
+    /// One half of the layer, written `3a` (attention) or `3m` (MLP).
+    Half(usize, Sublayer),
+    /// Several layers on the same input, their outputs averaged, written `(3+4)`.
+    Parallel(Vec<usize>),
+}
+
+impl Step {
+    /// The layers whose weights the step runs.
+    pub fn layers(&self) -> &[usize] {
+        match self {
+            Step::Layer(layer) | Step::Half(layer, _) => std::slice::from_ref(layer),
+            Step::Parallel(layers) => layers,
+        }
+    }
+
+    /// Runs the step in `slot` on the residual stream `[batch, pos, d_model]`.
+    ///
+    /// # Errors
+    /// When the model cannot run half a layer.
+    ///
+    /// # Panics
+    /// When the model has no such layer.
+    pub fn run(
+        &self,
+        model: &dyn ResidualModel,
+        slot: usize,
+        resid: Tensor<3>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor<3>> {
+        Ok(match self {
+            Step::Layer(layer) => model.block(Site { slot, layer: *layer }, resid, tap),
+            Step::Half(layer, half) => model.sublayer(Site { slot, layer: *layer }, *half, resid, tap)?,
+            Step::Parallel(layers) => {
+                let outputs = layers.iter().map(|&layer| model.block(Site { slot, layer }, resid.clone(), tap));
+                outputs.reduce(|a, b| a + b).expect("a parallel step has layers") / layers.len() as f64
+            }
+        })
+    }
+}
+
+/// The layers that a run goes through, in order; it may leave layers out, repeat or reorder them, or be empty.
+///
+/// Edits speak of slots, the places of the plan: in a [full](LayerPlan::full) plan slot `l` holds layer `l`. They are
+/// pure, and what they are given is checked against the plan; [`validate`](LayerPlan::validate) checks the plan
+/// against a model. A plan prints as `0-1-3-2-4` (an empty one as `none`), parses back and serialises as that text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayerPlan {
+    steps: Vec<Step>,
+}
+
+impl LayerPlan {
+    /// Every layer once, in the model's order.
+    pub fn full(n_layers: usize) -> Self {
+        (0..n_layers).collect()
+    }
+
+    /// A plan of these steps.
+    pub fn new(steps: Vec<Step>) -> Self {
+        Self { steps }
+    }
+
+    /// What runs, slot by slot.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Without the step in `slot`.
+    ///
+    /// # Errors
+    /// When the plan has no such slot.
+    pub fn delete(&self, slot: usize) -> Result<Self> {
+        self.check(slot)?;
+        self.delete_range(slot..slot + 1)
+    }
+
+    /// Without the steps in `slots`.
+    ///
+    /// # Errors
+    /// When the plan does not have all of these slots.
+    pub fn delete_range(&self, slots: Range<usize>) -> Result<Self> {
+        self.edit_range(slots, |_| Vec::new())
+    }
+
+    /// With the steps in slots `a` and `b` in each other's place.
+    ///
+    /// # Errors
+    /// When the plan has no such slot.
+    pub fn swap(&self, a: usize, b: usize) -> Result<Self> {
+        self.check(a)?;
+        self.check(b)?;
+        let mut steps = self.steps.clone();
+        steps.swap(a, b);
+        Ok(Self { steps })
+    }
+
+    /// With each step in `slots` run twice in a row.
+    ///
+    /// # Errors
+    /// When the plan does not have all of these slots.
+    pub fn repeat(&self, slots: Range<usize>) -> Result<Self> {
+        self.edit_range(slots, |steps| steps.iter().flat_map(|step| [step.clone(), step.clone()]).collect())
+    }
+
+    /// With the steps in `slots` in the opposite order.
+    ///
+    /// # Errors
+    /// When the plan does not have all of these slots.
+    pub fn reverse(&self, slots: Range<usize>) -> Result<Self> {
+        self.edit_range(slots, |steps| steps.iter().rev().cloned().collect())
+    }
+
+    /// With the steps in `slots` in a random order that `seed` alone decides.
+    ///
+    /// # Errors
+    /// When the plan does not have all of these slots.
+    pub fn shuffle(&self, slots: Range<usize>, seed: u64) -> Result<Self> {
+        self.edit_range(slots, |steps| {
+            let mut steps = steps.to_vec();
+            let mut random = SplitMix64::new(seed);
+            for last in (1..steps.len()).rev() {
+                steps.swap(last, random.below(last + 1));
+            }
+            steps
+        })
+    }
+
+    /// With the steps in `slots` run at once on the same input, their outputs averaged.
+    ///
+    /// # Errors
+    /// When the plan does not have all of these slots, there is none, or one of them is not a whole layer.
+    pub fn parallel(&self, slots: Range<usize>) -> Result<Self> {
+        self.check_range(&slots)?;
+        let whole = |step: &Step| match step {
+            Step::Layer(layer) => Ok(*layer),
+            other => {
+                Err(SurgeryError::BadPlan { text: other.to_string(), reason: "only whole layers run in parallel" })
+            }
+        };
+        let layers = self.steps[slots.clone()].iter().map(whole).collect::<Result<Vec<_>>>()?;
+        if layers.is_empty() {
+            return Err(SurgeryError::SlotOutOfRange { slot: slots.start, n_slots: self.steps.len() });
+        }
+        self.edit_range(slots, |_| vec![Step::Parallel(layers)])
+    }
+
+    /// With only one half of the layer in `slot`.
+    ///
+    /// # Errors
+    /// When the plan has no such slot, or it does not hold one whole layer.
+    pub fn only(&self, slot: usize, half: Sublayer) -> Result<Self> {
+        self.check(slot)?;
+        let Step::Layer(layer) = self.steps[slot] else {
+            let text = self.steps[slot].to_string();
+            return Err(SurgeryError::BadPlan { text, reason: "only a whole layer has halves" });
+        };
+        self.edit_range(slot..slot + 1, |_| vec![Step::Half(layer, half)])
+    }
+
+    /// The first `n_slots` steps alone: the residual stream after them is what a lens reads at that depth.
+    ///
+    /// # Errors
+    /// When the plan has fewer slots.
+    pub fn truncate(&self, n_slots: usize) -> Result<Self> {
+        self.delete_range(n_slots..self.steps.len())
+    }
+
+    /// Checks that a model with `n_layers` layers can run the plan.
+    ///
+    /// # Errors
+    /// [`CoreError::LayerOutOfRange`] with the first layer that does not exist.
+    pub fn validate(&self, n_layers: usize) -> Result<()> {
+        match self.steps.iter().flat_map(Step::layers).find(|&&layer| layer >= n_layers) {
+            Some(&layer) => Err(CoreError::LayerOutOfRange { layer, n_layers }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs the plan on tokens `[batch, pos]`, with a tap, to the residual stream `[batch, pos, d_model]` after the
+    /// last step.
+    ///
+    /// # Errors
+    /// When the model cannot run the plan or the tap.
+    pub fn run(&self, model: &dyn ResidualModel, tokens: Tensor<2, Int>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        self.validate(model.n_layers())?;
+        check_tap(model, tap)?;
+        let mut resid = model.embed(tokens);
+        for (slot, step) in self.steps.iter().enumerate() {
+            resid = step.run(model, slot, resid, tap)?;
+        }
+        tap.finish()?;
+        Ok(resid)
+    }
+
+    fn edit_range(&self, slots: Range<usize>, edit: impl FnOnce(&[Step]) -> Vec<Step>) -> Result<Self> {
+        self.check_range(&slots)?;
+        let mut steps = self.steps.clone();
+        let edited = edit(&steps[slots.clone()]);
+        steps.splice(slots, edited);
+        Ok(Self { steps })
+    }
+
+    fn check(&self, slot: usize) -> Result<()> {
+        let n_slots = self.steps.len();
+        if slot < n_slots { Ok(()) } else { Err(SurgeryError::SlotOutOfRange { slot, n_slots }) }
+    }
+
+    fn check_range(&self, slots: &Range<usize>) -> Result<()> {
+        let n_slots = self.steps.len();
+        match slots.start.max(slots.end) {
+            last if last > n_slots => Err(SurgeryError::SlotOutOfRange { slot: last, n_slots }),
+            _ if slots.start > slots.end => Err(SurgeryError::SlotOutOfRange { slot: slots.start, n_slots: slots.end }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FromIterator<usize> for LayerPlan {
+    /// A plan of whole layers.
+    fn from_iter<I: IntoIterator<Item = usize>>(layers: I) -> Self {
+        Self { steps: layers.into_iter().map(Step::Layer).collect() }
+    }
+}

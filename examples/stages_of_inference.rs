@@ -1,0 +1,100 @@
+//! The main job: delete and swap every layer of a model, read it with the logit lens, and show what each layer does.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use stratigraph::prelude::*;
+use stratigraph::report::{LayerTable, OutDir};
+use stratigraph::stages::{CorpusRecord, ModelRecord, Profile};
+
+const DEFAULT_MODEL: &str = "weights/SmolLM2-135M-Instruct.Q4_1.gguf";
+
+#[derive(Parser)]
+#[command(about = "Which layers of a language model do what: delete, swap and lens curves over its depth")]
+struct Args {
+    /// A GGUF file, or a Hugging Face directory
+    #[arg(long, default_value = DEFAULT_MODEL)]
+    model: PathBuf,
+    /// A text file
+    #[arg(long, default_value = "examples/data/sample.txt")]
+    text: PathBuf,
+    /// How many windows of the text to use
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    sequences: u32,
+    /// Tokens in a window
+    #[arg(long, default_value_t = 128)]
+    seq_len: usize,
+    /// flex or ndarray on a CPU, wgpu on a GPU
+    #[arg(long, default_value = "flex")]
+    device: Backend,
+    /// A new or empty directory for profile.json, layers.csv and interventions.csv
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let out = args.out.as_ref().map(OutDir::create).transpose()?;
+    let device = args.device.device()?;
+    let checkpoint = open(&args.model)?;
+    for key in checkpoint.unread_keys() {
+        eprintln!("note: the model's configuration has `{key}`, which is not known and was not read");
+    }
+    let text = std::fs::read_to_string(&args.text).with_context(|| format!("cannot read {}", args.text.display()))?;
+    let ids = checkpoint.tokenizer()?.encode(&text)?;
+    let windows = TokenWindows::new(&ids, args.seq_len)?.take(args.sequences as usize);
+    let model = checkpoint.load(&device)?;
+
+    let started = Instant::now();
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {percent:>3}%, {eta} left")?);
+    let study = Study::new(&model).on_progress(|progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    });
+    let findings = study.run(&windows)?;
+    bar.finish_and_clear();
+
+    let profile = Profile {
+        model: ModelRecord {
+            name: name(&args.model),
+            n_layers: model.n_layers(),
+            d_model: model.d_model(),
+            d_vocab: model.d_vocab(),
+        },
+        corpus: CorpusRecord {
+            name: name(&args.text),
+            n_sequences: windows.n_sequences(),
+            seq_len: windows.seq_len(),
+            special_tokens: false,
+        },
+        device: args.device.to_string(),
+        versions: stratigraph::versions(),
+        curves: findings.curves,
+    };
+    println!("{}", LayerTable::new(&profile));
+    let (sequences, seq_len) = (windows.n_sequences(), windows.seq_len());
+    println!(
+        "{sequences} windows of {seq_len} tokens, {} on {}: {:.1?}",
+        profile.model.name,
+        args.device,
+        started.elapsed()
+    );
+    for path in out.map(|out| out.write(&profile, &findings.interventions)).transpose()?.unwrap_or_default() {
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<Pretrained> {
+    let default_is_absent = !path.exists() && path == Path::new(DEFAULT_MODEL);
+    ensure!(!default_is_absent, "{DEFAULT_MODEL} is not there yet; `scripts/get-smollm2.sh` fetches it");
+    Ok(Pretrained::open(path)?)
+}
+
+/// The last part of a path.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}

@@ -1,0 +1,89 @@
+//! The choice of a device at run time: [`Backend`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+
+use crate::{Error, Result};
+
+/// One of burn's backends.
+///
+/// ```
+/// use stratigraph::Backend;
+/// let device = "flex".parse::<Backend>()?.device()?;
+/// # Ok::<(), stratigraph::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// The fast CPU backend.
+    Flex,
+    /// The older CPU backend.
+    Ndarray,
+    /// GPUs by Vulkan, Metal or DirectX.
+    Wgpu,
+}
+
+impl Backend {
+    /// Every backend, whether or not it is part of this build.
+    pub const ALL: [Backend; 3] = [Backend::Flex, Backend::Ndarray, Backend::Wgpu];
+
+    fn name(self) -> &'static str {
+        match self {
+            Backend::Flex => "flex",
+            Backend::Ndarray => "ndarray",
+            Backend::Wgpu => "wgpu",
+        }
+    }
+
+    /// Whether this build has it.
+    pub fn is_built(self) -> bool {
+        match self {
+            Backend::Flex => cfg!(feature = "flex"),
+            Backend::Ndarray => cfg!(feature = "ndarray"),
+            Backend::Wgpu => cfg!(feature = "wgpu"),
+        }
+    }
+
+    /// Its device; for wgpu the adapter that wgpu prefers.
+    ///
+    /// # Errors
+    /// When this build does not have the backend, or the machine no adapter.
+    pub fn device(self) -> Result<Device> {
+        match self {
+            #[cfg(feature = "flex")]
+            Backend::Flex => Ok(Device::flex()),
+            #[cfg(feature = "ndarray")]
+            #[allow(deprecated)] // by burn in favour of flex; it stays supported here
+            Backend::Ndarray => Ok(Device::ndarray()),
+            #[cfg(feature = "wgpu")]
+            Backend::Wgpu => wgpu_device(),
+            #[allow(unreachable_patterns)] // reached when a feature is off
+            backend => Err(Error::BackendNotBuilt { backend }),
+        }
+    }
+}
+
+/// The preferred adapter, opened once for the whole process.
+#[cfg(feature = "wgpu")]
+fn wgpu_device() -> Result<Device> {
+    use std::sync::OnceLock;
+    static OPENED: OnceLock<Result<Device, String>> = OnceLock::new();
+    let open = || Device::wgpu_options().init().map_err(|error| error.to_string());
+    OPENED.get_or_init(open).clone().map_err(|reason| Error::NoAdapter { reason })
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = Backend::ALL.into_iter().find(|backend| backend.name() == name);
+        known.ok_or_else(|| Error::UnknownBackend { name: name.to_owned() })
+    }
+}

@@ -1,0 +1,45 @@
+//! Any error of the workspace: [`Error`].
+
+use crate::Backend;
+
+/// The result of an operation of the facade.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of any Stratigraph crate, or of choosing a device.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Of the vocabulary or a corpus.
+    #[error(transparent)]
+    Core(#[from] stratigraph_core::CoreError),
+    /// Of a checkpoint.
+    #[error(transparent)]
+    Model(#[from] stratigraph_models::ModelError),
+    /// Of surgery.
+    #[error(transparent)]
+    Surgery(#[from] stratigraph_surgery::SurgeryError),
+    /// Of a measure.
+    #[error(transparent)]
+    Probe(#[from] stratigraph_probes::ProbeError),
+    /// Of writing results.
+    #[error(transparent)]
+    Report(#[from] stratigraph_report::ReportError),
+    /// A name that is no backend's.
+    #[error("unknown device `{name}`; known: flex, ndarray, wgpu")]
+    UnknownBackend {
+        /// The name as it was given.
+        name: String,
+    },
+    /// A backend that was left out when the program was built.
+    #[error("the device {backend} is not part of this build; build it with `--features {backend}`")]
+    BackendNotBuilt {
+        /// The backend that was asked for.
+        backend: Backend,
+    },
+    /// No graphics adapter, or one that cannot be opened.
+    #[error("the device wgpu cannot be used: {reason}")]
+    NoAdapter {
+        /// What the system says.
+        reason: String,
+    },
+}

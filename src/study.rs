@@ -1,0 +1,255 @@
+//! The experiments of the paper in one pass over a corpus: [`Study`].
+//!
+//! This is where surgery and measures meet: the executor's residual streams go through a readout into scores.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_probes::{Metric, PerSequence, Readout, Scores, Tiles};
+use stratigraph_stages::{Curve, Estimate, Intervention};
+use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, sweep};
+
+use crate::{Error, Result};
+
+/// A family of plans whose scores make curves over layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Experiment {
+    /// Each layer left out: curves `delete_*`, a value a layer.
+    Delete,
+    /// Each layer and the next in the other order: curves `swap_*`, a value for each layer but the last.
+    Swap,
+    /// The residual stream before each layer, and after the last, read out as if the model ended there: curves
+    /// `lens_*`. This is the logit lens, and running no more than the first `l` layers.
+    Lens,
+}
+
+impl Experiment {
+    /// Every experiment.
+    pub const ALL: [Experiment; 3] = [Experiment::Delete, Experiment::Swap, Experiment::Lens];
+
+    fn name(self) -> &'static str {
+        match self {
+            Experiment::Delete => "delete",
+            Experiment::Swap => "swap",
+            Experiment::Lens => "lens",
+        }
+    }
+
+    fn plans(self, n_layers: usize) -> Vec<LayerPlan> {
+        match self {
+            Experiment::Delete => sweep::delete_each(n_layers),
+            Experiment::Swap => sweep::swap_adjacent(n_layers),
+            Experiment::Lens => sweep::prefixes(n_layers),
+        }
+    }
+}
+
+/// How far a study is, in units of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Work done.
+    pub done: u64,
+    /// All of the work.
+    pub total: u64,
+}
+
+/// What a study found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// A curve for each metric of each experiment, by name, such as `delete_kl`.
+    pub curves: BTreeMap<String, Curve>,
+    /// The unchanged model, every deletion and swap, and the plans that were asked for.
+    pub interventions: Vec<Intervention>,
+}
+
+/// Runs experiments on a model and a corpus; every block and every readout that experiments share is done once.
+///
+/// ```no_run
+/// use stratigraph::prelude::*;
+/// use stratigraph::Experiment;
+/// # fn main() -> stratigraph::Result<()> {
+/// # let model: Decoder = unimplemented!();
+/// # let windows: TokenWindows = unimplemented!();
+/// let findings = Study::new(&model)
+///     .experiments([Experiment::Delete])
+///     .plan("0-1-(2+3)-4".parse()?)
+///     .run(&windows)?;
+/// println!("{:?}", findings.curves["delete_kl"].mean);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Study<'a> {
+    model: &'a dyn ResidualModel,
+    experiments: Vec<Experiment>,
+    plans: Vec<LayerPlan>,
+    budget: Budget,
+    tiles: Tiles,
+    on_progress: Box<dyn FnMut(Progress) + 'a>,
+}
+
+impl<'a> Study<'a> {
+    /// A study with every experiment.
+    pub fn new(model: &'a dyn ResidualModel) -> Self {
+        Self {
+            model,
+            experiments: Experiment::ALL.to_vec(),
+            plans: Vec::new(),
+            budget: Budget::default(),
+            tiles: Tiles::usual(model.d_vocab()),
+            on_progress: Box::new(|_| {}),
+        }
+    }
+
+    /// With these experiments only.
+    pub fn experiments(mut self, experiments: impl IntoIterator<Item = Experiment>) -> Self {
+        self.experiments = experiments.into_iter().collect();
+        self.experiments.sort();
+        self.experiments.dedup();
+        self
+    }
+
+    /// With a plan of the user's own, whose scores are among the interventions.
+    pub fn plan(mut self, plan: LayerPlan) -> Self {
+        self.plans.push(plan);
+        self
+    }
+
+    /// With another memory budget.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// With other tiles of the readout.
+    pub fn tiles(mut self, tiles: Tiles) -> Self {
+        self.tiles = tiles;
+        self
+    }
+
+    /// With a function that hears how far the study is.
+    pub fn on_progress(mut self, hear: impl FnMut(Progress) + 'a) -> Self {
+        self.on_progress = Box::new(hear);
+        self
+    }
+
+    /// Runs everything on every window.
+    ///
+    /// # Errors
+    /// When a plan or the windows do not fit the model, the budget is too small, or a score is not finite.
+    pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
+        let n_layers = self.model.n_layers();
+        let clean = LayerPlan::full(n_layers);
+        let mut groups = vec![("none", vec![clean])];
+        groups.extend(self.experiments.iter().map(|experiment| (experiment.name(), experiment.plans(n_layers))));
+        groups.push(("plan", self.plans));
+        let plans: Vec<_> = groups.iter().flat_map(|(_, plans)| plans.clone()).collect();
+        let executor = Executor::new(plans).with_budget(self.budget);
+        let scores = vec![Scores::default(); executor.plans().len()];
+        let work = Work::of(self.model, &executor, windows.n_sequences());
+        let readout = Readout::new(self.model).with_tiles(self.tiles);
+        let together = (self.tiles.rows / windows.seq_len()).max(1);
+        let mut bench = Bench { readout, windows, together, scores, work, on_progress: self.on_progress };
+        executor.run(self.model, windows, &mut bench)?;
+        Ok(collect(&groups, &bench.scores))
+    }
+}
+
+/// The versions of what computes a study, by name.
+pub fn versions() -> BTreeMap<String, String> {
+    let versions = [("stratigraph", env!("CARGO_PKG_VERSION")), ("burn", BURN_VERSION)];
+    versions.map(|(name, version)| (name.to_owned(), version.to_owned())).into()
+}
+
+/// The version of burn that the workspace pins.
+const BURN_VERSION: &str = "0.22.1";
+
+/// Counts multiplications, roughly, so that progress is even whatever the shape of the model.
+struct Work {
+    step: u64,
+    readout: u64,
+    done: u64,
+    total: u64,
+}
+
+impl Work {
+    fn of(model: &dyn ResidualModel, executor: &Executor, n_sequences: usize) -> Self {
+        let (width, d_vocab) = (model.d_model() as u64, model.d_vocab() as u64);
+        let (step, readout) = (12 * width * width, d_vocab * width);
+        let each = executor.n_steps() as u64 * step + (executor.plans().len() as u64 + 1) * readout;
+        Self { step, readout, done: 0, total: each * n_sequences as u64 }
+    }
+
+    fn add(&mut self, work: u64) -> Progress {
+        self.done += work;
+        Progress { done: self.done, total: self.total }
+    }
+}
+
+/// Where residual streams are read out.
+struct Bench<'a> {
+    readout: Readout<'a>,
+    windows: &'a TokenWindows,
+    /// Windows that are read out together.
+    together: usize,
+    scores: Vec<Scores>,
+    work: Work,
+    on_progress: Box<dyn FnMut(Progress) + 'a>,
+}
+
+impl Sink for Bench<'_> {
+    type Error = Error;
+
+    fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
+        for start in sequences.clone().step_by(self.together) {
+            let part = start..(start + self.together).min(sequences.end);
+            let narrow = |resid: &Tensor<3>| resid.clone().narrow(0, start - sequences.start, part.len());
+            let parts: Vec<_> = residuals.iter().map(narrow).collect();
+            self.readout.compare(self.windows, part.clone(), &parts[0], &parts, &mut self.scores)?;
+            let readouts = (residuals.len() as u64 + 1) * part.len() as u64;
+            (self.on_progress)(self.work.add(readouts * self.work.readout));
+        }
+        Ok(())
+    }
+
+    fn step_done(&mut self, n_sequences: usize) {
+        (self.on_progress)(self.work.add(n_sequences as u64 * self.work.step));
+    }
+}
+
+/// Sorts scores into curves and interventions.
+fn collect(groups: &[(&str, Vec<LayerPlan>)], scores: &[Scores]) -> Findings {
+    let mut findings = Findings { curves: BTreeMap::new(), interventions: Vec::new() };
+    let mut scores = scores.iter();
+    for (name, plans) in groups {
+        let is_curve = Experiment::ALL.iter().any(|experiment| experiment.name() == *name);
+        for (index, (plan, scores)) in plans.iter().zip(&mut scores).enumerate() {
+            if is_curve {
+                push_curves(&mut findings.curves, name, scores);
+            }
+            if *name != Experiment::Lens.name() {
+                findings.interventions.push(intervention(name, is_curve.then_some(index), plan, scores));
+            }
+        }
+    }
+    findings
+}
+
+fn push_curves(curves: &mut BTreeMap<String, Curve>, name: &str, scores: &Scores) {
+    for metric in Metric::ALL {
+        let measured = scores.of(metric);
+        let curve = curves.entry(format!("{name}_{metric}")).or_default();
+        curve.push(estimate(measured), measured.means());
+    }
+}
+
+fn intervention(kind: &str, layer: Option<usize>, plan: &LayerPlan, scores: &Scores) -> Intervention {
+    let metrics = Metric::ALL.map(|metric| (metric.name().to_owned(), estimate(scores.of(metric))));
+    Intervention { kind: kind.to_owned(), layer, plan: plan.to_string(), metrics: metrics.into() }
+}
+
+fn estimate(measured: &PerSequence) -> Estimate {
+    let summary = measured.summary();
+    Estimate { mean: summary.mean, sem: summary.sem }
+}
