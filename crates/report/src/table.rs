@@ -3,7 +3,7 @@
 use std::fmt;
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
 use stratigraph_stages::Profile;
 
 /// Prints a profile as a table with a row a layer.
@@ -39,6 +39,7 @@ impl fmt::Display for LayerTable<'_> {
         let columns: Vec<_> = columns.into_iter().filter_map(|(c, h, d)| Some((c?, h, d))).collect();
         let mut table = Table::new();
         table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.remove_style(TableComponent::HorizontalLines);
         table.set_header(std::iter::once("\nlayer").chain(columns.iter().map(|(_, heading, _)| *heading)));
         let n_rows = columns.iter().map(|(curve, ..)| curve.len()).max().unwrap_or(0);
         for row in 0..n_rows {
