@@ -41,7 +41,7 @@ impl Backend {
         match self {
             Backend::Flex => cfg!(feature = "flex"),
             Backend::Ndarray => cfg!(feature = "ndarray"),
-            Backend::Wgpu => cfg!(feature = "wgpu"),
+            Backend::Wgpu => cfg!(feature = "wgpu-unfused"),
         }
     }
 
@@ -56,7 +56,7 @@ impl Backend {
             #[cfg(feature = "ndarray")]
             #[allow(deprecated)] // by burn in favour of flex; it stays supported here
             Backend::Ndarray => Ok(Device::ndarray()),
-            #[cfg(feature = "wgpu")]
+            #[cfg(feature = "wgpu-unfused")]
             Backend::Wgpu => wgpu_device(),
             #[allow(unreachable_patterns)] // reached when a feature is off
             backend => Err(Error::BackendNotBuilt { backend }),
@@ -65,7 +65,7 @@ impl Backend {
 }
 
 /// The preferred adapter, opened once for the whole process.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "wgpu-unfused")]
 fn wgpu_device() -> Result<Device> {
     use std::sync::OnceLock;
     static OPENED: OnceLock<Result<Device, String>> = OnceLock::new();

@@ -7,7 +7,7 @@ use common::{device, devices, fixture};
 use stratigraph::Experiment;
 use stratigraph::core::forward;
 use stratigraph::prelude::*;
-use stratigraph::probes::{ProbeError, Tiles};
+use stratigraph::probes::{ProbeError, Reduction, Tiles};
 use stratigraph::surgery::Budget;
 
 /// A model whose residual stream is its logits: what a test embeds is what is read out.
@@ -51,22 +51,24 @@ impl ResidualModel for Logits {
     }
 }
 
-/// The scores of `q` against `p`, logits by position; position `t` is followed by token `next[t]`.
+/// The scores of `q` against `p`, logits by position, by every reduction; position `t` is followed by `next[t]`.
 fn score<const N: usize, const V: usize>(
     p: [[f32; V]; N],
     q: [[f32; V]; N],
     next: &[u32],
     tiles: Tiles,
     device: &Device,
-) -> Scores {
+) -> [Scores; 2] {
     let (p, q) = (Logits::new(p, device), Logits::new(q, device));
     let ids: Vec<u32> = std::iter::once(0).chain(next.iter().copied()).collect();
     let windows = TokenWindows::new(&ids, N).unwrap();
-    let mut scores = [Scores::default()];
-    let readout = Readout::new(&p).with_tiles(tiles);
-    readout.compare(&windows, 0..1, &p.resid(), &[q.resid()], &mut scores).unwrap();
-    let [scores] = scores;
-    scores
+    [Reduction::Host, Reduction::Device].map(|reduction| {
+        let mut scores = [Scores::default()];
+        let readout = Readout::new(&p).with_tiles(tiles).with_reduction(reduction);
+        readout.compare(&windows, 0..1, &p.resid(), &[q.resid()], &mut scores).unwrap();
+        let [scores] = scores;
+        scores
+    })
 }
 
 fn mean(scores: &Scores, metric: Metric) -> f64 {
@@ -82,16 +84,19 @@ fn hand_computed_values() {
     let (p, q) = (ln([0.5, 0.25, 0.25]), ln([0.25, 0.25, 0.5]));
     for (backend, device) in devices() {
         for tiles in [WHOLE, Tiles { rows: 1, vocab: 1 }, Tiles { rows: 2, vocab: 2 }] {
-            let scores = score([p, p], [q, q], &[2], tiles, &device);
-            let close = |metric, expected: f64| {
-                let found = mean(&scores, metric);
-                assert!((found - expected).abs() < 1e-6, "{metric} on {backend}: {found} instead of {expected}");
-            };
-            close(Metric::Kl, 0.25 * 2f64.ln());
-            close(Metric::Top1Agreement, 0.0);
-            close(Metric::EntropyBits, 1.5);
-            close(Metric::Nll, 2f64.ln());
-            close(Metric::Accuracy, 1.0);
+            let expected = [
+                (Metric::Kl, 0.25 * 2f64.ln()),
+                (Metric::Top1Agreement, 0.0),
+                (Metric::EntropyBits, 1.5),
+                (Metric::Nll, 2f64.ln()),
+                (Metric::Accuracy, 1.0),
+            ];
+            for scores in score([p, p], [q, q], &[2], tiles, &device) {
+                for (metric, expected) in expected {
+                    let found = mean(&scores, metric);
+                    assert!((found - expected).abs() < 1e-6, "{metric} on {backend}: {found} instead of {expected}");
+                }
+            }
         }
     }
 }
@@ -102,8 +107,9 @@ fn ties_go_to_the_first_token() {
         for vocab in 1..=5 {
             let p = [[0.0, 3.0, 1.0, 3.0, 3.0], [2.0, 2.0, 2.0, 2.0, 2.0]];
             let q = [[0.0, 3.0, 1.0, 0.0, 0.0], [9.0, 0.0, 0.0, 0.0, 0.0]];
-            let scores = score(p, q, &[1], Tiles { rows: 2, vocab }, &device);
-            assert_eq!(mean(&scores, Metric::Top1Agreement), 1.0, "{backend}, chunks of {vocab}");
+            for scores in score(p, q, &[1], Tiles { rows: 2, vocab }, &device) {
+                assert_eq!(mean(&scores, Metric::Top1Agreement), 1.0, "{backend}, chunks of {vocab}");
+            }
         }
     }
 }
@@ -112,23 +118,26 @@ fn ties_go_to_the_first_token() {
 fn a_distribution_does_not_diverge_from_itself() {
     let logits = [[3.0, -50.0, 0.1, 80.0, 80.0], [0.0, 0.0, 0.0, 0.0, 1e-3]];
     for (backend, device) in devices() {
-        let scores = score(logits, logits, &[3], WHOLE, &device);
-        assert_eq!(mean(&scores, Metric::Kl), 0.0, "{backend}");
-        assert_eq!(mean(&scores, Metric::Top1Agreement), 1.0, "{backend}");
+        for scores in score(logits, logits, &[3], WHOLE, &device) {
+            assert_eq!(mean(&scores, Metric::Kl), 0.0, "{backend}");
+            assert_eq!(mean(&scores, Metric::Top1Agreement), 1.0, "{backend}");
+        }
     }
 }
 
 #[test]
 fn a_uniform_distribution_has_log2_v_bits_and_a_certain_one_none() {
     for (backend, device) in devices() {
-        let uniform = score([[5.0; 64]; 2], [[-3.0; 64]; 2], &[63], WHOLE, &device);
-        assert!((mean(&uniform, Metric::EntropyBits) - 6.0).abs() < 1e-5, "{backend}");
-        assert!((mean(&uniform, Metric::Nll) - 64f64.ln()).abs() < 1e-5, "{backend}");
+        for uniform in score([[5.0; 64]; 2], [[-3.0; 64]; 2], &[63], WHOLE, &device) {
+            assert!((mean(&uniform, Metric::EntropyBits) - 6.0).abs() < 1e-5, "{backend}");
+            assert!((mean(&uniform, Metric::Nll) - 64f64.ln()).abs() < 1e-5, "{backend}");
+        }
         let mut certain = [[-500.0; 64]; 2];
         certain.iter_mut().for_each(|row| row[17] = 500.0);
-        let certain = score(certain, certain, &[17], WHOLE, &device);
-        assert_eq!(mean(&certain, Metric::EntropyBits), 0.0, "{backend}");
-        assert_eq!(mean(&certain, Metric::Nll), 0.0, "{backend}");
+        for certain in score(certain, certain, &[17], WHOLE, &device) {
+            assert_eq!(mean(&certain, Metric::EntropyBits), 0.0, "{backend}");
+            assert_eq!(mean(&certain, Metric::Nll), 0.0, "{backend}");
+        }
     }
 }
 
@@ -136,15 +145,15 @@ fn a_uniform_distribution_has_log2_v_bits_and_a_certain_one_none() {
 fn the_divergence_is_never_negative_and_moves_with_the_difference() {
     let device = device();
     let row = |seed: f32| std::array::from_fn::<f32, 40, _>(|i| (i as f32 * seed).sin() * 4.0);
-    let mut last = 0.0;
+    let mut last = [0.0; 2];
     for mix in [0.0, 1e-3, 1e-2, 0.1, 0.5, 1.0] {
         let (p, other) = (row(1.3), row(2.9));
         let q = std::array::from_fn(|i| p[i] * (1.0 - mix) + other[i] * mix);
-        let kl = mean(&score([p; 2], [q; 2], &[0], WHOLE, &device), Metric::Kl);
-        assert!(kl >= last, "{mix}: {kl} after {last}");
-        last = kl;
+        let kls = score([p; 2], [q; 2], &[0], WHOLE, &device).map(|scores| mean(&scores, Metric::Kl));
+        assert!(kls[0] >= last[0] && kls[1] >= last[1], "{mix}: {kls:?} after {last:?}");
+        last = kls;
     }
-    assert!(last > 0.1);
+    assert!(last[0] > 0.1);
 }
 
 #[test]
@@ -154,8 +163,11 @@ fn a_score_that_is_not_finite_is_an_error_that_says_where() {
     let broken = Logits::new([[0.0, 1.0], [f32::NAN, 1.0], [0.0, 1.0]], &device);
     let windows = TokenWindows::new(&[0, 1, 0], 3).unwrap();
     let mut scores = [Scores::default()];
-    let result = Readout::new(&p).compare(&windows, 0..1, &p.resid(), &[broken.resid()], &mut scores);
-    assert!(matches!(result, Err(ProbeError::NotFinite { sequence: 0, position: 1, .. })), "{result:?}");
+    for reduction in [Reduction::Host, Reduction::Device] {
+        let readout = Readout::new(&p).with_reduction(reduction);
+        let result = readout.compare(&windows, 0..1, &p.resid(), &[broken.resid()], &mut scores);
+        assert!(matches!(result, Err(ProbeError::NotFinite { sequence: 0, position: 1, .. })), "{result:?}");
+    }
 }
 
 fn windows(n_sequences: usize, seq_len: usize) -> TokenWindows {
@@ -180,7 +192,7 @@ fn tiles_and_vocabulary_chunks_change_nothing() {
     for (backend, device) in devices() {
         let model = Pretrained::open(fixture("llama-untied")).unwrap().load(&device).unwrap();
         let model_windows = windows(3, 10);
-        let run = |tiles| {
+        let run = |tiles, reduction| {
             let tokens = model_windows.batch(0..3, &device);
             let clean = forward(&model, tokens.clone(), &mut NoTap).unwrap();
             let other = LayerPlan::full(1).run(&model, tokens, &mut NoTap).unwrap();
@@ -191,10 +203,13 @@ fn tiles_and_vocabulary_chunks_change_nothing() {
                 .unwrap();
             Metric::ALL.map(|metric| mean(&scores[0], metric))
         };
-        let whole = run(Tiles { rows: 30, vocab: 300 });
-        for tiles in [Tiles { rows: 7, vocab: 300 }, Tiles { rows: 30, vocab: 64 }, Tiles { rows: 1, vocab: 299 }] {
-            for (found, expected) in run(tiles).into_iter().zip(whole) {
-                assert!((found - expected).abs() < 2e-6 * expected.abs().max(1.0), "{tiles:?} on {backend}");
+        let whole = run(Tiles { rows: 30, vocab: 300 }, Reduction::Device);
+        for reduction in [Reduction::Host, Reduction::Device] {
+            for tiles in [Tiles { rows: 7, vocab: 300 }, Tiles { rows: 30, vocab: 64 }, Tiles { rows: 1, vocab: 299 }] {
+                for (found, expected) in run(tiles, reduction).into_iter().zip(whole) {
+                    let close = (found - expected).abs() < 2e-6 * expected.abs().max(1.0);
+                    assert!(close, "{tiles:?} by {reduction:?} on {backend}: {found} and {expected}");
+                }
             }
         }
     }

@@ -6,13 +6,17 @@
 //!
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
 
+mod device_rows;
+mod distributions;
 mod error;
-mod log_probs;
+mod host_rows;
 mod metric;
 mod moments;
 mod readout;
+mod row_math;
 mod scores;
 
+pub use distributions::Reduction;
 pub use error::{ProbeError, Result};
 pub use metric::Metric;
 pub use moments::{Moments, PerSequence, Summary};

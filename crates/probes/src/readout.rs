@@ -5,7 +5,9 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
 
-use crate::log_probs::LogProbs;
+use crate::device_rows::DeviceRows;
+use crate::distributions::{Distributions, Reduction};
+use crate::host_rows::HostRows;
 use crate::{Metric, Result, Scores};
 
 /// How much of `[row, vocabulary]` is held at once.
@@ -66,12 +68,20 @@ impl Tiles {
 pub struct Readout<'a> {
     model: &'a dyn ResidualModel,
     tiles: Tiles,
+    reduction: Reduction,
 }
 
 impl<'a> Readout<'a> {
-    /// A readout with tiles of a usual size.
+    /// A readout with tiles of a usual size, and the reduction that suits the model's device.
     pub fn new(model: &'a dyn ResidualModel) -> Self {
-        Self { model, tiles: Tiles::usual(model.d_vocab()) }
+        let reduction = Reduction::suited_to(&model.device());
+        Self { model, tiles: Tiles::usual(model.d_vocab()), reduction }
+    }
+
+    /// With another reduction; scores do not depend on it beyond rounding.
+    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
     }
 
     /// With other tiles; scores do not depend on them beyond rounding.
@@ -102,15 +112,33 @@ impl<'a> Readout<'a> {
         others: &[Tensor<3>],
         scores: &mut [Scores],
     ) -> Result<()> {
-        let seq_len = windows.seq_len();
-        assert_eq!(clean.dims()[..2], [sequences.len(), seq_len], "the residual streams are of other windows");
+        assert_eq!(
+            clean.dims()[..2],
+            [sequences.len(), windows.seq_len()],
+            "the residual streams are of other windows"
+        );
         assert_eq!(others.len(), scores.len(), "there are as many scores as residual streams");
-        let first = sequences.start * seq_len;
-        let n_rows = sequences.len() * seq_len;
+        let rows = sequences.start * windows.seq_len()..sequences.end * windows.seq_len();
+        let corpus = Tile { windows, rows };
+        match self.reduction {
+            Reduction::Host => self.compare_tiles::<HostRows>(&corpus, clean, others, scores),
+            Reduction::Device => self.compare_tiles::<DeviceRows>(&corpus, clean, others, scores),
+        }
+    }
+
+    fn compare_tiles<D: Distributions>(
+        &self,
+        corpus: &Tile,
+        clean: &Tensor<3>,
+        others: &[Tensor<3>],
+        scores: &mut [Scores],
+    ) -> Result<()> {
+        let n_rows = corpus.rows.len();
         for start in (0..n_rows).step_by(self.tiles.rows) {
             let rows = start..(start + self.tiles.rows).min(n_rows);
-            let p = self.read(clean, &rows);
-            let tile = Tile { windows, rows: first + rows.start..first + rows.end };
+            let p: D = self.read(clean, &rows);
+            let first = corpus.rows.start;
+            let tile = Tile { windows: corpus.windows, rows: first + rows.start..first + rows.end };
             for (other, scores) in others.iter().zip(scores.iter_mut()) {
                 tile.score(&p, &self.read(other, &rows), scores)?;
             }
@@ -119,10 +147,10 @@ impl<'a> Readout<'a> {
     }
 
     /// The distributions of some rows of a residual stream `[batch, pos, d_model]`.
-    fn read(&self, resid: &Tensor<3>, rows: &Range<usize>) -> LogProbs {
+    fn read<D: Distributions>(&self, resid: &Tensor<3>, rows: &Range<usize>) -> D {
         let [batch, pos, d_model] = resid.dims();
         let rows = resid.clone().reshape([batch * pos, d_model]).slice([rows.clone()]);
-        LogProbs::read(self.model, rows, self.tiles.vocab)
+        D::read(self.model, rows, self.tiles.vocab)
     }
 }
 
@@ -134,16 +162,17 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     /// Adds every metric of each row.
-    fn score(&self, p: &LogProbs, q: &LogProbs, scores: &mut Scores) -> Result<()> {
+    fn score<D: Distributions>(&self, p: &D, q: &D, scores: &mut Scores) -> Result<()> {
         let next = self.next_tokens();
+        let (p_top1, q_top1) = (p.top1(), q.top1());
         let fraction = |yes: bool| f64::from(u8::from(yes));
         for metric in Metric::ALL {
             let values: Vec<f64> = match metric {
                 Metric::Kl => p.kl(q),
                 Metric::EntropyBits => q.entropy_bits(),
                 Metric::Nll => q.of_tokens(&next).into_iter().map(|log_prob| -log_prob).collect(),
-                Metric::Top1Agreement => p.top1.iter().zip(&q.top1).map(|(p, q)| fraction(p == q)).collect(),
-                Metric::Accuracy => next.iter().zip(&q.top1).map(|(next, top1)| fraction(next == top1)).collect(),
+                Metric::Top1Agreement => p_top1.iter().zip(&q_top1).map(|(p, q)| fraction(p == q)).collect(),
+                Metric::Accuracy => next.iter().zip(&q_top1).map(|(next, top1)| fraction(next == top1)).collect(),
             };
             for (row, value) in self.rows.clone().zip(values) {
                 let (sequence, position) = (row / self.windows.seq_len(), row % self.windows.seq_len());

@@ -1,33 +1,24 @@
-//! Log-probabilities of a tile of rows, in chunks of the vocabulary: [`LogProbs`].
+//! Distributions as tensors on their device, in chunks of the vocabulary: [`DeviceRows`].
 
 use std::ops::Range;
 
 use burn::tensor::{Int, Tensor, TensorData};
-use stratigraph_core::ResidualModel;
 
-/// The next-token distributions of some rows.
+use crate::distributions::{Distributions, host};
+
+/// Log-probabilities of some rows.
 ///
 /// Chunks of logits are normalised by one log-sum-exp over all of them, combined on the host from each chunk's maximum
 /// and sum.
-pub(crate) struct LogProbs {
+pub(crate) struct DeviceRows {
     /// `[rows, chunk]` each, natural logarithms.
     chunks: Vec<Tensor<2>>,
     ranges: Vec<Range<usize>>,
     /// The most likely token of each row, the lowest id on ties.
-    pub(crate) top1: Vec<usize>,
+    top1: Vec<usize>,
 }
 
-impl LogProbs {
-    /// Reads residual rows `[rows, d_model]` out, `vocab_chunk` tokens at a time.
-    pub(crate) fn read(model: &dyn ResidualModel, rows: Tensor<2>, vocab_chunk: usize) -> Self {
-        let d_vocab = model.d_vocab();
-        let normed = model.final_norm(rows);
-        let starts = (0..d_vocab).step_by(vocab_chunk);
-        let ranges: Vec<_> = starts.map(|start| start..(start + vocab_chunk).min(d_vocab)).collect();
-        let logits = ranges.iter().map(|range| model.unembed(normed.clone(), range.clone())).collect();
-        Self::normalise(logits, ranges)
-    }
-
+impl Distributions for DeviceRows {
     fn normalise(logits: Vec<Tensor<2>>, ranges: Vec<Range<usize>>) -> Self {
         let [n_rows, _] = logits[0].dims();
         let device = logits[0].device();
@@ -46,20 +37,21 @@ impl LogProbs {
         Self { chunks, ranges, top1: rows.into_iter().map(|row| row.top1).collect() }
     }
 
-    /// The Kullback-Leibler divergence of `other` from this one, in nats, for each row.
-    pub(crate) fn kl(&self, other: &LogProbs) -> Vec<f64> {
+    fn top1(&self) -> Vec<usize> {
+        self.top1.clone()
+    }
+
+    fn kl(&self, other: &Self) -> Vec<f64> {
         let pairs = self.chunks.iter().zip(&other.chunks);
         self.sum_rows(pairs.map(|(p, q)| (p.clone().exp() * (p.clone() - q.clone())).sum_dim(1)))
     }
 
-    /// The entropy of each row, in bits.
-    pub(crate) fn entropy_bits(&self) -> Vec<f64> {
+    fn entropy_bits(&self) -> Vec<f64> {
         let nats = self.sum_rows(self.chunks.iter().map(|q| (q.clone().exp() * q.clone()).sum_dim(1)));
         nats.into_iter().map(|nats| -nats / std::f64::consts::LN_2).collect()
     }
 
-    /// The log-probability of one token in each row.
-    pub(crate) fn of_tokens(&self, tokens: &[usize]) -> Vec<f64> {
+    fn of_tokens(&self, tokens: &[usize]) -> Vec<f64> {
         let mut found = vec![f64::NAN; tokens.len()];
         for (chunk, range) in self.chunks.iter().zip(&self.ranges) {
             let local = tokens.iter().map(|token| token.clamp(&range.start, &(range.end - 1)) - range.start);
@@ -74,7 +66,9 @@ impl LogProbs {
         }
         found
     }
+}
 
+impl DeviceRows {
     /// Adds `[rows, 1]` of every chunk in f64.
     fn sum_rows(&self, parts: impl Iterator<Item = Tensor<2>>) -> Vec<f64> {
         let mut sums = vec![0.0; self.top1.len()];
@@ -114,9 +108,4 @@ impl RunningLse {
     fn log_sum_exp(&self) -> f32 {
         (f64::from(self.max) + self.sum.ln()) as f32
     }
-}
-
-/// `[rows, 1]` as numbers.
-fn host(column: Tensor<2>) -> Vec<f32> {
-    column.try_into_vec_as().expect("a float tensor reads as f32")
 }
