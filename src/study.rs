@@ -69,13 +69,11 @@ pub struct Findings {
 /// ```no_run
 /// use stratigraph::prelude::*;
 /// use stratigraph::Experiment;
-/// # fn main() -> stratigraph::Result<()> {
-/// # let model: Decoder = unimplemented!();
-/// # let windows: TokenWindows = unimplemented!();
-/// let findings = Study::new(&model)
+/// # fn study(model: &Decoder, windows: &TokenWindows) -> stratigraph::Result<()> {
+/// let findings = Study::new(model)
 ///     .experiments([Experiment::Delete])
 ///     .plan("0-1-(2+3)-4".parse()?)
-///     .run(&windows)?;
+///     .run(windows)?;
 /// println!("{:?}", findings.curves["delete_kl"].mean);
 /// # Ok(())
 /// # }

@@ -199,6 +199,7 @@ fn tiles_and_vocabulary_chunks_change_nothing() {
             let mut scores = [Scores::default()];
             Readout::new(&model)
                 .with_tiles(tiles)
+                .with_reduction(reduction)
                 .compare(&model_windows, 0..3, &clean, &[other], &mut scores)
                 .unwrap();
             Metric::ALL.map(|metric| mean(&scores[0], metric))

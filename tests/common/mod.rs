@@ -13,6 +13,8 @@ pub fn devices() -> Vec<(Backend, Device)> {
     let open = |backend: Backend| match backend.device() {
         Ok(device) => Some((backend, device)),
         Err(reason) => {
+            let required = backend == Backend::Wgpu && std::env::var_os("STRATIGRAPH_REQUIRE_WGPU").is_some();
+            assert!(!required, "{reason}");
             println!("skipped: {backend}: {reason}");
             None
         }

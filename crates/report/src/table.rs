@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use stratigraph_stages::Profile;
 
 /// Prints a profile as a table with a row a layer.
 pub struct LayerTable<'a> {
     profile: &'a Profile,
 }
+
+/// A line above and below, and one under the heading, in the order in which comfy-table names the parts of a table.
+const LINES: &str = "  ── ──      ──    ";
 
 /// Which curves have a column, under which heading, with how many decimals.
 const COLUMNS: [(&str, &str, usize); 11] = [
@@ -38,8 +40,7 @@ impl fmt::Display for LayerTable<'_> {
         let columns = COLUMNS.map(|(name, heading, decimals)| (self.profile.curves.get(name), heading, decimals));
         let columns: Vec<_> = columns.into_iter().filter_map(|(c, h, d)| Some((c?, h, d))).collect();
         let mut table = Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-        table.remove_style(TableComponent::HorizontalLines);
+        table.load_preset(LINES).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(std::iter::once("\nlayer").chain(columns.iter().map(|(_, heading, _)| *heading)));
         let n_rows = columns.iter().map(|(curve, ..)| curve.len()).max().unwrap_or(0);
         for row in 0..n_rows {
