@@ -1,6 +1,7 @@
 //! The main job: delete and swap every layer of a model, read it with the logit lens, and show what each layer does.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -35,8 +36,17 @@ struct Args {
     out: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
     let out = args.out.as_ref().map(OutDir::create).transpose()?;
     let device = args.device.device()?;
     let checkpoint = open(&args.model)?;

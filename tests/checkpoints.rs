@@ -254,6 +254,13 @@ fn gguf_files_cut_short_or_with_a_header_that_lies() {
     moved[offset_of_norm..offset_of_norm + 8].copy_from_slice(&(1u64 << 40).to_le_bytes());
     fs::write(&file, moved).unwrap();
     assert_says(load(&file), &["output_norm.weight", "inside the file"]);
+    // Where the first tensor lies, inside the file but another one's place, and between two aligned places.
+    for (offset, part) in [(0u64, "overlaps"), (33, "overlaps")] {
+        let mut moved = whole.clone();
+        moved[offset_of_norm..offset_of_norm + 8].copy_from_slice(&offset.to_le_bytes());
+        fs::write(&file, moved).unwrap();
+        assert_says(load(&file), &["broken.gguf", part]);
+    }
     let mut twice = whole.clone();
     let name = position(&whole, b"blk.1.ffn_norm.weight");
     twice[name + 4] = b'0';

@@ -126,6 +126,23 @@ fn a_distribution_does_not_diverge_from_itself() {
 }
 
 #[test]
+fn extreme_and_impossible_tokens_stay_finite() {
+    let impossible = f32::NEG_INFINITY;
+    let p = [[impossible, 1e4, 0.0, impossible], [impossible, -1e4, 1e4, impossible]];
+    let q = [[impossible, 1e4, 9e3, 9.9e3], [0.0, 3e4, 3e4, -3e4]];
+    for (backend, device) in devices() {
+        for vocab in [4, 1] {
+            for scores in score(p, q, &[1], Tiles { rows: 2, vocab }, &device) {
+                // p is certain of token 1 and then of token 2; q gives them 1 and then 1/2.
+                let kl = mean(&scores, Metric::Kl);
+                assert!((kl - 0.5 * 2f64.ln()).abs() < 1e-3, "{backend}: {kl}");
+                assert!((mean(&scores, Metric::EntropyBits) - 0.5).abs() < 1e-3, "{backend}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_uniform_distribution_has_log2_v_bits_and_a_certain_one_none() {
     for (backend, device) in devices() {
         for uniform in score([[5.0; 64]; 2], [[-3.0; 64]; 2], &[63], WHOLE, &device) {

@@ -86,14 +86,24 @@ fn the_executor_gives_what_each_plan_gives_alone_under_any_budget() {
             .iter()
             .map(|plan| host(plan.run(&model, windows.batch(0..5, &device), &mut NoTap).unwrap()))
             .collect();
-        // From one window and one state at a time to everything together.
-        for bytes in [60_000, 100_000, 200_000, 2 << 30] {
+        // From the least that one window needs, where states are followed depth first, to everything together.
+        let least = least_budget(&model, &plans, &windows);
+        for bytes in [least, least + least / 4, 2 * least, 4 * least, 2 << 30] {
             let budget = Budget { bytes, ..Budget::default() };
             let keep = execute(&model, &plans, &windows, budget);
             for ((plan, found), expected) in plans.iter().zip(&keep.residuals).zip(&alone) {
                 assert_close(found, expected, 1e-5, &format!("{plan} on {backend} with {bytes} bytes"));
             }
         }
+    }
+}
+
+/// The least budget that the executor accepts.
+fn least_budget(model: &Decoder, plans: &[LayerPlan], windows: &TokenWindows) -> usize {
+    let executor = Executor::new(plans.to_vec()).with_budget(Budget { bytes: 0, ..Budget::default() });
+    match executor.run(model, windows, &mut Keep { residuals: Vec::new(), steps: 0 }) {
+        Err(SurgeryError::BudgetTooSmall { budget: 0, needed }) => needed,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -108,6 +118,7 @@ fn what_does_not_fit_is_refused_by_name() {
     let fine = windows(1, 12);
     assert_eq!(run("0-3", 1 << 30, &fine), Err(CoreError::LayerOutOfRange { layer: 3, n_layers: 3 }.into()));
     assert!(matches!(run("0-1", 1000, &fine), Err(SurgeryError::BudgetTooSmall { budget: 1000, .. })));
+    assert_eq!(run("0", 1 << 30, &fine.clone().take(0)), Err(CoreError::NoWindows.into()));
     let long = windows(1, 129);
     assert_eq!(run("0", 1 << 30, &long), Err(CoreError::WindowTooLong { seq_len: 129, n_ctx: 128 }.into()));
     let foreign = TokenWindows::new(&[1, 300], 2).unwrap();
@@ -203,6 +214,69 @@ fn an_edit_that_never_fires_is_an_error() {
     let mut edit = Edit::activation(1, Hook::ResidMid, |out| out);
     let plan: LayerPlan = "0-1a-2".parse().unwrap();
     assert!(plan.run(&model, windows(1, 12).batch(0..1, &device), &mut edit).is_err());
+}
+
+#[test]
+fn an_edit_can_be_used_again_and_is_checked_again() {
+    let device = device();
+    let model = model(&device);
+    let tokens = || windows(1, 12).batch(0..1, &device);
+    let mut edit = Edit::activation(2, Hook::MlpOut, |out| out);
+    assert!(LayerPlan::full(3).run(&model, tokens(), &mut edit).is_ok());
+    assert!(LayerPlan::full(2).run(&model, tokens(), &mut edit).is_err());
+}
+
+#[test]
+fn what_a_model_or_a_plan_does_not_have_is_an_error() {
+    /// A decoder that offers no hooks and no halves of layers.
+    struct Closed(Decoder);
+    impl ResidualModel for Closed {
+        fn n_layers(&self) -> usize {
+            self.0.n_layers()
+        }
+        fn d_model(&self) -> usize {
+            self.0.d_model()
+        }
+        fn d_vocab(&self) -> usize {
+            self.0.d_vocab()
+        }
+        fn device(&self) -> Device {
+            self.0.device()
+        }
+        fn embed(&self, tokens: Tensor<2, burn::tensor::Int>) -> Tensor<3> {
+            self.0.embed(tokens)
+        }
+        fn block(&self, site: Site, resid: Tensor<3>, _: &mut dyn Tap) -> Tensor<3> {
+            self.0.block(site, resid, &mut NoTap)
+        }
+        fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
+            self.0.unembed(normed, vocab)
+        }
+    }
+    let device = device();
+    let (open, closed) = (model(&device), Closed(model(&device)));
+    let tokens = || windows(1, 12).batch(0..1, &device);
+    let run = |model: &dyn ResidualModel, plan: &str, tap: &mut dyn Tap| {
+        plan.parse::<LayerPlan>().unwrap().run(model, tokens(), tap).map(|_| ())
+    };
+    assert_eq!(run(&closed, "0-1-2", &mut NoTap), Ok(()));
+    let mut cache = ActivationCache::of([Hook::Pattern]);
+    assert_eq!(run(&closed, "0-1-2", &mut cache), Err(CoreError::HookMissing { hook: Hook::Pattern }.into()));
+    let sublayer = Sublayer::Mlp;
+    assert_eq!(run(&closed, "0-1m-2", &mut NoTap), Err(CoreError::SublayerMissing { sublayer }.into()));
+    assert_eq!(run(&open, "0-(1+2)", &mut NoTap), Ok(()));
+    let refused = run(&open, "0-(1+2)", &mut cache).unwrap_err();
+    assert_eq!(refused.to_string(), "a tap cannot tell apart the layers of `(1+2)`, which share slot 1");
+    let empty = LayerPlan::new(vec![Step::Layer(0), Step::Parallel(Vec::new())]);
+    assert_eq!(empty.validate(3), Err(SurgeryError::EmptyStep { slot: 1 }));
+    let full = LayerPlan::full(3);
+    let reversed = Range { start: 2, end: 1 };
+    assert_eq!(full.reverse(reversed.clone()), Err(SurgeryError::EmptyRange { slots: reversed }));
+    assert_eq!(full.parallel(1..1), Err(SurgeryError::EmptyRange { slots: 1..1 }));
+    assert_eq!(full.delete(3), Err(SurgeryError::SlotOutOfRange { slot: 3, n_slots: 3 }));
+    let halved = full.only(1, Sublayer::Attention).unwrap();
+    assert!(matches!(halved.only(1, Sublayer::Mlp), Err(SurgeryError::NotAWholeLayer { slot: 1, .. })));
+    assert_eq!(LayerPlan::full(9).shuffle(1..8, 1).unwrap().to_string(), "0-1-3-7-2-6-5-4-8");
 }
 
 fn plan(n_layers: usize) -> impl Strategy<Value = LayerPlan> {

@@ -55,6 +55,9 @@ pub enum CoreError {
         /// Tokens in one window.
         seq_len: usize,
     },
+    /// A corpus without windows.
+    #[error("there are no windows to run")]
+    NoWindows,
     /// A token id that the model has no embedding for.
     #[error("token id {id} is outside the model's vocabulary of {d_vocab}")]
     TokenOutOfRange {

@@ -132,7 +132,7 @@ impl Tap for Edit<'_> {
     }
 
     fn finish(&mut self) -> Result<()> {
-        match self.fired {
+        match std::mem::take(&mut self.fired) {
             true => Ok(()),
             false => Err(CoreError::EditNeverFired { point: HookPoint { slot: self.slot, hook: self.hook() } }),
         }

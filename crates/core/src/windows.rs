@@ -79,9 +79,12 @@ impl TokenWindows {
     /// Checks that `model` can run these windows.
     ///
     /// # Errors
-    /// When a token is outside the model's vocabulary, or a window longer than its context.
+    /// When there are no windows, a token is outside the model's vocabulary, or a window longer than its context.
     pub fn check(&self, model: &dyn ResidualModel) -> Result<()> {
         let d_vocab = model.d_vocab();
+        if self.ids.is_empty() {
+            return Err(CoreError::NoWindows);
+        }
         if let Some(&id) = self.ids.iter().find(|&&id| id as usize >= d_vocab) {
             return Err(CoreError::TokenOutOfRange { id, d_vocab });
         }

@@ -10,12 +10,12 @@ pub type Result<T> = std::result::Result<T, ModelError>;
 #[non_exhaustive]
 pub enum ModelError {
     /// A file that cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A path that holds no model.
     #[error("{} is no model: {reason}", path.display())]
@@ -109,7 +109,7 @@ pub enum ModelError {
 
 impl ModelError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| ModelError::Io { path: path.to_owned(), source }
+        move |reason| ModelError::Io { path: path.to_owned(), reason }
     }
 
     pub(crate) fn malformed(path: &Path, reason: impl ToString) -> Self {

@@ -25,6 +25,7 @@ impl Distributions for DeviceRows {
         let mut rows = vec![RunningLse::default(); n_rows];
         for (chunk, range) in logits.iter().zip(&ranges) {
             let (max, argmax) = chunk.clone().max_dim_with_indices(1);
+            let max = max.clamp_min(f32::MIN); // a chunk may be minus infinity throughout
             let sums = host((chunk.clone() - max.clone()).exp().sum_dim(1));
             let argmax = argmax.try_into_vec_as::<i64>().expect("indices are integers");
             for (row, ((max, sum), argmax)) in rows.iter_mut().zip(host(max).into_iter().zip(sums).zip(argmax)) {
@@ -43,11 +44,11 @@ impl Distributions for DeviceRows {
 
     fn kl(&self, other: &Self) -> Vec<f64> {
         let pairs = self.chunks.iter().zip(&other.chunks);
-        self.sum_rows(pairs.map(|(p, q)| (p.clone().exp() * (p.clone() - q.clone())).sum_dim(1)))
+        self.sum_rows(pairs.map(|(p, q)| expectation(p, p.clone() - q.clone())))
     }
 
     fn entropy_bits(&self) -> Vec<f64> {
-        let nats = self.sum_rows(self.chunks.iter().map(|q| (q.clone().exp() * q.clone()).sum_dim(1)));
+        let nats = self.sum_rows(self.chunks.iter().map(|q| expectation(q, q.clone())));
         nats.into_iter().map(|nats| -nats / std::f64::consts::LN_2).collect()
     }
 
@@ -77,6 +78,13 @@ impl DeviceRows {
         }
         sums
     }
+}
+
+/// `sum(exp(log_probs) * values)` of each row, `[rows, 1]`; where the probability is 0 the term is 0.
+fn expectation(log_probs: &Tensor<2>, values: Tensor<2>) -> Tensor<2> {
+    let probs = log_probs.clone().exp();
+    let impossible = probs.clone().equal_elem(0.0);
+    (probs * values).mask_fill(impossible, 0.0).sum_dim(1)
 }
 
 /// The log-sum-exp and the maximum of a row whose chunks come one after the other.

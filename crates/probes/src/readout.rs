@@ -103,7 +103,7 @@ impl<'a> Readout<'a> {
     /// When a metric is not finite.
     ///
     /// # Panics
-    /// When shapes or lengths do not fit each other.
+    /// When shapes or lengths do not fit each other, or the windows not the model.
     pub fn compare(
         &self,
         windows: &TokenWindows,
@@ -117,7 +117,9 @@ impl<'a> Readout<'a> {
             [sequences.len(), windows.seq_len()],
             "the residual streams are of other windows"
         );
+        assert!(others.iter().all(|other| other.dims() == clean.dims()), "the residual streams are of one shape");
         assert_eq!(others.len(), scores.len(), "there are as many scores as residual streams");
+        windows.check(self.model).expect("the windows are the model's");
         let rows = sequences.start * windows.seq_len()..sequences.end * windows.seq_len();
         let corpus = Tile { windows, rows };
         match self.reduction {

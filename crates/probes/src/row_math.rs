@@ -1,9 +1,32 @@
 //! Reductions of one row of logits in plain memory, each a single pass that vectorises.
 //!
-//! Sums run in f32 over short blocks, lane by lane, and in f64 across blocks. Every function is compiled for several
-//! instruction sets, and the machine's best one is chosen at run time.
+//! Sums run in f32 over short blocks, lane by lane, and in f64 across blocks. What is hot
+//! is compiled for AVX2 too, and the CPU decides at run time.
 
-use multiversion::multiversion;
+/// Compiles a function twice, as it is and for AVX2, and calls what the machine has.
+macro_rules! for_best_cpu {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty $body:block) => {
+        $(#[$doc])*
+        $vis fn $name($($arg: $type),*) -> $result {
+            #[inline(always)]
+            fn plain($($arg: $type),*) -> $result $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $type),*) -> $result {
+                    plain($($arg),*)
+                }
+                if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+                    // SAFETY: the line above has made sure that the CPU has what `avx2` is compiled for.
+                    #[allow(unsafe_code)]
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            plain($($arg),*)
+        }
+    };
+}
 
 /// Numbers that go side by side through a block.
 const LANES: usize = 16;
@@ -26,60 +49,70 @@ pub(crate) struct RowSum {
 pub(crate) fn row_sum(logits: &[f32]) -> RowSum {
     let max = max(logits);
     let (sum, weighted) = exp_sums(logits, max);
-    let top1 = logits.iter().position(|&logit| logit == max).unwrap_or(0);
+    let top1 = position(logits, max).unwrap_or(0);
     RowSum { lse: (f64::from(max) + sum.ln()) as f32, entropy: sum.ln() - weighted / sum, top1 }
 }
 
-/// The largest number of a row, or NaN where there is one.
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let mut nan = [false; LANES];
-    let (blocks, rest) = row.as_chunks::<LANES>();
-    for block in blocks {
-        for lane in 0..LANES {
-            lanes[lane] = if block[lane] > lanes[lane] { block[lane] } else { lanes[lane] };
-            nan[lane] |= block[lane].is_nan();
-        }
-    }
-    if nan.contains(&true) || rest.iter().any(|x| x.is_nan()) {
-        return f32::NAN;
-    }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &x| max.max(x))
-}
-
-/// `sum(exp(x))` and `sum(x exp(x))` of `x = logit - max`.
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-fn exp_sums(logits: &[f32], max: f32) -> (f64, f64) {
-    let (mut sum, mut weighted) = (0.0, 0.0);
-    for block in logits.chunks(BLOCK) {
-        let (mut sums, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
-        let (groups, rest) = block.as_chunks::<LANES>();
+for_best_cpu! {
+    /// The largest number of a row, NaN left aside.
+    fn max(row: &[f32]) -> f32 {
+        let larger = |max: f32, x: f32| if x > max { x } else { max };
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        let (groups, rest) = row.as_chunks::<LANES>();
         for group in groups {
             for lane in 0..LANES {
-                let x = group[lane] - max;
-                let e = exp(x);
-                sums[lane] += e;
-                products[lane] += x * e;
+                lanes[lane] = larger(lanes[lane], group[lane]);
             }
         }
-        for &logit in rest {
-            let x = logit - max;
-            let e = exp(x);
-            sum += f64::from(e);
-            weighted += f64::from(x * e);
-        }
-        sum += sums.iter().map(|&x| f64::from(x)).sum::<f64>();
-        weighted += products.iter().map(|&x| f64::from(x)).sum::<f64>();
+        lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &x| larger(max, x))
     }
-    (sum, weighted)
 }
 
-/// `exp(logit - lse)` of each logit.
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn probs(logits: &[f32], lse: f32, probs: &mut [f32]) {
-    for (prob, &logit) in probs.iter_mut().zip(logits) {
-        *prob = exp(logit - lse);
+for_best_cpu! {
+    /// Where `value` stands first in a row, by whole groups and then within one.
+    fn position(row: &[f32], value: f32) -> Option<usize> {
+        const GROUP: usize = 8 * LANES;
+        let holds = |group: &[f32]| group.iter().fold(false, |found, &x| found | (x == value));
+        let group = row.chunks(GROUP).position(holds)?;
+        let start = group * GROUP;
+        Some(start + row[start..].iter().position(|&x| x == value)?)
+    }
+}
+
+for_best_cpu! {
+    /// `sum(exp(x))` and `sum(x exp(x))` of `x = logit - max`; a term whose `exp` is 0 is 0.
+    fn exp_sums(logits: &[f32], max: f32) -> (f64, f64) {
+        let (mut sum, mut weighted) = (0.0, 0.0);
+        for block in logits.chunks(BLOCK) {
+            let (mut sums, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
+            let (groups, rest) = block.as_chunks::<LANES>();
+            for group in groups {
+                for lane in 0..LANES {
+                    let x = group[lane] - max;
+                    let e = exp(x);
+                    sums[lane] += e;
+                    products[lane] += if e == 0.0 { 0.0 } else { x * e };
+                }
+            }
+            for &logit in rest {
+                let x = logit - max;
+                let e = exp(x);
+                sum += f64::from(e);
+                weighted += if e == 0.0 { 0.0 } else { f64::from(x * e) };
+            }
+            sum += sums.iter().map(|&x| f64::from(x)).sum::<f64>();
+            weighted += products.iter().map(|&x| f64::from(x)).sum::<f64>();
+        }
+        (sum, weighted)
+    }
+}
+
+for_best_cpu! {
+    /// `exp(logit - lse)` of each logit.
+    pub(crate) fn probs(logits: &[f32], lse: f32, probs: &mut [f32]) -> () {
+        for (prob, &logit) in probs.iter_mut().zip(logits) {
+            *prob = exp(logit - lse);
+        }
     }
 }
 
@@ -90,27 +123,30 @@ pub(crate) struct Normed<'a> {
     pub(crate) lse: f32,
 }
 
-/// `sum(p (log p - log q))` in nats; `probs` are those of `p`.
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn kl(probs: &[f32], p: Normed, q: Normed) -> f64 {
-    let mut sum = 0.0;
-    let blocks = probs.chunks(BLOCK).zip(p.logits.chunks(BLOCK)).zip(q.logits.chunks(BLOCK));
-    for ((probs, p_block), q_block) in blocks {
-        let mut sums = [0.0f32; LANES];
-        let (probs, probs_rest) = probs.as_chunks::<LANES>();
-        let (p_groups, p_rest) = p_block.as_chunks::<LANES>();
-        let (q_groups, q_rest) = q_block.as_chunks::<LANES>();
-        for ((prob, p_logit), q_logit) in probs.iter().zip(p_groups).zip(q_groups) {
-            for lane in 0..LANES {
-                sums[lane] += prob[lane] * ((p_logit[lane] - p.lse) - (q_logit[lane] - q.lse));
+for_best_cpu! {
+    /// `sum(p (log p - log q))` in nats, where `p = 0` counts 0; `probs` are those of `p`.
+    pub(crate) fn kl(probs: &[f32], p: Normed, q: Normed) -> f64 {
+        let mut sum = 0.0;
+        let blocks = probs.chunks(BLOCK).zip(p.logits.chunks(BLOCK)).zip(q.logits.chunks(BLOCK));
+        for ((probs, p_block), q_block) in blocks {
+            let mut sums = [0.0f32; LANES];
+            let (probs, probs_rest) = probs.as_chunks::<LANES>();
+            let (p_groups, p_rest) = p_block.as_chunks::<LANES>();
+            let (q_groups, q_rest) = q_block.as_chunks::<LANES>();
+            for ((prob, p_logit), q_logit) in probs.iter().zip(p_groups).zip(q_groups) {
+                for lane in 0..LANES {
+                    let term = prob[lane] * ((p_logit[lane] - p.lse) - (q_logit[lane] - q.lse));
+                    sums[lane] += if prob[lane] == 0.0 { 0.0 } else { term };
+                }
             }
+            for ((prob, p_logit), q_logit) in probs_rest.iter().zip(p_rest).zip(q_rest) {
+                let term = prob * ((p_logit - p.lse) - (q_logit - q.lse));
+                sum += if *prob == 0.0 { 0.0 } else { f64::from(term) };
+            }
+            sum += sums.iter().map(|&x| f64::from(x)).sum::<f64>();
         }
-        for ((prob, p_logit), q_logit) in probs_rest.iter().zip(p_rest).zip(q_rest) {
-            sum += f64::from(prob * ((p_logit - p.lse) - (q_logit - q.lse)));
-        }
-        sum += sums.iter().map(|&x| f64::from(x)).sum::<f64>();
+        sum
     }
-    sum
 }
 
 /// `exp(x)` for `x <= 0`, within two units in the last place; exactly 0 below -87, where the result leaves the range

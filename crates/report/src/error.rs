@@ -16,17 +16,17 @@ pub enum ReportError {
         path: PathBuf,
     },
     /// A place that cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {reason}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
 }
 
 impl ReportError {
-    pub(crate) fn io(path: &Path, source: impl Into<std::io::Error>) -> Self {
-        ReportError::Io { path: path.to_owned(), source: source.into() }
+    pub(crate) fn io(path: &Path, reason: std::io::Error) -> Self {
+        ReportError::Io { path: path.to_owned(), reason }
     }
 }

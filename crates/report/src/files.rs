@@ -1,6 +1,7 @@
 //! A directory of results: [`OutDir`] with `profile.json`, `layers.csv` and `interventions.csv`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use stratigraph_stages::{Estimate, Intervention, Profile};
@@ -20,7 +21,7 @@ impl OutDir {
     /// When it holds something or cannot be written.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let failed = |source| ReportError::io(path, source);
+        let failed = |error| ReportError::io(path, error);
         fs::create_dir_all(path).map_err(failed)?;
         if fs::read_dir(path).map_err(failed)?.next().is_some() {
             return Err(ReportError::NotEmpty { path: path.to_owned() });
@@ -49,7 +50,8 @@ impl OutDir {
         ];
         let write = |(name, content): (&str, Vec<u8>)| {
             let path = self.path.join(name);
-            fs::write(&path, content).map_err(|source| ReportError::io(&path, source))?;
+            let created = File::options().write(true).create_new(true).open(&path);
+            created.and_then(|mut file| file.write_all(&content)).map_err(|error| ReportError::io(&path, error))?;
             Ok(path)
         };
         files.into_iter().map(write).collect()
@@ -82,7 +84,7 @@ fn interventions_csv(interventions: &[Intervention]) -> Vec<u8> {
             [number(estimate.map(|e| e.mean)), number(estimate.and_then(|e| e.sem))]
         });
         let layer = intervention.layer.map(|layer| layer.to_string()).unwrap_or_default();
-        [intervention.kind.clone(), layer, intervention.plan.clone()].into_iter().chain(cells).collect()
+        [intervention.kind.to_string(), layer, intervention.plan.clone()].into_iter().chain(cells).collect()
     };
     csv(header, interventions.iter().map(row))
 }

@@ -4,4 +4,4 @@
 
 mod profile;
 
-pub use profile::{CorpusRecord, Curve, Estimate, Intervention, ModelRecord, Profile};
+pub use profile::{CorpusRecord, Curve, Estimate, Intervention, InterventionKind, ModelRecord, Profile};

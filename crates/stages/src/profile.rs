@@ -1,6 +1,7 @@
 //! The record of a study: [`Profile`], made of [`Curve`]s over layers, and [`Intervention`]s in full.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,11 +45,36 @@ impl Curve {
     }
 }
 
+/// What was done to a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterventionKind {
+    /// Nothing: the unchanged model.
+    None,
+    /// A layer was left out.
+    Delete,
+    /// A layer and the next were run in the other order.
+    Swap,
+    /// A plan of the user's own was run.
+    Plan,
+}
+
+impl fmt::Display for InterventionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            InterventionKind::None => "none",
+            InterventionKind::Delete => "delete",
+            InterventionKind::Swap => "swap",
+            InterventionKind::Plan => "plan",
+        })
+    }
+}
+
 /// One change to the model and everything measured under it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intervention {
-    /// The kind of change: `none`, `delete`, `swap` or `plan`.
-    pub kind: String,
+    /// The kind of change.
+    pub kind: InterventionKind,
     /// The layer it names, where it names one; a swap names the first of its two.
     pub layer: Option<usize>,
     /// The layers that ran, such as `0-1-3-2-4`.

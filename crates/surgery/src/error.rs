@@ -1,6 +1,10 @@
 //! What can go wrong in surgery: [`SurgeryError`].
 
+use std::ops::Range;
+
 use stratigraph_core::CoreError;
+
+use crate::Step;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = SurgeryError> = std::result::Result<T, E>;
@@ -19,6 +23,34 @@ pub enum SurgeryError {
         slot: usize,
         /// How many the plan has.
         n_slots: usize,
+    },
+    /// A range whose end lies before its start, or an empty one where something is needed.
+    #[error("the slots {}..{} hold nothing", slots.start, slots.end)]
+    EmptyRange {
+        /// The range as it was given.
+        slots: Range<usize>,
+    },
+    /// An edit of a whole layer where a plan holds something else.
+    #[error("slot {slot} holds `{step}`, and this edit is for a whole layer")]
+    NotAWholeLayer {
+        /// The place that was asked for.
+        slot: usize,
+        /// What stands there.
+        step: Step,
+    },
+    /// A parallel step without layers.
+    #[error("slot {slot} runs no layer at all")]
+    EmptyStep {
+        /// Where it stands.
+        slot: usize,
+    },
+    /// A tap on a plan in which several layers share a slot, so that a hook point does not name one activation.
+    #[error("a tap cannot tell apart the layers of `{step}`, which share slot {slot}")]
+    TapOnParallel {
+        /// Where the step stands.
+        slot: usize,
+        /// The step.
+        step: Step,
     },
     /// A text that is no plan.
     #[error("`{text}` is no layer plan ({reason}); plans are written like 0-1-3-2-4, 0-1a-1m-2 or 0-(1+2)-3")]

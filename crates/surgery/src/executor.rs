@@ -30,7 +30,8 @@ pub trait Sink {
 pub struct Budget {
     /// Bytes of residual streams and activations held at once, the weights not counted. 2 GiB by default.
     pub bytes: usize,
-    /// Bytes of the largest single activation. 128 MiB by default, which is the least that any graphics adapter grants.
+    /// Bytes of the widest activation up to which several windows or states go through a layer together; one window
+    /// always runs. 128 MiB by default, which is the largest buffer that every graphics adapter grants.
     pub largest_tensor_bytes: usize,
 }
 
@@ -120,8 +121,8 @@ impl Executor {
     /// Divides the budget: first what finished plans keep, then the activations of one call, then states in flight.
     fn fit(&self, model: &dyn ResidualModel, windows: &TokenWindows) -> Result<Fit> {
         let seq_len = windows.seq_len();
-        let state = seq_len * model.d_model() * size_of::<f32>();
-        let widest = seq_len * model.widest_activation(seq_len) * size_of::<f32>();
+        let state = seq_len * model.d_model().max(1) * size_of::<f32>();
+        let widest = seq_len * model.widest_activation(seq_len).max(1) * size_of::<f32>();
         let walk = self.tree.nodes[ROOT].keeps + 1;
         let needed = state * (self.plans.len() + walk) + widest * WIDE_ACTIVATIONS;
         let Budget { bytes, largest_tensor_bytes } = self.budget;
@@ -137,6 +138,14 @@ impl Executor {
         let by_size = CALL_TOKENS.div_ceil(seq_len * n_sequences);
         Ok(Fit { n_sequences, live_states, states_per_call: by_budget.min(by_tensor).min(by_size).max(1) })
     }
+}
+
+/// Some windows of a residual stream, in memory of their own: a mere view would keep all of it alive.
+fn part(resid: &Tensor<3>, start: usize, n_sequences: usize) -> Tensor<3> {
+    if resid.dims()[0] == n_sequences {
+        return resid.clone();
+    }
+    resid.clone().narrow(0, start, n_sequences) * 1.0
 }
 
 /// A residual stream that some plans still wait for.
@@ -199,12 +208,7 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
             let slot = self.tree.nodes[group[0].0].depth; // only a tap could tell it from the others' slots
             let output = self.run_step(step, slot, together.expect("a group is not empty"), group.len())?;
             for (i, &(_, child)) in group.iter().enumerate() {
-                let own = if group.len() == 1 {
-                    output.clone()
-                } else {
-                    output.clone().narrow(0, i * n_sequences, n_sequences)
-                };
-                self.arrive(child, own);
+                self.arrive(child, part(&output, i * n_sequences, n_sequences));
             }
         }
         Ok(())

@@ -144,16 +144,10 @@ impl LayerPlan {
     /// When the plan does not have all of these slots, there is none, or one of them is not a whole layer.
     pub fn parallel(&self, slots: Range<usize>) -> Result<Self> {
         self.check_range(&slots)?;
-        let whole = |step: &Step| match step {
-            Step::Layer(layer) => Ok(*layer),
-            other => {
-                Err(SurgeryError::BadPlan { text: other.to_string(), reason: "only whole layers run in parallel" })
-            }
-        };
-        let layers = self.steps[slots.clone()].iter().map(whole).collect::<Result<Vec<_>>>()?;
-        if layers.is_empty() {
-            return Err(SurgeryError::SlotOutOfRange { slot: slots.start, n_slots: self.steps.len() });
+        if slots.is_empty() {
+            return Err(SurgeryError::EmptyRange { slots });
         }
+        let layers = slots.clone().map(|slot| self.whole_layer(slot)).collect::<Result<Vec<_>>>()?;
         self.edit_range(slots, |_| vec![Step::Parallel(layers)])
     }
 
@@ -163,10 +157,7 @@ impl LayerPlan {
     /// When the plan has no such slot, or it does not hold one whole layer.
     pub fn only(&self, slot: usize, half: Sublayer) -> Result<Self> {
         self.check(slot)?;
-        let Step::Layer(layer) = self.steps[slot] else {
-            let text = self.steps[slot].to_string();
-            return Err(SurgeryError::BadPlan { text, reason: "only a whole layer has halves" });
-        };
+        let layer = self.whole_layer(slot)?;
         self.edit_range(slot..slot + 1, |_| vec![Step::Half(layer, half)])
     }
 
@@ -181,8 +172,11 @@ impl LayerPlan {
     /// Checks that a model with `n_layers` layers can run the plan.
     ///
     /// # Errors
-    /// [`CoreError::LayerOutOfRange`] with the first layer that does not exist.
+    /// [`CoreError::LayerOutOfRange`] with the first layer that does not exist, or a step without layers.
     pub fn validate(&self, n_layers: usize) -> Result<()> {
+        if let Some(slot) = self.steps.iter().position(|step| step.layers().is_empty()) {
+            return Err(SurgeryError::EmptyStep { slot });
+        }
         match self.steps.iter().flat_map(Step::layers).find(|&&layer| layer >= n_layers) {
             Some(&layer) => Err(CoreError::LayerOutOfRange { layer, n_layers }.into()),
             None => Ok(()),
@@ -193,16 +187,34 @@ impl LayerPlan {
     /// last step.
     ///
     /// # Errors
-    /// When the model cannot run the plan or the tap.
+    /// When the model cannot run the plan or the tap, or the tap wants a hook of layers that share a slot.
     pub fn run(&self, model: &dyn ResidualModel, tokens: Tensor<2, Int>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         self.validate(model.n_layers())?;
         check_tap(model, tap)?;
+        self.check_tap(tap)?;
         let mut resid = model.embed(tokens);
         for (slot, step) in self.steps.iter().enumerate() {
             resid = step.run(model, slot, resid, tap)?;
         }
         tap.finish()?;
         Ok(resid)
+    }
+
+    fn check_tap(&self, tap: &dyn Tap) -> Result<()> {
+        let shared = |(_, step): &(usize, &Step)| step.layers().len() > 1;
+        match self.steps.iter().enumerate().find(shared) {
+            Some((slot, step)) if !tap.hooks().is_empty() => {
+                Err(SurgeryError::TapOnParallel { slot, step: step.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn whole_layer(&self, slot: usize) -> Result<usize> {
+        match &self.steps[slot] {
+            Step::Layer(layer) => Ok(*layer),
+            step => Err(SurgeryError::NotAWholeLayer { slot, step: step.clone() }),
+        }
     }
 
     fn edit_range(&self, slots: Range<usize>, edit: impl FnOnce(&[Step]) -> Vec<Step>) -> Result<Self> {
@@ -222,7 +234,7 @@ impl LayerPlan {
         let n_slots = self.steps.len();
         match slots.start.max(slots.end) {
             last if last > n_slots => Err(SurgeryError::SlotOutOfRange { slot: last, n_slots }),
-            _ if slots.start > slots.end => Err(SurgeryError::SlotOutOfRange { slot: slots.start, n_slots: slots.end }),
+            _ if slots.start > slots.end => Err(SurgeryError::EmptyRange { slots: slots.clone() }),
             _ => Ok(()),
         }
     }

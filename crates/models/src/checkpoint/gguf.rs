@@ -38,14 +38,22 @@ impl GgufFile {
         Ok(file)
     }
 
-    /// Checks that each name stands once and every tensor lies inside the file.
+    /// Checks that each name stands once, and that every tensor lies inside the file, aligned and apart from others.
     fn check_tensors(&self) -> Result<()> {
         let declared = declared_tensors(&self.data, self.header.version);
         if declared != Some(self.header.tensors.len() as u64) {
             return Err(ModelError::malformed(&self.path, "two of its tensors have the same name"));
         }
-        for name in self.names() {
-            self.bytes(&self.header.tensors[&name])?;
+        let mut tensors: Vec<_> = self.header.tensors.values().collect();
+        tensors.sort_by(|a, b| (a.offset, &a.name).cmp(&(b.offset, &b.name)));
+        let mut end = 0;
+        for tensor in tensors {
+            let (bytes, _) = self.bytes(tensor)?;
+            if tensor.offset < end || !tensor.offset.is_multiple_of(self.header.alignment) {
+                let reason = format!("tensor `{}` overlaps another one or is not aligned", tensor.name);
+                return Err(ModelError::malformed(&self.path, reason));
+            }
+            end = tensor.offset + bytes.len() as u64;
         }
         Ok(())
     }
@@ -137,12 +145,17 @@ fn to_json(value: &MetaValue) -> Value {
         MetaValue::I32(v) => (*v).into(),
         MetaValue::U64(v) => (*v).into(),
         MetaValue::I64(v) => (*v).into(),
-        MetaValue::F32(v) => (*v).into(),
-        MetaValue::F64(v) => (*v).into(),
+        MetaValue::F32(v) => float(f64::from(*v)),
+        MetaValue::F64(v) => float(*v),
         MetaValue::Bool(v) => (*v).into(),
         MetaValue::String(v) => v.as_str().into(),
         MetaValue::Array(values) => values.iter().map(to_json).collect(),
     }
+}
+
+/// JSON has no NaN and no infinity; as texts they are refused where a number is asked for.
+fn float(value: f64) -> Value {
+    if value.is_finite() { value.into() } else { value.to_string().into() }
 }
 
 /// The number of tensors that the header declares.
@@ -161,8 +174,13 @@ fn declares_zero_alignment(data: &[u8]) -> bool {
     /// Metadata stands before the tensors; a vocabulary makes it a few megabytes at most.
     const WITHIN: usize = 64 << 20;
     let head = &data[..data.len().min(WITHIN)];
-    let after = |at: usize| head.get(at + KEY.len()..).and_then(|rest| rest.first_chunk::<8>());
-    let zero = |rest: &[u8; 8]| (rest[0] == 4 || rest[0] == 10) && rest[4..] == [0; 4];
+    let after = |at: usize| head.get(at + KEY.len()..).and_then(|rest| rest.first_chunk::<12>());
+    // A 32-bit whole number (type 4), or one of 64 bits (10, and 11 with a sign).
+    let zero = |rest: &[u8; 12]| match rest[..4] {
+        [4, 0, 0, 0] => rest[4..8] == [0; 4],
+        [10 | 11, 0, 0, 0] => rest[4..] == [0; 8],
+        _ => false,
+    };
     let starts = |bytes: &[u8]| bytes[0] == KEY[0] && bytes == KEY; // the first byte spares most comparisons
     head.windows(KEY.len()).enumerate().any(|(at, bytes)| starts(bytes) && after(at).is_some_and(zero))
 }

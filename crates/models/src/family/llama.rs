@@ -101,14 +101,18 @@ const ROPE_DIVISORS: &str = "rope_freqs.weight";
 fn rotary_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Position> {
     let base = keys.number_or_none("rope.freq_base")?.unwrap_or(10_000.0);
     let factor = keys.number_or_none("rope.scaling.factor")?;
-    let scaling = match keys.text_or_none("rope.scaling.type")?.as_deref() {
-        _ if file.shape(ROPE_DIVISORS).is_some() => {
+    let divided = file.shape(ROPE_DIVISORS).is_some();
+    let scaling = match (keys.text_or_none("rope.scaling.type")?.as_deref(), factor) {
+        (None | Some("none"), None) if divided => {
             let divisors = file.read(ROPE_DIVISORS)?.into_iter().map(f64::from).collect();
             RopeScaling::PerFrequency { divisors }
         }
-        None | Some("none") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear { factor: factor.unwrap_or(1.0) },
-        Some(other) => return Err(unsupported("rope.scaling.type", other, "known: none, linear")),
+        (Some("none"), _) | (None, None) if !divided => RopeScaling::None,
+        (Some("linear"), Some(factor)) | (None, Some(factor)) if !divided => RopeScaling::Linear { factor },
+        (kind, factor) => {
+            let value = format!("{kind:?} with factor {factor:?}, {ROPE_DIVISORS}: {divided}");
+            return Err(unsupported("rope.scaling", value, "known: none, linear with a factor, or that tensor alone"));
+        }
     };
     Ok(Position::Rotary { base, scaling })
 }

@@ -45,6 +45,9 @@ pub(super) fn tokenizer_json(file: &GgufFile) -> Result<Value> {
         error(format!("its pre-tokenizer is `{pre}`; known: smollm, gpt-2, llama-bpe (also as llama3, llama-v3)"))
     })?;
     let vocab: serde_json::Map<_, _> = tokens.iter().enumerate().map(|(id, t)| (t.to_string(), id.into())).collect();
+    if vocab.len() != tokens.len() {
+        return Err(error(format!("{} of its tokens stand there twice", tokens.len() - vocab.len())));
+    }
     Ok(json!({
         "version": "1.0",
         "added_tokens": added_tokens(&tokens, &types),

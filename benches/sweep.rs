@@ -1,0 +1,50 @@
+//! Sweeps on each backend, and the readout reduced in both ways: `cargo bench --bench sweep`.
+
+mod common;
+
+use std::hint::black_box;
+
+use common::{WINDOWS, config, windows};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use stratigraph::Experiment;
+use stratigraph::prelude::*;
+use stratigraph::probes::Reduction;
+
+/// Every deletion and every swap.
+fn sweep(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("sweep");
+    group.sample_size(10);
+    for backend in Backend::ALL {
+        let Ok(device) = backend.device() else { continue };
+        let model = config().init(0, &device).expect("the configuration is sound");
+        let windows = windows();
+        group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
+            let study = || Study::new(&model).experiments([Experiment::Delete, Experiment::Swap]);
+            bencher.iter(|| black_box(study().run(&windows).expect("it runs")));
+        });
+    }
+}
+
+/// One residual stream against another.
+fn readout(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("readout");
+    group.sample_size(10);
+    let Ok(device) = Backend::Flex.device() else { return };
+    let model = config().init(0, &device).expect("the configuration is sound");
+    let windows = windows();
+    let resid = model.embed(windows.batch(0..WINDOWS, &device));
+    for reduction in [Reduction::Host, Reduction::Device] {
+        let readout = Readout::new(&model).with_reduction(reduction);
+        group.bench_function(BenchmarkId::from_parameter(format!("{reduction:?}")), |bencher| {
+            bencher.iter(|| {
+                let mut scores = [Scores::default()];
+                let others = std::slice::from_ref(&resid);
+                readout.compare(&windows, 0..WINDOWS, &resid, others, &mut scores).expect("it runs");
+                black_box(scores)
+            });
+        });
+    }
+}
+
+criterion_group!(benches, sweep, readout);
+criterion_main!(benches);

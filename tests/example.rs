@@ -1,0 +1,73 @@
+//! The main example as a user runs it: its files, its exit code, and one clear line where something is wrong.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::fixture;
+
+/// Runs the example that was built along with the tests.
+fn run(arguments: &[&str]) -> Output {
+    let deps = std::env::current_exe().unwrap();
+    let example: PathBuf = deps.parent().unwrap().parent().unwrap().join("examples/stages_of_inference");
+    let mut command = Command::new(example);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("RUST_BACKTRACE", "1");
+    command.args(arguments).output().expect("examples are built along with tests")
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn it_writes_its_files_and_never_over_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, out) = (fixture("llama-gqa"), dir.path().join("out"));
+    let arguments =
+        ["--model", path(&model), "--sequences", "2", "--seq-len", "16", "--device", "ndarray", "--out", path(&out)];
+    let first = run(&arguments);
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    assert!(String::from_utf8_lossy(&first.stdout).contains("2 windows of 16 tokens, llama-gqa on ndarray"));
+    let json = std::fs::read(out.join("profile.json")).unwrap();
+    let profile: stratigraph::stages::Profile = serde_json::from_slice(&json).unwrap();
+    assert_eq!(profile.curves["delete_kl"].len(), 3);
+    let lines = |file: &str| std::fs::read_to_string(out.join(file)).unwrap().lines().count();
+    assert_eq!(lines("layers.csv"), 1 + 3);
+    assert_eq!(lines("interventions.csv"), 1 + 1 + 3 + 2);
+    let again = run(&arguments);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is not empty"));
+    assert_eq!(std::fs::read(out.join("profile.json")).unwrap(), json);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, empty, bytes) = (fixture("llama-gqa"), dir.path().join("empty.txt"), dir.path().join("bytes.txt"));
+    std::fs::write(&empty, "").unwrap();
+    std::fs::write(&bytes, [0xff, 0xfe]).unwrap();
+    let wgpu = if cfg!(feature = "wgpu-unfused") { None } else { Some((["--device", "wgpu"], "--features wgpu")) };
+    let cases = [
+        (["--text", path(&empty)], "0 tokens, which is shorter than one window of 128"),
+        (["--text", path(&bytes)], "bytes.txt"),
+        (["--text", path(dir.path())], "cannot read"),
+        (["--seq-len", "1"], "at least 2"),
+        (["--seq-len", "500"], "longer than the model's context of 128"),
+        (["--seq-len", "1000000000"], "shorter than one window"),
+        (["--out", path(&empty)], "cannot write"),
+        (["--model", path(dir.path())], "no config.json"),
+        (["--model", path(&bytes)], "does not begin with GGUF"),
+        (["--model", "org/name"], "cannot read org/name"),
+    ];
+    for (arguments, part) in cases.into_iter().chain(wgpu) {
+        // What comes last counts, so the case may name another model.
+        let all = [&["--model", path(&model)][..], &arguments[..]].concat();
+        let all = if arguments[0] == "--model" { &arguments[..] } else { &all[..] };
+        let output = run(all);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+        assert!(message.starts_with("error: ") && message.contains(part), "{arguments:?}: {message}");
+        assert_eq!(message.lines().count(), 1, "{arguments:?}: {message}");
+    }
+}
