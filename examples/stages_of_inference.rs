@@ -13,6 +13,11 @@ use stratigraph::stages::{CorpusRecord, ModelRecord, Profile};
 
 const DEFAULT_MODEL: &str = "weights/SmolLM2-135M-Instruct.Q4_1.gguf";
 
+/// `.cargo/config.toml` makes it keep what is freed, in huge pages.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Parser)]
 #[command(about = "Which layers of a language model do what: delete, swap and lens curves over its depth")]
 struct Args {

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::distributions::{Distributions, host};
@@ -11,8 +11,8 @@ use crate::row_math::{self, Normed, RowSum};
 
 /// Logits of some rows with the reductions of each.
 pub(crate) struct HostRows {
-    /// `[rows, d_vocab]`.
-    logits: Vec<f32>,
+    /// `[rows, d_vocab]` of f32, in the memory that the tensor had.
+    logits: TensorData,
     d_vocab: usize,
     sums: Vec<RowSum>,
     /// The probabilities, when a divergence from these rows is asked for.
@@ -20,14 +20,18 @@ pub(crate) struct HostRows {
 }
 
 impl HostRows {
+    fn logits(&self) -> &[f32] {
+        floats(&self.logits)
+    }
+
     fn row(&self, row: usize) -> Normed<'_> {
-        Normed { logits: &self.logits[row * self.d_vocab..(row + 1) * self.d_vocab], lse: self.sums[row].lse }
+        Normed { logits: &self.logits()[row * self.d_vocab..(row + 1) * self.d_vocab], lse: self.sums[row].lse }
     }
 
     fn probs(&self) -> &[f32] {
         self.probs.get_or_init(|| {
-            let mut probs = vec![0.0; self.logits.len()];
-            let rows = probs.par_chunks_mut(self.d_vocab).zip(self.logits.par_chunks(self.d_vocab));
+            let mut probs = vec![0.0; self.logits().len()];
+            let rows = probs.par_chunks_mut(self.d_vocab).zip(self.logits().par_chunks(self.d_vocab));
             rows.zip(&self.sums).for_each(|((probs, logits), sum)| row_math::probs(logits, sum.lse, probs));
             probs
         })
@@ -38,7 +42,7 @@ impl Distributions for HostRows {
     fn normalise(logits: Vec<Tensor<2>>, ranges: Vec<Range<usize>>) -> Self {
         let d_vocab = ranges.last().expect("a vocabulary has tokens").end;
         let logits = join(logits, d_vocab);
-        let sums = logits.par_chunks(d_vocab).map(row_math::row_sum).collect();
+        let sums = floats(&logits).par_chunks(d_vocab).map(row_math::row_sum).collect();
         Self { logits, d_vocab, sums, probs: OnceCell::new() }
     }
 
@@ -59,14 +63,14 @@ impl Distributions for HostRows {
 
     fn of_tokens(&self, tokens: &[usize]) -> Vec<f64> {
         let rows = tokens.iter().enumerate();
-        rows.map(|(row, &token)| f64::from(self.logits[row * self.d_vocab + token] - self.sums[row].lse)).collect()
+        rows.map(|(row, &token)| f64::from(self.logits()[row * self.d_vocab + token] - self.sums[row].lse)).collect()
     }
 }
 
 /// Chunks `[rows, chunk]` side by side, as `[rows, d_vocab]`; a single one is taken as it is.
-fn join(mut chunks: Vec<Tensor<2>>, d_vocab: usize) -> Vec<f32> {
+fn join(mut chunks: Vec<Tensor<2>>, d_vocab: usize) -> TensorData {
     if chunks.len() == 1 {
-        return host(chunks.remove(0));
+        return chunks.remove(0).into_data_as::<f32>();
     }
     let [n_rows, _] = chunks[0].dims();
     let mut joined = vec![0.0; n_rows * d_vocab];
@@ -78,5 +82,9 @@ fn join(mut chunks: Vec<Tensor<2>>, d_vocab: usize) -> Vec<f32> {
         }
         start += width;
     }
-    joined
+    TensorData::new(joined, [n_rows, d_vocab])
+}
+
+fn floats(data: &TensorData) -> &[f32] {
+    data.as_slice().expect("logits are read as f32")
 }

@@ -20,9 +20,9 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// Tiles of a usual size: chunks of at most 32 MiB.
+    /// Tiles of a usual size: chunks of at most 128 MiB.
     pub fn usual(d_vocab: usize) -> Self {
-        Self::fitting(d_vocab, 32 << 20)
+        Self::fitting(d_vocab, 128 << 20)
     }
 
     /// Tiles whose chunks of logits take at most `bytes` each: the whole vocabulary in a chunk where that leaves at
