@@ -27,7 +27,7 @@ impl SplitMix64 {
 
     /// A whole number below `n`, by the high half of a product (its bias is below `n / 2^64`).
     pub fn below(&mut self, n: usize) -> usize {
-        (u128::from(self.bits()) * n as u128 >> 64) as usize
+        ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
     /// A uniform number in (0, 1].
