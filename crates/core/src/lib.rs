@@ -10,6 +10,7 @@
 mod cache;
 mod error;
 mod hook;
+mod host;
 mod model;
 mod random;
 mod tap;
@@ -18,6 +19,7 @@ mod windows;
 pub use cache::ActivationCache;
 pub use error::{CoreError, Result};
 pub use hook::{Hook, HookPoint};
+pub use host::lies_in_host_memory;
 pub use model::{ResidualModel, Site, Sublayer, check_tap, forward, logits};
 pub use random::SplitMix64;
 pub use tap::{Edit, NoTap, Tap};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
-use stratigraph_core::ResidualModel;
+use stratigraph_core::{ResidualModel, lies_in_host_memory};
 
 /// Where logits are reduced to scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,21 +17,8 @@ pub enum Reduction {
 impl Reduction {
     /// What suits a device: the host for flex and ndarray, the device itself for any other.
     pub fn suited_to(device: &Device) -> Self {
-        if is_host(device) { Reduction::Host } else { Reduction::Device }
+        if lies_in_host_memory(device) { Reduction::Host } else { Reduction::Device }
     }
-}
-
-#[allow(unused_variables, deprecated)] // without backends nothing is compared; burn deprecates ndarray in favour of flex
-fn is_host(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    if *device == Device::flex() {
-        return true;
-    }
-    #[cfg(feature = "ndarray")]
-    if *device == Device::ndarray() {
-        return true;
-    }
-    false
 }
 
 /// The next-token distributions of some rows.

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
+use stratigraph_kernels::softmax::{self, Normed, RowSum};
 
 use crate::distributions::{Distributions, host};
-use crate::row_math::{self, Normed, RowSum};
 
 /// Logits of some rows with the reductions of each.
 pub(crate) struct HostRows {
@@ -32,7 +32,7 @@ impl HostRows {
         self.probs.get_or_init(|| {
             let mut probs = vec![0.0; self.logits().len()];
             let rows = probs.par_chunks_mut(self.d_vocab).zip(self.logits().par_chunks(self.d_vocab));
-            rows.zip(&self.sums).for_each(|((probs, logits), sum)| row_math::probs(logits, sum.lse, probs));
+            rows.zip(&self.sums).for_each(|((probs, logits), sum)| softmax::probs(logits, sum.lse, probs));
             probs
         })
     }
@@ -42,7 +42,7 @@ impl Distributions for HostRows {
     fn normalise(logits: Vec<Tensor<2>>, ranges: Vec<Range<usize>>) -> Self {
         let d_vocab = ranges.last().expect("a vocabulary has tokens").end;
         let logits = join(logits, d_vocab);
-        let sums = floats(&logits).par_chunks(d_vocab).map(row_math::row_sum).collect();
+        let sums = floats(&logits).par_chunks(d_vocab).map(softmax::row_sum).collect();
         Self { logits, d_vocab, sums, probs: OnceCell::new() }
     }
 
@@ -54,7 +54,7 @@ impl Distributions for HostRows {
         let rows = self.probs().par_chunks(self.d_vocab).enumerate();
         // `HostRows` is not `Sync`, its rows are.
         let pairs: Vec<_> = (0..self.sums.len()).map(|row| (self.row(row), other.row(row))).collect();
-        rows.map(|(row, probs)| row_math::kl(probs, pairs[row].0, pairs[row].1)).collect()
+        rows.map(|(row, probs)| softmax::kl(probs, pairs[row].0, pairs[row].1)).collect()
     }
 
     fn entropy_bits(&self) -> Vec<f64> {

@@ -13,7 +13,6 @@ mod host_rows;
 mod metric;
 mod moments;
 mod readout;
-mod row_math;
 mod scores;
 
 pub use distributions::Reduction;

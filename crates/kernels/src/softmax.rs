@@ -1,32 +1,9 @@
 //! Reductions of one row of logits in plain memory, each a single pass that vectorises.
 //!
-//! Sums run in f32 over short blocks, lane by lane, and in f64 across blocks. What is hot
-//! is compiled for AVX2 too, and the CPU decides at run time.
+//! Sums run in f32 over short blocks, lane by lane, and in f64 across blocks.
 
-/// Compiles a function twice, as it is and for AVX2, and calls what the machine has.
-macro_rules! for_best_cpu {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty $body:block) => {
-        $(#[$doc])*
-        $vis fn $name($($arg: $type),*) -> $result {
-            #[inline(always)]
-            fn plain($($arg: $type),*) -> $result $body
-
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2($($arg: $type),*) -> $result {
-                    plain($($arg),*)
-                }
-                if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-                    // SAFETY: the line above has made sure that the CPU has what `avx2` is compiled for.
-                    #[allow(unsafe_code)]
-                    return unsafe { avx2($($arg),*) };
-                }
-            }
-            plain($($arg),*)
-        }
-    };
-}
+use crate::exp::exp;
+use crate::for_best_cpu;
 
 /// Numbers that go side by side through a block.
 const LANES: usize = 16;
@@ -36,17 +13,17 @@ const BLOCK: usize = 64 * LANES;
 
 /// `log(sum(exp(logits)))` and what goes with it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct RowSum {
+pub struct RowSum {
     /// The log-sum-exp.
-    pub(crate) lse: f32,
+    pub lse: f32,
     /// The entropy of the row's softmax, in nats.
-    pub(crate) entropy: f64,
+    pub entropy: f64,
     /// Where the largest logit stands first.
-    pub(crate) top1: usize,
+    pub top1: usize,
 }
 
 /// Reduces a row of logits; NaN anywhere gives NaN.
-pub(crate) fn row_sum(logits: &[f32]) -> RowSum {
+pub fn row_sum(logits: &[f32]) -> RowSum {
     let max = max(logits);
     let (sum, weighted) = exp_sums(logits, max);
     let top1 = position(logits, max).unwrap_or(0);
@@ -109,7 +86,7 @@ for_best_cpu! {
 
 for_best_cpu! {
     /// `exp(logit - lse)` of each logit.
-    pub(crate) fn probs(logits: &[f32], lse: f32, probs: &mut [f32]) -> () {
+    pub fn probs(logits: &[f32], lse: f32, probs: &mut [f32]) -> () {
         for (prob, &logit) in probs.iter_mut().zip(logits) {
             *prob = exp(logit - lse);
         }
@@ -117,15 +94,17 @@ for_best_cpu! {
 }
 
 /// A distribution's logits with their log-sum-exp.
-#[derive(Clone, Copy)]
-pub(crate) struct Normed<'a> {
-    pub(crate) logits: &'a [f32],
-    pub(crate) lse: f32,
+#[derive(Debug, Clone, Copy)]
+pub struct Normed<'a> {
+    /// The logits.
+    pub logits: &'a [f32],
+    /// Their log-sum-exp.
+    pub lse: f32,
 }
 
 for_best_cpu! {
     /// `sum(p (log p - log q))` in nats, where `p = 0` counts 0; `probs` are those of `p`.
-    pub(crate) fn kl(probs: &[f32], p: Normed, q: Normed) -> f64 {
+    pub fn kl(probs: &[f32], p: Normed, q: Normed) -> f64 {
         let mut sum = 0.0;
         let blocks = probs.chunks(BLOCK).zip(p.logits.chunks(BLOCK)).zip(q.logits.chunks(BLOCK));
         for ((probs, p_block), q_block) in blocks {
@@ -149,52 +128,9 @@ for_best_cpu! {
     }
 }
 
-/// `exp(x)` for `x <= 0`, within two units in the last place; exactly 0 below -87, where the result leaves the range
-/// of normal numbers.
-///
-/// `x = n log 2 + r` with whole `n`; `exp(r)` is a polynomial and `2^n` goes into the exponent. `log 2` is split in two
-/// so that `n log 2` loses no bits (Cody and Waite, *Software Manual for the Elementary Functions*, 1980).
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    const LEAST: f32 = -87.0;
-    /// Adding this rounds to a whole number, which then stands in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let shifted = x.max(LEAST) * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (x.max(LEAST) - n * LN2_HIGH) - n * LN2_LOW;
-    // The Taylor series: its next term is below 2e-9 where |r| <= log(2) / 2.
-    let series = 1.0 / 5040.0;
-    let series = series * r + 1.0 / 720.0;
-    let series = series * r + 1.0 / 120.0;
-    let series = series * r + 1.0 / 24.0;
-    let series = series * r + 1.0 / 6.0;
-    let series = series * r + 0.5;
-    let series = series * (r * r) + r + 1.0;
-    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-    let value = if x < LEAST { 0.0 } else { series * power };
-    if x.is_nan() { x } else { value }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exp_is_close_over_its_whole_range() {
-        let mut worst = 0.0f64;
-        for i in 0..=870_000 {
-            let x = -(i as f32) * 1e-4;
-            let exact = f64::from(x).exp();
-            worst = worst.max((f64::from(exp(x)) - exact).abs() / exact);
-        }
-        assert!(worst < 2.4e-7, "{worst:e}");
-        assert_eq!(exp(0.0), 1.0);
-        assert_eq!(exp(-88.0), 0.0);
-        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
-        assert!(exp(f32::NAN).is_nan());
-    }
 
     #[test]
     fn rows_of_every_length_reduce_as_in_f64() {

@@ -1,0 +1,37 @@
+//! Vectorised passes over plain memory, for tensors that lie in the host's.
+//!
+//! On CPU backends elementwise tensor operations are scalar and make a pass each. These do the same work in one: the
+//! reductions of a row of logits ([`softmax`]) and the gate of an MLP ([`gated_silu`]). What is hot is compiled for AVX2
+//! too, and the CPU decides at run time. Nothing here knows of tensors.
+
+mod exp;
+mod silu;
+pub mod softmax;
+
+pub use silu::gated_silu;
+
+/// Compiles a function twice, as it is and for AVX2, and calls what the machine has.
+macro_rules! for_best_cpu {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty $body:block) => {
+        $(#[$doc])*
+        $vis fn $name($($arg: $type),*) -> $result {
+            #[inline(always)]
+            fn plain($($arg: $type),*) -> $result $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $type),*) -> $result {
+                    plain($($arg),*)
+                }
+                if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+                    // SAFETY: the line above has made sure that the CPU has what `avx2` is compiled for.
+                    #[allow(unsafe_code)]
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            plain($($arg),*)
+        }
+    };
+}
+pub(crate) use for_best_cpu;
