@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{ModelError, Result};
 
 /// Keys of a Hugging Face `config.json` that do not change what the model computes.
-pub(super) const HF_WITHOUT_EFFECT: [&str; 18] = [
+pub(super) const HF_WITHOUT_EFFECT: [&str; 19] = [
     "_name_or_path",
     "architectures",
     "attention_dropout",
@@ -25,6 +25,7 @@ pub(super) const HF_WITHOUT_EFFECT: [&str; 18] = [
     "torch_dtype",
     "transformers.js_config",
     "transformers_version",
+    "unk_token_id",
     "use_cache",
 ];
 
