@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use stratigraph::Experiment;
 use stratigraph::prelude::*;
 use stratigraph::report::{LayerTable, OutDir};
 use stratigraph::stages::{CorpusRecord, ModelRecord, Profile};
@@ -33,6 +34,9 @@ struct Args {
     /// Tokens in a window
     #[arg(long, default_value_t = 128)]
     seq_len: usize,
+    /// What to do: any of delete, swap, lens
+    #[arg(long, value_delimiter = ',', default_value = "delete,swap,lens")]
+    experiments: Vec<Experiment>,
     /// flex or ndarray on a CPU, wgpu on a GPU
     #[arg(long, default_value = "flex")]
     device: Backend,
@@ -65,7 +69,7 @@ fn run(args: &Args) -> Result<()> {
 
     let started = Instant::now();
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {percent:>3}%, {eta} left")?);
-    let study = Study::new(&model).on_progress(|progress| {
+    let study = Study::new(&model).experiments(args.experiments.iter().copied()).on_progress(|progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     });

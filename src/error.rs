@@ -30,6 +30,12 @@ pub enum Error {
         /// The name as it was given.
         name: String,
     },
+    /// A name that is no experiment's.
+    #[error("unknown experiment `{name}`; known: delete, swap, lens")]
+    UnknownExperiment {
+        /// The name as it was given.
+        name: String,
+    },
     /// A backend that was left out when the program was built.
     #[error("the device {backend} is not part of this build; build it with `--features {backend}`")]
     BackendNotBuilt {

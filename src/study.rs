@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::str::FromStr;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
@@ -43,6 +44,15 @@ impl Experiment {
             Experiment::Swap => sweep::swap_adjacent(n_layers),
             Experiment::Lens => sweep::prefixes(n_layers),
         }
+    }
+}
+
+impl FromStr for Experiment {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = Experiment::ALL.into_iter().find(|experiment| experiment.name() == name);
+        known.ok_or_else(|| Error::UnknownExperiment { name: name.to_owned() })
     }
 }
 
