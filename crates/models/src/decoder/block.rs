@@ -7,6 +7,7 @@ use stratigraph_core::{Hook, Site, Sublayer, Tap};
 
 use super::attention::Attention;
 use super::mlp::GatedMlp;
+use super::visit;
 
 /// A sequential pre-norm block.
 #[derive(Module, Debug)]
@@ -52,9 +53,4 @@ impl Block {
         let out = self.mlp.forward(self.mlp_norm.forward(resid), site, tap);
         visit(tap, site, Hook::MlpOut, out)
     }
-}
-
-/// Shows an activation to the tap if the tap wants it.
-pub(super) fn visit(tap: &mut dyn Tap, site: Site, hook: Hook, activation: Tensor<3>) -> Tensor<3> {
-    if tap.wants(site, hook) { tap.visit(site, hook, activation) } else { activation }
 }

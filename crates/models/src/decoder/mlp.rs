@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use stratigraph_core::{Hook, Site, Tap, lies_in_host_memory};
 use stratigraph_kernels::gated_silu;
 
-use super::block::visit;
+use super::visit;
 use crate::Activation;
 
 /// `down(activation(gate(x)) * up(x))`.

@@ -115,3 +115,8 @@ impl ResidualModel for Decoder {
         config.d_mlp.max(config.n_heads * config.d_head.max(seq_len)).max(config.d_model)
     }
 }
+
+/// Shows an activation to the tap if the tap wants it.
+fn visit(tap: &mut dyn Tap, site: Site, hook: Hook, activation: Tensor<3>) -> Tensor<3> {
+    if tap.wants(site, hook) { tap.visit(site, hook, activation) } else { activation }
+}
