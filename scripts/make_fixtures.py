@@ -26,9 +26,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as hf_logging
 
+from make_family_fixtures import make_families
+
 PACKAGES = ["torch", "transformers", "accelerate", "safetensors", "tokenizers", "gguf", "numpy"]
 MAX_BYTES = 100_000
-MAX_TOTAL = 700_000
+MAX_TOTAL = 3_000_000
 BATCH = 2
 EDIT_TAIL = 4  # the logits of an edited model are kept for this many last positions of sequence 0
 
@@ -465,6 +467,31 @@ transformers 4: there it is rewritten with `rope_theta`, `rope_scaling` and `tor
   a tensor of what to divide each frequency by, `rope_freqs.weight` (no `rope.scaling` keys); its
   `tokenizer.ggml.model` is `none`.
 
+## Other families
+
+Made by `scripts/make_family_fixtures.py`, with the same `expected.safetensors` as the Llama checkpoints. What a sublayer
+adds is taken behind its own norm where it has one (Gemma). transformers picks masks and rotary positions by the place in
+the list of layers, so its types of layers were moved with the layers.
+
+| directory | stored as | what is special | keys of `config.json` |
+|---|---|---|---|
+| `gpt2` | f32 | names without `transformer.`; causal masks stored as `h.N.attn.bias`; tied | the hub's |
+| `gpt2-prefixed` | f16 | names with `transformer.`; a head of its own; ReLU; `n_inner` that is not `4 n_embd` | transformers 5 |
+| `neox-parallel` | f32 | a quarter of a head rotated; masks and rotary tables stored; untied | the hub's (Pythia) |
+| `neox-sequential` | bf16 | sequential residual; whole heads rotated; attention without biases; tied | transformers 5 |
+| `phi` | f16 | two fifths of a head rotated (8 of 20); a bias in the head | the hub's |
+| `phi-gqa` | f32 | half of a head rotated; 4 query heads over 2 | transformers 5 |
+| `mistral` | f32 | sliding window of 5 in every layer, text of 16; 4 heads over 2, of 6 in a width of 20 | the hub's |
+| `qwen2` | f32 | 8 shards with an index; biases of query, key and value; tied | the hub's |
+| `qwen2-sliding` | f32 | window of 4 from layer 1 on; untied | transformers 5 |
+| `qwen3` | bf16 | norms of query and key; heads of 6 in a width of 20; tied | transformers 5 |
+| `gemma3` | f32 | 7 layers, the sixth sees everything; linear scaling there; two bases; window of 5 | the hub's |
+| `gemma3-plain` | bf16 | the first of 3 layers sees everything; score scale that is not the head's | transformers 5 |
+
+The `model.gguf` beside some of them has the same values as llama.cpp's converter lays them out
+(`scripts/family_ggufs.py`): GPT-2's matrices transposed, GPT-NeoX's fused tensor taken apart by query, key and value,
+Gemma's gains with the one added, Phi's matrices in f16.
+
 ## GGUF tensor types
 
 `gguf-types.gguf` has a tensor of [2, 256] values for each type: {types}.
@@ -501,6 +528,7 @@ def main():
     for name in ["llama-gqa", "llama-untied"]:
         make_gguf(built[name], out / name)
     make_types(out)
+    make_families(out)
     write_readme(out)
     check_sizes(out)
 

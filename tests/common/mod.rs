@@ -35,8 +35,29 @@ pub fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// The Llama fixtures that have expected values.
-pub const LLAMAS: [&str; 4] = ["llama-gqa", "llama-untied", "llama-bf16", "llama-f16"];
+/// The checkpoints of all families, with what transformers computes for them.
+pub const FAMILIES: [&str; 16] = [
+    "gemma3",
+    "gemma3-plain",
+    "gpt2",
+    "gpt2-prefixed",
+    "llama-bf16",
+    "llama-f16",
+    "llama-gqa",
+    "llama-untied",
+    "mistral",
+    "neox-parallel",
+    "neox-sequential",
+    "phi",
+    "phi-gqa",
+    "qwen2",
+    "qwen2-sliding",
+    "qwen3",
+];
+
+/// Those that have a GGUF file beside them.
+pub const GGUFS: [&str; 9] =
+    ["gemma3", "gpt2", "llama-gqa", "llama-untied", "neox-parallel", "neox-sequential", "phi", "qwen2", "qwen3"];
 
 /// Tensors that Hugging Face transformers computed.
 pub struct Expected {

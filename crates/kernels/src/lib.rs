@@ -1,14 +1,15 @@
 //! Vectorised passes over plain memory, for tensors that lie in the host's.
 //!
 //! On CPU backends elementwise tensor operations are scalar and make a pass each. These do the same work in one: the
-//! reductions of a row of logits ([`softmax`]) and the gate of an MLP ([`gated_silu`]). What is hot is compiled for AVX2
+//! reductions of a row of logits ([`softmax`]) and the nonlinearity of an MLP ([`gated_silu`] and its like). What is hot is compiled for AVX2
 //! too, and the CPU decides at run time. Nothing here knows of tensors.
 
+mod activation;
 mod exp;
-mod silu;
+
 pub mod softmax;
 
-pub use silu::gated_silu;
+pub use activation::{gated_gelu, gated_gelu_tanh, gated_silu, gelu, gelu_tanh, silu};
 
 /// Compiles a function twice, as it is and for AVX2, and calls what the machine has.
 macro_rules! for_best_cpu {

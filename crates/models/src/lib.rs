@@ -27,7 +27,10 @@ mod param;
 mod pretrained;
 mod tokenizer;
 
-pub use config::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, RopeScaling};
+pub use config::{
+    Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling,
+    SlidingWindow,
+};
 pub use decoder::Decoder;
 pub use error::{ModelError, Result};
 pub use pretrained::{LoadOptions, Pretrained};

@@ -11,17 +11,30 @@ use crate::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     Embed,
+    PosEmbed,
     FinalNorm,
     Unembed,
     AttnNorm,
     Query,
     Key,
     Value,
+    QueryNorm,
+    KeyNorm,
     AttnOut,
+    AttnPostNorm,
     MlpNorm,
     Gate,
     Up,
     Down,
+    MlpPostNorm,
+}
+
+impl Part {
+    /// Whether the part is a norm, whose weight is a gain.
+    pub(crate) fn is_norm(self) -> bool {
+        use Part::*;
+        matches!(self, FinalNorm | AttnNorm | QueryNorm | KeyNorm | AttnPostNorm | MlpNorm | MlpPostNorm)
+    }
 }
 
 /// A gain or matrix, or the vector added after it.
@@ -40,7 +53,7 @@ pub(crate) struct Param {
 }
 
 /// Gives the values of parameters, each once, in the layout of this crate: matrices `[d_in, d_out]`, embedding and
-/// unembedding `[d_vocab, d_model]`.
+/// unembedding `[d_vocab, d_model]`, learned positions `[n_ctx, d_model]`.
 pub(crate) trait ParamSource {
     /// The values of `param` in row-major order; `shape` is what the decoder needs.
     fn values(&mut self, param: Param, shape: &[usize]) -> Result<Vec<f32>>;
@@ -62,10 +75,10 @@ impl RandomParams {
 impl ParamSource for RandomParams {
     fn values(&mut self, param: Param, shape: &[usize]) -> Result<Vec<f32>> {
         let n = shape.iter().product();
-        Ok(match (param.part, param.kind) {
-            (_, Kind::Bias) => vec![0.0; n],
-            (Part::AttnNorm | Part::MlpNorm | Part::FinalNorm, Kind::Weight) => vec![1.0; n],
-            _ => (0..n).map(|_| (Self::STD * self.random.normal()) as f32).collect(),
+        Ok(match param.kind {
+            Kind::Bias => vec![0.0; n],
+            Kind::Weight if param.part.is_norm() => vec![1.0; n],
+            Kind::Weight => (0..n).map(|_| (Self::STD * self.random.normal()) as f32).collect(),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use serde_json::{Map, Value};
 
-use crate::checkpoint::{Checkpoint, GgufFile, SafetensorsFile};
+use crate::checkpoint::{Checkpoint, GgufFile, SafetensorsFile, ShardedSafetensors};
 use crate::family::{CheckpointParams, Recipe};
 use crate::{Decoder, DecoderConfig, ModelError, Result, Tokenizer};
 
@@ -26,8 +26,8 @@ impl Default for LoadOptions {
 
 /// An opened checkpoint: its configuration has been read and understood, its weights are still on disk.
 ///
-/// Two formats are known: a Hugging Face directory (`config.json`, `model.safetensors`, `tokenizer.json`) and one GGUF
-/// file, which holds all of it.
+/// Two formats are known: a Hugging Face directory (`config.json`, `tokenizer.json`, and `model.safetensors` or the files
+/// that `model.safetensors.index.json` names) and one GGUF file, which holds all of it.
 pub struct Pretrained {
     path: PathBuf,
     files: Files,
@@ -35,7 +35,7 @@ pub struct Pretrained {
 }
 
 enum Files {
-    HuggingFace(SafetensorsFile),
+    HuggingFace(Box<dyn Checkpoint + Send + Sync>),
     Gguf(GgufFile),
 }
 
@@ -91,7 +91,7 @@ impl Pretrained {
     /// As [`load`](Pretrained::load).
     pub fn load_with(&self, options: &LoadOptions, device: &Device) -> Result<Decoder> {
         let checkpoint: &dyn Checkpoint = match &self.files {
-            Files::HuggingFace(file) => file,
+            Files::HuggingFace(files) => files.as_ref(),
             Files::Gguf(file) => file,
         };
         let mut params = CheckpointParams::new(checkpoint, &self.recipe);
@@ -108,11 +108,15 @@ fn open_directory(path: &Path) -> Result<(Files, Recipe)> {
         return Err(not_a_model("the directory has no config.json"));
     }
     let recipe = Recipe::from_hf(read_json_object(&config)?)?;
-    let weights = path.join("model.safetensors");
-    if !weights.is_file() {
-        return Err(not_a_model("the directory has no model.safetensors (sharded checkpoints cannot be read yet)"));
-    }
-    Ok((Files::HuggingFace(SafetensorsFile::open(&weights)?), recipe))
+    let (whole, index) = (path.join("model.safetensors"), path.join("model.safetensors.index.json"));
+    let files: Box<dyn Checkpoint + Send + Sync> = if whole.is_file() {
+        Box::new(SafetensorsFile::open(&whole)?)
+    } else if index.is_file() {
+        Box::new(ShardedSafetensors::open(&index)?)
+    } else {
+        return Err(not_a_model("the directory has neither model.safetensors nor model.safetensors.index.json"));
+    };
+    Ok((Files::HuggingFace(files), recipe))
 }
 
 fn open_gguf(path: &Path) -> Result<(Files, Recipe)> {

@@ -1,11 +1,12 @@
 //! Files that hold tensors: [`Checkpoint`], memory-mapped, each tensor converted to f32 when it is asked for.
 //!
-//! [`SafetensorsFile`] and [`GgufFile`] check every size and offset of a header against the file before a tensor is
+//! [`SafetensorsFile`], [`ShardedSafetensors`] and [`GgufFile`] check every size and offset of a header against the file before a tensor is
 //! read; nothing is allocated because a header says so.
 
 mod dtype;
 mod gguf;
 mod safetensors;
+mod sharded;
 
 use std::fs::File;
 use std::path::Path;
@@ -14,6 +15,7 @@ use memmap2::Mmap;
 
 pub(crate) use self::gguf::GgufFile;
 pub(crate) use self::safetensors::SafetensorsFile;
+pub(crate) use self::sharded::ShardedSafetensors;
 use crate::{ModelError, Result};
 
 /// Named tensors in storage order (the last axis is contiguous).

@@ -26,6 +26,10 @@ impl SafetensorsFile {
         Ok(Self { path: path.to_owned(), data, metadata, start: header + size_of::<u64>() })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn info(&self, name: &str) -> Result<&TensorInfo> {
         self.metadata.info(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })
     }

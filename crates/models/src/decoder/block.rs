@@ -1,30 +1,43 @@
-//! One layer: [`Block`], attention and then an MLP, each reading the normed residual stream and adding to it.
+//! One layer: [`Block`], attention and an MLP that read the normed residual stream and add to it.
 
 use burn::module::Module;
-use burn::nn::RmsNorm;
 use burn::tensor::Tensor;
 use stratigraph_core::{Hook, Site, Sublayer, Tap};
 
 use super::attention::Attention;
-use super::mlp::GatedMlp;
+use super::mlp::FeedForward;
+use super::norm::AnyNorm;
 use super::visit;
 
-/// A sequential pre-norm block.
+/// A pre-norm block; its sublayers run one after the other or side by side.
 #[derive(Module, Debug)]
 pub(super) struct Block {
-    pub(super) attn_norm: RmsNorm,
+    pub(super) attn_norm: AnyNorm,
     pub(super) attn: Attention,
-    pub(super) mlp_norm: RmsNorm,
-    pub(super) mlp: GatedMlp,
+    /// Of what attention writes.
+    pub(super) attn_post_norm: Option<AnyNorm>,
+    /// None when attention's norm serves the MLP too.
+    pub(super) mlp_norm: Option<AnyNorm>,
+    pub(super) mlp: FeedForward,
+    /// Of what the MLP writes.
+    pub(super) mlp_post_norm: Option<AnyNorm>,
+    /// Whether the MLP reads what the block read, and not what attention has added to it.
+    pub(super) side_by_side: bool,
 }
 
 impl Block {
     /// The whole block, `[batch, pos, d_model]` to the same.
     pub(super) fn forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
         let resid = visit(tap, site, Hook::ResidPre, resid);
-        let resid = resid.clone() + self.attn_out(site, resid, tap);
-        let resid = visit(tap, site, Hook::ResidMid, resid);
-        let resid = resid.clone() + self.mlp_out(site, resid, tap);
+        let resid = if self.side_by_side {
+            let attn_out = self.attn_out(site, resid.clone(), tap);
+            let mlp_out = self.mlp_out(site, resid.clone(), tap);
+            resid + attn_out + mlp_out
+        } else {
+            let resid = resid.clone() + self.attn_out(site, resid, tap);
+            let resid = visit(tap, site, Hook::ResidMid, resid);
+            resid.clone() + self.mlp_out(site, resid, tap)
+        };
         visit(tap, site, Hook::ResidPost, resid)
     }
 
@@ -46,11 +59,19 @@ impl Block {
 
     fn attn_out(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
         let out = self.attn.forward(self.attn_norm.forward(resid), site, tap);
-        visit(tap, site, Hook::AttnOut, out)
+        visit(tap, site, Hook::AttnOut, normed_by(&self.attn_post_norm, out))
     }
 
     fn mlp_out(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        let out = self.mlp.forward(self.mlp_norm.forward(resid), site, tap);
-        visit(tap, site, Hook::MlpOut, out)
+        let norm = self.mlp_norm.as_ref().unwrap_or(&self.attn_norm);
+        let out = self.mlp.forward(norm.forward(resid), site, tap);
+        visit(tap, site, Hook::MlpOut, normed_by(&self.mlp_post_norm, out))
+    }
+}
+
+fn normed_by(norm: &Option<AnyNorm>, x: Tensor<3>) -> Tensor<3> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
     }
 }

@@ -1,49 +1,86 @@
-//! The gated MLP: [`GatedMlp`].
+//! The MLP, plain or gated: [`FeedForward`].
 
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
+use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use rayon::prelude::*;
 use stratigraph_core::{Hook, Site, Tap, lies_in_host_memory};
-use stratigraph_kernels::gated_silu;
+use stratigraph_kernels as kernels;
 
 use super::visit;
 use crate::Activation;
 
-/// `down(activation(gate(x)) * up(x))`.
+/// `down(activation(up(x)))`, or `down(activation(gate(x)) * up(x))` with a gate.
 #[derive(Module, Debug)]
-pub(super) struct GatedMlp {
-    pub(super) gate: Linear,
+pub(super) struct FeedForward {
+    pub(super) gate: Option<Linear>,
     pub(super) up: Linear,
     pub(super) down: Linear,
     #[module(skip)]
     pub(super) activation: Activation,
 }
 
-impl GatedMlp {
+impl FeedForward {
     /// What the MLP adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
     pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Tensor<3> {
-        let (gate, up) = (self.gate.forward(normed.clone()), self.up.forward(normed));
-        let Activation::Silu = self.activation;
-        let device = gate.device();
-        let post = if lies_in_host_memory(&device) && !device.is_autodiff() {
-            gated_silu_on_host(gate, up)
-        } else {
-            silu(gate) * up
+        let up = self.up.forward(normed.clone());
+        let post = match &self.gate {
+            Some(gate) => activate_gated(self.activation, gate.forward(normed), up),
+            None => activate(self.activation, up),
         };
         self.down.forward(visit(tap, site, Hook::MlpPost, post))
     }
 }
 
-/// `silu(gate) * up` in one vectorised pass over the gate's memory, where tensor operations would take two scalar ones.
-fn gated_silu_on_host(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
-    /// Numbers that one task takes.
-    const CHUNK: usize = 1 << 15;
+/// Numbers that one task takes.
+const CHUNK: usize = 1 << 15;
+
+fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
+    let kernel = match activation {
+        Activation::Silu => kernels::silu,
+        Activation::Gelu => kernels::gelu,
+        Activation::GeluTanh => kernels::gelu_tanh,
+        Activation::Relu => return relu(x),
+    };
+    let device = x.device();
+    if !lies_in_host_memory(&device) || device.is_autodiff() {
+        return by_tensor_operations(activation, x);
+    }
+    // One vectorised pass over the tensor's memory, where tensor operations would be scalar and make several.
+    let mut x = x.into_data_as::<f32>();
+    x.as_mut_slice::<f32>().expect("it was read as f32").par_chunks_mut(CHUNK).for_each(kernel);
+    Tensor::from_data(x, &device)
+}
+
+/// `activation(gate) * up`.
+fn activate_gated(activation: Activation, gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+    let kernel = match activation {
+        Activation::Silu => kernels::gated_silu,
+        Activation::Gelu => kernels::gated_gelu,
+        Activation::GeluTanh => kernels::gated_gelu_tanh,
+        Activation::Relu => return relu(gate) * up,
+    };
     let device = gate.device();
+    if !lies_in_host_memory(&device) || device.is_autodiff() {
+        return by_tensor_operations(activation, gate) * up;
+    }
     let (mut gate, up) = (gate.into_data_as::<f32>(), up.into_data_as::<f32>());
     let gates = gate.as_mut_slice::<f32>().expect("it was read as f32");
     let ups = up.as_slice::<f32>().expect("it was read as f32");
-    gates.par_chunks_mut(CHUNK).zip(ups.par_chunks(CHUNK)).for_each(|(gate, up)| gated_silu(gate, up));
+    gates.par_chunks_mut(CHUNK).zip(ups.par_chunks(CHUNK)).for_each(|(gate, up)| kernel(gate, up));
     Tensor::from_data(gate, &device)
+}
+
+fn by_tensor_operations(activation: Activation, x: Tensor<3>) -> Tensor<3> {
+    match activation {
+        Activation::Silu => silu(x),
+        Activation::Gelu => gelu(x),
+        // (1 + tanh(y)) / 2 is sigmoid(2 y).
+        Activation::GeluTanh => {
+            let y = (x.clone() + x.clone() * x.clone() * x.clone() * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
+            x * sigmoid(y * 2.0)
+        }
+        Activation::Relu => relu(x),
+    }
 }

@@ -4,30 +4,35 @@ mod attention;
 mod block;
 mod build;
 mod mlp;
+mod norm;
 mod rotary;
 mod vocab;
 
 use std::ops::Range;
 
-use burn::module::Module;
-use burn::nn::RmsNorm;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{Hook, ResidualModel, Result, Site, Sublayer, Tap};
 
 use self::block::Block;
 use self::build::Builder;
+use self::norm::AnyNorm;
 use self::vocab::VocabMatrix;
 use crate::param::{ParamSource, Part};
-use crate::{DecoderConfig, Head, LoadOptions};
+use crate::{DecoderConfig, Head, LoadOptions, Residual};
 
 /// A decoder-only language model as its [`DecoderConfig`] describes it; a burn module, so it moves, trains and saves.
 #[derive(Module, Debug)]
 pub struct Decoder {
     embed: VocabMatrix,
+    /// Learned positions `[n_ctx, d_model]`, where there are any.
+    pos_embed: Option<Param<Tensor<2>>>,
     blocks: Vec<Block>,
-    final_norm: RmsNorm,
+    final_norm: AnyNorm,
     /// None when the head is tied.
     unembed: Option<VocabMatrix>,
+    /// `[d_vocab]`
+    head_bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: DecoderConfig,
 }
@@ -43,12 +48,14 @@ impl Decoder {
         let mut builder = Builder { config, source, options, device };
         Ok(Self {
             embed: builder.vocab_matrix(Part::Embed)?,
+            pos_embed: builder.pos_embed()?,
             blocks: (0..config.n_layers).map(|layer| builder.block(layer)).collect::<crate::Result<_>>()?,
             final_norm: builder.norm(None, Part::FinalNorm)?,
             unembed: match config.head {
                 Head::Tied => None,
                 Head::Untied => Some(builder.vocab_matrix(Part::Unembed)?),
             },
+            head_bias: builder.head_bias()?,
             config: config.clone(),
         })
     }
@@ -78,11 +85,17 @@ impl ResidualModel for Decoder {
     }
 
     fn device(&self) -> Device {
-        self.final_norm.gamma.val().device()
+        self.final_norm.gains().device()
     }
 
     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        self.embed.rows(tokens)
+        let [_, pos] = tokens.dims();
+        let rows = self.embed.rows(tokens);
+        let rows = if self.config.embed_scale == 1.0 { rows } else { rows * self.config.embed_scale };
+        match &self.pos_embed {
+            Some(positions) => rows + positions.val().slice([0..pos]).unsqueeze(),
+            None => rows,
+        }
     }
 
     fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
@@ -98,11 +111,17 @@ impl ResidualModel for Decoder {
     }
 
     fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
-        self.unembed.as_ref().unwrap_or(&self.embed).logits(normed, vocab)
+        let logits = self.unembed.as_ref().unwrap_or(&self.embed).logits(normed, vocab.clone());
+        match &self.head_bias {
+            Some(bias) => logits + bias.val().slice([vocab]).unsqueeze(),
+            None => logits,
+        }
     }
 
     fn hooks(&self) -> Vec<Hook> {
-        Hook::ALL.to_vec()
+        let side_by_side = self.config.residual != Residual::Sequential;
+        let absent = |hook: Hook| side_by_side && hook == Hook::ResidMid; // nothing stands between the sublayers
+        Hook::ALL.into_iter().filter(|hook| !absent(*hook)).collect()
     }
 
     fn n_ctx(&self) -> Option<usize> {

@@ -7,24 +7,25 @@ use std::f64::consts::TAU;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::RopeScaling;
+use crate::{Rope, RopeScaling};
 
 /// Rotates queries and keys by their position; it belongs to the attention that owns it.
 #[derive(Debug, Clone)]
 pub(super) struct Rotary {
-    /// Radians per position, `d_head / 2` of them from the highest frequency to the lowest.
+    /// Radians per position, `d_rotary / 2` of them from the highest frequency to the lowest.
     frequencies: Vec<f64>,
 }
 
-/// Cosines and sines `[pos, 1, d_head / 2]` of the positions of one run.
+/// Cosines and sines `[pos, 1, d_rotary / 2]` of the positions of one run.
 pub(super) struct Angles {
     cos: Tensor<3>,
     sin: Tensor<3>,
 }
 
 impl Rotary {
-    pub(super) fn new(d_head: usize, base: f64, scaling: &RopeScaling) -> Self {
-        let plain = (0..d_head / 2).map(|i| base.powf(-2.0 * i as f64 / d_head as f64));
+    pub(super) fn new(rope: &Rope) -> Self {
+        let Rope { base, d_rotary, scaling } = rope;
+        let plain = (0..d_rotary / 2).map(|i| base.powf(-2.0 * i as f64 / *d_rotary as f64));
         let frequencies = plain.enumerate().map(|(i, frequency)| frequency / divisor(scaling, i, frequency)).collect();
         Self { frequencies }
     }
@@ -39,13 +40,16 @@ impl Rotary {
 }
 
 impl Angles {
-    /// Rotates `heads` of shape `[batch, pos, n_heads, d_head]`.
+    /// Rotates the first `d_rotary` numbers of each of `heads`, `[batch, pos, n_heads, d_head]`.
     pub(super) fn rotate(&self, heads: Tensor<4>) -> Tensor<4> {
         let [_, _, _, d_head] = heads.dims();
+        let [_, _, half] = self.cos.dims();
         let (cos, sin) = (self.cos.clone().unsqueeze::<4>(), self.sin.clone().unsqueeze::<4>());
-        let first = heads.clone().narrow(3, 0, d_head / 2);
-        let second = heads.narrow(3, d_head / 2, d_head / 2);
-        Tensor::cat(vec![first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin], 3)
+        let first = heads.clone().narrow(3, 0, half);
+        let second = heads.clone().narrow(3, half, half);
+        let turned = [first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin];
+        let kept = (2 * half < d_head).then(|| heads.narrow(3, 2 * half, d_head - 2 * half));
+        Tensor::cat(turned.into_iter().chain(kept).collect(), 3)
     }
 }
 
@@ -82,13 +86,16 @@ mod tests {
     #[test]
     fn rotation_keeps_lengths_and_depends_on_distance_alone() {
         let device = Device::flex();
-        let angles = Rotary::new(6, 100.0, &RopeScaling::None).angles(5, &device);
+        let rope = Rope { base: 100.0, d_rotary: 4, scaling: RopeScaling::None };
+        let angles = Rotary::new(&rope).angles(5, &device);
         let same = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 1, 6]).repeat_dim(1, 5);
         let query = angles.rotate(same([1.0, 2.0, -1.0, 0.5, 0.0, 3.0]));
         let key = angles.rotate(same([0.3, -2.0, 1.0, 0.5, 1.0, -1.0]));
         let norms: Vec<f32> = query.clone().square().sum_dim(3).try_into_vec_as().unwrap();
         assert!(norms.iter().all(|norm| (norm - norms[0]).abs() < 1e-5));
         let at = |heads: &Tensor<4>, pos: usize| heads.clone().narrow(1, pos, 1);
+        let kept: Vec<f32> = query.clone().narrow(3, 4, 2).try_into_vec_as().unwrap();
+        assert_eq!(kept, [0.0, 3.0].repeat(5), "what is not rotated stays");
         let dot = |q: usize, k: usize| (at(&query, q) * at(&key, k)).sum().into_scalar::<f32>();
         assert!((dot(3, 1) - dot(4, 2)).abs() < 1e-5);
         assert!((dot(3, 1) - dot(3, 2)).abs() > 1e-2);

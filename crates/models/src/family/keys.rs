@@ -6,27 +6,92 @@ use serde_json::{Map, Value};
 
 use crate::{ModelError, Result};
 
-/// Keys of a Hugging Face `config.json` that do not change what the model computes.
-pub(super) const HF_WITHOUT_EFFECT: [&str; 19] = [
+/// Keys of a Hugging Face `config.json` that do not change what the model computes over a text.
+pub(super) const HF_WITHOUT_EFFECT: [&str; 46] = [
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "_attn_implementation_internal",
     "_name_or_path",
+    "_sliding_window_pattern",
     "architectures",
     "attention_dropout",
+    "attn_implementation",
+    "attn_pdrop",
     "auto_map",
     "bos_token_id",
+    "cache_implementation",
     "chunk_size_feed_forward",
+    "classifier_dropout",
+    "decoder_start_token_id",
     "dtype",
+    "embd_pdrop",
     "eos_token_id",
+    "gradient_checkpointing",
+    "hidden_dropout",
     "id2label",
     "initializer_range",
+    "is_decoder",
     "label2id",
+    "max_length",
     "output_attentions",
     "output_hidden_states",
     "pad_token_id",
+    "problem_type",
+    "reorder_and_upcast_attn",
+    "resid_pdrop",
+    "return_dict",
+    "return_dict_in_generate",
+    "sep_token_id",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "task_specific_params",
     "torch_dtype",
     "transformers.js_config",
     "transformers_version",
     "unk_token_id",
     "use_cache",
+    "use_return_dict",
+];
+
+/// The same of a GGUF's metadata.
+pub(super) const GGUF_WITHOUT_EFFECT: [&str; 2] = ["rope.scaling.finetuned", "tensor_data_layout"];
+
+/// Parts of names that speak of the computation: an unknown key that has one of them, and is not switched off, would
+/// change numbers without a sign.
+const MATTERS: [&str; 30] = [
+    "act",
+    "alibi",
+    "attention",
+    "attn",
+    "bias",
+    "block",
+    "cap",
+    "cross",
+    "dim",
+    "embed",
+    "encoder",
+    "expert",
+    "head",
+    "hidden",
+    "inner",
+    "layer",
+    "mask",
+    "mlp",
+    "moe",
+    "multiplier",
+    "norm",
+    "parallel",
+    "position",
+    "quant",
+    "residual",
+    "rope",
+    "rotary",
+    "scal",
+    "size",
+    "window",
 ];
 
 /// A configuration object; a key that is `null` counts as absent.
@@ -38,6 +103,11 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn new(values: Map<String, Value>) -> Self {
         Self { values, read: BTreeSet::new() }
+    }
+
+    /// Whether the key is there, even as `null`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
     }
 
     fn get(&mut self, key: &str) -> Option<&Value> {
@@ -82,6 +152,12 @@ impl Keys {
         self.text_or_none(key)?.ok_or_else(|| missing(key))
     }
 
+    pub(crate) fn texts_or_none(&mut self, key: &str) -> Result<Option<Vec<String>>> {
+        self.read(key, "it must be a list of texts", |value| {
+            value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+        })
+    }
+
     /// An object inside the configuration, as keys of its own; the caller answers for those it leaves unread.
     pub(crate) fn object_or_none(&mut self, key: &str) -> Result<Option<Keys>> {
         self.read(key, "it must be an object", |value| value.as_object().cloned().map(Keys::new))
@@ -96,11 +172,48 @@ impl Keys {
         }
     }
 
+    /// Reads a key that may not be set.
+    pub(crate) fn absent(&mut self, key: &str) -> Result<()> {
+        match self.get(key) {
+            Some(value) => Err(unsupported(key, value, "only null is")),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses keys that nobody read, that are not among `without_effect`, and whose names speak of the computation.
+    pub(super) fn refuse_unread_that_matter(&self, without_effect: &[&str], prefix: &str) -> Result<()> {
+        for key in self.unread(without_effect) {
+            let lower = key.to_lowercase();
+            if MATTERS.iter().any(|part| lower.contains(part)) && !is_off(&self.values[&key]) {
+                let reason = "the key is not known and may change what the model computes";
+                return Err(unsupported(&format!("{prefix}{key}"), abbreviated(&self.values[&key]), reason));
+            }
+        }
+        Ok(())
+    }
+
     /// The keys that nobody read and that are not among `without_effect`.
     pub(crate) fn unread(&self, without_effect: &[&str]) -> Vec<String> {
         let known = |key: &String| self.read.contains(key) || without_effect.contains(&key.as_str());
         self.values.keys().filter(|key| !known(key)).cloned().collect()
     }
+}
+
+/// Whether a value says that something is not there.
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(values) => values.is_empty(),
+        Value::Object(values) => values.is_empty(),
+        _ => false,
+    }
+}
+
+/// A value on one line that is not too long.
+fn abbreviated(value: &Value) -> String {
+    const SHOWN: usize = 60;
+    let text = value.to_string();
+    if text.chars().count() > SHOWN { text.chars().take(SHOWN).chain("...".chars()).collect() } else { text }
 }
 
 pub(super) fn missing(key: &str) -> ModelError {

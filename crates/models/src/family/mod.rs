@@ -3,64 +3,82 @@
 //! A family says how its configuration reads as a [`DecoderConfig`], under which name each parameter is stored, and in
 //! which layout. Everything else is shared.
 
+mod gemma3;
+mod gguf;
+mod gpt2;
+mod hf;
 mod keys;
+mod layout;
 mod llama;
+mod mistral;
+mod neox;
+mod phi;
+mod qwen;
+mod rope;
 mod source;
+mod windows;
 
 use serde_json::{Map, Value};
 
 pub(crate) use self::keys::Keys;
+use self::layout::Layout;
 pub(crate) use self::source::CheckpointParams;
 use crate::checkpoint::GgufFile;
 use crate::param::Param;
-use crate::{DecoderConfig, ModelError, Result};
-
-/// How a stored tensor differs from our layout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// Not at all.
-    Same,
-    /// A matrix stored `[d_out, d_in]`.
-    OutIn,
-    /// As `OutIn` (or a vector), and the rows of each head in rotary pairs: row `2 i + half` holds our `half * d/2 + i`.
-    RotaryPairs {
-        /// Heads that the rows divide into.
-        n_heads: usize,
-    },
-}
+use crate::{DecoderConfig, ModelError, QkNorm, Result};
 
 /// Where a parameter is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stored {
-    pub(crate) name: String,
-    pub(crate) layout: Layout,
+    name: String,
+    layout: Layout,
 }
+
+type Locate = fn(&DecoderConfig, Param) -> Stored;
+type Ignorable = fn(&DecoderConfig, &str) -> bool;
 
 /// How one checkpoint becomes a decoder.
 pub(crate) struct Recipe {
     pub(crate) config: DecoderConfig,
+    /// What the names of `locate` begin with; a checkpoint may leave it out of all of them.
+    prefix: &'static str,
     /// Where each parameter is stored.
-    pub(crate) locate: fn(&DecoderConfig, Param) -> Stored,
+    locate: Locate,
     /// Whether a tensor that no parameter uses may be there all the same.
-    pub(crate) ignorable: fn(&DecoderConfig, &str) -> bool,
+    ignorable: Ignorable,
     /// Configuration keys that nobody read.
     pub(crate) unread_keys: Vec<String>,
 }
 
-const HF_MODEL_TYPES: &[&str] = &["llama"];
-const GGUF_ARCHITECTURES: &[&str] = &["llama"];
+const HF_MODEL_TYPES: &[&str] = &["gemma3_text", "gpt2", "gpt_neox", "llama", "mistral", "phi", "qwen2", "qwen3"];
+const GGUF_ARCHITECTURES: &[&str] = &["gemma3", "gpt2", "gptneox", "llama", "phi2", "qwen2", "qwen3"];
 
 impl Recipe {
+    fn hf(config: DecoderConfig, prefix: &'static str, locate: Locate, ignorable: Ignorable) -> Self {
+        Self { config, prefix, locate, ignorable, unread_keys: Vec::new() }
+    }
+
+    fn gguf(config: DecoderConfig, locate: Locate) -> Self {
+        Self { config, prefix: "", locate, ignorable: gguf::ignorable, unread_keys: Vec::new() }
+    }
+
     /// From the content of a Hugging Face `config.json`.
     pub(crate) fn from_hf(json: Map<String, Value>) -> Result<Self> {
         let mut keys = Keys::new(json);
         let model_type = keys.text("model_type")?;
-        let mut recipe = match model_type.as_str() {
+        keys.only("is_encoder_decoder", false)?;
+        let recipe = match model_type.as_str() {
+            "gemma3_text" => gemma3::from_hf(&mut keys)?,
+            "gpt2" => gpt2::from_hf(&mut keys)?,
+            "gpt_neox" => neox::from_hf(&mut keys)?,
             "llama" => llama::from_hf(&mut keys)?,
+            "mistral" => mistral::from_hf(&mut keys)?,
+            "phi" => phi::from_hf(&mut keys)?,
+            "qwen2" => qwen::qwen2_from_hf(&mut keys)?,
+            "qwen3" => qwen::qwen3_from_hf(&mut keys)?,
             _ => return Err(unknown(model_type, HF_MODEL_TYPES)),
         };
-        recipe.unread_keys = keys.unread(&keys::HF_WITHOUT_EFFECT);
-        recipe.checked()
+        recipe.checked(&keys, &keys::HF_WITHOUT_EFFECT, "")
     }
 
     /// From the metadata of a GGUF file.
@@ -68,15 +86,23 @@ impl Recipe {
         let missing = || ModelError::MissingKey { key: "general.architecture".into() };
         let architecture = file.text("general.architecture").ok_or_else(missing)?.to_owned();
         let mut keys = Keys::new(file.keys_of(&architecture));
-        let mut recipe = match architecture.as_str() {
+        let recipe = match architecture.as_str() {
+            "gemma3" => gemma3::from_gguf(&mut keys, file)?,
+            "gpt2" => gpt2::from_gguf(&mut keys, file)?,
+            "gptneox" => neox::from_gguf(&mut keys, file)?,
             "llama" => llama::from_gguf(&mut keys, file)?,
+            "phi2" => phi::from_gguf(&mut keys, file)?,
+            "qwen2" => qwen::from_gguf(&mut keys, file, QkNorm::Absent)?,
+            "qwen3" => qwen::from_gguf(&mut keys, file, QkNorm::Present)?,
             _ => return Err(unknown(architecture, GGUF_ARCHITECTURES)),
         };
-        recipe.unread_keys = keys.unread(&[]).into_iter().map(|key| format!("{architecture}.{key}")).collect();
-        recipe.checked()
+        recipe.checked(&keys, &keys::GGUF_WITHOUT_EFFECT, &format!("{architecture}."))
     }
 
-    fn checked(self) -> Result<Self> {
+    /// Refuses a configuration that contradicts itself or has an unknown key that matters; notes the other unknown ones.
+    fn checked(mut self, keys: &Keys, without_effect: &[&str], prefix: &str) -> Result<Self> {
+        keys.refuse_unread_that_matter(without_effect, prefix)?;
+        self.unread_keys = keys.unread(without_effect).into_iter().map(|key| format!("{prefix}{key}")).collect();
         self.config.validate()?;
         Ok(self)
     }

@@ -1,0 +1,88 @@
+//! What a decoder is, as data: [`DecoderConfig`] and its axes.
+
+mod axes;
+mod validate;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+pub use self::axes::{
+    Activation, Bias, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling, SlidingWindow,
+};
+pub(crate) use self::validate::MOST_LAYERS;
+use crate::param::RandomParams;
+use crate::{Decoder, Result};
+
+/// The whole shape of a decoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecoderConfig {
+    /// Blocks.
+    pub n_layers: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Query heads.
+    pub n_heads: usize,
+    /// Key and value heads; each serves `n_heads / n_kv_heads` query heads.
+    pub n_kv_heads: usize,
+    /// Width of a head, which need not be `d_model / n_heads`.
+    pub d_head: usize,
+    /// Neurons of an MLP.
+    pub d_mlp: usize,
+    /// Tokens in the vocabulary.
+    pub d_vocab: usize,
+    /// The longest window.
+    pub n_ctx: usize,
+    /// By what embeddings are multiplied; 1 in most models.
+    pub embed_scale: f64,
+    /// The norm.
+    pub norm: Norm,
+    /// The norm of what sublayers write.
+    pub post_norm: PostNorm,
+    /// How attention and MLP see the residual stream.
+    pub residual: Residual,
+    /// The MLP.
+    pub mlp: Mlp,
+    /// Positions.
+    pub position: Position,
+    /// Layers with a sliding window; `None` when there are none.
+    pub sliding_window: Option<SlidingWindow>,
+    /// By what the products of queries and keys are multiplied; `1 / sqrt(d_head)` in most models.
+    pub attn_scale: f64,
+    /// The norm of queries and keys.
+    pub qk_norm: QkNorm,
+    /// The unembedding.
+    pub head: Head,
+    /// Biases of query, key and value.
+    pub qkv_bias: Bias,
+    /// Bias of the attention's output.
+    pub attn_out_bias: Bias,
+    /// Biases of the MLP's maps.
+    pub mlp_bias: Bias,
+    /// Bias of the unembedding.
+    pub head_bias: Bias,
+}
+
+impl DecoderConfig {
+    /// A decoder with random weights: matrices from N(0, 0.02^2), norms' gains one, biases zero.
+    ///
+    /// The weights depend on `seed` and the configuration alone: every device gets the same numbers.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself.
+    pub fn init(&self, seed: u64, device: &Device) -> Result<Decoder> {
+        self.validate()?;
+        Decoder::build(self, &mut RandomParams::new(seed), &Default::default(), device)
+    }
+
+    /// How far back the attention of `layer` reaches; `None` when it sees everything before it.
+    pub(crate) fn window_of(&self, layer: usize) -> Option<usize> {
+        self.sliding_window.as_ref().filter(|window| window.layers.contains(&layer)).map(|window| window.size)
+    }
+
+    /// The rotary positions of `layer`; `None` when positions are learned.
+    pub(crate) fn rope_of(&self, layer: usize) -> Option<&Rope> {
+        let Position::Rotary(rope) = &self.position else { return None };
+        let local = self.sliding_window.as_ref().filter(|window| window.layers.contains(&layer));
+        Some(local.and_then(|window| window.rope.as_ref()).unwrap_or(rope))
+    }
+}

@@ -1,0 +1,95 @@
+//! What families share when they come from a GGUF: its keys and tensor names, which are the same in each of them.
+
+use super::hf::{full_name, usual_scale};
+use super::keys::Keys;
+use super::{Layout, Stored, rope};
+use crate::checkpoint::{Checkpoint, GgufFile};
+use crate::param::{Param, Part};
+use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result};
+
+/// Reads what every architecture has, taking its head and biases from the tensors that are there; each family changes
+/// what is its own.
+pub(super) fn common(keys: &mut Keys, file: &GgufFile, norm: Norm) -> Result<DecoderConfig> {
+    let (d_model, n_heads) = (keys.size("embedding_length")?, keys.size("attention.head_count")?);
+    let d_head = keys.size_or_none("attention.key_length")?.unwrap_or(d_model / n_heads.max(1));
+    keys.only("attention.value_length", d_head)?;
+    keys.only("attention.causal", true)?;
+    keys.only("expert_count", 0)?;
+    keys.only("expert_used_count", 0)?;
+    // The vocabulary's size is also the embedding's number of rows, which older converters leave to speak for itself.
+    let rows = file.shape("token_embd.weight").and_then(|shape| shape.first().copied());
+    let has = |name: &str| file.shape(name).is_some();
+    let bias = |of: &[&str]| Bias::from(of.iter().any(|name| has(&format!("{name}.bias"))));
+    Ok(DecoderConfig {
+        n_layers: keys.size("block_count")?,
+        d_model,
+        n_heads,
+        n_kv_heads: keys.size_or_none("attention.head_count_kv")?.unwrap_or(n_heads),
+        d_head,
+        d_mlp: keys.size("feed_forward_length")?,
+        d_vocab: keys.size_or_none("vocab_size")?.or(rows).unwrap_or(0),
+        n_ctx: keys.size("context_length")?,
+        embed_scale: 1.0,
+        norm,
+        post_norm: PostNorm::Absent,
+        residual: Residual::Sequential,
+        mlp: Mlp::Gated { activation: Activation::Silu },
+        position: Position::Rotary(rope::from_gguf(keys, file, d_head)?),
+        sliding_window: None,
+        attn_scale: usual_scale(d_head),
+        qk_norm: QkNorm::Absent,
+        head: if has("output.weight") { Head::Untied } else { Head::Tied },
+        qkv_bias: bias(&["blk.0.attn_q", "blk.0.attn_qkv"]),
+        attn_out_bias: bias(&["blk.0.attn_output"]),
+        mlp_bias: bias(&["blk.0.ffn_up"]),
+        head_bias: bias(&["output"]),
+    })
+}
+
+pub(super) fn rms(keys: &mut Keys) -> Result<Norm> {
+    Ok(Norm::Rms { eps: keys.number("attention.layer_norm_rms_epsilon")? })
+}
+
+pub(super) fn layer_norm(keys: &mut Keys) -> Result<Norm> {
+    Ok(Norm::Layer { eps: keys.number("attention.layer_norm_epsilon")? })
+}
+
+/// Where a GGUF stores a parameter.
+pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
+    let (name, layout) = match param.part {
+        Part::Embed => ("token_embd", Layout::SAME),
+        Part::PosEmbed => ("position_embd", Layout::SAME),
+        Part::Unembed => ("output", Layout::SAME),
+        Part::FinalNorm => ("output_norm", Layout::SAME),
+        Part::AttnNorm => ("attn_norm", Layout::SAME),
+        Part::Query => ("attn_q", Layout::OUT_IN),
+        Part::Key => ("attn_k", Layout::OUT_IN),
+        Part::Value => ("attn_v", Layout::OUT_IN),
+        Part::QueryNorm => ("attn_q_norm", Layout::SAME),
+        Part::KeyNorm => ("attn_k_norm", Layout::SAME),
+        Part::AttnOut => ("attn_output", Layout::OUT_IN),
+        Part::AttnPostNorm => ("post_attention_norm", Layout::SAME),
+        Part::MlpNorm => ("ffn_norm", Layout::SAME),
+        Part::Gate => ("ffn_gate", Layout::OUT_IN),
+        Part::Up => ("ffn_up", Layout::OUT_IN),
+        Part::Down => ("ffn_down", Layout::OUT_IN),
+        Part::MlpPostNorm => ("post_ffw_norm", Layout::SAME),
+    };
+    Stored { name: full_name("blk", name, param), layout }
+}
+
+/// As [`stored`], with query, key and value one after the other in one tensor.
+pub(super) fn stored_fused(config: &DecoderConfig, param: Param) -> Stored {
+    let index = match param.part {
+        Part::Query => 0,
+        Part::Key => 1,
+        Part::Value => 2,
+        _ => return stored(config, param),
+    };
+    Stored { name: full_name("blk", "attn_qkv", param), layout: Layout::OUT_IN.part(index, 3) }
+}
+
+/// The divisors of rotary frequencies are read with the configuration.
+pub(super) fn ignorable(_config: &DecoderConfig, name: &str) -> bool {
+    name == rope::GGUF_DIVISORS
+}

@@ -1,0 +1,79 @@
+//! GPT-2: LayerNorm, learned positions, and matrices stored the other way round.
+
+use super::keys::Keys;
+use super::{Layout, Recipe, Stored, gguf, hf};
+use crate::checkpoint::GgufFile;
+use crate::param::{Param, Part};
+use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result};
+
+const PREFIX: &str = "transformer.";
+
+pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
+    keys.only("scale_attn_weights", true)?;
+    keys.only("scale_attn_by_inverse_layer_idx", false)?;
+    keys.only("add_cross_attention", false)?;
+    let (d_model, n_heads) = (keys.size("n_embd")?, keys.size("n_head")?);
+    let n_ctx = keys.size("n_positions")?;
+    keys.only("n_ctx", n_ctx)?;
+    let d_head = d_model / n_heads.max(1);
+    let config = DecoderConfig {
+        n_layers: keys.size("n_layer")?,
+        d_model,
+        n_heads,
+        n_kv_heads: n_heads,
+        d_head,
+        d_mlp: keys.size_or_none("n_inner")?.unwrap_or(d_model.saturating_mul(4)),
+        d_vocab: keys.size("vocab_size")?,
+        n_ctx,
+        embed_scale: 1.0,
+        norm: Norm::Layer { eps: keys.number("layer_norm_epsilon")? },
+        post_norm: PostNorm::Absent,
+        residual: Residual::Sequential,
+        mlp: Mlp::Plain { activation: hf::activation(keys, "activation_function", "gelu_new")? },
+        position: Position::Learned,
+        sliding_window: None,
+        attn_scale: hf::usual_scale(d_head),
+        qk_norm: QkNorm::Absent,
+        head: hf::head(keys, Head::Tied)?,
+        qkv_bias: Bias::Present,
+        attn_out_bias: Bias::Present,
+        mlp_bias: Bias::Present,
+        head_bias: Bias::Absent,
+    };
+    Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
+}
+
+fn stored_in_hf(_config: &DecoderConfig, param: Param) -> Stored {
+    let (name, layout) = match param.part {
+        Part::Embed => ("transformer.wte", Layout::SAME),
+        Part::PosEmbed => ("transformer.wpe", Layout::SAME),
+        Part::Unembed => ("lm_head", Layout::SAME),
+        Part::FinalNorm => ("transformer.ln_f", Layout::SAME),
+        Part::AttnNorm => ("ln_1", Layout::SAME),
+        Part::Query => ("attn.c_attn", Layout::SAME.part(0, 3)),
+        Part::Key => ("attn.c_attn", Layout::SAME.part(1, 3)),
+        Part::Value => ("attn.c_attn", Layout::SAME.part(2, 3)),
+        Part::AttnOut => ("attn.c_proj", Layout::SAME),
+        Part::MlpNorm => ("ln_2", Layout::SAME),
+        Part::Up => ("mlp.c_fc", Layout::SAME),
+        Part::Down => ("mlp.c_proj", Layout::SAME),
+        other => unreachable!("GPT-2 has no {other:?}"),
+    };
+    Stored { name: hf::full_name("transformer.h", name, param), layout }
+}
+
+/// The causal mask, which some checkpoints store, and a tied head stored twice.
+fn ignorable_in_hf(config: &DecoderConfig, name: &str) -> bool {
+    matches!(hf::in_layer(config, "transformer.h", name), Some("attn.bias" | "attn.masked_bias"))
+        || (config.head == Head::Tied && name == "lm_head.weight")
+}
+
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::layer_norm(keys)?;
+    let config = DecoderConfig {
+        mlp: Mlp::Plain { activation: Activation::GeluTanh },
+        position: Position::Learned,
+        ..gguf::common(keys, file, norm)?
+    };
+    Ok(Recipe::gguf(config, gguf::stored_fused))
+}

@@ -1,0 +1,128 @@
+//! What families share when they come from Hugging Face: the keys and tensor names of Llama and its descendants.
+
+use super::keys::{Keys, unsupported};
+use super::{Layout, Stored, rope};
+use crate::param::{Kind, Param, Part};
+use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result, Rope};
+
+/// Reads what Llama's descendants have in common; each family changes what is its own.
+///
+/// Key and value heads, head width and rotary base have the defaults that transformers gives them.
+pub(super) fn llama_like(keys: &mut Keys) -> Result<DecoderConfig> {
+    let d_head = d_head(keys)?;
+    let rope = rope::from_hf(keys, d_head)?;
+    if rope.d_rotary != d_head {
+        let rotated = format!("({} of {d_head})", rope.d_rotary);
+        return Err(unsupported("partial_rotary_factor", rotated, "this family rotates whole heads"));
+    }
+    llama_like_with(keys, rope)
+}
+
+/// The width of a head: a key of its own, or what the model's width leaves for each.
+pub(super) fn d_head(keys: &mut Keys) -> Result<usize> {
+    let (d_model, n_heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
+    Ok(keys.size_or_none("head_dim")?.unwrap_or(d_model / n_heads.max(1)))
+}
+
+/// As [`llama_like`], with rotary positions that the family has read.
+pub(super) fn llama_like_with(keys: &mut Keys, rope: Rope) -> Result<DecoderConfig> {
+    let (n_heads, d_head) = (keys.size("num_attention_heads")?, d_head(keys)?);
+    Ok(DecoderConfig {
+        n_layers: keys.size("num_hidden_layers")?,
+        d_model: keys.size("hidden_size")?,
+        n_heads,
+        n_kv_heads: keys.size_or_none("num_key_value_heads")?.unwrap_or(n_heads),
+        d_head,
+        d_mlp: keys.size("intermediate_size")?,
+        d_vocab: keys.size("vocab_size")?,
+        n_ctx: keys.size("max_position_embeddings")?,
+        embed_scale: 1.0,
+        norm: Norm::Rms { eps: keys.number("rms_norm_eps")? },
+        post_norm: PostNorm::Absent,
+        residual: Residual::Sequential,
+        mlp: Mlp::Gated { activation: Activation::Silu },
+        position: Position::Rotary(rope),
+        sliding_window: None,
+        attn_scale: usual_scale(d_head),
+        qk_norm: QkNorm::Absent,
+        head: head(keys, Head::Untied)?,
+        qkv_bias: Bias::Absent,
+        attn_out_bias: Bias::Absent,
+        mlp_bias: Bias::Absent,
+        head_bias: Bias::Absent,
+    })
+}
+
+/// `1 / sqrt(d_head)`.
+pub(super) fn usual_scale(d_head: usize) -> f64 {
+    (d_head.max(1) as f64).powf(-0.5)
+}
+
+/// `tie_word_embeddings`, which has another default in each family.
+pub(super) fn head(keys: &mut Keys, default: Head) -> Result<Head> {
+    let tied = keys.flag_or("tie_word_embeddings", default == Head::Tied)?;
+    Ok(if tied { Head::Tied } else { Head::Untied })
+}
+
+/// A nonlinearity by transformers' name for it.
+pub(super) fn activation(keys: &mut Keys, key: &str, default: &str) -> Result<Activation> {
+    let name = keys.text_or_none(key)?.unwrap_or_else(|| default.to_owned());
+    match name.as_str() {
+        "silu" | "swish" => Ok(Activation::Silu),
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "relu" => Ok(Activation::Relu),
+        _ => Err(unsupported(key, name, "known: silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu")),
+    }
+}
+
+/// What the names of a model begin with that has a head; a checkpoint of the bare model lacks it.
+pub(super) const PREFIX: &str = "model.";
+
+/// Where Llama's descendants store a parameter.
+pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
+    let (name, layout) = match param.part {
+        Part::Embed => ("model.embed_tokens", Layout::SAME),
+        Part::PosEmbed => ("model.embed_positions", Layout::SAME),
+        Part::Unembed => ("lm_head", Layout::SAME),
+        Part::FinalNorm => ("model.norm", Layout::SAME),
+        Part::AttnNorm => ("input_layernorm", Layout::SAME),
+        Part::Query => ("self_attn.q_proj", Layout::OUT_IN),
+        Part::Key => ("self_attn.k_proj", Layout::OUT_IN),
+        Part::Value => ("self_attn.v_proj", Layout::OUT_IN),
+        Part::QueryNorm => ("self_attn.q_norm", Layout::SAME),
+        Part::KeyNorm => ("self_attn.k_norm", Layout::SAME),
+        Part::AttnOut => ("self_attn.o_proj", Layout::OUT_IN),
+        Part::AttnPostNorm => ("post_attention_layernorm", Layout::SAME),
+        Part::MlpNorm => ("post_attention_layernorm", Layout::SAME),
+        Part::Gate => ("mlp.gate_proj", Layout::OUT_IN),
+        Part::Up => ("mlp.up_proj", Layout::OUT_IN),
+        Part::Down => ("mlp.down_proj", Layout::OUT_IN),
+        Part::MlpPostNorm => ("post_feedforward_layernorm", Layout::SAME),
+    };
+    Stored { name: full_name("model.layers", name, param), layout }
+}
+
+/// Old checkpoints store rotary frequencies, which follow from the configuration; some store a tied head twice.
+pub(super) fn ignorable(config: &DecoderConfig, name: &str) -> bool {
+    in_layer(config, "model.layers", name) == Some("self_attn.rotary_emb.inv_freq")
+        || (config.head == Head::Tied && name == "lm_head.weight")
+}
+
+/// `blocks.LAYER.name.weight`, or without a layer `name.weight`; `bias` in place of `weight` for a bias.
+pub(super) fn full_name(blocks: &str, name: &str, param: Param) -> String {
+    let kind = match param.kind {
+        Kind::Weight => "weight",
+        Kind::Bias => "bias",
+    };
+    match param.layer {
+        Some(layer) => format!("{blocks}.{layer}.{name}.{kind}"),
+        None => format!("{name}.{kind}"),
+    }
+}
+
+/// The rest of a name behind `blocks.LAYER.`, where the model has that layer.
+pub(super) fn in_layer<'a>(config: &DecoderConfig, blocks: &str, name: &'a str) -> Option<&'a str> {
+    let (layer, rest) = name.strip_prefix(blocks)?.strip_prefix('.')?.split_once('.')?;
+    (layer.parse::<usize>().ok()? < config.n_layers).then_some(rest)
+}

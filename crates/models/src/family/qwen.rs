@@ -1,0 +1,56 @@
+//! Qwen2, Qwen2.5 (biases of query, key and value) and Qwen3 (norms of query and key).
+
+use super::keys::Keys;
+use super::{Recipe, gguf, hf, windows};
+use crate::checkpoint::GgufFile;
+use crate::{Bias, DecoderConfig, Mlp, QkNorm, Result, SlidingWindow};
+
+pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    keys.only("use_mrope", false)?;
+    let config = DecoderConfig { qkv_bias: Bias::Present, ..from_hf(keys)? };
+    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::ignorable))
+}
+
+pub(super) fn qwen3_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    keys.size("head_dim")?; // transformers' default is not d_model / n_heads
+    let attention_bias = keys.flag_or("attention_bias", false)?.into();
+    let config = DecoderConfig {
+        qk_norm: QkNorm::Present,
+        qkv_bias: attention_bias,
+        attn_out_bias: attention_bias,
+        ..from_hf(keys)?
+    };
+    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::ignorable))
+}
+
+fn from_hf(keys: &mut Keys) -> Result<DecoderConfig> {
+    let config = hf::llama_like(keys)?;
+    Ok(DecoderConfig {
+        mlp: Mlp::Gated { activation: hf::activation(keys, "hidden_act", "silu")? },
+        sliding_window: sliding_window(keys, config.n_layers)?,
+        ..config
+    })
+}
+
+/// A window on the layers listed, or from `max_window_layers` on; none unless it is switched on.
+fn sliding_window(keys: &mut Keys, n_layers: usize) -> Result<Option<SlidingWindow>> {
+    let switched_on = keys.flag_or("use_sliding_window", false)?;
+    let size = keys.size_or_none("sliding_window")?.filter(|_| switched_on);
+    let first = keys.size_or_none("max_window_layers")?;
+    let layers = match (windows::listed(keys, n_layers)?, size) {
+        (Some(listed), _) => listed,
+        (None, None) => Vec::new(),
+        (None, Some(_)) => {
+            let first = first.ok_or_else(|| super::keys::missing("max_window_layers"))?;
+            windows::chosen(n_layers, |layer| layer >= first)
+        }
+    };
+    windows::window(size, layers, None)
+}
+
+/// Qwen2 and Qwen3, told apart by the tensors that are there.
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile, qk_norm: QkNorm) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    let config = DecoderConfig { qk_norm, ..gguf::common(keys, file, norm)? };
+    Ok(Recipe::gguf(config, gguf::stored))
+}

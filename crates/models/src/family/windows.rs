@@ -1,0 +1,40 @@
+//! Which layers have a sliding window, by the several ways in which configurations say it.
+
+use super::keys::{Keys, missing, unsupported};
+use crate::config::MOST_LAYERS;
+use crate::{Result, Rope, SlidingWindow};
+
+/// The layers that `layer_types` calls sliding; `None` when the configuration has no such list.
+pub(super) fn listed(keys: &mut Keys, n_layers: usize) -> Result<Option<Vec<usize>>> {
+    let Some(types) = keys.texts_or_none("layer_types")? else { return Ok(None) };
+    if types.len() != n_layers {
+        return Err(unsupported(
+            "layer_types",
+            format!("({} entries)", types.len()),
+            "there must be one for each layer",
+        ));
+    }
+    let mut sliding = Vec::new();
+    for (layer, kind) in types.iter().enumerate() {
+        match kind.as_str() {
+            "full_attention" => {}
+            "sliding_attention" => sliding.push(layer),
+            other => return Err(unsupported("layer_types", other, "known: full_attention, sliding_attention")),
+        }
+    }
+    Ok(Some(sliding))
+}
+
+/// The layers for which `has_window` holds.
+pub(super) fn chosen(n_layers: usize, has_window: impl Fn(usize) -> bool) -> Vec<usize> {
+    (0..n_layers.min(MOST_LAYERS + 1)).filter(|layer| has_window(*layer)).collect() // one too many is refused later
+}
+
+/// A window of the size that the key gives, on `layers`; `None` when there are none.
+pub(super) fn window(size: Option<usize>, layers: Vec<usize>, rope: Option<Rope>) -> Result<Option<SlidingWindow>> {
+    if layers.is_empty() {
+        return Ok(None);
+    }
+    let size = size.ok_or_else(|| missing("sliding_window"))?;
+    Ok(Some(SlidingWindow { size, layers, rope }))
+}
