@@ -22,9 +22,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[derive(Parser)]
 #[command(about = "Which layers of a language model do what: delete, swap and lens curves over its depth")]
 struct Args {
-    /// A GGUF file, or a Hugging Face directory
+    /// A GGUF file, a Hugging Face directory, or a model of the hub: ORGANISATION/NAME[@REVISION]
     #[arg(long, default_value = DEFAULT_MODEL)]
-    model: PathBuf,
+    model: String,
     /// A text file
     #[arg(long, default_value = "examples/data/sample.txt")]
     text: PathBuf,
@@ -107,13 +107,24 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn open(path: &Path) -> Result<Pretrained> {
-    let default_is_absent = !path.exists() && path == Path::new(DEFAULT_MODEL);
+fn open(model: &str) -> Result<Pretrained> {
+    let default_is_absent = model == DEFAULT_MODEL && !Path::new(model).exists();
     ensure!(!default_is_absent, "{DEFAULT_MODEL} is not there yet; `scripts/get-smollm2.sh` fetches it");
-    Ok(Pretrained::open(path)?)
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}")?);
+    let checkpoint = stratigraph::open(model, |download| {
+        bar.set_message(download.file.to_owned());
+        bar.set_length(download.total);
+        bar.set_position(download.received);
+    })?;
+    bar.finish_and_clear();
+    Ok(checkpoint)
 }
 
-/// The last part of a path.
-fn name(path: &Path) -> String {
+/// The last part of a path, or a model of the hub as it was given.
+fn name(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    if !path.exists() {
+        return path.display().to_string();
+    }
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -24,6 +24,14 @@ pub enum Error {
     /// Of writing results.
     #[error(transparent)]
     Report(#[from] stratigraph_report::ReportError),
+    /// A model that is neither a path nor to be had from the hub.
+    #[error("there is no file or directory `{model}`, and the hub does not give it: {reason}")]
+    NoSuchModel {
+        /// The model as it was given.
+        model: String,
+        /// Why the hub or its cache does not give it.
+        reason: stratigraph_hub::HubError,
+    },
     /// A name that is no backend's.
     #[error("unknown device `{name}`; known: flex, ndarray, wgpu")]
     UnknownBackend {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub use stratigraph_core as core;
+pub use stratigraph_hub as hub;
 pub use stratigraph_models as models;
 pub use stratigraph_probes as probes;
 pub use stratigraph_report as report;
@@ -9,10 +10,12 @@ pub use stratigraph_surgery as surgery;
 
 mod backend;
 mod error;
+mod open;
 mod study;
 
 pub use backend::Backend;
 pub use error::{Error, Result};
+pub use open::open;
 pub use study::{Experiment, Findings, Progress, Study, versions};
 
 /// What most programs use.

@@ -1,0 +1,105 @@
+//! The cache as `huggingface_hub` lays it out: [`Snapshot`].
+//!
+//! `models--ORG--NAME/refs/REVISION` holds a commit, and `snapshots/COMMIT/FILE` links to `blobs/ETAG`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{HubError, HubId, Result};
+
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+
+/// A directory that holds every file a model needs, at one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    path: PathBuf,
+    commit: String,
+}
+
+/// What the cache has of a model.
+pub(crate) enum Found {
+    Whole(Snapshot),
+    /// Not all, and what it lacks.
+    Lacking(String),
+}
+
+impl Snapshot {
+    /// The directory: a Hugging Face checkpoint like any other.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The commit that the revision stands for.
+    pub fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// Looks a model up in a cache.
+    pub(crate) fn find(cache: &Path, id: &HubId) -> Found {
+        let folder = cache.join(id.folder());
+        if !folder.is_dir() {
+            return Found::Lacking("there is nothing of this model".into());
+        }
+        let commit = match fs::read_to_string(folder.join("refs").join(id.revision())) {
+            Ok(commit) => commit.trim().to_owned(),
+            Err(_) => id.revision().to_owned(), // perhaps a commit itself
+        };
+        let snapshot = Self::at(&folder, &commit);
+        if commit.is_empty() || commit.contains(['/', '\\', '.']) || !snapshot.path.is_dir() {
+            return Found::Lacking(format!("it has no revision `{}`", id.revision()));
+        }
+        match snapshot.lacks() {
+            None => Found::Whole(snapshot),
+            Some(missing) => Found::Lacking(format!("it has no {missing}")),
+        }
+    }
+
+    pub(crate) fn at(folder: &Path, commit: &str) -> Self {
+        Self { path: folder.join("snapshots").join(commit), commit: commit.to_owned() }
+    }
+
+    /// The first file that is needed and not there; a link to nothing is not there.
+    fn lacks(&self) -> Option<String> {
+        let has = |name: &str| self.path.join(name).is_file();
+        if !has(CONFIG) {
+            return Some(CONFIG.into());
+        }
+        if has(WEIGHTS) {
+            return None;
+        }
+        if !has(INDEX) {
+            return Some(format!("{WEIGHTS} or {INDEX}"));
+        }
+        match shards(&self.path.join(INDEX)) {
+            Ok(shards) => shards.into_iter().find(|shard| !has(shard)),
+            Err(_) => Some(format!("readable {INDEX}")),
+        }
+    }
+}
+
+/// The files that an index names, all of which lie beside it.
+pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>> {
+    let bad = |reason: String| HubError::BadIndex { file: index.display().to_string(), reason };
+    let text = fs::read(index).map_err(|e| bad(e.to_string()))?;
+    let json: Value = serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))?;
+    let map = json["weight_map"].as_object().ok_or_else(|| bad("it has no `weight_map`".into()))?;
+    let files: Option<BTreeSet<_>> = map.values().map(|file| file.as_str().map(str::to_owned)).collect();
+    let files = files.ok_or_else(|| bad("its `weight_map` is not one of texts".into()))?;
+    match files.iter().find(|file| !is_plain(file)) {
+        Some(file) => Err(bad(format!("`{file}` is not the name of a safetensors file beside it"))),
+        None if files.is_empty() => Err(bad("it names no file".into())),
+        None => Ok(files),
+    }
+}
+
+/// Whether a name leads nowhere but to a safetensors file in the same folder.
+fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);
+    one && name.ends_with(".safetensors") && !name.contains('\\')
+}

@@ -1,0 +1,291 @@
+//! Fetching what a model needs, so that the cache only ever holds whole files: [`Source`].
+//!
+//! hf-hub downloads into a staging cache of its own, where it can go on with a part; a file is compared with what the
+//! hub says of it before it is moved into the real one.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use hf_hub::api::Progress;
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
+use hf_hub::{Cache, Repo, RepoType};
+use sha2::{Digest, Sha256};
+
+use crate::cache::{CONFIG, INDEX, Snapshot, WEIGHTS, shards};
+use crate::{Download, HubError, HubId, Result};
+
+/// Fetched where there is one; only who encodes text needs it.
+const TOKENIZER: &str = "tokenizer.json";
+
+/// Where unfinished downloads lie, in the cache.
+const STAGING: &str = ".stratigraph-incomplete";
+
+/// A server that speaks the hub's protocol.
+pub(crate) struct Source<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) token: Option<&'a str>,
+}
+
+impl Source<'_> {
+    /// Downloads what the cache lacks of a model, and makes its revision known to the cache when all is there.
+    pub(crate) fn fetch(&self, id: &HubId, cache: &Path, progress: impl FnMut(Download)) -> Result<Snapshot> {
+        let staging = Cache::new(cache.join(STAGING));
+        let builder = ApiBuilder::from_cache(staging).with_endpoint(self.endpoint.to_owned());
+        let builder = builder.with_token(self.token.map(str::to_owned)).with_progress(false);
+        let api = builder.build().map_err(|error| explain(id, id.repo(), error))?;
+        let info = repo(&api, id, id.revision()).info().map_err(|error| explain_absence(&api, id, error))?;
+        if info.sha.is_empty() || !info.sha.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return Err(bad_answer(id.repo(), format!("`{}` is no commit", info.sha)));
+        }
+        let folder = cache.join(id.folder());
+        let mut fetch = Fetch {
+            id,
+            repo: repo(&api, id, &info.sha),
+            api: &api,
+            staging: cache.join(STAGING).join(id.folder()),
+            snapshot: Snapshot::at(&folder, &info.sha),
+            folder,
+            listed: info.siblings.into_iter().map(|file| file.rfilename).collect(),
+            progress,
+        };
+        fetch.all()?;
+        let _ = fs::remove_dir_all(&fetch.staging); // nothing in it is needed now
+        let _ = fs::remove_dir(cache.join(STAGING));
+        write_ref(&fetch.folder, id.revision(), &info.sha)?;
+        Ok(fetch.snapshot)
+    }
+}
+
+fn repo(api: &Api, id: &HubId, revision: &str) -> ApiRepo {
+    api.repo(Repo::with_revision(id.repo().to_owned(), RepoType::Model, revision.to_owned()))
+}
+
+/// One model at one commit on its way into the cache.
+struct Fetch<'a, P> {
+    id: &'a HubId,
+    api: &'a Api,
+    repo: ApiRepo,
+    /// The model's folder in the staging cache.
+    staging: PathBuf,
+    /// The model's folder in the cache.
+    folder: PathBuf,
+    snapshot: Snapshot,
+    /// The files that the hub has.
+    listed: Vec<String>,
+    progress: P,
+}
+
+impl<P: FnMut(Download)> Fetch<'_, P> {
+    fn all(&mut self) -> Result<()> {
+        self.file(CONFIG)?;
+        if self.lists(TOKENIZER) {
+            self.file(TOKENIZER)?;
+        }
+        if self.lists(WEIGHTS) {
+            return self.file(WEIGHTS);
+        }
+        if !self.lists(INDEX) {
+            return Err(self.missing(&format!("{WEIGHTS} and no {INDEX}; other formats are not read")));
+        }
+        self.file(INDEX)?;
+        shards(&self.snapshot.path().join(INDEX))?.iter().try_for_each(|shard| self.file(shard))
+    }
+
+    fn lists(&self, name: &str) -> bool {
+        self.listed.iter().any(|listed| listed == name)
+    }
+
+    fn missing(&self, what: &str) -> HubError {
+        HubError::MissingFile { id: self.id.to_string(), missing: what.to_owned() }
+    }
+
+    /// Makes one file part of the snapshot, if it is not.
+    fn file(&mut self, name: &str) -> Result<()> {
+        if self.snapshot.path().join(name).is_file() {
+            return Ok(());
+        }
+        if !self.lists(name) {
+            return Err(self.missing(name));
+        }
+        let metadata = self.api.metadata(&self.repo.url(name)).map_err(|error| explain(self.id, name, error))?;
+        let etag = metadata.etag();
+        if etag.is_empty() || !etag.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+            return Err(bad_answer(name, format!("its tag `{etag}` is none")));
+        }
+        let blob = self.folder.join("blobs").join(etag);
+        if fs::metadata(&blob).is_ok_and(|blob| blob.len() == metadata.size() as u64) {
+            return link(&blob, &self.snapshot.path().join(name));
+        }
+        let staged = self.download(name, &metadata)?;
+        make_parent(&blob)?;
+        fs::rename(&staged, &blob).map_err(HubError::io(&blob))?;
+        link(&blob, &self.snapshot.path().join(name))
+    }
+
+    /// Downloads one file into the staging cache, goes on with a part where there is one, and makes sure it is whole.
+    fn download(&mut self, name: &str, metadata: &Metadata) -> Result<PathBuf> {
+        let staged = self.staging.join("blobs").join(metadata.etag());
+        let part = staged.with_extension("part");
+        // What hf-hub links to has been moved away, and it would not link again.
+        let _ = fs::remove_dir_all(self.staging.join("snapshots"));
+        let report = Report { file: name, received: 0, total: 0, hear: &mut self.progress };
+        match self.repo.download_with_progress(name, report) {
+            Ok(_) => {}
+            Err(ApiError::InvalidResume) => return Err(discard(&part, name, "more arrived than the file has".into())),
+            Err(error) => return Err(lost(self.id, name, &part, error)),
+        }
+        let (received, size) = (fs::metadata(&staged).map_err(HubError::io(&staged))?.len(), metadata.size() as u64);
+        if received < size {
+            fs::rename(&staged, &part).map_err(HubError::io(&part))?; // the next attempt goes on with it
+            let reason = format!("the file has {size} bytes");
+            return Err(HubError::LostConnection { file: name.to_owned(), received, reason });
+        }
+        if received > size {
+            return Err(discard(&staged, name, format!("it has {received} bytes and should have {size}")));
+        }
+        // The tag of a large file is its hash.
+        let tag = metadata.etag();
+        if tag.len() == 64 && sha256(&staged).map_err(HubError::io(&staged))? != tag.to_lowercase() {
+            return Err(discard(&staged, name, format!("its SHA-256 is not {tag}")));
+        }
+        Ok(staged)
+    }
+}
+
+/// Tells hf-hub's progress on.
+struct Report<'a, P> {
+    file: &'a str,
+    received: u64,
+    total: u64,
+    hear: &'a mut P,
+}
+
+impl<P: FnMut(Download)> Progress for Report<'_, P> {
+    fn init(&mut self, size: usize, _filename: &str) {
+        (self.received, self.total) = (0, size as u64);
+    }
+
+    fn update(&mut self, size: usize) {
+        self.received += size as u64;
+        (self.hear)(Download { file: self.file, received: self.received, total: self.total });
+    }
+
+    fn finish(&mut self) {}
+}
+
+fn discard(path: &Path, file: &str, reason: String) -> HubError {
+    let _ = fs::remove_file(path);
+    HubError::Damaged { file: file.to_owned(), reason }
+}
+
+fn sha256(path: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    io::copy(&mut fs::File::open(path)?, &mut hash)?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn make_parent(path: &Path) -> Result<()> {
+    let parent = path.parent().expect("a path inside the cache");
+    fs::create_dir_all(parent).map_err(HubError::io(parent))
+}
+
+/// Makes `pointer` a relative link to `blob`, which lies two folders up in `blobs`.
+fn link(blob: &Path, pointer: &Path) -> Result<()> {
+    make_parent(pointer)?;
+    let _ = fs::remove_file(pointer); // a link to what is gone
+    #[cfg(unix)]
+    let linked = std::os::unix::fs::symlink(Path::new("../../blobs").join(blob.file_name().expect("a file")), pointer);
+    #[cfg(not(unix))]
+    let linked = fs::hard_link(blob, pointer);
+    linked.map_err(HubError::io(pointer))
+}
+
+/// Writes down which commit a revision is, at once or not at all.
+fn write_ref(folder: &Path, revision: &str, commit: &str) -> Result<()> {
+    if revision == commit {
+        return Ok(());
+    }
+    let path = folder.join("refs").join(revision);
+    make_parent(&path)?;
+    let mut unfinished = path.clone().into_os_string();
+    unfinished.push(".unfinished");
+    let unfinished = PathBuf::from(unfinished);
+    fs::write(&unfinished, commit).map_err(HubError::io(&unfinished))?;
+    fs::rename(&unfinished, &path).map_err(HubError::io(&path))
+}
+
+/// The status of an answer that is an error.
+fn status(error: &ApiError) -> Option<u16> {
+    match error {
+        ApiError::RequestError(error) => match error.as_ref() {
+            ureq::Error::StatusCode(status) => Some(*status),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Why a model's description could not be read: the model may be unknown, or only its revision.
+fn explain_absence(api: &Api, id: &HubId, error: ApiError) -> HubError {
+    if status(&error) != Some(404) {
+        return explain(id, id.repo(), error);
+    }
+    if repo(api, id, "main").info().is_ok() {
+        HubError::RevisionNotFound { repo: id.repo().to_owned(), revision: id.revision().to_owned() }
+    } else {
+        HubError::RepoNotFound { id: id.repo().to_owned() }
+    }
+}
+
+fn explain(id: &HubId, what: &str, error: ApiError) -> HubError {
+    match status(&error) {
+        Some(status @ (401 | 403)) => HubError::NoAccess { id: id.to_string(), status },
+        Some(status) => bad_answer(what, format!("status {status}")),
+        None if is_of_network(&error) => {
+            HubError::LostConnection { file: what.to_owned(), received: 0, reason: line(&error) }
+        }
+        None => bad_answer(what, line(&error)),
+    }
+}
+
+fn is_of_network(error: &ApiError) -> bool {
+    match error {
+        ApiError::IoError(_) => true,
+        ApiError::RequestError(error) => !matches!(error.as_ref(), ureq::Error::Json(_) | ureq::Error::BadUri(_)),
+        _ => false,
+    }
+}
+
+/// Why a file did not arrive, with what is kept of it.
+fn lost(id: &HubId, file: &str, part: &Path, error: ApiError) -> HubError {
+    match error {
+        ApiError::LockAcquisition(_) => {
+            let reason = io::Error::new(ErrorKind::WouldBlock, "another process is downloading it");
+            HubError::Io { path: part.to_owned(), reason }
+        }
+        ApiError::IoError(reason) if is_of_disk(reason.kind()) => HubError::Io { path: part.to_owned(), reason },
+        error if status(&error).is_some() => explain(id, file, error),
+        error => {
+            let received = fs::metadata(part).map_or(0, |part| part.len());
+            HubError::LostConnection { file: file.to_owned(), received, reason: line(&error) }
+        }
+    }
+}
+
+fn is_of_disk(kind: ErrorKind) -> bool {
+    use ErrorKind::*;
+    matches!(
+        kind,
+        StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem | PermissionDenied | NotFound | NotADirectory
+    )
+}
+
+fn bad_answer(what: &str, reason: String) -> HubError {
+    HubError::BadAnswer { what: what.to_owned(), reason }
+}
+
+/// An error's words on one line.
+fn line(error: &ApiError) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

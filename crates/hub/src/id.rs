@@ -1,0 +1,96 @@
+//! The name of a model on the hub: [`HubId`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{HubError, Result};
+
+/// `organisation/name`, with `@revision` behind it unless that is `main`.
+///
+/// A revision is a branch, a tag or a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HubId {
+    repo: String,
+    revision: String,
+}
+
+impl HubId {
+    const MAIN: &str = "main";
+
+    /// `organisation/name`.
+    pub fn repo(&self) -> &str {
+        &self.repo
+    }
+
+    /// The branch, tag or commit.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The folder of the model in a cache.
+    pub(crate) fn folder(&self) -> String {
+        format!("models--{}", self.repo.replace('/', "--"))
+    }
+}
+
+impl FromStr for HubId {
+    type Err = HubError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = |reason: &str| HubError::BadId { id: text.to_owned(), reason: reason.to_owned() };
+        let (repo, revision) = text.split_once('@').unwrap_or((text, Self::MAIN));
+        let parts: Vec<_> = repo.split('/').collect();
+        if parts.len() != 2 || !parts.iter().all(|part| is_name(part)) {
+            return Err(bad("a model of the hub is `organisation/name` of letters, digits, `-`, `_` and `.`"));
+        }
+        if !revision.split('/').all(is_name) {
+            return Err(bad("a revision is a branch, a tag or a commit"));
+        }
+        Ok(Self { repo: repo.to_owned(), revision: revision.to_owned() })
+    }
+}
+
+/// Whether a part of a name is one that the hub gives, and leads nowhere else in a file system.
+fn is_name(part: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !part.is_empty()
+        && part.len() <= 96
+        && part.chars().all(known)
+        && !part.starts_with(['.', '-'])
+        && !part.contains("..")
+}
+
+impl fmt::Display for HubId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.repo)?;
+        if self.revision == Self::MAIN { Ok(()) } else { write!(f, "@{}", self.revision) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_printed() {
+        for (text, repo, revision) in [
+            ("EleutherAI/pythia-70m", "EleutherAI/pythia-70m", "main"),
+            ("org/model_1.5@v1.0", "org/model_1.5", "v1.0"),
+            ("org/model@refs/pr/3", "org/model", "refs/pr/3"),
+        ] {
+            let id: HubId = text.parse().unwrap();
+            assert_eq!((id.repo(), id.revision()), (repo, revision));
+            assert_eq!(id.to_string(), text);
+        }
+        assert_eq!("a/b@main".parse::<HubId>().unwrap().to_string(), "a/b");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in
+            ["", "gpt2", "a/b/c", "/b", "a/", "a/../b", "a/b@", "a/b@../c", "./a", "a /b", "a/b@x y", "a/..", "é/b"]
+        {
+            assert!(matches!(text.parse::<HubId>(), Err(HubError::BadId { .. })), "{text}");
+        }
+    }
+}
