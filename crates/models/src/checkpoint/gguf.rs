@@ -77,6 +77,23 @@ impl GgufFile {
         self.header.metadata.get(key)?.as_array()?.iter().map(MetaValue::as_u32).collect()
     }
 
+    /// A list of floating-point numbers of the metadata.
+    pub(crate) fn floats(&self, key: &str) -> Option<Vec<f32>> {
+        let float = |value: &MetaValue| match value {
+            MetaValue::F32(value) => Some(*value),
+            _ => None,
+        };
+        self.header.metadata.get(key)?.as_array()?.iter().map(float).collect()
+    }
+
+    /// A switch of the metadata.
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        match self.header.metadata.get(key)? {
+            MetaValue::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
     /// The metadata under `prefix.`, without the prefix.
     pub(crate) fn keys_of(&self, prefix: &str) -> Map<String, Value> {
         let under = |key: &str| key.strip_prefix(prefix)?.strip_prefix('.').map(str::to_owned);

@@ -1,93 +1,89 @@
 //! The vocabulary of a GGUF file in the form of a `tokenizer.json`: [`tokenizer_json`].
-//!
-//! `tokenizer.ggml.pre` names how text is cut before byte pairs are merged. Taking one rule for another gives other ids
-//! without any sign of it, so an unknown name is an error.
 
 use serde_json::{Value, json};
 
+use super::{byte_level, sentence_piece};
 use crate::checkpoint::GgufFile;
 use crate::{ModelError, Result};
 
-/// `tokenizer.ggml.token_type` of tokens that control the model, and of tokens that a user added.
+/// `tokenizer.ggml.token_type` of tokens that stand for what is unknown, control the model, or were added by a user.
+pub(super) const UNKNOWN: u32 = 2;
 const CONTROL: u32 = 3;
-const USER_DEFINED: u32 = 4;
+pub(super) const USER_DEFINED: u32 = 4;
 
-/// How Llama 3 cuts text: contractions, words with what precedes them, three digits at a time, punctuation, space.
-const LLAMA3_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
-/// How a byte-level tokenizer cuts text.
-struct Cut {
-    pre_tokenizer: Value,
-    /// Whether a piece that is a token as a whole is taken before any merge.
-    whole_first: bool,
+/// What a GGUF file says about its tokens, whatever their kind.
+pub(super) struct Vocabulary<'a> {
+    pub(super) file: &'a GgufFile,
+    pub(super) tokens: Vec<&'a str>,
+    pub(super) types: Vec<u32>,
 }
 
 pub(super) fn tokenizer_json(file: &GgufFile) -> Result<Value> {
-    let error = |reason: String| ModelError::tokenizer(file.path(), reason);
-    let lacks = |key: &str| error(format!("the file lacks `{key}`, or it is of another type"));
-    match file.text("tokenizer.ggml.model") {
-        Some("gpt2") => {}
-        Some(other) => return Err(error(format!("its model is `{other}`, and only byte-level BPE (`gpt2`) is known"))),
-        None => return Err(lacks("tokenizer.ggml.model")),
-    }
-    let tokens = file.texts("tokenizer.ggml.tokens").ok_or_else(|| lacks("tokenizer.ggml.tokens"))?;
-    let merges = file.texts("tokenizer.ggml.merges").ok_or_else(|| lacks("tokenizer.ggml.merges"))?;
-    let types = file.numbers("tokenizer.ggml.token_type").ok_or_else(|| lacks("tokenizer.ggml.token_type"))?;
-    if types.len() != tokens.len() {
-        return Err(error(format!("it has {} tokens and {} token types", tokens.len(), types.len())));
-    }
-    let merges = merges
-        .iter()
-        .map(|merge| merge.split_once(' ').ok_or_else(|| error(format!("the merge `{merge}` has no two parts"))))
-        .collect::<Result<Vec<_>>>()?;
-    let pre = file.text("tokenizer.ggml.pre").ok_or_else(|| lacks("tokenizer.ggml.pre"))?;
-    let cut = cut(pre).ok_or_else(|| {
-        error(format!("its pre-tokenizer is `{pre}`; known: smollm, gpt-2, llama-bpe (also as llama3, llama-v3)"))
-    })?;
-    let vocab: serde_json::Map<_, _> = tokens.iter().enumerate().map(|(id, t)| (t.to_string(), id.into())).collect();
-    if vocab.len() != tokens.len() {
-        return Err(error(format!("{} of its tokens stand there twice", tokens.len() - vocab.len())));
-    }
-    Ok(json!({
-        "version": "1.0",
-        "added_tokens": added_tokens(&tokens, &types),
-        "pre_tokenizer": cut.pre_tokenizer,
-        "decoder": byte_level(true),
-        "model": { "type": "BPE", "vocab": vocab, "merges": merges, "ignore_merges": cut.whole_first },
-    }))
-}
-
-fn cut(pre: &str) -> Option<Cut> {
-    let sequence = |parts: Value| json!({ "type": "Sequence", "pretokenizers": parts });
-    Some(match pre {
-        "smollm" => {
-            let digits = json!({ "type": "Digits", "individual_digits": true });
-            Cut { pre_tokenizer: sequence(json!([digits, byte_level(true)])), whole_first: false }
+    let model = file.text("tokenizer.ggml.model").ok_or_else(|| lacks(file, "tokenizer.ggml.model"))?;
+    match model {
+        "gpt2" => byte_level::tokenizer_json(&Vocabulary::read(file)?),
+        "llama" => sentence_piece::tokenizer_json(&Vocabulary::read(file)?),
+        other => {
+            let known = "known: byte-level BPE (`gpt2`) and SentencePiece's BPE (`llama`)";
+            Err(error(file, format!("its model is `{other}`; {known}")))
         }
-        "gpt-2" => Cut { pre_tokenizer: byte_level(true), whole_first: false },
-        "llama-bpe" | "llama3" | "llama-v3" => {
-            let pattern = json!({ "Regex": LLAMA3_PATTERN });
-            let split = json!({ "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false });
-            Cut { pre_tokenizer: sequence(json!([split, byte_level(false)])), whole_first: true }
+    }
+}
+
+impl<'a> Vocabulary<'a> {
+    fn read(file: &'a GgufFile) -> Result<Self> {
+        let tokens = file.texts("tokenizer.ggml.tokens").ok_or_else(|| lacks(file, "tokenizer.ggml.tokens"))?;
+        let types = file.numbers("tokenizer.ggml.token_type");
+        let types = types.ok_or_else(|| lacks(file, "tokenizer.ggml.token_type"))?;
+        let vocabulary = Self { file, tokens, types };
+        vocabulary.one_each("token types", vocabulary.types.len())?;
+        Ok(vocabulary)
+    }
+
+    /// Refuses a list that does not have one entry for each token.
+    pub(super) fn one_each(&self, what: &str, n: usize) -> Result<()> {
+        if n == self.tokens.len() {
+            return Ok(());
         }
-        _ => return None,
-    })
-}
+        Err(self.error(format!("it has {} tokens and {n} {what}", self.tokens.len())))
+    }
 
-/// Bytes as printable characters; with GPT-2's own pattern or after another cut.
-fn byte_level(use_regex: bool) -> Value {
-    json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex })
-}
+    /// Ids by token, with each token as `text` gives it.
+    pub(super) fn ids(&self, text: impl Fn(usize) -> String) -> Result<serde_json::Map<String, Value>> {
+        let ids: serde_json::Map<_, _> = (0..self.tokens.len()).map(|id| (text(id), id.into())).collect();
+        if ids.len() == self.tokens.len() {
+            return Ok(ids);
+        }
+        Err(self.error(format!("{} of its tokens stand there twice", self.tokens.len() - ids.len())))
+    }
 
-/// Tokens that are found in a text before it is cut.
-fn added_tokens(tokens: &[&str], types: &[u32]) -> Vec<Value> {
-    let added = tokens.iter().zip(types).enumerate().filter(|(_, (_, kind))| [CONTROL, USER_DEFINED].contains(kind));
-    added
-        .map(|(id, (content, &kind))| {
-            json!({
-                "id": id, "content": content, "special": kind == CONTROL, "normalized": false,
-                "single_word": false, "lstrip": false, "rstrip": false,
+    /// Tokens that are found in a text before it is cut, with each token as `text` gives it.
+    pub(super) fn added_tokens(&self, text: impl Fn(usize) -> String) -> Vec<Value> {
+        let kinds = [UNKNOWN, CONTROL, USER_DEFINED];
+        let added = (0..self.tokens.len()).filter(|id| kinds.contains(&self.types[*id]));
+        added
+            .map(|id| {
+                json!({
+                    "id": id, "content": text(id), "special": self.types[id] != USER_DEFINED, "normalized": false,
+                    "single_word": false, "lstrip": false, "rstrip": false,
+                })
             })
-        })
-        .collect()
+            .collect()
+    }
+
+    pub(super) fn lacks(&self, key: &str) -> ModelError {
+        lacks(self.file, key)
+    }
+
+    pub(super) fn error(&self, reason: String) -> ModelError {
+        error(self.file, reason)
+    }
+}
+
+fn lacks(file: &GgufFile, key: &str) -> ModelError {
+    error(file, format!("the file lacks `{key}`, or it is of another type"))
+}
+
+fn error(file: &GgufFile, reason: String) -> ModelError {
+    ModelError::tokenizer(file.path(), reason)
 }

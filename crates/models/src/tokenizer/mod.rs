@@ -1,6 +1,8 @@
 //! Text to token ids and back: [`Tokenizer`].
 
+mod byte_level;
 mod gguf;
+mod sentence_piece;
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +17,18 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json`, or the vocabulary of a GGUF file.
+    ///
+    /// A GGUF's vocabulary is byte-level BPE or SentencePiece's BPE; its ids are those of the `tokenizer.json` it was made
+    /// from.
     ///
     /// # Errors
     /// When the file is absent or not understood.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        if path.is_file() && GgufFile::is_gguf(path)? {
+            return Self::from_gguf(&GgufFile::open(path)?);
+        }
         let json = std::fs::read(path).map_err(ModelError::io(path))?;
         Self::from_json(&json, path)
     }
