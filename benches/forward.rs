@@ -1,32 +1,56 @@
-//! One straight pass on each backend, with fused attention and with the pattern kept: `cargo bench --bench forward`.
+//! One straight pass on each backend: with fused attention and with the pattern kept, and in the shape of each family:
+//! `cargo bench --bench forward`.
 
 mod common;
 
-use common::{WINDOWS, config, windows};
+use burn::tensor::Device;
+use common::{WINDOWS, config, config_of, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::core::forward;
+use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 
-fn forward_pass(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("forward");
+fn backends() -> impl Iterator<Item = (Backend, Device)> {
+    Backend::ALL.into_iter().filter_map(|backend| Some((backend, backend.device().ok()?)))
+}
+
+/// Times one pass that shows these hooks to a tap.
+fn pass(
+    criterion: &mut Criterion,
+    group: &str,
+    id: BenchmarkId,
+    config: &DecoderConfig,
+    device: &Device,
+    hooks: &[Hook],
+) {
+    let model = config.init(0, device).expect("the configuration is sound");
+    let tokens = windows().batch(0..WINDOWS, device);
+    let mut group = criterion.benchmark_group(group);
     group.sample_size(20);
-    for backend in Backend::ALL {
-        let Ok(device) = backend.device() else { continue };
-        let model = config().init(0, &device).expect("the configuration is sound");
-        let tokens = windows().batch(0..WINDOWS, &device);
-        let mut run = |name: &str, hooks: &[Hook]| {
-            group.bench_function(BenchmarkId::new(name, backend), |bencher| {
-                bencher.iter(|| {
-                    let mut tap = ActivationCache::of(hooks.iter().copied());
-                    let resid = forward(&model, tokens.clone(), &mut tap).expect("it runs");
-                    resid.into_data() // waits for the device
-                });
-            });
-        };
-        run("fused", &[]);
-        run("pattern", &[Hook::Pattern]);
+    group.bench_function(id, |bencher| {
+        bencher.iter(|| {
+            let mut tap = ActivationCache::of(hooks.iter().copied());
+            let resid = forward(&model, tokens.clone(), &mut tap).expect("it runs");
+            resid.into_data() // waits for the device
+        });
+    });
+}
+
+fn forward_pass(criterion: &mut Criterion) {
+    for (backend, device) in backends() {
+        for (name, hooks) in [("fused", &[][..]), ("pattern", &[Hook::Pattern])] {
+            pass(criterion, "forward", BenchmarkId::new(name, backend), &config(), &device, hooks);
+        }
     }
 }
 
-criterion_group!(benches, forward_pass);
+fn families(criterion: &mut Criterion) {
+    for (backend, device) in backends() {
+        for name in ["gemma3", "gpt2", "llama-gqa", "mistral", "neox-parallel", "phi", "qwen2", "qwen3"] {
+            pass(criterion, "family", BenchmarkId::new(name, backend), &config_of(name), &device, &[]);
+        }
+    }
+}
+
+criterion_group!(benches, forward_pass, families);
 criterion_main!(benches);

@@ -13,20 +13,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, CONFIG_MAPPING
 
 import family_ggufs
+from reference_values import EDIT_TAIL, edit_orders, expected_values
 
 BATCH = 2
-EDIT_TAIL = 4  # the logits of an edited model are kept for this many last positions of sequence 0
-
-# Where a model keeps its blocks and last norm, and a block what it adds to the residual stream.
-PLACES = {
-    "gpt2": ("transformer", "h", "ln_f", "attn", "attn", "mlp"),
-    "gpt_neox": ("gpt_neox", "layers", "final_layer_norm", "attention", "attention", "mlp"),
-    "phi": ("model", "layers", "final_layernorm", "self_attn", "self_attn", "mlp"),
-    "gemma3_text": (
-        "model", "layers", "norm", "self_attn", "post_attention_layernorm", "post_feedforward_layernorm",
-    ),
-}
-USUAL_PLACES = ("model", "layers", "norm", "self_attn", "self_attn", "mlp")
 
 ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 LLAMA_LIKE = dict(
@@ -117,73 +106,6 @@ def random_model(model_type, settings, seed):
     for name, parameter in model.named_parameters():
         parameter.copy_(random_parameter(name, parameter.shape, generator, gain))
     return model
-
-
-def body(model):
-    """The bare model, the name of its list of blocks, and the other places of `PLACES`."""
-    root, blocks, *rest = PLACES.get(model.config.model_type, USUAL_PLACES)
-    return getattr(model, root), blocks, *rest
-
-
-def first(out):
-    return out[0] if isinstance(out, tuple) else out
-
-
-def record(model, ids):
-    """One clean pass: the residual stream, the attention patterns, and what each sublayer adds."""
-    bare, blocks, norm, attn, attn_out, mlp_out = body(model)
-    seen = {"resid": [], "pattern": [], "attn_out": [], "mlp_out": []}
-    keep = lambda key, pick: lambda _, args, *out: seen[key].append(pick(*out) if out else args[0])
-    hooks = [getattr(bare, norm).register_forward_pre_hook(keep("resid", None))]
-    for layer in getattr(bare, blocks):
-        hooks += [
-            layer.register_forward_pre_hook(keep("resid", None)),
-            getattr(layer, attn).register_forward_hook(keep("pattern", lambda out: out[1])),
-            getattr(layer, attn_out).register_forward_hook(keep("attn_out", first)),
-            getattr(layer, mlp_out).register_forward_hook(keep("mlp_out", first)),
-        ]
-    logits = model(ids, use_cache=False).logits
-    for hook in hooks:
-        hook.remove()
-    return {"logits": logits} | {name: torch.stack(values) for name, values in seen.items()}
-
-
-def edited_logits(model, ids, order):
-    """Logits of the model whose blocks are `order`.
-
-    transformers picks masks and rotary positions by the place in the list, so the types of layers move with them.
-    """
-    bare, blocks, *_ = body(model)
-    layers, config = getattr(bare, blocks), model.config
-    depth = "n_layer" if config.model_type == "gpt2" else "num_hidden_layers"
-    types = getattr(config, "layer_types", None)
-    setattr(bare, blocks, torch.nn.ModuleList([layers[i] for i in order]))
-    config.__dict__[depth] = len(order)
-    if types is not None:
-        config.__dict__["layer_types"] = [types[i] for i in order]
-    try:
-        return model(ids, use_cache=False).logits[0, -EDIT_TAIL:]
-    finally:
-        setattr(bare, blocks, layers)
-        config.__dict__[depth] = len(layers)
-        if types is not None:
-            config.__dict__["layer_types"] = types
-
-
-def edit_orders(n):
-    orders = {f"delete_{i}": [j for j in range(n) if j != i] for i in range(n)}
-    for i in range(n - 1):
-        orders[f"swap_{i}"] = [*range(i), i + 1, i, *range(i + 2, n)]
-    orders["repeat_0"] = [i for i in range(n) for _ in range(2)]
-    return orders
-
-
-def expected_values(model, ids):
-    bare, blocks, *_ = body(model)
-    values = {"ids": ids.int()} | record(model, ids)
-    for name, order in edit_orders(len(getattr(bare, blocks))).items():
-        values[f"logits_{name}"] = edited_logits(model, ids, order)
-    return {name: value.clone().contiguous() for name, value in values.items()}
 
 
 # ---- configurations and files as people have them --------------------------------------------------

@@ -27,12 +27,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as hf_logging
 
 from make_family_fixtures import make_families
+from reference_values import EDIT_TAIL, edit_orders, expected_values
 
 PACKAGES = ["torch", "transformers", "accelerate", "safetensors", "tokenizers", "gguf", "numpy"]
 MAX_BYTES = 100_000
 MAX_TOTAL = 3_000_000
 BATCH = 2
-EDIT_TAIL = 4  # the logits of an edited model are kept for this many last positions of sequence 0
 
 GQA = dict(
     hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
@@ -150,50 +150,6 @@ def use_old_config_keys(path):
     if config["head_dim"] * config["num_attention_heads"] == config["hidden_size"]:
         del config["head_dim"]
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def record(model, ids):
-    """One clean pass: the residual stream, the attention patterns, and what each sublayer adds."""
-    seen = {"resid": [], "pattern": [], "attn_out": [], "mlp_out": []}
-    hooks = [model.model.norm.register_forward_pre_hook(lambda _, args: seen["resid"].append(args[0]))]
-    for layer in model.model.layers:
-        hooks += [
-            layer.register_forward_pre_hook(lambda _, args: seen["resid"].append(args[0])),
-            layer.self_attn.register_forward_hook(lambda _, __, out: seen["attn_out"].append(out[0])),
-            layer.self_attn.register_forward_hook(lambda _, __, out: seen["pattern"].append(out[1])),
-            layer.mlp.register_forward_hook(lambda _, __, out: seen["mlp_out"].append(out)),
-        ]
-    logits = model(ids, use_cache=False).logits
-    for hook in hooks:
-        hook.remove()
-    return {"logits": logits} | {name: torch.stack(values) for name, values in seen.items()}
-
-
-def edited_logits(model, ids, order):
-    """Logits of the model whose blocks are `order`, a list of block numbers."""
-    layers = model.model.layers
-    model.model.layers = torch.nn.ModuleList([layers[i] for i in order])
-    model.config.num_hidden_layers = len(order)
-    try:
-        return model(ids, use_cache=False).logits[0, -EDIT_TAIL:]
-    finally:
-        model.model.layers = layers
-        model.config.num_hidden_layers = len(layers)
-
-
-def edit_orders(n):
-    orders = {f"delete_{i}": [j for j in range(n) if j != i] for i in range(n)}
-    for i in range(n - 1):
-        orders[f"swap_{i}"] = [*range(i), i + 1, i, *range(i + 2, n)]
-    orders["repeat_0"] = [i for i in range(n) for _ in range(2)]
-    return orders
-
-
-def expected_values(model, ids):
-    values = {"ids": ids.int()} | record(model, ids)
-    for name, order in edit_orders(len(model.model.layers)).items():
-        values[f"logits_{name}"] = edited_logits(model, ids, order)
-    return {name: value.clone().contiguous() for name, value in values.items()}
 
 
 def make_checkpoint(out, name, settings, dtype, seed, positions, old_keys):

@@ -1,31 +1,28 @@
 //! What the benchmarks measure on.
 
-use stratigraph::models::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, RopeScaling};
+use std::path::Path;
+
+use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 
 /// Windows, and tokens in each.
 pub const WINDOWS: usize = 4;
 pub const SEQ_LEN: usize = 64;
 
-/// A random decoder of eight layers: what is computed does not depend on what the weights are.
+/// A random decoder of eight layers with the axes of a family: what is computed does not depend on what the weights are.
+///
+/// The axes are those of the tiny checkpoint of that name among the tests' fixtures.
+pub fn config_of(fixture: &str) -> DecoderConfig {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+    let axes = Pretrained::open(path).expect("the fixture is committed").config().clone();
+    let sizes = DecoderConfig { n_layers: 8, d_model: 128, n_heads: 4, d_head: 32, d_mlp: 384, ..axes };
+    DecoderConfig { n_kv_heads: 4 / (axes.n_heads / axes.n_kv_heads), d_vocab: 8192, n_ctx: 256, ..sizes }
+}
+
+/// As Llama is.
+#[allow(dead_code)] // every benchmark uses a part of this file
 pub fn config() -> DecoderConfig {
-    DecoderConfig {
-        n_layers: 8,
-        d_model: 128,
-        n_heads: 4,
-        n_kv_heads: 2,
-        d_head: 32,
-        d_mlp: 384,
-        d_vocab: 8192,
-        n_ctx: 256,
-        norm: Norm::Rms { eps: 1e-5 },
-        mlp: Mlp::Gated { activation: Activation::Silu },
-        position: Position::Rotary { base: 10_000.0, scaling: RopeScaling::None },
-        head: Head::Tied,
-        qkv_bias: Bias::Absent,
-        attn_out_bias: Bias::Absent,
-        mlp_bias: Bias::Absent,
-    }
+    config_of("llama-gqa")
 }
 
 pub fn windows() -> TokenWindows {

@@ -19,7 +19,7 @@ fn silu_of(x: f32) -> f32 {
 /// `(1 + tanh(y)) / 2` is `sigmoid(2 y)`.
 #[inline(always)]
 fn gelu_tanh_of(x: f32) -> f32 {
-    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_2;
     times_sigmoid(x, TWICE_SQRT_2_OVER_PI * (x + 0.044_715 * (x * x * x)))
 }
 
@@ -30,14 +30,14 @@ fn gelu_of(x: f32) -> f32 {
     const FIT: [f32; 10] = [
         0.170_872_77,
         -0.822_152_23,
-        1.488_515_87,
-        -1.135_203_98,
+        1.488_515_9,
+        -1.135_204,
         0.278_868_07,
         -0.186_288_06,
         0.096_784_18,
         0.374_091_96,
-        1.000_023_68,
-        -1.265_512_23,
+        1.000_023_7,
+        -1.265_512_2,
     ];
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.5 * z);

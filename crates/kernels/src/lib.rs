@@ -1,12 +1,11 @@
 //! Vectorised passes over plain memory, for tensors that lie in the host's.
 //!
 //! On CPU backends elementwise tensor operations are scalar and make a pass each. These do the same work in one: the
-//! reductions of a row of logits ([`softmax`]) and the nonlinearity of an MLP ([`gated_silu`] and its like). What is hot is compiled for AVX2
-//! too, and the CPU decides at run time. Nothing here knows of tensors.
+//! reductions of a row of logits ([`softmax`]) and the nonlinearity of an MLP ([`gated_silu`] and its like). What is hot
+//! is compiled for AVX2 too, and the CPU decides at run time. Nothing here knows of tensors.
 
 mod activation;
 mod exp;
-
 pub mod softmax;
 
 pub use activation::{gated_gelu, gated_gelu_tanh, gated_silu, gelu, gelu_tanh, silu};

@@ -36,7 +36,7 @@ pub struct Pretrained {
 
 enum Files {
     HuggingFace(Box<dyn Checkpoint + Send + Sync>),
-    Gguf(GgufFile),
+    Gguf(Box<GgufFile>),
 }
 
 impl Pretrained {
@@ -92,7 +92,7 @@ impl Pretrained {
     pub fn load_with(&self, options: &LoadOptions, device: &Device) -> Result<Decoder> {
         let checkpoint: &dyn Checkpoint = match &self.files {
             Files::HuggingFace(files) => files.as_ref(),
-            Files::Gguf(file) => file,
+            Files::Gguf(file) => file.as_ref(),
         };
         let mut params = CheckpointParams::new(checkpoint, &self.recipe);
         let decoder = Decoder::build(&self.recipe.config, &mut params, options, device)?;
@@ -126,7 +126,7 @@ fn open_gguf(path: &Path) -> Result<(Files, Recipe)> {
     }
     let file = GgufFile::open(path)?;
     let recipe = Recipe::from_gguf(&file)?;
-    Ok((Files::Gguf(file), recipe))
+    Ok((Files::Gguf(Box::new(file)), recipe))
 }
 
 fn read_json_object(path: &Path) -> Result<Map<String, Value>> {

@@ -93,7 +93,7 @@ impl ResidualModel for Decoder {
         let rows = self.embed.rows(tokens);
         let rows = if self.config.embed_scale == 1.0 { rows } else { rows * self.config.embed_scale };
         match &self.pos_embed {
-            Some(positions) => rows + positions.val().slice([0..pos]).unsqueeze(),
+            Some(positions) => rows + positions.val().narrow(0, 0, pos).unsqueeze(),
             None => rows,
         }
     }

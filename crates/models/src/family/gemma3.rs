@@ -5,7 +5,7 @@ use super::rope::{self, from_object};
 use super::{Layout, Recipe, Stored, gguf, hf, windows};
 use crate::checkpoint::GgufFile;
 use crate::param::{Param, Part};
-use crate::{Activation, Bias, DecoderConfig, Head, Mlp, PostNorm, QkNorm, Result, Rope, RopeScaling};
+use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, PostNorm, QkNorm, Result, Rope, RopeScaling};
 
 /// Every sixth layer sees everything, unless a configuration says otherwise.
 const USUAL_PATTERN: usize = 6;
@@ -24,7 +24,8 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let activation = hf::activation(keys, "hidden_activation", "gelu_pytorch_tanh")?;
     let attention_bias: Bias = keys.flag_or("attention_bias", false)?.into();
     let attn_scale = keys.number("query_pre_attn_scalar")?.powf(-0.5);
-    let config = hf::llama_like_with(keys, global)?;
+    let norm = Norm::Rms { eps: keys.number("rms_norm_eps")? };
+    let config = hf::common(keys, norm, global)?;
     let pattern = keys.size_or_none("sliding_window_pattern")?.unwrap_or(USUAL_PATTERN);
     let layers = match windows::listed(keys, config.n_layers)? {
         Some(listed) => listed,

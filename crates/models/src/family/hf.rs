@@ -6,8 +6,6 @@ use crate::param::{Kind, Param, Part};
 use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result, Rope};
 
 /// Reads what Llama's descendants have in common; each family changes what is its own.
-///
-/// Key and value heads, head width and rotary base have the defaults that transformers gives them.
 pub(super) fn llama_like(keys: &mut Keys) -> Result<DecoderConfig> {
     let d_head = d_head(keys)?;
     let rope = rope::from_hf(keys, d_head)?;
@@ -15,7 +13,8 @@ pub(super) fn llama_like(keys: &mut Keys) -> Result<DecoderConfig> {
         let rotated = format!("({} of {d_head})", rope.d_rotary);
         return Err(unsupported("partial_rotary_factor", rotated, "this family rotates whole heads"));
     }
-    llama_like_with(keys, rope)
+    let norm = Norm::Rms { eps: keys.number("rms_norm_eps")? };
+    common(keys, norm, rope)
 }
 
 /// The width of a head: a key of its own, or what the model's width leaves for each.
@@ -24,8 +23,9 @@ pub(super) fn d_head(keys: &mut Keys) -> Result<usize> {
     Ok(keys.size_or_none("head_dim")?.unwrap_or(d_model / n_heads.max(1)))
 }
 
-/// As [`llama_like`], with rotary positions that the family has read.
-pub(super) fn llama_like_with(keys: &mut Keys, rope: Rope) -> Result<DecoderConfig> {
+/// Reads the sizes, which have the same keys in nearly every family, into a decoder with a gated MLP, a head of its own
+/// and no biases. Key and value heads and the width of a head have the defaults that transformers gives them.
+pub(super) fn common(keys: &mut Keys, norm: Norm, rope: Rope) -> Result<DecoderConfig> {
     let (n_heads, d_head) = (keys.size("num_attention_heads")?, d_head(keys)?);
     Ok(DecoderConfig {
         n_layers: keys.size("num_hidden_layers")?,
@@ -37,7 +37,7 @@ pub(super) fn llama_like_with(keys: &mut Keys, rope: Rope) -> Result<DecoderConf
         d_vocab: keys.size("vocab_size")?,
         n_ctx: keys.size("max_position_embeddings")?,
         embed_scale: 1.0,
-        norm: Norm::Rms { eps: keys.number("rms_norm_eps")? },
+        norm,
         post_norm: PostNorm::Absent,
         residual: Residual::Sequential,
         mlp: Mlp::Gated { activation: Activation::Silu },

@@ -5,39 +5,22 @@ use super::rope::{from_object, rope};
 use super::{Layout, Recipe, Stored, gguf, hf};
 use crate::checkpoint::GgufFile;
 use crate::param::{Param, Part};
-use crate::{
-    Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result, Rope, RopeScaling,
-};
+use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Residual, Result, Rope, RopeScaling};
 
 const PREFIX: &str = "gpt_neox.";
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
-    let (d_model, n_heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
-    let d_head = d_model / n_heads.max(1);
+    let d_head = hf::d_head(keys)?;
+    let rope = rope_from_hf(keys, d_head)?;
+    let norm = Norm::Layer { eps: keys.number("layer_norm_eps")? };
     let attention_bias = keys.flag_or("attention_bias", true)?.into();
     let config = DecoderConfig {
-        n_layers: keys.size("num_hidden_layers")?,
-        d_model,
-        n_heads,
-        n_kv_heads: n_heads,
-        d_head,
-        d_mlp: keys.size("intermediate_size")?,
-        d_vocab: keys.size("vocab_size")?,
-        n_ctx: keys.size("max_position_embeddings")?,
-        embed_scale: 1.0,
-        norm: Norm::Layer { eps: keys.number("layer_norm_eps")? },
-        post_norm: PostNorm::Absent,
         residual: residual(keys, "use_parallel_residual")?,
         mlp: Mlp::Plain { activation: hf::activation(keys, "hidden_act", "gelu")? },
-        position: Position::Rotary(rope_from_hf(keys, d_head)?),
-        sliding_window: None,
-        attn_scale: hf::usual_scale(d_head),
-        qk_norm: QkNorm::Absent,
-        head: hf::head(keys, Head::Untied)?,
         qkv_bias: attention_bias,
         attn_out_bias: attention_bias,
         mlp_bias: Bias::Present,
-        head_bias: Bias::Absent,
+        ..hf::common(keys, norm, rope)?
     };
     Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
 }
