@@ -448,6 +448,11 @@ The `model.gguf` beside some of them has the same values as llama.cpp's converte
 (`scripts/family_ggufs.py`): GPT-2's matrices transposed, GPT-NeoX's fused tensor taken apart by query, key and value,
 Gemma's gains with the one added, Phi's matrices in f16.
 
+## Tokenizers
+
+`tokenizers/` is made by `scripts/make_tokenizers.py`: a small tokenizer of each kind as `tokenizer.json` and as the metadata
+of a GGUF, and in `ids.json` what the tokenizers library gives for `texts.json` and for ids that cut characters.
+
 ## GGUF tensor types
 
 `gguf-types.gguf` has a tensor of [2, 256] values for each type: {types}.

@@ -1,6 +1,6 @@
 //! Decoder-only language models on burn, read from checkpoints as they are shipped.
 //!
-//! In the order of use: [`Pretrained`] opens a Hugging Face directory or one GGUF file, gives its [`Tokenizer`], and
+//! In the order of use: [`Pretrained`] opens a Hugging Face directory or one GGUF file of any known family, gives its [`Tokenizer`], and
 //! loads its weights into a [`Decoder`], which is what [`DecoderConfig`] says it is and implements
 //! [`ResidualModel`](stratigraph_core::ResidualModel).
 //!

@@ -1,7 +1,8 @@
 //! The families of checkpoints that can be loaded: [`Recipe`], made by one file a family.
 //!
 //! A family says how its configuration reads as a [`DecoderConfig`], under which name each parameter is stored, and in
-//! which layout. Everything else is shared.
+//! which layout. What families share stands apart: `keys`, `rope` and `windows` read configurations, `hf` and `gguf` know
+//! the usual names, `layout` undoes a storage layout, and `source` fetches parameters.
 
 mod gemma3;
 mod gguf;
