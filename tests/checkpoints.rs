@@ -210,6 +210,31 @@ fn tensors_that_do_not_fit() {
 }
 
 #[test]
+fn a_tied_head_that_is_stored_too() {
+    // `llama-untied` said to be tied: its head is another matrix.
+    let (_keep, path) = copy("llama-untied");
+    configure(&path, json!({"tie_word_embeddings": true}));
+    assert_says(
+        load(&path),
+        &["tie_word_embeddings", "`lm_head.weight` is another matrix than `model.embed_tokens.weight`"],
+    );
+    // With the embedding's bytes in its place it is the same matrix.
+    let mut offsets = Vec::new();
+    rewrite_header(&path, |header| {
+        for name in ["lm_head.weight", "model.embed_tokens.weight"] {
+            offsets.push(serde_json::from_value::<[usize; 2]>(header[name]["data_offsets"].clone()).unwrap());
+        }
+    });
+    let file = path.join("model.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let data = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let [head, embed] = [offsets[0], offsets[1]];
+    bytes.copy_within(data + embed[0]..data + embed[1], data + head[0]);
+    fs::write(&file, bytes).unwrap();
+    load(&path).unwrap();
+}
+
+#[test]
 fn a_weight_that_is_not_finite() {
     let (_keep, path) = copy("llama-gqa");
     let file = path.join("model.safetensors");

@@ -7,12 +7,17 @@ use std::process::{Command, Output};
 
 use common::fixture;
 
-/// Runs the example that was built along with the tests.
+/// Runs the example that was built along with the tests, with a hub's cache that lies in the fixtures and no network.
 fn run(arguments: &[&str]) -> Output {
+    run_with_cache(arguments, &fixture("."))
+}
+
+fn run_with_cache(arguments: &[&str], cache: &Path) -> Output {
     let deps = std::env::current_exe().unwrap();
     let example: PathBuf = deps.parent().unwrap().parent().unwrap().join("examples/stages_of_inference");
     let mut command = Command::new(example);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env("RUST_BACKTRACE", "1");
+    command.env("HF_HUB_CACHE", cache).env("HF_HUB_OFFLINE", "1");
     command.args(arguments).output().expect("examples are built along with tests")
 }
 
@@ -42,6 +47,23 @@ fn it_writes_its_files_and_never_over_others() {
 }
 
 #[test]
+fn a_model_of_the_hub_is_found_in_the_cache() {
+    let cache = tempfile::tempdir().unwrap();
+    let model = cache.path().join("models--org--tiny");
+    let snapshot = model.join("snapshots/0123abcd");
+    std::fs::create_dir_all(model.join("refs")).unwrap();
+    std::fs::create_dir_all(&snapshot).unwrap();
+    std::fs::write(model.join("refs/main"), "0123abcd").unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        std::fs::copy(fixture("llama-gqa").join(file), snapshot.join(file)).unwrap();
+    }
+    let arguments = ["--model", "org/tiny", "--sequences", "1", "--seq-len", "8"];
+    let output = run_with_cache(&arguments, cache.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 windows of 8 tokens, org/tiny on flex"));
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let (model, empty, bytes) = (fixture("llama-gqa"), dir.path().join("empty.txt"), dir.path().join("bytes.txt"));
@@ -58,7 +80,8 @@ fn what_is_wrong_is_said_in_one_line() {
         (["--out", path(&empty)], "cannot write"),
         (["--model", path(dir.path())], "no config.json"),
         (["--model", path(&bytes)], "does not begin with GGUF"),
-        (["--model", "org/name"], "cannot read org/name"),
+        (["--model", "org/name"], "org/name is not in the cache"),
+        (["--model", "absent.gguf"], "there is no file or directory `absent.gguf`"),
     ];
     for (arguments, part) in cases.into_iter().chain(wgpu) {
         // What comes last counts, so the case may name another model.

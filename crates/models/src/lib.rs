@@ -1,7 +1,7 @@
 //! Decoder-only language models on burn, read from checkpoints as they are shipped.
 //!
-//! In the order of use: [`Pretrained`] opens a Hugging Face directory or one GGUF file of any known family, gives its [`Tokenizer`], and
-//! loads its weights into a [`Decoder`], which is what [`DecoderConfig`] says it is and implements
+//! In the order of use: [`Pretrained`] opens a Hugging Face directory or one GGUF file of any known family, gives its
+//! [`Tokenizer`], and loads its weights into a [`Decoder`], which is what [`DecoderConfig`] says it is and implements
 //! [`ResidualModel`](stratigraph_core::ResidualModel).
 //!
 //! ```no_run

@@ -120,10 +120,6 @@ fn open_directory(path: &Path) -> Result<(Files, Recipe)> {
 }
 
 fn open_gguf(path: &Path) -> Result<(Files, Recipe)> {
-    if !GgufFile::is_gguf(path)? {
-        let reason = "the file does not begin with GGUF; a safetensors checkpoint is opened by its directory";
-        return Err(ModelError::NotAModel { path: path.to_owned(), reason: reason.into() });
-    }
     let file = GgufFile::open(path)?;
     let recipe = Recipe::from_gguf(&file)?;
     Ok((Files::Gguf(Box::new(file)), recipe))

@@ -1,5 +1,7 @@
 //! One GGUF file: [`GgufFile`], its metadata and its tensors, plain or quantised.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -20,14 +22,17 @@ pub(crate) struct GgufFile {
 impl GgufFile {
     /// Whether the file at `path` begins as a GGUF file does.
     pub(crate) fn is_gguf(path: &Path) -> Result<bool> {
-        Ok(map(path)?.starts_with(b"GGUF"))
+        let mut start = Vec::new();
+        File::open(path).and_then(|file| file.take(4).read_to_end(&mut start)).map_err(ModelError::io(path))?;
+        Ok(start == b"GGUF")
     }
 
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let data = map(path)?;
         let malformed = |reason: String| ModelError::malformed(path, reason);
         if !data.starts_with(b"GGUF") {
-            return Err(malformed("it does not begin with GGUF".into()));
+            let reason = "it does not begin with GGUF; a safetensors checkpoint is opened by its directory";
+            return Err(malformed(reason.into()));
         }
         if declares_zero_alignment(&data) {
             return Err(malformed("its header asks for an alignment of 0".into()));

@@ -62,10 +62,9 @@ fn stored_in_hf(_config: &DecoderConfig, param: Param) -> Stored {
     Stored { name: hf::full_name("transformer.h", name, param), layout }
 }
 
-/// The causal mask, which some checkpoints store, and a tied head stored twice.
+/// The causal mask, which some checkpoints store.
 fn ignorable_in_hf(config: &DecoderConfig, name: &str) -> bool {
     matches!(hf::in_layer(config, "transformer.h", name), Some("attn.bias" | "attn.masked_bias"))
-        || (config.head == Head::Tied && name == "lm_head.weight")
 }
 
 pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {

@@ -103,10 +103,9 @@ pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
     Stored { name: full_name("model.layers", name, param), layout }
 }
 
-/// Old checkpoints store rotary frequencies, which follow from the configuration; some store a tied head twice.
+/// Old checkpoints store rotary frequencies, which follow from the configuration.
 pub(super) fn ignorable(config: &DecoderConfig, name: &str) -> bool {
     in_layer(config, "model.layers", name) == Some("self_attn.rotary_emb.inv_freq")
-        || (config.head == Head::Tied && name == "lm_head.weight")
 }
 
 /// `blocks.LAYER.name.weight`, or without a layer `name.weight`; `bias` in place of `weight` for a bias.

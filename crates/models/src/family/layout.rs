@@ -31,6 +31,9 @@ enum Outputs {
     PartOfHead { index: usize, of: usize, n_heads: usize },
 }
 
+/// Outputs that are rearranged together, so that both sides stay in cache.
+const TILE: usize = 16;
+
 impl Layout {
     /// As ours.
     pub(crate) const SAME: Self = Self { axes: Axes::InOut, outputs: Outputs::Same, plus: 0.0 };
@@ -81,11 +84,21 @@ impl Layout {
         let d_out = shape[shape.len() - 1];
         let d_in = shape.iter().product::<usize>() / d_out;
         let d_stored = values.len() / d_in;
-        let stored = |out| self.stored_output(out, d_out);
-        match self.axes {
-            Axes::OutIn => columns(d_in, d_out, |i, out| values[stored(out) * d_in + i]),
-            Axes::InOut => columns(d_in, d_out, |i, out| values[i * d_stored + stored(out)]),
+        // From one input to the next, and from one output to the next.
+        let (next_input, next_output) = match self.axes {
+            Axes::OutIn => (1, d_in),
+            Axes::InOut => (d_stored, 1),
+        };
+        let mut ours = vec![0.0; d_in * d_out];
+        for first in (0..d_out).step_by(TILE) {
+            for out in first..(first + TILE).min(d_out) {
+                let start = self.stored_output(out, d_out) * next_output;
+                for i in 0..d_in {
+                    ours[i * d_out + out] = values[start + i * next_input];
+                }
+            }
         }
+        ours
     }
 
     /// Which stored output holds our output `out` of `d_out`.
@@ -106,21 +119,6 @@ impl Layout {
             }
         }
     }
-}
-
-/// A row-major `[d_in, d_out]` of what `value` says.
-fn columns(d_in: usize, d_out: usize, value: impl Fn(usize, usize) -> f32) -> Vec<f32> {
-    /// Columns written together, so that both sides stay in cache.
-    const TILE: usize = 16;
-    let mut ours = vec![0.0; d_in * d_out];
-    for first in (0..d_out).step_by(TILE) {
-        for out in first..(first + TILE).min(d_out) {
-            for i in 0..d_in {
-                ours[i * d_out + out] = value(i, out);
-            }
-        }
-    }
-    ours
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 /// Mistral's models come under this architecture too.
 pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let norm = gguf::rms(keys)?;
-    Ok(Recipe::gguf(gguf::common(keys, file, norm)?, stored_in_gguf))
+    let config = gguf::common(keys, file, norm)?;
+    keys.only("rope.dimension_count", config.d_head)?; // the permuted rows are those of whole heads
+    Ok(Recipe::gguf(config, stored_in_gguf))
 }
 
 /// llama.cpp rotates adjacent pairs, so its converter has permuted the rows of queries and keys.

@@ -5,7 +5,7 @@ use super::rope::{from_object, rope};
 use super::{Layout, Recipe, Stored, gguf, hf};
 use crate::checkpoint::GgufFile;
 use crate::param::{Param, Part};
-use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Residual, Result, Rope, RopeScaling};
+use crate::{Activation, Bias, DecoderConfig, Mlp, Norm, Residual, Result, Rope, RopeScaling};
 
 const PREFIX: &str = "gpt_neox.";
 
@@ -66,11 +66,10 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
     Stored { name: hf::full_name("gpt_neox.layers", name, param), layout }
 }
 
-/// The causal mask and the rotary frequencies, which older checkpoints store, and a tied head stored twice.
+/// The causal mask and the rotary frequencies, which older checkpoints store.
 fn ignorable_in_hf(config: &DecoderConfig, name: &str) -> bool {
     let buffer = hf::in_layer(config, "gpt_neox.layers", name);
     matches!(buffer, Some("attention.bias" | "attention.masked_bias" | "attention.rotary_emb.inv_freq"))
-        || (config.head == Head::Tied && name == "embed_out.weight")
 }
 
 pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Recipe, Stored};
 use crate::checkpoint::Checkpoint;
-use crate::param::{Param, ParamSource};
-use crate::{ModelError, Result};
+use crate::param::{Kind, Param, ParamSource, Part};
+use crate::{Head, ModelError, Result};
 
 /// Reads the parameters of a recipe's decoder from a checkpoint and remembers which tensors it used.
 pub(crate) struct CheckpointParams<'a> {
@@ -24,7 +24,8 @@ impl<'a> CheckpointParams<'a> {
     }
 
     /// Refuses a checkpoint that holds tensors which were neither read nor known to be without effect.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.check_copy_of_tied_head()?;
         let without_effect = |name: &str| {
             let full = format!("{}{name}", self.left_out);
             (self.recipe.ignorable)(&self.recipe.config, name) || (self.recipe.ignorable)(&self.recipe.config, &full)
@@ -35,10 +36,39 @@ impl<'a> CheckpointParams<'a> {
     }
 }
 
-impl ParamSource for CheckpointParams<'_> {
-    fn values(&mut self, param: Param, shape: &[usize]) -> Result<Vec<f32>> {
+impl CheckpointParams<'_> {
+    /// A head that is tied may be stored all the same, when it is the embedding once more.
+    fn check_copy_of_tied_head(&mut self) -> Result<()> {
+        let of = |part| self.locate(Param { layer: None, part, kind: Kind::Weight }).name;
+        let (embed, head) = (of(Part::Embed), of(Part::Unembed));
+        if self.recipe.config.head != Head::Tied || self.checkpoint.shape(&head).is_none() {
+            return Ok(());
+        }
+        if self.checkpoint.shape(&head) != self.checkpoint.shape(&embed)
+            || self.checkpoint.read(&head)? != self.checkpoint.read(&embed)?
+        {
+            let reason = format!("`{head}` is another matrix than `{embed}`");
+            return Err(ModelError::UnsupportedValue {
+                key: "tie_word_embeddings".into(),
+                value: "true".into(),
+                reason,
+            });
+        }
+        self.used.insert(head);
+        Ok(())
+    }
+
+    /// Where this checkpoint stores a parameter.
+    fn locate(&self, param: Param) -> Stored {
         let Stored { name, layout } = (self.recipe.locate)(&self.recipe.config, param);
         let name = name.strip_prefix(self.left_out).map(str::to_owned).unwrap_or(name);
+        Stored { name, layout }
+    }
+}
+
+impl ParamSource for CheckpointParams<'_> {
+    fn values(&mut self, param: Param, shape: &[usize]) -> Result<Vec<f32>> {
+        let Stored { name, layout } = self.locate(param);
         let found = self.checkpoint.shape(&name).ok_or_else(|| ModelError::MissingTensor { name: name.clone() })?;
         match layout.stored_shape(shape) {
             Some(expected) if found == expected => {}
