@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::gguf::Vocabulary;
+use super::vocabulary::Vocabulary;
 use crate::Result;
 
 /// How Llama 3 cuts text: contractions, words with what precedes them, three digits at a time, punctuation, space.

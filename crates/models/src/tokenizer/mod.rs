@@ -3,6 +3,7 @@
 mod byte_level;
 mod gguf;
 mod sentence_piece;
+mod vocabulary;
 
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::gguf::{UNKNOWN, USER_DEFINED, Vocabulary};
+use super::vocabulary::{UNKNOWN, USER_DEFINED, Vocabulary};
 use crate::Result;
 
 const SPACE: &str = "▁";
