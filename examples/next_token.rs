@@ -11,10 +11,10 @@ use stratigraph::prelude::*;
 #[command(about = "Which token a model expects next")]
 struct Args {
     /// A GGUF file, a Hugging Face directory, or a model of the hub: ORGANISATION/NAME[@REVISION]
-    #[arg(long, default_value = "weights/SmolLM2-135M-Instruct.Q4_1.gguf")]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny"))]
     model: String,
     /// The text to go on from
-    #[arg(long, default_value = "The capital of France is")]
+    #[arg(long, default_value = "The ship was lost in the")]
     text: String,
     /// How many of the likeliest tokens to show
     #[arg(long, default_value_t = 5)]

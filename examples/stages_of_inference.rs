@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use stratigraph::Experiment;
@@ -12,7 +12,9 @@ use stratigraph::prelude::*;
 use stratigraph::report::{LayerTable, OutDir};
 use stratigraph::stages::{CorpusRecord, ModelRecord, Profile};
 
-const DEFAULT_MODEL: &str = "weights/SmolLM2-135M-Instruct.Q4_1.gguf";
+/// A small trained model and a text, which come with the repository.
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny");
+const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/sample.txt");
 
 /// `.cargo/config.toml` makes it keep what is freed, in huge pages.
 #[cfg(target_os = "linux")]
@@ -23,13 +25,13 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[command(about = "Which layers of a language model do what: delete, swap and lens curves over its depth")]
 struct Args {
     /// A GGUF file, a Hugging Face directory, or a model of the hub: ORGANISATION/NAME[@REVISION]
-    #[arg(long, default_value = DEFAULT_MODEL)]
+    #[arg(long, default_value = MODEL)]
     model: String,
     /// A text file
-    #[arg(long, default_value = "examples/data/sample.txt")]
+    #[arg(long, default_value = TEXT)]
     text: PathBuf,
     /// How many windows of the text to use
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     sequences: u32,
     /// Tokens in a window
     #[arg(long, default_value_t = 128)]
@@ -40,7 +42,7 @@ struct Args {
     /// flex or ndarray on a CPU, wgpu on a GPU
     #[arg(long, default_value = "flex")]
     device: Backend,
-    /// A new or empty directory for profile.json, layers.csv and interventions.csv
+    /// A new or empty directory for profile.json, layers.csv, interventions.csv and figures/*.svg
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -108,8 +110,6 @@ fn run(args: &Args) -> Result<()> {
 }
 
 fn open(model: &str) -> Result<Pretrained> {
-    let default_is_absent = model == DEFAULT_MODEL && !Path::new(model).exists();
-    ensure!(!default_is_absent, "{DEFAULT_MODEL} is not there yet; `scripts/get-smollm2.sh` fetches it");
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}")?);
     let checkpoint = stratigraph::open(model, |download| {
         bar.set_message(download.file.to_owned());

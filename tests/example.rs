@@ -47,6 +47,17 @@ fn it_writes_its_files_and_never_over_others() {
 }
 
 #[test]
+fn without_arguments_it_tells_of_the_model_in_the_box() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&["--sequences", "4", "--out", path(dir.path())]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("4 windows of 128 tokens, tiny on flex"));
+    let damage = std::fs::read_to_string(dir.path().join("figures/damage.svg")).unwrap();
+    assert!(damage.contains("delete, layer 11: "), "{damage}");
+    assert!(dir.path().join("figures/lens.svg").is_file());
+}
+
+#[test]
 fn a_model_of_the_hub_is_found_in_the_cache() {
     let cache = tempfile::tempdir().unwrap();
     let model = cache.path().join("models--org--tiny");

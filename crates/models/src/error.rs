@@ -97,6 +97,20 @@ pub enum ModelError {
         /// Where it was found first, in storage order.
         index: usize,
     },
+    /// A file that cannot be written.
+    #[error("cannot write {}: {reason}", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// A decoder whose shape is of no family that can be written.
+    #[error("the decoder cannot be saved: its shape is of none of the families that can be written: {}", known.join(", "))]
+    NoFamilyToSave {
+        /// The families that can.
+        known: &'static [&'static str],
+    },
     /// A tokenizer that is absent or not understood.
     #[error("the tokenizer of {} cannot be used: {reason}", path.display())]
     Tokenizer {
@@ -110,6 +124,10 @@ pub enum ModelError {
 impl ModelError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |reason| ModelError::Io { path: path.to_owned(), reason }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |reason| ModelError::Write { path: path.to_owned(), reason }
     }
 
     pub(crate) fn malformed(path: &Path, reason: impl ToString) -> Self {

@@ -2,7 +2,8 @@
 //!
 //! In the order of use: [`Pretrained`] opens a Hugging Face directory or one GGUF file of any known family, gives its
 //! [`Tokenizer`], and loads its weights into a [`Decoder`], which is what [`DecoderConfig`] says it is and implements
-//! [`ResidualModel`](stratigraph_core::ResidualModel).
+//! [`ResidualModel`](stratigraph_core::ResidualModel). A [`DecoderConfig`] also makes a decoder with random weights, to be
+//! trained, and [`Decoder::save`] writes one back.
 //!
 //! ```no_run
 //! use burn::tensor::Device;
@@ -25,6 +26,7 @@ mod error;
 mod family;
 mod param;
 mod pretrained;
+mod save;
 mod tokenizer;
 
 pub use config::{
@@ -34,4 +36,5 @@ pub use config::{
 pub use decoder::Decoder;
 pub use error::{ModelError, Result};
 pub use pretrained::{LoadOptions, Pretrained};
+pub use save::Storage;
 pub use tokenizer::Tokenizer;

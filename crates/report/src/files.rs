@@ -1,4 +1,4 @@
-//! A directory of results: [`OutDir`] with `profile.json`, `layers.csv` and `interventions.csv`.
+//! A directory of results: [`OutDir`] with `profile.json`, `layers.csv`, `interventions.csv` and `figures/*.svg`.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -44,17 +44,21 @@ impl OutDir {
         let mut json = serde_json::to_vec_pretty(profile).expect("a profile is plain data");
         json.push(b'\n');
         let files = [
-            ("profile.json", json),
-            ("layers.csv", layers_csv(profile)),
-            ("interventions.csv", interventions_csv(interventions)),
+            ("profile.json".to_owned(), json),
+            ("layers.csv".to_owned(), layers_csv(profile)),
+            ("interventions.csv".to_owned(), interventions_csv(interventions)),
         ];
-        let write = |(name, content): (&str, Vec<u8>)| {
-            let path = self.path.join(name);
-            let created = File::options().write(true).create_new(true).open(&path);
-            created.and_then(|mut file| file.write_all(&content)).map_err(|error| ReportError::io(&path, error))?;
-            Ok(path)
-        };
-        files.into_iter().map(write).collect()
+        let pictures = crate::figures(profile).into_iter();
+        let pictures = pictures.map(|figure| (format!("figures/{}.svg", figure.name), figure.to_string().into_bytes()));
+        files.into_iter().chain(pictures).map(|(name, content)| self.write_file(&name, &content)).collect()
+    }
+
+    fn write_file(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let created = directory.and_then(|()| File::options().write(true).create_new(true).open(&path));
+        created.and_then(|mut file| file.write_all(content)).map_err(|error| ReportError::io(&path, error))?;
+        Ok(path)
     }
 }
 

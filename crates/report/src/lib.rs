@@ -1,12 +1,15 @@
-//! What a study found, in forms that people and programs read: a terminal table, CSV and JSON.
+//! What a study found, in forms that people and programs read: a terminal table, figures, CSV and JSON.
 //!
 //! In the order of use: [`OutDir`] makes sure of a place to write before the work begins, [`LayerTable`] prints a
-//! [`Profile`](stratigraph_stages::Profile), and [`OutDir::write`] leaves its files.
+//! [`Profile`](stratigraph_stages::Profile), and [`OutDir::write`] leaves its files,
+//! among them the [`figures`] of the curves.
 
 mod error;
+pub mod figure;
 mod files;
 mod table;
 
 pub use error::{ReportError, Result};
+pub use figure::figures;
 pub use files::OutDir;
 pub use table::LayerTable;

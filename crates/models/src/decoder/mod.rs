@@ -5,6 +5,7 @@ mod block;
 mod build;
 mod mlp;
 mod norm;
+mod params;
 mod rotary;
 mod vocab;
 

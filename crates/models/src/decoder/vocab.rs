@@ -30,6 +30,13 @@ impl VocabMatrix {
         Self { chunks, rows_per_chunk, d_vocab }
     }
 
+    /// The shape `[d_vocab, d_model]` and the values in row-major order.
+    pub(super) fn values(&self) -> ([usize; 2], Vec<f32>) {
+        let part = |chunk: &Param<Tensor<2>>| chunk.val().try_into_vec_as::<f32>().expect("any float");
+        let values: Vec<f32> = self.chunks.iter().flat_map(part).collect();
+        ([self.d_vocab, values.len() / self.d_vocab], values)
+    }
+
     /// The rows of `ids` `[batch, pos]`, as `[batch, pos, d_model]`.
     pub(super) fn rows(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [batch, pos] = ids.dims();

@@ -1,5 +1,7 @@
 //! GPT-2: LayerNorm, learned positions, and matrices stored the other way round.
 
+use serde_json::{Map, Value, json};
+
 use super::keys::Keys;
 use super::{Layout, Recipe, Stored, gguf, hf};
 use crate::checkpoint::GgufFile;
@@ -41,6 +43,32 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         head_bias: Bias::Absent,
     };
     Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
+}
+
+/// The keys that [`from_hf`] reads as `config`, when it is of GPT-2's shape.
+pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
+    let activation = match config.mlp {
+        Mlp::Plain { activation } | Mlp::Gated { activation } => hf::activation_name(activation),
+    };
+    let eps = match config.norm {
+        Norm::Layer { eps } | Norm::Rms { eps } => eps,
+    };
+    let keys = json!({
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": config.d_vocab,
+        "n_positions": config.n_ctx,
+        "n_embd": config.d_model,
+        "n_layer": config.n_layers,
+        "n_head": config.n_heads,
+        "n_inner": config.d_mlp,
+        "activation_function": activation,
+        "layer_norm_epsilon": eps,
+        "tie_word_embeddings": config.head == Head::Tied,
+        "bos_token_id": null, // what ends a text is the tokenizer's to say; without these, transformers assumes 50256
+        "eos_token_id": null,
+    });
+    keys.as_object().expect("it was written as one").clone()
 }
 
 fn stored_in_hf(_config: &DecoderConfig, param: Param) -> Stored {

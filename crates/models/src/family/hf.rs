@@ -76,6 +76,16 @@ pub(super) fn activation(keys: &mut Keys, key: &str, default: &str) -> Result<Ac
     }
 }
 
+/// A name that transformers has for a nonlinearity.
+pub(super) fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Silu => "silu",
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_new",
+        Activation::Relu => "relu",
+    }
+}
+
 /// What the names of a model begin with that has a head; a checkpoint of the bare model lacks it.
 pub(super) const PREFIX: &str = "model.";
 

@@ -1,4 +1,4 @@
-//! How a stored tensor differs from ours, and its undoing: [`Layout`].
+//! How a stored tensor differs from ours, its undoing and its doing: [`Layout`].
 //!
 //! Ours are matrices `[d_in, d_out]` and vectors `[d_out]`, a tensor a parameter.
 
@@ -81,14 +81,8 @@ impl Layout {
         if self.outputs == Outputs::Same && (self.axes == Axes::InOut || shape.len() == 1) {
             return values;
         }
-        let d_out = shape[shape.len() - 1];
-        let d_in = shape.iter().product::<usize>() / d_out;
-        let d_stored = values.len() / d_in;
-        // From one input to the next, and from one output to the next.
-        let (next_input, next_output) = match self.axes {
-            Axes::OutIn => (1, d_in),
-            Axes::InOut => (d_stored, 1),
-        };
+        let (d_in, d_out) = inputs_and_outputs(shape);
+        let (next_input, next_output) = self.strides(d_in, values.len());
         let mut ours = vec![0.0; d_in * d_out];
         for first in (0..d_out).step_by(TILE) {
             for out in first..(first + TILE).min(d_out) {
@@ -99,6 +93,26 @@ impl Layout {
             }
         }
         ours
+    }
+
+    /// Puts our values of `shape` where they belong among those of the stored tensor, of which they may be a part.
+    pub(super) fn put(&self, ours: &[f32], shape: &[usize], stored: &mut [f32]) {
+        let (d_in, d_out) = inputs_and_outputs(shape);
+        let (next_input, next_output) = self.strides(d_in, stored.len());
+        for out in 0..d_out {
+            let start = self.stored_output(out, d_out) * next_output;
+            for i in 0..d_in {
+                stored[start + i * next_input] = ours[i * d_out + out] - self.plus;
+            }
+        }
+    }
+
+    /// How far it is, in a stored tensor of `len` values, from one input to the next and from one output to the next.
+    fn strides(&self, d_in: usize, len: usize) -> (usize, usize) {
+        match self.axes {
+            Axes::OutIn => (1, d_in),
+            Axes::InOut => (len / d_in, 1),
+        }
     }
 
     /// Which stored output holds our output `out` of `d_out`.
@@ -119,6 +133,12 @@ impl Layout {
             }
         }
     }
+}
+
+/// What a matrix `[d_in, d_out]` maps from and to; a vector `[d_out]` has one input.
+fn inputs_and_outputs(shape: &[usize]) -> (usize, usize) {
+    let d_out = shape[shape.len() - 1];
+    (shape.iter().product::<usize>() / d_out, d_out)
 }
 
 #[cfg(test)]
@@ -153,6 +173,24 @@ mod tests {
         assert_eq!(Layout::OUT_IN.part(1, 3).undo(count(12), &[2, 2]), [4.0, 6.0, 5.0, 7.0]);
         // Two heads of two outputs, each with its three parts together.
         assert_eq!(Layout::OUT_IN.part_of_head(2, 3, 2).undo(count(12), &[4]), [4.0, 5.0, 10.0, 11.0]);
+    }
+
+    #[test]
+    fn what_is_put_is_what_was_undone() {
+        let parts = [Layout::SAME.part(0, 2), Layout::SAME.part(1, 2)];
+        let heads = [0, 1].map(|index| Layout::OUT_IN.part_of_head(index, 2, 3));
+        let whole = [Layout::SAME, Layout::OUT_IN, Layout::OUT_IN.rotary_pairs(3), Layout::MINUS_ONE];
+        let whole = whole.iter().map(std::slice::from_ref);
+        for layouts in whole.chain([&parts[..], &heads[..]]) {
+            for shape in [&[5, 12][..], &[12]] {
+                let stored = count(layouts.len() * shape.iter().product::<usize>());
+                let mut put = vec![f32::NAN; stored.len()];
+                for layout in layouts {
+                    layout.put(&layout.undo(stored.clone(), shape), shape, &mut put);
+                }
+                assert_eq!(put, stored, "{layouts:?} {shape:?}");
+            }
+        }
     }
 
     #[test]

@@ -19,8 +19,11 @@ mod rope;
 mod source;
 mod windows;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
+pub(crate) use self::gpt2::to_hf as gpt2_to_hf;
 pub(crate) use self::keys::Keys;
 use self::layout::Layout;
 pub(crate) use self::source::CheckpointParams;
@@ -98,6 +101,21 @@ impl Recipe {
             _ => return Err(unknown(architecture, GGUF_ARCHITECTURES)),
         };
         recipe.checked(&keys, &keys::GGUF_WITHOUT_EFFECT, &format!("{architecture}."))
+    }
+
+    /// Puts a parameter of `shape` into the tensor, by name, that stores it or that it is a part of.
+    pub(crate) fn put(
+        &self,
+        param: Param,
+        shape: &[usize],
+        values: &[f32],
+        tensors: &mut BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    ) {
+        let Stored { name, layout } = (self.locate)(&self.config, param);
+        let stored_shape = layout.stored_shape(shape).expect("the shape of a tensor in memory");
+        let len = stored_shape.iter().product();
+        let (_, stored) = tensors.entry(name).or_insert_with(|| (stored_shape, vec![0.0; len]));
+        layout.put(values, shape, stored);
     }
 
     /// Refuses a configuration that contradicts itself or has an unknown key that matters; notes the other unknown ones.

@@ -1,0 +1,202 @@
+//! From a model to files that others open: [`Decoder::save`].
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Map, Value};
+
+use crate::family::Recipe;
+use crate::{Decoder, ModelError, Result};
+
+/// How weights are stored in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// 4 bytes a weight, exact.
+    F32,
+    /// 2 bytes a weight, 11 significant bits, up to 65,504.
+    F16,
+    /// 2 bytes a weight, 8 significant bits, as far as f32.
+    Bf16,
+}
+
+impl Decoder {
+    /// Writes `config.json` and `model.safetensors` to the directory `dir`, as transformers writes them for the family
+    /// whose shape the decoder has; today that is GPT-2. The directory is made when it is not there, and each of the two
+    /// files replaced only when it is whole.
+    ///
+    /// # Errors
+    /// When no family that can be written has this shape, a weight is not finite or too large for `storage`, or a file
+    /// cannot be written.
+    pub fn save(&self, dir: impl AsRef<Path>, storage: Storage) -> Result<()> {
+        let dir = dir.as_ref();
+        let mut config = crate::family::gpt2_to_hf(self.config());
+        // What does not read back as it was is of another family.
+        let recipe = Recipe::from_hf(config.clone()).ok().filter(|recipe| recipe.config == *self.config());
+        let recipe = recipe.ok_or(ModelError::NoFamilyToSave { known: &["gpt2"] })?;
+        config.insert("torch_dtype".into(), Value::from(storage.torch_name()));
+        let tensors = self.stored(&recipe, storage)?;
+        let views = tensors.iter().map(|(name, (shape, bytes))| {
+            let view = TensorView::new(storage.dtype(), shape.clone(), bytes).expect("bytes were made for the shape");
+            (name.as_str(), view)
+        });
+        let metadata = [("format".to_owned(), "pt".to_owned())].into(); // transformers refuses a file without it
+        let data = safetensors::serialize(views, Some(metadata)).expect("the metadata is plain text");
+        fs::create_dir_all(dir).map_err(ModelError::write(dir))?;
+        write_whole(&dir.join("config.json"), &pretty(&config))?;
+        write_whole(&dir.join("model.safetensors"), &data)
+    }
+
+    /// Every tensor as the recipe's family stores it: its shape and bytes, by name.
+    fn stored(&self, recipe: &Recipe, storage: Storage) -> Result<BTreeMap<String, (Vec<usize>, Vec<u8>)>> {
+        let mut tensors = BTreeMap::<String, (Vec<usize>, Vec<f32>)>::new();
+        self.visit_params(&mut |param, shape, values| recipe.put(param, shape, &values, &mut tensors));
+        let encode = |(name, (shape, values)): (String, (Vec<usize>, Vec<f32>))| {
+            if let Some(index) = values.iter().position(|value| !storage.holds(*value)) {
+                return Err(ModelError::NotFinite { name, value: values[index], index });
+            }
+            let bytes = values.into_iter().flat_map(|value| storage.bytes(value)).collect();
+            Ok((name, (shape, bytes)))
+        };
+        tensors.into_iter().map(encode).collect()
+    }
+}
+
+impl Storage {
+    fn dtype(self) -> Dtype {
+        match self {
+            Storage::F32 => Dtype::F32,
+            Storage::F16 => Dtype::F16,
+            Storage::Bf16 => Dtype::BF16,
+        }
+    }
+
+    fn torch_name(self) -> &'static str {
+        match self {
+            Storage::F32 => "float32",
+            Storage::F16 => "float16",
+            Storage::Bf16 => "bfloat16",
+        }
+    }
+
+    /// Whether the value is a finite number of this type.
+    fn holds(self, value: f32) -> bool {
+        match self {
+            Storage::F32 => value.is_finite(),
+            Storage::F16 => f16::from_f32(value).is_finite(),
+            Storage::Bf16 => bf16::from_f32(value).is_finite(),
+        }
+    }
+
+    /// The value's bytes, of which there are 2 or 4.
+    fn bytes(self, value: f32) -> impl Iterator<Item = u8> {
+        let (bytes, n) = match self {
+            Storage::F32 => (value.to_le_bytes(), 4),
+            Storage::F16 => (two(f16::from_f32(value).to_le_bytes()), 2),
+            Storage::Bf16 => (two(bf16::from_f32(value).to_le_bytes()), 2),
+        };
+        bytes.into_iter().take(n)
+    }
+}
+
+fn two([first, second]: [u8; 2]) -> [u8; 4] {
+    [first, second, 0, 0]
+}
+
+fn pretty(config: &Map<String, Value>) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(config).expect("a map of plain values");
+    text.push(b'\n');
+    text
+}
+
+/// Writes a file beside its place and moves it there, so that it is never half written.
+fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let partial = path.with_extension("partial");
+    let written = fs::write(&partial, content)
+        .and_then(|()| File::open(&partial)?.sync_all())
+        .and_then(|()| fs::rename(&partial, path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&partial); // the first error tells more
+        ModelError::write(path)(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleMapper, Param};
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+    use crate::{DecoderConfig, Norm, Pretrained};
+
+    /// Makes every parameter too large for half precision.
+    struct Louder;
+
+    impl ModuleMapper for Louder {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor * 1e8)
+        }
+    }
+
+    /// A decoder of GPT-2's shape, from its family's own keys.
+    fn config() -> DecoderConfig {
+        let keys = serde_json::json!({
+            "model_type": "gpt2", "vocab_size": 50, "n_positions": 16, "n_embd": 24, "n_layer": 3, "n_head": 3,
+            "n_inner": 40, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": false,
+        });
+        Recipe::from_hf(keys.as_object().unwrap().clone()).unwrap().config
+    }
+
+    fn params(decoder: &Decoder) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let mut params = Vec::new();
+        decoder.visit_params(&mut |param, shape, values| params.push((format!("{param:?}"), shape.to_vec(), values)));
+        params
+    }
+
+    #[test]
+    fn what_is_saved_loads_as_it_was() {
+        let (dir, device) = (tempfile::tempdir().unwrap(), Device::flex());
+        let decoder = config().init(7, &device).unwrap();
+        decoder.save(dir.path().join("new"), Storage::F32).unwrap();
+        let checkpoint = Pretrained::open(dir.path().join("new")).unwrap();
+        assert_eq!(checkpoint.config(), decoder.config());
+        assert!(checkpoint.unread_keys().is_empty(), "{:?}", checkpoint.unread_keys());
+        assert_eq!(params(&checkpoint.load(&device).unwrap()), params(&decoder));
+    }
+
+    #[test]
+    fn half_precision_rounds_and_a_chunked_embedding_is_whole() {
+        let (dir, device) = (tempfile::tempdir().unwrap(), Device::flex());
+        let decoder = config().init(7, &device).unwrap();
+        decoder.save(dir.path(), Storage::F32).unwrap();
+        let options = crate::LoadOptions { largest_tensor_bytes: 11 * 24 * 4 };
+        let chunked = Pretrained::open(dir.path()).unwrap().load_with(&options, &device).unwrap();
+        for (storage, round) in [
+            (Storage::F16, (|x| f16::from_f32(x).to_f32()) as fn(f32) -> f32),
+            (Storage::Bf16, |x| bf16::from_f32(x).to_f32()),
+        ] {
+            chunked.save(dir.path(), storage).unwrap();
+            let loaded = Pretrained::open(dir.path()).unwrap().load(&device).unwrap();
+            for ((name, _, before), (_, _, after)) in params(&decoder).into_iter().zip(params(&loaded)) {
+                assert_eq!(after, before.into_iter().map(round).collect::<Vec<_>>(), "{storage:?} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_refused_by_name() {
+        let (dir, device) = (tempfile::tempdir().unwrap(), Device::flex());
+        let rms = DecoderConfig { norm: Norm::Rms { eps: 1e-5 }, ..config() };
+        let refused = rms.init(1, &device).unwrap().save(dir.path(), Storage::F32);
+        assert!(matches!(refused, Err(ModelError::NoFamilyToSave { .. })));
+        let loud = config().init(1, &device).unwrap().map(&mut Louder);
+        let refused = loud.save(dir.path(), Storage::F16).unwrap_err();
+        assert!(matches!(&refused, ModelError::NotFinite { .. }), "{refused}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(config().init(1, &device).unwrap().save(&file, Storage::F32).unwrap_err().to_string().contains("file"));
+    }
+}
