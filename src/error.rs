@@ -39,7 +39,7 @@ pub enum Error {
         name: String,
     },
     /// A name that is no experiment's.
-    #[error("unknown experiment `{name}`; known: delete, swap, lens")]
+    #[error("unknown experiment `{name}`; known: delete, swap, lens, attention, geometry, neurons")]
     UnknownExperiment {
         /// The name as it was given.
         name: String,

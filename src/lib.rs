@@ -8,6 +8,7 @@ pub use stratigraph_report as report;
 pub use stratigraph_stages as stages;
 pub use stratigraph_surgery as surgery;
 
+mod anatomy;
 mod backend;
 mod error;
 mod open;

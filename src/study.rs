@@ -12,9 +12,9 @@ use stratigraph_probes::{Metric, PerSequence, Readout, Scores, Tiles};
 use stratigraph_stages::{Curve, Estimate, Intervention, InterventionKind};
 use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, sweep};
 
-use crate::{Error, Result};
+use crate::{Error, Result, anatomy};
 
-/// A family of plans whose scores make curves over layers.
+/// What makes curves over layers: a family of plans and their scores, or a look into the unchanged model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Experiment {
     /// Each layer left out: curves `delete_*`, a value a layer.
@@ -24,26 +24,57 @@ pub enum Experiment {
     /// The residual stream before each layer, and after the last, read out as if the model ended there: curves
     /// `lens_*`. This is the logit lens, and running no more than the first `l` layers.
     Lens,
+    /// How far the heads of each layer look back, in the unchanged model: curves `attention_at_distance_*`,
+    /// `prev5_attention`, `prev5_attention_mass`, `first_token_attention`, a value a layer.
+    Attention,
+    /// Lengths and directions of the residual stream, in the unchanged model: curves `resid_norm` (also after the last
+    /// layer), `attn_out_norm`, `mlp_out_norm`, `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`.
+    Geometry,
+    /// What the neurons of each layer write, by its weights: curves `prediction_neurons`, `suppression_neurons`,
+    /// `mean_kurtosis`, `mean_skew`.
+    Neurons,
 }
 
 impl Experiment {
     /// Every experiment.
-    pub const ALL: [Experiment; 3] = [Experiment::Delete, Experiment::Swap, Experiment::Lens];
+    pub const ALL: [Experiment; 6] = [
+        Experiment::Delete,
+        Experiment::Swap,
+        Experiment::Lens,
+        Experiment::Attention,
+        Experiment::Geometry,
+        Experiment::Neurons,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Experiment::Delete => "delete",
             Experiment::Swap => "swap",
             Experiment::Lens => "lens",
+            Experiment::Attention => "attention",
+            Experiment::Geometry => "geometry",
+            Experiment::Neurons => "neurons",
         }
     }
 
+    /// The plans it runs; none when it looks into the unchanged model.
     fn plans(self, n_layers: usize) -> Vec<LayerPlan> {
         match self {
             Experiment::Delete => sweep::delete_each(n_layers),
             Experiment::Swap => sweep::swap_adjacent(n_layers),
             Experiment::Lens => sweep::prefixes(n_layers),
+            Experiment::Attention | Experiment::Geometry | Experiment::Neurons => Vec::new(),
         }
+    }
+
+    /// Whether it runs no plan but looks into the unchanged model.
+    fn looks_inside(self) -> bool {
+        matches!(self, Experiment::Attention | Experiment::Geometry | Experiment::Neurons)
+    }
+
+    /// Whether it sees activations of the unchanged model.
+    pub(crate) fn is_observed(self) -> bool {
+        matches!(self, Experiment::Attention | Experiment::Geometry)
     }
 }
 
@@ -72,7 +103,7 @@ impl Role {
             Role::Clean => Some((InterventionKind::None, None)),
             Role::Curve(Experiment::Delete, layer) => Some((InterventionKind::Delete, Some(layer))),
             Role::Curve(Experiment::Swap, layer) => Some((InterventionKind::Swap, Some(layer))),
-            Role::Curve(Experiment::Lens, _) => None,
+            Role::Curve(..) => None,
             Role::Plan => Some((InterventionKind::Plan, None)),
         }
     }
@@ -119,17 +150,20 @@ pub struct Study<'a> {
     model: &'a dyn ResidualModel,
     experiments: Vec<Experiment>,
     plans: Vec<LayerPlan>,
+    skip_first: usize,
     budget: Budget,
     tiles: Tiles,
     on_progress: Box<dyn FnMut(Progress) + 'a>,
 }
 
 impl<'a> Study<'a> {
-    /// A study with every experiment.
+    /// A study with every experiment for which the model offers the hooks and tells the weights.
     pub fn new(model: &'a dyn ResidualModel) -> Self {
+        let possible = |experiment: &Experiment| anatomy::is_possible(model, *experiment);
         Self {
             model,
-            experiments: Experiment::ALL.to_vec(),
+            experiments: Experiment::ALL.into_iter().filter(possible).collect(),
+            skip_first: 0,
             plans: Vec::new(),
             budget: Budget::default(),
             tiles: Tiles::usual(model.d_vocab()),
@@ -148,6 +182,16 @@ impl<'a> Study<'a> {
     /// With a plan of the user's own, whose scores are among the interventions.
     pub fn plan(mut self, plan: LayerPlan) -> Self {
         self.plans.push(plan);
+        self
+    }
+
+    /// Leaves the first `n` positions of each window out of [`Experiment::Geometry`]: a few massive activations there can
+    /// decide every number. By default none is left out.
+    ///
+    /// # Panics
+    /// In [`run`](Study::run), when no position would be left.
+    pub fn skip_first(mut self, n: usize) -> Self {
+        self.skip_first = n;
         self
     }
 
@@ -175,6 +219,7 @@ impl<'a> Study<'a> {
     /// When a plan or the windows do not fit the model, the budget is too small, or a score is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
         let n_layers = self.model.n_layers();
+        let inside: Vec<_> = self.experiments.iter().copied().filter(|experiment| experiment.looks_inside()).collect();
         let mut runs = vec![Run { role: Role::Clean, plan: LayerPlan::full(n_layers) }];
         for experiment in self.experiments {
             let plans = experiment.plans(n_layers).into_iter().enumerate();
@@ -185,13 +230,18 @@ impl<'a> Study<'a> {
         let executor = Executor::new(plans.into_iter().collect()).with_budget(self.budget);
         let clean = executor.plans().iter().position(|plan| *plan == runs[0].plan).expect("it is the first run");
         let scores = vec![Scores::default(); executor.plans().len()];
-        let work = Work::of(self.model, &executor, windows.n_sequences());
+        let mut work = Work::of(self.model, &executor, windows.n_sequences());
+        work.total += anatomy::work(self.model, &inside, windows);
         let readout = Readout::new(self.model).with_tiles(self.tiles);
         let together = (self.tiles.rows / windows.seq_len()).max(1);
         let mut bench = Bench { readout, windows, clean, together, scores, work, on_progress: self.on_progress };
         executor.run(self.model, windows, &mut bench)?;
-        let scores = executor.plans().iter().zip(bench.scores).collect();
-        Ok(collect(&runs, &scores))
+        let Bench { scores, mut work, mut on_progress, .. } = bench;
+        let look = |done| on_progress(work.add(done));
+        let curves = anatomy::curves(self.model, windows, &inside, self.skip_first, look)?;
+        let mut findings = collect(&runs, &executor.plans().iter().zip(scores).collect());
+        findings.curves.extend(curves);
+        Ok(findings)
     }
 }
 
@@ -284,7 +334,7 @@ fn push_curves(curves: &mut BTreeMap<String, Curve>, experiment: Experiment, sco
     }
 }
 
-fn estimate(measured: &PerSequence) -> Estimate {
+pub(crate) fn estimate(measured: &PerSequence) -> Estimate {
     let summary = measured.summary();
     Estimate { mean: summary.mean, sem: summary.sem }
 }

@@ -31,14 +31,12 @@ fn number(tensor: Tensor<1>) -> f64 {
 
 const TOKENS: [i32; 12] = [3, 14, 15, 9, 2, 6, 5, 3, 5, 8, 9, 7];
 
-/// The gradient of every family says how the loss changes along it: a step of size h against the gradient g lowers the
-/// loss by h |g|, and `(loss(w + h g) - loss(w - h g)) / 2 h` is |g|^2, for g as long as one.
+/// Along a gradient a loss rises by the gradient's length, which differences of the loss alone tell too.
 #[test]
 fn gradients_are_the_slope_of_the_loss() {
-    for (name, device) in devices() {
-        // Software Vulkan is slow: a family of each kind of norm, position and MLP.
-        let families = if name == Backend::Wgpu { &["gpt2", "llama-gqa"][..] } else { &FAMILIES[..] };
-        for family in families {
+    for name in [Backend::Flex, Backend::Ndarray] {
+        let device = name.device().unwrap();
+        for family in FAMILIES {
             let checkpoint = Pretrained::open(fixture(family)).unwrap();
             let model = checkpoint.load(&device.clone().autodiff()).unwrap();
             let gradients = GradientsParams::from_grads(loss(&model, &TOKENS).backward(), &model);
@@ -51,7 +49,7 @@ fn gradients_are_the_slope_of_the_loss() {
                 let along = Along { gradients: &gradients, h: h / length };
                 number(loss(&model.valid().map(&mut { along }), &TOKENS))
             };
-            let h = 0.02;
+            let h = 0.01 / length; // the loss changes by about 0.01
             // Five points, so that the curvature of the loss does not matter.
             let slope = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
             assert!((slope / length - 1.0).abs() < 0.01, "{family} on {name}: slope {slope}, gradient {length}");

@@ -26,6 +26,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// What a run is; one that goes on from a checkpoint must be the same.
 #[derive(Parser, serde::Serialize)]
 #[command(about = "Trains a small language model on text files; a run that was stopped goes on where it was")]
+#[command(args_override_self = true)]
 struct Args {
     /// Text files, or directories with .txt files
     #[arg(required = true)]

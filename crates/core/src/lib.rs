@@ -14,6 +14,7 @@ mod host;
 mod model;
 mod random;
 mod tap;
+mod taps;
 mod windows;
 
 pub use cache::ActivationCache;
@@ -23,4 +24,5 @@ pub use host::lies_in_host_memory;
 pub use model::{ResidualModel, Site, Sublayer, check_tap, forward, logits};
 pub use random::SplitMix64;
 pub use tap::{Edit, NoTap, Tap};
+pub use taps::Taps;
 pub use windows::TokenWindows;

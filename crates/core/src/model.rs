@@ -79,6 +79,26 @@ pub trait ResidualModel {
         Err(CoreError::SublayerMissing { sublayer })
     }
 
+    /// What the MLP neurons of a layer write to the residual stream, `[d_mlp, d_model]`, with whatever gain stands between.
+    /// By default the model does not tell.
+    ///
+    /// # Panics
+    /// When there is no such layer.
+    fn neuron_outputs(&self, _layer: usize) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain folded in. By
+    /// default the model does not tell.
+    fn unembedding(&self, _vocab: Range<usize>) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// Whether the final norm subtracts the mean over `d_model`, as LayerNorm does and RMSNorm does not. By default not.
+    fn norm_subtracts_mean(&self) -> bool {
+        false
+    }
+
     /// The hooks that [`block`](ResidualModel::block) offers. By default none.
     fn hooks(&self) -> Vec<Hook> {
         Vec::new()

@@ -21,4 +21,10 @@ pub enum ProbeError {
         /// The position in the window.
         position: usize,
     },
+    /// Weights that a measure reads and the model does not tell.
+    #[error("the model does not tell its {what} weights, which neurons are measured by")]
+    WeightsMissing {
+        /// Which.
+        what: &'static str,
+    },
 }

@@ -4,20 +4,36 @@
 //! each with the clean one; every [`Metric`] goes into [`Scores`], per window and in f64, so that parts of a corpus
 //! merge into what the whole gives; a [`Summary`] is their mean and its standard error.
 //!
+//! What happens inside is read by an [`Observer`], of which several share one run ([`observe`]): [`AttentionHeads`] says how
+//! far heads look back, [`Geometry`] how long and in which direction the residual stream runs. [`cka`] compares sets of
+//! vectors, and [`vocabulary_profiles`] tells what neurons write.
+//!
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
 
+mod attention;
 mod device_rows;
 mod distributions;
 mod error;
+mod geometry;
 mod host_rows;
 mod metric;
 mod moments;
+mod neurons;
+mod observer;
 mod readout;
+mod sample;
 mod scores;
+mod similarity;
 
+pub use attention::{AttentionHeads, AttentionMeasure, attention};
 pub use distributions::Reduction;
 pub use error::{ProbeError, Result};
+pub use geometry::{Geometry, cosine, norm};
 pub use metric::Metric;
 pub use moments::{Moments, PerSequence, Summary};
+pub use neurons::{NeuronProfile, VocabularyDirections, vocabulary_profiles};
+pub use observer::{Observer, observe};
 pub use readout::{Readout, Tiles};
+pub use sample::StreamSample;
 pub use scores::Scores;
+pub use similarity::{cka, cka_unbiased};

@@ -57,6 +57,15 @@ impl Block {
         visit(tap, site, Hook::ResidPost, resid + out)
     }
 
+    /// What each neuron writes, `[d_mlp, d_model]`, the gain of the norm behind the MLP folded in.
+    pub(super) fn neuron_outputs(&self) -> Tensor<2> {
+        let weight = self.mlp.down.weight.val();
+        match &self.mlp_post_norm {
+            Some(norm) => weight * norm.gains().unsqueeze(),
+            None => weight,
+        }
+    }
+
     fn attn_out(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
         let out = self.attn.forward(self.attn_norm.forward(resid), site, tap);
         visit(tap, site, Hook::AttnOut, normed_by(&self.attn_post_norm, out))

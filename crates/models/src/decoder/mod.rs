@@ -119,6 +119,19 @@ impl ResidualModel for Decoder {
         }
     }
 
+    fn neuron_outputs(&self, layer: usize) -> Option<Tensor<2>> {
+        Some(self.block_at(Site { slot: layer, layer }).neuron_outputs())
+    }
+
+    fn unembedding(&self, vocab: Range<usize>) -> Option<Tensor<2>> {
+        let rows = self.unembed.as_ref().unwrap_or(&self.embed).of_tokens(vocab);
+        Some((rows * self.final_norm.gains().unsqueeze()).transpose())
+    }
+
+    fn norm_subtracts_mean(&self) -> bool {
+        matches!(self.final_norm, AnyNorm::Layer(_))
+    }
+
     fn hooks(&self) -> Vec<Hook> {
         let side_by_side = self.config.residual != Residual::Sequential;
         let absent = |hook: Hook| side_by_side && hook == Hook::ResidMid; // nothing stands between the sublayers

@@ -67,21 +67,35 @@ impl VocabMatrix {
     /// # Panics
     /// When the range is empty or ends past the vocabulary.
     pub(super) fn logits(&self, rows: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
+        let parts = self.parts(vocab).map(|part| rows.clone().matmul(part.transpose()));
+        joined(parts.collect(), 1)
+    }
+
+    /// The rows of the tokens `vocab`, `[vocab.len(), d_model]`.
+    ///
+    /// # Panics
+    /// When the range is empty or ends past the vocabulary.
+    pub(super) fn of_tokens(&self, vocab: Range<usize>) -> Tensor<2> {
+        joined(self.parts(vocab).collect(), 0)
+    }
+
+    /// Those parts of the chunks that hold the rows of `vocab`, in order.
+    fn parts(&self, vocab: Range<usize>) -> impl Iterator<Item = Tensor<2>> + '_ {
         assert!(vocab.start < vocab.end && vocab.end <= self.d_vocab, "vocabulary range {vocab:?} of {}", self.d_vocab);
         let first = vocab.start / self.rows_per_chunk;
         let last = (vocab.end - 1) / self.rows_per_chunk;
-        let mut parts: Vec<_> = (first..=last)
-            .map(|index| {
-                let start = index * self.rows_per_chunk;
-                let chunk = self.chunks[index].val();
-                let [n_rows, _] = chunk.dims();
-                let range = vocab.start.max(start) - start..vocab.end.min(start + n_rows) - start;
-                let chunk = if range == (0..n_rows) { chunk } else { chunk.slice([range]) };
-                rows.clone().matmul(chunk.transpose())
-            })
-            .collect();
-        if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 1) }
+        (first..=last).map(move |index| {
+            let start = index * self.rows_per_chunk;
+            let chunk = self.chunks[index].val();
+            let [n_rows, _] = chunk.dims();
+            let range = vocab.start.max(start) - start..vocab.end.min(start + n_rows) - start;
+            if range == (0..n_rows) { chunk } else { chunk.slice([range]) }
+        })
     }
+}
+
+fn joined(mut parts: Vec<Tensor<2>>, axis: usize) -> Tensor<2> {
+    if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, axis) }
 }
 
 #[cfg(test)]

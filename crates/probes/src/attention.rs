@@ -1,0 +1,222 @@
+//! How far attention looks back: [`AttentionMeasure`] of patterns, collected over a corpus by [`AttentionHeads`].
+
+use std::fmt;
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use stratigraph_core::{Hook, Site, Tap};
+
+use crate::{Observer, PerSequence};
+
+/// A number of one head's pattern `[query, key]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AttentionMeasure {
+    /// The mean attention to the token so many places back, over the queries that have one.
+    AtDistance(usize),
+    /// The mean of all entries one to five places back: the sub-diagonals 1 to 5 (as the paper's code has it).
+    Prev5,
+    /// What a query gives to the five tokens before it, summed; the mean over all queries (as the paper's figure 1 has it).
+    Prev5Mass,
+    /// What a query gives to the first token of the window; the mean over all queries but the first. An attention sink
+    /// there takes away from every other number.
+    FirstToken,
+}
+
+impl AttentionMeasure {
+    /// The usual ones: distances 1, 2, 4, 8 and 16, the previous five in both ways, and the first token.
+    pub const USUAL: [AttentionMeasure; 8] = [
+        AttentionMeasure::AtDistance(1),
+        AttentionMeasure::AtDistance(2),
+        AttentionMeasure::AtDistance(4),
+        AttentionMeasure::AtDistance(8),
+        AttentionMeasure::AtDistance(16),
+        AttentionMeasure::Prev5,
+        AttentionMeasure::Prev5Mass,
+        AttentionMeasure::FirstToken,
+    ];
+
+    /// Whether windows of `seq_len` tokens are long enough for it.
+    pub fn fits(self, seq_len: usize) -> bool {
+        match self {
+            AttentionMeasure::AtDistance(distance) => distance < seq_len,
+            AttentionMeasure::Prev5 | AttentionMeasure::Prev5Mass | AttentionMeasure::FirstToken => seq_len > 1,
+        }
+    }
+
+    /// How much each entry of a pattern `[seq_len, seq_len]` counts.
+    fn weights(self, seq_len: usize) -> Vec<f32> {
+        let (counts, total): (Box<dyn Fn(usize, usize) -> bool>, usize) = match self {
+            AttentionMeasure::AtDistance(k) => (Box::new(move |query, key| query == key + k), seq_len - k),
+            AttentionMeasure::Prev5 => (Box::new(is_recent), (1..=5).map(|k: usize| seq_len.saturating_sub(k)).sum()),
+            AttentionMeasure::Prev5Mass => (Box::new(is_recent), seq_len),
+            AttentionMeasure::FirstToken => (Box::new(|query, key| key == 0 && query > 0), seq_len - 1),
+        };
+        let weight = |query, key| if counts(query, key) { 1.0 / total as f32 } else { 0.0 };
+        (0..seq_len).flat_map(|query| (0..seq_len).map(move |key| (query, key))).map(|(q, k)| weight(q, k)).collect()
+    }
+}
+
+fn is_recent(query: usize, key: usize) -> bool {
+    (1..=5).any(|k| query == key + k)
+}
+
+impl fmt::Display for AttentionMeasure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AttentionMeasure::AtDistance(distance) => write!(f, "attention_at_distance_{distance}"),
+            AttentionMeasure::Prev5 => f.write_str("prev5_attention"),
+            AttentionMeasure::Prev5Mass => f.write_str("prev5_attention_mass"),
+            AttentionMeasure::FirstToken => f.write_str("first_token_attention"),
+        }
+    }
+}
+
+/// Every measure of every head: patterns `[batch, n_heads, query, key]` to `[batch, n_heads, measure]`, on the device.
+///
+/// # Panics
+/// When the windows are too short for a measure.
+pub fn attention(pattern: Tensor<4>, measures: &[AttentionMeasure]) -> Tensor<3> {
+    let [batch, n_heads, seq_len, _] = pattern.dims();
+    let weights = weights(measures, seq_len, &pattern.device());
+    weigh(pattern, weights).reshape([batch, n_heads, measures.len()])
+}
+
+/// `[seq_len * seq_len, measure]`
+fn weights(measures: &[AttentionMeasure], seq_len: usize, device: &Device) -> Tensor<2> {
+    assert!(measures.iter().all(|measure| measure.fits(seq_len)), "windows of {seq_len} tokens are too short");
+    let rows: Vec<f32> = measures.iter().flat_map(|measure| measure.weights(seq_len)).collect();
+    Tensor::<2>::from_data(TensorData::new(rows, [measures.len(), seq_len * seq_len]), device).transpose()
+}
+
+/// A mean over parts of a pattern is a product with a matrix of weights.
+fn weigh(pattern: Tensor<4>, weights: Tensor<2>) -> Tensor<2> {
+    let [batch, n_heads, queries, keys] = pattern.dims();
+    pattern.reshape([batch * n_heads, queries * keys]).matmul(weights)
+}
+
+/// Collects measures of every head of every layer over a corpus.
+pub struct AttentionHeads {
+    measures: Vec<AttentionMeasure>,
+    /// Of the windows' length.
+    weights: Tensor<2>,
+    sequences: Range<usize>,
+    /// By layer, head and measure.
+    layers: Vec<Vec<Vec<PerSequence>>>,
+}
+
+impl AttentionHeads {
+    /// Collects those of the `measures` for which windows of `seq_len` tokens are long enough.
+    pub fn new(measures: &[AttentionMeasure], seq_len: usize, device: &Device) -> Self {
+        let measures: Vec<_> = measures.iter().copied().filter(|measure| measure.fits(seq_len)).collect();
+        let weights = weights(&measures, seq_len, device);
+        Self { measures, weights, sequences: 0..0, layers: Vec::new() }
+    }
+
+    /// What is collected.
+    pub fn measures(&self) -> &[AttentionMeasure] {
+        &self.measures
+    }
+
+    /// The number of one measure of each head of each layer: `[layer][head]`.
+    pub fn heads(&self, measure: AttentionMeasure) -> Vec<Vec<&PerSequence>> {
+        let Some(index) = self.measures.iter().position(|other| *other == measure) else { return Vec::new() };
+        self.layers.iter().map(|heads| heads.iter().map(|measures| &measures[index]).collect()).collect()
+    }
+
+    /// The number of one measure of each layer, over its heads.
+    pub fn layers(&self, measure: AttentionMeasure) -> Vec<PerSequence> {
+        let merged = |heads: Vec<&PerSequence>| {
+            let mut all = PerSequence::default();
+            heads.into_iter().for_each(|head| all.merge(head));
+            all
+        };
+        self.heads(measure).into_iter().map(merged).collect()
+    }
+}
+
+impl Tap for AttentionHeads {
+    fn hooks(&self) -> Vec<Hook> {
+        vec![Hook::Pattern]
+    }
+
+    fn wants(&self, _site: Site, hook: Hook) -> bool {
+        hook == Hook::Pattern
+    }
+
+    fn visit_pattern(&mut self, site: Site, pattern: Tensor<4>) -> Tensor<4> {
+        let [batch, n_heads, _, _] = pattern.dims();
+        assert_eq!(batch, self.sequences.len(), "the pattern is of other windows");
+        let values: Vec<f32> = weigh(pattern.clone(), self.weights.clone()).try_into_vec_as().expect("any float");
+        let n_measures = self.measures.len();
+        if self.layers.len() <= site.layer {
+            self.layers.resize_with(site.layer + 1, || vec![vec![PerSequence::default(); n_measures]; n_heads]);
+        }
+        let of_heads = values.chunks(n_measures).enumerate();
+        for (index, of_head) in of_heads {
+            let (sequence, head) = (self.sequences.start + index / n_heads, index % n_heads);
+            for (collected, &value) in self.layers[site.layer][head].iter_mut().zip(of_head) {
+                collected.push(sequence, f64::from(value));
+            }
+        }
+        pattern
+    }
+}
+
+impl Observer for AttentionHeads {
+    fn begin(&mut self, sequences: Range<usize>) {
+        self.sequences = sequences;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pattern in which every query looks evenly at all it sees.
+    fn even(seq_len: usize) -> Tensor<4> {
+        let entry = |query: usize, key: usize| if key <= query { 1.0 / (query + 1) as f32 } else { 0.0 };
+        let values: Vec<f32> = (0..seq_len * seq_len).map(|i| entry(i / seq_len, i % seq_len)).collect();
+        Tensor::from_data(TensorData::new(values, [1, 1, seq_len, seq_len]), &Device::flex())
+    }
+
+    fn measured(pattern: Tensor<4>, measure: AttentionMeasure) -> f32 {
+        attention(pattern, &[measure]).into_scalar()
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_definitions() {
+        let (t, even) = (8, even(8));
+        let harmonic = |from: usize, to: usize| (from..=to).map(|n| 1.0 / n as f32).sum::<f32>();
+        let close = |measure, expected: f32| {
+            let found = measured(even.clone(), measure);
+            assert!((found - expected).abs() < 1e-6, "{measure}: {found} {expected}");
+        };
+        for k in [1, 2, 7] {
+            close(AttentionMeasure::AtDistance(k), harmonic(k + 1, t) / (t - k) as f32);
+        }
+        close(AttentionMeasure::FirstToken, harmonic(2, t) / 7.0);
+        let recent: f32 = (1..=5).map(|k| harmonic(k + 1, t)).sum();
+        close(AttentionMeasure::Prev5, recent / (7 + 6 + 5 + 4 + 3) as f32);
+        close(AttentionMeasure::Prev5Mass, recent / 8.0);
+    }
+
+    #[test]
+    fn a_head_that_looks_at_the_previous_token_is_found() {
+        let entry = |query: usize, key: usize| f32::from(u8::from(key == query.saturating_sub(1)));
+        let values: Vec<f32> = (0..36).map(|i| entry(i / 6, i % 6)).collect();
+        let device = Device::flex();
+        let previous = Tensor::from_data(TensorData::new(values, [1, 1, 6, 6]), &device);
+        let pattern = Tensor::cat(vec![previous, even(6)], 1);
+        let mut heads = AttentionHeads::new(&AttentionMeasure::USUAL, 6, &device);
+        assert_eq!(heads.measures().len(), 6, "distances 8 and 16 do not fit");
+        heads.begin(3..4);
+        heads.visit_pattern(Site { slot: 1, layer: 1 }, pattern);
+        let first = heads.heads(AttentionMeasure::AtDistance(1));
+        assert!(first[0].iter().all(|head| head.means().is_empty()), "layer 0 was not seen");
+        assert_eq!(first[1][0].summary().mean, 1.0);
+        assert!(first[1][1].summary().mean < 0.5);
+        let layer = &heads.layers(AttentionMeasure::AtDistance(1))[1];
+        assert_eq!(layer.means().len(), 1);
+        assert!(layer.summary().mean > 0.5);
+    }
+}

@@ -1,0 +1,122 @@
+//! Whether two sets of vectors have the same shape: linear centred kernel alignment, [`cka`] and [`cka_unbiased`].
+
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+
+/// Linear CKA of every set with every other, `[row, width]` each with the same rows, by the biased estimator:
+/// `<K, L> / (|K| |L|)` of the Gram matrices `K` and `L` of the sets, each centred over its rows (Kornblith et al., arXiv
+/// 1905.00414, eq. 3). 1 when one set is the other turned and scaled; the same for any widths.
+///
+/// A set whose rows are all equal has no shape: its numbers are NaN.
+///
+/// # Panics
+/// When the sets have different numbers of rows.
+pub fn cka(sets: &[Tensor<2>]) -> Vec<Vec<f64>> {
+    let grams: Vec<_> = sets.iter().map(|set| gram(centred(set.clone()))).collect();
+    pairs(&grams, |k, l| k.iter().zip(l).map(|(k, l)| k * l).sum())
+}
+
+/// As [`cka`], by the unbiased estimator HSIC_1 (Song et al., JMLR 13, 2012, eq. 5), whose mean for unrelated sets is 0
+/// however few rows there are; for few rows the biased one is near 1.
+///
+/// # Panics
+/// When there are fewer than four rows, or the sets have different numbers of rows.
+pub fn cka_unbiased(sets: &[Tensor<2>]) -> Vec<Vec<f64>> {
+    let rows = sets.first().map_or(4, |set| set.dims()[0]);
+    assert!(rows > 3, "the unbiased estimator needs four rows, not {rows}");
+    let without_diagonal = |set: &Tensor<2>| {
+        let mut gram = gram(centred(set.clone()));
+        (0..rows).for_each(|i| gram[i * rows + i] = 0.0);
+        gram
+    };
+    let grams: Vec<_> = sets.iter().map(without_diagonal).collect();
+    pairs(&grams, |k, l| hsic_1(k, l, rows))
+}
+
+/// `h(k, l) / sqrt(h(k, k) h(l, l))` of every pair.
+fn pairs(grams: &[Vec<f64>], h: impl Fn(&[f64], &[f64]) -> f64 + Sync) -> Vec<Vec<f64>> {
+    let with_itself: Vec<f64> = grams.par_iter().map(|k| h(k, k)).collect();
+    let row = |i: usize| {
+        let pair = |j: usize| h(&grams[i], &grams[j]) / (with_itself[i] * with_itself[j]).sqrt();
+        (0..grams.len()).into_par_iter().map(pair).collect()
+    };
+    (0..grams.len()).map(row).collect()
+}
+
+/// `n (n - 3)` times HSIC_1 of two Gram matrices with zeros on their diagonals.
+fn hsic_1(k: &[f64], l: &[f64], n: usize) -> f64 {
+    let row_sums = |m: &[f64]| -> Vec<f64> { m.chunks(n).map(|row| row.iter().sum()).collect() };
+    let (k_rows, l_rows) = (row_sums(k), row_sums(l));
+    let trace: f64 = k.iter().zip(l).map(|(k, l)| k * l).sum();
+    let sums = k_rows.iter().sum::<f64>() * l_rows.iter().sum::<f64>();
+    let across: f64 = k_rows.iter().zip(&l_rows).map(|(k, l)| k * l).sum();
+    let n = n as f64;
+    trace + sums / ((n - 1.0) * (n - 2.0)) - 2.0 / (n - 2.0) * across
+}
+
+/// The rows less their mean, which is taken in f64.
+fn centred(set: Tensor<2>) -> Tensor<2> {
+    let ([rows, width], device) = (set.dims(), set.device());
+    let mut values: Vec<f32> = set.try_into_vec_as().expect("any float");
+    let mut mean = vec![0.0f64; width];
+    values.chunks(width).for_each(|row| mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += f64::from(*x)));
+    mean.iter_mut().for_each(|mean| *mean /= rows as f64);
+    let centre = |row: &mut [f32]| row.iter_mut().zip(&mean).for_each(|(x, mean)| *x = (f64::from(*x) - mean) as f32);
+    values.par_chunks_mut(width).for_each(centre);
+    Tensor::from_data(TensorData::new(values, [rows, width]), &device)
+}
+
+/// The inner products of rows, `[row, row]`.
+fn gram(rows: Tensor<2>) -> Vec<f64> {
+    let gram: Vec<f32> = rows.clone().matmul(rows.transpose()).try_into_vec_as().expect("any float");
+    gram.into_iter().map(f64::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use stratigraph_core::SplitMix64;
+
+    fn noise(rows: usize, width: usize, seed: u64) -> Tensor<2> {
+        let mut random = SplitMix64::new(seed);
+        let values: Vec<f32> = (0..rows * width).map(|_| random.normal() as f32).collect();
+        Tensor::from_data(TensorData::new(values, [rows, width]), &Device::flex())
+    }
+
+    /// A rotation of the first two axes and a reflection of the third.
+    fn orthogonal() -> Tensor<2> {
+        Tensor::from_data([[0.6, 0.8, 0.0], [-0.8, 0.6, 0.0], [0.0, 0.0, -1.0]], &Device::flex())
+    }
+
+    #[test]
+    fn a_set_is_like_itself_turned_scaled_and_moved() {
+        let x = noise(40, 3, 1);
+        let turned = x.clone().matmul(orthogonal()) * 7.0 + 3.0;
+        for matrix in [cka(&[x.clone(), turned.clone()]), cka_unbiased(&[x, turned])] {
+            assert!(matrix.iter().flatten().all(|similarity| (similarity - 1.0).abs() < 1e-5), "{matrix:?}");
+        }
+    }
+
+    #[test]
+    fn unrelated_sets_are_unlike_by_the_unbiased_estimator_alone() {
+        let (n, width, pairs) = (20, 50, 30);
+        let means = |of: fn(&[Tensor<2>]) -> Vec<Vec<f64>>| {
+            let one = |seed| of(&[noise(n, width, seed), noise(n, width, seed + 1000)])[0][1];
+            (0..pairs).map(one).sum::<f64>() / pairs as f64
+        };
+        assert!(means(cka) > 0.5, "{}", means(cka)); // what the bias is
+        assert!(means(cka_unbiased).abs() < 0.05, "{}", means(cka_unbiased));
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_formula_in_feature_space() {
+        let (x, y) = (noise(30, 4, 5), noise(30, 6, 6));
+        let dot = |a: &Tensor<2>, b: &Tensor<2>| -> f64 {
+            let product = centred(a.clone()).transpose().matmul(centred(b.clone()));
+            f64::from(product.square().sum().into_scalar::<f32>())
+        };
+        let expected = dot(&x, &y) / (dot(&x, &x) * dot(&y, &y)).sqrt();
+        assert!((cka(&[x, y])[0][1] - expected).abs() < 1e-5);
+    }
+}

@@ -1,0 +1,155 @@
+//! What is measured inside the unchanged model: one pass over the corpus, and its weights.
+
+use std::collections::BTreeMap;
+
+use stratigraph_core::{Hook, ResidualModel, TokenWindows};
+use stratigraph_probes::{
+    AttentionHeads, AttentionMeasure, Geometry, NeuronProfile, Observer, PerSequence, StreamSample, cka, observe,
+    vocabulary_profiles,
+};
+use stratigraph_stages::{Curve, Estimate};
+
+use crate::study::estimate;
+use crate::{Experiment, Result};
+
+/// Bytes of residual streams that one batch of the pass may keep.
+const STREAM_BYTES: usize = 256 << 20;
+/// Tokens beyond which a batch runs no faster.
+const BATCH_TOKENS: usize = 2048;
+/// Positions between which similarity is measured: their inner products are held for every place.
+const SIMILAR_POSITIONS: usize = 1024;
+
+type Curves = BTreeMap<String, Curve>;
+
+/// Whether the model offers what an experiment reads.
+pub(crate) fn is_possible(model: &dyn ResidualModel, experiment: Experiment) -> bool {
+    let offered = model.hooks();
+    let all = |hooks: &[Hook]| hooks.iter().all(|hook| offered.contains(hook));
+    match experiment {
+        Experiment::Attention => all(&[Hook::Pattern]),
+        Experiment::Geometry => all(&[Hook::ResidPre, Hook::AttnOut, Hook::MlpOut]),
+        Experiment::Neurons => {
+            model.n_layers() > 0 && model.neuron_outputs(0).is_some() && model.unembedding(0..1).is_some()
+        }
+        Experiment::Delete | Experiment::Swap | Experiment::Lens => true,
+    }
+}
+
+/// How much work the experiments are, in multiplications for a token of each window.
+pub(crate) fn work(model: &dyn ResidualModel, experiments: &[Experiment], windows: &TokenWindows) -> u64 {
+    let (layers, width) = (model.n_layers() as u64, model.d_model() as u64);
+    let pass = layers * 12 * width * width * windows.n_sequences() as u64;
+    let observed = experiments.iter().any(|experiment| experiment.is_observed());
+    let neurons = experiments.contains(&Experiment::Neurons).then(|| {
+        let d_mlp = model.neuron_outputs(0).map_or(0, |w_out| w_out.dims()[0]) as u64;
+        layers * d_mlp * width * model.d_vocab() as u64 / windows.seq_len() as u64
+    });
+    u64::from(observed) * pass + neurons.unwrap_or(0)
+}
+
+/// The curves of those experiments that look inside; `done` hears of work.
+pub(crate) fn curves(
+    model: &dyn ResidualModel,
+    windows: &TokenWindows,
+    experiments: &[Experiment],
+    skip_first: usize,
+    mut done: impl FnMut(u64),
+) -> Result<Curves> {
+    let mut curves = Curves::new();
+    if experiments.iter().any(|experiment| experiment.is_observed()) {
+        observed(model, windows, experiments, skip_first, &mut curves, &mut done)?;
+    }
+    if experiments.contains(&Experiment::Neurons) {
+        let each = work(model, &[Experiment::Neurons], windows) / model.n_layers().max(1) as u64;
+        neurons(&vocabulary_profiles(model, |_| done(each))?, &mut curves);
+    }
+    Ok(curves)
+}
+
+fn observed(
+    model: &dyn ResidualModel,
+    windows: &TokenWindows,
+    experiments: &[Experiment],
+    skip_first: usize,
+    curves: &mut Curves,
+    done: &mut impl FnMut(u64),
+) -> Result<()> {
+    let device = model.device();
+    let mut heads = AttentionHeads::new(&AttentionMeasure::USUAL, windows.seq_len(), &device);
+    let mut geometry = Geometry::new(skip_first);
+    let mut sample = StreamSample::new(windows, skip_first, SIMILAR_POSITIONS);
+    let mut observers: Vec<&mut dyn Observer> = Vec::new();
+    let (attends, measures) =
+        (experiments.contains(&Experiment::Attention), experiments.contains(&Experiment::Geometry));
+    if attends {
+        observers.push(&mut heads);
+    }
+    if measures {
+        observers.push(&mut geometry);
+        observers.push(&mut sample);
+    }
+    let streams = 2 * (model.n_layers() + 1) * model.d_model() * size_of::<f32>(); // of a token, and their directions
+    let tokens = (STREAM_BYTES / streams.max(1)).min(BATCH_TOKENS);
+    let batch = (tokens / windows.seq_len()).max(1);
+    let each = work(model, &[Experiment::Geometry], windows) / windows.n_sequences().max(1) as u64;
+    let mut before = 0;
+    observe(model, windows, batch, &mut observers, |n_sequences| {
+        done(each * (n_sequences - before) as u64);
+        before = n_sequences;
+    })?;
+    if attends {
+        for &measure in heads.measures() {
+            curves.insert(measure.to_string(), curve(&heads.layers(measure)));
+        }
+    }
+    if measures {
+        geometric(&geometry, curves);
+        let similar = cka(&sample.spaced(&device));
+        let adjacent = (0..model.n_layers()).map(|layer| similar[layer][layer + 1]);
+        curves.insert("cka_adjacent".into(), exact(adjacent));
+    }
+    Ok(())
+}
+
+fn geometric(geometry: &Geometry, curves: &mut Curves) {
+    let adjacent: Vec<_> =
+        (1..geometry.cosine().len()).map(|place| geometry.cosine()[place - 1][place].clone()).collect();
+    let cosine = curve(&adjacent);
+    let influence = Curve {
+        mean: cosine.mean.iter().map(|cosine| 1.0 - cosine).collect(),
+        sem: cosine.sem.clone(),
+        replicates: cosine.replicates.iter().map(|means| means.iter().map(|mean| 1.0 - mean).collect()).collect(),
+    };
+    curves.insert("resid_norm".into(), curve(geometry.resid_norm()));
+    curves.insert("attn_out_norm".into(), curve(geometry.attn_out_norm()));
+    curves.insert("mlp_out_norm".into(), curve(geometry.mlp_out_norm()));
+    curves.insert("cosine_in_out".into(), cosine);
+    curves.insert("block_influence".into(), influence);
+    curves.insert("angular_distance_1".into(), exact(geometry.angular_distance(1).into_iter()));
+}
+
+fn neurons(profiles: &[Vec<NeuronProfile>], curves: &mut Curves) {
+    let count = |is: fn(&NeuronProfile) -> bool| {
+        exact(profiles.iter().map(move |layer| layer.iter().filter(|profile| is(profile)).count() as f64))
+    };
+    let mean = |of: fn(&NeuronProfile) -> f64| {
+        exact(profiles.iter().map(move |layer| layer.iter().map(of).sum::<f64>() / layer.len() as f64))
+    };
+    curves.insert("prediction_neurons".into(), count(NeuronProfile::is_prediction));
+    curves.insert("suppression_neurons".into(), count(NeuronProfile::is_suppression));
+    curves.insert("mean_kurtosis".into(), mean(|profile| profile.kurtosis));
+    curves.insert("mean_skew".into(), mean(|profile| profile.skew));
+}
+
+fn curve(layers: &[PerSequence]) -> Curve {
+    let mut curve = Curve::default();
+    layers.iter().for_each(|layer| curve.push(estimate(layer), layer.means()));
+    curve
+}
+
+/// A curve of numbers without an error: of weights, or of the corpus as a whole.
+fn exact(values: impl Iterator<Item = f64>) -> Curve {
+    let mut curve = Curve::default();
+    values.for_each(|mean| curve.push(Estimate { mean, sem: None }, Vec::new()));
+    curve
+}
