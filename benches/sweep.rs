@@ -1,27 +1,30 @@
-//! Sweeps on each backend, and the readout reduced in both ways: `cargo bench --bench sweep`.
+//! Sweeps and measures of a trained model on each backend, and the readout reduced in both ways:
+//! `cargo bench --bench sweep`.
 
 mod common;
 
 use std::hint::black_box;
 
-use common::{WINDOWS, config, windows};
+use common::{WINDOWS, config, tiny, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::Experiment;
 use stratigraph::prelude::*;
 use stratigraph::probes::Reduction;
 
-/// Every deletion and every swap.
-fn sweep(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("sweep");
-    group.sample_size(10);
-    for backend in Backend::ALL {
-        let Ok(device) = backend.device() else { continue };
-        let model = config().init(0, &device).expect("the configuration is sound");
-        let windows = windows();
-        group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
-            let study = || Study::new(&model).experiments([Experiment::Delete, Experiment::Swap]);
-            bencher.iter(|| black_box(study().run(&windows).expect("it runs")));
-        });
+/// Every deletion and every swap; and what is measured inside the unchanged model.
+fn study(criterion: &mut Criterion) {
+    let surgery = [Experiment::Delete, Experiment::Swap];
+    for (name, experiments) in [("sweep", &surgery[..]), ("inside", &[Experiment::Attention, Experiment::Geometry])] {
+        let mut group = criterion.benchmark_group(name);
+        group.sample_size(10);
+        for backend in Backend::ALL {
+            let Ok(device) = backend.device() else { continue };
+            let (model, windows) = tiny(&device);
+            group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
+                let study = || Study::new(&model).experiments(experiments.iter().copied());
+                bencher.iter(|| black_box(study().run(&windows).expect("it runs")));
+            });
+        }
     }
 }
 
@@ -46,5 +49,5 @@ fn readout(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, sweep, readout);
+criterion_group!(benches, study, readout);
 criterion_main!(benches);

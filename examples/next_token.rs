@@ -1,5 +1,7 @@
 //! Does a checkpoint load, and does it make sense? Prints what the model is and what it predicts behind a text.
 
+mod common;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -11,7 +13,7 @@ use stratigraph::prelude::*;
 #[command(about = "Which token a model expects next")]
 struct Args {
     /// A GGUF file, a Hugging Face directory, or a model of the hub: ORGANISATION/NAME[@REVISION]
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny"))]
+    #[arg(long, default_value = common::MODEL)]
     model: String,
     /// The text to go on from
     #[arg(long, default_value = "The ship was lost in the")]
@@ -25,18 +27,12 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    common::exit(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
     let device = args.device.device()?;
-    let checkpoint = stratigraph::open(&args.model, |_| {})?;
+    let checkpoint = common::open(&args.model)?;
     println!("{:#?}", checkpoint.config());
     let tokenizer = checkpoint.tokenizer()?;
     let ids = tokenizer.encode(&args.text)?;

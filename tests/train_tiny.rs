@@ -66,7 +66,7 @@ fn what_is_wrong_is_said_in_one_line() {
         (&["--n-heads", "3"], "--d-model must be a multiple of --n-heads"),
         (&["--d-vocab", "100000"], "gives a vocabulary of"),
         (&["--warm-up", "9000"], "--warm-up must lie"),
-        (&["--n-ctx", "100000"], "too few to train on"),
+        (&["--n-ctx", "100000"], "shorter than one window"),
         (&["absent.txt"], "cannot read absent.txt"),
     ];
     for (arguments, part) in cases {

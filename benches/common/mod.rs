@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 
@@ -25,6 +26,18 @@ pub fn config() -> DecoderConfig {
     config_of("llama-gqa")
 }
 
+/// The trained model that comes with the repository, and windows of the sample text.
+#[allow(dead_code)]
+pub fn tiny(device: &Device) -> (Decoder, TokenWindows) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let checkpoint = Pretrained::open(root.join("models/tiny")).expect("the model is committed");
+    let text = include_str!("../../examples/data/sample.txt");
+    let ids = checkpoint.tokenizer().and_then(|tokenizer| tokenizer.encode(text)).expect("it is text");
+    let windows = TokenWindows::new(&ids, SEQ_LEN).expect("the text is long").take(WINDOWS);
+    (checkpoint.load(device).expect("the model is whole"), windows)
+}
+
+/// Windows for [`config`].
 pub fn windows() -> TokenWindows {
     let ids: Vec<u32> = (0..WINDOWS * SEQ_LEN).map(|i| (i * 7919 % 8192) as u32).collect();
     TokenWindows::new(&ids, SEQ_LEN).expect("four windows")

@@ -3,6 +3,8 @@
 //! `models/tiny/README.md` tells with which command and on which text the model of this repository was made.
 
 mod checkpoint;
+#[path = "../common/mod.rs"]
+mod common;
 mod corpus;
 mod training;
 mod trigram;
@@ -18,10 +20,6 @@ use stratigraph::prelude::*;
 use self::corpus::{Corpus, Texts};
 use self::training::Trainer;
 use self::trigram::Trigram;
-
-#[cfg(target_os = "linux")]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What a run is; one that goes on from a checkpoint must be the same.
 #[derive(Parser, serde::Serialize)]
@@ -81,18 +79,13 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    common::exit(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
     ensure!(args.d_model.is_multiple_of(args.n_heads.max(1)), "--d-model must be a multiple of --n-heads");
-    ensure!(args.n_ctx >= 2 && args.batch > 0 && args.every > 0, "--n-ctx, --batch and --every are too small");
+    let counts = [args.batch, args.every, args.workers];
+    ensure!(args.n_ctx >= 2 && !counts.contains(&0), "--n-ctx, --batch, --every or --workers is too small");
     ensure!((1..args.steps).contains(&args.warm_up), "--warm-up must lie between 1 and --steps");
     std::fs::create_dir_all(&args.out)?;
     let texts = Texts::read(&args.text)?;

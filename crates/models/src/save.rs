@@ -1,6 +1,5 @@
 //! From a model to files that others open: [`Decoder::save`].
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value};
 
-use crate::family::Recipe;
+use crate::family::{Recipe, StoredTensors};
 use crate::{Decoder, ModelError, Result};
 
 /// How weights are stored in a file.
@@ -50,8 +49,8 @@ impl Decoder {
     }
 
     /// Every tensor as the recipe's family stores it: its shape and bytes, by name.
-    fn stored(&self, recipe: &Recipe, storage: Storage) -> Result<BTreeMap<String, (Vec<usize>, Vec<u8>)>> {
-        let mut tensors = BTreeMap::<String, (Vec<usize>, Vec<f32>)>::new();
+    fn stored(&self, recipe: &Recipe, storage: Storage) -> Result<StoredTensors<u8>> {
+        let mut tensors = StoredTensors::<f32>::new();
         self.visit_params(&mut |param, shape, values| recipe.put(param, shape, &values, &mut tensors));
         let encode = |(name, (shape, values)): (String, (Vec<usize>, Vec<f32>))| {
             if let Some(index) = values.iter().position(|value| !storage.holds(*value)) {

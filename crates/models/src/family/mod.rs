@@ -38,6 +38,9 @@ pub(crate) struct Stored {
     layout: Layout,
 }
 
+/// The shape and the elements of stored tensors, by name.
+pub(crate) type StoredTensors<T> = BTreeMap<String, (Vec<usize>, Vec<T>)>;
+
 type Locate = fn(&DecoderConfig, Param) -> Stored;
 type Ignorable = fn(&DecoderConfig, &str) -> bool;
 
@@ -104,13 +107,7 @@ impl Recipe {
     }
 
     /// Puts a parameter of `shape` into the tensor, by name, that stores it or that it is a part of.
-    pub(crate) fn put(
-        &self,
-        param: Param,
-        shape: &[usize],
-        values: &[f32],
-        tensors: &mut BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    ) {
+    pub(crate) fn put(&self, param: Param, shape: &[usize], values: &[f32], tensors: &mut StoredTensors<f32>) {
         let Stored { name, layout } = (self.locate)(&self.config, param);
         let stored_shape = layout.stored_shape(shape).expect("the shape of a tensor in memory");
         let len = stored_shape.iter().product();

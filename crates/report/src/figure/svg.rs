@@ -15,14 +15,32 @@ const BOTTOM: f64 = 44.0;
 /// Of a character, roughly, in the legend's size.
 const CHARACTER: f64 = 7.0;
 
-/// The colours of Okabe and Ito, which people with any colour vision tell apart; the others are for a dark page.
-const STYLE: &str = "\
-    text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:13px;font-weight:600}.small{fill:#555}\
-    .grid{stroke:#ddd}.axis{stroke:#888}.band{opacity:.2;stroke:none}.line{fill:none;stroke-width:2}\
-    .s0{--c:#0072b2}.s1{--c:#d55e00}.s2{--c:#009e73}.s3{--c:#a8447f}.s4{--c:#8a6d00}.s5{--c:#555}\
-    .line{stroke:var(--c)}.band,.mark{fill:var(--c)}.s1 .line{stroke-dasharray:7 3}.s2 .line{stroke-dasharray:2 3}\
-    @media(prefers-color-scheme:dark){text{fill:#eee}.small{fill:#bbb}.grid{stroke:#444}.axis{stroke:#999}\
-    .s0{--c:#56b4e9}.s1{--c:#ff9f4a}.s2{--c:#2bd4a0}.s3{--c:#e79bc7}.s4{--c:#f0e442}.s5{--c:#bbb}}";
+/// The colours of Okabe and Ito, which people with any colour vision tell apart: on a light page and on a dark one.
+const COLOURS: [(&str, &str); 6] = [
+    ("#0072b2", "#56b4e9"),
+    ("#d55e00", "#ff9f4a"),
+    ("#009e73", "#2bd4a0"),
+    ("#a8447f", "#e79bc7"),
+    ("#8a6d00", "#f0e442"),
+    ("#555555", "#bbbbbb"),
+];
+
+const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#222}.title{font-size:13px;font-weight:600}\
+    .small{fill:#555}.grid{stroke:#ddd}.axis{stroke:#888}.band{opacity:.2;stroke:none}.line{fill:none;stroke-width:2}\
+    .s1 .line{stroke-dasharray:7 3}.s2 .line{stroke-dasharray:2 3}.s3 .line{stroke-dasharray:9 2 2 2}";
+const DARK: &str = "text{fill:#eee}.small{fill:#bbb}.grid{stroke:#444}.axis{stroke:#999}";
+
+/// The style sheet. Colours are written out and not kept in variables, which few programs but browsers know.
+fn style() -> String {
+    let rules = |of: fn(&(&'static str, &'static str)) -> &'static str| -> String {
+        let rule = |(index, colour): (usize, &'static str)| {
+            format!(".s{index} .line{{stroke:{colour}}}.s{index} .band,.s{index} .mark{{fill:{colour}}}")
+        };
+        COLOURS.iter().map(of).enumerate().map(rule).collect()
+    };
+    let (light, dark) = (rules(|colour| colour.0), rules(|colour| colour.1));
+    format!("{STYLE}{light}@media(prefers-color-scheme:dark){{{DARK}{dark}}}")
+}
 
 impl Display for Figure {
     /// The SVG, whole.
@@ -30,7 +48,7 @@ impl Display for Figure {
         let (width, height) = (PANEL_WIDTH * self.panels.len() as f64, PANEL_HEIGHT);
         let view = format!("0 0 {width} {height}");
         write!(f, r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="{view}" width="{width}" role="img">"#)?;
-        write!(f, "<title>{}</title><style>{STYLE}</style>", Escaped(&self.caption))?;
+        write!(f, "<title>{}</title><style>{}</style>", Escaped(&self.caption), style())?;
         for (index, panel) in self.panels.iter().enumerate() {
             write!(f, r#"<g transform="translate({} 0)">"#, index as f64 * PANEL_WIDTH)?;
             draw_panel(f, panel)?;
