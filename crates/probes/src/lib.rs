@@ -6,7 +6,7 @@
 //!
 //! What happens inside is read by an [`Observer`], of which several share one run ([`observe`]): [`AttentionHeads`] says how
 //! far heads look back, [`Geometry`] how long and in which direction the residual stream runs. [`cka`] compares sets of
-//! vectors, and [`vocabulary_profiles`] tells what neurons write.
+//! vectors, [`vocabulary_profiles`] tells what neurons write, and a [`Logistic`] probe what vectors know.
 //!
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
 
@@ -16,6 +16,7 @@ mod distributions;
 mod error;
 mod geometry;
 mod host_rows;
+mod logistic;
 mod metric;
 mod moments;
 mod neurons;
@@ -29,6 +30,7 @@ pub use attention::{AttentionHeads, AttentionMeasure, attention};
 pub use distributions::Reduction;
 pub use error::{ProbeError, Result};
 pub use geometry::{Geometry, cosine, norm};
+pub use logistic::{Examples, Logistic};
 pub use metric::Metric;
 pub use moments::{Moments, PerSequence, Summary};
 pub use neurons::{NeuronProfile, VocabularyDirections, vocabulary_profiles};

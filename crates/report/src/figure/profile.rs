@@ -124,3 +124,30 @@ fn series(name: &'static str, curve: &Curve) -> Series {
     let point = |(layer, &y): (usize, &f64)| Point { x: layer as f64, y, sem: curve.sem.get(layer).copied().flatten() };
     Series { name, points: curve.mean.iter().enumerate().map(point).collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use stratigraph_stages::{CorpusRecord, ModelRecord};
+
+    use super::*;
+
+    #[test]
+    fn figures_are_those_whose_curves_are_there() {
+        let names = ["delete_kl", "lens_entropy_bits", "unheard_of"];
+        let curve = Curve { mean: vec![1.0, 2.0], sem: vec![Some(0.5), None], replicates: Vec::new() };
+        let profile = Profile {
+            model: ModelRecord { name: "m".into(), n_layers: 2, d_model: 4, d_vocab: 8 },
+            corpus: CorpusRecord { name: "c".into(), n_sequences: 3, seq_len: 5, special_tokens: false },
+            device: "flex".into(),
+            versions: BTreeMap::new(),
+            curves: names.into_iter().map(|name| (name.to_owned(), curve.clone())).collect(),
+        };
+        let figures = figures(&profile);
+        assert_eq!(figures.iter().map(|figure| figure.name).collect::<Vec<_>>(), ["damage", "lens"]);
+        assert!(figures[0].caption.ends_with("m on 3 windows of 5 tokens of c"), "{}", figures[0].caption);
+        let [panel] = &figures[1].panels[..] else { panic!("only the entropy is there") };
+        assert_eq!(panel.series[0].points[0], Point { x: 0.0, y: 1.0, sem: Some(0.5) });
+    }
+}
