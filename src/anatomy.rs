@@ -42,7 +42,7 @@ pub(crate) fn work(model: &dyn ResidualModel, experiments: &[Experiment], window
     let observed = experiments.iter().any(|experiment| experiment.is_observed());
     let neurons = experiments.contains(&Experiment::Neurons).then(|| {
         let d_mlp = model.neuron_outputs(0).map_or(0, |w_out| w_out.dims()[0]) as u64;
-        layers * d_mlp * width * model.d_vocab() as u64 / windows.seq_len() as u64
+        layers * (d_mlp * width * model.d_vocab() as u64 / windows.seq_len() as u64)
     });
     u64::from(observed) * pass + neurons.unwrap_or(0)
 }
