@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use stratigraph::probes::{AttentionHeads, AttentionMeasure, observe};
+use stratigraph::prelude::*;
+use stratigraph::probes::{AttentionHeads, AttentionMeasure};
 
 use common::Source;
 
@@ -29,13 +30,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let common::Loaded { model, windows, .. } = args.source.load()?;
-    let device = args.source.device.device()?;
-    let mut heads = AttentionHeads::new(&AttentionMeasure::USUAL, windows.seq_len(), &device);
-    let bar = common::bar()?;
-    bar.set_length(windows.n_sequences() as u64);
-    observe(&model, &windows, 8, &mut [&mut heads], |done| bar.set_position(done as u64))?;
-    bar.finish_and_clear();
+    let loaded = args.source.load()?;
+    let windows = &loaded.windows;
+    let mut heads = AttentionHeads::new(&AttentionMeasure::USUAL, windows.seq_len(), &loaded.model.device());
+    loaded.observe(&mut [&mut heads])?;
 
     println!("{:28} by layer, from 0", "");
     for &measure in heads.measures() {
@@ -61,8 +59,6 @@ fn run(args: &Args) -> Result<()> {
         let named = ranked.iter().take(args.top).map(|(layer, head, s)| format!(" {layer}.{head} ({:.3})", s.mean));
         println!("{:28}{}", measure.to_string(), named.collect::<String>());
     }
-    println!("{}", args.source.told(&windows));
-    args.csv
-        .iter()
-        .try_for_each(|csv| common::write_csv(csv, &["layer", "head", "measure", "mean", "sem"], rows.clone()))
+    println!("{}", args.source.told(windows));
+    common::write_csv(args.csv.as_deref(), &["layer", "head", "measure", "mean", "sem"], rows)
 }

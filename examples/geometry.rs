@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use stratigraph::prelude::*;
-use stratigraph::probes::{Geometry, StreamSample, cka, cka_unbiased, observe};
+use stratigraph::probes::{Geometry, StreamSample, cka, cka_unbiased};
 
 use common::Source;
 
@@ -33,16 +33,14 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let common::Loaded { model, windows, .. } = args.source.load()?;
+    let loaded = args.source.load()?;
+    let common::Loaded { model, windows, .. } = &loaded;
     ensure!(args.skip_first < windows.seq_len(), "--skip-first leaves no position of a window");
     let mut geometry = Geometry::new(args.skip_first);
-    let mut sample = StreamSample::new(&windows, args.skip_first, args.positions as usize);
-    let bar = common::bar()?;
-    bar.set_length(windows.n_sequences() as u64);
-    observe(&model, &windows, 8, &mut [&mut geometry, &mut sample], |done| bar.set_position(done as u64))?;
-    bar.finish_and_clear();
+    let mut sample = StreamSample::new(windows, args.skip_first, args.positions as usize);
+    loaded.observe(&mut [&mut geometry, &mut sample])?;
 
-    let device = args.source.device.device()?;
+    let device = model.device();
     let similar = cka(&sample.spaced(&device));
     let last = sample.last(&device);
     let unbiased =
@@ -62,7 +60,7 @@ fn run(args: &Args) -> Result<()> {
         );
     }
     println!("  end  {:7.2}", norm(&geometry.resid_norm()[model.n_layers()]));
-    println!("{}", args.source.told(&windows));
+    println!("{}", args.source.told(windows));
     let pairs = (0..=model.n_layers()).flat_map(|a| (0..=model.n_layers()).map(move |b| (a, b)));
     let rows = pairs.map(|(a, b)| {
         let angle = geometry.angular_distance(a.abs_diff(b))[a.min(b)];
@@ -70,5 +68,5 @@ fn run(args: &Args) -> Result<()> {
         [a.to_string(), b.to_string()].into_iter().chain(numbers.map(|x| x.to_string())).collect()
     });
     let header = ["place", "other", "cosine", "angular_distance", "cka", "cka_last_unbiased"];
-    args.csv.as_ref().map_or(Ok(()), |csv| common::write_csv(csv, &header, rows))
+    common::write_csv(args.csv.as_deref(), &header, rows)
 }

@@ -71,7 +71,5 @@ fn run(args: &Args) -> Result<()> {
         let shown: Result<Vec<_>, _> = tokens.iter().take(args.top).map(|&id| tokenizer.decode(&[id])).collect();
         println!("{layer:5}.{neuron:<6}  {:8.1}  {:5.1}  {:?}", profile.kurtosis, profile.skew, shown?);
     }
-    args.csv.as_ref().map_or(Ok(()), |csv| {
-        common::write_csv(csv, &["layer", "neuron", "mean", "variance", "skew", "kurtosis"], rows)
-    })
+    common::write_csv(args.csv.as_deref(), &["layer", "neuron", "mean", "variance", "skew", "kurtosis"], rows)
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use stratigraph::prelude::*;
+use stratigraph::probes::{Observer, observe};
 
 /// A small trained model and a text, which come with the repository.
 pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny");
@@ -44,6 +45,17 @@ pub struct Loaded {
     pub model: Decoder,
     pub tokenizer: Tokenizer,
     pub windows: TokenWindows,
+}
+
+impl Loaded {
+    /// Runs the model over the windows once for all observers, with a bar.
+    pub fn observe(&self, observers: &mut [&mut dyn Observer]) -> Result<()> {
+        let bar = bar()?;
+        bar.set_length(self.windows.n_sequences() as u64);
+        observe(&self.model, &self.windows, 8, observers, |done| bar.set_position(done as u64))?;
+        bar.finish_and_clear();
+        Ok(())
+    }
 }
 
 impl Source {
@@ -94,8 +106,9 @@ pub fn name(path: impl AsRef<Path>) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Writes a CSV file and says so; an existing file is not written over.
-pub fn write_csv(path: &Path, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
+/// Writes a CSV file, where one is asked for, and says so; an existing file is not written over.
+pub fn write_csv(path: Option<&Path>, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
     let cannot = || format!("cannot write {}", path.display());
     let mut writer = csv::Writer::from_writer(File::create_new(path).with_context(cannot)?);
     writer.write_record(header).with_context(cannot)?;

@@ -100,8 +100,7 @@ impl Logistic {
     pub fn cross_validated(examples: &Examples, strengths: &[f64], folds: usize, seed: u64) -> (Self, f64) {
         assert!(folds > 1 && examples.len() >= folds && !strengths.is_empty(), "folds, examples and strengths");
         let mut order: Vec<usize> = (0..examples.len()).collect();
-        let mut random = SplitMix64::new(seed);
-        (1..order.len()).rev().for_each(|i| order.swap(i, random.below(i + 1)));
+        SplitMix64::new(seed).shuffle(&mut order);
         let parts: Vec<_> = (0..folds)
             .map(|fold| {
                 let chosen = |held_out: bool| {

@@ -130,10 +130,7 @@ impl LayerPlan {
     pub fn shuffle(&self, slots: Range<usize>, seed: u64) -> Result<Self> {
         self.edit_range(slots, |steps| {
             let mut steps = steps.to_vec();
-            let mut random = SplitMix64::new(seed);
-            for last in (1..steps.len()).rev() {
-                steps.swap(last, random.below(last + 1));
-            }
+            SplitMix64::new(seed).shuffle(&mut steps);
             steps
         })
     }

@@ -67,9 +67,9 @@ fn draw_panel(f: &mut impl Write, panel: &Panel) -> fmt::Result {
     write!(f, r#"<text class="title" x="{LEFT}" y="16">{}</text>"#, Escaped(panel.title))?;
     draw_legend(f, &panel.series)?;
     draw_axes(f, panel, &x, &y)?;
-    for (index, series) in panel.series.iter().enumerate() {
+    for index in 0..panel.series.len() {
         write!(f, r#"<g class="s{index}">"#)?;
-        draw_series(f, panel, series, &x, &y)?;
+        draw_series(f, panel, index, &x, &y)?;
         f.write_str("</g>")?;
     }
     Ok(())
@@ -112,8 +112,8 @@ fn draw_axes(f: &mut impl Write, panel: &Panel, x: &Axis, y: &Axis) -> fmt::Resu
     write!(f, r#"<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">{label}</text>"#)
 }
 
-fn draw_series(f: &mut impl Write, panel: &Panel, series: &Series, x: &Axis, y: &Axis) -> fmt::Result {
-    let index = panel.series.iter().position(|other| other == series).unwrap_or(0);
+fn draw_series(f: &mut impl Write, panel: &Panel, index: usize, x: &Axis, y: &Axis) -> fmt::Result {
+    let series = &panel.series[index];
     let placed = |point: &Point| Some((x.place(point.x)?, y.place(point.y)?));
     // A point without a place, such as a divergence of zero on a logarithmic axis, breaks the curve.
     for run in series.points.split(|point| placed(point).is_none()).filter(|run| !run.is_empty()) {
