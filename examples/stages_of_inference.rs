@@ -66,6 +66,10 @@ fn run(args: &Args) -> Result<()> {
         },
         device: source.device.to_string(),
         versions: stratigraph::versions(),
+        command: std::env::args().collect(),
+        seed: 0,
+        values: findings.values,
+        matrices: findings.matrices,
         curves: findings.curves,
     };
     println!("{}", LayerTable::new(&profile));

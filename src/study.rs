@@ -9,7 +9,7 @@ use std::str::FromStr;
 use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::{Metric, PerSequence, Readout, Scores, Tiles};
-use stratigraph_stages::{Curve, Estimate, Intervention, InterventionKind};
+use stratigraph_stages::{Curve, Estimate, Intervention, InterventionKind, Matrix};
 use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, sweep};
 
 use crate::{Error, Result, anatomy};
@@ -128,6 +128,10 @@ pub struct Progress {
 pub struct Findings {
     /// A curve for each metric of each experiment, by name, such as `delete_kl`.
     pub curves: BTreeMap<String, Curve>,
+    /// Single numbers, by name; the scores of the unchanged model are `clean_*`.
+    pub values: BTreeMap<String, Estimate>,
+    /// Matrices, by name, such as `cka`.
+    pub matrices: BTreeMap<String, Matrix>,
     /// The unchanged model, every deletion and swap, and the plans that were asked for.
     pub interventions: Vec<Intervention>,
 }
@@ -311,9 +315,14 @@ impl Sink for Bench<'_> {
 
 /// Sorts scores into curves and interventions.
 fn collect(runs: &[Run], scores: &BTreeMap<&LayerPlan, Scores>) -> Findings {
-    let mut findings = Findings { curves: BTreeMap::new(), interventions: Vec::new() };
+    let (curves, values, matrices) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut findings = Findings { curves, values, matrices, interventions: Vec::new() };
     for Run { role, plan } in runs {
         let scores = &scores[plan];
+        if let Role::Clean = role {
+            let value = |metric: Metric| (format!("clean_{metric}"), estimate(scores.of(metric)));
+            findings.values.extend([Metric::EntropyBits, Metric::Nll, Metric::Accuracy].map(value));
+        }
         if let Role::Curve(experiment, _) = role {
             push_curves(&mut findings.curves, *experiment, scores);
         }

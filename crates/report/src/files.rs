@@ -118,6 +118,10 @@ mod tests {
             corpus: CorpusRecord { name: "c".into(), n_sequences: 1, seq_len: 2, special_tokens: false },
             device: "flex".into(),
             versions: BTreeMap::new(),
+            command: Vec::new(),
+            seed: 0,
+            values: BTreeMap::new(),
+            matrices: BTreeMap::new(),
             curves: curves.into_iter().map(|(name, mean)| (name.to_owned(), curve(mean))).collect(),
         }
     }

@@ -4,4 +4,6 @@
 
 mod profile;
 
-pub use profile::{CorpusRecord, Curve, Estimate, Intervention, InterventionKind, ModelRecord, Profile};
+pub use profile::{
+    Axis, CorpusRecord, Curve, Estimate, Intervention, InterventionKind, Matrix, ModelRecord, Profile,
+};

@@ -1,9 +1,9 @@
-//! The record of a study: [`Profile`], made of [`Curve`]s over layers, and [`Intervention`]s in full.
+//! The record of a study: [`Profile`], made of [`Curve`]s over layers and [`Matrix`]es, and [`Intervention`]s in full.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A mean and its standard error over windows; there is none for a single window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -17,7 +17,8 @@ pub struct Estimate {
 /// One number per layer, or per place between layers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Curve {
-    /// The means, by layer.
+    /// The means, by layer; NaN, written as `null`, where there is none.
+    #[serde(deserialize_with = "numbers")]
     pub mean: Vec<f64>,
     /// Their standard errors, by layer.
     pub sem: Vec<Option<f64>>,
@@ -43,6 +44,49 @@ impl Curve {
     pub fn is_empty(&self) -> bool {
         self.mean.is_empty()
     }
+}
+
+/// Numbers over two things, such as every place in the residual stream with every other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Matrix {
+    /// What runs downwards.
+    pub rows: Axis,
+    /// What runs to the right.
+    pub columns: Axis,
+    /// What the numbers are, with their unit.
+    pub unit: String,
+    /// `values[row][column]`; NaN, written as `null`, where there is none.
+    #[serde(deserialize_with = "rows_of_numbers")]
+    pub values: Vec<Vec<f64>>,
+}
+
+/// One side of a [`Matrix`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Axis {
+    /// What it counts, such as `layer` or `head`.
+    pub name: String,
+    /// The name of each row or column.
+    pub labels: Vec<String>,
+}
+
+impl Axis {
+    /// An axis that counts from 0.
+    pub fn counting(name: &str, n: usize) -> Self {
+        Self { name: name.to_owned(), labels: (0..n).map(|index| index.to_string()).collect() }
+    }
+}
+
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    Ok(from_nullable(Vec::deserialize(deserializer)?))
+}
+
+fn rows_of_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<f64>>, D::Error> {
+    Ok(Vec::deserialize(deserializer)?.into_iter().map(from_nullable).collect())
+}
+
+/// JSON has no NaN: it is written as `null`.
+fn from_nullable(values: Vec<Option<f64>>) -> Vec<f64> {
+    values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect()
 }
 
 /// What was done to a model.
@@ -120,6 +164,18 @@ pub struct Profile {
     pub device: String,
     /// Versions of what computed it, by name.
     pub versions: BTreeMap<String, String>,
+    /// The command that computed it, word by word.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The seed of everything that is drawn.
+    #[serde(default)]
+    pub seed: u64,
+    /// Single numbers, by name: `clean_nll` is the loss of the unchanged model.
+    #[serde(default)]
+    pub values: BTreeMap<String, Estimate>,
+    /// Matrices, by name: `cka` compares every place in the residual stream with every other.
+    #[serde(default)]
+    pub matrices: BTreeMap<String, Matrix>,
     /// The curves, by name; `delete_kl` at layer 3 is the KL divergence after deleting layer 3.
     pub curves: BTreeMap<String, Curve>,
 }

@@ -142,6 +142,10 @@ mod tests {
             corpus: CorpusRecord { name: "c".into(), n_sequences: 3, seq_len: 5, special_tokens: false },
             device: "flex".into(),
             versions: BTreeMap::new(),
+            command: Vec::new(),
+            seed: 0,
+            values: BTreeMap::new(),
+            matrices: BTreeMap::new(),
             curves: names.into_iter().map(|name| (name.to_owned(), curve.clone())).collect(),
         };
         let figures = figures(&profile);
