@@ -12,18 +12,14 @@ use stratigraph::prelude::*;
 #[derive(Parser)]
 #[command(about = "Which token a model expects next")]
 struct Args {
-    /// A GGUF file, a Hugging Face directory, or a model of the hub: ORGANISATION/NAME[@REVISION]
-    #[arg(long, default_value = common::MODEL)]
-    model: String,
+    #[command(flatten)]
+    model: common::ModelArgs,
     /// The text to go on from
     #[arg(long, default_value = "The ship was lost in the")]
     text: String,
     /// How many of the likeliest tokens to show
     #[arg(long, default_value_t = 5)]
     top: usize,
-    /// flex or ndarray on a CPU, wgpu on a GPU
-    #[arg(long, default_value = "flex")]
-    device: Backend,
 }
 
 fn main() -> ExitCode {
@@ -31,8 +27,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let device = args.device.device()?;
-    let checkpoint = common::open(&args.model)?;
+    let device = args.model.device.device()?;
+    let checkpoint = common::open(&args.model.model)?;
     println!("{:#?}", checkpoint.config());
     let tokenizer = checkpoint.tokenizer()?;
     let ids = tokenizer.encode(&args.text)?;

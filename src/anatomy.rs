@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_core::{Hook, ResidualModel, TokenWindows};
+use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::{
-    AttentionHeads, AttentionMeasure, Geometry, NeuronProfile, Observer, PerSequence, StreamSample, cka, observe,
-    vocabulary_profiles,
+    AttentionHeads, AttentionMeasure, Geometry, NeuronProfile, Observer, PerSequence, StreamSample, cka, cka_unbiased,
+    observe, vocabulary_profiles,
 };
-use stratigraph_stages::{Curve, Estimate};
+use stratigraph_stages::{Axis, Curve, Estimate, Matrix};
 
-use crate::study::estimate;
-use crate::{Experiment, Result};
+use crate::study::{estimate, increments};
+use crate::{Experiment, Findings, Result};
 
 /// Bytes of residual streams that one batch of the pass may keep.
 const STREAM_BYTES: usize = 256 << 20;
@@ -18,60 +18,46 @@ const STREAM_BYTES: usize = 256 << 20;
 const BATCH_TOKENS: usize = 2048;
 /// Positions between which similarity is measured: their inner products are held for every place.
 const SIMILAR_POSITIONS: usize = 1024;
+/// Windows that the unbiased estimator of similarity needs.
+const UNBIASED_WINDOWS: usize = 4;
 
 type Curves = BTreeMap<String, Curve>;
 
-/// Whether the model offers what an experiment reads.
-pub(crate) fn is_possible(model: &dyn ResidualModel, experiment: Experiment) -> bool {
-    let offered = model.hooks();
-    let all = |hooks: &[Hook]| hooks.iter().all(|hook| offered.contains(hook));
-    match experiment {
-        Experiment::Attention => all(&[Hook::Pattern]),
-        Experiment::Geometry => all(&[Hook::ResidPre, Hook::AttnOut, Hook::MlpOut]),
-        Experiment::Neurons => {
-            model.n_layers() > 0 && model.neuron_outputs(0).is_some() && model.unembedding(0..1).is_some()
-        }
-        Experiment::Delete | Experiment::Swap | Experiment::Lens => true,
-    }
-}
-
-/// How much work the experiments are, in multiplications for a token of each window.
+/// How much work the experiments are, in multiplications.
 pub(crate) fn work(model: &dyn ResidualModel, experiments: &[Experiment], windows: &TokenWindows) -> u64 {
     let (layers, width) = (model.n_layers() as u64, model.d_model() as u64);
-    let pass = layers * 12 * width * width * windows.n_sequences() as u64;
+    let pass = layers * 12 * width * width * windows.ids().len() as u64;
     let observed = experiments.iter().any(|experiment| experiment.is_observed());
     let neurons = experiments.contains(&Experiment::Neurons).then(|| {
         let d_mlp = model.neuron_outputs(0).map_or(0, |w_out| w_out.dims()[0]) as u64;
-        layers * (d_mlp * width * model.d_vocab() as u64 / windows.seq_len() as u64)
+        layers * d_mlp * width * model.d_vocab() as u64
     });
     u64::from(observed) * pass + neurons.unwrap_or(0)
 }
 
-/// The curves of those experiments that look inside; `done` hears of work.
-pub(crate) fn curves(
+/// Adds the curves and matrices of those experiments that look inside; `done` hears of work.
+pub(crate) fn look(
     model: &dyn ResidualModel,
     windows: &TokenWindows,
-    experiments: &[Experiment],
-    skip_first: usize,
+    (experiments, skip_first): (&[Experiment], usize),
+    findings: &mut Findings,
     mut done: impl FnMut(u64),
-) -> Result<Curves> {
-    let mut curves = Curves::new();
+) -> Result<()> {
     if experiments.iter().any(|experiment| experiment.is_observed()) {
-        observed(model, windows, experiments, skip_first, &mut curves, &mut done)?;
+        observed(model, windows, (experiments, skip_first), findings, &mut done)?;
     }
     if experiments.contains(&Experiment::Neurons) {
         let each = work(model, &[Experiment::Neurons], windows) / model.n_layers().max(1) as u64;
-        neurons(&vocabulary_profiles(model, |_| done(each))?, &mut curves);
+        neurons(&vocabulary_profiles(model, |_| done(each))?, &mut findings.curves);
     }
-    Ok(curves)
+    Ok(())
 }
 
 fn observed(
     model: &dyn ResidualModel,
     windows: &TokenWindows,
-    experiments: &[Experiment],
-    skip_first: usize,
-    curves: &mut Curves,
+    (experiments, skip_first): (&[Experiment], usize),
+    findings: &mut Findings,
     done: &mut impl FnMut(u64),
 ) -> Result<()> {
     let device = model.device();
@@ -92,26 +78,39 @@ fn observed(
     let tokens = (STREAM_BYTES / streams.max(1)).min(BATCH_TOKENS);
     let batch = (tokens / windows.seq_len()).max(1);
     let each = work(model, &[Experiment::Geometry], windows) / windows.n_sequences().max(1) as u64;
-    let mut before = 0;
-    observe(model, windows, batch, &mut observers, |n_sequences| {
-        done(each * (n_sequences - before) as u64);
-        before = n_sequences;
-    })?;
+    observe(model, windows, batch, &mut observers, increments(each, done))?;
     if attends {
         for &measure in heads.measures() {
-            curves.insert(measure.to_string(), curve(&heads.layers(measure)));
+            findings.curves.insert(measure.to_string(), curve(&heads.layers(measure)));
         }
     }
     if measures {
-        geometric(&geometry, curves);
+        geometric(&geometry, findings);
         let similar = cka(&sample.spaced(&device));
         let adjacent = (0..model.n_layers()).map(|layer| similar[layer][layer + 1]);
-        curves.insert("cka_adjacent".into(), exact(adjacent));
+        findings.curves.insert("cka_adjacent".into(), exact(adjacent));
+        findings.matrices.insert("cka".into(), of_places("linear CKA", similar));
+        if windows.n_sequences() >= UNBIASED_WINDOWS {
+            let last = cka_unbiased(&sample.last(&device));
+            findings.matrices.insert("cka_last_unbiased".into(), of_places("unbiased linear CKA", last));
+        }
     }
     Ok(())
 }
 
-fn geometric(geometry: &Geometry, curves: &mut Curves) {
+/// A matrix over every pair of places in the residual stream.
+fn of_places(unit: &str, values: Vec<Vec<f64>>) -> Matrix {
+    let places = Axis::counting("place", values.len());
+    Matrix { rows: places.clone(), columns: places, unit: unit.to_owned(), values }
+}
+
+fn geometric(geometry: &Geometry, findings: &mut Findings) {
+    let cosines: Vec<Vec<f64>> =
+        geometry.cosine().iter().map(|row| row.iter().map(|cosine| cosine.summary().mean).collect()).collect();
+    findings.matrices.insert("cosine".into(), of_places("cosine", cosines));
+    let curves = &mut findings.curves;
+    let to_final: Vec<_> = geometry.cosine().iter().filter_map(|row| row.last().cloned()).collect();
+    curves.insert("cosine_to_final".into(), curve(&to_final));
     let adjacent: Vec<_> =
         (1..geometry.cosine().len()).map(|place| geometry.cosine()[place - 1][place].clone()).collect();
     let cosine = curve(&adjacent);

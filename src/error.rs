@@ -39,7 +39,10 @@ pub enum Error {
         name: String,
     },
     /// A name that is no experiment's.
-    #[error("unknown experiment `{name}`; known: delete, swap, lens, attention, geometry, neurons")]
+    #[error(
+        "unknown experiment `{name}`; known: delete, swap, lens, repeat_N (N layers twice), attention, geometry, neurons, \
+         and delete_, mean_ or resample_ before attention or mlp"
+    )]
     UnknownExperiment {
         /// The name as it was given.
         name: String,

@@ -11,13 +11,16 @@ pub use stratigraph_surgery as surgery;
 mod anatomy;
 mod backend;
 mod error;
+mod experiment;
+mod lexical;
 mod open;
 mod study;
 
 pub use backend::Backend;
 pub use error::{Error, Result};
+pub use experiment::Experiment;
 pub use open::open;
-pub use study::{Experiment, Findings, Progress, Study, versions};
+pub use study::{Findings, Progress, Study, versions};
 
 /// What most programs use.
 pub mod prelude {

@@ -4,88 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::str::FromStr;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_probes::{Metric, PerSequence, Readout, Scores, Tiles};
+use stratigraph_probes::{Metric, PerSequence, Readout, Scores, SuffixTask, Tiles, WicTokens, WordEnds};
 use stratigraph_stages::{Curve, Estimate, Intervention, InterventionKind, Matrix};
-use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, sweep};
+use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink};
 
-use crate::{Error, Result, anatomy};
-
-/// What makes curves over layers: a family of plans and their scores, or a look into the unchanged model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Experiment {
-    /// Each layer left out: curves `delete_*`, a value a layer.
-    Delete,
-    /// Each layer and the next in the other order: curves `swap_*`, a value for each layer but the last.
-    Swap,
-    /// The residual stream before each layer, and after the last, read out as if the model ended there: curves
-    /// `lens_*`. This is the logit lens, and running no more than the first `l` layers.
-    Lens,
-    /// How far the heads of each layer look back, in the unchanged model: curves `attention_at_distance_*`,
-    /// `prev5_attention`, `prev5_attention_mass`, `first_token_attention`, a value a layer.
-    Attention,
-    /// Lengths and directions of the residual stream, in the unchanged model: curves `resid_norm` (also after the last
-    /// layer), `attn_out_norm`, `mlp_out_norm`, `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`.
-    Geometry,
-    /// What the neurons of each layer write, by its weights: curves `prediction_neurons`, `suppression_neurons`,
-    /// `mean_kurtosis`, `mean_skew`.
-    Neurons,
-}
-
-impl Experiment {
-    /// Every experiment.
-    pub const ALL: [Experiment; 6] = [
-        Experiment::Delete,
-        Experiment::Swap,
-        Experiment::Lens,
-        Experiment::Attention,
-        Experiment::Geometry,
-        Experiment::Neurons,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Experiment::Delete => "delete",
-            Experiment::Swap => "swap",
-            Experiment::Lens => "lens",
-            Experiment::Attention => "attention",
-            Experiment::Geometry => "geometry",
-            Experiment::Neurons => "neurons",
-        }
-    }
-
-    /// The plans it runs; none when it looks into the unchanged model.
-    fn plans(self, n_layers: usize) -> Vec<LayerPlan> {
-        match self {
-            Experiment::Delete => sweep::delete_each(n_layers),
-            Experiment::Swap => sweep::swap_adjacent(n_layers),
-            Experiment::Lens => sweep::prefixes(n_layers),
-            Experiment::Attention | Experiment::Geometry | Experiment::Neurons => Vec::new(),
-        }
-    }
-
-    /// Whether it runs no plan but looks into the unchanged model.
-    fn looks_inside(self) -> bool {
-        matches!(self, Experiment::Attention | Experiment::Geometry | Experiment::Neurons)
-    }
-
-    /// Whether it sees activations of the unchanged model.
-    pub(crate) fn is_observed(self) -> bool {
-        matches!(self, Experiment::Attention | Experiment::Geometry)
-    }
-}
-
-impl FromStr for Experiment {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let known = Experiment::ALL.into_iter().find(|experiment| experiment.name() == name);
-        known.ok_or_else(|| Error::UnknownExperiment { name: name.to_owned() })
-    }
-}
+use crate::lexical::Lexical;
+use crate::{Error, Experiment, Result, anatomy};
 
 /// What a plan is run for.
 #[derive(Debug, Clone, Copy)]
@@ -97,13 +24,11 @@ enum Role {
 }
 
 impl Role {
-    /// Under which kind and layer it is listed among interventions; a lens changes nothing and is not.
+    /// Under which kind and layer it is listed among interventions.
     fn intervention(self) -> Option<(InterventionKind, Option<usize>)> {
         match self {
             Role::Clean => Some((InterventionKind::None, None)),
-            Role::Curve(Experiment::Delete, layer) => Some((InterventionKind::Delete, Some(layer))),
-            Role::Curve(Experiment::Swap, layer) => Some((InterventionKind::Swap, Some(layer))),
-            Role::Curve(..) => None,
+            Role::Curve(experiment, layer) => Some((experiment.intervention()?, Some(layer))),
             Role::Plan => Some((InterventionKind::Plan, None)),
         }
     }
@@ -154,6 +79,7 @@ pub struct Study<'a> {
     model: &'a dyn ResidualModel,
     experiments: Vec<Experiment>,
     plans: Vec<LayerPlan>,
+    lexical: Lexical,
     skip_first: usize,
     budget: Budget,
     tiles: Tiles,
@@ -161,14 +87,16 @@ pub struct Study<'a> {
 }
 
 impl<'a> Study<'a> {
-    /// A study with every experiment for which the model offers the hooks and tells the weights.
+    /// A study with those of the [usual](Experiment::USUAL) experiments for which the model offers the hooks and tells the
+    /// weights.
     pub fn new(model: &'a dyn ResidualModel) -> Self {
-        let possible = |experiment: &Experiment| anatomy::is_possible(model, *experiment);
+        let possible = |experiment: &Experiment| experiment.is_possible(model);
         Self {
             model,
-            experiments: Experiment::ALL.into_iter().filter(possible).collect(),
-            skip_first: 0,
+            experiments: Experiment::USUAL.into_iter().filter(possible).collect(),
             plans: Vec::new(),
+            lexical: Lexical::default(),
+            skip_first: 0,
             budget: Budget::default(),
             tiles: Tiles::usual(model.d_vocab()),
             on_progress: Box::new(|_| {}),
@@ -186,6 +114,30 @@ impl<'a> Study<'a> {
     /// With a plan of the user's own, whose scores are among the interventions.
     pub fn plan(mut self, plan: LayerPlan) -> Self {
         self.plans.push(plan);
+        self
+    }
+
+    /// With probes for a word's sense: curve `wic_accuracy`, a value for each place in the residual stream, from pairs to fit
+    /// to and pairs to ask about; values `wic_static` (the same without any layer) and `wic_majority`.
+    ///
+    /// # Panics
+    /// In [`run`](Study::run), when there are fewer than five pairs to fit to, or none to ask about.
+    pub fn wic(mut self, train: WicTokens, test: WicTokens) -> Self {
+        self.lexical.wic = Some((train, test));
+        self
+    }
+
+    /// With a look at what each head does at the end of words of several tokens: matrix `merging_heads`.
+    pub fn merging_heads(mut self, ends: WordEnds) -> Self {
+        self.lexical.word_ends = Some(ends);
+        self
+    }
+
+    /// With ensembles of neurons that tell whether the next word has a suffix: matrix `ensemble_SUFFIX`. `token_texts` is
+    /// the text of every token.
+    pub fn ensembles(mut self, suffix: &str, task: SuffixTask, token_texts: Vec<String>) -> Self {
+        self.lexical.suffixes.push((suffix.to_owned(), task));
+        self.lexical.token_texts = token_texts;
         self
     }
 
@@ -234,17 +186,17 @@ impl<'a> Study<'a> {
         let executor = Executor::new(plans.into_iter().collect()).with_budget(self.budget);
         let clean = executor.plans().iter().position(|plan| *plan == runs[0].plan).expect("it is the first run");
         let scores = vec![Scores::default(); executor.plans().len()];
-        let mut work = Work::of(self.model, &executor, windows.n_sequences());
-        work.total += anatomy::work(self.model, &inside, windows);
+        let mut work = Work::of(self.model, &executor, windows);
+        work.total += anatomy::work(self.model, &inside, windows) + self.lexical.work(self.model);
         let readout = Readout::new(self.model).with_tiles(self.tiles);
         let together = (self.tiles.rows / windows.seq_len()).max(1);
         let mut bench = Bench { readout, windows, clean, together, scores, work, on_progress: self.on_progress };
         executor.run(self.model, windows, &mut bench)?;
         let Bench { scores, mut work, mut on_progress, .. } = bench;
-        let look = |done| on_progress(work.add(done));
-        let curves = anatomy::curves(self.model, windows, &inside, self.skip_first, look)?;
         let mut findings = collect(&runs, &executor.plans().iter().zip(scores).collect());
-        findings.curves.extend(curves);
+        let mut done = |done| on_progress(work.add(done));
+        anatomy::look(self.model, windows, (&inside, self.skip_first), &mut findings, &mut done)?;
+        self.lexical.look(self.model, &mut findings, done)?;
         Ok(findings)
     }
 }
@@ -258,18 +210,30 @@ pub fn versions() -> BTreeMap<String, String> {
 /// The version of burn that the workspace pins.
 const BURN_VERSION: &str = "0.22.1";
 
+/// Turns how many there have been into the work that is new, `each` for one.
+pub(crate) fn increments(each: u64, done: &mut impl FnMut(u64)) -> impl FnMut(usize) {
+    let mut before = 0;
+    move |n| {
+        done(each * (n - before) as u64);
+        before = n;
+    }
+}
+
 /// Counts multiplications, roughly, so that progress is even whatever the shape of the model.
 struct Work {
+    /// Of a step on one window.
     step: u64,
+    /// Of reading one window out.
     readout: u64,
     done: u64,
     total: u64,
 }
 
 impl Work {
-    fn of(model: &dyn ResidualModel, executor: &Executor, n_sequences: usize) -> Self {
+    fn of(model: &dyn ResidualModel, executor: &Executor, windows: &TokenWindows) -> Self {
         let (width, d_vocab) = (model.d_model() as u64, model.d_vocab() as u64);
-        let (step, readout) = (12 * width * width, d_vocab * width);
+        let (n_sequences, tokens) = (windows.n_sequences(), windows.seq_len() as u64);
+        let (step, readout) = (tokens * 12 * width * width, tokens * d_vocab * width);
         let each = executor.n_steps() as u64 * step + (executor.plans().len() as u64 + 1) * readout;
         Self { step, readout, done: 0, total: each * n_sequences as u64 }
     }
@@ -338,7 +302,7 @@ fn collect(runs: &[Run], scores: &BTreeMap<&LayerPlan, Scores>) -> Findings {
 fn push_curves(curves: &mut BTreeMap<String, Curve>, experiment: Experiment, scores: &Scores) {
     for metric in Metric::ALL {
         let measured = scores.of(metric);
-        let curve = curves.entry(format!("{}_{metric}", experiment.name())).or_default();
+        let curve = curves.entry(format!("{experiment}_{metric}")).or_default();
         curve.push(estimate(measured), measured.means());
     }
 }

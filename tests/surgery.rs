@@ -9,7 +9,7 @@ use common::{assert_close, device, devices, fixture, host};
 use proptest::prelude::*;
 use stratigraph::core::{CoreError, Sublayer, forward};
 use stratigraph::prelude::*;
-use stratigraph::surgery::{Budget, Sink, Step, SurgeryError};
+use stratigraph::surgery::{Ablation, Budget, Sink, Step, SurgeryError};
 
 fn model(device: &Device) -> Decoder {
     Pretrained::open(fixture("llama-gqa")).unwrap().load(device).unwrap()
@@ -244,6 +244,8 @@ fn plan(n_layers: usize) -> impl Strategy<Value = LayerPlan> {
         (0..n_layers).prop_map(Step::Layer),
         (0..n_layers).prop_map(|layer| Step::Half(layer, Sublayer::Attention)),
         (0..n_layers).prop_map(|layer| Step::Half(layer, Sublayer::Mlp)),
+        (0..n_layers).prop_map(|layer| Step::Ablated(layer, Sublayer::Mlp, Ablation::Mean)),
+        (0..n_layers).prop_map(|layer| Step::Ablated(layer, Sublayer::Attention, Ablation::Resample)),
         prop::collection::vec(0..n_layers, 1..4).prop_map(Step::Parallel),
     ];
     prop::collection::vec(step, 0..12).prop_map(LayerPlan::new)
@@ -276,7 +278,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_plan_or_an_error(text in "[0-9am()+\\-none ]{0,20}") {
+    fn any_text_is_a_plan_or_an_error(text in "[0-9am()+\\-none\\[\\]= ]{0,20}") {
         if let Ok(plan) = text.parse::<LayerPlan>() {
             prop_assert_eq!(plan.to_string().parse::<LayerPlan>().unwrap(), plan);
         }
@@ -285,7 +287,8 @@ proptest! {
 
 #[test]
 fn texts_that_are_no_plans_are_refused() {
-    for text in ["", "0--1", "0-x", "-1", "(1+2", "0-+3", "99999999999999999999999", "()"] {
+    let bad = ["", "0--1", "0-x", "-1", "(1+2", "0-+3", "99999999999999999999999", "()"];
+    for text in bad.into_iter().chain(["3[a]", "3[x=mean]", "3[a=zero]", "3a=mean]", "3[a=mean", "[a=mean]"]) {
         assert!(matches!(text.parse::<LayerPlan>(), Err(SurgeryError::BadPlan { .. })), "{text}");
     }
 }

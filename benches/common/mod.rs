@@ -14,7 +14,7 @@ pub const SEQ_LEN: usize = 64;
 ///
 /// The axes are those of the tiny checkpoint of that name among the tests' fixtures.
 pub fn config_of(fixture: &str) -> DecoderConfig {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+    let path = root().join("tests/fixtures").join(fixture);
     let axes = Pretrained::open(path).expect("the fixture is committed").config().clone();
     let sizes = DecoderConfig { n_layers: 8, d_model: 128, n_heads: 4, d_head: 32, d_mlp: 384, ..axes };
     DecoderConfig { n_kv_heads: 4 / (axes.n_heads / axes.n_kv_heads), d_vocab: 8192, n_ctx: 256, ..sizes }
@@ -26,13 +26,23 @@ pub fn config() -> DecoderConfig {
     config_of("llama-gqa")
 }
 
+/// Where the repository lies.
+#[allow(dead_code)]
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The tokenizer of the model that comes with the repository.
+#[allow(dead_code)]
+pub fn tokenizer() -> Tokenizer {
+    Tokenizer::from_file(root().join("models/tiny/tokenizer.json")).expect("the tokenizer is committed")
+}
+
 /// The trained model that comes with the repository, and windows of the sample text.
 #[allow(dead_code)]
 pub fn tiny(device: &Device) -> (Decoder, TokenWindows) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let checkpoint = Pretrained::open(root.join("models/tiny")).expect("the model is committed");
-    let text = include_str!("../../examples/data/sample.txt");
-    let ids = checkpoint.tokenizer().and_then(|tokenizer| tokenizer.encode(text)).expect("it is text");
+    let checkpoint = Pretrained::open(root().join("models/tiny")).expect("the model is committed");
+    let ids = tokenizer().encode(include_str!("../../examples/data/sample.txt")).expect("it is text");
     let windows = TokenWindows::new(&ids, SEQ_LEN).expect("the text is long").take(WINDOWS);
     (checkpoint.load(device).expect("the model is whole"), windows)
 }

@@ -8,11 +8,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use stratigraph::Experiment;
 use stratigraph::prelude::*;
-use stratigraph::probes::{Observer, observe};
+use stratigraph::probes::{Observer, WicPair, WicTokens, Words, observe};
+use stratigraph::stages::Estimate;
 
-/// A small trained model and a text, which come with the repository.
+/// A small trained model, a text and Word-in-Context pairs, which come with the repository.
 pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny");
+pub const WIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/wic");
 const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/sample.txt");
 
 /// `.cargo/config.toml` makes it keep what is freed, in huge pages.
@@ -20,30 +23,63 @@ const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/sample.tx
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// The arguments of every example that runs a model over a text.
+/// Which model, where.
 #[derive(clap::Args)]
-pub struct Source {
+pub struct ModelArgs {
     /// A GGUF file, a Hugging Face directory, or a model of the hub: ORGANISATION/NAME[@REVISION]
     #[arg(long, default_value = MODEL)]
     pub model: String,
+    /// flex or ndarray on a CPU, wgpu on a GPU
+    #[arg(long, default_value = "flex")]
+    pub device: Backend,
+}
+
+impl ModelArgs {
+    pub fn load(&self) -> Result<(Decoder, Tokenizer)> {
+        let device = self.device.device()?;
+        let checkpoint = open(&self.model)?;
+        let tokenizer = checkpoint.tokenizer()?;
+        Ok((checkpoint.load(&device)?, tokenizer))
+    }
+}
+
+/// A model and a text.
+#[derive(clap::Args)]
+pub struct TextArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// A text file
     #[arg(long, default_value = TEXT)]
     pub text: PathBuf,
+}
+
+impl TextArgs {
+    pub fn load(&self) -> Result<(Decoder, Tokenizer, String)> {
+        let text = std::fs::read_to_string(&self.text);
+        let text = text.with_context(|| format!("cannot read {}", self.text.display()))?;
+        let (model, tokenizer) = self.model.load()?;
+        Ok((model, tokenizer, text))
+    }
+}
+
+/// The arguments of every example that runs a model over the windows of a text.
+#[derive(clap::Args)]
+pub struct Source {
+    #[command(flatten)]
+    pub text: TextArgs,
     /// How many windows of the text to use
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     pub sequences: u32,
     /// Tokens in a window
     #[arg(long, default_value_t = 128)]
     pub seq_len: usize,
-    /// flex or ndarray on a CPU, wgpu on a GPU
-    #[arg(long, default_value = "flex")]
-    pub device: Backend,
 }
 
 /// A model with what it is to read.
 pub struct Loaded {
     pub model: Decoder,
     pub tokenizer: Tokenizer,
+    pub text: String,
     pub windows: TokenWindows,
 }
 
@@ -61,20 +97,84 @@ impl Loaded {
 impl Source {
     /// Opens and loads everything, after it has been understood.
     pub fn load(&self) -> Result<Loaded> {
-        let device = self.device.device()?;
-        let checkpoint = open(&self.model)?;
-        let text = std::fs::read_to_string(&self.text);
-        let text = text.with_context(|| format!("cannot read {}", self.text.display()))?;
+        let TextArgs { model: ModelArgs { model, device }, text } = &self.text;
+        let device = device.device()?;
+        let checkpoint = open(model)?;
+        let text = std::fs::read_to_string(text).with_context(|| format!("cannot read {}", text.display()))?;
         let tokenizer = checkpoint.tokenizer()?;
         let windows = TokenWindows::new(&tokenizer.encode(&text)?, self.seq_len)?.take(self.sequences as usize);
-        Ok(Loaded { model: checkpoint.load(&device)?, tokenizer, windows })
+        Ok(Loaded { model: checkpoint.load(&device)?, tokenizer, text, windows })
     }
 
     /// What was run on what, in a line.
     pub fn told(&self, windows: &TokenWindows) -> impl Display {
-        let (n, seq_len) = (windows.n_sequences(), windows.seq_len());
-        format!("{n} windows of {seq_len} tokens, {} on {}", name(&self.model), self.device)
+        let (n, seq_len, ModelArgs { model, device }) = (windows.n_sequences(), windows.seq_len(), &self.text.model);
+        format!("{n} windows of {seq_len} tokens, {} on {device}", name(model))
     }
+}
+
+/// The words of a text, as its tokens make them.
+pub fn words(tokenizer: &Tokenizer, text: &str) -> Result<Words> {
+    Ok(Words::new(text, tokenizer.encode_with_offsets(text)?))
+}
+
+/// The pairs of a Word-in-Context directory: those to fit probes to, and those to ask about.
+pub fn wic(directory: &Path, tokenizer: &Tokenizer) -> Result<(WicTokens, WicTokens)> {
+    let part = |name: &str| -> Result<WicTokens, stratigraph::Error> {
+        let encode = |text: &str| Ok(tokenizer.encode_with_offsets(text)?);
+        WicTokens::new(&WicPair::read(directory, name)?, encode)
+    };
+    Ok((part("train")?, part("dev")?))
+}
+
+/// A number of an argument that must not be smaller than `N`.
+pub fn at_least<const N: usize>(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    if number < N { Err(format!("it takes at least {N}")) } else { Ok(number) }
+}
+
+/// Runs plans over the windows, with a bar, and prints some of their metrics: a row a layer, a column an experiment. The
+/// CSV holds all metrics.
+pub fn surgery(source: &Source, experiments: &[Experiment], metrics: &[Metric], csv: Option<&Path>) -> Result<()> {
+    let Loaded { model, windows, .. } = source.load()?;
+    let bar = bar()?;
+    let study = Study::new(&model).experiments(experiments.iter().copied()).on_progress(|progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    });
+    let findings = study.run(&windows)?;
+    bar.finish_and_clear();
+    for metric in metrics {
+        println!("{metric}, {}", metric.unit());
+        println!(
+            "layer{}",
+            experiments.iter().map(|experiment| format!("{:>20}", experiment.to_string())).collect::<String>()
+        );
+        if let Some(clean) = findings.values.get(&format!("clean_{metric}")) {
+            println!(" none{}", format!("{:20.3}", clean.mean).repeat(experiments.len()));
+        }
+        for layer in 0..model.n_layers() {
+            let cell = |experiment: &Experiment| {
+                let curve = findings.curves.get(&format!("{experiment}_{metric}"));
+                match curve.and_then(|curve| curve.mean.get(layer)) {
+                    Some(mean) => format!("{mean:20.3}"),
+                    None => " ".repeat(20),
+                }
+            };
+            println!("{layer:5}{}", experiments.iter().map(cell).collect::<String>());
+        }
+    }
+    println!("{}", source.told(&windows));
+    let rows = findings.interventions.iter().flat_map(|intervention| {
+        let layer = intervention.layer.map(|layer| layer.to_string()).unwrap_or_default();
+        let row = move |(metric, estimate): (&String, &Estimate)| {
+            let sem = estimate.sem.map(|sem| sem.to_string()).unwrap_or_default();
+            let what = [intervention.kind.to_string(), layer.clone(), intervention.plan.clone(), metric.clone()];
+            what.into_iter().chain([estimate.mean.to_string(), sem]).collect()
+        };
+        intervention.metrics.iter().map(row)
+    });
+    write_csv(csv, &["intervention", "layer", "plan", "metric", "mean", "sem"], rows)
 }
 
 /// Opens a checkpoint, with a bar while it is downloaded.

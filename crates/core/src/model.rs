@@ -74,9 +74,16 @@ pub trait ResidualModel {
     /// Runs only one half of the block: `resid + attention(norm(resid))`, or the same with the MLP.
     ///
     /// # Errors
-    /// [`CoreError::SublayerMissing`] when the model cannot, which is the default.
+    /// [`CoreError::SublayerMissing`] when the model cannot, which is the default; one that can says so in
+    /// [`runs_sublayers`](ResidualModel::runs_sublayers).
     fn sublayer(&self, _site: Site, sublayer: Sublayer, _resid: Tensor<3>, _tap: &mut dyn Tap) -> Result<Tensor<3>> {
         Err(CoreError::SublayerMissing { sublayer })
+    }
+
+    /// Whether [`sublayer`](ResidualModel::sublayer) works: plans that run half a layer are refused before a run where it does
+    /// not. By default not.
+    fn runs_sublayers(&self) -> bool {
+        false
     }
 
     /// What the MLP neurons of a layer write to the residual stream, `[d_mlp, d_model]`, with whatever gain stands between.

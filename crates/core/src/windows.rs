@@ -37,6 +37,22 @@ impl TokenWindows {
         Ok(Self { ids: ids[..whole].to_vec(), seq_len })
     }
 
+    /// Windows of `seq_len` tokens that begin at these places of `ids`; they may overlap.
+    ///
+    /// # Errors
+    /// When a window is shorter than two tokens, or one would end behind the text.
+    pub fn starting_at(ids: &[u32], seq_len: usize, starts: &[usize]) -> Result<Self> {
+        if seq_len < 2 {
+            return Err(CoreError::WindowTooShort { seq_len });
+        }
+        let window = |start: usize| {
+            let too_short = CoreError::TextTooShort { n_tokens: ids.len().saturating_sub(start), seq_len };
+            ids.get(start..start + seq_len).ok_or(too_short)
+        };
+        let windows = starts.iter().map(|&start| window(start)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { ids: windows.concat(), seq_len })
+    }
+
     /// Keeps the first `n` windows, or all when there are fewer.
     pub fn take(mut self, n: usize) -> Self {
         self.ids.truncate(n.saturating_mul(self.seq_len));
@@ -104,6 +120,15 @@ mod tests {
         assert_eq!(TokenWindows::new(&[1, 2, 3], 4), Err(CoreError::TextTooShort { n_tokens: 3, seq_len: 4 }));
         assert_eq!(TokenWindows::new(&[], 4), Err(CoreError::TextTooShort { n_tokens: 0, seq_len: 4 }));
         assert_eq!(TokenWindows::new(&[1, 2, 3], 1), Err(CoreError::WindowTooShort { seq_len: 1 }));
+    }
+
+    #[test]
+    fn windows_stand_where_they_are_asked_for() {
+        let ids = [10, 11, 12, 13, 14];
+        let windows = TokenWindows::starting_at(&ids, 3, &[2, 0]).unwrap();
+        assert_eq!(windows.ids(), &[12, 13, 14, 10, 11, 12]);
+        let beyond = TokenWindows::starting_at(&ids, 3, &[3]);
+        assert_eq!(beyond, Err(CoreError::TextTooShort { n_tokens: 2, seq_len: 3 }));
     }
 
     #[test]

@@ -1,14 +1,21 @@
 //! What can go wrong in a measure: [`ProbeError`].
 
+use std::path::PathBuf;
+
+use stratigraph_core::CoreError;
+
 use crate::Metric;
 
 /// The result of an operation of this crate.
-pub type Result<T> = std::result::Result<T, ProbeError>;
+pub type Result<T, E = ProbeError> = std::result::Result<T, E>;
 
 /// An error of `stratigraph-probes`.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProbeError {
+    /// A corpus or a hook that does not fit the model.
+    #[error(transparent)]
+    Core(#[from] CoreError),
     /// A number that is NaN or infinite: the model's activations left the range of f32.
     #[error("{metric} is {value} at position {position} of window {sequence}: the activations are not finite there")]
     NotFinite {
@@ -26,5 +33,39 @@ pub enum ProbeError {
     WeightsMissing {
         /// Which.
         what: &'static str,
+    },
+    /// A text in which too few words are of the kind that a measure looks at.
+    #[error("the text has {found} words {kind}, and {needed} are needed")]
+    TooFewWords {
+        /// The kind.
+        kind: String,
+        /// How many there are.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// A sentence whose word cannot be looked at.
+    #[error("`{sentence}` has fewer than two tokens, or none for its word")]
+    NoTarget {
+        /// The sentence.
+        sentence: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A line of a file that is not what it should be.
+    #[error("{}, line {line}: {reason}", path.display())]
+    BadLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
     },
 }

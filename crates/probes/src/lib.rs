@@ -6,36 +6,55 @@
 //!
 //! What happens inside is read by an [`Observer`], of which several share one run ([`observe`]): [`AttentionHeads`] says how
 //! far heads look back, [`Geometry`] how long and in which direction the residual stream runs. [`cka`] compares sets of
-//! vectors, [`vocabulary_profiles`] tells what neurons write, and a [`Logistic`] probe what vectors know.
+//! vectors, [`vocabulary_profiles`] tells what neurons write ([`class_association`] for which kinds of tokens, [`NullSpace`]
+//! whether for none), and a [`Logistic`] probe what vectors know: [`wic_accuracy`] of a word's sense, [`ensembles`] of the
+//! next word's suffix. [`merging_heads`] put words together from their tokens, which [`Words`] finds in a text.
 //!
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
 
 mod attention;
 mod device_rows;
 mod distributions;
+mod eigen;
+mod ensemble;
 mod error;
 mod geometry;
 mod host_rows;
 mod logistic;
+mod merging;
 mod metric;
 mod moments;
 mod neurons;
+mod null_space;
 mod observer;
+mod proportion;
 mod readout;
 mod sample;
 mod scores;
 mod similarity;
+mod token_class;
+mod wic;
+mod wic_probe;
+mod words;
 
 pub use attention::{AttentionHeads, AttentionMeasure, attention};
 pub use distributions::Reduction;
+pub use ensemble::{ENSEMBLE_NEURONS, EnsembleNeuron, Ensembles, SuffixTask, ensembles};
 pub use error::{ProbeError, Result};
 pub use geometry::{Geometry, cosine, norm};
 pub use logistic::{Examples, Logistic};
+pub use merging::{MergingHead, WordEnds, merging_heads};
 pub use metric::Metric;
 pub use moments::{Moments, PerSequence, Summary};
 pub use neurons::{NeuronProfile, VocabularyDirections, vocabulary_profiles};
+pub use null_space::NullSpace;
 pub use observer::{Observer, observe};
+pub use proportion::Proportion;
 pub use readout::{Readout, Tiles};
 pub use sample::StreamSample;
 pub use scores::Scores;
 pub use similarity::{cka, cka_unbiased};
+pub use token_class::{TokenClass, class_association};
+pub use wic::{WicPair, WicTokens};
+pub use wic_probe::{WicAccuracy, WicOptions, WicProbe, wic_accuracy};
+pub use words::{Word, Words};

@@ -4,6 +4,9 @@
 use rayon::prelude::*;
 use stratigraph_core::SplitMix64;
 
+use crate::Proportion;
+use crate::eigen::dot;
+
 /// Vectors with an answer each.
 #[derive(Debug, Clone, Default)]
 pub struct Examples {
@@ -110,13 +113,12 @@ impl Logistic {
                 (examples.subset(chosen(false)), examples.subset(chosen(true)))
             })
             .collect();
-        let right = |l2: f64| -> f64 {
-            let of_part =
-                |(train, test): &(Examples, Examples)| Self::fit(train, l2).accuracy(test) * test.len() as f64;
-            parts.par_iter().map(of_part).collect::<Vec<_>>().iter().sum() // in order, so that it stays the same
+        let right = |l2: f64| -> usize {
+            let of_part = |(train, test): &(Examples, Examples)| Self::fit(train, l2).right(test).some;
+            parts.par_iter().map(of_part).sum()
         };
         let scored = strengths.iter().map(|&l2| (right(l2), l2));
-        let (_, best) = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))).expect("strengths");
+        let (_, best) = scored.max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))).expect("strengths");
         (Self::fit(examples, best), best)
     }
 
@@ -130,10 +132,15 @@ impl Logistic {
         sigmoid(dot(&self.standardised(features).collect::<Vec<_>>(), weights) + intercept)
     }
 
-    /// The share of examples whose likelier answer is theirs.
-    pub fn accuracy(&self, examples: &Examples) -> f64 {
-        let right = |index: &usize| (self.probability(examples.row(*index)) > 0.5) == examples.answers[*index];
-        (0..examples.len()).filter(right).count() as f64 / examples.len() as f64
+    /// Of how many examples the likelier answer is theirs.
+    pub fn right(&self, examples: &Examples) -> Proportion {
+        self.answers(examples).into_iter().collect()
+    }
+
+    /// Whether each example's likelier answer is its own.
+    pub fn answers(&self, examples: &Examples) -> Vec<bool> {
+        let right = |index: usize| (self.probability(examples.row(index)) > 0.5) == examples.answers[index];
+        (0..examples.len()).map(right).collect()
     }
 
     fn standardised<'a>(&'a self, row: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
@@ -229,17 +236,6 @@ fn direction(gradient: &[f64], past: &[(Vec<f64>, Vec<f64>, f64)]) -> Vec<f64> {
     q
 }
 
-/// In four sums, which a compiler may hold in one register.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (a4, a_rest) = a.as_chunks::<4>();
-    let (b4, b_rest) = b.as_chunks::<4>();
-    let mut sums = [0.0; 4];
-    for (a, b) in a4.iter().zip(b4) {
-        (0..4).for_each(|i| sums[i] += a[i] * b[i]);
-    }
-    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
-}
-
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
@@ -318,9 +314,9 @@ mod tests {
     fn a_signal_is_found_and_noise_is_not() {
         let strengths = [0.1, 10.0, 1000.0];
         let (probe, _) = Logistic::cross_validated(&examples(400, 20, false, 2), &strengths, 5, 0);
-        assert!(probe.accuracy(&examples(400, 20, false, 3)) > 0.8);
+        assert!(probe.right(&examples(400, 20, false, 3)).share() > 0.8);
         let (probe, _) = Logistic::cross_validated(&examples(400, 20, true, 4), &strengths, 5, 0);
-        let at_chance = probe.accuracy(&examples(2000, 20, true, 5));
+        let at_chance = probe.right(&examples(2000, 20, true, 5)).share();
         assert!((at_chance - 0.5).abs() < 0.05, "{at_chance}");
     }
 

@@ -97,7 +97,8 @@ impl VocabularyDirections {
             let weight = model.unembedding(range).ok_or(ProbeError::WeightsMissing { what: "unembedding" })?;
             Ok(if subtracts_mean { weight.clone() - weight.mean_dim(0) } else { weight })
         };
-        let sum = ranges().map(|range| Ok(columns(range)?.sum_dim(1))).reduce(|a, b| Ok(a? + b?));
+        let sums = ranges().map(|range| -> Result<Tensor<2>> { Ok(columns(range)?.sum_dim(1)) });
+        let sum = sums.reduce(|a, b| Ok(a? + b?));
         let mean = sum.expect("a vocabulary is not empty")? / d_vocab as f64;
         let unit = |range: Range<usize>| {
             let centred = columns(range)? - mean.clone();
@@ -106,10 +107,23 @@ impl VocabularyDirections {
         Ok(Self { chunks: ranges().map(unit).collect::<Result<_>>()?, subtracts_mean })
     }
 
+    /// The directions of a model's tokens, in tensors of a usual size.
+    ///
+    /// # Errors
+    /// As [`of`](VocabularyDirections::of).
+    pub fn usual(model: &dyn ResidualModel) -> Result<Self> {
+        const CHUNK_BYTES: usize = 128 << 20;
+        Self::of(model, CHUNK_BYTES / size_of::<f32>() / model.d_model().max(NEURONS))
+    }
+
+    /// Unit columns `[d_model, tokens]`, chunk after chunk.
+    pub(crate) fn chunks(&self) -> &[Tensor<2>] {
+        &self.chunks
+    }
+
     /// The cosine of each row of `w_out` `[neuron, d_model]` with each token, `[neuron, tokens]` a chunk.
     fn cosines(&self, w_out: Tensor<2>) -> impl Iterator<Item = Tensor<2>> + '_ {
-        let w_out = if self.subtracts_mean { w_out.clone() - w_out.mean_dim(1) } else { w_out };
-        let unit = w_out.clone() / w_out.square().sum_dim(1).sqrt();
+        let unit = unit_rows(w_out, self.subtracts_mean);
         self.chunks.iter().map(move |tokens| unit.clone().matmul(tokens.clone()))
     }
 
@@ -137,14 +151,18 @@ impl VocabularyDirections {
     }
 }
 
+/// Rows `[neuron, d_model]` of length 1, their mean subtracted where the final norm does so.
+pub(crate) fn unit_rows(w_out: Tensor<2>, subtracts_mean: bool) -> Tensor<2> {
+    let w_out = if subtracts_mean { w_out.clone() - w_out.mean_dim(1) } else { w_out };
+    w_out.clone() / w_out.square().sum_dim(1).sqrt()
+}
+
 /// The profile of every neuron of every layer, `[layer][neuron]`; `done` hears how many layers have been seen.
 ///
 /// # Errors
 /// [`ProbeError::WeightsMissing`] when the model does not tell its weights.
 pub fn vocabulary_profiles(model: &dyn ResidualModel, mut done: impl FnMut(usize)) -> Result<Vec<Vec<NeuronProfile>>> {
-    const CHUNK_BYTES: usize = 128 << 20;
-    let chunk = CHUNK_BYTES / size_of::<f32>() / model.d_model().max(NEURONS);
-    let directions = VocabularyDirections::of(model, chunk)?;
+    let directions = VocabularyDirections::usual(model)?;
     let layer = |layer: usize| {
         let w_out = model.neuron_outputs(layer).ok_or(ProbeError::WeightsMissing { what: "MLP" })?;
         let profiles = directions.profiles(w_out);

@@ -128,6 +128,19 @@ impl<'a> Readout<'a> {
         }
     }
 
+    /// The most likely token of each row `[rows, d_model]` of a residual stream, the lowest id on ties.
+    pub fn top1(&self, rows: Tensor<2>) -> Vec<usize> {
+        let [n_rows, _] = rows.dims();
+        let tile = |start: usize| {
+            let tile = rows.clone().slice([start..(start + self.tiles.rows).min(n_rows)]);
+            match self.reduction {
+                Reduction::Host => HostRows::read(self.model, tile, self.tiles.vocab).top1(),
+                Reduction::Device => DeviceRows::read(self.model, tile, self.tiles.vocab).top1(),
+            }
+        };
+        (0..n_rows).step_by(self.tiles.rows).flat_map(tile).collect()
+    }
+
     fn compare_tiles<D: Distributions>(
         &self,
         corpus: &Tile,

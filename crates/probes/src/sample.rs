@@ -8,10 +8,12 @@ use stratigraph_core::{Hook, Site, Tap, TokenWindows};
 use crate::Observer;
 
 /// Keeps, of each place in the residual stream (before each layer, and after the last), the same positions of a corpus:
-/// some, evenly spaced over all, and the last of each window.
+/// some, evenly spaced over all, and the last of windows.
 pub struct StreamSample {
     skip_first: usize,
     stride: usize,
+    /// Windows from one whose last position is kept to the next.
+    last_stride: usize,
     seq_len: usize,
     sequences: Range<usize>,
     n_places: usize,
@@ -26,7 +28,7 @@ struct Rows {
 }
 
 impl StreamSample {
-    /// Of the positions of `windows` but the first `skip_first` of each, at most `at_most`, and all last ones.
+    /// Of the positions of `windows` but the first `skip_first` of each, at most `at_most`, and of the last ones as many.
     ///
     /// # Panics
     /// When no position is left or none is to be kept.
@@ -36,6 +38,7 @@ impl StreamSample {
         Self {
             skip_first,
             stride: positions.div_ceil(at_most),
+            last_stride: windows.n_sequences().div_ceil(at_most),
             seq_len: windows.seq_len(),
             sequences: 0..0,
             n_places: 0,
@@ -68,7 +71,7 @@ impl StreamSample {
             if index.is_some_and(|index| index.is_multiple_of(self.stride)) {
                 self.spaced[self.n_places].values.extend_from_slice(values);
             }
-            if position + 1 == pos {
+            if position + 1 == pos && sequence.is_multiple_of(self.last_stride) {
                 self.last[self.n_places].values.extend_from_slice(values);
             }
         }

@@ -4,6 +4,4 @@
 
 mod profile;
 
-pub use profile::{
-    Axis, CorpusRecord, Curve, Estimate, Intervention, InterventionKind, Matrix, ModelRecord, Profile,
-};
+pub use profile::{Axis, CorpusRecord, Curve, Estimate, Intervention, InterventionKind, Matrix, ModelRecord, Profile};

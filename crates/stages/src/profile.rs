@@ -99,6 +99,20 @@ pub enum InterventionKind {
     Delete,
     /// A layer and the next were run in the other order.
     Swap,
+    /// A block of so many layers had every layer run twice in a row.
+    Repeat(usize),
+    /// A layer ran without its attention.
+    DeleteAttention,
+    /// A layer ran without its MLP.
+    DeleteMlp,
+    /// What a layer's attention writes was replaced by its mean.
+    MeanAttention,
+    /// What a layer's MLP writes was replaced by its mean.
+    MeanMlp,
+    /// What a layer's attention writes was replaced by what it writes for another window.
+    ResampleAttention,
+    /// What a layer's MLP writes was replaced by what it writes for another window.
+    ResampleMlp,
     /// A plan of the user's own was run.
     Plan,
 }
@@ -106,9 +120,16 @@ pub enum InterventionKind {
 impl fmt::Display for InterventionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            InterventionKind::Repeat(n_blocks) => return write!(f, "repeat_{n_blocks}"),
             InterventionKind::None => "none",
             InterventionKind::Delete => "delete",
             InterventionKind::Swap => "swap",
+            InterventionKind::DeleteAttention => "delete_attention",
+            InterventionKind::DeleteMlp => "delete_mlp",
+            InterventionKind::MeanAttention => "mean_attention",
+            InterventionKind::MeanMlp => "mean_mlp",
+            InterventionKind::ResampleAttention => "resample_attention",
+            InterventionKind::ResampleMlp => "resample_mlp",
             InterventionKind::Plan => "plan",
         })
     }
@@ -119,7 +140,7 @@ impl fmt::Display for InterventionKind {
 pub struct Intervention {
     /// The kind of change.
     pub kind: InterventionKind,
-    /// The layer it names, where it names one; a swap names the first of its two.
+    /// The layer it names, where it names one; a swap or a repeated block names its first.
     pub layer: Option<usize>,
     /// The layers that ran, such as `0-1-3-2-4`.
     pub plan: String,

@@ -52,8 +52,21 @@ pub enum SurgeryError {
         /// The step.
         step: Step,
     },
+    /// An ablation whose replacement is taken from a corpus, in a run that has none.
+    #[error("`{step}` in slot {slot} takes its replacement from a corpus: run the plan by an Executor")]
+    NeedsCorpus {
+        /// Where the step stands.
+        slot: usize,
+        /// The step.
+        step: Step,
+    },
+    /// A resample-ablation over a corpus of one window, which has no other to take from.
+    #[error("resample-ablation takes activations from another window, and there is only one")]
+    NothingToResample,
     /// A text that is no plan.
-    #[error("`{text}` is no layer plan ({reason}); plans are written like 0-1-3-2-4, 0-1a-1m-2 or 0-(1+2)-3")]
+    #[error(
+        "`{text}` is no layer plan ({reason}); plans are written like 0-1-3-2-4, 0-1a-1m-2, 0-1[a=mean]-2 or 0-(1+2)-3"
+    )]
     BadPlan {
         /// The text as it was given.
         text: String,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use stratigraph_core::{NoTap, ResidualModel, TokenWindows};
+use stratigraph_core::{NoTap, ResidualModel, Site, TokenWindows};
 
+use crate::ablation::Replacements;
 use crate::tree::{PlanTree, ROOT};
 use crate::{LayerPlan, Result, Step, SurgeryError};
 
@@ -95,23 +96,27 @@ impl Executor {
     /// Runs every plan on every window.
     ///
     /// # Errors
-    /// When a plan or the windows do not fit the model, the budget is too small for one window, or the sink fails.
+    /// When a plan or the windows do not fit the model, the budget is too small for one window, there is no other window
+    /// to resample from, or the sink fails.
     pub fn run<S: Sink>(
         &self,
         model: &dyn ResidualModel,
         windows: &TokenWindows,
         sink: &mut S,
     ) -> Result<(), S::Error> {
-        self.plans.iter().try_for_each(|plan| plan.validate(model.n_layers()))?;
+        self.plans.iter().try_for_each(|plan| plan.check_model(model))?;
         windows.check(model).map_err(SurgeryError::from)?;
-        let fit = self.fit(model, windows)?;
+        let mut replacements = Replacements::of(&self.plans, model, windows)?;
+        let fit = self.fit(model, windows, &replacements)?;
         let device = model.device();
         let mut start = 0;
         while start < windows.n_sequences() {
             let sequences = start..(start + fit.n_sequences).min(windows.n_sequences());
             start = sequences.end;
+            replacements.begin(model, windows, sequences.clone())?;
             let resid = model.embed(windows.batch(sequences.clone(), &device));
-            let mut batch = Batch::new(self, model, &fit, |n_states| sink.step_done(n_states * sequences.len()));
+            let step_done = |n_states| sink.step_done(n_states * sequences.len());
+            let mut batch = Batch::new(self, model, &fit, &replacements, step_done);
             let residuals = batch.run(resid)?;
             sink.batch(sequences, residuals)?;
         }
@@ -119,12 +124,13 @@ impl Executor {
     }
 
     /// Divides the budget: first what finished plans keep, then the activations of one call, then states in flight.
-    fn fit(&self, model: &dyn ResidualModel, windows: &TokenWindows) -> Result<Fit> {
+    fn fit(&self, model: &dyn ResidualModel, windows: &TokenWindows, replacements: &Replacements) -> Result<Fit> {
         let seq_len = windows.seq_len();
         let state = seq_len * model.d_model().max(1) * size_of::<f32>();
         let widest = seq_len * model.widest_activation(seq_len).max(1) * size_of::<f32>();
         let walk = self.tree.nodes[ROOT].keeps + 1;
-        let needed = state * (self.plans.len() + walk) + widest * WIDE_ACTIVATIONS;
+        let held = replacements.bytes(seq_len, model.d_model());
+        let needed = state * (self.plans.len() + walk) + held + widest * WIDE_ACTIVATIONS;
         let Budget { bytes, largest_tensor_bytes } = self.budget;
         if needed > bytes {
             return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed });
@@ -132,7 +138,7 @@ impl Executor {
         let most = (bytes / needed).min(CALL_TOKENS.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
         let n_sequences = most.clamp(1, windows.n_sequences());
         let live_states = (bytes - needed * n_sequences) / 2 / (state * n_sequences) + walk;
-        let spare = bytes - state * n_sequences * (self.plans.len() + live_states);
+        let spare = bytes - n_sequences * (held + state * (self.plans.len() + live_states));
         let by_budget = spare / (widest * WIDE_ACTIVATIONS * n_sequences);
         let by_tensor = largest_tensor_bytes / (widest * n_sequences);
         let by_size = CALL_TOKENS.div_ceil(seq_len * n_sequences);
@@ -160,15 +166,22 @@ struct Batch<'a, F> {
     model: &'a dyn ResidualModel,
     tree: &'a PlanTree,
     fit: &'a Fit,
+    replacements: &'a Replacements,
     step_done: F,
     states: BTreeMap<usize, State>,
     finished: Vec<Option<Tensor<3>>>,
 }
 
 impl<'a, F: FnMut(usize)> Batch<'a, F> {
-    fn new(executor: &'a Executor, model: &'a dyn ResidualModel, fit: &'a Fit, step_done: F) -> Self {
+    fn new(
+        executor: &'a Executor,
+        model: &'a dyn ResidualModel,
+        fit: &'a Fit,
+        replacements: &'a Replacements,
+        step_done: F,
+    ) -> Self {
         let finished = vec![None; executor.plans.len()];
-        Self { model, tree: &executor.tree, fit, step_done, states: BTreeMap::new(), finished }
+        Self { model, tree: &executor.tree, fit, replacements, step_done, states: BTreeMap::new(), finished }
     }
 
     /// The last residual stream of each plan, from the embedding.
@@ -244,7 +257,12 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
     }
 
     fn run_step(&mut self, step: &Step, slot: usize, resid: Tensor<3>, n_states: usize) -> Result<Tensor<3>> {
-        let output = step.run(self.model, slot, resid, &mut NoTap)?;
+        let output = match *step {
+            Step::Ablated(layer, half, ablation) => {
+                self.replacements.run(self.model, Site { slot, layer }, (half, ablation), resid)
+            }
+            _ => step.run(self.model, slot, resid, &mut NoTap)?,
+        };
         (self.step_done)(n_states);
         Ok(output)
     }

@@ -12,13 +12,17 @@
 //! # Ok::<(), stratigraph_surgery::SurgeryError>(())
 //! ```
 
+mod ablation;
 mod error;
 mod executor;
 mod plan;
+mod rearranged;
 pub mod sweep;
 mod text;
 mod tree;
 
+pub use ablation::Ablation;
 pub use error::{Result, SurgeryError};
 pub use executor::{Budget, Executor, Sink};
 pub use plan::{LayerPlan, Step};
+pub use rearranged::Rearranged;

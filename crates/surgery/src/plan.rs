@@ -5,15 +5,18 @@ use std::ops::Range;
 use burn::tensor::{Int, Tensor};
 use stratigraph_core::{CoreError, ResidualModel, Site, SplitMix64, Sublayer, Tap, check_tap};
 
-use crate::{Result, SurgeryError};
+use crate::{Ablation, Result, SurgeryError};
 
 /// What runs in one slot of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
     /// The whole layer, written `3`.
     Layer(usize),
-    /// One half of the layer, written `3a` (attention) or `3m` (MLP).
+    /// One half of the layer, written `3a` (attention) or `3m` (MLP): the other half is zero-ablated.
     Half(usize, Sublayer),
+    /// The layer with what one half writes replaced by something that does not depend on its input, written `3[a=mean]`
+    /// or `3[m=resample]`. It takes a corpus, so only an [`Executor`](crate::Executor) runs it.
+    Ablated(usize, Sublayer, Ablation),
     /// Several layers on the same input, their outputs averaged, written `(3+4)`.
     Parallel(Vec<usize>),
 }
@@ -22,7 +25,7 @@ impl Step {
     /// The layers whose weights the step runs.
     pub fn layers(&self) -> &[usize] {
         match self {
-            Step::Layer(layer) | Step::Half(layer, _) => std::slice::from_ref(layer),
+            Step::Layer(layer) | Step::Half(layer, _) | Step::Ablated(layer, ..) => std::slice::from_ref(layer),
             Step::Parallel(layers) => layers,
         }
     }
@@ -30,7 +33,7 @@ impl Step {
     /// Runs the step in `slot` on the residual stream `[batch, pos, d_model]`.
     ///
     /// # Errors
-    /// When the model cannot run half a layer.
+    /// When the model cannot run half a layer, or the step takes a corpus.
     ///
     /// # Panics
     /// When the model has no such layer.
@@ -44,6 +47,7 @@ impl Step {
         Ok(match self {
             Step::Layer(layer) => model.block(Site { slot, layer: *layer }, resid, tap),
             Step::Half(layer, half) => model.sublayer(Site { slot, layer: *layer }, *half, resid, tap)?,
+            Step::Ablated(..) => return Err(SurgeryError::NeedsCorpus { slot, step: self.clone() }),
             Step::Parallel(layers) => {
                 let outputs = layers.iter().map(|&layer| model.block(Site { slot, layer }, resid.clone(), tap));
                 outputs.reduce(|a, b| a + b).expect("a parallel step has layers") / layers.len() as f64
@@ -158,6 +162,16 @@ impl LayerPlan {
         self.edit_range(slot..slot + 1, |_| vec![Step::Half(layer, half)])
     }
 
+    /// With what one half of the layer in `slot` writes replaced by `ablation`.
+    ///
+    /// # Errors
+    /// When the plan has no such slot, or it does not hold one whole layer.
+    pub fn ablate(&self, slot: usize, half: Sublayer, ablation: Ablation) -> Result<Self> {
+        self.check(slot)?;
+        let layer = self.whole_layer(slot)?;
+        self.edit_range(slot..slot + 1, |_| vec![Step::Ablated(layer, half, ablation)])
+    }
+
     /// The first `n_slots` steps alone: the residual stream after them is what a lens reads at that depth.
     ///
     /// # Errors
@@ -180,13 +194,26 @@ impl LayerPlan {
         }
     }
 
+    /// Checks that `model` can run the plan: that it has the layers, and runs halves of them where the plan asks for one.
+    ///
+    /// # Errors
+    /// As [`validate`](LayerPlan::validate), and [`CoreError::SublayerMissing`].
+    pub fn check_model(&self, model: &dyn ResidualModel) -> Result<()> {
+        self.validate(model.n_layers())?;
+        let half = self.steps.iter().find_map(|step| if let Step::Half(_, half) = step { Some(*half) } else { None });
+        match half {
+            Some(sublayer) if !model.runs_sublayers() => Err(CoreError::SublayerMissing { sublayer }.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Runs the plan on tokens `[batch, pos]`, with a tap, to the residual stream `[batch, pos, d_model]` after the
     /// last step.
     ///
     /// # Errors
     /// When the model cannot run the plan or the tap, or the tap wants a hook of layers that share a slot.
     pub fn run(&self, model: &dyn ResidualModel, tokens: Tensor<2, Int>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
-        self.validate(model.n_layers())?;
+        self.check_model(model)?;
         check_tap(model, tap)?;
         self.check_tap(tap)?;
         let mut resid = model.embed(tokens);

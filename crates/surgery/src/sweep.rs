@@ -1,6 +1,8 @@
 //! The usual families of plans, each over a model of `n_layers` layers.
 
-use crate::LayerPlan;
+use stratigraph_core::Sublayer;
+
+use crate::{Ablation, LayerPlan};
 
 /// `delete l` for every layer `l`: `n_layers` plans.
 pub fn delete_each(n_layers: usize) -> Vec<LayerPlan> {
@@ -19,4 +21,28 @@ pub fn swap_adjacent(n_layers: usize) -> Vec<LayerPlan> {
 /// The last of them is the model as it is.
 pub fn prefixes(n_layers: usize) -> Vec<LayerPlan> {
     (0..=n_layers).map(LayerPlan::full).collect()
+}
+
+/// Every block of `n_blocks` neighbouring layers with each of its layers run twice in a row, `l l l+1 l+1 ..`:
+/// `n_layers - n_blocks + 1` plans, none when the model has fewer layers.
+pub fn repeat_each(n_layers: usize, n_blocks: usize) -> Vec<LayerPlan> {
+    let full = LayerPlan::full(n_layers);
+    let starts = 0..(n_layers + 1).saturating_sub(n_blocks);
+    starts.map(|start| full.repeat(start..start + n_blocks).expect("the layers exist")).collect()
+}
+
+/// Each layer without one half: what `deleted` writes is left out, the other half runs; `n_layers` plans.
+pub fn delete_each_half(n_layers: usize, deleted: Sublayer) -> Vec<LayerPlan> {
+    let kept = match deleted {
+        Sublayer::Attention => Sublayer::Mlp,
+        Sublayer::Mlp => Sublayer::Attention,
+    };
+    let full = LayerPlan::full(n_layers);
+    (0..n_layers).map(|layer| full.only(layer, kept).expect("the layer exists")).collect()
+}
+
+/// Each layer with what one half writes replaced; `n_layers` plans.
+pub fn ablate_each(n_layers: usize, half: Sublayer, ablation: Ablation) -> Vec<LayerPlan> {
+    let full = LayerPlan::full(n_layers);
+    (0..n_layers).map(|layer| full.ablate(layer, half, ablation).expect("the layer exists")).collect()
 }

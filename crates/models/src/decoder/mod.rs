@@ -107,6 +107,10 @@ impl ResidualModel for Decoder {
         Ok(self.block_at(site).forward_sublayer(site, sublayer, resid, tap))
     }
 
+    fn runs_sublayers(&self) -> bool {
+        true
+    }
+
     fn final_norm(&self, rows: Tensor<2>) -> Tensor<2> {
         self.final_norm.forward(rows)
     }

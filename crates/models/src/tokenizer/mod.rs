@@ -5,6 +5,7 @@ mod gguf;
 mod sentence_piece;
 mod vocabulary;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::GgufFile;
@@ -55,6 +56,32 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, false).map_err(|e| ModelError::tokenizer(&self.path, e))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// As [`encode`](Tokenizer::encode), with the bytes of `text` that each token stands for; whether white space before a
+    /// word belongs to its token, tokenizers see differently.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot encode the text.
+    pub fn encode_with_offsets(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
+        let encoding = self.inner.encode(text, false).map_err(|e| ModelError::tokenizer(&self.path, e))?;
+        let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end);
+        Ok(encoding.get_ids().iter().copied().zip(offsets).collect())
+    }
+
+    /// The text of every token as it stands behind a letter, so that a token which begins a word shows the space before it.
+    /// A token that is only a part of a character shows U+FFFD.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot decode a token.
+    pub fn token_texts(&self) -> Result<Vec<String>> {
+        let Some(&letter) = self.encode("a")?.last() else { return Ok(Vec::new()) };
+        let alone = self.decode(&[letter])?;
+        let text = |id: u32| {
+            let both = self.decode(&[letter, id])?;
+            Ok(both.strip_prefix(&alone).map_or_else(|| both.clone(), str::to_owned))
+        };
+        (0..self.n_tokens() as u32).map(text).collect()
     }
 
     /// The text of token ids, special tokens included.

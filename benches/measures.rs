@@ -1,0 +1,75 @@
+//! Measures of the model in the box on each backend: neurons by their weights, heads and probes on words, halves of layers:
+//! `cargo bench --bench measures`.
+
+mod common;
+
+use std::hint::black_box;
+
+use common::{root, tiny, tokenizer};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use stratigraph::Experiment;
+use stratigraph::prelude::*;
+use stratigraph::probes::{
+    NullSpace, SuffixTask, WicOptions, WicPair, WicTokens, WordEnds, Words, ensembles, merging_heads,
+    vocabulary_profiles, wic_accuracy,
+};
+
+const SAMPLE: &str = include_str!("../examples/data/sample.txt");
+
+fn words() -> Words {
+    Words::new(SAMPLE, tokenizer().encode_with_offsets(SAMPLE).expect("it is text"))
+}
+
+fn pairs(part: &str) -> WicTokens {
+    let pairs = WicPair::read(&root().join("examples/data/wic"), part).expect("the pairs are committed");
+    let encode = |text: &str| Ok::<_, stratigraph::Error>(tokenizer().encode_with_offsets(text)?);
+    WicTokens::new(&pairs, encode).expect("they are text").take(100)
+}
+
+/// Times `run` in a group of its name on every backend.
+fn each_backend(criterion: &mut Criterion, name: &str, mut run: impl FnMut(&Decoder, &TokenWindows)) {
+    let mut group = criterion.benchmark_group(name);
+    group.sample_size(10);
+    for backend in Backend::ALL {
+        let Ok(device) = backend.device() else { continue };
+        let (model, windows) = tiny(&device);
+        group.bench_function(BenchmarkId::from_parameter(backend), |bencher| bencher.iter(|| run(&model, &windows)));
+    }
+}
+
+fn weights(criterion: &mut Criterion) {
+    each_backend(criterion, "vocabulary_profiles", |model, _| {
+        black_box(vocabulary_profiles(model, |_| {}).expect("the weights are told"));
+    });
+    each_backend(criterion, "null_space", |model, _| {
+        black_box(NullSpace::of(model, 2).expect("the weights are told").singular_values()[0]);
+    });
+}
+
+fn of_words(criterion: &mut Criterion) {
+    let words = words();
+    let ends = WordEnds::find(&words, WordEnds::USUAL, 64, 0).expect("the sample has long words");
+    each_backend(criterion, "merging_heads", |model, _| {
+        black_box(merging_heads(model, &ends, 64, |_| {}).expect("it runs"));
+    });
+    let task = SuffixTask::find(&words, "s", SuffixTask::CONTEXT, 64, 0).expect("the sample has words in -s");
+    let texts = tokenizer().token_texts().expect("tokens have texts");
+    each_backend(criterion, "ensembles", |model, _| {
+        black_box(ensembles(model, &task, &texts, 8, |_| {}).expect("it runs"));
+    });
+    let (train, test) = (pairs("train"), pairs("dev"));
+    each_backend(criterion, "wic", |model, _| {
+        let options = WicOptions { strengths: vec![100.0], folds: 2, ..WicOptions::default() };
+        black_box(wic_accuracy(model, (&train, &test), &options, |_| {}).expect("it runs"));
+    });
+}
+
+fn halves(criterion: &mut Criterion) {
+    each_backend(criterion, "sublayers", |model, windows| {
+        let study = Study::new(model).experiments(Experiment::HALVES);
+        black_box(study.run(windows).expect("it runs"));
+    });
+}
+
+criterion_group!(benches, weights, of_words, halves);
+criterion_main!(benches);

@@ -1,0 +1,237 @@
+//! Whether neurons together know more than each alone: [`SuffixTask`] and [`ensembles`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use stratigraph_core::{Hook, ResidualModel, Site, SplitMix64, Tap, TokenWindows};
+
+use crate::{
+    Examples, Logistic, Observer, ProbeError, Proportion, Readout, Result, TokenClass, VocabularyDirections, Words,
+    class_association, observe,
+};
+
+/// Windows of which half are followed by a word of one token with some suffix, the other half by one without.
+#[derive(Debug, Clone)]
+pub struct SuffixTask {
+    class: TokenClass,
+    windows: TokenWindows,
+    answers: Vec<bool>,
+}
+
+impl SuffixTask {
+    /// The paper's 24 tokens of context.
+    pub const CONTEXT: usize = 24;
+    /// Windows of a kind without which probes tell nothing.
+    const FEWEST: usize = 10;
+
+    /// At most `at_most` windows of `context` tokens of either kind, drawn by `seed` and mixed.
+    ///
+    /// # Errors
+    /// [`ProbeError::TooFewWords`] when the text has fewer than ten words of either kind behind so much context.
+    pub fn find(words: &Words, suffix: &str, context: usize, at_most: usize, seed: u64) -> Result<Self> {
+        let class = TokenClass::Suffix(suffix.to_owned());
+        let mut random = SplitMix64::new(seed);
+        let mut starts = |wanted: bool| {
+            let single = words.words().iter().filter(|word| word.tokens.len() == 1);
+            let of_kind = single.filter(|word| class.contains(&word.text) == wanted);
+            let mut starts: Vec<_> = of_kind.filter_map(|word| word.tokens.start.checked_sub(context)).collect();
+            random.shuffle(&mut starts);
+            starts
+        };
+        let (with, without) = (starts(true), starts(false));
+        let n = with.len().min(without.len()).min(at_most);
+        if n < Self::FEWEST {
+            let kind = format!("of one token that end in {class}, behind {context} others");
+            return Err(ProbeError::TooFewWords { kind, found: with.len(), needed: Self::FEWEST });
+        }
+        let with = with[..n].iter().map(|&start| (start, true));
+        let mut all: Vec<_> = with.chain(without[..n].iter().map(|&start| (start, false))).collect();
+        random.shuffle(&mut all);
+        let (starts, answers): (Vec<usize>, Vec<bool>) = all.into_iter().unzip();
+        let windows = TokenWindows::starting_at(words.ids(), context, &starts)?;
+        Ok(Self { class, windows, answers })
+    }
+
+    /// The windows.
+    pub fn windows(&self) -> &TokenWindows {
+        &self.windows
+    }
+
+    /// Whether the word behind each window has the suffix.
+    pub fn answers(&self) -> &[bool] {
+        &self.answers
+    }
+}
+
+/// A neuron that was picked, and how well it does alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnsembleNeuron {
+    /// Its layer.
+    pub layer: usize,
+    /// Its index in the layer.
+    pub neuron: usize,
+    /// The mean of its cosines with tokens that have the suffix, less the mean of those with others, in standard deviations
+    /// of its cosines with all tokens.
+    pub association: f64,
+    /// How often a probe on its activation alone is right, on windows it was not fitted to.
+    pub accuracy: Proportion,
+}
+
+/// What single neurons, ensembles and the model know of the next word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ensembles {
+    /// The picked neurons, those first that were right most often on the windows that probes were fitted to.
+    pub neurons: Vec<EnsembleNeuron>,
+    /// How often a probe on the first `k` of them together is right, by `k`.
+    pub together: Vec<(usize, Proportion)>,
+    /// How often the model's most likely token has the suffix just when the next word has it, on the same windows.
+    pub model: Proportion,
+    /// Windows that probes were fitted to.
+    pub n_fitted: usize,
+}
+
+/// Neurons that are picked by default, as in the paper.
+pub const ENSEMBLE_NEURONS: usize = 32;
+
+/// Strengths of the penalty that cross-validation chooses from.
+const STRENGTHS: [f64; 4] = [0.1, 1.0, 10.0, 100.0];
+const FOLDS: usize = 5;
+const BATCH: usize = 64;
+
+/// Picks `n_neurons` over all layers by their weights alone, fits probes to their activations at the last token of half of
+/// the windows, and asks them about the other half. `token_texts` is the text of every token; `done` hears how many windows
+/// have been run.
+///
+/// # Errors
+/// When the model does not tell its neurons' weights or activations, or no token has the suffix.
+///
+/// # Panics
+/// When no neuron is to be picked.
+pub fn ensembles(
+    model: &dyn ResidualModel,
+    task: &SuffixTask,
+    token_texts: &[String],
+    n_neurons: usize,
+    done: impl FnMut(usize),
+) -> Result<Ensembles> {
+    assert!(n_neurons > 0, "an ensemble has neurons");
+    let belongs: Vec<bool> = token_texts.iter().map(|text| task.class.contains(text)).collect();
+    let picked = pick(model, &belongs, n_neurons)?;
+    let mut seen = LastTokens::of(&picked, model, &belongs);
+    observe(model, &task.windows, BATCH, &mut [&mut seen], done)?;
+    let half = task.answers.len() / 2;
+    let fitted = |columns: &[usize]| {
+        let examples = |range: Range<usize>| {
+            let mut examples = Examples::new(columns.len());
+            for index in range {
+                examples.push(columns.iter().map(|&column| seen.rows[index][column]), task.answers[index]);
+            }
+            examples
+        };
+        let (train, test) = (examples(0..half), examples(half..task.answers.len()));
+        let (probe, _) = Logistic::cross_validated(&train, &STRENGTHS, FOLDS, 0);
+        (probe.right(&train), probe.right(&test))
+    };
+    let alone: Vec<_> = (0..picked.len()).map(|column| fitted(&[column])).collect();
+    let mut order: Vec<usize> = (0..picked.len()).collect();
+    order.sort_by_key(|&column| std::cmp::Reverse(alone[column].0.some)); // stable: the stronger association first
+    let sizes = std::iter::successors(Some(1), |k| Some(k * 2)).take_while(|k| *k < order.len()).chain([order.len()]);
+    let neuron = |&column: &usize| EnsembleNeuron { accuracy: alone[column].1, ..picked[column].clone() };
+    let model_right = seen.top1_belongs[half..].iter().zip(&task.answers[half..]).map(|(said, is)| said == is);
+    Ok(Ensembles {
+        neurons: order.iter().map(neuron).collect(),
+        together: sizes.map(|k| (k, fitted(&order[..k]).1)).collect(),
+        model: model_right.collect(),
+        n_fitted: half,
+    })
+}
+
+/// The neurons that speak most for the tokens of a class, the strongest first.
+fn pick(model: &dyn ResidualModel, belongs: &[bool], n_neurons: usize) -> Result<Vec<EnsembleNeuron>> {
+    let directions = VocabularyDirections::usual(model)?;
+    let mut all = Vec::new();
+    for layer in 0..model.n_layers() {
+        let differences = class_association(model, &directions, layer, belongs)?;
+        let w_out = model.neuron_outputs(layer).ok_or(ProbeError::WeightsMissing { what: "MLP" })?;
+        let profiles = directions.profiles(w_out);
+        all.extend(differences.iter().zip(profiles).enumerate().map(|(neuron, (difference, profile))| {
+            EnsembleNeuron {
+                layer,
+                neuron,
+                association: difference / profile.variance.sqrt(),
+                accuracy: Proportion::default(),
+            }
+        }));
+    }
+    all.retain(|neuron| neuron.association.is_finite());
+    all.sort_by(|a, b| b.association.total_cmp(&a.association));
+    all.truncate(n_neurons);
+    Ok(all)
+}
+
+/// Keeps the activations of some neurons at the last token of each window, and whether the model's first choice there
+/// belongs to the class.
+struct LastTokens<'a> {
+    readout: Readout<'a>,
+    /// By layer, the neurons, and where each stands in a row.
+    places: BTreeMap<usize, Vec<(usize, usize)>>,
+    belongs: &'a [bool],
+    /// Of a window each.
+    rows: Vec<Vec<f64>>,
+    top1_belongs: Vec<bool>,
+    width: usize,
+    first: usize,
+}
+
+impl<'a> LastTokens<'a> {
+    fn of(picked: &[EnsembleNeuron], model: &'a dyn ResidualModel, belongs: &'a [bool]) -> Self {
+        let mut places: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+        for (column, neuron) in picked.iter().enumerate() {
+            places.entry(neuron.layer).or_default().push((neuron.neuron, column));
+        }
+        let (readout, width) = (Readout::new(model), picked.len());
+        Self { readout, places, belongs, rows: Vec::new(), top1_belongs: Vec::new(), width, first: 0 }
+    }
+}
+
+impl Tap for LastTokens<'_> {
+    fn hooks(&self) -> Vec<Hook> {
+        vec![Hook::MlpPost]
+    }
+
+    fn wants(&self, site: Site, hook: Hook) -> bool {
+        hook == Hook::MlpPost && self.places.contains_key(&site.layer)
+    }
+
+    fn visit(&mut self, site: Site, _hook: Hook, activation: Tensor<3>) -> Tensor<3> {
+        let places = &self.places[&site.layer];
+        let [_, pos, _] = activation.dims();
+        let neurons: Vec<i32> = places.iter().map(|(neuron, _)| *neuron as i32).collect();
+        let n = neurons.len();
+        let neurons = Tensor::<1, Int>::from_data(TensorData::new(neurons, [n]), &activation.device());
+        let last = activation.clone().narrow(1, pos - 1, 1).select(2, neurons);
+        let values: Vec<f32> = last.try_into_vec_as().expect("any float");
+        for (row, values) in values.chunks(n).enumerate() {
+            for ((_, column), value) in places.iter().zip(values) {
+                self.rows[self.first + row][*column] = f64::from(*value);
+            }
+        }
+        activation
+    }
+}
+
+impl Observer for LastTokens<'_> {
+    fn begin(&mut self, sequences: Range<usize>) {
+        self.first = sequences.start;
+        self.rows.resize(sequences.end, vec![0.0; self.width]);
+    }
+
+    fn end(&mut self, resid: &Tensor<3>) {
+        let [batch, pos, d_model] = resid.dims();
+        let last = resid.clone().narrow(1, pos - 1, 1).reshape([batch, d_model]);
+        let said = self.readout.top1(last).into_iter();
+        self.top1_belongs.extend(said.map(|token| self.belongs.get(token).copied().unwrap_or(false)));
+    }
+}

@@ -1,0 +1,110 @@
+//! Which tokens make which words of a text: [`Words`].
+
+use std::ops::Range;
+
+/// A word of a text and the tokens that make it, no more and no less.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Its letters.
+    pub text: String,
+    /// Where its tokens stand among those of the text.
+    pub tokens: Range<usize>,
+}
+
+/// The tokens of a text with its words.
+///
+/// A word is a run of letters. One whose tokens also hold other things (but for white space around it) is left out, since
+/// no token boundary tells where it begins or ends.
+///
+/// ```
+/// use stratigraph_probes::Words;
+/// // As a tokenizer might cut it: "un|lik|ely", " ends", "!".
+/// let words = Words::new("unlikely ends!", vec![(7, 0..2), (8, 2..5), (9, 5..8), (5, 8..13), (1, 13..14)]);
+/// assert_eq!(words.words().len(), 2);
+/// assert_eq!((words.words()[0].text.as_str(), words.words()[0].tokens.clone()), ("unlikely", 0..3));
+/// assert_eq!(words.words()[1].tokens, 3..4);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Words {
+    ids: Vec<u32>,
+    words: Vec<Word>,
+}
+
+impl Words {
+    /// The words of `text`, whose `tokens` come with the bytes of it that they stand for.
+    pub fn new(text: &str, tokens: Vec<(u32, Range<usize>)>) -> Self {
+        let (ids, offsets): (Vec<u32>, Vec<_>) = tokens.into_iter().map(|(id, at)| (id, trimmed(text, at))).unzip();
+        let mut words = Vec::new();
+        let mut next = 0;
+        for letters in runs_of_letters(text) {
+            next += offsets[next..].iter().take_while(|at| at.start < letters.start || at.is_empty()).count();
+            let inside = offsets[next..].iter().take_while(|at| at.start < letters.end).count();
+            let of_word = &offsets[next..next + inside];
+            if tile(of_word, &letters) {
+                words.push(Word { text: text[letters].to_owned(), tokens: next..next + inside });
+            }
+            next += inside;
+        }
+        Self { ids, words }
+    }
+
+    /// The token ids of the text.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The words, in order.
+    pub fn words(&self) -> &[Word] {
+        &self.words
+    }
+}
+
+/// Without white space at either end; part of a character stays as it is.
+fn trimmed(text: &str, at: Range<usize>) -> Range<usize> {
+    let Some(token) = text.get(at.clone()) else { return at };
+    let start = at.start + (token.len() - token.trim_start().len());
+    start..(start + token.trim().len())
+}
+
+fn runs_of_letters(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut rest = text.char_indices().peekable();
+    std::iter::from_fn(move || {
+        let (start, _) = rest.find(|(_, c)| c.is_alphabetic())?;
+        while rest.next_if(|(_, c)| c.is_alphabetic()).is_some() {}
+        let end = rest.peek().map_or(text.len(), |(at, _)| *at);
+        Some(start..end)
+    })
+}
+
+/// Whether tokens follow each other without a gap from the first letter to the last.
+fn tile(tokens: &[Range<usize>], letters: &Range<usize>) -> bool {
+    let joined = tokens.windows(2).all(|pair| pair[0].end == pair[1].start);
+    let (first, last) = (tokens.first(), tokens.last());
+    joined && first.is_some_and(|at| at.start == letters.start) && last.is_some_and(|at| at.end == letters.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str, cuts: &[usize]) -> Vec<(String, Range<usize>)> {
+        let ends = cuts.iter().copied().chain([text.len()]);
+        let starts = std::iter::once(0).chain(cuts.iter().copied());
+        let tokens = starts.zip(ends).map(|(start, end)| (0, start..end)).collect();
+        Words::new(text, tokens).words.into_iter().map(|word| (word.text, word.tokens)).collect()
+    }
+
+    #[test]
+    fn words_that_tokens_do_not_tile_are_left_out() {
+        let word = |text: &str, tokens| (text.to_owned(), tokens);
+        assert_eq!(found("a bc", &[1]), [word("a", 0..1), word("bc", 1..2)]);
+        assert_eq!(found("bc, d", &[2, 4]), [word("bc", 0..1), word("d", 2..3)]);
+        assert_eq!(found("bc, d", &[1, 3]), [word("d", 2..3)]); // "c," holds more than the word
+        assert_eq!(found("don't", &[3, 4]), [word("don", 0..1), word("t", 2..3)]);
+        assert_eq!(found("naïve 3rd", &[2, 4, 6]), [word("naïve", 0..3)]);
+        assert_eq!(found("a  bc", &[1, 2]), [word("a", 0..1), word("bc", 2..3)]);
+        assert_eq!(found("a  bc", &[1, 3]), [word("a", 0..1), word("bc", 2..3)]); // white space is no part of a word
+        assert_eq!(found("  ", &[]), []);
+        assert_eq!(found("", &[]), []);
+    }
+}
