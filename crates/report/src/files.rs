@@ -1,4 +1,5 @@
-//! A directory of results: [`OutDir`] with `profile.json`, `layers.csv`, `interventions.csv` and `figures/*.svg`.
+//! A directory of results: [`OutDir`] with `profile.json`, `layers.csv`, `interventions.csv`, `report.html`
+//! and `figures/*.svg`.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -47,6 +48,7 @@ impl OutDir {
             ("profile.json".to_owned(), json),
             ("layers.csv".to_owned(), layers_csv(profile)),
             ("interventions.csv".to_owned(), interventions_csv(interventions)),
+            ("report.html".to_owned(), crate::Page::new(profile, interventions).to_string().into_bytes()),
         ];
         let pictures = crate::figures(profile).into_iter();
         let pictures = pictures.map(|figure| (format!("figures/{}.svg", figure.name), figure.to_string().into_bytes()));

@@ -7,9 +7,15 @@
 mod error;
 pub mod figure;
 mod files;
+mod page;
 mod table;
+#[cfg(test)]
+mod testing;
+mod text;
+mod view;
 
 pub use error::{ReportError, Result};
 pub use figure::figures;
 pub use files::OutDir;
+pub use page::Page;
 pub use table::LayerTable;

@@ -1,0 +1,148 @@
+//! Draws a [`Heat`] map: cells that tell their numbers, names beside rows and columns, and a bar of the colours.
+
+use std::fmt::{self, Write};
+
+use super::draw::{TITLE, WIDTH};
+use super::horizontal::round_step;
+use super::{Heat, axis, colour};
+use crate::text::{Escaped, NOTHING, Number};
+
+/// Beside the cells, and the room below them.
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 84.0;
+const BOTTOM: f64 = 44.0;
+const CELLS: f64 = WIDTH - LEFT - RIGHT;
+/// Of a row, where a matrix is not square.
+const ROW: f64 = 14.0;
+/// A name beside the cells needs so much height.
+const LINE: f64 = 15.0;
+/// Of a character, roughly.
+const CHARACTER: f64 = 7.3;
+/// How many colours the bar shows.
+const SHADES: usize = 24;
+
+/// A map laid out.
+pub(super) struct Drawing<'a> {
+    heat: &'a Heat,
+    n_columns: usize,
+    low: f64,
+    high: f64,
+    /// The width and the height of a cell.
+    cell: (f64, f64),
+}
+
+impl<'a> Drawing<'a> {
+    pub(super) fn of(heat: &'a Heat) -> Self {
+        let values = &heat.matrix.values;
+        let n_columns = values.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let n_rows = values.len().max(1);
+        let (low, high) = axis::range(values.iter().flatten().copied()).unwrap_or((0.0, 1.0));
+        let most = low.abs().max(high.abs());
+        let (low, high) = if heat.signed { (-most, most) } else { (low, high) };
+        let (low, high) = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
+        let square = n_rows == n_columns;
+        let height = if square { CELLS } else { (n_rows as f64 * ROW).clamp(120.0, 2.0 * CELLS) };
+        Self { heat, n_columns, low, high, cell: (CELLS / n_columns as f64, height / n_rows as f64) }
+    }
+
+    pub(super) fn height(&self) -> f64 {
+        TITLE + 4.0 + self.cells_height() + BOTTOM
+    }
+
+    fn cells_height(&self) -> f64 {
+        self.cell.1 * self.heat.matrix.values.len().max(1) as f64
+    }
+
+    /// The map in words.
+    pub(super) fn told(&self) -> String {
+        let matrix = &self.heat.matrix;
+        let (low, high) = (Number(self.low), Number(self.high));
+        format!(
+            "{}: {} by {} and {}, {low} to {high}",
+            self.heat.title, matrix.unit, matrix.rows.name, matrix.columns.name
+        )
+    }
+
+    pub(super) fn draw(&self, f: &mut impl Write) -> fmt::Result {
+        write!(f, r#"<text class="title" x="{LEFT}" y="16">{}</text>"#, Escaped(&self.heat.title))?;
+        write!(f, r#"<g transform="translate({LEFT} {})" shape-rendering="crispEdges">"#, TITLE + 4.0)?;
+        self.heat.matrix.values.iter().enumerate().try_for_each(|(row, values)| self.draw_row(f, row, values))?;
+        self.draw_bar(f)?;
+        f.write_str("</g>")?;
+        self.draw_names(f)
+    }
+
+    fn draw_row(&self, f: &mut impl Write, row: usize, values: &[f64]) -> fmt::Result {
+        let ((width, height), matrix) = (self.cell, &self.heat.matrix);
+        let name = |names: &'a [String], at: usize| names.get(at).map_or(NOTHING, String::as_str);
+        let (across, down) = (Escaped(&matrix.columns.name), Escaped(&matrix.rows.name));
+        let row_name = Escaped(name(&matrix.rows.labels, row));
+        write!(f, r#"<g transform="translate(0 {:.2})">"#, height * row as f64)?;
+        for (column, &value) in values.iter().enumerate() {
+            let x = width * column as f64;
+            write!(f, r#"<path d="M{x:.2} 0h{width:.2}v{height:.2}h-{width:.2}z" "#)?;
+            match value.is_finite() {
+                true => write!(f, r#"fill="{}">"#, self.colour(value))?,
+                false => f.write_str(r#"class="none">"#)?,
+            }
+            let column_name = Escaped(name(&matrix.columns.labels, column));
+            let number = Number(value);
+            write!(f, "<title>{down} {row_name}, {across} {column_name}: {number}</title></path>")?;
+        }
+        f.write_str("</g>")
+    }
+
+    fn colour(&self, value: f64) -> String {
+        colour::of_share((value - self.low) / (self.high - self.low), self.heat.signed)
+    }
+
+    /// The colours with their numbers, right of the cells.
+    fn draw_bar(&self, f: &mut impl Write) -> fmt::Result {
+        let (x, height) = (CELLS + 14.0, self.cells_height());
+        let step = height / SHADES as f64;
+        for shade in 0..SHADES {
+            let share = (shade as f64 + 0.5) / SHADES as f64;
+            let (y, fill) = (height - step * (shade + 1) as f64, colour::of_share(share, self.heat.signed));
+            write!(f, r#"<path d="M{x} {y:.2}h12v{step:.2}h-12z" fill="{fill}"/>"#)?;
+        }
+        for share in [0.0, 0.5, 1.0] {
+            let value = self.low + share * (self.high - self.low);
+            let y = height * (1.0 - share) + 4.0 + 4.0 * (2.0 * share - 1.0);
+            write!(f, r#"<text class="small" x="{}" y="{y:.1}">{}</text>"#, x + 16.0, Short(value))?;
+        }
+        let (x, y) = (x + 62.0, height / 2.0);
+        let unit = Escaped(&self.heat.matrix.unit);
+        write!(f, r#"<text transform="translate({x} {y:.1}) rotate(90)" text-anchor="middle">{unit}</text>"#)
+    }
+
+    fn draw_names(&self, f: &mut impl Write) -> fmt::Result {
+        let ((width, height), matrix) = (self.cell, &self.heat.matrix);
+        let (top, bottom) = (TITLE + 4.0, TITLE + 4.0 + self.cells_height());
+        let widest = matrix.columns.labels.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
+        let step = round_step((widest as f64 * CHARACTER / width).ceil() as usize);
+        for (column, name) in matrix.columns.labels.iter().enumerate().take(self.n_columns).step_by(step) {
+            let (x, y, name) = (LEFT + width * (column as f64 + 0.5), bottom + 16.0, Escaped(name));
+            write!(f, r#"<text class="small" x="{x:.1}" y="{y:.1}" text-anchor="middle">{name}</text>"#)?;
+        }
+        let step = round_step((LINE / height).ceil() as usize);
+        for (row, name) in matrix.rows.labels.iter().enumerate().take(matrix.values.len()).step_by(step) {
+            let (x, y, name) = (LEFT - 6.0, top + height * (row as f64 + 0.5) + 4.0, Escaped(name));
+            write!(f, r#"<text class="small" x="{x}" y="{y:.1}" text-anchor="end">{name}</text>"#)?;
+        }
+        let (x, y, across) = (LEFT + CELLS / 2.0, bottom + 36.0, Escaped(&matrix.columns.name));
+        write!(f, r#"<text x="{x}" y="{y:.1}" text-anchor="middle">{across}</text>"#)?;
+        let (y, down) = ((top + bottom) / 2.0, Escaped(&matrix.rows.name));
+        write!(f, r#"<text transform="translate(14 {y:.1}) rotate(-90)" text-anchor="middle">{down}</text>"#)
+    }
+}
+
+/// A number beside the bar.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:.1e}", self.0);
+        let digits = if self.0.abs() >= 100.0 { format!("{:.0}", self.0) } else { digits };
+        write!(f, "{}", crate::text::Tick(digits.parse().unwrap_or(self.0)))
+    }
+}
