@@ -56,12 +56,26 @@ impl OutDir {
     }
 
     fn write_file(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
-        let path = self.path.join(name);
-        let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
-        let created = directory.and_then(|()| File::options().write(true).create_new(true).open(&path));
-        created.and_then(|mut file| file.write_all(content)).map_err(|error| ReportError::io(&path, error))?;
-        Ok(path)
+        write_new(self.path.join(name), content)
     }
+}
+
+/// Writes a file that is not there yet, and its directory.
+pub(crate) fn write_new(path: PathBuf, content: &[u8]) -> Result<PathBuf> {
+    let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let created = directory.and_then(|()| File::options().write(true).create_new(true).open(&path));
+    created.and_then(|mut file| file.write_all(content)).map_err(|error| ReportError::io(&path, error))?;
+    Ok(path)
+}
+
+/// Reads a `profile.json`.
+///
+/// # Errors
+/// When the file cannot be read or is not a profile.
+pub fn read_profile(path: impl AsRef<Path>) -> Result<Profile> {
+    let path = path.as_ref();
+    let json = fs::read(path).map_err(|error| ReportError::io(path, error))?;
+    serde_json::from_slice(&json).map_err(|reason| ReportError::NotAProfile { path: path.to_owned(), reason })
 }
 
 /// A row a layer: every curve's mean and standard error there. A curve that ends earlier leaves its cells empty; the

@@ -9,6 +9,7 @@ pub mod figure;
 mod files;
 mod page;
 mod table;
+mod terminal;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -16,6 +17,7 @@ mod view;
 
 pub use error::{ReportError, Result};
 pub use figure::figures;
-pub use files::OutDir;
+pub use files::{OutDir, read_profile};
 pub use page::Page;
 pub use table::LayerTable;
+pub use terminal::TerminalChart;

@@ -14,6 +14,7 @@ mod legend;
 mod strip;
 mod svg;
 
+pub(crate) use axis::range;
 pub use catalogue::figures;
 pub(crate) use catalogue::with_bands;
 pub(crate) use colour::style;
