@@ -4,6 +4,7 @@
 //! [`Profile`](stratigraph_stages::Profile), and [`OutDir::write`] leaves its files,
 //! among them the [`figures`] of the curves.
 
+mod comparison;
 mod error;
 pub mod figure;
 mod files;
@@ -15,6 +16,7 @@ mod testing;
 mod text;
 mod view;
 
+pub use comparison::Comparison;
 pub use error::{ReportError, Result};
 pub use figure::figures;
 pub use files::{OutDir, read_profile};

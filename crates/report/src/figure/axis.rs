@@ -13,6 +13,8 @@ pub(super) struct Axis {
     ticks: Vec<f64>,
 }
 
+/// A logarithmic axis with more ticks shows those that are powers of ten.
+const CROWDED: usize = 7;
 /// On a logarithmic axis nothing lies further below the largest number.
 const DEEPEST: f64 = 1e-6;
 
@@ -23,12 +25,16 @@ impl Axis {
         let positive = range(values.clone().filter(|value| *value > 0.0));
         let log = scale == Scale::Log && positive.is_some_and(|(low, high)| high >= 10.0 * low);
         let (low, high) = if log { positive } else { range(values) }.unwrap_or((0.0, 1.0));
-        let ticks = match scale {
+        let mut ticks = match scale {
             _ if log => log_ticks(low.max(high * DEEPEST), high),
             Scale::Fitted => linear_ticks(low, high),
+            Scale::Share => linear_ticks(low.min(0.0), high.clamp(0.0, 1.0)),
             _ => linear_ticks(low.min(0.0), high.max(0.0)),
         };
         let (low, high) = (ticks[0], ticks[ticks.len() - 1]);
+        if log && ticks.len() > CROWDED {
+            ticks.retain(|tick| tick.log10().fract().abs() < 1e-9);
+        }
         Self { low, high, from, to, log, ticks }
     }
 
@@ -71,12 +77,11 @@ fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
-/// Powers of ten that enclose both numbers, and when they are few, their doubles and fivefolds between.
+/// Powers of ten with their doubles and fivefolds, from the last below both numbers to the first above.
 fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let last = last.max(first + 1);
-    let multiples: &[f64] = if last - first > 2 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-    let decades = (first..last).flat_map(|power| multiples.iter().map(move |m| m * 10f64.powi(power)));
+    let decades = (first..last).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(power)));
     let all: Vec<f64> = decades.chain([10f64.powi(last)]).collect();
     let start = all.iter().rposition(|tick| *tick <= low).unwrap_or(0);
     let end = all.iter().position(|tick| *tick >= high).unwrap_or(all.len() - 1).max(start + 1);
@@ -92,7 +97,8 @@ mod tests {
         assert_eq!(linear_ticks(0.0, 1.0), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         assert_eq!(linear_ticks(0.0, 7.3), [0.0, 2.0, 4.0, 6.0, 8.0]);
         assert_eq!(linear_ticks(0.0, 0.0), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
-        assert_eq!(log_ticks(0.03, 8.0), [0.01, 0.1, 1.0, 10.0]);
+        assert_eq!(log_ticks(0.03, 8.0), [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]);
+        assert_eq!(Axis::over([0.03, 8.0].into_iter(), Scale::Log, 1.0, 0.0).ticks(), [0.1, 1.0, 10.0]);
         assert_eq!(log_ticks(0.3, 4.0), [0.2, 0.5, 1.0, 2.0, 5.0]);
         assert_eq!(log_ticks(1.0, 1.0), [1.0, 2.0]);
     }
@@ -119,7 +125,7 @@ mod tests {
     fn a_fitted_axis_leaves_0_out_and_odd_numbers_have_axes_too() {
         assert_eq!(Axis::over([0.52, 0.64].into_iter(), Scale::Fitted, 1.0, 0.0).ticks()[0], 0.52);
         for odd in [-3.0, 0.0, 1e300, 1e-300, 1e15 + 1.0, f64::NAN] {
-            for scale in [Scale::Linear, Scale::Fitted, Scale::Log] {
+            for scale in [Scale::Linear, Scale::Share, Scale::Fitted, Scale::Log] {
                 let axis = Axis::over([odd, odd].into_iter(), scale, 1.0, 0.0);
                 let places: Vec<_> = axis.ticks().iter().filter_map(|tick| axis.place(*tick)).collect();
                 assert!(places.len() < 12 && places.iter().all(|place| place.is_finite()), "{odd} {scale:?} {axis:?}");

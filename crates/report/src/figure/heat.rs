@@ -40,13 +40,16 @@ impl<'a> Drawing<'a> {
         let most = low.abs().max(high.abs());
         let (low, high) = if heat.signed { (-most, most) } else { (low, high) };
         let (low, high) = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
-        let square = n_rows == n_columns;
-        let height = if square { CELLS } else { (n_rows as f64 * ROW).clamp(120.0, 2.0 * CELLS) };
+        let height = if n_rows == n_columns { CELLS } else { (n_rows as f64 * ROW).clamp(120.0, 2.0 * CELLS) };
         Self { heat, n_columns, low, high, cell: (CELLS / n_columns as f64, height / n_rows as f64) }
     }
 
     pub(super) fn height(&self) -> f64 {
         TITLE + 4.0 + self.cells_height() + BOTTOM
+    }
+
+    fn is_square(&self) -> bool {
+        self.heat.matrix.values.len() == self.n_columns
     }
 
     fn cells_height(&self) -> f64 {
@@ -124,7 +127,7 @@ impl<'a> Drawing<'a> {
             let (x, y, name) = (LEFT + width * (column as f64 + 0.5), bottom + 16.0, Escaped(name));
             write!(f, r#"<text class="small" x="{x:.1}" y="{y:.1}" text-anchor="middle">{name}</text>"#)?;
         }
-        let step = round_step((LINE / height).ceil() as usize);
+        let step = round_step((LINE / height).ceil() as usize).max(if self.is_square() { step } else { 1 });
         for (row, name) in matrix.rows.labels.iter().enumerate().take(matrix.values.len()).step_by(step) {
             let (x, y, name) = (LEFT - 6.0, top + height * (row as f64 + 0.5) + 4.0, Escaped(name));
             write!(f, r#"<text class="small" x="{x}" y="{y:.1}" text-anchor="end">{name}</text>"#)?;

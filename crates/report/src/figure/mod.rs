@@ -16,8 +16,8 @@ mod svg;
 
 pub(crate) use axis::range;
 pub use catalogue::figures;
-pub(crate) use catalogue::with_bands;
-pub(crate) use colour::style;
+pub(crate) use catalogue::{series, with_bands};
+pub(crate) use colour::{STAGES, style};
 pub use horizontal::Horizontal;
 pub(crate) use svg::Alone;
 
@@ -78,6 +78,8 @@ pub struct Side {
 pub enum Scale {
     /// In proportion, from 0.
     Linear,
+    /// In proportion, from 0 and not beyond 1.
+    Share,
     /// In proportion, over the range that the numbers have.
     Fitted,
     /// By their logarithm, where they span a decade or more, and else in proportion. Numbers that are not positive have

@@ -12,6 +12,9 @@ use crate::figure::{self, Alone, Band, Figure};
 use crate::text::Escaped;
 use crate::view::Stages;
 
+pub(crate) use stages::bar;
+pub(crate) use tables::{close_table, open_table};
+
 /// A profile as one HTML page without a script, which asks for nothing outside itself: what was measured on what, the
 /// stages with their evidence, every figure, and every number in tables. It follows the reader's light or dark setting,
 /// has room on a telephone, and prints.

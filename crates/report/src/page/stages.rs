@@ -10,7 +10,6 @@ pub(super) fn section(f: &mut impl Write, stages: &Stages, n_layers: usize) -> f
         return Ok(());
     }
     f.write_str("<section id=\"stages\">\n<h2>Stages of inference</h2>\n")?;
-    writeln!(f, "<p class=\"verdict\">{}</p>", Escaped(&stages.verdict))?;
     bar(f, stages, n_layers)?;
     if !stages.stages.is_empty() {
         f.write_str("<div class=\"stages\">\n")?;
@@ -23,7 +22,7 @@ pub(super) fn section(f: &mut impl Write, stages: &Stages, n_layers: usize) -> f
 }
 
 /// All layers in a row, in the colours of their stages; under it the intervals in which stages begin, and the changes.
-fn bar(f: &mut impl Write, stages: &Stages, n_layers: usize) -> fmt::Result {
+pub(crate) fn bar(f: &mut impl Write, stages: &Stages, n_layers: usize) -> fmt::Result {
     let n = n_layers.max(1) as f64;
     let percent = |at: f64| (at / n * 100.0).clamp(0.0, 100.0);
     if !stages.stages.is_empty() {

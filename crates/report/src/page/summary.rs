@@ -8,9 +8,12 @@ use crate::text::{Escaped, Number, with_error};
 use crate::view::Stages;
 
 pub(super) fn section(f: &mut impl Write, profile: &Profile, stages: &Stages) -> fmt::Result {
-    f.write_str("<section id=\"summary\">\n<h2>In short</h2>\n<ul class=\"findings\">\n")?;
-    let verdict = (!stages.verdict.is_empty()).then(|| stages.verdict.clone());
-    for sentence in verdict.into_iter().chain(sentences(profile)) {
+    f.write_str("<section id=\"summary\">\n<h2>In short</h2>\n")?;
+    if !stages.verdict.is_empty() {
+        writeln!(f, "<p class=\"verdict\">{}</p>", Escaped(&stages.verdict))?;
+    }
+    f.write_str("<ul class=\"findings\">\n")?;
+    for sentence in sentences(profile) {
         writeln!(f, "<li>{}</li>", Escaped(&sentence))?;
     }
     f.write_str("</ul>\n</section>\n")

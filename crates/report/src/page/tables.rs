@@ -26,20 +26,20 @@ pub(super) fn section(f: &mut impl Write, profile: &Profile, interventions: &[In
     )?;
     f.write_str("are told by their cells.</p>\n")?;
     for (title, curves) in families(profile) {
-        open(f, title, "layer", curves.iter().map(|(name, _)| *name))?;
+        open_table(f, title, "layer", curves.iter().map(|(name, _)| *name))?;
         layers(f, &curves, profile.model.n_layers)?;
-        close(f)?;
+        close_table(f)?;
     }
     if !interventions.is_empty() {
         all_interventions(f, interventions)?;
     }
     if !profile.values.is_empty() {
-        open(f, "Single numbers", "name", ["value"].into_iter())?;
+        open_table(f, "Single numbers", "name", ["value"].into_iter())?;
         for (name, value) in &profile.values {
             let value = with_error(value.mean, value.sem);
             writeln!(f, "<tr><th scope=\"row\">{}</th><td>{value}</td></tr>", Escaped(name))?;
         }
-        close(f)?;
+        close_table(f)?;
     }
     f.write_str("</section>\n")
 }
@@ -78,7 +78,7 @@ fn layers(f: &mut impl Write, curves: &[Named], n_layers: usize) -> fmt::Result 
 fn all_interventions(f: &mut impl Write, interventions: &[Intervention]) -> fmt::Result {
     let metrics: std::collections::BTreeSet<_> = interventions.iter().flat_map(|done| done.metrics.keys()).collect();
     let columns = ["layer", "plan"].into_iter().chain(metrics.iter().map(|metric| metric.as_str()));
-    open(f, "Interventions", "intervention", columns)?;
+    open_table(f, "Interventions", "intervention", columns)?;
     for done in interventions {
         let layer = done.layer.map(|layer| layer.to_string()).unwrap_or_default();
         let (kind, plan) = (done.kind.to_string(), Escaped(&done.plan));
@@ -86,7 +86,7 @@ fn all_interventions(f: &mut impl Write, interventions: &[Intervention]) -> fmt:
         metrics.iter().try_for_each(|metric| cell(f, done.metrics.get(*metric)))?;
         f.write_str("</tr>\n")?;
     }
-    close(f)
+    close_table(f)
 }
 
 /// A number in its cell; the mouse is told all its digits.
@@ -102,7 +102,12 @@ fn cell(f: &mut impl Write, estimate: Option<&Estimate>) -> fmt::Result {
 }
 
 /// Opens a table that is shown when it is asked for.
-fn open<'a>(f: &mut impl Write, title: &str, first: &str, columns: impl Iterator<Item = &'a str>) -> fmt::Result {
+pub(crate) fn open_table<'a>(
+    f: &mut impl Write,
+    title: &str,
+    first: &str,
+    columns: impl Iterator<Item = &'a str>,
+) -> fmt::Result {
     writeln!(f, "<details><summary>{title}</summary>")?;
     write!(f, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table>\n<thead><tr>")?;
     write!(f, "<th scope=\"col\">{first}</th>")?;
@@ -112,6 +117,7 @@ fn open<'a>(f: &mut impl Write, title: &str, first: &str, columns: impl Iterator
     f.write_str("</tr></thead>\n<tbody>\n")
 }
 
-fn close(f: &mut impl Write) -> fmt::Result {
+/// Closes it.
+pub(crate) fn close_table(f: &mut impl Write) -> fmt::Result {
     f.write_str("</tbody></table></div></details>\n")
 }

@@ -68,7 +68,11 @@ pub(super) fn repeating(profile: &Profile) -> Vec<Panel> {
         let clean = format!("clean_{metric}");
         let references = reference(profile, "unchanged", &clean).into_iter().collect();
         let x = Horizontal { label: "first layer of the block".into(), ..Horizontal::layers(profile.model.n_layers) };
-        let scale = if metric == "kl" { Scale::Log } else { Scale::Linear };
+        let scale = match metric {
+            "kl" => Scale::Log,
+            "top1_agreement" => Scale::Share,
+            _ => Scale::Linear,
+        };
         let left = Side { label: label.to_owned(), scale, series, references };
         let lines = Lines { title: title.to_owned(), x, left, right: None };
         (!lines.left.series.is_empty()).then_some(Panel::Lines(lines))

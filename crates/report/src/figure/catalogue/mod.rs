@@ -4,6 +4,7 @@ mod curves;
 mod plans;
 mod tables;
 
+pub(crate) use curves::series;
 use stratigraph_stages::Profile;
 
 use super::{Band, Figure, Panel};

@@ -74,7 +74,7 @@ pub(super) const PLANS: [Plan; 10] = [
                 right axis.",
         panels: &[
             one("Deleting and swapping layers", DELETE_AND_SWAP),
-            two("Looking back, and words in context", axis("fraction of attention", Scale::Linear, LAST_FIVE), WIC),
+            two("Looking back, and words in context", axis("fraction of attention", Scale::Share, LAST_FIVE), WIC),
             two("Predictions form", LENS_KL, PREDICTION),
             two("Predictions are sharpened", MLP_NORM, SUPPRESSION),
         ],
@@ -90,7 +90,7 @@ pub(super) const PLANS: [Plan; 10] = [
                 "The same first choice",
                 axis(
                     "top-1 agreement",
-                    Scale::Linear,
+                    Scale::Share,
                     &[("delete", "delete_top1_agreement"), ("swap", "swap_top1_agreement")],
                 ),
             ),
@@ -103,10 +103,27 @@ pub(super) const PLANS: [Plan; 10] = [
                 the last.",
         panels: &[
             one("Logit lens: KL from the model", axis("KL, nats", Scale::Log, &[("lens", "lens_kl")])),
-            one("Logit lens: uncertainty", axis("entropy, bits", Scale::Linear, &[("lens", "lens_entropy_bits")])),
+            one(
+                "Logit lens: uncertainty",
+                Axis {
+                    label: "entropy, bits",
+                    scale: Scale::Linear,
+                    curves: &[("lens", "lens_entropy_bits")],
+                    references: &[("model", "clean_entropy_bits")],
+                },
+            ),
             one(
                 "Logit lens: the same first choice",
-                axis("top-1 agreement", Scale::Linear, &[("lens", "lens_top1_agreement")]),
+                axis("top-1 agreement", Scale::Share, &[("lens", "lens_top1_agreement")]),
+            ),
+            one(
+                "Logit lens: loss",
+                Axis {
+                    label: "loss, nats",
+                    scale: Scale::Log,
+                    curves: &[("lens", "lens_nll")],
+                    references: &[("model", "clean_nll")],
+                },
             ),
         ],
     },
@@ -151,7 +168,7 @@ pub(super) const PLANS: [Plan; 10] = [
                 "Where attention goes",
                 axis(
                     "fraction",
-                    Scale::Linear,
+                    Scale::Share,
                     &[("last 5 tokens", "prev5_attention_mass"), ("first token", "first_token_attention")],
                 ),
             ),
@@ -173,7 +190,7 @@ pub(super) const PLANS: [Plan; 10] = [
                 ),
             ),
             one("Block influence", axis("1 - cosine", Scale::Log, &[("block", "block_influence")])),
-            one("CKA with the next place", axis("CKA", Scale::Fitted, &[("adjacent", "cka_adjacent")])),
+            one("CKA with the next place", axis("CKA", Scale::Share, &[("adjacent", "cka_adjacent")])),
         ],
     },
     Plan {

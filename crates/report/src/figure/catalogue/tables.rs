@@ -52,8 +52,10 @@ fn has_numbers(matrix: &Matrix) -> bool {
     matrix.values.iter().flatten().any(|value| value.is_finite())
 }
 
+/// Signed where a tenth of the largest number lies below 0.
 fn heat(title: &str, matrix: &Matrix) -> Panel {
-    let signed = matrix.values.iter().flatten().any(|value| *value < 0.0);
+    let (low, high) = crate::figure::range(matrix.values.iter().flatten().copied()).unwrap_or_default();
+    let signed = low < -0.1 * high.abs();
     Panel::Heat(Heat { title: title.to_owned(), matrix: matrix.clone(), signed })
 }
 
