@@ -5,11 +5,11 @@ use std::fmt::{self, Write};
 use super::draw::{TITLE, WIDTH};
 use super::horizontal::round_step;
 use super::{Heat, axis, colour};
-use crate::text::{Escaped, NOTHING, Number};
+use crate::text::{Escaped, NOTHING, Number, Tick};
 
 /// Beside the cells, and the room below them.
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 84.0;
+const RIGHT: f64 = 92.0;
 const BOTTOM: f64 = 44.0;
 const CELLS: f64 = WIDTH - LEFT - RIGHT;
 /// Of a row, where a matrix is not square.
@@ -101,7 +101,7 @@ impl<'a> Drawing<'a> {
 
     /// The colours with their numbers, right of the cells.
     fn draw_bar(&self, f: &mut impl Write) -> fmt::Result {
-        let (x, height) = (CELLS + 14.0, self.cells_height());
+        let (x, height) = (CELLS + 10.0, self.cells_height());
         let step = height / SHADES as f64;
         for shade in 0..SHADES {
             let share = (shade as f64 + 0.5) / SHADES as f64;
@@ -111,9 +111,9 @@ impl<'a> Drawing<'a> {
         for share in [0.0, 0.5, 1.0] {
             let value = self.low + share * (self.high - self.low);
             let y = height * (1.0 - share) + 4.0 + 4.0 * (2.0 * share - 1.0);
-            write!(f, r#"<text class="small" x="{}" y="{y:.1}">{}</text>"#, x + 16.0, Short(value))?;
+            write!(f, r#"<text class="small" x="{}" y="{y:.1}">{}</text>"#, x + 15.0, Short(value))?;
         }
-        let (x, y) = (x + 62.0, height / 2.0);
+        let (x, y) = (WIDTH - 14.0 - LEFT, height / 2.0);
         let unit = Escaped(&self.heat.matrix.unit);
         write!(f, r#"<text transform="translate({x} {y:.1}) rotate(90)" text-anchor="middle">{unit}</text>"#)
     }
@@ -139,13 +139,17 @@ impl<'a> Drawing<'a> {
     }
 }
 
-/// A number beside the bar.
+/// A number beside the bar, in two digits.
 struct Short(f64);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = format!("{:.1e}", self.0);
-        let digits = if self.0.abs() >= 100.0 { format!("{:.0}", self.0) } else { digits };
-        write!(f, "{}", crate::text::Tick(digits.parse().unwrap_or(self.0)))
+        let size = self.0.abs();
+        if size != 0.0 && !(1e-3..1e4).contains(&size) {
+            return f.write_str(&digits);
+        }
+        let whole = if size >= 100.0 { self.0.round() } else { digits.parse().unwrap_or(self.0) };
+        write!(f, "{}", Tick(whole))
     }
 }

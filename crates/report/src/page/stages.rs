@@ -33,7 +33,10 @@ pub(crate) fn bar(f: &mut impl Write, stages: &Stages, n_layers: usize) -> fmt::
             let (colour, told) = (stage.index % 4, format!("{}: {}", stage.name, stage.span()));
             let initial = stage.name.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
             let (told, initial, width) = (Escaped(&told), Escaped(&initial), stage.layers.len());
-            write!(f, "<div class=\"c{colour}\" style=\"flex:{width} 0 0\" title=\"{told}\">{initial}</div>")?;
+            write!(
+                f,
+                "<div class=\"c{colour}\" style=\"flex:{width} 0 0\" title=\"{told}\"><span>{initial}</span></div>"
+            )?;
         }
         f.write_str("</div>\n")?;
     }

@@ -1,0 +1,93 @@
+//! A headless Chromium that looks at pages: [`Browser`].
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The browser's program.
+pub struct Browser(PathBuf);
+
+/// What is wrong with a page on a screen of one width.
+#[derive(Debug)]
+pub struct Verdict {
+    pub width: u64,
+    /// The names of its figures.
+    pub figures: Vec<String>,
+    pub n_pictures: usize,
+    pub problems: Vec<String>,
+}
+
+const WIDTHS: [u32; 2] = [1280, 420];
+const MARK: &str = "=====VERDICT=====";
+
+impl Browser {
+    /// The browser of `STRATIGRAPH_CHROMIUM`, or the first that is installed. Without one the test says that it is skipped,
+    /// and fails where `STRATIGRAPH_REQUIRE_CHROMIUM` is set.
+    pub fn find() -> Option<Self> {
+        let chosen = std::env::var_os("STRATIGRAPH_CHROMIUM").map(PathBuf::from);
+        let usual = ["chromium", "chromium-browser", "google-chrome"].map(PathBuf::from);
+        let answers = |program: &PathBuf| {
+            let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            version.is_ok_and(|status| status.success())
+        };
+        let found = chosen.into_iter().chain(usual).find(answers);
+        if found.is_none() {
+            let required = std::env::var_os("STRATIGRAPH_REQUIRE_CHROMIUM").is_some();
+            assert!(!required, "there is no Chromium, and STRATIGRAPH_REQUIRE_CHROMIUM is set");
+            eprintln!("skipped: there is no Chromium to open the page in; set STRATIGRAPH_CHROMIUM to its program");
+        }
+        found.map(Self)
+    }
+
+    /// Opens a page as a file, and inside frames of each width, where everything is measured.
+    pub fn look_at(&self, page: &str) -> Vec<Verdict> {
+        let dir = tempfile::tempdir().expect("a place for files");
+        let (alone, framed) = (dir.path().join("page.html"), dir.path().join("frames.html"));
+        std::fs::write(&alone, page).expect("a place to write");
+        std::fs::write(&framed, frames(page)).expect("a place to write");
+        let mut complaints = console(&self.open(&alone, dir.path()));
+        let output = self.open(&framed, dir.path());
+        complaints.extend(console(&output));
+        let dom = String::from_utf8_lossy(&output.stdout);
+        let json = dom.split(MARK).nth(1).unwrap_or_else(|| panic!("no verdict:\n{dom}"));
+        let json = json.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        let values: Vec<Value> = serde_json::from_str(&json).expect("the script writes JSON");
+        values.iter().map(|value| verdict(value, &complaints)).collect()
+    }
+
+    fn open(&self, page: &Path, dir: &Path) -> Output {
+        let flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update \
+                     --disable-background-networking --disable-sync --hide-scrollbars --enable-logging=stderr --v=0 \
+                     --window-size=1300,1000 --virtual-time-budget=20000 --dump-dom";
+        let mut command = Command::new(&self.0);
+        command.args(flags.split_whitespace()).arg(format!("--user-data-dir={}", dir.join("user").display()));
+        command.arg(format!("file://{}", page.display())).output().expect("the browser answered before")
+    }
+}
+
+fn verdict(value: &Value, complaints: &[String]) -> Verdict {
+    let strings = |name: &str| -> Vec<String> {
+        value[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let mut problems = strings("problems");
+    problems.extend_from_slice(complaints);
+    let n_pictures = value["pictures"].as_u64().unwrap_or_default() as usize;
+    Verdict { width: value["width"].as_u64().unwrap_or_default(), figures: strings("figures"), n_pictures, problems }
+}
+
+/// What the page wrote to the console, which should be nothing.
+fn console(output: &Output) -> Vec<String> {
+    let log = String::from_utf8_lossy(&output.stderr);
+    log.lines().filter(|line| line.contains("CONSOLE")).map(|line| format!("console: {line}")).collect()
+}
+
+/// A page of frames that hold the page under test, unchanged, and of the script that measures them. A frame can be narrower
+/// than the narrowest window, and its own policy stays in force.
+fn frames(page: &str) -> String {
+    let page = serde_json::to_string(page).expect("text is JSON").replace("</", "<\\/").replace("<!--", "<\\!--");
+    let (script, mark) = (include_str!("measure.js"), serde_json::to_string(MARK).expect("text is JSON"));
+    format!(
+        "<!doctype html><meta charset=utf-8><body><script>\nconst page={page},widths={WIDTHS:?},mark={mark};\n{script}</script>"
+    )
+}
