@@ -123,6 +123,7 @@ mod tests {
             values: BTreeMap::new(),
             matrices: BTreeMap::new(),
             curves: curves.into_iter().map(|(name, mean)| (name.to_owned(), curve(mean))).collect(),
+            stages: None,
         }
     }
 

@@ -147,6 +147,7 @@ mod tests {
             values: BTreeMap::new(),
             matrices: BTreeMap::new(),
             curves: names.into_iter().map(|name| (name.to_owned(), curve.clone())).collect(),
+            stages: None,
         };
         let figures = figures(&profile);
         assert_eq!(figures.iter().map(|figure| figure.name).collect::<Vec<_>>(), ["damage", "lens"]);
