@@ -36,7 +36,11 @@ impl View {
         let score = |x: f64| clamped(score(signal, x, &majority, rule, &values));
         let shown: Vec<f64> = values.iter().map(|&x| if x.is_finite() { score(x) } else { 0.0 }).collect();
         let equal = values.iter().all(|&x| !x.is_finite() || (x - majority.centre).abs() < 1e-12);
-        let none = signal.measurement.is_silent_when_flat() && !values.iter().any(|&x| majority.z(x) > rule.stands_out);
+        let special = |&x: &f64| match signal.reading {
+            Reading::Low(_) => -majority.z(x) > rule.stands_out,
+            _ => majority.z(x) > rule.stands_out,
+        };
+        let none = signal.measurement.is_silent_when_flat() && !values.iter().any(special);
         Some(Self { signal, values, majority, shown, silent: equal || none })
     }
 }

@@ -138,10 +138,11 @@ impl Measurement {
         }
     }
 
-    /// Whether a curve of which no layer stands out says nothing, rather than that no layer is special. A neuron's kurtosis
-    /// has an upper bound that a small vocabulary keeps under any threshold, so a flat curve there is no news.
+    /// Whether a curve of which no layer stands out says nothing, rather than that no layer is special. Only of deletion
+    /// and the lens is that news, since the stages are defined by them. A neuron's kurtosis has an upper bound that a small
+    /// vocabulary keeps under any threshold, and the swaps of a shallow model all touch its first or last layers.
     pub(crate) fn is_silent_when_flat(self) -> bool {
-        matches!(self, Measurement::Vocabulary | Measurement::Suppression)
+        !matches!(self, Measurement::Deletion | Measurement::Convergence)
     }
 }
 

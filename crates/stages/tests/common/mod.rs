@@ -28,7 +28,7 @@ impl Random {
 
     pub fn shuffled(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
-        (1..n).rev().for_each(|last| order.swap(last, (self.between(0.0, 1.0) * last as f64).round() as usize));
+        (1..n).rev().for_each(|last| order.swap(last, (self.between(0.0, (last + 1) as f64) as usize).min(last)));
         order
     }
 }
@@ -65,16 +65,17 @@ pub fn staged(n: usize, cuts: [usize; 3], noise: Noise, random: &mut Random) -> 
     (0..n)
         .map(|layer| {
             let stage = cuts.iter().filter(|&&cut| layer >= cut).count();
+            let (for_lens, for_kurtosis) = (random.normal(), random.normal());
             let mut loud = |x: f64| x * (noise.layers * random.normal()).exp();
             Layer {
                 sensitivity: loud([4.0, 0.2, 0.25, 1.5][stage]),
                 influence: loud([0.3, 0.04, 0.05, 0.2][stage]),
                 local: loud([0.4, 0.2, 0.2, 0.2][stage]),
-                lens_fall: [0.0, 0.0, 12.0, 12.0][stage] * even + 6.0 * noise.layers / n as f64 * random.normal(),
-                kurtosis: [2.95, 2.95, 3.3, 4.5][stage] + 0.05 * noise.layers * random.normal(),
+                lens_fall: [0.0, 0.0, 12.0, 12.0][stage] * even + 6.0 * noise.layers / n as f64 * for_lens,
+                kurtosis: [2.95, 2.95, 3.3, 4.5][stage] + 0.05 * noise.layers * for_kurtosis,
                 prediction: [0.0, 0.0, 6.0, 30.0][stage],
                 suppression: [0.0, 0.0, 1.0, 40.0][stage],
-                write: random.between(0.9, 1.1) * [30.0, 30.0, 50.0, 300.0][stage],
+                write: loud([30.0, 30.0, 40.0, 300.0][stage]),
             }
         })
         .collect()
