@@ -71,6 +71,7 @@ fn run(args: &Args) -> Result<()> {
         values: findings.values,
         matrices: findings.matrices,
         curves: findings.curves,
+        stages: None,
     };
     println!("{}", LayerTable::new(&profile));
     println!("{}: {:.1?}", source.told(&windows), started.elapsed());

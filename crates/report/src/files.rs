@@ -123,23 +123,13 @@ fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-    use stratigraph_stages::{CorpusRecord, Curve, ModelRecord};
 
     fn profile() -> Profile {
-        let curve = |mean: Vec<f64>| Curve { sem: vec![None; mean.len()], mean, replicates: Vec::new() };
-        let curves = [("delete_kl", vec![0.5, 0.25]), ("lens_kl", vec![3.0, 1.0, 0.0]), ("swap_kl", vec![0.125])];
-        Profile {
-            model: ModelRecord { name: "m".into(), n_layers: 2, d_model: 4, d_vocab: 8 },
-            corpus: CorpusRecord { name: "c".into(), n_sequences: 1, seq_len: 2, special_tokens: false },
-            device: "flex".into(),
-            versions: BTreeMap::new(),
-            command: Vec::new(),
-            seed: 0,
-            values: BTreeMap::new(),
-            matrices: BTreeMap::new(),
-            curves: curves.into_iter().map(|(name, mean)| (name.to_owned(), curve(mean))).collect(),
-        }
+        let curves: [(&str, &[f64]); 3] =
+            [("delete_kl", &[0.5, 0.25]), ("lens_kl", &[3.0, 1.0, 0.0]), ("swap_kl", &[0.125])];
+        let mut profile = crate::testing::profile(2, &curves);
+        profile.curves.values_mut().for_each(|curve| curve.sem.fill(None));
+        profile
     }
 
     #[test]

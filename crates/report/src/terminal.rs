@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use stratigraph_stages::{Curve, Profile};
+use stratigraph_stages::{Curve, Profile, Stand};
 
 use crate::text::Number;
 use crate::view::{StageView, Stages};
@@ -123,8 +123,12 @@ impl TerminalChart<'_> {
         writeln!(f)?;
         wrapped(f, "", &self.stages.verdict)?;
         self.stages.stages.iter().try_for_each(|stage| told(f, stage))?;
-        for (layer, reason) in &self.stages.outliers {
-            wrapped(f, "", &format!("layer {layer} stands out: {reason}"))?;
+        for (title, remarks) in &self.stages.remarks {
+            remarks.iter().try_for_each(|remark| wrapped(f, "", &format!("{title}: {remark}")))?;
+        }
+        if !self.stages.changes.is_empty() {
+            let layers = self.stages.changes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            wrapped(f, "", &format!("Change points of all curves together, without the rule: {layers}"))?;
         }
         Ok(())
     }
@@ -137,15 +141,20 @@ fn marked(stage: &StageView, depth: Depth) -> String {
     letter.chars().chain(std::iter::repeat('─')).take(width).collect()
 }
 
-/// A stage in words, a line for each signal: `+` speaks for it, `-` against, `?` was not measured.
+/// A stage in words, a line for each signal: `+` speaks for it, `-` against, `o` is unclear.
 fn told(f: &mut impl fmt::Write, stage: &StageView) -> fmt::Result {
     let doubt = stage.doubt().map(|doubt| format!("; {doubt}")).unwrap_or_default();
     wrapped(f, "", &format!("{}: {}{doubt}", stage.name, stage.span()))?;
-    for line in &stage.evidence {
-        let sign = line.speaks_for.map_or('?', |speaks_for| if speaks_for { '+' } else { '-' });
+    let (measured, absent) = stage.measured();
+    for line in measured {
+        let sign = match line.stand {
+            Stand::For => '+',
+            Stand::Against => '-',
+            Stand::Unclear | Stand::Absent => 'o',
+        };
         wrapped(f, "  ", &format!("{sign} {}: {}", line.signal, line.text))?;
     }
-    Ok(())
+    if absent.is_empty() { Ok(()) } else { wrapped(f, "  ", &format!("says nothing here: {}", absent.join(", "))) }
 }
 
 /// The numbers of layers, where there is room.
@@ -180,11 +189,12 @@ fn wrapped(f: &mut impl fmt::Write, indent: &str, text: &str) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{profile, stages};
+    use crate::testing::{profile, segmentation};
 
     fn chart(n_layers: usize, curves: &[(&str, &[f64])]) -> String {
-        let profile = profile(n_layers, curves);
-        TerminalChart { profile: &profile, stages: stages(n_layers) }.to_string()
+        let mut profile = profile(n_layers, curves);
+        profile.stages = Some(segmentation(n_layers));
+        TerminalChart::new(&profile).to_string()
     }
 
     #[test]
@@ -193,8 +203,8 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].starts_with("deleting a layer: KL   ████▁▁▁▁▅▅▅▅     0.08 … 8 nats"), "{text}");
         assert!(lines[2].starts_with("layer                  0   1   2   3"), "{text}");
-        assert!(lines[3].starts_with("stages                 D───F───────"), "{text}");
-        assert!(text.contains("  + deletion: "), "{text}");
+        assert!(lines[3].starts_with("stages                 D───R───────"), "{text}");
+        assert!(text.contains("  + delete_kl: ") && text.contains("  says nothing here: delete_kl"), "{text}");
     }
 
     #[test]

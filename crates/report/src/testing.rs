@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_stages::{CorpusRecord, Curve, ModelRecord, Profile};
-
-use crate::view::{Evidence, StageView, Stages};
+use stratigraph_stages::{
+    Boundary, CorpusRecord, Curve, Doubt, Evidence, Measurement, ModelRecord, Outlier, Profile, Rejected, Rule,
+    Segmentation, Stage, StageSpan, Stand, Verdict,
+};
 
 /// A profile of these curves, with standard errors of an eighth.
 pub(crate) fn profile(n_layers: usize, curves: &[(&str, &[f64])]) -> Profile {
@@ -20,30 +21,42 @@ pub(crate) fn profile(n_layers: usize, curves: &[(&str, &[f64])]) -> Profile {
         values: BTreeMap::new(),
         matrices: BTreeMap::new(),
         curves: curves.iter().map(|(name, mean)| ((*name).to_owned(), curve(mean))).collect(),
+        stages: None,
     }
 }
 
-/// Stages of a model with so many layers: the first layer, and all others.
-pub(crate) fn stages(n_layers: usize) -> Stages {
-    let evidence = |speaks_for| Evidence {
-        signal: "deletion".into(),
-        speaks_for,
-        text:
-            "deleting these layers costs more than the median layer does, many times over, in every window <1> & \"2\""
-                .into(),
+/// Stages of a model with so many layers: the first layer, and all others; with everything that can be said of them.
+pub(crate) fn segmentation(n_layers: usize) -> Segmentation {
+    let (first, last) = (Stage::Detokenization, Stage::ResidualSharpening);
+    let evidence = |stand| Evidence {
+        signal: "delete_kl".into(),
+        measurement: Measurement::Deletion,
+        stand,
+        strength: 0.5,
+        text: "deleting these layers costs more than the median layer does, many times over, in all <8> & \"more\""
+            .into(),
     };
-    let stage = |index, name: &str, layers: std::ops::Range<usize>| StageView {
-        name: name.into(),
-        index,
-        start_interval: Some((layers.start as f64, (layers.start + index) as f64)),
-        layers,
-        evidence: [Some(true), Some(false), None].map(evidence).to_vec(),
+    let span = |stage, first, end| StageSpan {
+        stage,
+        first,
+        end,
+        evidence: [Stand::For, Stand::Against, Stand::Unclear, Stand::Absent].map(evidence).to_vec(),
     };
-    let last = n_layers.max(2);
-    Stages {
-        verdict: "Two stages: detokenization & feature engineering".into(),
-        stages: vec![stage(0, "detokenization", 0..1), stage(1, "feature engineering", 1..last)],
-        outliers: vec![(1, "its deletion <hurts>".into())],
-        changes: vec![(1, "everything".into())],
+    let doubt = Doubt { low: 1, high: 2, support: 0.9, within_one: 0.9 };
+    let rejected = Rejected { before: first, after: last, at: 1, reason: "it <wavers>".into() };
+    let outlier = Outlier { layer: 1, signal: "delete_kl".into(), z: 12.5, reason: "its <norm> & all".into() };
+    Segmentation {
+        n_layers,
+        verdict: Verdict::Stages,
+        reason: "a <reason> & more".into(),
+        p_value: 0.001,
+        gain: 3.0,
+        stages: vec![span(first, 0, 1), span(last, 1, n_layers.max(2))],
+        boundaries: vec![Boundary { before: first, after: last, at: 1, doubt: Some(doubt) }],
+        rejected: vec![rejected],
+        outliers: vec![outlier],
+        change_points: vec![1],
+        missing: vec!["wic_accuracy".into()],
+        rule: Rule::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use stratigraph_stages::Profile;
+use stratigraph_stages::{Boundary, Doubt, Evidence, Profile, Segmentation, Stage, StageSpan, Stand};
 
 use crate::figure::Band;
 use crate::text::Number;
@@ -10,14 +10,15 @@ use crate::text::Number;
 /// The stages of a model as a reader meets them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Stages {
-    /// The finding in a sentence.
+    /// The finding in a sentence; nothing where stages were not looked for.
     pub(crate) verdict: String,
     /// From the first layer to the last; none where there is no stage structure.
     pub(crate) stages: Vec<StageView>,
-    /// Layers that stand out of their stage, with the reason.
-    pub(crate) outliers: Vec<(usize, String)>,
-    /// Layers where curves change, whatever the stages are, with the reason.
-    pub(crate) changes: Vec<(usize, String)>,
+    /// Boundaries that were not drawn, layers that stand out of their stage, and curves that are missing: what they are
+    /// called, and each in a sentence.
+    pub(crate) remarks: Vec<(&'static str, Vec<String>)>,
+    /// Layers where curves change, whatever the stages are.
+    pub(crate) changes: Vec<usize>,
 }
 
 /// One stage.
@@ -27,34 +28,58 @@ pub(crate) struct StageView {
     /// Its place among all stages that there can be, which is its colour too.
     pub(crate) index: usize,
     pub(crate) layers: Range<usize>,
-    /// Between which layers it begins.
-    pub(crate) start_interval: Option<(f64, f64)>,
+    /// How sure its first layer is.
+    pub(crate) doubt: Option<Doubt>,
     pub(crate) evidence: Vec<Evidence>,
 }
 
-/// What one signal says of a stage.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Evidence {
-    pub(crate) signal: String,
-    /// `None` where the signal was not measured.
-    pub(crate) speaks_for: Option<bool>,
-    pub(crate) text: String,
-}
-
 /// The stages of a profile.
-pub(crate) fn of(_profile: &Profile) -> Stages {
-    Stages::default()
+pub(crate) fn of(profile: &Profile) -> Stages {
+    let Some(found) = &profile.stages else { return Stages::default() };
+    let view = |span: &StageSpan| stage(span, found.boundaries.iter().find(|boundary| boundary.after == span.stage));
+    let stages: Vec<_> = found.stages.iter().map(view).collect();
+    let rejected =
+        found.rejected.iter().map(|it| format!("{} to {} at layer {}: {}", it.before, it.after, it.at, it.reason));
+    let outliers = found
+        .outliers
+        .iter()
+        .map(|it| format!("layer {}, by {} (robust score {}): {}", it.layer, it.signal, Number(it.z), it.reason));
+    let missing = (!found.missing.is_empty()).then(|| found.missing.join(", "));
+    let remarks = vec![
+        ("Layers that stand out and make no boundary", outliers.collect()),
+        ("Boundaries that were not drawn", rejected.collect()),
+        ("Curves that the rule reads and this profile lacks", missing.into_iter().collect::<Vec<_>>()),
+    ];
+    Stages {
+        verdict: verdict(found, &stages),
+        stages,
+        remarks: remarks.into_iter().filter(|(_, all)| !all.is_empty()).collect(),
+        changes: found.change_points.clone(),
+    }
 }
 
-impl Evidence {
-    /// What it says, in a word.
-    pub(crate) fn verdict(&self) -> &'static str {
-        match self.speaks_for {
-            Some(true) => "for",
-            Some(false) => "against",
-            None => "not measured",
-        }
+fn stage(span: &StageSpan, begins: Option<&Boundary>) -> StageView {
+    StageView {
+        name: span.stage.to_string(),
+        index: Stage::ALL.iter().position(|stage| *stage == span.stage).unwrap_or_default(),
+        layers: span.first..span.end,
+        doubt: begins.and_then(|boundary| boundary.doubt),
+        evidence: span.evidence.clone(),
     }
+}
+
+/// The finding in a sentence, with its reason.
+fn verdict(found: &Segmentation, stages: &[StageView]) -> String {
+    if !found.has_stages() {
+        return format!("No stage structure: {}.", found.reason);
+    }
+    let named = stages.iter().map(|stage| format!("{} in {}", stage.name, stage.span()));
+    format!("{} stages: {}. {}.", stages.len(), named.collect::<Vec<_>>().join(", "), capital(&found.reason))
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 impl StageView {
@@ -66,12 +91,16 @@ impl StageView {
 
     /// How well its beginning is known, in words.
     pub(crate) fn doubt(&self) -> Option<String> {
-        let (low, high) = self.start_interval?;
-        let start = self.layers.start;
-        Some(match low == high {
-            true => format!("begins at layer {start} in every resampling"),
-            false => format!("begins at layer {start}, between {} and {} on resampling", Number(low), Number(high)),
-        })
+        let Doubt { low, high, support, .. } = self.doubt?;
+        let (start, percent) = (self.layers.start, (100.0 * support).round());
+        let within = if low == high { format!("at {low}") } else { format!("within {low} to {high}") };
+        Some(format!("begins at {start}; on drawing the windows again 95 % {within}, in {percent} % of draws at all"))
+    }
+
+    /// The evidence in which something was measured, and the names of what was not.
+    pub(crate) fn measured(&self) -> (Vec<&Evidence>, Vec<&str>) {
+        let (absent, measured): (Vec<_>, Vec<_>) = self.evidence.iter().partition(|it| it.stand == Stand::Absent);
+        (measured, absent.into_iter().map(|it| it.signal.as_str()).collect())
     }
 }
 
@@ -84,10 +113,41 @@ impl Stages {
                 colour: stage.index,
                 name: stage.name.clone(),
                 range: (stage.layers.start as f64 - 0.5, stage.layers.end as f64 - 0.5),
-                start_interval: stage.start_interval.map(|(low, high)| (low - 0.5, high - 0.5)),
+                start_interval: stage.doubt.map(|Doubt { low, high, .. }| (low as f64 - 0.5, high as f64 - 0.5)),
                 told: format!("{}: {}{doubt}", stage.name, stage.span()),
             }
         };
         self.stages.iter().map(band).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{profile, segmentation};
+
+    #[test]
+    fn a_segmentation_becomes_bands_and_sentences() {
+        let mut profile = profile(6, &[]);
+        assert_eq!(of(&profile), Stages::default());
+        profile.stages = Some(segmentation(6));
+        let view = of(&profile);
+        assert_eq!(
+            view.verdict,
+            "2 stages: detokenization in layer 0, residual sharpening in layers 1 to 5. A <reason> & more."
+        );
+        let bands = view.bands();
+        let told: Vec<_> = bands.iter().map(|band| (band.colour, band.range, band.start_interval)).collect();
+        assert_eq!(told, [(0, (-0.5, 0.5), None), (3, (0.5, 5.5), Some((0.5, 1.5)))]);
+        assert!(bands[1].told.ends_with("95 % within 1 to 2, in 90 % of draws at all"), "{}", bands[1].told);
+        assert_eq!(view.remarks.len(), 3);
+    }
+
+    #[test]
+    fn no_structure_has_a_reason_and_no_bands() {
+        let mut profile = profile(6, &[("delete_kl", &[12.0; 6])]);
+        profile.stages = Some(Segmentation::of(&profile));
+        let view = of(&profile);
+        assert!(view.verdict.starts_with("No stage structure: ") && view.bands().is_empty(), "{}", view.verdict);
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::Segmentation;
+
 /// A mean and its standard error over windows; there is none for a single window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
@@ -178,4 +180,7 @@ pub struct Profile {
     pub matrices: BTreeMap<String, Matrix>,
     /// The curves, by name; `delete_kl` at layer 3 is the KL divergence after deleting layer 3.
     pub curves: BTreeMap<String, Curve>,
+    /// The stages of inference found in the curves, where they were looked for.
+    #[serde(default)]
+    pub stages: Option<Segmentation>,
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use stratigraph_stages::Stand;
+
 use crate::text::Escaped;
 use crate::view::{StageView, Stages};
 
@@ -16,8 +18,12 @@ pub(super) fn section(f: &mut impl Write, stages: &Stages, n_layers: usize) -> f
         stages.stages.iter().try_for_each(|stage| card(f, stage))?;
         f.write_str("</div>\n")?;
     }
-    list(f, "Layers that stand out of their stage", &stages.outliers)?;
-    list(f, "Where curves change, whatever the stages are", &stages.changes)?;
+    stages.remarks.iter().try_for_each(|(title, remarks)| list(f, title, remarks))?;
+    if !stages.changes.is_empty() {
+        let layers = stages.changes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        f.write_str("<h3>Change points of all curves together, without the rule</h3>\n<p class=\"soft\">")?;
+        writeln!(f, "New segments begin at layers {layers}: the marks under the bar.</p>")?;
+    }
     f.write_str("</section>\n")
 }
 
@@ -41,14 +47,14 @@ pub(crate) fn bar(f: &mut impl Write, stages: &Stages, n_layers: usize) -> fmt::
         f.write_str("</div>\n")?;
     }
     f.write_str("<div class=\"ticks\" aria-hidden=\"true\">")?;
-    for (low, high) in stages.stages.iter().filter_map(|stage| stage.start_interval) {
-        if low.is_finite() && high > low {
-            let (left, width) = (percent(low), percent(high) - percent(low));
-            write!(f, "<b style=\"left:{left:.2}%;width:{width:.2}%\" title=\"begins here on resampling\"></b>")?;
-        }
+    for (doubt, words) in stages.stages.iter().filter_map(|stage| stage.doubt.zip(stage.doubt())) {
+        let (left, right) = (percent(doubt.low as f64), percent(doubt.high as f64));
+        let (width, told) = (right - left, Escaped(&words));
+        write!(f, "<b style=\"left:{left:.2}%;width:{width:.2}%\" title=\"{told}\"></b>")?;
     }
-    for (layer, told) in &stages.changes {
-        write!(f, "<i style=\"left:{:.2}%\" title=\"{}\"></i>", percent(*layer as f64), Escaped(told))?;
+    for layer in &stages.changes {
+        let left = percent(*layer as f64);
+        write!(f, "<i style=\"left:{left:.2}%\" title=\"the curves change at layer {layer}\"></i>")?;
     }
     let last = n_layers.saturating_sub(1);
     writeln!(f, "</div>\n<div class=\"scale\"><span>layer 0</span><span>layer {last}</span></div>")
@@ -59,25 +65,27 @@ fn card(f: &mut impl Write, stage: &StageView) -> fmt::Result {
     writeln!(f, "<article class=\"t{colour}\"><h3>{name}</h3>")?;
     let doubt = stage.doubt().map(|doubt| format!("; {doubt}")).unwrap_or_default();
     writeln!(f, "<p class=\"soft\">{span}{}</p>", Escaped(&doubt))?;
-    if !stage.evidence.is_empty() {
-        f.write_str("<table class=\"evidence\"><tbody>\n")?;
-        for line in &stage.evidence {
-            let class = line.speaks_for.map_or("soft", |speaks_for| if speaks_for { "for" } else { "against" });
-            let (signal, text, verdict) = (Escaped(&line.signal), Escaped(&line.text), line.verdict());
-            writeln!(f, "<tr><th scope=\"row\">{signal}</th><td class=\"{class}\">{verdict}</td><td>{text}</td></tr>")?;
-        }
-        f.write_str("</tbody></table>\n")?;
+    let (measured, absent) = stage.measured();
+    f.write_str("<table class=\"evidence\"><tbody>\n")?;
+    for line in measured {
+        let class = match line.stand {
+            Stand::For => "for",
+            Stand::Against => "against",
+            Stand::Unclear | Stand::Absent => "soft",
+        };
+        let (signal, text) = (Escaped(&line.signal), Escaped(&line.text));
+        write!(f, "<tr><th scope=\"row\">{signal}</th><td class=\"{class}\">{} ", line.stand)?;
+        writeln!(f, "{:+.2}</td><td>{text}</td></tr>", line.strength)?;
+    }
+    f.write_str("</tbody></table>\n")?;
+    if !absent.is_empty() {
+        writeln!(f, "<p class=\"soft\"><small>Says nothing here: {}</small></p>", Escaped(&absent.join(", ")))?;
     }
     f.write_str("</article>\n")
 }
 
-fn list(f: &mut impl Write, title: &str, layers: &[(usize, String)]) -> fmt::Result {
-    if layers.is_empty() {
-        return Ok(());
-    }
+fn list(f: &mut impl Write, title: &str, remarks: &[String]) -> fmt::Result {
     write!(f, "<h3>{title}</h3>\n<ul class=\"findings\">\n")?;
-    for (layer, told) in layers {
-        writeln!(f, "<li><b>{layer}</b> <span class=\"soft\">{}</span></li>", Escaped(told))?;
-    }
+    remarks.iter().try_for_each(|remark| writeln!(f, "<li>{}</li>", Escaped(remark)))?;
     f.write_str("</ul>\n")
 }

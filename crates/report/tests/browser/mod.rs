@@ -10,7 +10,7 @@ pub struct Browser(PathBuf);
 
 /// What is wrong with a page on a screen of one width.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct Seen {
     pub width: u64,
     /// The names of its figures.
     pub figures: Vec<String>,
@@ -41,7 +41,7 @@ impl Browser {
     }
 
     /// Opens a page as a file, and inside frames of each width, where everything is measured.
-    pub fn look_at(&self, page: &str) -> Vec<Verdict> {
+    pub fn look_at(&self, page: &str) -> Vec<Seen> {
         let dir = tempfile::tempdir().expect("a place for files");
         let (alone, framed) = (dir.path().join("page.html"), dir.path().join("frames.html"));
         std::fs::write(&alone, page).expect("a place to write");
@@ -53,7 +53,7 @@ impl Browser {
         let json = dom.split(MARK).nth(1).unwrap_or_else(|| panic!("no verdict:\n{dom}"));
         let json = json.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
         let values: Vec<Value> = serde_json::from_str(&json).expect("the script writes JSON");
-        values.iter().map(|value| verdict(value, &complaints)).collect()
+        values.iter().map(|value| seen(value, &complaints)).collect()
     }
 
     fn open(&self, page: &Path, dir: &Path) -> Output {
@@ -66,14 +66,14 @@ impl Browser {
     }
 }
 
-fn verdict(value: &Value, complaints: &[String]) -> Verdict {
+fn seen(value: &Value, complaints: &[String]) -> Seen {
     let strings = |name: &str| -> Vec<String> {
         value[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let mut problems = strings("problems");
     problems.extend_from_slice(complaints);
     let n_pictures = value["pictures"].as_u64().unwrap_or_default() as usize;
-    Verdict { width: value["width"].as_u64().unwrap_or_default(), figures: strings("figures"), n_pictures, problems }
+    Seen { width: value["width"].as_u64().unwrap_or_default(), figures: strings("figures"), n_pictures, problems }
 }
 
 /// What the page wrote to the console, which should be nothing.
