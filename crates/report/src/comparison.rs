@@ -83,6 +83,12 @@ impl Comparison {
         crate::files::write_new(directory.as_ref().join("compare.html"), self.to_string().as_bytes())
     }
 
+    /// The stages of each model for a terminal, a line of one width each.
+    pub fn chart(&self) -> String {
+        let all = self.models.iter().map(|model| (model.name.as_str(), model.profile.model.n_layers, &model.stages));
+        crate::terminal::lines(all)
+    }
+
     /// The figures: what surgery does, what the lens reads, and what is inside, each with a curve for each model.
     pub fn figures(&self) -> Vec<Figure> {
         let wanted = [

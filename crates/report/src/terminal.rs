@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use stratigraph_stages::{Curve, Profile, Stand};
 
 use crate::text::Number;
-use crate::view::{StageView, Stages};
+use crate::view::{StageView, Stages, Weighed};
 
 /// Prints the signals of the stages over layers, a line each, the stages under them, and what speaks for each stage.
 /// No line is longer than a hundred characters.
@@ -117,7 +117,8 @@ impl TerminalChart<'_> {
             return Ok(());
         }
         if !self.stages.stages.is_empty() {
-            let line: String = self.stages.stages.iter().map(|stage| marked(stage, depth)).collect();
+            let line: String =
+                self.stages.stages.iter().map(|stage| marked(stage, |layer| depth.column(layer))).collect();
             writeln!(f, "{:NAME$} {line}", "stages")?;
         }
         writeln!(f)?;
@@ -134,9 +135,21 @@ impl TerminalChart<'_> {
     }
 }
 
+/// A line of stages for each model, so many characters wide, for a comparison.
+pub(crate) fn lines<'a>(models: impl Iterator<Item = (&'a str, usize, &'a Stages)>) -> String {
+    let line = |(name, n_layers, stages): (&str, usize, &Stages)| {
+        let column = |layer: usize| layer * CHART / n_layers.max(1);
+        let letters: String = stages.stages.iter().map(|stage| marked(stage, column)).collect();
+        let letters = if letters.is_empty() { "no stages".to_owned() } else { letters };
+        let name: String = name.chars().take(WIDTH - CHART - 14).collect();
+        format!("{letters:CHART$} {n_layers:>3} layers  {name}\n")
+    };
+    models.map(line).collect()
+}
+
 /// A stage's layers: its letter, then a line.
-fn marked(stage: &StageView, depth: Depth) -> String {
-    let width = depth.column(stage.layers.end) - depth.column(stage.layers.start);
+fn marked(stage: &StageView, column: impl Fn(usize) -> usize) -> String {
+    let width = column(stage.layers.end) - column(stage.layers.start);
     let letter = stage.name.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     letter.chars().chain(std::iter::repeat('─')).take(width).collect()
 }
@@ -145,8 +158,8 @@ fn marked(stage: &StageView, depth: Depth) -> String {
 fn told(f: &mut impl fmt::Write, stage: &StageView) -> fmt::Result {
     let doubt = stage.doubt().map(|doubt| format!("; {doubt}")).unwrap_or_default();
     wrapped(f, "", &format!("{}: {}{doubt}", stage.name, stage.span()))?;
-    let (measured, absent) = stage.measured();
-    for line in measured {
+    let Weighed { main, rest, silent } = stage.weighed();
+    for line in main {
         let sign = match line.stand {
             Stand::For => '+',
             Stand::Against => '-',
@@ -154,7 +167,13 @@ fn told(f: &mut impl fmt::Write, stage: &StageView) -> fmt::Result {
         };
         wrapped(f, "  ", &format!("{sign} {}: {}", line.signal, line.text))?;
     }
-    if absent.is_empty() { Ok(()) } else { wrapped(f, "  ", &format!("says nothing here: {}", absent.join(", "))) }
+    let rest: Vec<_> = rest.iter().map(|line| line.signal.as_str()).collect();
+    for (signals, what) in [(rest, "for it as well"), (silent, "says nothing here")] {
+        if !signals.is_empty() {
+            wrapped(f, "  ", &format!("{what}: {}", signals.join(", ")))?;
+        }
+    }
+    Ok(())
 }
 
 /// The numbers of layers, where there is room.

@@ -5,7 +5,6 @@ use std::ops::Range;
 use stratigraph_stages::{Boundary, Doubt, Evidence, Profile, Segmentation, Stage, StageSpan, Stand};
 
 use crate::figure::Band;
-use crate::text::Number;
 
 /// The stages of a model as a reader meets them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,6 +32,19 @@ pub(crate) struct StageView {
     pub(crate) evidence: Vec<Evidence>,
 }
 
+/// What speaks for a stage most plainly is shown first, so much of it.
+const SHOWN: usize = 5;
+
+/// The evidence for and against a stage.
+pub(crate) struct Weighed<'a> {
+    /// What speaks for it most plainly, and everything that does not speak for it.
+    pub(crate) main: Vec<&'a Evidence>,
+    /// What speaks for it as well.
+    pub(crate) rest: Vec<&'a Evidence>,
+    /// Curves that were not measured or say nothing of any layer.
+    pub(crate) silent: Vec<&'a str>,
+}
+
 /// The stages of a profile.
 pub(crate) fn of(profile: &Profile) -> Stages {
     let Some(found) = &profile.stages else { return Stages::default() };
@@ -43,7 +55,7 @@ pub(crate) fn of(profile: &Profile) -> Stages {
     let outliers = found
         .outliers
         .iter()
-        .map(|it| format!("layer {}, by {} (robust score {}): {}", it.layer, it.signal, Number(it.z), it.reason));
+        .map(|it| format!("layer {}, by {} (robust score {:+.1}): {}", it.layer, it.signal, it.z, it.reason));
     let missing = (!found.missing.is_empty()).then(|| found.missing.join(", "));
     let remarks = vec![
         ("Layers that stand out and make no boundary", outliers.collect()),
@@ -74,7 +86,8 @@ fn verdict(found: &Segmentation, stages: &[StageView]) -> String {
         return format!("No stage structure: {}.", found.reason);
     }
     let named = stages.iter().map(|stage| format!("{} in {}", stage.name, stage.span()));
-    format!("{} stages: {}. {}.", stages.len(), named.collect::<Vec<_>>().join(", "), capital(&found.reason))
+    let count = ["No", "One", "Two", "Three", "Four"].get(stages.len()).copied().unwrap_or("Many");
+    format!("{count} stages: {}. {}.", named.collect::<Vec<_>>().join(", "), capital(&found.reason))
 }
 
 fn capital(text: &str) -> String {
@@ -97,10 +110,15 @@ impl StageView {
         Some(format!("begins at {start}; on drawing the windows again 95 % {within}, in {percent} % of draws at all"))
     }
 
-    /// The evidence in which something was measured, and the names of what was not.
-    pub(crate) fn measured(&self) -> (Vec<&Evidence>, Vec<&str>) {
+    /// The evidence: what matters most, the rest, and the names of the curves that say nothing.
+    pub(crate) fn weighed(&self) -> Weighed<'_> {
         let (absent, measured): (Vec<_>, Vec<_>) = self.evidence.iter().partition(|it| it.stand == Stand::Absent);
-        (measured, absent.into_iter().map(|it| it.signal.as_str()).collect())
+        let mut strong: Vec<_> = measured.iter().filter(|it| it.stand == Stand::For).collect();
+        strong.sort_by(|a, b| b.strength.total_cmp(&a.strength));
+        let weak: Vec<_> = strong.into_iter().skip(SHOWN).map(|it| it.signal.as_str()).collect();
+        let shown = |it: &&Evidence| !weak.contains(&it.signal.as_str());
+        let (main, rest) = measured.into_iter().partition(shown);
+        Weighed { main, rest, silent: absent.into_iter().map(|it| it.signal.as_str()).collect() }
     }
 }
 
@@ -134,7 +152,7 @@ mod tests {
         let view = of(&profile);
         assert_eq!(
             view.verdict,
-            "2 stages: detokenization in layer 0, residual sharpening in layers 1 to 5. A <reason> & more."
+            "Two stages: detokenization in layer 0, residual sharpening in layers 1 to 5. A <reason> & more."
         );
         let bands = view.bands();
         let told: Vec<_> = bands.iter().map(|band| (band.colour, band.range, band.start_interval)).collect();

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use stratigraph_stages::Stand;
+use stratigraph_stages::{Evidence, Stand};
 
 use crate::text::Escaped;
-use crate::view::{StageView, Stages};
+use crate::view::{StageView, Stages, Weighed};
 
 pub(super) fn section(f: &mut impl Write, stages: &Stages, n_layers: usize) -> fmt::Result {
     if stages.verdict.is_empty() {
@@ -65,23 +65,32 @@ fn card(f: &mut impl Write, stage: &StageView) -> fmt::Result {
     writeln!(f, "<article class=\"t{colour}\"><h3>{name}</h3>")?;
     let doubt = stage.doubt().map(|doubt| format!("; {doubt}")).unwrap_or_default();
     writeln!(f, "<p class=\"soft\">{span}{}</p>", Escaped(&doubt))?;
-    let (measured, absent) = stage.measured();
+    let Weighed { main, rest, silent } = stage.weighed();
+    evidence(f, &main)?;
+    if !rest.is_empty() {
+        writeln!(f, "<details><summary>{} more for it</summary>", rest.len())?;
+        evidence(f, &rest)?;
+        f.write_str("</details>\n")?;
+    }
+    if !silent.is_empty() {
+        writeln!(f, "<p class=\"soft\"><small>Says nothing here: {}</small></p>", Escaped(&silent.join(", ")))?;
+    }
+    f.write_str("</article>\n")
+}
+
+fn evidence(f: &mut impl Write, all: &[&Evidence]) -> fmt::Result {
     f.write_str("<table class=\"evidence\"><tbody>\n")?;
-    for line in measured {
+    for line in all {
         let class = match line.stand {
             Stand::For => "for",
             Stand::Against => "against",
             Stand::Unclear | Stand::Absent => "soft",
         };
-        let (signal, text) = (Escaped(&line.signal), Escaped(&line.text));
+        let signal = Escaped(&line.signal).to_string().replace('_', "_<wbr>");
         write!(f, "<tr><th scope=\"row\">{signal}</th><td class=\"{class}\">{} ", line.stand)?;
-        writeln!(f, "{:+.2}</td><td>{text}</td></tr>", line.strength)?;
+        writeln!(f, "{:+.2}</td><td>{}</td></tr>", line.strength, Escaped(&line.text))?;
     }
-    f.write_str("</tbody></table>\n")?;
-    if !absent.is_empty() {
-        writeln!(f, "<p class=\"soft\"><small>Says nothing here: {}</small></p>", Escaped(&absent.join(", ")))?;
-    }
-    f.write_str("</article>\n")
+    f.write_str("</tbody></table>\n")
 }
 
 fn list(f: &mut impl Write, title: &str, remarks: &[String]) -> fmt::Result {
