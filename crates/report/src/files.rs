@@ -110,7 +110,7 @@ fn interventions_csv(interventions: &[Intervention]) -> Vec<u8> {
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+    value.filter(|value| !value.is_nan()).map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
@@ -122,6 +122,8 @@ fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> 
 
 #[cfg(test)]
 mod tests {
+    use stratigraph_stages::{Axis, Matrix};
+
     use super::*;
 
     fn profile() -> Profile {
@@ -149,6 +151,41 @@ mod tests {
         assert!(matches!(again, Err(ReportError::NotEmpty { .. })));
         let read: Profile = serde_json::from_slice(&fs::read(out.path().join("profile.json")).unwrap()).unwrap();
         assert_eq!(read.curves["lens_kl"].mean, [3.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_profile_is_read_back_as_it_was_written() {
+        let mut profile = profile();
+        profile.curves.get_mut("lens_kl").unwrap().mean[1] = f64::NAN;
+        profile.curves.get_mut("delete_kl").unwrap().sem = vec![Some(0.1 + 0.2), None];
+        profile.values.insert("clean_nll".into(), Estimate { mean: f64::NAN, sem: None });
+        profile.values.insert("tiny".into(), Estimate { mean: 5e-324, sem: Some(1.0 / 3.0) });
+        let matrix = Matrix {
+            rows: Axis::counting("place", 2),
+            columns: Axis::counting("place", 2),
+            unit: "CKA".into(),
+            values: vec![vec![1.0, f64::NAN], vec![f64::MAX, -0.0]],
+        };
+        profile.matrices.insert("cka".into(), matrix);
+        profile.stages = Some(crate::testing::segmentation(2));
+        profile.command = ["a", "b \"c\"", ""].map(String::from).into();
+        let dir = tempfile::tempdir().unwrap();
+        let out = OutDir::create(dir.path().join("a name \"with\" <odd> & things")).unwrap();
+        let written = out.write(&profile, &[]).unwrap();
+        let read = read_profile(&written[0]).unwrap();
+        assert!(read.curves["lens_kl"].mean[1].is_nan() && read.values["clean_nll"].mean.is_nan());
+        assert!(read.matrices["cka"].values[0][1].is_nan());
+        // NaN is unequal to itself, but prints as it is.
+        assert_eq!(format!("{read:?}"), format!("{profile:?}"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("profile.json");
+        assert!(matches!(read_profile(&path), Err(ReportError::Io { .. })));
+        fs::write(&path, "{}").unwrap();
+        assert!(read_profile(&path).unwrap_err().to_string().contains("profile.json is not a profile"));
     }
 
     #[test]

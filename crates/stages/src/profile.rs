@@ -10,7 +10,8 @@ use crate::Segmentation;
 /// A mean and its standard error over windows; there is none for a single window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The mean over positions and windows.
+    /// The mean over positions and windows; NaN, written as `null`, where there is none.
+    #[serde(deserialize_with = "number")]
     pub mean: f64,
     /// Its standard error over windows.
     pub sem: Option<f64>,
@@ -76,6 +77,10 @@ impl Axis {
     pub fn counting(name: &str, n: usize) -> Self {
         Self { name: name.to_owned(), labels: (0..n).map(|index| index.to_string()).collect() }
     }
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {

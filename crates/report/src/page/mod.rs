@@ -132,3 +132,49 @@ pub(crate) fn key(f: &mut impl Write, bands: &[Band]) -> fmt::Result {
     }
     f.write_str("</p>\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{profile, segmentation};
+
+    #[test]
+    fn names_are_escaped_and_commands_quoted() {
+        let mut profile = profile(2, &[("delete_kl", &[1.0, 2.0]), ("a <b> & \"c\"", &[0.5, 0.25])]);
+        profile.model.name = "<script>alert('x')</script>".into();
+        profile.corpus.name = "\"&quot; <i>".into();
+        profile.command = ["study", "--text", "it's <here>", ""].map(String::from).into();
+        profile.stages = Some(segmentation(2));
+        let page = Page::new(&profile, &[]).to_string();
+        assert!(!page.contains("<script") && !page.contains("<i>\"") && !page.contains("a <b>"), "{page}");
+        assert!(page.contains("study --text &#39;it&#39;\\&#39;&#39;s &lt;here&gt;&#39; &#39;&#39;"), "{page}");
+        assert!(page.contains("a &lt;b&gt; &amp; &quot;c&quot;"));
+    }
+
+    #[test]
+    fn nothing_is_asked_of_the_outside() {
+        let page = Page::new(&profile(2, &[("delete_kl", &[1.0, 2.0])]), &[]).to_string();
+        for outside in ["http:", "https:", "src=", "url(", "@import", "<link", "<script"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        assert!(page.contains("default-src 'none'"));
+    }
+
+    #[test]
+    fn odd_profiles_have_pages_without_nan() {
+        let empty: &[f64] = &[];
+        for n_layers in [0, 1, 2, 96] {
+            let (nothing, some) = (vec![f64::NAN; n_layers], vec![f64::INFINITY, 1.0, -1e300, 1e-300, 0.0]);
+            for values in [&nothing[..], &some, empty, &[0.0], &vec![1e-9; n_layers + 1]] {
+                let names =
+                    ["delete_kl", "swap_kl", "lens_kl", "wic_accuracy", "repeat_3_nll", "repeat_x", "mlp_out_norm"];
+                let mut profile = profile(n_layers, &names.map(|name| (name, values)));
+                profile.values.insert("clean_nll".into(), stratigraph_stages::Estimate { mean: f64::NAN, sem: None });
+                profile.stages = Some(segmentation(n_layers));
+                let page = Page::new(&profile, &[]).to_string();
+                let found = ["NaN", "inf ", "inf<", ">inf", "-inf"].into_iter().find(|odd| page.contains(odd));
+                assert_eq!(found, None, "{n_layers} layers, {values:?}");
+            }
+        }
+    }
+}
