@@ -4,13 +4,17 @@ use std::fmt::{self, Write};
 
 use super::draw::{TITLE, WIDTH};
 use super::horizontal::round_step;
-use super::{Heat, axis, colour};
+use super::{Band, Heat, axis, colour};
 use crate::text::{Escaped, NOTHING, Number, Tick};
 
 /// Beside the cells, and the room below them.
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 92.0;
+const TOP: f64 = TITLE + 10.0;
 const BOTTOM: f64 = 44.0;
+/// Of the strips that show stages, and from them to the cells.
+const STRIP: f64 = 6.0;
+const GAP: f64 = 2.0;
 const CELLS: f64 = WIDTH - LEFT - RIGHT;
 /// Of a row, where a matrix is not square.
 const ROW: f64 = 14.0;
@@ -24,6 +28,7 @@ const SHADES: usize = 24;
 /// A map laid out.
 pub(super) struct Drawing<'a> {
     heat: &'a Heat,
+    bands: &'a [Band],
     n_columns: usize,
     low: f64,
     high: f64,
@@ -32,7 +37,7 @@ pub(super) struct Drawing<'a> {
 }
 
 impl<'a> Drawing<'a> {
-    pub(super) fn of(heat: &'a Heat) -> Self {
+    pub(super) fn of(heat: &'a Heat, bands: &'a [Band]) -> Self {
         let values = &heat.matrix.values;
         let n_columns = values.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let n_rows = values.len().max(1);
@@ -41,11 +46,11 @@ impl<'a> Drawing<'a> {
         let (low, high) = if heat.signed { (-most, most) } else { (low, high) };
         let (low, high) = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
         let height = if n_rows == n_columns { CELLS } else { (n_rows as f64 * ROW).clamp(120.0, 2.0 * CELLS) };
-        Self { heat, n_columns, low, high, cell: (CELLS / n_columns as f64, height / n_rows as f64) }
+        Self { heat, bands, n_columns, low, high, cell: (CELLS / n_columns as f64, height / n_rows as f64) }
     }
 
     pub(super) fn height(&self) -> f64 {
-        TITLE + 4.0 + self.cells_height() + BOTTOM
+        TOP + self.cells_height() + BOTTOM
     }
 
     fn is_square(&self) -> bool {
@@ -68,8 +73,9 @@ impl<'a> Drawing<'a> {
 
     pub(super) fn draw(&self, f: &mut impl Write) -> fmt::Result {
         write!(f, r#"<text class="title" x="{LEFT}" y="16">{}</text>"#, Escaped(&self.heat.title))?;
-        write!(f, r#"<g transform="translate({LEFT} {})" shape-rendering="crispEdges">"#, TITLE + 4.0)?;
+        write!(f, r#"<g transform="translate({LEFT} {})" shape-rendering="crispEdges">"#, TOP)?;
         self.heat.matrix.values.iter().enumerate().try_for_each(|(row, values)| self.draw_row(f, row, values))?;
+        self.bands.iter().try_for_each(|band| self.draw_stage(f, band))?;
         self.draw_bar(f)?;
         f.write_str("</g>")?;
         self.draw_names(f)
@@ -91,6 +97,25 @@ impl<'a> Drawing<'a> {
             let column_name = Escaped(name(&matrix.columns.labels, column));
             let number = Number(value);
             write!(f, "<title>{down} {row_name}, {across} {column_name}: {number}</title></path>")?;
+        }
+        f.write_str("</g>")
+    }
+
+    /// A stage above its columns and beside its rows. The place before a layer goes with the layer, and the one after the
+    /// last layer with that.
+    fn draw_stage(&self, f: &mut impl Write, band: &Band) -> fmt::Result {
+        let last = self.bands.iter().map(|band| band.range.1).fold(0.0, f64::max);
+        let (from, to) = (band.range.0 + 0.5, band.range.1 + 0.5);
+        let (across, down) = self.heat.is_depth;
+        let ((width, height), offset) = (self.cell, -STRIP - GAP);
+        let end = |n: usize| if band.range.1 >= last { n as f64 } else { to };
+        let (right, bottom) = (end(self.n_columns) * width - 1.0, end(self.heat.matrix.values.len()) * height - 1.0);
+        write!(f, r#"<g class="b{}"><title>{}</title>"#, band.colour % 4, Escaped(&band.told))?;
+        if across {
+            write!(f, r#"<path d="M{:.2} {offset}H{right:.2}v{STRIP}H{:.2}z"/>"#, from * width, from * width)?;
+        }
+        if down {
+            write!(f, r#"<path d="M{offset} {:.2}V{bottom:.2}h{STRIP}V{:.2}z"/>"#, from * height, from * height)?;
         }
         f.write_str("</g>")
     }
@@ -120,7 +145,7 @@ impl<'a> Drawing<'a> {
 
     fn draw_names(&self, f: &mut impl Write) -> fmt::Result {
         let ((width, height), matrix) = (self.cell, &self.heat.matrix);
-        let (top, bottom) = (TITLE + 4.0, TITLE + 4.0 + self.cells_height());
+        let (top, bottom) = (TOP, TOP + self.cells_height());
         let widest = matrix.columns.labels.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
         let step = round_step((widest as f64 * CHARACTER / width).ceil() as usize);
         for (column, name) in matrix.columns.labels.iter().enumerate().take(self.n_columns).step_by(step) {
@@ -129,7 +154,7 @@ impl<'a> Drawing<'a> {
         }
         let step = round_step((LINE / height).ceil() as usize).max(if self.is_square() { step } else { 1 });
         for (row, name) in matrix.rows.labels.iter().enumerate().take(matrix.values.len()).step_by(step) {
-            let (x, y, name) = (LEFT - 6.0, top + height * (row as f64 + 0.5) + 4.0, Escaped(name));
+            let (x, y, name) = (LEFT - STRIP - 2.0 * GAP, top + height * (row as f64 + 0.5) + 4.0, Escaped(name));
             write!(f, r#"<text class="small" x="{x}" y="{y:.1}" text-anchor="end">{name}</text>"#)?;
         }
         let (x, y, across) = (LEFT + CELLS / 2.0, bottom + 36.0, Escaped(&matrix.columns.name));

@@ -127,6 +127,8 @@ pub struct Heat {
     pub matrix: stratigraph_stages::Matrix,
     /// Whether 0 is in the middle of the colours, with one side for each sign.
     pub signed: bool,
+    /// Whether its columns, and whether its rows, are layers or the places before them, beside which stages are shown.
+    pub is_depth: (bool, bool),
 }
 
 /// A stage, shaded on an axis of depth where layer `l` has the place `l` and reaches half a layer to each side.

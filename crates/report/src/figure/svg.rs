@@ -16,7 +16,7 @@ impl<'a> Drawing<'a> {
     fn of(panel: &'a Panel, bands: &'a [Band]) -> Self {
         match panel {
             Panel::Lines(lines) => Drawing::Lines(draw::Drawing::of(lines, bands)),
-            Panel::Heat(heat) => Drawing::Heat(heat::Drawing::of(heat)),
+            Panel::Heat(heat) => Drawing::Heat(heat::Drawing::of(heat, bands)),
         }
     }
 
@@ -113,7 +113,10 @@ impl Figure {
 impl Panel {
     /// Whether it runs over the depth of a model.
     pub fn is_depth(&self) -> bool {
-        matches!(self, Panel::Lines(lines) if lines.x.is_depth)
+        match self {
+            Panel::Lines(lines) => lines.x.is_depth,
+            Panel::Heat(heat) => heat.is_depth.0 || heat.is_depth.1,
+        }
     }
 }
 

@@ -71,7 +71,10 @@ impl Page<'_> {
                 Escaped(&command)
             )?;
         }
-        f.write_str("<nav aria-label=\"contents\"><a href=\"#summary\">In short</a><a href=\"#stages\">Stages</a>")?;
+        f.write_str("<nav aria-label=\"contents\"><a href=\"#summary\">In short</a>")?;
+        if !self.stages.verdict.is_empty() {
+            f.write_str("<a href=\"#stages\">Stages</a>")?;
+        }
         for figure in figures {
             write!(f, "<a href=\"#{}\">{}</a>", Escaped(&figure.name), Escaped(&figure.title))?;
         }

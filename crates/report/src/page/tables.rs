@@ -57,7 +57,13 @@ fn families(profile: &Profile) -> Vec<(&'static str, Vec<Named<'_>>)> {
     let curves = profile.curves.iter().filter(|(_, curve)| !curve.is_empty());
     curves.for_each(|(name, curve)| all[family(name)].1.push((name.as_str(), curve)));
     all.retain(|(_, curves)| !curves.is_empty());
+    all.iter_mut().for_each(|(_, curves)| curves.sort_by_key(|(name, _)| counted(name)));
     all
+}
+
+/// A name in parts of which those that are numbers are ordered as numbers.
+fn counted(name: &str) -> Vec<(usize, &str)> {
+    name.split('_').map(|part| (part.parse().unwrap_or_default(), part)).collect()
 }
 
 fn layers(f: &mut impl Write, curves: &[Named], n_layers: usize) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! Panels of matrices: ensembles as lines, all others as heat maps.
 
-use stratigraph_stages::{Matrix, Profile};
+use stratigraph_stages::{Axis, Matrix, Profile};
 
 use crate::figure::{Heat, Horizontal, Lines, Panel, Point, Scale, Series, Side};
 
@@ -56,7 +56,9 @@ fn has_numbers(matrix: &Matrix) -> bool {
 fn heat(title: &str, matrix: &Matrix) -> Panel {
     let (low, high) = crate::figure::range(matrix.values.iter().flatten().copied()).unwrap_or_default();
     let signed = low < -0.1 * high.abs();
-    Panel::Heat(Heat { title: title.to_owned(), matrix: matrix.clone(), signed })
+    let is_depth = |axis: &Axis| ["layer", "place"].contains(&axis.name.as_str());
+    let is_depth = (is_depth(&matrix.columns), is_depth(&matrix.rows));
+    Panel::Heat(Heat { title: title.to_owned(), matrix: matrix.clone(), signed, is_depth })
 }
 
 /// A name as a heading.
