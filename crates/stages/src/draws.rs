@@ -28,15 +28,15 @@ impl<'a> Draws<'a> {
 
     /// Whether there is anything to draw from.
     pub(crate) fn is_possible(&self) -> bool {
-        self.curves.iter().any(|(_, curve)| windows(curve).is_some())
+        self.curves.iter().any(|(_, curve)| curve.n_windows().is_some())
     }
 
     /// The means of as many windows drawn with replacement. Curves of equally many windows are of the same ones and are
     /// drawn together; a curve without windows (of weights) stays.
     pub(crate) fn draw(&self, random: &mut Random) -> Means {
-        let counts: BTreeSet<usize> = self.curves.iter().filter_map(|(_, curve)| windows(curve)).collect();
+        let counts: BTreeSet<usize> = self.curves.iter().filter_map(|(_, curve)| curve.n_windows()).collect();
         let drawn: BTreeMap<usize, Vec<usize>> = counts.into_iter().map(|n| (n, random.draws(n))).collect();
-        let of = |curve: &Curve| match windows(curve).map(|n| &drawn[&n]) {
+        let of = |curve: &Curve| match curve.n_windows().map(|n| &drawn[&n]) {
             Some(chosen) => means_of(curve, chosen),
             None => curve.mean.clone(),
         };
@@ -44,15 +44,8 @@ impl<'a> Draws<'a> {
     }
 }
 
-/// How many windows a curve has means of, if it is two at least and the same in all layers.
-pub(crate) fn windows(curve: &Curve) -> Option<usize> {
-    let n = curve.replicates.first()?.len();
-    let even = curve.replicates.len() == curve.len() && curve.replicates.iter().all(|windows| windows.len() == n);
-    (n >= 2 && even).then_some(n)
-}
-
 /// The curve's mean over chosen windows, by layer.
-pub(crate) fn means_of(curve: &Curve, chosen: &[usize]) -> Vec<f64> {
+fn means_of(curve: &Curve, chosen: &[usize]) -> Vec<f64> {
     let over = |windows: &Vec<f64>| mean(chosen.iter().map(|&window| windows[window])).unwrap_or(f64::NAN);
     curve.replicates.iter().map(over).collect()
 }

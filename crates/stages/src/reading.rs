@@ -19,7 +19,7 @@ pub(crate) struct View {
     pub(crate) majority: Majority,
     /// In [-1, 1], by layer; 0 where there is no number.
     pub(crate) shown: Vec<f64>,
-    /// It says nothing of where stages lie: all layers are equal, or none has any of it.
+    /// It says nothing of where stages lie: no layer stands out.
     pub(crate) silent: bool,
 }
 
@@ -40,8 +40,8 @@ impl View {
             Reading::Low(_) => -majority.z(x) > rule.stands_out,
             _ => majority.z(x) > rule.stands_out,
         };
-        let none = signal.measurement.is_silent_when_flat() && !values.iter().any(special);
-        Some(Self { signal, values, majority, shown, silent: equal || none })
+        let flat = signal.reading != Reading::Approach && !values.iter().any(special);
+        Some(Self { signal, values, majority, shown, silent: equal || flat })
     }
 }
 
@@ -96,7 +96,13 @@ pub(crate) struct Views {
 impl Views {
     /// Of every signal whose curve is there.
     pub(crate) fn of(means: &Means, n_layers: usize, rule: &Rule) -> Self {
-        let views = SIGNALS.iter().filter_map(|signal| View::of(signal, means, n_layers, rule)).collect();
+        let mut views: Vec<View> =
+            SIGNALS.iter().filter_map(|signal| View::of(signal, means, n_layers, rule)).collect();
+        for kind in Measurement::ALL.into_iter().filter(|kind| !kind.is_silent_when_flat()) {
+            if views.iter().all(|view| view.signal.measurement != kind || view.silent) {
+                views.iter_mut().filter(|view| view.signal.measurement == kind).for_each(|view| view.silent = false);
+            }
+        }
         Self { views, n_layers }
     }
 
@@ -115,10 +121,10 @@ impl Views {
     }
 
     /// The score of each stage in each layer, in nats: the log likelihood of what the layer shows, were each kind of
-    /// measurement independent given the stage. A kind's curves are averaged; one kind can be left out.
-    pub(crate) fn scores(&self, rule: &Rule, without: Option<Measurement>) -> Scores {
+    /// measurement independent given the stage. A kind's curves are averaged; kinds can be left out.
+    pub(crate) fn scores(&self, rule: &Rule, without: &[Measurement]) -> Scores {
         let mut scores = vec![[0.0; 4]; self.n_layers];
-        for kind in self.speaking().filter(|&kind| Some(kind) != without) {
+        for kind in self.speaking().filter(|kind| !without.contains(kind)) {
             let expected = kind.expected().map(|expected| expected.probability(rule));
             let weight = kind.weight(&rule.weights);
             for (layer, score) in scores.iter_mut().enumerate() {
@@ -130,27 +136,5 @@ impl Views {
             }
         }
         scores
-    }
-}
-impl crate::Segmentation {
-    #[doc(hidden)]
-    pub fn dump(p: &crate::Profile, rule: &Rule) {
-        let d = crate::draws::Draws::of(p);
-        let v = Views::of(&d.means(), p.model.n_layers, rule);
-        for x in &v.views {
-            println!(
-                "{:>22} c {:8.3} s {:7.3} {} {}",
-                x.signal.curve,
-                x.majority.centre,
-                x.majority.scale,
-                if x.silent { "silent" } else { "" },
-                x.shown.iter().map(|s| format!("{s:+.1}")).collect::<Vec<_>>().join(" ")
-            );
-            println!("{:>42} {}", "", x.values.iter().map(|s| format!("{s:.2}")).collect::<Vec<_>>().join(" "));
-        }
-        let s = v.scores(rule, None);
-        for k in 0..4 {
-            println!("stage {k} {}", s.iter().map(|x| format!("{:+.1}", x[k])).collect::<Vec<_>>().join(" "));
-        }
     }
 }

@@ -28,10 +28,13 @@ pub struct Rule {
     /// What one more stage must bring, in units of `ln L` nats: 1, the description length of where its boundary lies among `L`
     /// layers, which is the Bayesian information criterion's price for it.
     pub stage_price: f64,
+    /// The part of that price which a boundary must still bring without any one kind of measurement: a half. No stage may
+    /// rest on one kind of measurement alone.
+    pub alone: f64,
     /// Orders of the layers that the segmentation is compared with.
     pub permutations: usize,
-    /// The largest share of those orders that may tell the story of stages as well as the true one does: 0.02, which leaves
-    /// room below a false rate of 5 % for layers that do not come in a wholly random order.
+    /// The largest share of those orders that may tell the story of stages as well as the true one does, with any one kind of
+    /// measurement left out: 0.05, which is an upper bound for the rate of false stages in layers of random order.
     pub significance: f64,
     /// Draws of the windows for intervals.
     pub resamples: usize,
@@ -100,8 +103,9 @@ impl Default for Rule {
             least_kurtosis_spread: 0.02,
             least_accuracy_spread: 0.02,
             stage_price: 1.0,
+            alone: 0.5,
             permutations: 999,
-            significance: 0.02,
+            significance: 0.05,
             resamples: 1000,
             coverage: 0.95,
             least_support: 0.9,

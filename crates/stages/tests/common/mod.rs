@@ -92,7 +92,7 @@ pub fn profile(layers: &[Layer], noise: Noise, random: &mut Random) -> Profile {
     let agreement = |kl: &f64| (-0.9 * kl.max(0.0)).exp();
     let mut curves = BTreeMap::new();
     let mut add = |name: &str, mean: Vec<f64>, of_windows: bool| {
-        curves.insert(name.to_owned(), curve(mean, of_windows, noise, random));
+        curves.insert(name.to_owned(), curve(name, mean, of_windows, noise, random));
     };
     add("delete_top1_agreement", sensitivity.iter().map(agreement).collect(), true);
     add("delete_kl", sensitivity, true);
@@ -108,15 +108,21 @@ pub fn profile(layers: &[Layer], noise: Noise, random: &mut Random) -> Profile {
     named(n, curves)
 }
 
-/// A curve, and the means of windows about it where it has any.
-fn curve(mean: Vec<f64>, of_windows: bool, noise: Noise, random: &mut Random) -> Curve {
+/// A curve, and the means of windows about it where it has any. The windows' noise is a factor, or of an agreement or a
+/// similarity a power, so that it stays between 0 and 1; most of it is a window's own and the same in all layers.
+fn curve(name: &str, mean: Vec<f64>, of_windows: bool, noise: Noise, random: &mut Random) -> Curve {
     if !of_windows {
         return Curve { sem: vec![None; mean.len()], mean, replicates: Vec::new() };
     }
+    let is_share = name.contains("agreement") || name.starts_with("cka");
     let mut made = Curve::default();
+    let difficulty: Vec<f64> = (0..noise.n_windows).map(|_| random.normal()).collect();
     for value in mean {
-        let windows: Vec<f64> =
-            (0..noise.n_windows).map(|_| value * (noise.windows * random.normal()).exp()).collect();
+        let window = |window: usize| {
+            let factor = (noise.windows * (difficulty[window] + 0.3 * random.normal())).exp();
+            if is_share { value.powf(factor) } else { value * factor }
+        };
+        let windows: Vec<f64> = (0..noise.n_windows).map(window).collect();
         let mean = windows.iter().sum::<f64>() / noise.n_windows as f64;
         made.push(stratigraph_stages::Estimate { mean, sem: None }, windows);
     }
@@ -152,20 +158,25 @@ const USUAL: [(&str, f64, f64); 8] = [
 ];
 
 /// Every curve of its own kind, from standardised numbers that `shape` gives for so many layers; the lens falls to 0.
-pub fn from_shapes(n: usize, noise: Noise, random: &mut Random, mut shape: impl FnMut(usize, &mut Random) -> Vec<f64>) -> Profile {
+pub fn from_shapes(
+    n: usize,
+    noise: Noise,
+    random: &mut Random,
+    mut shape: impl FnMut(usize, &mut Random) -> Vec<f64>,
+) -> Profile {
     let mut curves = BTreeMap::new();
     for (name, usual, spread) in USUAL {
         let length = if name.starts_with("swap") { n - 1 } else { n };
         let mean: Vec<f64> = shape(length, random).iter().map(|z| usual * (spread * z).exp()).collect();
         let mean = if usual < 1.0 && !name.ends_with("kl") { mean.iter().map(|x| x.min(0.99)).collect() } else { mean };
-        curves.insert(name.to_owned(), curve(mean, name != "mean_kurtosis", noise, random));
+        curves.insert(name.to_owned(), curve(name, mean, name != "mean_kurtosis", noise, random));
     }
     let mut lens: Vec<f64> = shape(n + 1, random).iter().map(|z| 6.0 * (0.5 * z).exp()).collect();
     lens[n] = 0.0;
-    curves.insert("lens_kl".to_owned(), curve(lens, true, noise, random));
+    curves.insert("lens_kl".to_owned(), curve("lens_kl", lens, true, noise, random));
     for name in ["prediction_neurons", "suppression_neurons"] {
         let mean = shape(n, random).iter().map(|z| (3.0 * z.exp()).floor()).collect();
-        curves.insert(name.to_owned(), curve(mean, false, noise, random));
+        curves.insert(name.to_owned(), curve(name, mean, false, noise, random));
     }
     named(n, curves)
 }
