@@ -28,8 +28,8 @@ impl View {
     pub(crate) fn of(signal: &'static Signal, means: &Means, n_layers: usize, rule: &Rule) -> Option<Self> {
         let curve = means.get(signal.curve)?;
         let values = match signal.reading {
-            Reading::High(unit) | Reading::Low(unit) => by_layer(unit, curve, n_layers)?,
-            Reading::NearPeak => by_layer(Unit::Count, curve, n_layers)?,
+            Reading::High(unit) | Reading::Low(unit) => by_layer(signal, unit, curve, n_layers)?,
+            Reading::NearPeak => by_layer(signal, Unit::Count, curve, n_layers)?,
             Reading::Approach => approach(curve, n_layers)?,
         };
         let majority = Majority::of(&values, rule.stands_out, signal.least_spread(rule))?;
@@ -62,15 +62,17 @@ fn score(signal: &Signal, x: f64, majority: &Majority, rule: &Rule, values: &[f6
 
 /// A curve on a scale, one value a layer: a curve of places gives the place behind the layer, a curve of swaps the mean of
 /// the swaps that the layer takes part in.
-fn by_layer(unit: Unit, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
+fn by_layer(signal: &Signal, unit: Unit, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
     let on_scale: Vec<f64> = curve.iter().map(|&value| unit.forward(value)).collect();
-    match curve.len() {
+    let n = curve.len();
+    if signal.measurement == Measurement::Swap {
+        let around = |layer: usize| on_scale[layer.saturating_sub(1)..(layer + 1).min(n)].iter().copied();
+        let of = |layer: usize| mean(around(layer)).unwrap_or(f64::NAN);
+        return (n + 1 == n_layers).then(|| (0..n_layers).map(of).collect());
+    }
+    match n {
         n if n == n_layers => Some(on_scale),
         n if n == n_layers + 1 => Some(on_scale[1..].to_vec()),
-        n if n + 1 == n_layers => {
-            let around = |layer: usize| on_scale[layer.saturating_sub(1)..(layer + 1).min(n)].iter().copied();
-            Some((0..n_layers).map(|layer| mean(around(layer)).unwrap_or(f64::NAN)).collect())
-        }
         _ => None,
     }
 }

@@ -49,14 +49,14 @@ pub const LOUD: Noise = Noise { layers: 0.35, windows: 0.3, n_windows: 8 };
 /// What one layer does; a profile is made of these, so that layers can be put in another order.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {
-    sensitivity: f64,
-    influence: f64,
-    local: f64,
-    lens_fall: f64,
-    kurtosis: f64,
-    prediction: f64,
-    suppression: f64,
-    write: f64,
+    pub sensitivity: f64,
+    pub influence: f64,
+    pub local: f64,
+    pub lens_fall: f64,
+    pub kurtosis: f64,
+    pub prediction: f64,
+    pub suppression: f64,
+    pub write: f64,
 }
 
 /// Layers in four stages that end at `cuts`.
