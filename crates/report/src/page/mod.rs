@@ -56,7 +56,7 @@ impl Page<'_> {
         fact(f, "model", &format!("{} layers, width {}, {} tokens", model.n_layers, model.d_model, model.d_vocab))?;
         fact(f, "corpus", &corpus.name)?;
         let windows =
-            format!("{tokens}: {} windows of {}, {special} special tokens", corpus.n_sequences, corpus.seq_len);
+            format!("{tokens} in {} windows of {}, {special} special tokens", corpus.n_sequences, corpus.seq_len);
         fact(f, "tokens", &windows)?;
         fact(f, "device", &self.profile.device)?;
         let versions = self.profile.versions.iter().map(|(name, version)| format!("{name} {version}"));

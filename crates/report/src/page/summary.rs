@@ -74,7 +74,9 @@ fn attention(profile: &Profile) -> Option<String> {
 
 fn meaning(profile: &Profile) -> Option<String> {
     let (place, most) = largest(profile.curves.get("wic_accuracy")?)?;
-    Some(format!("The sense of a word in context is read off best before layer {place}: accuracy {}.", Number(most)))
+    let last = place == profile.model.n_layers;
+    let place = if last { "after the last layer".to_owned() } else { format!("before layer {place}") };
+    Some(format!("The sense of a word in context is read off best {place}: accuracy {}.", Number(most)))
 }
 
 fn peak(profile: &Profile, name: &str) -> Option<String> {

@@ -1,7 +1,8 @@
 //! A headless Chromium that looks at pages: [`Browser`].
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -22,22 +23,30 @@ const WIDTHS: [u32; 2] = [1280, 420];
 const MARK: &str = "=====VERDICT=====";
 
 impl Browser {
-    /// The browser of `STRATIGRAPH_CHROMIUM`, or the first that is installed. Without one the test says that it is skipped,
-    /// and fails where `STRATIGRAPH_REQUIRE_CHROMIUM` is set.
+    /// The browser of `STRATIGRAPH_CHROMIUM`, or the first that is installed and opens a file. Without one the test says that
+    /// it is skipped, and fails where `STRATIGRAPH_REQUIRE_CHROMIUM` is set.
     pub fn find() -> Option<Self> {
-        let chosen = std::env::var_os("STRATIGRAPH_CHROMIUM").map(PathBuf::from);
-        let usual = ["chromium", "chromium-browser", "google-chrome"].map(PathBuf::from);
-        let answers = |program: &PathBuf| {
-            let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-            version.is_ok_and(|status| status.success())
-        };
-        let found = chosen.into_iter().chain(usual).find(answers);
+        static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+        let found = FOUND.get_or_init(|| {
+            let chosen = std::env::var_os("STRATIGRAPH_CHROMIUM").map(PathBuf::from);
+            let usual = ["chromium", "chromium-browser", "google-chrome"].map(PathBuf::from);
+            chosen.into_iter().chain(usual).find(|program| Self(program.clone()).opens_files())
+        });
         if found.is_none() {
             let required = std::env::var_os("STRATIGRAPH_REQUIRE_CHROMIUM").is_some();
-            assert!(!required, "there is no Chromium, and STRATIGRAPH_REQUIRE_CHROMIUM is set");
-            eprintln!("skipped: there is no Chromium to open the page in; set STRATIGRAPH_CHROMIUM to its program");
+            assert!(!required, "no Chromium opens a file, and STRATIGRAPH_REQUIRE_CHROMIUM is set");
+            eprintln!("skipped: no Chromium opens a file here; set STRATIGRAPH_CHROMIUM to its program");
         }
-        found.map(Self)
+        found.clone().map(Self)
+    }
+
+    /// Some are shut out of temporary directories.
+    fn opens_files(&self) -> bool {
+        let dir = tempfile::tempdir().expect("a place for files");
+        let page = dir.path().join("page.html");
+        std::fs::write(&page, "<p>it opens files").expect("a place to write");
+        let output = self.open(&page, dir.path());
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("it opens files"))
     }
 
     /// Opens a page as a file, and inside frames of each width, where everything is measured.
@@ -46,8 +55,9 @@ impl Browser {
         let (alone, framed) = (dir.path().join("page.html"), dir.path().join("frames.html"));
         std::fs::write(&alone, page).expect("a place to write");
         std::fs::write(&framed, frames(page)).expect("a place to write");
-        let mut complaints = console(&self.open(&alone, dir.path()));
-        let output = self.open(&framed, dir.path());
+        let open = |page: &Path| self.open(page, dir.path()).expect("the browser answered before");
+        let mut complaints = console(&open(&alone));
+        let output = open(&framed);
         complaints.extend(console(&output));
         let dom = String::from_utf8_lossy(&output.stdout);
         let json = dom.split(MARK).nth(1).unwrap_or_else(|| panic!("no verdict:\n{dom}"));
@@ -56,13 +66,13 @@ impl Browser {
         values.iter().map(|value| seen(value, &complaints)).collect()
     }
 
-    fn open(&self, page: &Path, dir: &Path) -> Output {
+    fn open(&self, page: &Path, dir: &Path) -> std::io::Result<Output> {
         let flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update \
                      --disable-background-networking --disable-sync --hide-scrollbars --enable-logging=stderr --v=0 \
                      --window-size=1300,1000 --virtual-time-budget=20000 --dump-dom";
         let mut command = Command::new(&self.0);
         command.args(flags.split_whitespace()).arg(format!("--user-data-dir={}", dir.join("user").display()));
-        command.arg(format!("file://{}", page.display())).output().expect("the browser answered before")
+        command.arg(format!("file://{}", page.display())).output()
     }
 }
 
