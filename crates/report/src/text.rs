@@ -21,6 +21,16 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// At most so many characters of a text: its beginning and its end.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    let n = text.chars().count();
+    if n <= longest {
+        return text.to_owned();
+    }
+    let (head, tail) = (longest / 2, longest - longest / 2 - 1);
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(n - tail)).collect()
+}
+
 /// What stands where there is no number.
 pub(crate) const NOTHING: &str = "–";
 
@@ -96,6 +106,11 @@ mod tests {
         assert_eq!(with_error(8.05632, Some(0.1234)), "8.056 ± 0.12");
         assert_eq!(with_error(8.05632, Some(f64::NAN)), "8.056");
         assert_eq!(with_error(f64::NAN, Some(1.0)), NOTHING);
+    }
+
+    #[test]
+    fn long_texts_keep_both_ends() {
+        assert_eq!(["abcdefg", "abcdefgh"].map(|text| shortened(text, 7)), ["abcdefg", "abc…fgh"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::axis::Axis;
 use super::legend::Legend;
 use super::strip::{self, Frame};
 use super::{Band, Horizontal, Lines, Point, Scale, Series, Side, colour};
-use crate::text::{Escaped, Tick, with_error};
+use crate::text::{Escaped, Tick, shortened, with_error};
 
 pub(super) const WIDTH: f64 = 410.0;
 /// Beside the plot, above the legend, and below the plot.
@@ -15,6 +15,9 @@ const RIGHT: f64 = 14.0;
 pub(super) const TITLE: f64 = 24.0;
 const BOTTOM: f64 = 44.0;
 const PLOT: f64 = 196.0;
+/// So many characters fit into a heading, and beside the plot.
+pub(super) const HEADING: usize = 44;
+const UPRIGHT: usize = 27;
 /// With more points than this marks are small.
 const MANY: usize = 40;
 
@@ -57,7 +60,11 @@ impl<'a> Drawing<'a> {
     }
 
     pub(super) fn draw(&self, f: &mut impl Write) -> fmt::Result {
-        write!(f, r#"<text class="title" x="{LEFT}" y="16">{}</text>"#, Escaped(&self.panel.title))?;
+        write!(
+            f,
+            r#"<text class="title" x="{LEFT}" y="16">{}</text>"#,
+            Escaped(&shortened(&self.panel.title, HEADING))
+        )?;
         self.legend.draw(f, TITLE)?;
         strip::shade(f, self.bands, &self.panel.x, self.frame)?;
         self.draw_horizontal(f)?;
@@ -98,7 +105,8 @@ impl<'a> Drawing<'a> {
             write!(f, r#"<path class="axis" d="M{at:.1} {bottom}v4"/>"#)?;
             write!(f, r#"<text class="small" x="{at:.1}" y="{marks}" text-anchor="middle">{name}</text>"#)?;
         }
-        let (middle, label) = ((left + right) / 2.0, Escaped(&self.panel.x.label));
+        let label = shortened(&self.panel.x.label, HEADING);
+        let (middle, label) = ((left + right) / 2.0, Escaped(&label));
         write!(f, r#"<path class="axis" d="M{left} {bottom}H{right}"/>"#)?;
         write!(f, r#"<text x="{middle}" y="{line}" text-anchor="middle">{label}</text>"#)
     }
@@ -117,7 +125,8 @@ impl<'a> Drawing<'a> {
             write!(f, r#"<text class="small" x="{x}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#, Tick(tick))?;
         }
         let (x, turn) = if on_right { (WIDTH - 14.0, 90) } else { (14.0, -90) };
-        let (middle, label) = ((top + bottom) / 2.0, Escaped(label));
+        let label = shortened(label, UPRIGHT);
+        let (middle, label) = ((top + bottom) / 2.0, Escaped(&label));
         write!(f, r#"<text transform="translate({x} {middle:.1}) rotate({turn})" text-anchor="middle">{label}</text>"#)
     }
 

@@ -2,15 +2,17 @@
 
 use std::fmt::{self, Write};
 
-use super::draw::{TITLE, WIDTH};
-use super::horizontal::round_step;
+use stratigraph_stages::Axis;
+
+use super::draw::{HEADING, TITLE, WIDTH};
+use super::horizontal::{LONGEST, round_step};
 use super::{Band, Heat, axis, colour};
-use crate::text::{Escaped, NOTHING, Number, Tick};
+use crate::text::{Escaped, NOTHING, Number, Tick, shortened};
 
 /// Beside the cells, and the room below them.
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 92.0;
-const TOP: f64 = TITLE + 10.0;
+const RIGHT: f64 = 78.0;
+const TOP: f64 = TITLE + 25.0;
 const BOTTOM: f64 = 44.0;
 /// Of the strips that show stages, and from them to the cells.
 const STRIP: f64 = 6.0;
@@ -22,6 +24,8 @@ const ROW: f64 = 14.0;
 const LINE: f64 = 15.0;
 /// Of a character, roughly.
 const CHARACTER: f64 = 7.3;
+/// A longer name of a row is shortened.
+const BESIDE: usize = 4;
 /// How many colours the bar shows.
 const SHADES: usize = 24;
 
@@ -72,7 +76,10 @@ impl<'a> Drawing<'a> {
     }
 
     pub(super) fn draw(&self, f: &mut impl Write) -> fmt::Result {
-        write!(f, r#"<text class="title" x="{LEFT}" y="16">{}</text>"#, Escaped(&self.heat.title))?;
+        let [title, unit] = [&self.heat.title, &self.heat.matrix.unit].map(|text| shortened(text, HEADING));
+        let (title, unit) = (Escaped(&title), Escaped(&unit));
+        write!(f, r#"<text class="title" x="{LEFT}" y="16">{title}</text>"#)?;
+        write!(f, r#"<text class="small" x="{LEFT}" y="34">{unit}</text>"#)?;
         write!(f, r#"<g transform="translate({LEFT} {})" shape-rendering="crispEdges">"#, TOP)?;
         self.heat.matrix.values.iter().enumerate().try_for_each(|(row, values)| self.draw_row(f, row, values))?;
         self.bands.iter().try_for_each(|band| self.draw_stage(f, band))?;
@@ -138,28 +145,30 @@ impl<'a> Drawing<'a> {
             let y = height * (1.0 - share) + 4.0 + 4.0 * (2.0 * share - 1.0);
             write!(f, r#"<text class="small" x="{}" y="{y:.1}">{}</text>"#, x + 15.0, Short(value))?;
         }
-        let (x, y) = (WIDTH - 14.0 - LEFT, height / 2.0);
-        let unit = Escaped(&self.heat.matrix.unit);
-        write!(f, r#"<text transform="translate({x} {y:.1}) rotate(90)" text-anchor="middle">{unit}</text>"#)
+        Ok(())
     }
 
     fn draw_names(&self, f: &mut impl Write) -> fmt::Result {
         let ((width, height), matrix) = (self.cell, &self.heat.matrix);
         let (top, bottom) = (TOP, TOP + self.cells_height());
-        let widest = matrix.columns.labels.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
+        let names =
+            |axis: &Axis, longest| axis.labels.iter().map(move |name| shortened(name, longest)).collect::<Vec<_>>();
+        let (across, down) = (names(&matrix.columns, LONGEST), names(&matrix.rows, BESIDE));
+        let widest = across.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
         let step = round_step((widest as f64 * CHARACTER / width).ceil() as usize);
-        for (column, name) in matrix.columns.labels.iter().enumerate().take(self.n_columns).step_by(step) {
+        for (column, name) in across.iter().enumerate().take(self.n_columns).step_by(step) {
             let (x, y, name) = (LEFT + width * (column as f64 + 0.5), bottom + 16.0, Escaped(name));
             write!(f, r#"<text class="small" x="{x:.1}" y="{y:.1}" text-anchor="middle">{name}</text>"#)?;
         }
         let step = round_step((LINE / height).ceil() as usize).max(if self.is_square() { step } else { 1 });
-        for (row, name) in matrix.rows.labels.iter().enumerate().take(matrix.values.len()).step_by(step) {
+        for (row, name) in down.iter().enumerate().take(matrix.values.len()).step_by(step) {
             let (x, y, name) = (LEFT - STRIP - 2.0 * GAP, top + height * (row as f64 + 0.5) + 4.0, Escaped(name));
             write!(f, r#"<text class="small" x="{x}" y="{y:.1}" text-anchor="end">{name}</text>"#)?;
         }
-        let (x, y, across) = (LEFT + CELLS / 2.0, bottom + 36.0, Escaped(&matrix.columns.name));
+        let [across, down] = [&matrix.columns, &matrix.rows].map(|axis| shortened(&axis.name, LONGEST));
+        let (x, y, across) = (LEFT + CELLS / 2.0, bottom + 36.0, Escaped(&across));
         write!(f, r#"<text x="{x}" y="{y:.1}" text-anchor="middle">{across}</text>"#)?;
-        let (y, down) = ((top + bottom) / 2.0, Escaped(&matrix.rows.name));
+        let (y, down) = ((top + bottom) / 2.0, Escaped(&down));
         write!(f, r#"<text transform="translate(14 {y:.1}) rotate(-90)" text-anchor="middle">{down}</text>"#)
     }
 }

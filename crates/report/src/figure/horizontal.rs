@@ -1,5 +1,7 @@
 //! What runs from left to right: [`Horizontal`], an axis of layers, of the places between them, or of things in order.
 
+use crate::text::shortened;
+
 /// The horizontal axis of a panel. Layer `l` lies at `l`, the place before it at `l - 0.5`: curves of both share it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Horizontal {
@@ -15,6 +17,8 @@ pub struct Horizontal {
     pub columns: usize,
 }
 
+/// A longer name of a thing is shortened.
+pub(super) const LONGEST: usize = 16;
 /// How many characters have room beside an axis.
 const ROOM: usize = 44;
 
@@ -33,10 +37,11 @@ impl Horizontal {
 
     /// Things in order, with a name each.
     pub fn categories(label: &str, names: &[String]) -> Self {
-        let widest = names.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
+        let short: Vec<_> = names.iter().map(|name| shortened(name, LONGEST)).collect();
+        let widest = short.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
         let step = round_step(names.len() * widest / ROOM + 1);
-        let tick = |(index, name): (usize, &String)| (index as f64, name.clone());
-        let ticks = names.iter().enumerate().step_by(step).map(tick).collect();
+        let tick = |(index, name): (usize, String)| (index as f64, name);
+        let ticks = short.into_iter().enumerate().step_by(step).map(tick).collect();
         Self { label: label.to_owned(), ends: ends(names.len()), ticks, is_depth: false, columns: names.len().max(1) }
     }
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use super::draw::mark;
 use super::{Lines, colour};
-use crate::text::Escaped;
+use crate::text::{Escaped, shortened};
 
 /// Where it begins, and the width it has.
 const LEFT: f64 = 58.0;
@@ -39,7 +39,7 @@ impl Legend {
         let references = references.map(|(index, name)| (Sample::Reference(index), name));
         let (mut rows, mut at) = (vec![Vec::new()], 0.0);
         for (sample, name) in curves.chain(references) {
-            let name = shortened(&name);
+            let name = shortened(&name, LONGEST);
             let width = SAMPLE + CHARACTER * name.chars().count() as f64;
             if at + width > WIDTH && at > 0.0 {
                 rows.push(Vec::new());
@@ -78,16 +78,6 @@ fn draw_entry(f: &mut impl Write, (x, sample, name): &(f64, Sample, String), y: 
         }
     }
     write!(f, r#"<text x="28" y="4">{}</text></g>"#, Escaped(name))
-}
-
-/// A name that fits into a row.
-fn shortened(name: &str) -> String {
-    let n = name.chars().count();
-    if n <= LONGEST {
-        return name.into();
-    }
-    let (head, tail) = (LONGEST / 2, LONGEST - LONGEST / 2 - 1);
-    name.chars().take(head).chain(['…']).chain(name.chars().skip(n - tail)).collect()
 }
 
 impl Display for Legend {

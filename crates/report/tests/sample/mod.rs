@@ -6,7 +6,7 @@ use stratigraph_stages::{
 };
 
 /// The names of all curves, and how many numbers each has more than there are layers.
-const CURVES: [(&str, isize); 44] = [
+const CURVES: [(&str, isize); 45] = [
     ("delete_kl", 0),
     ("delete_top1_agreement", 0),
     ("delete_entropy_bits", 0),
@@ -38,6 +38,7 @@ const CURVES: [(&str, isize); 44] = [
     ("mean_kurtosis", 0),
     ("mean_skew", 0),
     ("wic_accuracy", 1),
+    ("cosine_to_final", 1),
     ("delete_attention_kl", 0),
     ("delete_mlp_kl", 0),
     ("mean_attention_kl", 0),
@@ -80,11 +81,22 @@ fn matrices(n_layers: usize) -> Vec<(&'static str, Matrix)> {
         ("cosine", matrix(places(), places(), "cosine")),
         (
             "merging_heads",
-            matrix(Axis::counting("layer", n_layers), Axis::counting("head", 12), "difference in attention"),
+            matrix(
+                Axis::counting("layer", n_layers),
+                Axis::counting("head", 12),
+                "attention within a word, less that elsewhere",
+            ),
         ),
         ("ensemble_ing_balanced", ensemble()),
         ("ensemble_ing_as_it_comes", ensemble()),
-        ("other", matrix(names("row", &["a & b", "<c>"]), names("column", &["first", "second \"x\""]), "unit")),
+        (
+            "another matrix with a name that is longer than a heading can be, by far",
+            matrix(
+                names("row <1>", &["a & b", "<c>", "a row with a long name"]),
+                names("column", &["first", "second \"x\" of a long name"]),
+                "a unit that is much longer than any unit should be, & odd",
+            ),
+        ),
     ]
 }
 

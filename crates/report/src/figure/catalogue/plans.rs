@@ -141,7 +141,7 @@ pub(super) const PLANS: [Plan; 10] = [
         name: "meaning",
         title: "The meaning of words in context",
         shows: "Held-out accuracy of a linear probe that is asked whether a word has the same sense in two sentences, against \
-                always giving the more frequent answer and against the embedding without any layer.",
+                always giving the commoner answer and against the same probe on the mean of each sentence's embeddings (static).",
         panels: &[one("Word in context", WIC), both("Word in context and lens entropy", WIC, LENS_ENTROPY)],
     },
     Plan {
@@ -179,7 +179,7 @@ pub(super) const PLANS: [Plan; 10] = [
         title: "How the residual stream grows and turns",
         shows: "Mean lengths of the residual stream before each layer and of what attention and MLP add to it; how much a layer \
                 turns it, as 1 minus the cosine of before and after; how alike the states of all positions are to those after \
-                the layer.",
+                the layer, and to those after the last.",
         panels: &[
             one(
                 "Norms",
@@ -191,6 +191,7 @@ pub(super) const PLANS: [Plan; 10] = [
             ),
             one("Block influence", axis("1 - cosine", Scale::Log, &[("block", "block_influence")])),
             one("CKA with the next place", axis("CKA", Scale::Share, &[("adjacent", "cka_adjacent")])),
+            one("Cosine with the last place", axis("cosine", Scale::Share, &[("to the last", "cosine_to_final")])),
         ],
     },
     Plan {
@@ -218,7 +219,7 @@ pub(super) const PLANS: [Plan; 10] = [
                 axis("KL, nats", Scale::Log, &[("attention", "mean_attention_kl"), ("MLP", "mean_mlp_kl")]),
             ),
             one(
-                "Replaced by another window's",
+                "Replaced by the next window's",
                 axis("KL, nats", Scale::Log, &[("attention", "resample_attention_kl"), ("MLP", "resample_mlp_kl")]),
             ),
         ],
