@@ -1,4 +1,6 @@
-//! Draws a `profile.json` again: its page and its figures, into a new directory. Stages are looked for where it has none.
+//! Draws a `profile.json` again: its page and its figures, into a new directory.
+//!
+//! Stages are looked for where it has none.
 //!
 //! `cargo run --release -p stratigraph-report --example page -- profile.json OUT`
 

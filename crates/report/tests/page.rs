@@ -76,7 +76,8 @@ fn a_bad_page_is_found_out() {
     let text = |x, y, text| format!(r#"<text x="{x}" y="{y}">{text}</text>"#);
     let texts = [text(10, 20, "one"), text(15, 22, "two"), text(90, 60, "three")].concat();
     let bad = format!(
-        r#"<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+        r#"<!doctype html>
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
         <style>svg{{width:100px}}</style><svg viewBox="0 0 100 100">{texts}</svg>
         <div style="width:2000px">wide</div><img alt="" src="https://example.invalid/picture.png">"#
     );

@@ -108,8 +108,8 @@ impl<'a> Drawing<'a> {
         f.write_str("</g>")
     }
 
-    /// A stage above its columns and beside its rows. The place before a layer goes with the layer, and the one after the
-    /// last layer with that.
+    /// A stage above its columns and beside its rows. The place before a layer goes with the layer, and the one after
+    /// the last layer with that.
     fn draw_stage(&self, f: &mut impl Write, band: &Band) -> fmt::Result {
         let last = self.bands.iter().map(|band| band.range.1).fold(0.0, f64::max);
         let (from, to) = (band.range.0 + 0.5, band.range.1 + 0.5);

@@ -37,7 +37,8 @@ fn deletion(profile: &Profile) -> Option<String> {
     let curve = profile.curves.get("delete_kl")?;
     let ((worst, most), (best, least)) = (largest(curve)?, smallest(curve)?);
     Some(format!(
-        "Deleting layer {worst} changes the output most (KL {} nats), layer {best} least ({} nats); the median layer costs {}.",
+        "Deleting layer {worst} changes the output most (KL {} nats), layer {best} least ({} nats); the median layer \
+         costs {}.",
         Number(most),
         Number(least),
         Number(median(curve)?),
@@ -60,7 +61,10 @@ fn lens(profile: &Profile) -> Option<String> {
     let curve = profile.curves.get("lens_top1_agreement")?;
     let (before, _) = curve.mean.iter().enumerate().rev().take_while(|(_, agreement)| **agreement >= 0.5).last()?;
     (before < profile.model.n_layers).then(|| {
-        format!("From the place before layer {before} on, the logit lens names the model's own first choice in half of all positions or more.")
+        format!(
+            "From the place before layer {before} on, the logit lens names the model's own first choice in half of all \
+             positions or more."
+        )
     })
 }
 

@@ -20,11 +20,9 @@ const FAMILIES: [(&str, &[&str]); 9] = [
 ];
 
 pub(super) fn section(f: &mut impl Write, profile: &Profile, interventions: &[Intervention]) -> fmt::Result {
-    f.write_str("<section id=\"numbers\">\n<h2>All numbers</h2>\n<p>Means, with one standard error over windows. What the lens ")?;
-    f.write_str(
-        "and the residual stream have after the last layer stands in the row <i>end</i>. The numbers of heat maps ",
-    )?;
-    f.write_str("are told by their cells.</p>\n")?;
+    f.write_str("<section id=\"numbers\">\n<h2>All numbers</h2>\n<p>Means, with one standard error over windows. ")?;
+    f.write_str("What the lens and the residual stream have after the last layer stands in the row <i>end</i>. ")?;
+    f.write_str("The numbers of heat maps are told by their cells.</p>\n")?;
     for (title, curves) in families(profile) {
         open_table(f, title, "layer", curves.iter().map(|(name, _)| *name))?;
         layers(f, &curves, profile.model.n_layers)?;

@@ -1,6 +1,7 @@
 // Shows `page` in a frame of each of `widths`, measures it, and writes what is wrong between two marks.
 const same = 0.75; // Pixels that do not count.
-const inside = (a, b) => a.left >= b.left - same && a.right <= b.right + same && a.top >= b.top - same && a.bottom <= b.bottom + same;
+const inside = (a, b) => a.left >= b.left - same && a.right <= b.right + same &&
+  a.top >= b.top - same && a.bottom <= b.bottom + same;
 const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > same &&
   Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > same;
 

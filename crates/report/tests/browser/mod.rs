@@ -23,8 +23,8 @@ const WIDTHS: [u32; 2] = [1280, 420];
 const MARK: &str = "=====VERDICT=====";
 
 impl Browser {
-    /// The browser of `STRATIGRAPH_CHROMIUM`, or the first that is installed and opens a file. Without one the test says that
-    /// it is skipped, and fails where `STRATIGRAPH_REQUIRE_CHROMIUM` is set.
+    /// The browser of `STRATIGRAPH_CHROMIUM`, or the first that is installed and opens a file. Without one the test says
+    /// that it is skipped, and fails where `STRATIGRAPH_REQUIRE_CHROMIUM` is set.
     pub fn find() -> Option<Self> {
         static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
         let found = FOUND.get_or_init(|| {
@@ -92,12 +92,13 @@ fn console(output: &Output) -> Vec<String> {
     log.lines().filter(|line| line.contains("CONSOLE")).map(|line| format!("console: {line}")).collect()
 }
 
-/// A page of frames that hold the page under test, unchanged, and of the script that measures them. A frame can be narrower
-/// than the narrowest window, and its own policy stays in force.
+/// A page of frames that hold the page under test, unchanged, and of the script that measures them. A frame can be
+/// narrower than the narrowest window, and its own policy stays in force.
 fn frames(page: &str) -> String {
     let page = serde_json::to_string(page).expect("text is JSON").replace("</", "<\\/").replace("<!--", "<\\!--");
     let (script, mark) = (include_str!("measure.js"), serde_json::to_string(MARK).expect("text is JSON"));
     format!(
-        "<!doctype html><meta charset=utf-8><body><script>\nconst page={page},widths={WIDTHS:?},mark={mark};\n{script}</script>"
+        "<!doctype html><meta charset=utf-8><body><script>\n\
+         const page={page},widths={WIDTHS:?},mark={mark};\n{script}</script>"
     )
 }

@@ -13,7 +13,8 @@ use plans::{PLANS, Plan};
 /// The figures that the profile has numbers for, in the order in which a reader wants them.
 ///
 /// Over depth: `signatures` (those of each stage), `damage` (what deleting and swapping layers does), `lens`,
-/// `lens_and_neurons`, `meaning` (word-in-context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `repeating`.
+/// `lens_and_neurons`, `meaning` (word-in-context accuracy), `attention`, `geometry`, `neurons`, `sublayers`,
+/// `repeating`.
 /// Of matrices: `ensemble`, `similarity`, `heads`, and `matrices` for those of other names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
     with_bands(profile, &crate::view::of(profile).bands())

@@ -68,10 +68,10 @@ pub(super) const PLANS: [Plan; 10] = [
     Plan {
         name: "signatures",
         title: "The signatures of the stages",
-        shows: "What each stage is recognised by: early layers that cannot be spared and look at the tokens just before; a \
-                stretch that is robust while the meaning of words takes shape; prediction neurons while the lens closes in on \
-                the model's answer; at the end suppression neurons and large MLP outputs. Curves marked → are measured by the \
-                right axis.",
+        shows: "What each stage is recognised by: early layers that cannot be spared and look at the tokens just \
+                before; a stretch that is robust while the meaning of words takes shape; prediction neurons while \
+                the lens closes in on the model's answer; at the end suppression neurons and large MLP outputs. \
+                Curves marked → are measured by the right axis.",
         panels: &[
             one("Deleting and swapping layers", DELETE_AND_SWAP),
             two("Looking back, and words in context", axis("fraction of attention", Scale::Share, LAST_FIVE), WIC),
@@ -82,8 +82,8 @@ pub(super) const PLANS: [Plan; 10] = [
     Plan {
         name: "damage",
         title: "Deleting and swapping layers",
-        shows: "The output distribution after leaving out a layer, or after running it and the next in the other order, against \
-                the unchanged model's. A swap is drawn between its two layers.",
+        shows: "The output distribution after leaving out a layer, or after running it and the next in the other \
+                order, against the unchanged model's. A swap is drawn between its two layers.",
         panels: &[
             one("KL from the unchanged model", DELETE_AND_SWAP),
             one(
@@ -99,8 +99,8 @@ pub(super) const PLANS: [Plan; 10] = [
     Plan {
         name: "lens",
         title: "What the residual stream predicts",
-        shows: "The logit lens: the final norm and the unembedding applied to the residual stream before each layer, and after \
-                the last.",
+        shows: "The logit lens: the final norm and the unembedding applied to the residual stream before each layer, \
+                and after the last.",
         panels: &[
             one("Logit lens: KL from the model", axis("KL, nats", Scale::Log, &[("lens", "lens_kl")])),
             one(
@@ -130,8 +130,8 @@ pub(super) const PLANS: [Plan; 10] = [
     Plan {
         name: "lens_and_neurons",
         title: "The lens and the neurons that write tokens",
-        shows: "Prediction neurons raise few tokens and suppression neurons lower few; where they become many, the lens should \
-                close in on the model's answer.",
+        shows: "Prediction neurons raise few tokens and suppression neurons lower few; where they become many, the \
+                lens should close in on the model's answer.",
         panels: &[
             both("Lens KL and neurons", LENS_KL, BOTH_NEURONS),
             both("Lens entropy and neurons", LENS_ENTROPY, BOTH_NEURONS),
@@ -140,15 +140,16 @@ pub(super) const PLANS: [Plan; 10] = [
     Plan {
         name: "meaning",
         title: "The meaning of words in context",
-        shows: "Held-out accuracy of a linear probe that is asked whether a word has the same sense in two sentences, against \
-                always giving the commoner answer and against the same probe on the mean of each sentence's embeddings (static).",
+        shows: "Held-out accuracy of a linear probe that is asked whether a word has the same sense in two \
+                sentences, against always giving the commoner answer and against the same probe on the mean of each \
+                sentence's embeddings (static).",
         panels: &[one("Word in context", WIC), both("Word in context and lens entropy", WIC, LENS_ENTROPY)],
     },
     Plan {
         name: "attention",
         title: "How far heads look back",
-        shows: "Means over the heads of a layer. What the first token receives, mostly for nothing, is missing from every other \
-                number.",
+        shows: "Means over the heads of a layer. What the first token receives, mostly for nothing, is missing from \
+                every other number.",
         panels: &[
             one(
                 "Attention to the token so many back",
@@ -177,9 +178,9 @@ pub(super) const PLANS: [Plan; 10] = [
     Plan {
         name: "geometry",
         title: "How the residual stream grows and turns",
-        shows: "Mean lengths of the residual stream before each layer and of what attention and MLP add to it; how much a layer \
-                turns it, as 1 minus the cosine of before and after; how alike the states of all positions are to those after \
-                the layer, and to those after the last.",
+        shows: "Mean lengths of the residual stream before each layer and of what attention and MLP add to it; how \
+                much a layer turns it, as 1 minus the cosine of before and after; how alike the states of all \
+                positions are to those after the layer, and to those after the last.",
         panels: &[
             one(
                 "Norms",
@@ -197,8 +198,8 @@ pub(super) const PLANS: [Plan; 10] = [
     Plan {
         name: "neurons",
         title: "Neurons that write few tokens",
-        shows: "MLP neurons whose output weights point at few tokens of the vocabulary, by the kurtosis of their cosines with \
-                all of them.",
+        shows: "MLP neurons whose output weights point at few tokens of the vocabulary, by the kurtosis of their \
+                cosines with all of them.",
         panels: &[
             one("Neurons with kurtosis over 10", BOTH_NEURONS),
             one("Mean kurtosis", axis("kurtosis", Scale::Linear, &[("all neurons", "mean_kurtosis")])),
@@ -207,8 +208,8 @@ pub(super) const PLANS: [Plan; 10] = [
     Plan {
         name: "sublayers",
         title: "Attention and MLP apart",
-        shows: "What becomes of the output when only the attention or only the MLP of a layer is left out, replaced by its mean, \
-                or replaced by its output on another window.",
+        shows: "What becomes of the output when only the attention or only the MLP of a layer is left out, replaced \
+                by its mean, or replaced by its output on another window.",
         panels: &[
             one(
                 "Left out",

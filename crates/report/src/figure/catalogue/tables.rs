@@ -27,8 +27,8 @@ pub(super) fn all(profile: &Profile) -> [Found; 4] {
         (
             "ensemble",
             "Ensembles of prediction neurons",
-            "Whether the next word ends in a suffix, as logistic probes tell it that see only the k neurons that tell it best; \
-             against the model's own first choice.",
+            "Whether the next word ends in a suffix, as logistic probes tell it that see only the k neurons that \
+             tell it best; against the model's own first choice.",
             ensembles,
         ),
         (
@@ -40,8 +40,8 @@ pub(super) fn all(profile: &Profile) -> [Found; 4] {
         (
             "heads",
             "Which heads put words together",
-            "Attention from the last token of a word of four tokens to its other three, less that between as many tokens \
-             elsewhere: heads that merge sub-words stand out on the positive side.",
+            "Attention from the last token of a word of four tokens to its other three, less that between as many \
+             tokens elsewhere: heads that merge sub-words stand out on the positive side.",
             named(&HEADS),
         ),
         ("matrices", "Other matrices", "Everything else that the study measured over two things.", rest.collect()),
