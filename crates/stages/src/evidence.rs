@@ -80,7 +80,7 @@ fn words(view: &View, layers: Range<usize>) -> String {
     match signal.reading {
         Reading::High(unit) | Reading::Low(unit) => {
             let z = view.majority.z(here);
-            let (value, most) = (number(unit.back(here)), number(unit.back(view.majority.centre)));
+            let (value, most) = (unit.told(here), unit.told(view.majority.centre));
             format!("{value}{} in {}, {most} in the median layer (robust z {z:+.1})", signal.unit, named(&layers))
         }
         Reading::NearPeak => {
