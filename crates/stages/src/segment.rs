@@ -39,7 +39,7 @@ impl Segmentation {
             reason,
             p_value: rounded(p_value),
             gain: rounded(gain(&trial.scores, trial.price)),
-            stages: if drawn { spans(&path, &views) } else { Vec::new() },
+            stages: if drawn { spans(&path, &views, profile) } else { Vec::new() },
             boundaries: if drawn { trial.boundaries(&path) } else { Vec::new() },
             rejected,
             outliers: outliers(profile, &views, drawn.then_some(&path), rule),
@@ -50,12 +50,12 @@ impl Segmentation {
     }
 }
 
-fn spans(path: &Path, views: &Views) -> Vec<StageSpan> {
+fn spans(path: &Path, views: &Views, profile: &Profile) -> Vec<StageSpan> {
     let span = |(stage, first, end): (usize, usize, usize)| StageSpan {
         stage: Stage::ALL[stage],
         first,
         end,
-        evidence: evidence(Stage::ALL[stage], first..end, views),
+        evidence: evidence(Stage::ALL[stage], first..end, views, profile),
     };
     path.runs().into_iter().map(span).collect()
 }
