@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::reading::{View, Views};
 use crate::robust::{mean, rounded};
 use crate::signal::{Expected, Reading, SIGNALS, Signal, Unit};
-use crate::{Evidence, Stage, Stand};
+use crate::{Evidence, Measurement, Profile, Stage, Stand};
 
 /// Under this part of full strength a curve speaks neither for nor against: a tenth.
 const UNCLEAR: f64 = 0.1;
@@ -20,15 +20,38 @@ pub(crate) fn missing(views: &Views) -> Vec<String> {
 }
 
 /// What every curve that has to do with a stage says about its being in `layers`.
-pub(crate) fn evidence(stage: Stage, layers: Range<usize>, views: &Views) -> Vec<Evidence> {
+pub(crate) fn evidence(stage: Stage, layers: Range<usize>, views: &Views, profile: &Profile) -> Vec<Evidence> {
     let speaks = |signal: &&'static Signal| signal.measurement.expected()[stage as usize] != Expected::Either;
-    SIGNALS.iter().filter(speaks).map(|signal| one(signal, stage, layers.clone(), views)).collect()
+    let told = |signal: &'static Signal| {
+        let mut evidence = one(signal, stage, layers.clone(), views);
+        if evidence.stand != Stand::Absent {
+            evidence.text += &aside(signal, layers.clone(), profile).unwrap_or_default();
+        }
+        evidence
+    };
+    SIGNALS.iter().filter(speaks).map(told).collect()
+}
+
+/// What has to be known to read the number: the sink dilutes all attention, and a probe that learnt nothing still has the
+/// accuracy of the larger class.
+fn aside(signal: &Signal, layers: Range<usize>, profile: &Profile) -> Option<String> {
+    match signal.measurement {
+        Measurement::Locality => {
+            let sink = profile.curves.get("first_token_attention")?.mean.get(layers)?;
+            Some(format!("; the first token takes {}", number(mean(sink.iter().copied())?)))
+        }
+        Measurement::Meaning => {
+            let majority = profile.values.get("wic_majority")?.mean;
+            Some(format!("; always answering alike gives {}", number(majority)))
+        }
+        _ => None,
+    }
 }
 
 fn one(signal: &'static Signal, stage: Stage, layers: Range<usize>, views: &Views) -> Evidence {
     let (stand, strength, text) = match views.get(signal.curve) {
         None => (Stand::Absent, 0.0, "not in the profile".to_owned()),
-        Some(view) if view.silent => (Stand::Absent, 0.0, "no layer stands out from the others".to_owned()),
+        Some(view) if view.silent => (Stand::Unclear, 0.0, format!("no layer stands out: {}", words(view, layers))),
         Some(view) => {
             let shown = mean(view.shown[layers.clone()].iter().copied()).unwrap_or(0.0);
             let strength = match signal.measurement.expected()[stage as usize] {
@@ -80,7 +103,7 @@ fn words(view: &View, layers: Range<usize>) -> String {
     match signal.reading {
         Reading::High(unit) | Reading::Low(unit) => {
             let z = view.majority.z(here);
-            let (value, most) = (number(unit.back(here)), number(unit.back(view.majority.centre)));
+            let (value, most) = (unit.told(here), unit.told(view.majority.centre));
             format!("{value}{} in {}, {most} in the median layer (robust z {z:+.1})", signal.unit, named(&layers))
         }
         Reading::NearPeak => {

@@ -65,7 +65,7 @@ fn others(profile: &Profile, views: &Views, n: usize) -> Vec<Other> {
 
 fn reason(layer: usize, view: &View, others: &[Other], rule: &Rule) -> String {
     let strange = |other: &&Other| {
-        let majority = Majority::of(&other.values, rule.stands_out, rule.least_ratio.ln());
+        let majority = Majority::of(&other.values, rule.outlier, rule.least_ratio.ln());
         majority.is_some_and(|majority| majority.z(other.values[layer]) > rule.outlier)
     };
     let told: Vec<String> =

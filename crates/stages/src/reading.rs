@@ -32,7 +32,7 @@ impl View {
             Reading::NearPeak => by_layer(signal, Unit::Count, curve, n_layers)?,
             Reading::Approach => approach(curve, n_layers)?,
         };
-        let majority = Majority::of(&values, rule.stands_out, signal.least_spread(rule))?;
+        let majority = Majority::of(&values, rule.outlier, signal.least_spread(rule))?;
         let score = |x: f64| clamped(score(signal, x, &majority, rule, &values));
         let shown: Vec<f64> = values.iter().map(|&x| if x.is_finite() { score(x) } else { 0.0 }).collect();
         let equal = values.iter().all(|&x| !x.is_finite() || (x - majority.centre).abs() < 1e-12);

@@ -12,8 +12,8 @@ pub struct Rule {
     /// usual cut for a median absolute deviation (Leys et al., *J. Exp. Soc. Psychol.* 49, 2013).
     pub stands_out: f64,
     /// From how many on it is special without doubt, and, inside a robust stretch, an outlier: Iglewicz and Hoaglin's 3.5
-    /// (1993). As far below [`Rule::stands_out`], at 1.5, it is ordinary without doubt; an even drift reaches 1.35 at most, so
-    /// no drift makes a special layer.
+    /// (1993); median and spread are taken without such layers. As far below [`Rule::stands_out`], at 1.5, it is ordinary
+    /// without doubt; an even drift reaches 1.35 at most, so no drift makes a special layer.
     pub outlier: f64,
     /// How often a layer of a stage shows what defines the stage: 0.9, with one exception in ten, and one in ten in stages
     /// that it has nothing to do with. What only goes along with a stage is shown by half of its layers.

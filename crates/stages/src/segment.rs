@@ -39,7 +39,7 @@ impl Segmentation {
             reason,
             p_value: rounded(p_value),
             gain: rounded(gain(&trial.scores, trial.price)),
-            stages: if drawn { spans(&path, &views) } else { Vec::new() },
+            stages: if drawn { spans(&path, &views, profile) } else { Vec::new() },
             boundaries: if drawn { trial.boundaries(&path) } else { Vec::new() },
             rejected,
             outliers: outliers(profile, &views, drawn.then_some(&path), rule),
@@ -50,12 +50,12 @@ impl Segmentation {
     }
 }
 
-fn spans(path: &Path, views: &Views) -> Vec<StageSpan> {
+fn spans(path: &Path, views: &Views, profile: &Profile) -> Vec<StageSpan> {
     let span = |(stage, first, end): (usize, usize, usize)| StageSpan {
         stage: Stage::ALL[stage],
         first,
         end,
-        evidence: evidence(Stage::ALL[stage], first..end, views),
+        evidence: evidence(Stage::ALL[stage], first..end, views, profile),
     };
     path.runs().into_iter().map(span).collect()
 }
@@ -103,7 +103,7 @@ impl<'a> Trial<'a> {
     /// with any one kind of measurement left out, since one curve that wanders is no structure.
     fn p_value(&self) -> f64 {
         let share = |(_, scores): &(Measurement, Scores)| self.orders_as_good(scores);
-        self.reordered.iter().map(share).fold(0.0, f64::max).max(1.0 / (self.rule.permutations + 1) as f64)
+        self.reordered.iter().map(share).reduce(f64::max).unwrap_or(1.0)
     }
 
     fn orders_as_good(&self, scores: &Scores) -> f64 {

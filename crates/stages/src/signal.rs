@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::number;
 use crate::{Rule, Weights};
 
 /// A kind of measurement. The curves of one kind say the same thing in several ways and count once.
@@ -197,14 +198,16 @@ impl Expected {
     }
 }
 
+/// Agreements and similarities above 0.99 do not differ in kind.
+const LEAST_REST: f64 = 0.01;
+
 impl Unit {
     /// The value on this scale.
     pub(crate) fn forward(self, value: f64) -> f64 {
         match self {
             // A millionth is what f32 logits cannot tell from nothing.
             Unit::Log => value.max(1e-6).ln(),
-            // Of agreements and similarities above 0.99 none is higher than the other in kind.
-            Unit::LogRest => (1.0 - value).max(0.01).ln(),
+            Unit::LogRest => (1.0 - value).max(LEAST_REST).ln(),
             Unit::Count => value.max(0.0).sqrt(),
             Unit::Kurtosis | Unit::Accuracy => value,
         }
@@ -218,6 +221,12 @@ impl Unit {
             Unit::Count => x * x,
             Unit::Kurtosis | Unit::Accuracy => x,
         }
+    }
+
+    /// The same in digits.
+    pub(crate) fn told(self, x: f64) -> String {
+        let more = if self == Unit::LogRest && x <= LEAST_REST.ln() + 1e-9 { " or more" } else { "" };
+        format!("{}{more}", number(self.back(x)))
     }
 
     /// The least spread that layers are given on it.

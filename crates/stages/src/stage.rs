@@ -56,9 +56,9 @@ pub enum Stand {
     For,
     /// It shows the opposite.
     Against,
-    /// It is there and shows neither.
+    /// It is there and shows neither, or no layer stands out in it.
     Unclear,
-    /// It was not measured, or says nothing about any layer.
+    /// It was not measured.
     Absent,
 }
 
