@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use stratigraph_stages::{Boundary, Doubt, Evidence, Profile, Segmentation, Stage, StageSpan, Stand};
+use stratigraph_stages::{Boundary, Doubt, Evidence, Measurement, Profile, Segmentation, Stage, StageSpan, Stand};
 
 use crate::figure::Band;
 
@@ -32,12 +32,23 @@ pub(crate) struct StageView {
     pub(crate) evidence: Vec<Evidence>,
 }
 
-/// What speaks for a stage most plainly is shown first, so much of it.
+/// So much of what speaks for a stage is shown first: what it is recognised by, then what speaks most plainly.
 const SHOWN: usize = 5;
+
+/// What the stage of an index is recognised by; it shares all else with others.
+fn recognised_by(index: usize) -> &'static [Measurement] {
+    use Measurement::{Convergence, Deletion, Locality, Meaning, MlpWrite, Suppression, Swap, Vocabulary};
+    match Stage::ALL[index] {
+        Stage::Detokenization => &[Deletion, Swap, Locality, Meaning],
+        Stage::FeatureEngineering => &[Deletion, Swap, Meaning, Convergence],
+        Stage::PredictionEnsembling => &[Convergence, Vocabulary],
+        Stage::ResidualSharpening => &[Deletion, Suppression, MlpWrite],
+    }
+}
 
 /// The evidence for and against a stage.
 pub(crate) struct Weighed<'a> {
-    /// What speaks for it most plainly, and everything that does not speak for it.
+    /// Some of what speaks for it, and everything that does not.
     pub(crate) main: Vec<&'a Evidence>,
     /// What speaks for it as well.
     pub(crate) rest: Vec<&'a Evidence>,
@@ -112,13 +123,16 @@ impl StageView {
 
     /// The evidence: what matters most, the rest, and the names of the curves that say nothing.
     pub(crate) fn weighed(&self) -> Weighed<'_> {
-        let (absent, measured): (Vec<_>, Vec<_>) = self.evidence.iter().partition(|it| it.stand == Stand::Absent);
-        let mut strong: Vec<_> = measured.iter().filter(|it| it.stand == Stand::For).collect();
-        strong.sort_by(|a, b| b.strength.total_cmp(&a.strength));
-        let weak: Vec<_> = strong.into_iter().skip(SHOWN).map(|it| it.signal.as_str()).collect();
-        let shown = |it: &&Evidence| !weak.contains(&it.signal.as_str());
-        let (main, rest) = measured.into_iter().partition(shown);
-        Weighed { main, rest, silent: absent.into_iter().map(|it| it.signal.as_str()).collect() }
+        let (absent, mut measured): (Vec<_>, Vec<_>) = self.evidence.iter().partition(|it| it.stand == Stand::Absent);
+        let unlike = |it: &Evidence| !recognised_by(self.index).contains(&it.measurement);
+        measured.sort_by(|a, b| unlike(a).cmp(&unlike(b)).then(b.strength.total_cmp(&a.strength)));
+        let (speaks_for, others): (Vec<_>, Vec<_>) = measured.into_iter().partition(|it| it.stand == Stand::For);
+        let (shown, rest) = speaks_for.split_at(speaks_for.len().min(SHOWN));
+        Weighed {
+            main: shown.iter().copied().chain(others).collect(),
+            rest: rest.to_vec(),
+            silent: absent.into_iter().map(|it| it.signal.as_str()).collect(),
+        }
     }
 }
 
@@ -159,6 +173,24 @@ mod tests {
         assert_eq!(told, [(0, (-0.5, 0.5), None), (3, (0.5, 5.5), Some((0.5, 1.5)))]);
         assert!(bands[1].told.ends_with("95 % within 1 to 2, in 90 % of draws at all"), "{}", bands[1].told);
         assert_eq!(view.remarks.len(), 3);
+    }
+
+    #[test]
+    fn what_a_stage_is_recognised_by_comes_first() {
+        let mut stage = stage(&segmentation(6).stages[1], None);
+        let of = |measurement, strength, stand| {
+            let signal = format!("{measurement} {strength}");
+            Evidence { signal, measurement, stand, strength, text: String::new() }
+        };
+        let all = [Measurement::Swap, Measurement::Rewriting, Measurement::MlpWrite, Measurement::Suppression];
+        stage.evidence = all.map(|it| of(it, 0.5, Stand::For)).to_vec();
+        stage.evidence.extend([0.75, 0.25].map(|strength| of(Measurement::Deletion, strength, Stand::For)));
+        stage.evidence.push(of(Measurement::Vocabulary, -0.5, Stand::Against));
+        let Weighed { main, rest, .. } = stage.weighed();
+        let names = |all: Vec<&Evidence>| all.iter().map(|it| it.signal.clone()).collect::<Vec<_>>();
+        let first =
+            ["deletion 0.75", "MLP write 0.5", "suppression 0.5", "deletion 0.25", "swap 0.5", "vocabulary -0.5"];
+        assert_eq!((names(main), names(rest)), (first.map(String::from).to_vec(), vec!["rewriting 0.5".to_owned()]));
     }
 
     #[test]
