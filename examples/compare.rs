@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let comparison = Comparison::read(&args.profiles)?;
-    println!("{}", comparison.chart());
+    println!("{}", comparison.chart().trim_end());
     println!("wrote {}", comparison.write(&args.out)?.display());
     Ok(())
 }

@@ -22,7 +22,9 @@ fn a_page_with_everything_is_readable_at_both_widths() {
     for (name, n_layers) in [("a model <of> \"30\" & more", 30), ("96 layers.gguf", 96)] {
         let profile = with_stages(name, n_layers);
         let figures = stratigraph_report::figures(&profile);
-        let views = browser.look_at(&Page::new(&profile, &interventions(n_layers)).to_string());
+        let page = Page::new(&profile, &interventions(n_layers)).to_string();
+        assert_eq!(browser.complaints(&page), Vec::<String>::new());
+        let views = browser.look_at(&page);
         nothing_is_wrong(&views);
         for seen in views {
             let names: Vec<_> = figures.iter().map(|figure| figure.name.clone()).collect();
@@ -81,6 +83,7 @@ fn a_bad_page_is_found_out() {
         <style>svg{{width:100px}}</style><svg viewBox="0 0 100 100">{texts}</svg>
         <div style="width:2000px">wide</div><img alt="" src="https://example.invalid/picture.png">"#
     );
+    assert!(!browser.complaints(&bad).is_empty());
     for seen in browser.look_at(&bad) {
         let found = |what: &str| seen.problems.iter().any(|problem| problem.contains(what));
         let all = ["one and two overlap", "three is cut", "wider than the screen", "console"];

@@ -49,21 +49,27 @@ impl Browser {
         output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("it opens files"))
     }
 
-    /// Opens a page as a file, and inside frames of each width, where everything is measured.
+    /// Opens a page inside frames of each width, where everything is measured.
     pub fn look_at(&self, page: &str) -> Vec<Seen> {
-        let dir = tempfile::tempdir().expect("a place for files");
-        let (alone, framed) = (dir.path().join("page.html"), dir.path().join("frames.html"));
-        std::fs::write(&alone, page).expect("a place to write");
-        std::fs::write(&framed, frames(page)).expect("a place to write");
-        let open = |page: &Path| self.open(page, dir.path()).expect("the browser answered before");
-        let mut complaints = console(&open(&alone));
-        let output = open(&framed);
-        complaints.extend(console(&output));
+        let output = self.open_text(&frames(page));
         let dom = String::from_utf8_lossy(&output.stdout);
         let json = dom.split(MARK).nth(1).unwrap_or_else(|| panic!("no verdict:\n{dom}"));
         let json = json.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
         let values: Vec<Value> = serde_json::from_str(&json).expect("the script writes JSON");
+        let complaints = console(&output);
         values.iter().map(|value| seen(value, &complaints)).collect()
+    }
+
+    /// Opens a page by itself, as a reader does, and returns what it writes to the console.
+    pub fn complaints(&self, page: &str) -> Vec<String> {
+        console(&self.open_text(page))
+    }
+
+    fn open_text(&self, page: &str) -> Output {
+        let dir = tempfile::tempdir().expect("a place for files");
+        let path = dir.path().join("page.html");
+        std::fs::write(&path, page).expect("a place to write");
+        self.open(&path, dir.path()).expect("the browser answered before")
     }
 
     fn open(&self, page: &Path, dir: &Path) -> std::io::Result<Output> {
