@@ -31,7 +31,9 @@ pub(super) fn section(f: &mut impl Write, stages: &Stages, n_layers: usize) -> f
 pub(crate) fn bar(f: &mut impl Write, stages: &Stages, n_layers: usize) -> fmt::Result {
     let n = n_layers.max(1) as f64;
     let percent = |at: f64| (at / n * 100.0).clamp(0.0, 100.0);
-    if !stages.stages.is_empty() {
+    if stages.stages.is_empty() {
+        f.write_str("<div class=\"depth\"><div class=\"plain\" style=\"flex:1\"><b>no stages</b></div></div>\n")?;
+    } else {
         f.write_str("<div class=\"depth\" role=\"img\" aria-label=\"")?;
         let words = stages.stages.iter().map(|stage| format!("{}: {}", stage.name, stage.span()));
         write!(f, "{}\">", Escaped(&words.collect::<Vec<_>>().join("; ")))?;

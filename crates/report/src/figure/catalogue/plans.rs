@@ -74,7 +74,7 @@ pub(super) const PLANS: [Plan; 10] = [
                 Curves marked → are measured by the right axis.",
         panels: &[
             one("Deleting and swapping layers", DELETE_AND_SWAP),
-            two("Looking back, and words in context", axis("fraction of attention", Scale::Share, LAST_FIVE), WIC),
+            two("Words come together", axis("fraction of attention", Scale::Share, LAST_FIVE), WIC),
             two("Predictions form", LENS_KL, PREDICTION),
             two("Predictions are sharpened", MLP_NORM, SUPPRESSION),
         ],
