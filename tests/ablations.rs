@@ -58,7 +58,9 @@ fn by_hand(model: &Decoder, windows: &TokenWindows, layer: usize, hook: Hook, wi
 #[test]
 fn ablated_layers_are_layers_edited_by_hand_under_any_budget() {
     for (backend, device) in devices() {
-        for model in models(&device) {
+        // wgpu may run in software.
+        let n_models = if backend == Backend::Wgpu { 1 } else { 2 };
+        for model in models(&device).into_iter().take(n_models) {
             let (n, windows) = (3, windows(&model, 3));
             let mut plans = vec![LayerPlan::full(model.n_layers())];
             let mut expected = Vec::new();
@@ -80,8 +82,8 @@ fn ablated_layers_are_layers_edited_by_hand_under_any_budget() {
                     }
                 }
             }
-            for budget in [Budget::default(), smallest(&model, plans.len())] {
-                let found = execute(&model, &plans, &windows, budget);
+            for budget in &[smallest(&model, plans.len()), Budget::default()][2 - n_models..] {
+                let found = execute(&model, &plans, &windows, *budget);
                 for ((plan, found), expected) in plans.iter().zip(found).zip(&expected) {
                     assert_close(&found, expected, 1e-5, &format!("{plan} on {backend}"));
                 }

@@ -3,14 +3,15 @@
 mod common;
 
 use std::ops::Range;
+use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{device, devices, fixture};
 use stratigraph::core::SplitMix64;
 use stratigraph::prelude::*;
 use stratigraph::probes::{
-    ProbeError, SuffixTask, TokenClass, VocabularyDirections, WicOptions, WicPair, WicTokens, WordEnds, Words,
-    class_association, ensembles, merging_heads, wic_accuracy,
+    ProbeError, SuffixTask, TokenClass, VocabularyDirections, WicOptions, WicPair, WicSentence, WicTokens, WordEnds,
+    Words, class_association, ensembles, merging_heads, wic_accuracy,
 };
 
 /// The text of each token: parts of a word, a cue, words in -ing, others.
@@ -149,7 +150,11 @@ fn a_planted_neuron_is_picked_by_its_weights_and_right_by_its_activation() {
         assert!(found.neurons[1..].iter().all(|neuron| neuron.accuracy.share() < 0.7), "{found:?}");
         assert_eq!(found.together.iter().map(|(k, _)| *k).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(found.together.iter().all(|(_, accuracy)| accuracy.share() == 1.0), "{found:?}");
-        assert_eq!((found.model.share(), found.n_fitted), (1.0, 60));
+        // The model expects a token behind itself, but a word in -ing behind the cue.
+        let last = task.windows().ids().chunks(SuffixTask::CONTEXT).map(|window| window[23] as usize);
+        let said = last.map(|token| token == CUE || ING.contains(&token));
+        let right = said.zip(task.answers()).skip(60).filter(|(said, answer)| said == *answer).count();
+        assert_eq!((found.model.some, found.model.of, found.n_fitted), (right, 60, 60));
     }
 }
 
@@ -180,14 +185,17 @@ fn texts_with_too_few_words_of_a_kind_are_refused() {
     assert!(TokenClass::Suffix("ing".into()).contains(TOKENS[5]));
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 /// The model in the box and its pairs.
 fn in_the_box() -> (Decoder, WicTokens, WicTokens) {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let checkpoint = Pretrained::open(root.join("models/tiny")).unwrap();
+    let checkpoint = Pretrained::open(root().join("models/tiny")).unwrap();
     let tokenizer = checkpoint.tokenizer().unwrap();
     let part = |name: &str| {
         let encode = |text: &str| Ok::<_, stratigraph::Error>(tokenizer.encode_with_offsets(text)?);
-        WicTokens::new(&WicPair::read(&root.join("examples/data/wic"), name).unwrap(), encode).unwrap()
+        WicTokens::new(&WicPair::read(&root().join("examples/data/wic"), name).unwrap(), encode).unwrap()
     };
     (checkpoint.load(&device()).unwrap(), part("train"), part("dev"))
 }
@@ -198,24 +206,52 @@ fn probes_for_a_words_sense_do_not_depend_on_how_much_is_held_at_once() {
     let (train, test) = (train.take(60), test.take(30));
     let options = WicOptions { strengths: vec![100.0], folds: 3, ..WicOptions::default() };
     let all = wic_accuracy(&model, (&train, &test), &options, |_| {}).unwrap();
-    assert_eq!((all.places.len(), all.majority), (13, 0.5));
+    assert_eq!(all.places.len(), 13);
     let little = WicOptions { bytes: 180 * 128 * 4 * 5, ..options };
     let mut heard = 0.0;
     assert_eq!(wic_accuracy(&model, (&train, &test), &little, |done| heard = done).unwrap(), all);
     assert_eq!(heard, 1.0);
 }
 
+/// Pairs in which a word has one sense just when it stands in one form.
+fn told_by_form(n: usize, first: usize) -> Vec<WicPair> {
+    const FORMS: [[&str; 2]; 6] = [
+        ["house", "houses"],
+        ["rule", "rules"],
+        ["state", "states"],
+        ["hand", "hands"],
+        ["year", "years"],
+        ["word", "words"],
+    ];
+    const ENDS: [&str; 5] = ["is old", "of the people", "was here", "in the end", "and more"];
+    let sentence = |form: &str, end: &str| {
+        let text = format!("The {form} {end} .");
+        WicSentence { word: 4..4 + form.len(), text }
+    };
+    let pair = |i: usize| {
+        let (forms, same) = (FORMS[i % 6], i / 6 % 2 == 0);
+        let other = if same { forms[0] } else { forms[1] };
+        WicPair { sentences: [sentence(forms[0], ENDS[i % 5]), sentence(other, ENDS[i / 7 % 5])], same }
+    };
+    (first..first + n).map(pair).collect()
+}
+
 #[test]
-fn a_probe_of_shuffled_answers_is_at_chance_and_a_probe_of_real_ones_is_not() {
+fn a_probe_of_shuffled_answers_is_at_chance_and_a_probe_of_planted_ones_is_right() {
     let (model, train, test) = in_the_box();
     let options = WicOptions { strengths: vec![30.0, 1000.0], folds: 3, ..WicOptions::default() };
-    let shares = |train: WicTokens| -> Vec<f64> {
-        let found = wic_accuracy(&model, (&train, &test), &options, |_| {}).unwrap();
+    let shares = |train: &WicTokens, test: &WicTokens| -> Vec<f64> {
+        let found = wic_accuracy(&model, (train, test), &options, |_| {}).unwrap();
         found.places.iter().map(|probe| probe.accuracy().share()).collect()
     };
-    let mean = |shares: Vec<f64>| shares.iter().sum::<f64>() / shares.len() as f64;
-    let chance = mean((0..3).map(|seed| mean(shares(train.clone().with_shuffled_answers(seed)))).collect());
-    let real = mean(shares(train));
-    assert!((chance - 0.5).abs() < 0.06, "{chance}");
-    assert!(real > chance + 0.03, "{real} {chance}");
+    let shuffled: Vec<f64> =
+        (0..3).flat_map(|seed| shares(&train.clone().with_shuffled_answers(seed), &test)).collect();
+    let chance = shuffled.iter().sum::<f64>() / shuffled.len() as f64;
+    assert!((chance - 0.5).abs() < 0.05, "{chance}");
+    let tokenizer = Tokenizer::from_file(root().join("models/tiny/tokenizer.json")).unwrap();
+    let encode = |text: &str| Ok::<_, stratigraph::Error>(tokenizer.encode_with_offsets(text)?);
+    let [train, test] =
+        [(120, 0), (60, 120)].map(|(n, first)| WicTokens::new(&told_by_form(n, first), encode).unwrap());
+    let planted = shares(&train, &test);
+    assert!(planted.iter().all(|share| *share > 0.9), "{planted:?}");
 }

@@ -12,8 +12,8 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use stratigraph::prelude::*;
 use stratigraph::probes::{SuffixTask, WordEnds};
-use stratigraph::report::{LayerTable, OutDir};
-use stratigraph::stages::{CorpusRecord, ModelRecord, Profile};
+use stratigraph::report::{LayerTable, OutDir, TerminalChart};
+use stratigraph::stages::{CorpusRecord, ModelRecord, Profile, Segmentation};
 use stratigraph::{Experiment, Findings};
 
 use common::{Loaded, Source};
@@ -68,7 +68,7 @@ fn run(args: &Args) -> Result<()> {
 
     let interventions = findings.interventions.clone();
     let profile = profile(args, &loaded, findings);
-    println!("{}", LayerTable::new(&profile));
+    println!("{}\n{}", LayerTable::new(&profile), TerminalChart::new(&profile));
     println!("{}: {:.1?}", source.told(windows), started.elapsed());
     for path in out.map(|out| out.write(&profile, &interventions)).transpose()?.unwrap_or_default() {
         println!("wrote {}", path.display());
@@ -96,7 +96,7 @@ fn about_words<'a>(study: Study<'a>, loaded: &Loaded, args: &Args) -> Result<Stu
 
 fn profile(args: &Args, Loaded { model, windows, .. }: &Loaded, findings: Findings) -> Profile {
     let text = &args.source.text;
-    Profile {
+    let mut profile = Profile {
         model: ModelRecord {
             name: common::name(&text.model.model),
             n_layers: model.n_layers(),
@@ -116,5 +116,8 @@ fn profile(args: &Args, Loaded { model, windows, .. }: &Loaded, findings: Findin
         values: findings.values,
         matrices: findings.matrices,
         curves: findings.curves,
-    }
+        stages: None,
+    };
+    profile.stages = Some(Segmentation::of(&profile));
+    profile
 }

@@ -55,6 +55,6 @@ pub use sample::StreamSample;
 pub use scores::Scores;
 pub use similarity::{cka, cka_unbiased};
 pub use token_class::{TokenClass, class_association};
-pub use wic::{WicPair, WicTokens};
+pub use wic::{WicPair, WicSentence, WicTokens};
 pub use wic_probe::{WicAccuracy, WicOptions, WicProbe, wic_accuracy};
 pub use words::{Word, Words};

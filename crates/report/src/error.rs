@@ -15,14 +15,25 @@ pub enum ReportError {
         /// The directory.
         path: PathBuf,
     },
-    /// A place that cannot be written.
-    #[error("cannot write {}: {reason}", path.display())]
+    /// A place that cannot be read or written.
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
         /// What the system says.
         reason: std::io::Error,
     },
+    /// A file that is no profile.
+    #[error("{} is not a profile: {reason}", path.display())]
+    NotAProfile {
+        /// The file.
+        path: PathBuf,
+        /// What the reader of JSON says.
+        reason: serde_json::Error,
+    },
+    /// Nothing to compare.
+    #[error("a comparison needs a profile")]
+    NothingToCompare,
 }
 
 impl ReportError {

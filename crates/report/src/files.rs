@@ -1,4 +1,5 @@
-//! A directory of results: [`OutDir`] with `profile.json`, `layers.csv`, `interventions.csv` and `figures/*.svg`.
+//! A directory of results: [`OutDir`] with `profile.json`, `layers.csv`, `interventions.csv`, `report.html`
+//! and `figures/*.svg`.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -47,6 +48,7 @@ impl OutDir {
             ("profile.json".to_owned(), json),
             ("layers.csv".to_owned(), layers_csv(profile)),
             ("interventions.csv".to_owned(), interventions_csv(interventions)),
+            ("report.html".to_owned(), crate::Page::new(profile, interventions).to_string().into_bytes()),
         ];
         let pictures = crate::figures(profile).into_iter();
         let pictures = pictures.map(|figure| (format!("figures/{}.svg", figure.name), figure.to_string().into_bytes()));
@@ -54,12 +56,26 @@ impl OutDir {
     }
 
     fn write_file(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
-        let path = self.path.join(name);
-        let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
-        let created = directory.and_then(|()| File::options().write(true).create_new(true).open(&path));
-        created.and_then(|mut file| file.write_all(content)).map_err(|error| ReportError::io(&path, error))?;
-        Ok(path)
+        write_new(self.path.join(name), content)
     }
+}
+
+/// Writes a file that is not there yet, and its directory.
+pub(crate) fn write_new(path: PathBuf, content: &[u8]) -> Result<PathBuf> {
+    let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let created = directory.and_then(|()| File::options().write(true).create_new(true).open(&path));
+    created.and_then(|mut file| file.write_all(content)).map_err(|error| ReportError::io(&path, error))?;
+    Ok(path)
+}
+
+/// Reads a `profile.json`.
+///
+/// # Errors
+/// When the file cannot be read or is not a profile.
+pub fn read_profile(path: impl AsRef<Path>) -> Result<Profile> {
+    let path = path.as_ref();
+    let json = fs::read(path).map_err(|error| ReportError::io(path, error))?;
+    serde_json::from_slice(&json).map_err(|reason| ReportError::NotAProfile { path: path.to_owned(), reason })
 }
 
 /// A row a layer: every curve's mean and standard error there. A curve that ends earlier leaves its cells empty; the
@@ -94,7 +110,7 @@ fn interventions_csv(interventions: &[Intervention]) -> Vec<u8> {
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+    value.filter(|value| !value.is_nan()).map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
@@ -106,24 +122,16 @@ fn csv(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> 
 
 #[cfg(test)]
 mod tests {
+    use stratigraph_stages::{Axis, Matrix};
+
     use super::*;
-    use std::collections::BTreeMap;
-    use stratigraph_stages::{CorpusRecord, Curve, ModelRecord};
 
     fn profile() -> Profile {
-        let curve = |mean: Vec<f64>| Curve { sem: vec![None; mean.len()], mean, replicates: Vec::new() };
-        let curves = [("delete_kl", vec![0.5, 0.25]), ("lens_kl", vec![3.0, 1.0, 0.0]), ("swap_kl", vec![0.125])];
-        Profile {
-            model: ModelRecord { name: "m".into(), n_layers: 2, d_model: 4, d_vocab: 8 },
-            corpus: CorpusRecord { name: "c".into(), n_sequences: 1, seq_len: 2, special_tokens: false },
-            device: "flex".into(),
-            versions: BTreeMap::new(),
-            command: Vec::new(),
-            seed: 0,
-            values: BTreeMap::new(),
-            matrices: BTreeMap::new(),
-            curves: curves.into_iter().map(|(name, mean)| (name.to_owned(), curve(mean))).collect(),
-        }
+        let curves: [(&str, &[f64]); 3] =
+            [("delete_kl", &[0.5, 0.25]), ("lens_kl", &[3.0, 1.0, 0.0]), ("swap_kl", &[0.125])];
+        let mut profile = crate::testing::profile(2, &curves);
+        profile.curves.values_mut().for_each(|curve| curve.sem.fill(None));
+        profile
     }
 
     #[test]
@@ -143,6 +151,41 @@ mod tests {
         assert!(matches!(again, Err(ReportError::NotEmpty { .. })));
         let read: Profile = serde_json::from_slice(&fs::read(out.path().join("profile.json")).unwrap()).unwrap();
         assert_eq!(read.curves["lens_kl"].mean, [3.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_profile_is_read_back_as_it_was_written() {
+        let mut profile = profile();
+        profile.curves.get_mut("lens_kl").unwrap().mean[1] = f64::NAN;
+        profile.curves.get_mut("delete_kl").unwrap().sem = vec![Some(0.1 + 0.2), None];
+        profile.values.insert("clean_nll".into(), Estimate { mean: f64::NAN, sem: None });
+        profile.values.insert("tiny".into(), Estimate { mean: 5e-324, sem: Some(1.0 / 3.0) });
+        let matrix = Matrix {
+            rows: Axis::counting("place", 2),
+            columns: Axis::counting("place", 2),
+            unit: "CKA".into(),
+            values: vec![vec![1.0, f64::NAN], vec![f64::MAX, -0.0]],
+        };
+        profile.matrices.insert("cka".into(), matrix);
+        profile.stages = Some(crate::testing::segmentation(2));
+        profile.command = ["a", "b \"c\"", ""].map(String::from).into();
+        let dir = tempfile::tempdir().unwrap();
+        let out = OutDir::create(dir.path().join("a name \"with\" <odd> & things")).unwrap();
+        let written = out.write(&profile, &[]).unwrap();
+        let read = read_profile(&written[0]).unwrap();
+        assert!(read.curves["lens_kl"].mean[1].is_nan() && read.values["clean_nll"].mean.is_nan());
+        assert!(read.matrices["cka"].values[0][1].is_nan());
+        // NaN is unequal to itself, but prints as it is.
+        assert_eq!(format!("{read:?}"), format!("{profile:?}"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("profile.json");
+        assert!(matches!(read_profile(&path), Err(ReportError::Io { .. })));
+        fs::write(&path, "{}").unwrap();
+        assert!(read_profile(&path).unwrap_err().to_string().contains("profile.json is not a profile"));
     }
 
     #[test]

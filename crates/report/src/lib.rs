@@ -4,12 +4,22 @@
 //! [`Profile`](stratigraph_stages::Profile), and [`OutDir::write`] leaves its files,
 //! among them the [`figures`] of the curves.
 
+mod comparison;
 mod error;
 pub mod figure;
 mod files;
+mod page;
 mod table;
+mod terminal;
+#[cfg(test)]
+mod testing;
+mod text;
+mod view;
 
+pub use comparison::Comparison;
 pub use error::{ReportError, Result};
 pub use figure::figures;
-pub use files::OutDir;
+pub use files::{OutDir, read_profile};
+pub use page::Page;
 pub use table::LayerTable;
+pub use terminal::TerminalChart;

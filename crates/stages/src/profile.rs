@@ -5,10 +5,13 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::Segmentation;
+
 /// A mean and its standard error over windows; there is none for a single window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The mean over positions and windows.
+    /// The mean over positions and windows; NaN, written as `null`, where there is none.
+    #[serde(deserialize_with = "number")]
     pub mean: f64,
     /// Its standard error over windows.
     pub sem: Option<f64>,
@@ -46,6 +49,32 @@ impl Curve {
     }
 }
 
+impl Curve {
+    /// How many windows it has means of: two at least, and as many in every layer.
+    pub fn n_windows(&self) -> Option<usize> {
+        let n = self.replicates.first()?.len();
+        let even = self.replicates.len() == self.len() && self.replicates.iter().all(|windows| windows.len() == n);
+        (n >= 2 && even).then_some(n)
+    }
+
+    /// The curve of some of its windows, of which one may be named more than once.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such window.
+    pub fn of_windows(&self, chosen: &[usize]) -> Self {
+        let mut curve = Self::default();
+        for windows in &self.replicates {
+            let kept: Vec<f64> = chosen.iter().map(|&window| windows[window]).collect();
+            let n = kept.len() as f64;
+            let mean = kept.iter().sum::<f64>() / n;
+            let variance = kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            curve.push(Estimate { mean, sem: (kept.len() > 1).then(|| (variance / n).sqrt()) }, kept);
+        }
+        curve
+    }
+}
+
 /// Numbers over two things, such as every place in the residual stream with every other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Matrix {
@@ -74,6 +103,10 @@ impl Axis {
     pub fn counting(name: &str, n: usize) -> Self {
         Self { name: name.to_owned(), labels: (0..n).map(|index| index.to_string()).collect() }
     }
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
@@ -199,4 +232,25 @@ pub struct Profile {
     pub matrices: BTreeMap<String, Matrix>,
     /// The curves, by name; `delete_kl` at layer 3 is the KL divergence after deleting layer 3.
     pub curves: BTreeMap<String, Curve>,
+    /// The stages of inference found in the curves, where they were looked for.
+    #[serde(default)]
+    pub stages: Option<Segmentation>,
+}
+
+impl Profile {
+    /// The profile that some of the windows give, to see whether what it shows stays put. Curves without the means of so many
+    /// windows (of weights, CKA, Word-in-Context) are of no window and stay as they are, and so do single numbers.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such window.
+    pub fn of_windows(&self, chosen: &[usize]) -> Self {
+        let mut profile = self.clone();
+        profile.corpus.n_sequences = chosen.len();
+        profile.stages = None;
+        for curve in profile.curves.values_mut().filter(|curve| curve.n_windows() == Some(self.corpus.n_sequences)) {
+            *curve = curve.of_windows(chosen);
+        }
+        profile
+    }
 }

@@ -1,4 +1,4 @@
-//! From numbers to places on a line: [`Axis`] with round ticks.
+//! From numbers to heights: [`Axis`] with round ticks.
 
 use super::Scale;
 
@@ -9,30 +9,33 @@ pub(super) struct Axis {
     high: f64,
     from: f64,
     to: f64,
-    scale: Scale,
+    log: bool,
     ticks: Vec<f64>,
 }
+
+/// A logarithmic axis with more ticks shows those that are powers of ten.
+const CROWDED: usize = 7;
+/// On a logarithmic axis nothing lies further below the largest number.
+const DEEPEST: f64 = 1e-6;
 
 impl Axis {
     /// An axis that shows all `values`, of which those count that have a place on `scale`, between the coordinates
     /// `from` and `to`.
-    pub(super) fn over(values: impl Iterator<Item = f64>, scale: Scale, from: f64, to: f64) -> Self {
-        let shown = values.filter(|value| has_place(scale, *value));
-        let (low, high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-        let (low, high) = if low > high { (1.0, 1.0) } else { (low, high) };
-        let ticks = match scale {
-            Scale::Linear => linear_ticks(low.min(0.0), high),
-            Scale::Log => log_ticks(low, high),
+    pub(super) fn over(values: impl Iterator<Item = f64> + Clone, scale: Scale, from: f64, to: f64) -> Self {
+        let positive = range(values.clone().filter(|value| *value > 0.0));
+        let log = scale == Scale::Log && positive.is_some_and(|(low, high)| high >= 10.0 * low);
+        let (low, high) = if log { positive } else { range(values) }.unwrap_or((0.0, 1.0));
+        let mut ticks = match scale {
+            _ if log => log_ticks(low.max(high * DEEPEST), high),
+            Scale::Fitted => linear_ticks(low, high),
+            Scale::Share => linear_ticks(low.min(0.0), high.clamp(0.0, 1.0)),
+            _ => linear_ticks(low.min(0.0), high.max(0.0)),
         };
         let (low, high) = (ticks[0], ticks[ticks.len() - 1]);
-        Self { low, high, from, to, scale, ticks }
-    }
-
-    /// An axis of layers, with a tick at most every fourteenth of it.
-    pub(super) fn of_layers(last: usize, from: f64, to: f64) -> Self {
-        let step = (last / 14 + 1).next_multiple_of(if last > 28 { 5 } else { 1 });
-        let ticks = (0..=last).step_by(step).map(|layer| layer as f64).collect();
-        Self { low: -0.5, high: last as f64 + 0.5, from, to, scale: Scale::Linear, ticks }
+        if log && ticks.len() > CROWDED {
+            ticks.retain(|tick| tick.log10().fract().abs() < 1e-9);
+        }
+        Self { low, high, from, to, log, ticks }
     }
 
     /// The numbers to write beside the axis.
@@ -42,12 +45,12 @@ impl Axis {
 
     /// Where `value` lies; `None` when it has no place. What lies beyond an end is put on it.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
-        if !has_place(self.scale, value) {
+        if !value.is_finite() || (self.log && value <= 0.0) {
             return None;
         }
-        let along = match self.scale {
-            Scale::Linear => (value - self.low) / (self.high - self.low),
-            Scale::Log => (value / self.low).ln() / (self.high / self.low).ln(),
+        let along = match self.log {
+            false => (value - self.low) / (self.high - self.low),
+            true => (value / self.low).ln() / (self.high / self.low).ln(),
         };
         Some(self.from + along.clamp(0.0, 1.0) * (self.to - self.from))
     }
@@ -58,29 +61,31 @@ impl Axis {
     }
 }
 
-fn has_place(scale: Scale, value: f64) -> bool {
-    value.is_finite() && (scale == Scale::Linear || value > 0.0)
+/// The smallest and the largest of those that are finite.
+pub(crate) fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let finite = values.filter(|value| value.is_finite());
+    finite.fold(None, |range, v| range.map_or(Some((v, v)), |(low, high): (f64, f64)| Some((low.min(v), high.max(v)))))
 }
 
 /// Multiples of 1, 2 or 5 times a power of ten, four to nine of them, that enclose both numbers.
 fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
-    let span = if high > low { high - low } else { 1.0 };
+    let span = if high > low { high - low } else { high.abs().max(1.0) };
+    let span = span.max(low.abs().max(high.abs()) * 1e-9);
     let power = 10f64.powf((span / 4.0).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|step| span / step <= 6.0).unwrap_or(power);
     let (first, last) = ((low / step).floor() as i64, ((low + span) / step).ceil() as i64);
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
-/// Powers of ten that enclose both numbers, and when they are few, their doubles and fivefolds between.
+/// Powers of ten with their doubles and fivefolds, from the last below both numbers to the first above.
 fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let last = last.max(first + 1);
-    let multiples: &[f64] = if last - first > 2 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-    let decades = (first..last).flat_map(|power| multiples.iter().map(move |m| m * 10f64.powi(power)));
+    let decades = (first..last).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(power)));
     let all: Vec<f64> = decades.chain([10f64.powi(last)]).collect();
-    let begin = all.iter().rposition(|tick| *tick <= low).unwrap_or(0);
-    let end = all.iter().position(|tick| *tick >= high).unwrap_or(all.len() - 1).max(begin + 1);
-    all[begin..=end].to_vec()
+    let start = all.iter().rposition(|tick| *tick <= low).unwrap_or(0);
+    let end = all.iter().position(|tick| *tick >= high).unwrap_or(all.len() - 1).max(start + 1);
+    all[start..=end].to_vec()
 }
 
 #[cfg(test)]
@@ -92,7 +97,8 @@ mod tests {
         assert_eq!(linear_ticks(0.0, 1.0), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         assert_eq!(linear_ticks(0.0, 7.3), [0.0, 2.0, 4.0, 6.0, 8.0]);
         assert_eq!(linear_ticks(0.0, 0.0), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
-        assert_eq!(log_ticks(0.03, 8.0), [0.01, 0.1, 1.0, 10.0]);
+        assert_eq!(log_ticks(0.03, 8.0), [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]);
+        assert_eq!(Axis::over([0.03, 8.0].into_iter(), Scale::Log, 1.0, 0.0).ticks(), [0.1, 1.0, 10.0]);
         assert_eq!(log_ticks(0.3, 4.0), [0.2, 0.5, 1.0, 2.0, 5.0]);
         assert_eq!(log_ticks(1.0, 1.0), [1.0, 2.0]);
     }
@@ -108,9 +114,22 @@ mod tests {
     }
 
     #[test]
-    fn layers_have_ticks_at_round_places() {
-        assert_eq!(Axis::of_layers(11, 0.0, 1.0).ticks().len(), 12);
-        assert_eq!(Axis::of_layers(30, 0.0, 1.0).ticks(), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
-        assert_eq!(Axis::of_layers(0, 0.0, 1.0).ticks(), [0.0]);
+    fn a_logarithm_needs_a_decade_and_ends_a_million_below_the_top() {
+        let narrow = Axis::over([2.0, 3.0].into_iter(), Scale::Log, 100.0, 0.0);
+        assert_eq!((narrow.ticks()[0], narrow.place(0.0)), (0.0, Some(100.0)));
+        let deep = Axis::over([1e-12, 1.0].into_iter(), Scale::Log, 100.0, 0.0);
+        assert_eq!((deep.ticks().len(), deep.place(1e-12)), (7, Some(100.0)));
+    }
+
+    #[test]
+    fn a_fitted_axis_leaves_0_out_and_odd_numbers_have_axes_too() {
+        assert_eq!(Axis::over([0.52, 0.64].into_iter(), Scale::Fitted, 1.0, 0.0).ticks()[0], 0.52);
+        for odd in [-3.0, 0.0, 1e300, 1e-300, 1e15 + 1.0, f64::NAN] {
+            for scale in [Scale::Linear, Scale::Share, Scale::Fitted, Scale::Log] {
+                let axis = Axis::over([odd, odd].into_iter(), scale, 1.0, 0.0);
+                let places: Vec<_> = axis.ticks().iter().filter_map(|tick| axis.place(*tick)).collect();
+                assert!(places.len() < 12 && places.iter().all(|place| place.is_finite()), "{odd} {scale:?} {axis:?}");
+            }
+        }
     }
 }

@@ -1,0 +1,189 @@
+//! Draws a [`Heat`] map: cells that tell their numbers, names beside rows and columns, and a bar of the colours.
+
+use std::fmt::{self, Write};
+
+use stratigraph_stages::Axis;
+
+use super::draw::{HEADING, TITLE, WIDTH};
+use super::horizontal::{LONGEST, round_step};
+use super::{Band, Heat, axis, colour};
+use crate::text::{Escaped, NOTHING, Number, Tick, shortened};
+
+/// Beside the cells, and the room below them.
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 78.0;
+const TOP: f64 = TITLE + 25.0;
+const BOTTOM: f64 = 44.0;
+/// Of the strips that show stages, and from them to the cells.
+const STRIP: f64 = 6.0;
+const GAP: f64 = 2.0;
+const CELLS: f64 = WIDTH - LEFT - RIGHT;
+/// Of a row, where a matrix is not square.
+const ROW: f64 = 14.0;
+/// A name beside the cells needs so much height.
+const LINE: f64 = 15.0;
+/// Of a character, roughly.
+const CHARACTER: f64 = 7.3;
+/// A longer name of a row is shortened.
+const BESIDE: usize = 4;
+/// How many colours the bar shows.
+const SHADES: usize = 24;
+
+/// A map laid out.
+pub(super) struct Drawing<'a> {
+    heat: &'a Heat,
+    bands: &'a [Band],
+    n_columns: usize,
+    low: f64,
+    high: f64,
+    /// The width and the height of a cell.
+    cell: (f64, f64),
+}
+
+impl<'a> Drawing<'a> {
+    pub(super) fn of(heat: &'a Heat, bands: &'a [Band]) -> Self {
+        let values = &heat.matrix.values;
+        let n_columns = values.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let n_rows = values.len().max(1);
+        let (low, high) = axis::range(values.iter().flatten().copied()).unwrap_or((0.0, 1.0));
+        let most = low.abs().max(high.abs());
+        let (low, high) = if heat.signed { (-most, most) } else { (low, high) };
+        let (low, high) = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
+        let height = if n_rows == n_columns { CELLS } else { (n_rows as f64 * ROW).clamp(120.0, 2.0 * CELLS) };
+        Self { heat, bands, n_columns, low, high, cell: (CELLS / n_columns as f64, height / n_rows as f64) }
+    }
+
+    pub(super) fn height(&self) -> f64 {
+        TOP + self.cells_height() + BOTTOM
+    }
+
+    fn is_square(&self) -> bool {
+        self.heat.matrix.values.len() == self.n_columns
+    }
+
+    fn cells_height(&self) -> f64 {
+        self.cell.1 * self.heat.matrix.values.len().max(1) as f64
+    }
+
+    /// The map in words.
+    pub(super) fn told(&self) -> String {
+        let matrix = &self.heat.matrix;
+        let (low, high) = (Number(self.low), Number(self.high));
+        format!(
+            "{}: {} by {} and {}, {low} to {high}",
+            self.heat.title, matrix.unit, matrix.rows.name, matrix.columns.name
+        )
+    }
+
+    pub(super) fn draw(&self, f: &mut impl Write) -> fmt::Result {
+        let [title, unit] = [&self.heat.title, &self.heat.matrix.unit].map(|text| shortened(text, HEADING));
+        let (title, unit) = (Escaped(&title), Escaped(&unit));
+        write!(f, r#"<text class="title" x="{LEFT}" y="16">{title}</text>"#)?;
+        write!(f, r#"<text class="small" x="{LEFT}" y="34">{unit}</text>"#)?;
+        write!(f, r#"<g transform="translate({LEFT} {})" shape-rendering="crispEdges">"#, TOP)?;
+        self.heat.matrix.values.iter().enumerate().try_for_each(|(row, values)| self.draw_row(f, row, values))?;
+        self.bands.iter().try_for_each(|band| self.draw_stage(f, band))?;
+        self.draw_bar(f)?;
+        f.write_str("</g>")?;
+        self.draw_names(f)
+    }
+
+    fn draw_row(&self, f: &mut impl Write, row: usize, values: &[f64]) -> fmt::Result {
+        let ((width, height), matrix) = (self.cell, &self.heat.matrix);
+        let name = |names: &'a [String], at: usize| names.get(at).map_or(NOTHING, String::as_str);
+        let (across, down) = (Escaped(&matrix.columns.name), Escaped(&matrix.rows.name));
+        let row_name = Escaped(name(&matrix.rows.labels, row));
+        write!(f, r#"<g transform="translate(0 {:.2})">"#, height * row as f64)?;
+        for (column, &value) in values.iter().enumerate() {
+            let x = width * column as f64;
+            write!(f, r#"<path d="M{x:.2} 0h{width:.2}v{height:.2}h-{width:.2}z" "#)?;
+            match value.is_finite() {
+                true => write!(f, r#"fill="{}">"#, self.colour(value))?,
+                false => f.write_str(r#"class="none">"#)?,
+            }
+            let column_name = Escaped(name(&matrix.columns.labels, column));
+            let number = Number(value);
+            write!(f, "<title>{down} {row_name}, {across} {column_name}: {number}</title></path>")?;
+        }
+        f.write_str("</g>")
+    }
+
+    /// A stage above its columns and beside its rows. The place before a layer goes with the layer, and the one after
+    /// the last layer with that.
+    fn draw_stage(&self, f: &mut impl Write, band: &Band) -> fmt::Result {
+        let last = self.bands.iter().map(|band| band.range.1).fold(0.0, f64::max);
+        let (from, to) = (band.range.0 + 0.5, band.range.1 + 0.5);
+        let (across, down) = self.heat.is_depth;
+        let ((width, height), offset) = (self.cell, -STRIP - GAP);
+        let end = |n: usize| if band.range.1 >= last { n as f64 } else { to };
+        let (right, bottom) = (end(self.n_columns) * width - 1.0, end(self.heat.matrix.values.len()) * height - 1.0);
+        write!(f, r#"<g class="b{}"><title>{}</title>"#, band.colour % 4, Escaped(&band.told))?;
+        if across {
+            write!(f, r#"<path d="M{:.2} {offset}H{right:.2}v{STRIP}H{:.2}z"/>"#, from * width, from * width)?;
+        }
+        if down {
+            write!(f, r#"<path d="M{offset} {:.2}V{bottom:.2}h{STRIP}V{:.2}z"/>"#, from * height, from * height)?;
+        }
+        f.write_str("</g>")
+    }
+
+    fn colour(&self, value: f64) -> String {
+        colour::of_share((value - self.low) / (self.high - self.low), self.heat.signed)
+    }
+
+    /// The colours with their numbers, right of the cells.
+    fn draw_bar(&self, f: &mut impl Write) -> fmt::Result {
+        let (x, height) = (CELLS + 10.0, self.cells_height());
+        let step = height / SHADES as f64;
+        for shade in 0..SHADES {
+            let share = (shade as f64 + 0.5) / SHADES as f64;
+            let (y, fill) = (height - step * (shade + 1) as f64, colour::of_share(share, self.heat.signed));
+            write!(f, r#"<path d="M{x} {y:.2}h12v{step:.2}h-12z" fill="{fill}"/>"#)?;
+        }
+        for share in [0.0, 0.5, 1.0] {
+            let value = self.low + share * (self.high - self.low);
+            let y = height * (1.0 - share) + 4.0 + 4.0 * (2.0 * share - 1.0);
+            write!(f, r#"<text class="small" x="{}" y="{y:.1}">{}</text>"#, x + 15.0, Short(value))?;
+        }
+        Ok(())
+    }
+
+    fn draw_names(&self, f: &mut impl Write) -> fmt::Result {
+        let ((width, height), matrix) = (self.cell, &self.heat.matrix);
+        let (top, bottom) = (TOP, TOP + self.cells_height());
+        let names =
+            |axis: &Axis, longest| axis.labels.iter().map(move |name| shortened(name, longest)).collect::<Vec<_>>();
+        let (across, down) = (names(&matrix.columns, LONGEST), names(&matrix.rows, BESIDE));
+        let widest = across.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
+        let step = round_step((widest as f64 * CHARACTER / width).ceil() as usize);
+        for (column, name) in across.iter().enumerate().take(self.n_columns).step_by(step) {
+            let (x, y, name) = (LEFT + width * (column as f64 + 0.5), bottom + 16.0, Escaped(name));
+            write!(f, r#"<text class="small" x="{x:.1}" y="{y:.1}" text-anchor="middle">{name}</text>"#)?;
+        }
+        let step = round_step((LINE / height).ceil() as usize).max(if self.is_square() { step } else { 1 });
+        for (row, name) in down.iter().enumerate().take(matrix.values.len()).step_by(step) {
+            let (x, y, name) = (LEFT - STRIP - 2.0 * GAP, top + height * (row as f64 + 0.5) + 4.0, Escaped(name));
+            write!(f, r#"<text class="small" x="{x}" y="{y:.1}" text-anchor="end">{name}</text>"#)?;
+        }
+        let [across, down] = [&matrix.columns, &matrix.rows].map(|axis| shortened(&axis.name, LONGEST));
+        let (x, y, across) = (LEFT + CELLS / 2.0, bottom + 36.0, Escaped(&across));
+        write!(f, r#"<text x="{x}" y="{y:.1}" text-anchor="middle">{across}</text>"#)?;
+        let (y, down) = ((top + bottom) / 2.0, Escaped(&down));
+        write!(f, r#"<text transform="translate(14 {y:.1}) rotate(-90)" text-anchor="middle">{down}</text>"#)
+    }
+}
+
+/// A number beside the bar, in two digits.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:.1e}", self.0);
+        let size = self.0.abs();
+        if size != 0.0 && !(1e-3..1e4).contains(&size) {
+            return f.write_str(&digits);
+        }
+        let whole = if size >= 100.0 { self.0.round() } else { digits.parse().unwrap_or(self.0) };
+        write!(f, "{}", Tick(whole))
+    }
+}

@@ -1,0 +1,183 @@
+//! A profile as one page that opens offline: [`Page`].
+
+mod stages;
+mod summary;
+mod tables;
+
+use std::fmt::{self, Display, Write};
+
+use stratigraph_stages::{Intervention, Profile};
+
+use crate::figure::{self, Alone, Band, Figure};
+use crate::text::Escaped;
+use crate::view::Stages;
+
+pub(crate) use stages::bar;
+pub(crate) use tables::{close_table, open_table};
+
+/// A profile as one HTML page without a script, which asks for nothing outside itself: what was measured on what, the
+/// stages with their evidence, every figure, and every number in tables. It follows the reader's light or dark setting,
+/// has room on a telephone, and prints.
+pub struct Page<'a> {
+    profile: &'a Profile,
+    interventions: &'a [Intervention],
+    stages: Stages,
+}
+
+impl<'a> Page<'a> {
+    /// The page of a profile and of what was done to the model.
+    pub fn new(profile: &'a Profile, interventions: &'a [Intervention]) -> Self {
+        Self { profile, interventions, stages: crate::view::of(profile) }
+    }
+}
+
+impl Display for Page<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let figures = figure::with_bands(self.profile, &self.stages.bands());
+        open(f, &format!("{}: stages of inference", self.profile.model.name))?;
+        self.header(f, &figures)?;
+        f.write_str("<main>\n")?;
+        summary::section(f, self.profile, &self.stages)?;
+        stages::section(f, &self.stages, self.profile.model.n_layers)?;
+        figures.iter().try_for_each(|figure| draw(f, figure))?;
+        tables::section(f, self.profile, self.interventions)?;
+        f.write_str("</main>\n")?;
+        close(f)
+    }
+}
+
+impl Page<'_> {
+    fn header(&self, f: &mut impl Write, figures: &[Figure]) -> fmt::Result {
+        let Profile { model, corpus, .. } = self.profile;
+        write!(f, "<header>\n<p class=\"kicker\">Stages of inference</p>\n<h1>{}</h1>\n", Escaped(&model.name))?;
+        f.write_str("<dl class=\"facts\">\n")?;
+        let tokens = corpus.n_sequences * corpus.seq_len;
+        let special = if corpus.special_tokens { "with" } else { "without" };
+        fact(f, "model", &format!("{} layers, width {}, {} tokens", model.n_layers, model.d_model, model.d_vocab))?;
+        fact(f, "corpus", &corpus.name)?;
+        let windows =
+            format!("{tokens} in {} windows of {}, {special} special tokens", corpus.n_sequences, corpus.seq_len);
+        fact(f, "tokens", &windows)?;
+        fact(f, "device", &self.profile.device)?;
+        let versions = self.profile.versions.iter().map(|(name, version)| format!("{name} {version}"));
+        fact(f, "versions", &versions.collect::<Vec<_>>().join(", "))?;
+        fact(f, "seed", &self.profile.seed.to_string())?;
+        f.write_str("</dl>\n")?;
+        if !self.profile.command.is_empty() {
+            let command = command_line(&self.profile.command);
+            writeln!(
+                f,
+                "<pre aria-label=\"the command that made this page\"><code>{}</code></pre>",
+                Escaped(&command)
+            )?;
+        }
+        f.write_str("<nav aria-label=\"contents\"><a href=\"#summary\">In short</a>")?;
+        if !self.stages.verdict.is_empty() {
+            f.write_str("<a href=\"#stages\">Stages</a>")?;
+        }
+        for figure in figures {
+            write!(f, "<a href=\"#{}\">{}</a>", Escaped(&figure.name), Escaped(&figure.title))?;
+        }
+        f.write_str("<a href=\"#numbers\">All numbers</a></nav>\n</header>\n")
+    }
+}
+
+fn fact(f: &mut impl Write, name: &str, value: &str) -> fmt::Result {
+    let value = if value.is_empty() { crate::text::NOTHING } else { value };
+    writeln!(f, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(value))
+}
+
+/// The words as a shell takes them.
+fn command_line(words: &[String]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_=+./,:@%".contains(c);
+    let quoted = words.iter().map(|word| match !word.is_empty() && word.chars().all(plain) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// All before the header. The policy forbids a browser whatever is not in the page.
+pub(crate) fn open(f: &mut impl Write, title: &str) -> fmt::Result {
+    let (title, page, figures) = (Escaped(title), include_str!("page.css"), figure::style());
+    write!(f, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")?;
+    f.write_str("<meta http-equiv=\"Content-Security-Policy\" content=\"")?;
+    f.write_str("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n")?;
+    f.write_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")?;
+    f.write_str("<meta name=\"generator\" content=\"Stratigraph\">\n")?;
+    write!(f, "<title>{title}</title>\n<style>\n{page}{figures}\n</style>\n</head>\n<body>\n")
+}
+
+pub(crate) fn close(f: &mut impl Write) -> fmt::Result {
+    f.write_str("<footer>Made by Stratigraph. Bands and ± are one standard error of the mean over windows. ")?;
+    f.write_str("Rest the mouse on a figure to read its numbers.</footer>\n</body>\n</html>\n")
+}
+
+/// A figure: its caption, and beside it each panel as a picture of its own, so that they can be stacked.
+pub(crate) fn draw(f: &mut impl Write, figure: &Figure) -> fmt::Result {
+    let [name, title, caption] = [&figure.name, &figure.title, &figure.caption].map(|text| Escaped(text));
+    writeln!(f, "<section class=\"figure\" id=\"{name}\" aria-labelledby=\"{name}-title\">")?;
+    write!(f, "<div><h2 id=\"{name}-title\">{title}</h2>\n<p>{caption}</p>\n")?;
+    key(f, &figure.bands)?;
+    f.write_str("</div>\n<div class=\"panels\">\n")?;
+    figure.panels.iter().try_for_each(|panel| write!(f, "{}", Alone(panel, &figure.bands)))?;
+    f.write_str("</div>\n</section>\n")
+}
+
+/// Names the colours of the stages.
+pub(crate) fn key(f: &mut impl Write, bands: &[Band]) -> fmt::Result {
+    if bands.is_empty() {
+        return Ok(());
+    }
+    f.write_str("<p>")?;
+    for band in bands {
+        write!(f, "<span class=\"key\"><i class=\"c{}\"></i>{}</span> ", band.colour % 4, Escaped(&band.name))?;
+    }
+    f.write_str("</p>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{profile, segmentation};
+
+    #[test]
+    fn names_are_escaped_and_commands_quoted() {
+        let mut profile = profile(2, &[("delete_kl", &[1.0, 2.0]), ("a <b> & \"c\"", &[0.5, 0.25])]);
+        profile.model.name = "<script>alert('x')</script>".into();
+        profile.corpus.name = "\"&quot; <i>".into();
+        profile.command = ["study", "--text", "it's <here>", ""].map(String::from).into();
+        profile.stages = Some(segmentation(2));
+        let page = Page::new(&profile, &[]).to_string();
+        assert!(!page.contains("<script") && !page.contains("<i>\"") && !page.contains("a <b>"), "{page}");
+        assert!(page.contains("study --text &#39;it&#39;\\&#39;&#39;s &lt;here&gt;&#39; &#39;&#39;"), "{page}");
+        assert!(page.contains("a &lt;b&gt; &amp; &quot;c&quot;"));
+    }
+
+    #[test]
+    fn nothing_is_asked_of_the_outside() {
+        let page = Page::new(&profile(2, &[("delete_kl", &[1.0, 2.0])]), &[]).to_string();
+        for outside in ["http:", "https:", "src=", "url(", "@import", "<link", "<script"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        assert!(page.contains("default-src 'none'"));
+    }
+
+    #[test]
+    fn odd_profiles_have_pages_without_nan() {
+        let empty: &[f64] = &[];
+        for n_layers in [0, 1, 2, 96] {
+            let (nothing, some) = (vec![f64::NAN; n_layers], vec![f64::INFINITY, 1.0, -1e300, 1e-300, 0.0]);
+            for values in [&nothing[..], &some, empty, &[0.0], &vec![1e-9; n_layers + 1]] {
+                let names =
+                    ["delete_kl", "swap_kl", "lens_kl", "wic_accuracy", "repeat_3_nll", "repeat_x", "mlp_out_norm"];
+                let mut profile = profile(n_layers, &names.map(|name| (name, values)));
+                profile.values.insert("clean_nll".into(), stratigraph_stages::Estimate { mean: f64::NAN, sem: None });
+                profile.stages = Some(segmentation(n_layers));
+                let page = Page::new(&profile, &[]).to_string();
+                let found = ["NaN", "inf ", "inf<", ">inf", "-inf"].into_iter().find(|odd| page.contains(odd));
+                assert_eq!(found, None, "{n_layers} layers, {values:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a reader takes away: sentences made from the curves.
+
+use std::fmt::{self, Write};
+
+use stratigraph_stages::{Curve, Profile};
+
+use crate::text::{Escaped, Number, with_error};
+use crate::view::Stages;
+
+pub(super) fn section(f: &mut impl Write, profile: &Profile, stages: &Stages) -> fmt::Result {
+    f.write_str("<section id=\"summary\">\n<h2>In short</h2>\n")?;
+    if !stages.verdict.is_empty() {
+        writeln!(f, "<p class=\"verdict\">{}</p>", Escaped(&stages.verdict))?;
+    }
+    f.write_str("<ul class=\"findings\">\n")?;
+    for sentence in sentences(profile) {
+        writeln!(f, "<li>{}</li>", Escaped(&sentence))?;
+    }
+    f.write_str("</ul>\n</section>\n")
+}
+
+/// What the curves say, each a sentence; those whose curves are absent are left out.
+pub(crate) fn sentences(profile: &Profile) -> Vec<String> {
+    let all = [clean(profile), deletion(profile), swap(profile), lens(profile), attention(profile)];
+    let more = [meaning(profile), peak(profile, "prediction_neurons"), peak(profile, "suppression_neurons")];
+    all.into_iter().chain(more).flatten().collect()
+}
+
+fn clean(profile: &Profile) -> Option<String> {
+    let loss = profile.values.get("clean_nll").filter(|loss| loss.mean.is_finite())?;
+    let entropy = profile.values.get("clean_entropy_bits").map(|entropy| entropy.mean);
+    let entropy = entropy.map(|bits| format!(", its uncertainty {} bits", Number(bits))).unwrap_or_default();
+    Some(format!("The unchanged model's loss is {} nats a token{entropy}.", with_error(loss.mean, loss.sem)))
+}
+
+fn deletion(profile: &Profile) -> Option<String> {
+    let curve = profile.curves.get("delete_kl")?;
+    let ((worst, most), (best, least)) = (largest(curve)?, smallest(curve)?);
+    Some(format!(
+        "Deleting layer {worst} changes the output most (KL {} nats), layer {best} least ({} nats); the median layer \
+         costs {}.",
+        Number(most),
+        Number(least),
+        Number(median(curve)?),
+    ))
+}
+
+fn swap(profile: &Profile) -> Option<String> {
+    let curve = profile.curves.get("swap_kl")?;
+    let (worst, most) = largest(curve)?;
+    let next = worst + 1;
+    Some(format!(
+        "Swapping neighbours costs {} nats at the median, and most for layers {worst} and {next} ({} nats).",
+        Number(median(curve)?),
+        Number(most)
+    ))
+}
+
+/// Where the lens agrees with the model more often than not, from there on.
+fn lens(profile: &Profile) -> Option<String> {
+    let curve = profile.curves.get("lens_top1_agreement")?;
+    let (before, _) = curve.mean.iter().enumerate().rev().take_while(|(_, agreement)| **agreement >= 0.5).last()?;
+    (before < profile.model.n_layers).then(|| {
+        format!(
+            "From the place before layer {before} on, the logit lens names the model's own first choice in half of all \
+             positions or more."
+        )
+    })
+}
+
+fn attention(profile: &Profile) -> Option<String> {
+    let (layer, most) = largest(profile.curves.get("prev5_attention_mass")?)?;
+    Some(format!(
+        "Layer {layer} looks back at its nearest neighbours most: {} of its attention is on the last five tokens.",
+        Number(most)
+    ))
+}
+
+fn meaning(profile: &Profile) -> Option<String> {
+    let (place, most) = largest(profile.curves.get("wic_accuracy")?)?;
+    let last = place == profile.model.n_layers;
+    let place = if last { "after the last layer".to_owned() } else { format!("before layer {place}") };
+    Some(format!("The sense of a word in context is read off best {place}: accuracy {}.", Number(most)))
+}
+
+fn peak(profile: &Profile, name: &str) -> Option<String> {
+    let (layer, most) = largest(profile.curves.get(name)?).filter(|(_, most)| *most > 0.0)?;
+    let spoken = name.replace('_', " ");
+    Some(format!("Layer {layer} has the most {spoken}: {}.", Number(most)))
+}
+
+fn finite(curve: &Curve) -> impl Iterator<Item = (usize, f64)> {
+    curve.mean.iter().copied().enumerate().filter(|(_, value)| value.is_finite())
+}
+
+fn largest(curve: &Curve) -> Option<(usize, f64)> {
+    finite(curve).max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
+}
+
+fn smallest(curve: &Curve) -> Option<(usize, f64)> {
+    finite(curve).min_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn median(curve: &Curve) -> Option<f64> {
+    let mut values: Vec<_> = finite(curve).map(|(_, value)| value).collect();
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    (n > 0).then(|| (values[(n - 1) / 2] + values[n / 2]) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::profile;
+
+    #[test]
+    fn sentences_name_the_extremes() {
+        let curves: [(&str, &[f64]); 2] =
+            [("delete_kl", &[4.0, f64::NAN, 0.5, 1.0]), ("lens_top1_agreement", &[0.6, 0.1, 0.4, 0.5, 1.0])];
+        let [deletion, lens] = &sentences(&profile(4, &curves))[..] else { panic!("two curves, two sentences") };
+        assert!(
+            deletion.contains("layer 0 changes the output most (KL 4 nats), layer 2 least (0.5 nats)"),
+            "{deletion}"
+        );
+        assert!(deletion.ends_with("the median layer costs 1."));
+        assert!(lens.starts_with("From the place before layer 3 on"), "{lens}");
+        assert!(sentences(&profile(2, &[("delete_kl", &[f64::NAN; 2])])).is_empty());
+    }
+}

@@ -1,0 +1,108 @@
+//! Change points that know nothing of stages: [`change_points`].
+
+use crate::reading::{View, Views};
+use crate::robust::median;
+
+/// Values further than this many spreads from the centre count as so many; one odd layer then makes no segment.
+const FARTHEST: f64 = 5.0;
+
+/// The first layers of segments in which all curves together are level, by penalised least squares: exact dynamic
+/// programming over the number and the places of change points (Jackson et al., *IEEE Signal Processing Letters* 12, 2005),
+/// each at the price of `(d + 2) ln L`: the Bayesian information criterion for the `d` new means, with twice as much for the
+/// place as for a mean (Zhang and Siegmund, *Biometrics* 63, 2007, have 3 ln L for one curve). Each curve is divided by its
+/// noise, the median difference of neighbouring layers. A segment has two layers at least.
+pub(crate) fn change_points(views: &Views) -> Vec<usize> {
+    let n = views.n_layers;
+    let columns: Vec<Vec<f64>> = views.views.iter().filter(|view| !view.silent).filter_map(standardised).collect();
+    if columns.is_empty() || n < 4 {
+        return Vec::new();
+    }
+    let price = (columns.len() as f64 + 2.0) * (n as f64).ln();
+    let cost = Costs::new(&columns);
+    let mut least = vec![f64::INFINITY; n + 1];
+    let mut from = vec![0; n + 1];
+    least[0] = -price;
+    for end in 2..=n {
+        for start in (0..=end - 2).filter(|&start| start != 1) {
+            let total = least[start] + price + cost.between(start, end);
+            if total < least[end] {
+                (least[end], from[end]) = (total, start);
+            }
+        }
+    }
+    let mut points: Vec<usize> =
+        std::iter::successors(Some(from[n]), |&end| (end > 0).then(|| from[end])).take_while(|&at| at > 0).collect();
+    points.reverse();
+    points
+}
+
+/// A curve in units of its noise, about its median; none if neighbouring layers do not differ.
+fn standardised(view: &View) -> Option<Vec<f64>> {
+    let differences: Vec<f64> = view.values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    // The difference of two normal numbers has a median size of 0.6745 times the square root of 2.
+    let noise = median(&differences)? / (0.6745 * std::f64::consts::SQRT_2);
+    let scaled = |x: f64| ((x - view.majority.centre) / noise).clamp(-FARTHEST, FARTHEST);
+    (noise > 0.0).then(|| view.values.iter().map(|&x| if x.is_finite() { scaled(x) } else { 0.0 }).collect())
+}
+
+/// Sums of squares about the mean of any segment, from running sums.
+struct Costs {
+    /// By curve: running sums, and running sums of squares.
+    sums: Vec<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Costs {
+    fn new(columns: &[Vec<f64>]) -> Self {
+        let running = |column: &Vec<f64>, of: fn(f64) -> f64| {
+            let add = |sum: &mut f64, &x: &f64| {
+                *sum += of(x);
+                Some(*sum)
+            };
+            std::iter::once(0.0).chain(column.iter().scan(0.0, add)).collect()
+        };
+        Self { sums: columns.iter().map(|column| (running(column, |x| x), running(column, |x| x * x))).collect() }
+    }
+
+    fn between(&self, start: usize, end: usize) -> f64 {
+        let of = |(sums, squares): &(Vec<f64>, Vec<f64>)| {
+            let sum = sums[end] - sums[start];
+            squares[end] - squares[start] - sum * sum / (end - start) as f64
+        };
+        self.sums.iter().map(of).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rule;
+    use crate::random::Random;
+    use crate::reading::Means;
+
+    /// Two curves that step at layers 5 and 12 of 20, each by so many times their noise.
+    fn stepped(step: f64, seed: u64) -> Views {
+        let mut random = Random::new(seed);
+        let mut level = |layer: usize| f64::from(u8::from((5..12).contains(&layer))) * step + random.normal();
+        let mut curve = |scale: f64| (0..20).map(|layer| (scale * level(layer)).exp()).collect();
+        let means = Means::from([("delete_kl".to_owned(), curve(0.5)), ("mlp_out_norm".to_owned(), curve(0.2))]);
+        Views::of(&means, 20, &Rule::default())
+    }
+
+    #[test]
+    fn steps_are_found_and_noise_has_none() {
+        for seed in 0..20 {
+            let points = change_points(&stepped(8.0, seed));
+            let near = |step: usize| points.iter().any(|at| at.abs_diff(step) <= 1);
+            assert!(near(5) && near(12) && points.len() <= 3, "{seed}: {points:?}");
+        }
+        let of_noise: usize = (0..100).map(|seed| usize::from(!change_points(&stepped(0.0, seed)).is_empty())).sum();
+        // The noise is estimated from 19 differences, so it is itself uncertain.
+        assert!(of_noise <= 15, "{of_noise}");
+    }
+
+    #[test]
+    fn three_layers_have_no_change_points() {
+        let means = Means::from([("delete_kl".to_owned(), vec![9.0, 0.1, 9.0])]);
+        assert!(change_points(&Views::of(&means, 3, &Rule::default())).is_empty());
+    }
+}

@@ -1,0 +1,120 @@
+//! What each curve says of a stage, in words and numbers: [`evidence`].
+
+use std::ops::Range;
+
+use crate::reading::{View, Views};
+use crate::robust::{mean, rounded};
+use crate::signal::{Expected, Reading, SIGNALS, Signal, Unit};
+use crate::{Evidence, Measurement, Profile, Stage, Stand};
+
+/// Under this part of full strength a curve speaks neither for nor against: a tenth.
+const UNCLEAR: f64 = 0.1;
+
+/// What the lack of a thing that often goes along with a stage counts, where to have it counts 1.
+const LACK: f64 = 0.37;
+
+/// The curves that the rule reads and the profile lacks.
+pub(crate) fn missing(views: &Views) -> Vec<String> {
+    let absent = |signal: &&Signal| views.get(signal.curve).is_none();
+    SIGNALS.iter().filter(absent).map(|signal| signal.curve.to_owned()).collect()
+}
+
+/// What every curve that has to do with a stage says about its being in `layers`.
+pub(crate) fn evidence(stage: Stage, layers: Range<usize>, views: &Views, profile: &Profile) -> Vec<Evidence> {
+    let speaks = |signal: &&'static Signal| signal.measurement.expected()[stage as usize] != Expected::Either;
+    let told = |signal: &'static Signal| {
+        let mut evidence = one(signal, stage, layers.clone(), views);
+        if evidence.stand != Stand::Absent {
+            evidence.text += &aside(signal, layers.clone(), profile).unwrap_or_default();
+        }
+        evidence
+    };
+    SIGNALS.iter().filter(speaks).map(told).collect()
+}
+
+/// What has to be known to read the number: the sink dilutes all attention, and a probe that learnt nothing still has the
+/// accuracy of the larger class.
+fn aside(signal: &Signal, layers: Range<usize>, profile: &Profile) -> Option<String> {
+    match signal.measurement {
+        Measurement::Locality => {
+            let sink = profile.curves.get("first_token_attention")?.mean.get(layers)?;
+            Some(format!("; the first token takes {}", number(mean(sink.iter().copied())?)))
+        }
+        Measurement::Meaning => {
+            let majority = profile.values.get("wic_majority")?.mean;
+            Some(format!("; always answering alike gives {}", number(majority)))
+        }
+        _ => None,
+    }
+}
+
+fn one(signal: &'static Signal, stage: Stage, layers: Range<usize>, views: &Views) -> Evidence {
+    let (stand, strength, text) = match views.get(signal.curve) {
+        None => (Stand::Absent, 0.0, "not in the profile".to_owned()),
+        Some(view) if view.silent => (Stand::Unclear, 0.0, format!("no layer stands out: {}", words(view, layers))),
+        Some(view) => {
+            let shown = mean(view.shown[layers.clone()].iter().copied()).unwrap_or(0.0);
+            let strength = match signal.measurement.expected()[stage as usize] {
+                Expected::Always => shown,
+                Expected::Rarely => -shown,
+                // Half the layers of the stage do without it, so to lack it says less than to have it: ln(0.5 / 0.9)
+                // against ln(0.5 / 0.1).
+                Expected::Often | Expected::Either => shown.max(LACK * shown),
+            };
+            let stand = match strength {
+                s if s > UNCLEAR => Stand::For,
+                s if s < -UNCLEAR => Stand::Against,
+                _ => Stand::Unclear,
+            };
+            (stand, strength, words(view, layers))
+        }
+    };
+    Evidence {
+        signal: signal.curve.to_owned(),
+        measurement: signal.measurement,
+        stand,
+        strength: rounded(strength),
+        text,
+    }
+}
+
+/// `layer 3`, or `layers 3-7`.
+pub(crate) fn named(layers: &Range<usize>) -> String {
+    match layers.len() {
+        1 => format!("layer {}", layers.start),
+        _ => format!("layers {}-{}", layers.start, layers.end.saturating_sub(1)),
+    }
+}
+
+/// A number with three digits that matter, however large.
+pub(crate) fn number(x: f64) -> String {
+    match x.abs() {
+        size if size >= 100.0 => format!("{x:.0}"),
+        size if size >= 10.0 => format!("{x:.1}"),
+        size if size >= 0.1 || size == 0.0 => format!("{x:.2}"),
+        size if size >= 0.001 => format!("{x:.4}"),
+        _ => format!("{x:.1e}"),
+    }
+}
+
+fn words(view: &View, layers: Range<usize>) -> String {
+    let here = mean(view.values[layers.clone()].iter().copied()).unwrap_or(f64::NAN);
+    let signal = view.signal;
+    match signal.reading {
+        Reading::High(unit) | Reading::Low(unit) => {
+            let z = view.majority.z(here);
+            let (value, most) = (unit.told(here), unit.told(view.majority.centre));
+            format!("{value}{} in {}, {most} in the median layer (robust z {z:+.1})", signal.unit, named(&layers))
+        }
+        Reading::NearPeak => {
+            let peak = (0..view.values.len()).max_by(|&a, &b| view.values[a].total_cmp(&view.values[b])).unwrap_or(0);
+            let most = Unit::Count.back(view.values[peak]);
+            let value = mean(view.values[layers.clone()].iter().map(|&x| Unit::Count.back(x))).unwrap_or(f64::NAN);
+            format!("{}{} in {}, most in layer {peak} ({most:.0})", number(value), signal.unit, named(&layers))
+        }
+        Reading::Approach => {
+            let way = if here < 0.0 { "away from" } else { "towards" };
+            format!("each of {} goes {} of an even share {way} the output's", named(&layers), number(here.abs()))
+        }
+    }
+}

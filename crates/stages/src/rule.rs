@@ -1,0 +1,116 @@
+//! Every weight and threshold of the segmentation, each with its reason: [`Rule`] and its [`Weights`].
+
+use serde::{Deserialize, Serialize};
+
+/// How curves become stages. Nothing here knows a model's name, depth or size; every threshold is in units of the
+/// model's own curves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// What each kind of measurement counts.
+    pub weights: Weights,
+    /// How many robust standard deviations from the model's own median a layer is neither ordinary nor special. 2.5 is the
+    /// usual cut for a median absolute deviation (Leys et al., *J. Exp. Soc. Psychol.* 49, 2013).
+    pub stands_out: f64,
+    /// From how many on it is special without doubt, and, inside a robust stretch, an outlier: Iglewicz and Hoaglin's 3.5
+    /// (1993); median and spread are taken without such layers. As far below [`Rule::stands_out`], at 1.5, it is ordinary
+    /// without doubt; an even drift reaches 1.35 at most, so no drift makes a special layer.
+    pub outlier: f64,
+    /// How often a layer of a stage shows what defines the stage: 0.9, with one exception in ten, and one in ten in stages
+    /// that it has nothing to do with. What only goes along with a stage is shown by half of its layers.
+    pub always: f64,
+    /// The least spread a curve on a log scale is given, as a ratio: 1.2. Layers that differ by a fifth are of one kind,
+    /// however even all others are; with [`Rule::stands_out`] a special layer does 1.6 times what an ordinary one does.
+    pub least_ratio: f64,
+    /// The least spread of mean kurtosis: 0.02, what one neuron in 350 with a kurtosis of 10 adds to normal ones.
+    pub least_kurtosis_spread: f64,
+    /// The least spread of an accuracy: 0.02, its sampling error on 600 pairs.
+    pub least_accuracy_spread: f64,
+    /// What one more stage must bring, in units of `ln L` nats: 1, the description length of where its boundary lies among `L`
+    /// layers, which is the Bayesian information criterion's price for it.
+    pub stage_price: f64,
+    /// The part of that price which a boundary must still bring without any one kind of measurement: a half. No stage may
+    /// rest on one kind of measurement alone.
+    pub alone: f64,
+    /// Orders of the layers that the segmentation is compared with.
+    pub permutations: usize,
+    /// The largest share of those orders that may tell the story of stages as well as the true one does, with any one kind of
+    /// measurement left out: 0.05, which is an upper bound for the rate of false stages in layers of random order.
+    pub significance: f64,
+    /// Draws of the windows for intervals.
+    pub resamples: usize,
+    /// What share of the draws an interval holds.
+    pub coverage: f64,
+    /// The least share of the draws in which a boundary must exist at all.
+    pub least_support: f64,
+    /// Whether a model must predict its text better than a uniform guess to have stages of inference.
+    pub must_predict: bool,
+    /// The seed of orders and draws.
+    pub seed: u64,
+}
+
+/// The weight of each kind of measurement: what part of its log likelihood counts.
+///
+/// The curves of one kind are averaged first, so that a measurement does not count more for being reported in more ways.
+/// How far a measurement decides between two stages is in the frequencies that the stages are expected to show it with;
+/// weights are 1 but for a measurement that repeats another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Weights {
+    /// What deleting the layer does: the paper defines the first and the last stage by it.
+    pub deletion: f64,
+    /// What swapping it with its neighbours does. One half: each number is of two layers, and what a swap does is for a part
+    /// what deleting one of the two does.
+    pub swap: f64,
+    /// How much the layer rewrites the residual stream (block influence, 1 - CKA).
+    pub rewriting: f64,
+    /// How local its attention is.
+    pub locality: f64,
+    /// How far words still lack their meaning in context (Word-in-Context accuracy).
+    pub meaning: f64,
+    /// How much of the way to the output the lens goes in this layer: the paper defines prediction ensembling by it.
+    pub convergence: f64,
+    /// Prediction neurons, and kurtosis of what neurons say to the vocabulary.
+    pub vocabulary: f64,
+    /// Suppression neurons.
+    pub suppression: f64,
+    /// How much the MLP writes.
+    pub mlp_write: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            deletion: 1.0,
+            swap: 0.5,
+            rewriting: 1.0,
+            locality: 1.0,
+            meaning: 1.0,
+            convergence: 1.0,
+            vocabulary: 1.0,
+            suppression: 1.0,
+            mlp_write: 1.0,
+        }
+    }
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self {
+            weights: Weights::default(),
+            stands_out: 2.5,
+            outlier: 3.5,
+            always: 0.9,
+            least_ratio: 1.2,
+            least_kurtosis_spread: 0.02,
+            least_accuracy_spread: 0.02,
+            stage_price: 1.0,
+            alone: 0.5,
+            permutations: 999,
+            significance: 0.05,
+            resamples: 1000,
+            coverage: 0.95,
+            least_support: 0.9,
+            must_predict: true,
+            seed: 0,
+        }
+    }
+}

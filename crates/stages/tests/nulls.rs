@@ -1,0 +1,73 @@
+//! Profiles without stages: how often any are found.
+
+mod common;
+
+use common::{LOUD, Noise, QUIET, Random, drift, from_shapes, profile, staged, walk, white};
+use stratigraph_stages::{Estimate, Profile, Rule, Segmentation, Verdict};
+
+/// The default with fewer draws and orders, for speed.
+fn rule() -> Rule {
+    Rule { resamples: 60, permutations: 199, ..Rule::default() }
+}
+
+const DEPTHS: [usize; 4] = [6, 12, 30, 60];
+const SEEDS: u64 = 40;
+
+/// Asserts that under 5 % of profiles of a kind come out with stages.
+fn rare(kind: &str, make: impl Fn(usize, Noise, &mut Random) -> Profile) {
+    let mut found = Vec::new();
+    for n in DEPTHS {
+        for seed in 0..SEEDS {
+            let noise = if seed % 2 == 0 { QUIET } else { LOUD };
+            let profile = make(n, noise, &mut Random(7919 * seed + n as u64));
+            let segmentation = Segmentation::with(&profile, &rule());
+            if segmentation.has_stages() {
+                found.push(format!("{n} layers, seed {seed}: {segmentation}"));
+            }
+        }
+    }
+    let all = DEPTHS.len() * SEEDS as usize;
+    assert!(found.len() * 20 < all, "{kind}: {} of {all}\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn white_noise() {
+    rare("white noise", |n, noise, random| from_shapes(n, noise, random, white));
+}
+
+#[test]
+fn random_walks() {
+    rare("random walks", |n, noise, random| from_shapes(n, noise, random, walk));
+}
+
+#[test]
+fn drifts() {
+    rare("drifts", |n, noise, random| from_shapes(n, noise, random, drift));
+}
+
+#[test]
+fn nothing_at_all() {
+    rare("flat", |n, noise, random| from_shapes(n, noise, random, |n, _| vec![0.0; n]));
+}
+
+#[test]
+fn the_layers_of_a_staged_model_in_another_order() {
+    rare("shuffled", |n, noise, random| {
+        let layers = staged(n, [(n / 8).max(1), n * 3 / 5, n - (n / 12).max(1)], noise, random);
+        let shuffled: Vec<_> = random.shuffled(n).into_iter().map(|layer| layers[layer]).collect();
+        profile(&shuffled, noise, random)
+    });
+}
+
+#[test]
+fn a_model_that_guesses_has_no_stages_of_inference() {
+    let mut random = Random(1);
+    let layers = staged(24, [3, 14, 22], QUIET, &mut random);
+    let mut profile = profile(&layers, QUIET, &mut random);
+    assert!(Segmentation::with(&profile, &rule()).has_stages());
+    // The uniform guess over 1,000 tokens costs 6.91 nats.
+    profile.values.insert("clean_nll".into(), Estimate { mean: 6.95, sem: None });
+    let found = Segmentation::with(&profile, &rule());
+    assert!(found.verdict == Verdict::NoStageStructure && found.reason.contains("6.91"), "{found}");
+    assert!(Segmentation::with(&profile, &Rule { must_predict: false, ..rule() }).has_stages());
+}

@@ -1,0 +1,178 @@
+//! Profiles of which the stages are known.
+
+mod common;
+
+use common::{LOUD, Noise, QUIET, Random, profile, staged};
+use stratigraph_stages::{Profile, Rule, Segmentation, Stage, Stand, Verdict};
+
+/// The default with fewer draws and orders, for speed.
+fn rule() -> Rule {
+    Rule { resamples: 60, permutations: 199, ..Rule::default() }
+}
+
+fn cuts(n: usize) -> [usize; 3] {
+    [(n / 8).max(1), n * 3 / 5, n - (n / 12).max(1)]
+}
+
+fn known(n: usize, noise: Noise, seed: u64) -> Profile {
+    let mut random = Random(seed);
+    let layers = staged(n, cuts(n), noise, &mut random);
+    profile(&layers, noise, &mut random)
+}
+
+/// Boundaries found within one layer, boundaries found, and boundaries there are.
+fn recovered(n: usize, noise: Noise, seeds: u64) -> (usize, usize, usize) {
+    let mut counts = (0, 0, 0);
+    for seed in 0..seeds {
+        let found = Segmentation::with(&known(n, noise, 31 * seed + n as u64), &rule());
+        for (index, cut) in cuts(n).into_iter().enumerate() {
+            let boundary = found.boundary(Stage::ALL[index], Stage::ALL[index + 1]);
+            counts.0 += usize::from(boundary.is_some_and(|boundary| boundary.at.abs_diff(cut) <= 1));
+            counts.1 += usize::from(boundary.is_some());
+            counts.2 += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn stages_are_found_at_any_depth() {
+    for n in [8, 12, 16, 30, 48, 96] {
+        let (near, found, all) = recovered(n, QUIET, 10);
+        assert!(near == found && near * 100 >= all * 90, "{n} layers: {near} near, {found} found, {all} there are");
+    }
+}
+
+#[test]
+fn noise_hides_boundaries_but_hardly_moves_them() {
+    for n in [12, 24, 48, 96] {
+        let (near, found, all) = recovered(n, LOUD, 10);
+        assert!(near * 100 >= found * 95, "{n} layers: {near} near, {found} found, {all} there are");
+        assert!(near * 100 >= all * 75, "{n} layers: {near} near, {found} found, {all} there are");
+    }
+}
+
+#[test]
+fn six_layers_can_have_stages() {
+    let (near, found, all) = recovered(6, QUIET, 10);
+    assert!(near == found && near * 2 >= all, "{near} near, {found} found, {all} there are");
+}
+
+#[test]
+fn a_stage_may_be_absent() {
+    for (cuts, stages) in [
+        ([0, 14, 22], &Stage::ALL[1..]),
+        ([3, 14, 24], &Stage::ALL[..3]),
+        ([3, 3, 22], &[Stage::Detokenization, Stage::PredictionEnsembling, Stage::ResidualSharpening][..]),
+    ] {
+        let mut random = Random(5);
+        let layers = staged(24, cuts, QUIET, &mut random);
+        let found = Segmentation::with(&profile(&layers, QUIET, &mut random), &rule());
+        assert_eq!(found.stages.iter().map(|span| span.stage).collect::<Vec<_>>(), stages, "{found}");
+    }
+}
+
+#[test]
+fn one_odd_layer_is_an_outlier_and_no_boundary() {
+    for odd in [6, 9, 12, 16] {
+        let mut random = Random(odd as u64);
+        let mut layers = staged(24, cuts(24), QUIET, &mut random);
+        // What massive activations look like: everything that comes through the layer is new, and it cannot be removed.
+        layers[odd].sensitivity = 2.0;
+        layers[odd].influence = 0.5;
+        layers[odd].write = 300.0;
+        let found = Segmentation::with(&profile(&layers, QUIET, &mut random), &rule());
+        let at: Vec<usize> = found.boundaries.iter().map(|boundary| boundary.at).collect();
+        assert!(at.len() == 3 && at.iter().zip(cuts(24)).all(|(at, cut)| at.abs_diff(cut) <= 1), "{odd}: {found}");
+        assert_eq!(found.outliers.iter().map(|outlier| outlier.layer).collect::<Vec<_>>(), [odd], "{found}");
+    }
+}
+
+#[test]
+fn a_missing_curve_is_said_and_does_not_fail() {
+    let full = known(24, QUIET, 1);
+    for name in full.curves.keys() {
+        let mut less = full.clone();
+        less.curves.remove(name);
+        let found = Segmentation::with(&less, &rule());
+        assert!(found.has_stages(), "without {name}: {found}");
+        assert!(found.missing.contains(name) && found.to_string().contains(name), "without {name}: {found}");
+        let absent = found.stages.iter().flat_map(|span| &span.evidence).filter(|it| it.signal == *name);
+        assert!(absent.clone().count() > 0 && absent.clone().all(|it| it.stand == Stand::Absent), "{name}");
+    }
+    let mut none = full;
+    none.curves.clear();
+    assert_eq!(Segmentation::of(&none).verdict, Verdict::NoStageStructure);
+}
+
+#[test]
+fn without_windows_there_are_stages_and_no_intervals() {
+    let mut profile = known(24, QUIET, 2);
+    profile.curves.values_mut().for_each(|curve| curve.replicates.clear());
+    let found = Segmentation::with(&profile, &rule());
+    assert!(found.boundaries.len() == 3 && found.boundaries.iter().all(|boundary| boundary.doubt.is_none()), "{found}");
+}
+
+#[test]
+fn intervals_hold_the_estimate_and_shares_are_shares() {
+    for seed in 0..10 {
+        for boundary in Segmentation::with(&known(30, LOUD, seed), &rule()).boundaries {
+            let doubt = boundary.doubt.expect("there are windows");
+            assert!(doubt.low <= boundary.at && boundary.at <= doubt.high, "{boundary:?}");
+            assert!(doubt.within_one <= doubt.support && doubt.support <= 1.0, "{boundary:?}");
+        }
+    }
+}
+
+#[test]
+fn stages_cover_all_layers_in_order_and_boundaries_lie_between() {
+    let found = Segmentation::with(&known(40, LOUD, 3), &rule());
+    assert_eq!((found.stages[0].first, found.stages.last().unwrap().end), (0, 40));
+    for (pair, boundary) in found.stages.windows(2).zip(&found.boundaries) {
+        assert!(pair[0].end == pair[1].first && pair[0].stage < pair[1].stage);
+        assert_eq!((boundary.before, boundary.after, boundary.at), (pair[0].stage, pair[1].stage, pair[1].first));
+        assert_eq!(found.stage_of(boundary.at), Some(boundary.after));
+    }
+}
+
+#[test]
+fn the_same_profile_gives_the_same_answer_and_reads_back() {
+    let mut profile = known(24, LOUD, 4);
+    let found = Segmentation::of(&profile);
+    assert_eq!(found, Segmentation::of(&profile));
+    assert_eq!(found.found_again(&found, 0), found.boundaries.len());
+    profile.stages = Some(found);
+    let json = serde_json::to_string(&profile).unwrap();
+    assert!(json.contains(r#""verdict":"stages""#) && json.contains(r#""stage":"detokenization""#));
+    assert_eq!(serde_json::from_str::<Profile>(&json).unwrap().stages, profile.stages);
+}
+
+#[test]
+fn numbers_that_are_missing_or_out_of_range_do_no_harm() {
+    let mut profile = known(24, QUIET, 6);
+    profile.curves.get_mut("delete_kl").unwrap().mean[5] = f64::NAN;
+    profile.curves.get_mut("swap_kl").unwrap().mean[7] = f64::INFINITY;
+    profile.curves.get_mut("lens_kl").unwrap().mean[9] = f64::NAN;
+    profile.curves.get_mut("block_influence").unwrap().mean[2] = -1.0;
+    profile.curves.get_mut("mlp_out_norm").unwrap().mean.pop();
+    profile.curves.values_mut().for_each(|curve| curve.replicates.clear());
+    let found = Segmentation::with(&profile, &rule());
+    assert_eq!(found.boundaries.len(), 3, "{found}");
+    assert!(found.missing.contains(&"mlp_out_norm".to_owned()));
+    profile.stages = Some(found);
+    let json = serde_json::to_string(&profile.stages).unwrap();
+    assert_eq!(serde_json::from_str::<Option<Segmentation>>(&json).unwrap(), profile.stages);
+}
+
+#[test]
+fn half_of_the_windows_show_the_same() {
+    let mut profile = known(24, LOUD, 7);
+    profile.corpus.n_sequences = LOUD.n_windows;
+    let all = Segmentation::with(&profile, &rule());
+    for half in [[0, 1, 2, 3], [4, 5, 6, 7]] {
+        let part = profile.of_windows(&half);
+        assert_eq!((part.corpus.n_sequences, part.curves["delete_kl"].n_windows()), (4, Some(4)));
+        assert_eq!(part.curves["mean_kurtosis"], profile.curves["mean_kurtosis"]);
+        assert_eq!(all.found_again(&Segmentation::with(&part, &rule()), 1), all.boundaries.len());
+    }
+}
