@@ -23,13 +23,13 @@ impl Segmentation {
         let views = Views::of(&means, profile.model.n_layers, rule);
         let trial = Trial::new(&views, &draws, rule);
         let (path, rejected) = trial.settle();
-        let p_value = trial.p_value();
+        let (p_value, alone) = trial.p_values();
         let objection = guesses(profile, &means, rule)
-            .or_else(|| trial.objection(&path, p_value))
+            .or_else(|| trial.objection(&path, p_value, alone))
             .map(|reason| (Verdict::NoStageStructure, reason));
         let told = || {
             let share = 100.0 * p_value;
-            (Verdict::Stages, format!("at most {share:.1} % of other orders of the layers tell the story as well"))
+            (Verdict::Stages, format!("{share:.1} % of other orders of the layers tell the story as well"))
         };
         let (verdict, reason) = objection.unwrap_or_else(told);
         let drawn = verdict == Verdict::Stages;
@@ -38,6 +38,7 @@ impl Segmentation {
             verdict,
             reason,
             p_value: rounded(p_value),
+            p_value_alone: rounded(alone),
             gain: rounded(gain(&trial.scores, trial.price)),
             stages: if drawn { spans(&path, &views, profile) } else { Vec::new() },
             boundaries: if drawn { trial.boundaries(&path) } else { Vec::new() },
@@ -78,8 +79,7 @@ struct Trial<'a> {
     scores: Scores,
     /// By kind of measurement, the scores without it.
     without: Vec<(Measurement, Scores)>,
-    /// The same for the test by order. Swaps are left out of it: each is of two layers, so that neighbours look alike in the
-    /// true order and in no other.
+    /// The same without swaps.
     reordered: Vec<(Measurement, Scores)>,
     drawn: Vec<Scores>,
 }
@@ -99,11 +99,14 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The share of orders of the layers, the true one among them, that bring as much as the true one: the largest such share
-    /// with any one kind of measurement left out, since one curve that wanders is no structure.
-    fn p_value(&self) -> f64 {
+    /// The share of orders of the layers, the true one among them, that bring as much as the true one; and the largest such
+    /// share with any one kind of measurement left out. Swaps are always left out: each is of two layers, so that neighbours
+    /// look alike in the true order and in no other.
+    fn p_values(&self) -> (f64, f64) {
         let share = |(_, scores): &(Measurement, Scores)| self.orders_as_good(scores);
-        self.reordered.iter().map(share).reduce(f64::max).unwrap_or(1.0)
+        let all = self.without.iter().find(|(kind, _)| *kind == Measurement::Swap).map(share);
+        let all = all.unwrap_or_else(|| self.orders_as_good(&self.scores));
+        (all, self.reordered.iter().map(share).fold(all, f64::max))
     }
 
     fn orders_as_good(&self, scores: &Scores) -> f64 {
@@ -152,12 +155,16 @@ impl<'a> Trial<'a> {
         weak.then(|| format!("only {:.0} % of the draws of windows have it", 100.0 * support))
     }
 
-    fn objection(&self, path: &Path, p_value: f64) -> Option<String> {
+    fn objection(&self, path: &Path, p_value: f64, alone: f64) -> Option<String> {
         if path.runs().len() < 2 {
             return Some("no boundary holds".to_owned());
         }
-        let chance = p_value > self.rule.significance;
-        chance.then(|| format!("{:.1} % of other orders of the layers tell the story as well", 100.0 * p_value))
+        let told = |share: f64| format!("{:.1} % of other orders of the layers tell the story as well", 100.0 * share);
+        if p_value > self.rule.significance {
+            return Some(told(p_value));
+        }
+        let chance = alone > self.rule.significance_alone;
+        chance.then(|| format!("without one kind of measurement, {}", told(alone)))
     }
 
     fn boundaries(&self, path: &Path) -> Vec<Boundary> {
