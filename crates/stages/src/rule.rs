@@ -45,7 +45,8 @@ pub struct Rule {
     pub coverage: f64,
     /// The least share of the draws in which a boundary must exist at all.
     pub least_support: f64,
-    /// Whether a model must predict its text better than a uniform guess to have stages of inference.
+    /// Whether a model must predict its text better, by two standard errors, than a uniform guess over its vocabulary to have
+    /// stages of inference.
     pub must_predict: bool,
     /// The seed of orders and draws.
     pub seed: u64,

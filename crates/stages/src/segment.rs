@@ -8,7 +8,7 @@ use crate::path::{Allowed, Path, Scores, best, gain};
 use crate::random::Random;
 use crate::reading::{Means, Views};
 use crate::robust::rounded;
-use crate::{Boundary, Doubt, Measurement, Profile, Rejected, Rule, Segmentation, Stage, StageSpan, Verdict};
+use crate::{Boundary, Curve, Doubt, Measurement, Profile, Rejected, Rule, Segmentation, Stage, StageSpan, Verdict};
 
 impl Segmentation {
     /// The stages of a profile by the default [`Rule`].
@@ -61,14 +61,18 @@ fn spans(path: &Path, views: &Views, profile: &Profile) -> Vec<StageSpan> {
     path.runs().into_iter().map(span).collect()
 }
 
-/// What is said of a model that predicts its text no better than a uniform guess over its vocabulary.
+/// What is said of a model that does not predict its text better, by two standard errors, than a uniform guess over its
+/// vocabulary.
 fn guesses(profile: &Profile, means: &Means, rule: &Rule) -> Option<String> {
-    let known = profile.values.get("clean_nll").map(|estimate| estimate.mean);
-    let nll = known.or_else(|| profile.curves.get("lens_nll")?.mean.last().copied())?;
-    let uniform = (profile.model.d_vocab as f64).ln();
-    let worse = rule.must_predict && !means.is_empty() && nll >= uniform;
+    let last = |curve: &Curve| Some((*curve.mean.last()?, curve.sem.last().copied().flatten()));
+    let known = profile.values.get("clean_nll").map(|estimate| (estimate.mean, estimate.sem));
+    let (nll, sem) = known.or_else(|| last(profile.curves.get("lens_nll")?))?;
+    let (uniform, sem) = ((profile.model.d_vocab as f64).ln(), sem.unwrap_or(0.0));
+    let worse = rule.must_predict && !means.is_empty() && nll + 2.0 * sem >= uniform;
     worse.then(|| {
-        format!("it predicts the text no better than a uniform guess: {nll:.2} nats a token against {uniform:.2}")
+        format!(
+            "it does not predict the text better than a uniform guess: {nll:.2} ± {sem:.2} nats a token, {uniform:.2}"
+        )
     })
 }
 
@@ -103,20 +107,20 @@ impl<'a> Trial<'a> {
     /// share with any one kind of measurement left out. Swaps are always left out: each is of two layers, so that neighbours
     /// look alike in the true order and in no other.
     fn p_values(&self) -> (f64, f64) {
-        let share = |(_, scores): &(Measurement, Scores)| self.orders_as_good(scores);
-        let all = self.without.iter().find(|(kind, _)| *kind == Measurement::Swap).map(share);
-        let all = all.unwrap_or_else(|| self.orders_as_good(&self.scores));
-        (all, self.reordered.iter().map(share).fold(all, f64::max))
+        let without_swaps = self.without.iter().find(|(kind, _)| *kind == Measurement::Swap);
+        let all = self.orders_as_good(without_swaps.map_or(&self.scores, |(_, scores)| scores), self.price);
+        let alone = self.reordered.iter().map(|(_, scores)| self.orders_as_good(scores, self.rule.alone * self.price));
+        (all, alone.fold(all, f64::max))
     }
 
-    fn orders_as_good(&self, scores: &Scores) -> f64 {
+    fn orders_as_good(&self, scores: &Scores, price: f64) -> f64 {
         let mut random = Random::new(self.rule.seed ^ 0x5eed);
         let mut order = scores.clone();
-        let found = gain(&order, self.price);
+        let found = gain(&order, price);
         let mut as_good = 1;
         for _ in 0..self.rule.permutations {
             random.shuffle(&mut order);
-            as_good += usize::from(gain(&order, self.price) >= found - 1e-9);
+            as_good += usize::from(gain(&order, price) >= found - 1e-9);
         }
         as_good as f64 / (self.rule.permutations + 1) as f64
     }
