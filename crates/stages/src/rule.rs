@@ -33,16 +33,20 @@ pub struct Rule {
     pub alone: f64,
     /// Orders of the layers that the segmentation is compared with.
     pub permutations: usize,
-    /// The largest share of those orders that may tell the story of stages as well as the true one does, with any one kind of
-    /// measurement left out: 0.05, which is an upper bound for the rate of false stages in layers of random order.
+    /// The largest share of those orders that may tell the story of stages as well as the true one does: 0.05, which is an
+    /// upper bound for the rate of false stages in layers of random order.
     pub significance: f64,
+    /// The same with any one kind of measurement left out: 0.1, since less is left to tell by. A single curve that wanders
+    /// tells a story that no other order tells, and is no structure.
+    pub significance_alone: f64,
     /// Draws of the windows for intervals.
     pub resamples: usize,
     /// What share of the draws an interval holds.
     pub coverage: f64,
     /// The least share of the draws in which a boundary must exist at all.
     pub least_support: f64,
-    /// Whether a model must predict its text better than a uniform guess to have stages of inference.
+    /// Whether a model must predict its text better, by two standard errors, than a uniform guess over its vocabulary to have
+    /// stages of inference.
     pub must_predict: bool,
     /// The seed of orders and draws.
     pub seed: u64,
@@ -106,6 +110,7 @@ impl Default for Rule {
             alone: 0.5,
             permutations: 999,
             significance: 0.05,
+            significance_alone: 0.1,
             resamples: 1000,
             coverage: 0.95,
             least_support: 0.9,

@@ -164,6 +164,8 @@ pub struct Segmentation {
     pub reason: String,
     /// The share of orders of the same layers that tell the story as well as the true order does.
     pub p_value: f64,
+    /// The largest such share with one kind of measurement left out.
+    pub p_value_alone: f64,
     /// What the stages bring over a single one, in units of evidence.
     pub gain: f64,
     /// The stages, in the order of depth; empty where there are none.
