@@ -8,6 +8,8 @@
 //! far heads look back, [`Geometry`] how long and in which direction the residual stream runs. [`cka`] compares sets of
 //! vectors, [`vocabulary_profiles`] tells what neurons write, and a [`Logistic`] probe what vectors know.
 //!
+//! [`tasks`] scores benchmarks by how likely a model holds each of the given continuations of a text.
+//!
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
 
 mod attention;
@@ -25,6 +27,7 @@ mod readout;
 mod sample;
 mod scores;
 mod similarity;
+pub mod tasks;
 
 pub use attention::{AttentionHeads, AttentionMeasure, attention};
 pub use distributions::Reduction;
@@ -35,7 +38,7 @@ pub use metric::Metric;
 pub use moments::{Moments, PerSequence, Summary};
 pub use neurons::{NeuronProfile, VocabularyDirections, vocabulary_profiles};
 pub use observer::{Observer, observe};
-pub use readout::{Readout, Tiles};
+pub use readout::{Readout, Tiles, TokenScore};
 pub use sample::StreamSample;
 pub use scores::Scores;
 pub use similarity::{cka, cka_unbiased};
