@@ -13,11 +13,13 @@ mod backend;
 mod error;
 mod open;
 mod study;
+mod tasks;
 
 pub use backend::Backend;
 pub use error::{Error, Result};
 pub use open::open;
 pub use study::{Experiment, Findings, Progress, Study, versions};
+pub use tasks::{TaskResult, TaskRun};
 
 /// What most programs use.
 pub mod prelude {
