@@ -82,7 +82,10 @@ impl TaskScores {
     pub fn change_from(&self, other: &TaskScores) -> Summary {
         assert_eq!(self.items.len(), other.items.len(), "the items are the same");
         let pairs = self.items.iter().zip(&other.items);
-        summary(pairs.map(|(a, b)| number(a.correct) - number(b.correct)).collect())
+        let differences: Moments = pairs.map(|(a, b)| number(a.correct) - number(b.correct)).collect();
+        let right = |scores: &TaskScores| scores.items.iter().filter(|item| item.correct).count() as f64;
+        // From the counts, so that no change is 0 and not nearly so.
+        Summary { mean: (right(self) - right(other)) / self.items.len() as f64, sem: differences.sem() }
     }
 }
 
