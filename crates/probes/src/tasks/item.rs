@@ -193,7 +193,9 @@ mod tests {
     #[test]
     fn capitals_are_one_letter() {
         let cases = [("", ""), ("éCOLE", "École"), ("ßA", "Ssa"), ("the USA", "The usa"), ("1A", "1a")];
-        cases.map(|(text, expected)| assert_eq!(capitalised(text), expected));
+        for (text, expected) in cases {
+            assert_eq!(capitalised(text), expected);
+        }
     }
 
     #[test]
