@@ -76,7 +76,10 @@ fn run(args: &Args) -> Result<()> {
     for class in TokenClass::usual() {
         let belongs: Vec<bool> = texts.iter().map(|text| class.contains(text)).collect();
         let mut best = (0, 0, f64::NEG_INFINITY);
-        for layer in (0..model.n_layers()).filter(|_| belongs.contains(&true)) {
+        if !belongs.contains(&true) {
+            continue;
+        }
+        for layer in 0..model.n_layers() {
             let differences = class_association(&model, &directions, layer, &belongs)?;
             let of_layer = differences.into_iter().enumerate().map(|(index, difference)| (layer, index, difference));
             best = of_layer.chain([best]).max_by(|a, b| a.2.total_cmp(&b.2)).expect("one is given");

@@ -1,5 +1,7 @@
 //! Any error of the workspace: [`Error`].
 
+use stratigraph_surgery::LayerPlan;
+
 use crate::Backend;
 
 /// The result of an operation of the facade.
@@ -58,5 +60,19 @@ pub enum Error {
     NoAdapter {
         /// What the system says.
         reason: String,
+    },
+    /// A continuation of a benchmark's item whose log-probability is NaN or infinite.
+    #[error(
+        "the log-probability of continuation {continuation} of item {item} (both from 0) is {log_prob} under the plan {plan}"
+    )]
+    ItemNotFinite {
+        /// The item, from 0.
+        item: usize,
+        /// The continuation of the item, from 0.
+        continuation: usize,
+        /// The layers that ran.
+        plan: LayerPlan,
+        /// What came out.
+        log_prob: f64,
     },
 }

@@ -15,12 +15,14 @@ mod experiment;
 mod lexical;
 mod open;
 mod study;
+mod tasks;
 
 pub use backend::Backend;
 pub use error::{Error, Result};
 pub use experiment::Experiment;
 pub use open::open;
 pub use study::{Findings, Progress, Study, versions};
+pub use tasks::{TaskResult, TaskRun};
 
 /// What most programs use.
 pub mod prelude {

@@ -26,7 +26,7 @@ impl SuffixTask {
     /// Windows of a kind without which probes tell nothing.
     const FEWEST: usize = 10;
 
-    /// At most `at_most` windows of `context` tokens of either kind, drawn by `seed` and mixed.
+    /// At most `at_most` windows of `context` tokens of either kind, drawn by `seed`, one kind and the other in turn.
     ///
     /// # Errors
     /// [`ProbeError::TooFewWords`] when the text has fewer than ten words of either kind behind so much context.
@@ -46,10 +46,9 @@ impl SuffixTask {
             let kind = format!("of one token that end in {class}, behind {context} others");
             return Err(ProbeError::TooFewWords { kind, found: with.len(), needed: Self::FEWEST });
         }
-        let with = with[..n].iter().map(|&start| (start, true));
-        let mut all: Vec<_> = with.chain(without[..n].iter().map(|&start| (start, false))).collect();
-        random.shuffle(&mut all);
-        let (starts, answers): (Vec<usize>, Vec<bool>) = all.into_iter().unzip();
+        // In turn, so that any part of an even number of windows is half of either kind.
+        let starts: Vec<usize> = with[..n].iter().zip(&without[..n]).flat_map(|(a, b)| [*a, *b]).collect();
+        let answers = [true, false].repeat(n);
         let windows = TokenWindows::starting_at(words.ids(), context, &starts)?;
         Ok(Self { class, windows, answers })
     }
@@ -121,7 +120,7 @@ pub fn ensembles(
     let picked = pick(model, &belongs, n_neurons)?;
     let mut seen = LastTokens::of(&picked, model, &belongs);
     observe(model, &task.windows, BATCH, &mut [&mut seen], done)?;
-    let half = task.answers.len() / 2;
+    let half = task.answers.len() / 4 * 2;
     let fitted = |columns: &[usize]| {
         let examples = |range: Range<usize>| {
             let mut examples = Examples::new(columns.len());

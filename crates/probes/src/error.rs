@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use stratigraph_core::CoreError;
 
 use crate::Metric;
+use crate::tasks::{ItemProblem, PairProblem};
 
 /// The result of an operation of this crate.
 pub type Result<T, E = ProbeError> = std::result::Result<T, E>;
@@ -50,9 +51,15 @@ pub enum ProbeError {
         /// The sentence.
         sentence: String,
     },
+    /// A name that is no task's.
+    #[error("unknown task `{name}`; known: lambada, hellaswag, arc_easy")]
+    UnknownTask {
+        /// The name as it was given.
+        name: String,
+    },
     /// A file that cannot be read.
     #[error("cannot read {}: {reason}", path.display())]
-    Unreadable {
+    CannotRead {
         /// The file.
         path: PathBuf,
         /// What the system says.
@@ -67,5 +74,31 @@ pub enum ProbeError {
         line: usize,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A file of items that has none.
+    #[error("{} has no items", path.display())]
+    NoItems {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A line that is not an item of the task.
+    #[error("{}, line {line}: {problem}", path.display())]
+    BadItem {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: ItemProblem,
+    },
+    /// A continuation whose tokens cannot be scored.
+    #[error("continuation {continuation} of item {item} (both from 0) cannot be scored: {problem}")]
+    BadContinuation {
+        /// The item, from 0.
+        item: usize,
+        /// The continuation of the item, from 0.
+        continuation: usize,
+        /// Why.
+        problem: PairProblem,
     },
 }

@@ -10,6 +10,8 @@
 //! whether for none), and a [`Logistic`] probe what vectors know: [`wic_accuracy`] of a word's sense, [`ensembles`] of the
 //! next word's suffix. [`merging_heads`] put words together from their tokens, which [`Words`] finds in a text.
 //!
+//! [`tasks`] scores benchmarks by how likely a model holds each of the given continuations of a text.
+//!
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
 
 mod attention;
@@ -32,6 +34,7 @@ mod readout;
 mod sample;
 mod scores;
 mod similarity;
+pub mod tasks;
 mod token_class;
 mod wic;
 mod wic_probe;
@@ -50,7 +53,7 @@ pub use neurons::{NeuronProfile, VocabularyDirections, vocabulary_profiles};
 pub use null_space::NullSpace;
 pub use observer::{Observer, observe};
 pub use proportion::Proportion;
-pub use readout::{Readout, Tiles};
+pub use readout::{Readout, Tiles, TokenScore};
 pub use sample::StreamSample;
 pub use scores::Scores;
 pub use similarity::{cka, cka_unbiased};

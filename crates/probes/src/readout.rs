@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, TensorData};
 use stratigraph_core::{ResidualModel, TokenWindows};
 
 use crate::device_rows::DeviceRows;
@@ -33,6 +33,15 @@ impl Tiles {
         let rows = (elements / d_vocab).max(FEWEST_ROWS.min(elements));
         Self { rows, vocab: (elements / rows).clamp(1, d_vocab) }
     }
+}
+
+/// How likely a token is at a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TokenScore {
+    /// Its log-probability, in nats.
+    pub log_prob: f64,
+    /// Whether it is the most likely token, the lowest id on ties.
+    pub is_top1: bool,
 }
 
 /// Reads residual streams out into next-token distributions and scores them against the clean one.
@@ -139,6 +148,38 @@ impl<'a> Readout<'a> {
             }
         };
         (0..n_rows).step_by(self.tiles.rows).flat_map(tile).collect()
+    }
+
+    /// Scores one token at each of some rows of the residual stream `[batch, pos, d_model]`, counted through all its
+    /// positions; only these rows are read out. What is not a number stays one.
+    ///
+    /// # Panics
+    /// When there is no such row or token, or not a token for each row.
+    pub fn of_tokens(&self, resid: &Tensor<3>, rows: &[usize], tokens: &[usize]) -> Vec<TokenScore> {
+        assert_eq!(rows.len(), tokens.len(), "there is a token for each row");
+        match self.reduction {
+            Reduction::Host => self.tokens_in_tiles::<HostRows>(resid, rows, tokens),
+            Reduction::Device => self.tokens_in_tiles::<DeviceRows>(resid, rows, tokens),
+        }
+    }
+
+    fn tokens_in_tiles<D: Distributions>(
+        &self,
+        resid: &Tensor<3>,
+        rows: &[usize],
+        tokens: &[usize],
+    ) -> Vec<TokenScore> {
+        let [batch, pos, d_model] = resid.dims();
+        let all = resid.clone().reshape([batch * pos, d_model]);
+        let mut scores = Vec::with_capacity(rows.len());
+        for (rows, tokens) in rows.chunks(self.tiles.rows).zip(tokens.chunks(self.tiles.rows)) {
+            let index: Vec<i32> = rows.iter().map(|&row| i32::try_from(row).expect("a row fits 31 bits")).collect();
+            let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows.len()]), &resid.device());
+            let q = D::read(self.model, all.clone().select(0, index), self.tiles.vocab);
+            let found = q.of_tokens(tokens).into_iter().zip(q.top1()).zip(tokens);
+            scores.extend(found.map(|((log_prob, top1), &token)| TokenScore { log_prob, is_top1: top1 == token }));
+        }
+        scores
     }
 
     fn compare_tiles<D: Distributions>(

@@ -36,7 +36,7 @@ impl WicPair {
         let (data, gold) = (directory.join(format!("{part}.data.txt")), directory.join(format!("{part}.gold.txt")));
         let read = |path: &Path| {
             let text = std::fs::read_to_string(path);
-            text.map_err(|error| ProbeError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+            text.map_err(|error| ProbeError::CannotRead { path: path.to_owned(), reason: error.to_string() })
         };
         let (rows, answers) = (read(&data)?, read(&gold)?);
         let bad =

@@ -1,0 +1,140 @@
+//! Continuations of many lengths as windows of one: [`TaskBatch`], filled up on the right.
+
+use std::cmp::Reverse;
+
+use stratigraph_core::{CoreError, ResidualModel, TokenWindows};
+
+use super::{EncodedItems, Pair, PairProblem, Result};
+use crate::ProbeError;
+
+/// Where a continuation is read out of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The item, from 0.
+    pub item: usize,
+    /// The continuation of the item, from 0.
+    pub continuation: usize,
+    /// The position whose logits predict the first token; the next one predicts the second, and so on.
+    pub position: usize,
+    /// The tokens of the continuation.
+    pub tokens: Vec<u32>,
+}
+
+/// Windows of one length, and what is read out of each.
+///
+/// A shorter text is filled up on the right with its own last token. That changes nothing to the left: in a causal model no
+/// position sees a later one, all else works on each position alone, and positions are counted from the window's start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskBatch {
+    /// What the model runs.
+    pub windows: TokenWindows,
+    /// What is read out of each window.
+    pub reads: Vec<Vec<Read>>,
+}
+
+impl TaskBatch {
+    /// Tokens of continuations that are read out.
+    pub fn n_tokens(&self) -> usize {
+        self.reads.iter().flatten().map(|read| read.tokens.len()).sum()
+    }
+}
+
+/// A text that the model reads.
+struct Sequence {
+    input: Vec<u32>,
+    reads: Vec<Read>,
+}
+
+/// A text joins a batch of longer ones only if it fills this share of its window.
+const LEAST_FILL: f64 = 0.75;
+
+impl EncodedItems {
+    /// Lays every continuation out for `model`, in batches of about `batch_tokens` tokens.
+    ///
+    /// A text too long for the model loses tokens at its start. Texts go from the longest to the shortest, so that little
+    /// is filled up. A text with which another begins is read out of the longer one: where continuations are one token
+    /// long, a context runs once for all of them.
+    ///
+    /// # Errors
+    /// When there are no items, a continuation has no tokens, nothing before it or is too long, or a token is outside the
+    /// model's vocabulary.
+    pub fn batches(&self, model: &dyn ResidualModel, batch_tokens: usize) -> Result<Vec<TaskBatch>> {
+        let mut singles = Vec::new();
+        for (item, pairs) in self.pairs.iter().enumerate() {
+            for (continuation, pair) in pairs.iter().enumerate() {
+                let bad = |problem| ProbeError::BadContinuation { item, continuation, problem };
+                check_tokens(&pair.continuation, model.d_vocab()).map_err(ProbeError::Core)?;
+                let input = input(pair, model.n_ctx()).map_err(bad)?;
+                let (position, tokens) = (input.len() - pair.continuation.len(), pair.continuation.clone());
+                singles.push(Sequence { input, reads: vec![Read { item, continuation, position, tokens }] });
+            }
+        }
+        let mut sequences = shared(singles);
+        sequences.sort_by_key(|sequence| Reverse(sequence.input.len()));
+        if sequences.is_empty() {
+            return Err(ProbeError::Core(CoreError::NoWindows));
+        }
+        cut(&sequences, batch_tokens).into_iter().map(|batch| laid_out(batch, model)).collect()
+    }
+}
+
+/// What the model reads: all tokens but the last, and no more than it can.
+fn input(pair: &Pair, n_ctx: Option<usize>) -> Result<Vec<u32>, PairProblem> {
+    let n_tokens = pair.continuation.len();
+    match n_ctx {
+        _ if pair.context.is_empty() => return Err(PairProblem::NoContext),
+        _ if n_tokens == 0 => return Err(PairProblem::NoContinuation),
+        Some(n_ctx) if n_tokens > n_ctx => return Err(PairProblem::TooLong { n_tokens, n_ctx }),
+        _ => {}
+    }
+    let mut input = [&pair.context[..], &pair.continuation[..n_tokens - 1]].concat();
+    input.drain(..input.len().saturating_sub(n_ctx.unwrap_or(usize::MAX)));
+    Ok(input)
+}
+
+fn check_tokens(tokens: &[u32], d_vocab: usize) -> Result<(), CoreError> {
+    match tokens.iter().find(|&&id| id as usize >= d_vocab) {
+        Some(&id) => Err(CoreError::TokenOutOfRange { id, d_vocab }),
+        None => Ok(()),
+    }
+}
+
+/// Joins texts to those that begin with them. In alphabetical order these follow at once.
+fn shared(mut singles: Vec<Sequence>) -> Vec<Sequence> {
+    singles.sort_by(|a, b| a.input.cmp(&b.input));
+    let mut sequences: Vec<Sequence> = Vec::new();
+    for single in singles.into_iter().rev() {
+        match sequences.last_mut() {
+            Some(longer) if longer.input.starts_with(&single.input) => longer.reads.extend(single.reads),
+            _ => sequences.push(single),
+        }
+    }
+    sequences
+}
+
+/// Cuts texts that go from long to short into batches.
+fn cut(mut sequences: &[Sequence], batch_tokens: usize) -> Vec<&[Sequence]> {
+    let mut batches = Vec::new();
+    while let Some(longest) = sequences.first() {
+        let seq_len = longest.input.len();
+        let most = (batch_tokens / seq_len).max(1);
+        let fills = |sequence: &&Sequence| sequence.input.len() as f64 >= seq_len as f64 * LEAST_FILL;
+        let n = sequences.iter().take(most).take_while(fills).count();
+        let (batch, rest) = sequences.split_at(n);
+        batches.push(batch);
+        sequences = rest;
+    }
+    batches
+}
+
+fn laid_out(batch: &[Sequence], model: &dyn ResidualModel) -> Result<TaskBatch> {
+    let seq_len = batch[0].input.len().max(2); // the shortest window there is
+    let filled = batch.iter().flat_map(|sequence| {
+        let last = sequence.input.last().expect("a context has tokens");
+        let fill = seq_len - sequence.input.len();
+        sequence.input.iter().chain(std::iter::repeat_n(last, fill)).copied()
+    });
+    let windows = TokenWindows::new(&filled.collect::<Vec<_>>(), seq_len).map_err(ProbeError::Core)?;
+    windows.check(model).map_err(ProbeError::Core)?;
+    Ok(TaskBatch { windows, reads: batch.iter().map(|sequence| sequence.reads.clone()).collect() })
+}
