@@ -135,6 +135,7 @@ fn segmentation(n_layers: usize) -> Segmentation {
         verdict: Verdict::Stages,
         reason: "a <reason> & \"more\"".into(),
         p_value: 0.001,
+        p_value_alone: 0.002,
         gain: 3.0,
         stages: Stage::ALL.into_iter().zip(starts.windows(2)).map(span).collect(),
         boundaries: (0..3).map(boundary).collect(),
