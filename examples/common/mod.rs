@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use stratigraph::Experiment;
 use stratigraph::prelude::*;
 use stratigraph::probes::{Observer, WicPair, WicTokens, Words, observe};
-use stratigraph::stages::Estimate;
+use stratigraph::stages::{CorpusRecord, Estimate, ModelRecord, Profile};
+use stratigraph::{Experiment, Findings};
 
 /// A small trained model, a text and Word-in-Context pairs, which come with the repository.
 pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny");
@@ -110,6 +110,37 @@ impl Source {
     pub fn told(&self, windows: &TokenWindows) -> impl Display {
         let (n, seq_len, ModelArgs { model, device }) = (windows.n_sequences(), windows.seq_len(), &self.text.model);
         format!("{n} windows of {seq_len} tokens, {} on {device}", name(model))
+    }
+}
+
+/// The record of a study; its stages are not told yet.
+pub fn profile(
+    source: &Source,
+    seed: u64,
+    (model, windows): (&dyn ResidualModel, &TokenWindows),
+    findings: Findings,
+) -> Profile {
+    Profile {
+        model: ModelRecord {
+            name: name(&source.text.model.model),
+            n_layers: model.n_layers(),
+            d_model: model.d_model(),
+            d_vocab: model.d_vocab(),
+        },
+        corpus: CorpusRecord {
+            name: name(&source.text.text),
+            n_sequences: windows.n_sequences(),
+            seq_len: windows.seq_len(),
+            special_tokens: false,
+        },
+        device: source.text.model.device.to_string(),
+        versions: stratigraph::versions(),
+        command: std::env::args().collect(),
+        seed,
+        values: findings.values,
+        matrices: findings.matrices,
+        curves: findings.curves,
+        stages: None,
     }
 }
 

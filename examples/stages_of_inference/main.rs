@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use stratigraph::Experiment;
 use stratigraph::prelude::*;
 use stratigraph::probes::{SuffixTask, WordEnds};
 use stratigraph::report::{LayerTable, OutDir, TerminalChart};
-use stratigraph::stages::{CorpusRecord, ModelRecord, Profile, Segmentation};
-use stratigraph::{Experiment, Findings};
+use stratigraph::stages::Segmentation;
 
 use common::{Loaded, Source};
 
@@ -67,7 +67,8 @@ fn run(args: &Args) -> Result<()> {
     bar.finish_and_clear();
 
     let interventions = findings.interventions.clone();
-    let profile = profile(args, &loaded, findings);
+    let mut profile = common::profile(source, args.seed, (model, windows), findings);
+    profile.stages = Some(Segmentation::of(&profile));
     println!("{}\n{}", LayerTable::new(&profile), TerminalChart::new(&profile));
     println!("{}: {:.1?}", source.told(windows), started.elapsed());
     for path in out.map(|out| out.write(&profile, &interventions)).transpose()?.unwrap_or_default() {
@@ -92,32 +93,4 @@ fn about_words<'a>(study: Study<'a>, loaded: &Loaded, args: &Args) -> Result<Stu
         Err(reason) => eprintln!("skipped: ensembles: {reason}"),
     }
     Ok(study)
-}
-
-fn profile(args: &Args, Loaded { model, windows, .. }: &Loaded, findings: Findings) -> Profile {
-    let text = &args.source.text;
-    let mut profile = Profile {
-        model: ModelRecord {
-            name: common::name(&text.model.model),
-            n_layers: model.n_layers(),
-            d_model: model.d_model(),
-            d_vocab: model.d_vocab(),
-        },
-        corpus: CorpusRecord {
-            name: common::name(&text.text),
-            n_sequences: windows.n_sequences(),
-            seq_len: windows.seq_len(),
-            special_tokens: false,
-        },
-        device: text.model.device.to_string(),
-        versions: stratigraph::versions(),
-        command: std::env::args().collect(),
-        seed: args.seed,
-        values: findings.values,
-        matrices: findings.matrices,
-        curves: findings.curves,
-        stages: None,
-    };
-    profile.stages = Some(Segmentation::of(&profile));
-    profile
 }
