@@ -15,6 +15,7 @@
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
 
 mod attention;
+mod convex;
 mod device_rows;
 mod distributions;
 mod eigen;

@@ -50,6 +50,7 @@ pub(crate) fn segmentation(n_layers: usize) -> Segmentation {
         verdict: Verdict::Stages,
         reason: "a <reason> & more".into(),
         p_value: 0.001,
+        p_value_alone: 0.02,
         gain: 3.0,
         stages: vec![span(first, 0, 1), span(last, 1, n_layers.max(2))],
         boundaries: vec![Boundary { before: first, after: last, at: 1, doubt: Some(doubt) }],
