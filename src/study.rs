@@ -118,10 +118,7 @@ impl<'a> Study<'a> {
     }
 
     /// With probes for a word's sense: curve `wic_accuracy`, a value for each place in the residual stream, from pairs to fit
-    /// to and pairs to ask about; values `wic_static` (the same without any layer) and `wic_majority`.
-    ///
-    /// # Panics
-    /// In [`run`](Study::run), when there are fewer than five pairs to fit to, or none to ask about.
+    /// to (five at least) and pairs to ask about; values `wic_static` (the same without any layer) and `wic_majority`.
     pub fn wic(mut self, train: WicTokens, test: WicTokens) -> Self {
         self.lexical.wic = Some((train, test));
         self
@@ -172,7 +169,8 @@ impl<'a> Study<'a> {
     /// Runs everything on every window.
     ///
     /// # Errors
-    /// When a plan or the windows do not fit the model, the budget is too small, or a score is not finite.
+    /// When a plan, the windows or what else there is to read do not fit the model, the budget is too small, or a score or an
+    /// activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
         let n_layers = self.model.n_layers();
         let inside: Vec<_> = self.experiments.iter().copied().filter(|experiment| experiment.looks_inside()).collect();

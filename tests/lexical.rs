@@ -213,6 +213,59 @@ fn probes_for_a_words_sense_do_not_depend_on_how_much_is_held_at_once() {
     assert_eq!(heard, 1.0);
 }
 
+#[test]
+fn what_probes_cannot_learn_from_is_refused() {
+    let (model, train, test) = in_the_box();
+    let look = |model: &dyn ResidualModel, train: WicTokens, test: WicTokens| {
+        wic_accuracy(model, (&train, &test), &WicOptions::default(), |_| {}).unwrap_err().to_string()
+    };
+    let few = look(&model, train.clone().take(4), test.clone());
+    assert_eq!(few, "there are 4 pairs to fit to and 132 to ask about; it takes 5 and 1 at least");
+    assert!(look(&model, train.clone(), test.clone().take(0)).contains("0 to ask about"));
+    let planted = look(&Planted { device: device() }, train.clone(), test.clone());
+    assert!(planted.contains("hook_resid_pre"), "{planted}");
+    let broken = look(&Overflowing(model), train.take(10), test.take(2));
+    assert!(broken.contains("the residual stream at place 1 is not finite in window or sentence 0"), "{broken}");
+}
+
+/// A model whose first layer leaves the range of f32.
+struct Overflowing(Decoder);
+
+impl ResidualModel for Overflowing {
+    fn n_layers(&self) -> usize {
+        1
+    }
+
+    fn d_model(&self) -> usize {
+        self.0.d_model()
+    }
+
+    fn d_vocab(&self) -> usize {
+        self.0.d_vocab()
+    }
+
+    fn device(&self) -> Device {
+        self.0.device()
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.0.embed(tokens)
+    }
+
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
+        let resid = if tap.wants(site, Hook::ResidPre) { tap.visit(site, Hook::ResidPre, resid) } else { resid };
+        resid * f32::MAX * f32::MAX
+    }
+
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
+        self.0.unembed(normed, vocab)
+    }
+
+    fn hooks(&self) -> Vec<Hook> {
+        vec![Hook::ResidPre]
+    }
+}
+
 /// Pairs in which a word has one sense just when it stands in one form.
 fn told_by_form(n: usize, first: usize) -> Vec<WicPair> {
     const FORMS: [[&str; 2]; 6] = [

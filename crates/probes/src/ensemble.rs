@@ -104,7 +104,7 @@ const BATCH: usize = 64;
 /// have been run.
 ///
 /// # Errors
-/// When the model does not tell its neurons' weights or activations, or no token has the suffix.
+/// When the model does not tell its neurons' weights or activations, no token has the suffix, or an activation is not finite.
 ///
 /// # Panics
 /// When no neuron is to be picked.
@@ -120,6 +120,11 @@ pub fn ensembles(
     let picked = pick(model, &belongs, n_neurons)?;
     let mut seen = LastTokens::of(&picked, model, &belongs);
     observe(model, &task.windows, BATCH, &mut [&mut seen], done)?;
+    let broken = |row: &Vec<f64>| row.iter().position(|x| !x.is_finite());
+    if let Some((sequence, column)) = seen.rows.iter().enumerate().find_map(|(i, row)| Some((i, broken(row)?))) {
+        let (what, place) = ("a neuron of layer", picked[column].layer);
+        return Err(ProbeError::ActivationNotFinite { what, place, sequence });
+    }
     let half = task.answers.len() / 4 * 2;
     let fitted = |columns: &[usize]| {
         let examples = |range: Range<usize>| {

@@ -45,6 +45,26 @@ pub enum ProbeError {
         /// How many it takes.
         needed: usize,
     },
+    /// Activations that are NaN or infinite, of which nothing can be learnt.
+    #[error("{what} {place} is not finite in window or sentence {sequence}: the activations left the range of f32")]
+    ActivationNotFinite {
+        /// Of what.
+        what: &'static str,
+        /// The layer, or the place in the residual stream.
+        place: usize,
+        /// The window or sentence, from 0.
+        sequence: usize,
+    },
+    /// Too few pairs to fit a probe to, or none to ask about.
+    #[error("there are {train} pairs to fit to and {test} to ask about; it takes {needed} and 1 at least")]
+    TooFewPairs {
+        /// Pairs to fit to.
+        train: usize,
+        /// Pairs to ask about.
+        test: usize,
+        /// How many it takes to fit.
+        needed: usize,
+    },
     /// A sentence whose word cannot be looked at.
     #[error("`{sentence}` has fewer than two tokens, or none for its word")]
     NoTarget {

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use stratigraph_core::{Hook, ResidualModel, Site, Tap, TokenWindows};
 
 use crate::wic::Target;
-use crate::{Examples, Logistic, Observer, Proportion, Result, WicTokens, observe};
+use crate::{Examples, Logistic, Observer, ProbeError, Proportion, Result, WicTokens, observe};
 
 /// How probes are fitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,17 +66,17 @@ const BATCH_TOKENS: usize = 2048;
 /// standardised on the training pairs. `done` hears of work from 0 to 1.
 ///
 /// # Errors
-/// When the model does not show its residual stream, or cannot run a sentence.
-///
-/// # Panics
-/// When there are fewer training pairs than folds, or no test pairs.
+/// When there are fewer training pairs than folds or no test pairs, the model does not show its residual stream or cannot
+/// run a sentence, or an activation is not finite.
 pub fn wic_accuracy(
     model: &dyn ResidualModel,
     (train, test): (&WicTokens, &WicTokens),
     options: &WicOptions,
     mut done: impl FnMut(f64),
 ) -> Result<WicAccuracy> {
-    assert!(train.len() >= options.folds && !test.is_empty(), "pairs to learn from and to ask about");
+    if train.len() < options.folds || test.is_empty() {
+        return Err(ProbeError::TooFewPairs { train: train.len(), test: test.len(), needed: options.folds });
+    }
     let sentences: Vec<&Target> = train.pairs.iter().chain(&test.pairs).flatten().collect();
     let n_places = model.n_layers() + 1;
     let of_place = sentences.len() * model.d_model() * size_of::<f32>();
@@ -90,6 +90,10 @@ pub fn wic_accuracy(
             static_embedding = Some(fit(&seen.embeddings));
         }
         for vectors in seen.places {
+            if let Some(at) = vectors.iter().position(|x| !x.is_finite()) {
+                let (what, place, sequence) = ("the residual stream at place", places.len(), at / model.d_model());
+                return Err(ProbeError::ActivationNotFinite { what, place, sequence });
+            }
             places.push(fit(&vectors));
             done(places.len() as f64 / n_places as f64);
         }
