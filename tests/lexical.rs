@@ -82,9 +82,19 @@ impl ResidualModel for Planted {
     }
 
     fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
-        // A token is not followed by itself.
-        let follows = Tensor::<2>::eye(TOKENS.len(), &self.device).slice([CUE..CUE + 1]) * -20.0;
-        let weight = Tensor::<2>::eye(TOKENS.len(), &self.device).slice_assign([CUE..CUE + 1], follows);
+        // The cue is not followed by itself.
+        let entry = |row, column| {
+            if row != column {
+                0.0
+            } else if row == CUE {
+                -20.0
+            } else {
+                1.0f32
+            }
+        };
+        let entries = (0..TOKENS.len()).flat_map(|row| (0..TOKENS.len()).map(move |column| entry(row, column)));
+        let weight = TensorData::new(entries.collect(), [TOKENS.len(), TOKENS.len()]);
+        let weight = Tensor::<2>::from_data(weight, &self.device);
         normed.matmul(weight.slice_dim(1, vocab))
     }
 
@@ -282,7 +292,7 @@ fn told_by_form(n: usize, first: usize) -> Vec<WicPair> {
         WicSentence { word: 4..4 + form.len(), text }
     };
     let pair = |i: usize| {
-        let (forms, same) = (FORMS[i % 6], i / 6 % 2 == 0);
+        let (forms, same) = (FORMS[i % 6], (i / 6).is_multiple_of(2));
         let other = if same { forms[0] } else { forms[1] };
         WicPair { sentences: [sentence(forms[0], ENDS[i % 5]), sentence(other, ENDS[i / 7 % 5])], same }
     };

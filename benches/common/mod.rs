@@ -48,6 +48,7 @@ pub fn tiny(device: &Device) -> (Decoder, TokenWindows) {
 }
 
 /// Windows for [`config`].
+#[allow(dead_code)]
 pub fn windows() -> TokenWindows {
     let ids: Vec<u32> = (0..WINDOWS * SEQ_LEN).map(|i| (i * 7919 % 8192) as u32).collect();
     TokenWindows::new(&ids, SEQ_LEN).expect("four windows")

@@ -141,7 +141,8 @@ impl<'a> Readout<'a> {
     pub fn top1(&self, rows: Tensor<2>) -> Vec<usize> {
         let [n_rows, _] = rows.dims();
         let tile = |start: usize| {
-            let tile = rows.clone().slice([start..(start + self.tiles.rows).min(n_rows)]);
+            let range = start..(start + self.tiles.rows).min(n_rows);
+            let tile = rows.clone().slice([range]);
             match self.reduction {
                 Reduction::Host => HostRows::read(self.model, tile, self.tiles.vocab).top1(),
                 Reduction::Device => DeviceRows::read(self.model, tile, self.tiles.vocab).top1(),
