@@ -22,7 +22,7 @@ struct Args {
     #[arg(long, default_value_t = SuffixTask::CONTEXT, value_parser = common::at_least::<2>)]
     context: usize,
     /// At most so many words with the suffix, and as many without
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = common::at_least::<10>)]
     words: usize,
     /// Neurons to pick by their weights
     #[arg(long, default_value_t = ENSEMBLE_NEURONS, value_parser = common::at_least::<1>)]

@@ -21,7 +21,7 @@ struct Args {
     #[arg(long, default_value_t = WordEnds::USUAL.1, value_parser = common::at_least::<3>)]
     seq_len: usize,
     /// At most so many windows with such a word, and as many with a word of one token
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = common::at_least::<2>)]
     windows: usize,
     /// Decides which windows
     #[arg(long, default_value_t = 0)]
@@ -67,9 +67,16 @@ fn run(args: &Args) -> Result<()> {
         let difference = head.difference();
         let sem = difference.sem.map(|sem| sem.to_string()).unwrap_or_default();
         let numbers = [head.in_words.mean, head.elsewhere.mean, difference.mean].map(|x| x.to_string());
-        [head.layer.to_string(), head.head.to_string()].into_iter().chain(numbers).chain([sem]).collect()
+        let rows = [&head.row_in_words, &head.row_elsewhere].map(|row| spaced(row));
+        [head.layer.to_string(), head.head.to_string()].into_iter().chain(numbers).chain([sem]).chain(rows).collect()
     });
-    common::write_csv(args.csv.as_deref(), &["layer", "head", "in_words", "elsewhere", "difference", "sem"], rows)
+    let header = ["layer", "head", "in_words", "elsewhere", "difference", "sem", "row_in_words", "row_elsewhere"];
+    common::write_csv(args.csv.as_deref(), &header, rows)
+}
+
+/// An attention row from the first token to the last, with spaces between.
+fn spaced(row: &[f64]) -> String {
+    row.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// An attention row from the first token to the last, in hundredths.

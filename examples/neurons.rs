@@ -31,6 +31,8 @@ struct Neuron {
     index: usize,
     profile: NeuronProfile,
     null_share: f64,
+    /// How much it speaks for each class of tokens.
+    classes: Vec<f64>,
 }
 
 fn main() -> ExitCode {
@@ -44,17 +46,23 @@ fn run(args: &Args) -> Result<()> {
     let layers = vocabulary_profiles(&model, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     let null_space = NullSpace::of(&model, NullSpace::usual_size(&model))?;
+    let (texts, directions) = (tokenizer.token_texts()?, VocabularyDirections::usual(&model)?);
+    let belongs = |class: &TokenClass| -> Vec<bool> { texts.iter().map(|text| class.contains(text)).collect() };
+    let classes = TokenClass::usual().into_iter().map(|class| (belongs(&class), class));
+    let classes: Vec<_> = classes.filter(|(belongs, _)| belongs.contains(&true)).collect();
     let mut neurons = Vec::new();
     for (layer, profiles) in layers.into_iter().enumerate() {
         let shares = null_space.shares(w_out(&model, layer));
-        let of_layer = profiles.into_iter().zip(shares).enumerate();
-        neurons.extend(of_layer.map(|(index, (profile, null_share))| Neuron { layer, index, profile, null_share }));
+        let associations = classes.iter().map(|(belongs, _)| class_association(&model, &directions, layer, belongs));
+        let associations = associations.collect::<Result<Vec<_>, _>>()?;
+        neurons.extend(profiles.into_iter().zip(shares).enumerate().map(|(index, (profile, null_share))| {
+            let classes = associations.iter().map(|of_class| of_class[index]).collect();
+            Neuron { layer, index, profile, null_share, classes }
+        }));
     }
     print_layers(&model, &neurons);
-    let texts = tokenizer.token_texts()?;
-    let directions = VocabularyDirections::usual(&model)?;
     let most = |by: fn(&Neuron) -> f64| {
-        let mut ranked: Vec<&Neuron> = neurons.iter().collect();
+        let mut ranked: Vec<&Neuron> = neurons.iter().filter(|neuron| by(neuron).is_finite()).collect();
         ranked.sort_by(|a, b| by(b).total_cmp(&by(a)));
         ranked.truncate(args.top);
         ranked
@@ -73,25 +81,19 @@ fn run(args: &Args) -> Result<()> {
         println!("{layer:5}.{index:<6}  {null_share:.3}");
     }
     println!("\nthe neuron that speaks most for a class of tokens: mean cosine with it less that with others");
-    for class in TokenClass::usual() {
-        let belongs: Vec<bool> = texts.iter().map(|text| class.contains(text)).collect();
-        let mut best = (0, 0, f64::NEG_INFINITY);
-        if !belongs.contains(&true) {
-            continue;
-        }
-        for layer in 0..model.n_layers() {
-            let differences = class_association(&model, &directions, layer, &belongs)?;
-            let of_layer = differences.into_iter().enumerate().map(|(index, difference)| (layer, index, difference));
-            best = of_layer.chain([best]).max_by(|a, b| a.2.total_cmp(&b.2)).expect("one is given");
-        }
+    for (place, (belongs, class)) in classes.iter().enumerate() {
+        let best = neurons.iter().max_by(|a, b| a.classes[place].total_cmp(&b.classes[place]));
+        let Some(Neuron { layer, index, classes, .. }) = best else { break };
         let n = belongs.iter().filter(|belongs| **belongs).count();
-        println!("{:14} {n:6} tokens  {:5}.{:<6}  {:6.3}", class.to_string(), best.0, best.1, best.2);
+        println!("{:14} {n:6} tokens  {layer:5}.{index:<6}  {:6.3}", class.to_string(), classes[place]);
     }
-    let rows = neurons.iter().map(|Neuron { layer, index, profile: p, null_share }| {
-        let numbers = [p.mean, p.variance, p.skew, p.kurtosis, *null_share].map(|x| x.to_string());
-        [layer.to_string(), index.to_string()].into_iter().chain(numbers).collect()
+    let rows = neurons.iter().map(|Neuron { layer, index, profile: p, null_share, classes }| {
+        let numbers = [p.mean, p.variance, p.skew, p.kurtosis, *null_share].into_iter().chain(classes.iter().copied());
+        [layer.to_string(), index.to_string()].into_iter().chain(numbers.map(|x| x.to_string())).collect()
     });
+    let names: Vec<String> = classes.iter().map(|(_, class)| class.to_string()).collect();
     let header = ["layer", "neuron", "mean", "variance", "skew", "kurtosis", "null_space_share"];
+    let header: Vec<&str> = header.into_iter().chain(names.iter().map(String::as_str)).collect();
     common::write_csv(args.csv.as_deref(), &header, rows)
 }
 
@@ -105,7 +107,8 @@ fn print_layers(model: &Decoder, neurons: &[Neuron]) {
         let here: Vec<&Neuron> = neurons.iter().filter(|neuron| neuron.layer == layer).collect();
         let predict = here.iter().filter(|neuron| neuron.profile.is_prediction()).count();
         let suppress = here.iter().filter(|neuron| neuron.profile.is_suppression()).count();
-        let kurtosis = here.iter().map(|neuron| neuron.profile.kurtosis).sum::<f64>() / here.len() as f64;
+        let known: Vec<f64> = here.iter().map(|neuron| neuron.profile.kurtosis).filter(|x| x.is_finite()).collect();
+        let kurtosis = known.iter().sum::<f64>() / known.len() as f64;
         let null = here.iter().map(|neuron| neuron.null_share).fold(0.0, f64::max);
         println!("{layer:5}  {predict:10}  {suppress:11}  {kurtosis:13.2}  {null:22.3}  {:10}", here.len());
     }

@@ -27,6 +27,9 @@ struct Args {
     /// So many random weights, and so many shuffles
     #[arg(long, default_value_t = 20)]
     seeds: u64,
+    /// At most so many stretches of a text with windows of each kind
+    #[arg(long, default_value_t = 4)]
+    stretches: usize,
     /// So many draws of half of the windows
     #[arg(long, default_value_t = 100)]
     halves: u64,
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let source = &args.source;
     let common::Loaded { model, windows, tokenizer, text } = source.load()?;
+    let others = other_windows(args, &model, &tokenizer, &text)?;
     let measure = |model: &dyn ResidualModel, windows: &TokenWindows| -> Result<Profile> {
         let findings = Study::new(model).experiments(READ).run(windows)?;
         Ok(common::profile(source, 0, (model, windows), findings))
@@ -78,23 +82,44 @@ fn run(args: &Args) -> Result<()> {
         println!("{name}, said to have stages: {by_rule} of {}", args.seeds);
         println!("    without the test that the model predicts: {unless} of {}", args.seeds);
     }
-    let n = stages.boundaries.len();
-    let again: usize = (0..args.halves).map(|seed| stages.found_again(&half(&whole, seed), 1)).sum();
-    println!("half of the windows, boundaries within one layer: {again} of {}", args.halves as usize * n);
-    let told = |what: &str, windows: &TokenWindows| -> Result<()> {
-        let other = Segmentation::of(&measure(&model, windows)?);
-        println!("{what}, boundaries within one layer: {} of {n}", stages.found_again(&other, 1));
-        Ok(())
+    let compare = |what: &str, others: Vec<Segmentation>| {
+        let n: usize = others.iter().map(|other| stages.boundaries.len().max(other.boundaries.len())).sum();
+        let again: usize = others.iter().map(|other| stages.found_again(other, 1)).sum();
+        println!("{what}: {again} of {n} boundaries of either within one layer");
     };
-    let cut = |text: &str, seq_len: usize| -> Result<TokenWindows> {
-        Ok(TokenWindows::new(&tokenizer.encode(text)?, seq_len)?.take(source.sequences as usize))
-    };
-    told("windows half as long", &cut(&text, source.seq_len / 2)?)?;
-    if let Some(path) = &args.other {
-        let other = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        told("another text", &cut(&other, source.seq_len)?)?;
+    compare("half of the windows", (0..args.halves).map(|seed| half(&whole, seed)).collect());
+    for (what, others) in others {
+        let others = others.iter().map(|windows| Ok(Segmentation::of(&measure(&model, windows)?)));
+        compare(&what, others.collect::<Result<_>>()?);
     }
     Ok(())
+}
+
+/// Other windows of the same text, windows half and twice as long, and of another text: as many of each as there are, one
+/// after the other.
+fn other_windows(
+    args: &Args,
+    model: &Decoder,
+    tokenizer: &Tokenizer,
+    text: &str,
+) -> Result<Vec<(String, Vec<TokenWindows>)>> {
+    let n = args.source.sequences as usize;
+    let cut = |text: &str, seq_len: usize, skip: usize| -> Result<Vec<TokenWindows>> {
+        let ids = tokenizer.encode(text)?;
+        let stretches = ids.get(skip..).unwrap_or_default().chunks_exact(n * seq_len).take(args.stretches);
+        Ok(stretches.map(|ids| TokenWindows::new(ids, seq_len)).collect::<Result<_, _>>()?)
+    };
+    let seq_len = args.source.seq_len;
+    let fits = |seq_len: usize| seq_len > 1 && model.n_ctx().is_none_or(|n_ctx| seq_len <= n_ctx);
+    let mut others = vec![("other windows of the text".to_owned(), cut(text, seq_len, n * seq_len)?)];
+    for (what, seq_len) in [("half", seq_len / 2), ("twice", seq_len * 2)].into_iter().filter(|(_, n)| fits(*n)) {
+        others.push((format!("windows {what} as long"), cut(text, seq_len, 0)?));
+    }
+    if let Some(path) = &args.other {
+        let other = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        others.push(("another text".to_owned(), cut(&other, seq_len, 0)?));
+    }
+    Ok(others.into_iter().filter(|(_, windows)| !windows.is_empty()).collect())
 }
 
 /// The stages by half of the windows, drawn.

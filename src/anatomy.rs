@@ -61,30 +61,30 @@ fn observed(
     done: &mut impl FnMut(u64),
 ) -> Result<()> {
     let device = model.device();
-    let mut heads = AttentionHeads::new(&AttentionMeasure::USUAL, windows.seq_len(), &device);
-    let mut geometry = Geometry::new(skip_first);
-    let mut sample = StreamSample::new(windows, skip_first, SIMILAR_POSITIONS);
+    let wants = |experiment: Experiment| experiments.contains(&experiment);
+    let mut heads =
+        wants(Experiment::Attention).then(|| AttentionHeads::new(&AttentionMeasure::USUAL, windows.seq_len(), &device));
+    let mut geometry = wants(Experiment::Geometry)
+        .then(|| (Geometry::new(skip_first), StreamSample::new(windows, skip_first, SIMILAR_POSITIONS)));
     let mut observers: Vec<&mut dyn Observer> = Vec::new();
-    let (attends, measures) =
-        (experiments.contains(&Experiment::Attention), experiments.contains(&Experiment::Geometry));
-    if attends {
-        observers.push(&mut heads);
+    if let Some(heads) = &mut heads {
+        observers.push(heads);
     }
-    if measures {
-        observers.push(&mut geometry);
-        observers.push(&mut sample);
+    if let Some((geometry, sample)) = &mut geometry {
+        observers.push(geometry);
+        observers.push(sample);
     }
     let streams = 2 * (model.n_layers() + 1) * model.d_model() * size_of::<f32>(); // of a token, and their directions
     let tokens = (STREAM_BYTES / streams.max(1)).min(BATCH_TOKENS);
     let batch = (tokens / windows.seq_len()).max(1);
     let each = work(model, &[Experiment::Geometry], windows) / windows.n_sequences().max(1) as u64;
     observe(model, windows, batch, &mut observers, increments(each, done))?;
-    if attends {
+    if let Some(heads) = heads {
         for &measure in heads.measures() {
             findings.curves.insert(measure.to_string(), curve(&heads.layers(measure)));
         }
     }
-    if measures {
+    if let Some((geometry, sample)) = geometry {
         geometric(&geometry, findings);
         let similar = cka(&sample.spaced(&device));
         let adjacent = (0..model.n_layers()).map(|layer| similar[layer][layer + 1]);
@@ -132,7 +132,10 @@ fn neurons(profiles: &[Vec<NeuronProfile>], curves: &mut Curves) {
         exact(profiles.iter().map(move |layer| layer.iter().filter(|profile| is(profile)).count() as f64))
     };
     let mean = |of: fn(&NeuronProfile) -> f64| {
-        exact(profiles.iter().map(move |layer| layer.iter().map(of).sum::<f64>() / layer.len() as f64))
+        // A neuron without weights has no profile.
+        let finite =
+            move |layer: &Vec<NeuronProfile>| layer.iter().map(of).filter(|x| x.is_finite()).collect::<Vec<_>>();
+        exact(profiles.iter().map(finite).map(|found| found.iter().sum::<f64>() / found.len() as f64))
     };
     curves.insert("prediction_neurons".into(), count(NeuronProfile::is_prediction));
     curves.insert("suppression_neurons".into(), count(NeuronProfile::is_suppression));

@@ -40,6 +40,14 @@ pub enum Error {
         /// The name as it was given.
         name: String,
     },
+    /// An experiment that reads or edits what the model does not show, or repeats more layers than it has.
+    #[error(
+        "the experiment `{experiment}` cannot be done with this model: it lacks layers, hooks or weights that it takes"
+    )]
+    ExperimentImpossible {
+        /// The experiment.
+        experiment: crate::Experiment,
+    },
     /// A name that is no experiment's.
     #[error(
         "unknown experiment `{name}`; known: delete, swap, lens, repeat_N (N layers twice), attention, geometry, neurons, \

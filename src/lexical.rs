@@ -1,6 +1,6 @@
 //! What a study asks about words: [`Lexical`], looks at sentences and windows of their own.
 
-use stratigraph_core::ResidualModel;
+use stratigraph_core::{ActivationCache, Hook, ResidualModel, check_tap};
 use stratigraph_probes::{
     ENSEMBLE_NEURONS, Ensembles, MergingHead, Proportion, SuffixTask, WicAccuracy, WicOptions, WicTokens, WordEnds,
     ensembles, merging_heads, wic_accuracy,
@@ -25,9 +25,31 @@ pub(crate) struct Lexical {
     pub(crate) suffixes: Vec<(String, SuffixTask)>,
     /// The text of every token.
     pub(crate) token_texts: Vec<String>,
+    pub(crate) seed: u64,
 }
 
 impl Lexical {
+    /// Finds out before a long run what would end it: pairs that are too few, texts and hooks that do not fit the model.
+    pub(crate) fn check(&self, model: &dyn ResidualModel) -> Result<()> {
+        let options = WicOptions::default();
+        if let Some((train, test)) = &self.wic {
+            check_tap(model, &ActivationCache::of([Hook::ResidPre]))?;
+            options.check(train, test)?;
+            train.check(model)?;
+            test.check(model)?;
+        }
+        if let Some(ends) = &self.word_ends {
+            check_tap(model, &ActivationCache::of([Hook::Pattern]))?;
+            ends.long.check(model)?;
+            ends.short.check(model)?;
+        }
+        for (_, task) in &self.suffixes {
+            check_tap(model, &ActivationCache::of([Hook::MlpPost]))?;
+            task.windows().check(model)?;
+        }
+        Ok(())
+    }
+
     /// How much work it is, in multiplications.
     pub(crate) fn work(&self, model: &dyn ResidualModel) -> u64 {
         let wic = self.wic.iter().map(|(train, test)| wic_work(model, train, test));
@@ -44,8 +66,9 @@ impl Lexical {
         mut done: impl FnMut(u64),
     ) -> Result<()> {
         if let Some((train, test)) = &self.wic {
+            let options = WicOptions { seed: self.seed, ..WicOptions::default() };
             let each = wic_work(model, train, test) / (model.n_layers() as u64 + 1);
-            let found = wic_accuracy(model, (train, test), &WicOptions::default(), |_| done(each))?;
+            let found = wic_accuracy(model, (train, test), &options, |_| done(each))?;
             insert_wic(findings, &found);
         }
         if let Some(ends) = &self.word_ends {

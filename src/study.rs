@@ -138,6 +138,12 @@ impl<'a> Study<'a> {
         self
     }
 
+    /// With another seed of what is drawn: how word-in-context pairs are divided for cross-validation. 0 by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.lexical.seed = seed;
+        self
+    }
+
     /// Leaves the first `n` positions of each window out of [`Experiment::Geometry`]: a few massive activations there can
     /// decide every number. By default none is left out.
     ///
@@ -169,10 +175,14 @@ impl<'a> Study<'a> {
     /// Runs everything on every window.
     ///
     /// # Errors
-    /// When a plan, the windows or what else there is to read do not fit the model, the budget is too small, or a score or an
+    /// When an experiment, a plan, the windows or what else there is to read do not fit the model, the budget is too small, or a score or an
     /// activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
         let n_layers = self.model.n_layers();
+        if let Some(&experiment) = self.experiments.iter().find(|experiment| !experiment.is_possible(self.model)) {
+            return Err(Error::ExperimentImpossible { experiment });
+        }
+        self.lexical.check(self.model)?;
         let inside: Vec<_> = self.experiments.iter().copied().filter(|experiment| experiment.looks_inside()).collect();
         let mut runs = vec![Run { role: Role::Clean, plan: LayerPlan::full(n_layers) }];
         for experiment in self.experiments {

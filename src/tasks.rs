@@ -8,7 +8,7 @@ use serde::Serialize;
 use stratigraph_core::ResidualModel;
 use stratigraph_probes::tasks::{EncodedItems, Likelihood, TaskBatch, TaskScores};
 use stratigraph_probes::{Readout, Tiles, TokenScore};
-use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink};
+use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, Step, SurgeryError};
 
 use crate::{Error, Progress, Result};
 
@@ -106,6 +106,7 @@ impl<'a> TaskRun<'a> {
     /// When there are no items, a plan or an item does not fit the model, the budget is too small, or a log-probability
     /// is not finite.
     pub fn run(self, encoded: &EncodedItems) -> Result<Vec<TaskResult>> {
+        self.plans.iter().try_for_each(refuse_ablations)?;
         let batches = encoded.batches(self.model, self.batch_tokens)?;
         let executor = Executor::new(self.plans).with_budget(self.budget);
         let readout = Readout::new(self.model).with_tiles(self.tiles);
@@ -128,6 +129,15 @@ impl<'a> TaskRun<'a> {
         let result =
             |(plan, found): (&LayerPlan, Vec<_>)| TaskResult { plan: plan.clone(), scores: encoded.score(&found) };
         Ok(results.map(result).collect())
+    }
+}
+
+/// Texts are no corpus of windows: what a sublayer writes on the average, or for another text, is not defined on them.
+fn refuse_ablations(plan: &LayerPlan) -> Result<()> {
+    let ablated = |(_, step): &(usize, &Step)| matches!(step, Step::Ablated(..));
+    match plan.steps().iter().enumerate().find(ablated) {
+        Some((slot, step)) => Err(SurgeryError::NeedsCorpus { slot, step: step.clone() }.into()),
+        None => Ok(()),
     }
 }
 

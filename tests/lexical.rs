@@ -7,7 +7,8 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{device, devices, fixture};
-use stratigraph::core::SplitMix64;
+use stratigraph::Experiment;
+use stratigraph::core::{SplitMix64, Sublayer};
 use stratigraph::prelude::*;
 use stratigraph::probes::{
     ProbeError, SuffixTask, TokenClass, VocabularyDirections, WicOptions, WicPair, WicSentence, WicTokens, WordEnds,
@@ -185,6 +186,30 @@ fn association_is_the_difference_of_mean_cosines() {
     }
     let nobody = class_association(&model, &directions, 1, &vec![false; model.d_vocab()]);
     assert!(matches!(nobody, Err(ProbeError::TooFewWords { .. })));
+}
+
+#[test]
+fn a_study_refuses_what_it_cannot_do_before_it_begins() {
+    let windows = TokenWindows::new(&[0, 1, 2, 3], 4).unwrap();
+    let planted = Planted { device: device() };
+    let refused = |study: Study| study.run(&windows).unwrap_err().to_string();
+    for experiment in [Experiment::Repeat(2), Experiment::Geometry, Experiment::DeleteHalf(Sublayer::Mlp)] {
+        let message = refused(Study::new(&planted).experiments([experiment]));
+        assert!(message.contains(&format!("`{experiment}` cannot be done")), "{message}");
+    }
+    let (model, train, test) = in_the_box();
+    let long = WicPair {
+        sentences: ["is", "was"]
+            .map(|verb| WicSentence { text: format!("it {verb} {}", "far ".repeat(200)), word: 0..2 }),
+        same: true,
+    };
+    let encode = |text: &str| Ok::<_, stratigraph::Error>((0..text.len()).map(|at| (1, at..at + 1)).collect());
+    let long = WicTokens::new(&[long], encode).unwrap();
+    assert!(refused(Study::new(&model).wic(train.clone(), long)).contains("longer than the model's context of 128"));
+    assert!(refused(Study::new(&model).wic(train.take(1), test)).contains("there are 1 pairs to fit to"));
+    let ends = WordEnds::find(&words(300), WordEnds::USUAL, 20, 0).unwrap();
+    let closed = Overflowing(model);
+    assert!(refused(Study::new(&closed).merging_heads(ends)).contains("attn.hook_pattern"));
 }
 
 #[test]

@@ -58,15 +58,16 @@ fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let bar = common::bar()?;
     let study = Study::new(model).experiments(args.experiments.iter().copied()).skip_first(args.skip_first);
+    let study = study.seed(args.seed);
     let study = if args.no_words { study } else { about_words(study, &loaded, args)? };
     let study = study.on_progress(|progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     });
-    let findings = study.run(windows)?;
+    let mut findings = study.run(windows)?;
     bar.finish_and_clear();
 
-    let interventions = findings.interventions.clone();
+    let interventions = std::mem::take(&mut findings.interventions);
     let mut profile = common::profile(source, args.seed, (model, windows), findings);
     profile.stages = Some(Segmentation::of(&profile));
     println!("{}\n{}", LayerTable::new(&profile), TerminalChart::new(&profile));

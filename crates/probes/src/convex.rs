@@ -55,8 +55,8 @@ impl Problem<'_> {
             let step: Vec<f64> = next.iter().zip(&weights).map(|(a, b)| a - b).collect();
             let change: Vec<f64> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
             let curvature = dot(&step, &change);
-            if curvature <= 0.0 {
-                break; // rounding has the last word
+            if curvature.is_nan() || curvature <= 0.0 {
+                break; // rounding has the last word, or there is no minimum
             }
             past.push((step, change, curvature));
             if past.len() > MEMORY {

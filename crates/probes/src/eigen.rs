@@ -172,7 +172,7 @@ mod tests {
             assert!((value - expected).abs() < 1e-12);
         }
         assert_eq!(check(&[3.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, -1.0], 3), [-1.0, 3.0, 3.0]);
-        check(&vec![1.0; 25], 5);
+        check(&[1.0; 25], 5);
         check(&[0.0; 16], 4);
     }
 }

@@ -18,39 +18,55 @@ pub struct SuffixTask {
     class: TokenClass,
     windows: TokenWindows,
     answers: Vec<bool>,
+    /// The first ones, which probes are fitted to.
+    n_fitted: usize,
 }
 
 impl SuffixTask {
     /// The paper's 24 tokens of context.
     pub const CONTEXT: usize = 24;
-    /// Windows of a kind without which probes tell nothing.
-    const FEWEST: usize = 10;
+    /// Windows of a kind and a part without which probes tell nothing.
+    const FEWEST: usize = 5;
 
-    /// At most `at_most` windows of `context` tokens of either kind, drawn by `seed`, one kind and the other in turn.
+    /// At most `at_most` windows of `context` tokens of either kind, drawn by `seed`.
+    ///
+    /// Probes are fitted to windows from the first part of the text and asked about others from the rest, so that no token is
+    /// in both; the text is cut where half of its words with the suffix are over.
     ///
     /// # Errors
-    /// [`ProbeError::TooFewWords`] when the text has fewer than ten words of either kind behind so much context.
+    /// [`ProbeError::TooFewWords`] when a part has fewer than five words of either kind behind so much context.
     pub fn find(words: &Words, suffix: &str, context: usize, at_most: usize, seed: u64) -> Result<Self> {
         let class = TokenClass::Suffix(suffix.to_owned());
-        let mut random = SplitMix64::new(seed);
-        let mut starts = |wanted: bool| {
-            let single = words.words().iter().filter(|word| word.tokens.len() == 1);
-            let of_kind = single.filter(|word| class.contains(&word.text) == wanted);
-            let mut starts: Vec<_> = of_kind.filter_map(|word| word.tokens.start.checked_sub(context)).collect();
-            random.shuffle(&mut starts);
-            starts
+        let single = || words.words().iter().filter(|word| word.tokens.len() == 1);
+        let starts = |wanted: bool| -> Vec<usize> {
+            let of_kind = single().filter(|word| class.contains(&word.text) == wanted);
+            of_kind.filter_map(|word| word.tokens.start.checked_sub(context)).collect()
         };
-        let (with, without) = (starts(true), starts(false));
-        let n = with.len().min(without.len()).min(at_most);
-        if n < Self::FEWEST {
-            let kind = format!("of one token that end in {class}, behind {context} others");
-            return Err(ProbeError::TooFewWords { kind, found: with.len(), needed: Self::FEWEST });
-        }
-        // In turn, so that any part of an even number of windows is half of either kind.
-        let starts: Vec<usize> = with[..n].iter().zip(&without[..n]).flat_map(|(a, b)| [*a, *b]).collect();
-        let answers = [true, false].repeat(n);
+        let kinds = [starts(true), starts(false)];
+        let cut = kinds[0].get(kinds[0].len() / 2).copied().unwrap_or(0);
+        let mut random = SplitMix64::new(seed);
+        let mut draw = |part: Range<usize>| -> Result<Vec<usize>> {
+            let [with, without] = kinds.each_ref().map(|starts| {
+                let inside = |start: &&usize| part.start <= **start && **start + context <= part.end;
+                let mut inside: Vec<usize> = starts.iter().filter(inside).copied().collect();
+                random.shuffle(&mut inside);
+                inside
+            });
+            let found = with.len().min(without.len());
+            if found < Self::FEWEST {
+                let of_kind = if with.len() == found { "that end" } else { "that do not end" };
+                let kind = format!("of one token {of_kind} in {class}, behind {context} others, in one half of it");
+                return Err(ProbeError::TooFewWords { kind, found, needed: Self::FEWEST });
+            }
+            let n = found.min(at_most.div_ceil(2));
+            Ok(with[..n].iter().zip(&without[..n]).flat_map(|(a, b)| [*a, *b]).collect())
+        };
+        let (fitted, asked) = (draw(0..cut)?, draw(cut..words.ids().len())?);
+        let n_fitted = fitted.len();
+        let starts = [fitted, asked].concat();
+        let answers = [true, false].repeat(starts.len() / 2);
         let windows = TokenWindows::starting_at(words.ids(), context, &starts)?;
-        Ok(Self { class, windows, answers })
+        Ok(Self { class, windows, answers, n_fitted })
     }
 
     /// The windows.
@@ -99,8 +115,8 @@ const STRENGTHS: [f64; 4] = [0.1, 1.0, 10.0, 100.0];
 const FOLDS: usize = 5;
 const BATCH: usize = 64;
 
-/// Picks `n_neurons` over all layers by their weights alone, fits probes to their activations at the last token of half of
-/// the windows, and asks them about the other half. `token_texts` is the text of every token; `done` hears how many windows
+/// Picks `n_neurons` over all layers by their weights alone, fits probes to their activations at the last token of windows
+/// from the first part of the text, and asks them about the others. `token_texts` is the text of every token; `done` hears how many windows
 /// have been run.
 ///
 /// # Errors
@@ -118,6 +134,9 @@ pub fn ensembles(
     assert!(n_neurons > 0, "an ensemble has neurons");
     let belongs: Vec<bool> = token_texts.iter().map(|text| task.class.contains(text)).collect();
     let picked = pick(model, &belongs, n_neurons)?;
+    if picked.is_empty() {
+        return Err(ProbeError::WeightsMissing { what: "MLP" });
+    }
     let mut seen = LastTokens::of(&picked, model, &belongs);
     observe(model, &task.windows, BATCH, &mut [&mut seen], done)?;
     let broken = |row: &Vec<f64>| row.iter().position(|x| !x.is_finite());
@@ -125,7 +144,7 @@ pub fn ensembles(
         let (what, place) = ("a neuron of layer", picked[column].layer);
         return Err(ProbeError::ActivationNotFinite { what, place, sequence });
     }
-    let half = task.answers.len() / 4 * 2;
+    let half = task.n_fitted;
     let fitted = |columns: &[usize]| {
         let examples = |range: Range<usize>| {
             let mut examples = Examples::new(columns.len());
@@ -155,18 +174,16 @@ pub fn ensembles(
 /// The neurons that speak most for the tokens of a class, the strongest first.
 fn pick(model: &dyn ResidualModel, belongs: &[bool], n_neurons: usize) -> Result<Vec<EnsembleNeuron>> {
     let directions = VocabularyDirections::usual(model)?;
+    let spread = directions.spread();
     let mut all = Vec::new();
     for layer in 0..model.n_layers() {
         let differences = class_association(model, &directions, layer, belongs)?;
         let w_out = model.neuron_outputs(layer).ok_or(ProbeError::WeightsMissing { what: "MLP" })?;
-        let profiles = directions.profiles(w_out);
-        all.extend(differences.iter().zip(profiles).enumerate().map(|(neuron, (difference, profile))| {
-            EnsembleNeuron {
-                layer,
-                neuron,
-                association: difference / profile.variance.sqrt(),
-                accuracy: Proportion::default(),
-            }
+        let variances = spread.variances(w_out);
+        let of_layer = differences.iter().zip(variances).enumerate();
+        all.extend(of_layer.map(|(neuron, (difference, variance))| {
+            let association = difference / variance.sqrt();
+            EnsembleNeuron { layer, neuron, association, accuracy: Proportion::default() }
         }));
     }
     all.retain(|neuron| neuron.association.is_finite());

@@ -29,9 +29,9 @@ impl WordEnds {
     /// [`ProbeError::TooFewWords`] when the text has fewer than two of a kind.
     ///
     /// # Panics
-    /// When a word takes fewer than two tokens, or the window holds none beside it.
+    /// When a word takes fewer than two tokens, the window holds none beside it, or fewer than two windows are wanted.
     pub fn find(words: &Words, (word_len, seq_len): (usize, usize), at_most: usize, seed: u64) -> Result<Self> {
-        assert!(word_len > 1 && seq_len > word_len, "words of several tokens in windows that are longer");
+        assert!(word_len > 1 && seq_len > word_len && at_most > 1, "words of several tokens in longer windows");
         let mut random = SplitMix64::new(seed);
         let mut ending = |n_tokens: usize| {
             let ends = words.words().iter().filter(|word| word.tokens.len() == n_tokens).map(|word| word.tokens.end);

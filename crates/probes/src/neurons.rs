@@ -116,6 +116,17 @@ impl VocabularyDirections {
         Self::of(model, CHUNK_BYTES / size_of::<f32>() / model.d_model().max(NEURONS))
     }
 
+    /// How the tokens' directions are spread: what tells the variance of any neuron's cosines without computing them.
+    pub(crate) fn spread(&self) -> Spread {
+        let n_tokens: usize = self.chunks.iter().map(|tokens| tokens.dims()[1]).sum();
+        let products = self.chunks.iter().map(|tokens| tokens.clone().matmul(tokens.clone().transpose()));
+        let sums = self.chunks.iter().map(|tokens| tokens.clone().sum_dim(1));
+        let mean = |parts: Option<Tensor<2>>| parts.expect("a vocabulary is not empty") / n_tokens as f64;
+        let (square, mean) = (mean(products.reduce(|a, b| a + b)), mean(sums.reduce(|a, b| a + b)));
+        let covariance = square - mean.clone().matmul(mean.transpose());
+        Spread { covariance, subtracts_mean: self.subtracts_mean }
+    }
+
     /// Unit columns `[d_model, tokens]`, chunk after chunk.
     pub(crate) fn chunks(&self) -> &[Tensor<2>] {
         &self.chunks
@@ -148,6 +159,22 @@ impl VocabularyDirections {
             sums.into_iter().map(|sums| sums.profile()).collect::<Vec<_>>()
         };
         (0..n_neurons).step_by(NEURONS).flat_map(slab).collect()
+    }
+}
+
+/// The covariance of the tokens' directions over the vocabulary, `[d_model, d_model]`.
+pub(crate) struct Spread {
+    covariance: Tensor<2>,
+    subtracts_mean: bool,
+}
+
+impl Spread {
+    /// The population variance, over the vocabulary, of the cosines of each row of `w_out` `[neuron, d_model]`.
+    pub(crate) fn variances(&self, w_out: Tensor<2>) -> Vec<f64> {
+        let unit = unit_rows(w_out, self.subtracts_mean);
+        let variances = (unit.clone().matmul(self.covariance.clone()) * unit).sum_dim(1);
+        let variances: Vec<f32> = variances.try_into_vec_as().expect("any float");
+        variances.into_iter().map(f64::from).collect()
     }
 }
 

@@ -136,7 +136,7 @@ pub fn class_association(
     belongs: &[bool],
 ) -> Result<Vec<f64>> {
     let w_out = model.neuron_outputs(layer).ok_or(ProbeError::WeightsMissing { what: "MLP" })?;
-    let found = belongs.iter().filter(|belongs| **belongs).count();
+    let found = belongs.iter().take(model.d_vocab()).filter(|belongs| **belongs).count();
     if found == 0 || found >= model.d_vocab() {
         let kind = "in the class, of a vocabulary that also has others".to_owned();
         return Err(ProbeError::TooFewWords { kind, found, needed: 1 });

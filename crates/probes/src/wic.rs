@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use stratigraph_core::SplitMix64;
+use stratigraph_core::{ResidualModel, SplitMix64, TokenWindows};
 
 use crate::{ProbeError, Result};
 
@@ -135,6 +135,15 @@ impl WicTokens {
     /// The tokens of all sentences.
     pub fn n_tokens(&self) -> usize {
         self.pairs.iter().flatten().map(|target| target.ids.len()).sum()
+    }
+
+    /// Checks that `model` can run every sentence.
+    ///
+    /// # Errors
+    /// When one is longer than the model's context, or has a token outside its vocabulary.
+    pub fn check(&self, model: &dyn ResidualModel) -> Result<()> {
+        let check = |target: &Target| TokenWindows::new(&target.ids, target.ids.len())?.check(model);
+        Ok(self.pairs.iter().flatten().try_for_each(check)?)
     }
 
     /// The first `n` pairs, or all when there are fewer.

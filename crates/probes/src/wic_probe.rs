@@ -30,6 +30,19 @@ impl Default for WicOptions {
     }
 }
 
+impl WicOptions {
+    /// Checks that there are pairs enough.
+    ///
+    /// # Errors
+    /// [`ProbeError::TooFewPairs`] when there are fewer to fit to than folds, or none to ask about.
+    pub fn check(&self, train: &WicTokens, test: &WicTokens) -> Result<()> {
+        match train.len() < self.folds || test.is_empty() {
+            true => Err(ProbeError::TooFewPairs { train: train.len(), test: test.len(), needed: self.folds }),
+            false => Ok(()),
+        }
+    }
+}
+
 /// A probe at one place in the residual stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WicProbe {
@@ -74,9 +87,7 @@ pub fn wic_accuracy(
     options: &WicOptions,
     mut done: impl FnMut(f64),
 ) -> Result<WicAccuracy> {
-    if train.len() < options.folds || test.is_empty() {
-        return Err(ProbeError::TooFewPairs { train: train.len(), test: test.len(), needed: options.folds });
-    }
+    options.check(train, test)?;
     let sentences: Vec<&Target> = train.pairs.iter().chain(&test.pairs).flatten().collect();
     let n_places = model.n_layers() + 1;
     let of_place = sentences.len() * model.d_model() * size_of::<f32>();
@@ -85,16 +96,18 @@ pub fn wic_accuracy(
     for first in (0..n_places).step_by(at_once) {
         let wanted = first..(first + at_once).min(n_places);
         let seen = look(model, &sentences, wanted.clone())?;
-        let fit = |vectors: &[f32]| probe(vectors, model.d_model(), (train, test), options);
-        if static_embedding.is_none() {
-            static_embedding = Some(fit(&seen.embeddings));
-        }
-        for vectors in seen.places {
+        let fit = |vectors: &[f32], place: usize| {
             if let Some(at) = vectors.iter().position(|x| !x.is_finite()) {
-                let (what, place, sequence) = ("the residual stream at place", places.len(), at / model.d_model());
+                let (what, sequence) = ("the residual stream at place", at / model.d_model());
                 return Err(ProbeError::ActivationNotFinite { what, place, sequence });
             }
-            places.push(fit(&vectors));
+            Ok(probe(vectors, model.d_model(), (train, test), options))
+        };
+        if static_embedding.is_none() {
+            static_embedding = Some(fit(&seen.embeddings, 0)?);
+        }
+        for vectors in seen.places {
+            places.push(fit(&vectors, places.len())?);
             done(places.len() as f64 / n_places as f64);
         }
     }

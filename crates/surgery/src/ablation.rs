@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use burn::tensor::Tensor;
-use stratigraph_core::{Edit, Hook, ResidualModel, Site, Sublayer, Tap, TokenWindows, check_tap, forward};
+use burn::tensor::{Tensor, TensorData};
+use stratigraph_core::{
+    CoreError, Edit, Hook, HookPoint, ResidualModel, Site, Sublayer, Tap, TokenWindows, check_tap, forward,
+};
 
 use crate::{LayerPlan, Result, Step, SurgeryError};
 
@@ -27,12 +29,10 @@ impl Ablation {
 /// A sublayer whose output is replaced.
 type Place = (usize, Sublayer);
 
-/// Tokens of one pass over the corpus.
-const BATCH_TOKENS: usize = 2048;
-
 /// What the plans of a run take from its corpus.
 #[derive(Debug, Default)]
 pub(crate) struct Replacements {
+    averaged: BTreeSet<Place>,
     resampled: BTreeSet<Place>,
     /// `[1, 1, d_model]`
     means: BTreeMap<Place, Tensor<3>>,
@@ -41,7 +41,7 @@ pub(crate) struct Replacements {
 }
 
 impl Replacements {
-    /// Measures the means that `plans` ask for; one pass over the corpus, or none.
+    /// What `plans` ask for; nothing is measured yet.
     ///
     /// # Errors
     /// When the model does not offer the outputs, or there is no other window to resample from.
@@ -54,13 +54,38 @@ impl Replacements {
             };
             steps.filter_map(place).collect()
         };
-        let resampled = places(Ablation::Resample);
+        let (averaged, resampled) = (places(Ablation::Mean), places(Ablation::Resample));
         if !resampled.is_empty() && windows.n_sequences() < 2 {
             return Err(SurgeryError::NothingToResample);
         }
+        check_tap(model, &Outputs::of(&averaged))?;
         check_tap(model, &Outputs::of(&resampled))?;
-        let means = means(&places(Ablation::Mean), model, windows)?;
-        Ok(Self { resampled, means, others: BTreeMap::new() })
+        Ok(Self { averaged, resampled, ..Self::default() })
+    }
+
+    /// Measures the means by a pass over the corpus, `batch` windows at once, if any are asked for.
+    pub(crate) fn measure(&mut self, model: &dyn ResidualModel, windows: &TokenWindows, batch: usize) -> Result<()> {
+        if self.averaged.is_empty() {
+            return Ok(());
+        }
+        let (n, device) = (windows.n_sequences(), model.device());
+        let mut sums: BTreeMap<Place, Vec<f64>> = BTreeMap::new();
+        for start in (0..n).step_by(batch) {
+            let mut outputs = Outputs { summed: true, ..Outputs::of(&self.averaged) };
+            forward(model, windows.batch(start..(start + batch).min(n), &device), &mut outputs)?;
+            for (place, output) in outputs.all()? {
+                let output: Vec<f32> = output.try_into_vec_as().expect("any float");
+                let sum = sums.entry(place).or_insert_with(|| vec![0.0; output.len()]);
+                sum.iter_mut().zip(output).for_each(|(sum, x)| *sum += f64::from(x));
+            }
+        }
+        let mean = |sum: Vec<f64>| {
+            let mean: Vec<f32> = sum.iter().map(|sum| (sum / (n * windows.seq_len()) as f64) as f32).collect();
+            let d_model = mean.len();
+            Tensor::from_data(TensorData::new(mean, [1, 1, d_model]), &device)
+        };
+        self.means = sums.into_iter().map(|(place, sum)| (place, mean(sum))).collect();
+        Ok(())
     }
 
     /// Bytes that the replacements of one window take.
@@ -83,7 +108,7 @@ impl Replacements {
         let next = |sequence: usize| windows.batch((sequence + 1) % n..(sequence + 1) % n + 1, &device);
         let mut outputs = Outputs::of(&self.resampled);
         forward(model, Tensor::cat(sequences.map(next).collect(), 0), &mut outputs)?;
-        self.others = outputs.seen;
+        self.others = outputs.all()?;
         Ok(())
     }
 
@@ -95,7 +120,7 @@ impl Replacements {
         site: Site,
         (half, ablation): (Sublayer, Ablation),
         resid: Tensor<3>,
-    ) -> Tensor<3> {
+    ) -> Result<Tensor<3>> {
         let place = (site.layer, half);
         let [batch, pos, d_model] = resid.dims();
         let replacement = match ablation {
@@ -106,7 +131,10 @@ impl Replacements {
                 other.repeat_dim(0, batch / n_sequences)
             }
         };
-        model.block(site, resid, &mut Edit::activation(site.slot, hook(half), move |_| replacement.clone()))
+        let mut edit = Edit::activation(site.slot, hook(half), move |_| replacement.clone());
+        let resid = model.block(site, resid, &mut edit);
+        edit.finish()?;
+        Ok(resid)
     }
 }
 
@@ -128,12 +156,27 @@ fn half(hook: Hook) -> Option<Sublayer> {
 /// Keeps what some sublayers write.
 struct Outputs<'a> {
     places: &'a BTreeSet<Place>,
+    /// Whether only the sum over windows and positions is kept, `[1, 1, d_model]`.
+    summed: bool,
     seen: BTreeMap<Place, Tensor<3>>,
 }
 
 impl<'a> Outputs<'a> {
     fn of(places: &'a BTreeSet<Place>) -> Self {
-        Self { places, seen: BTreeMap::new() }
+        Self { places, summed: false, seen: BTreeMap::new() }
+    }
+
+    /// What was seen.
+    ///
+    /// # Errors
+    /// When a layer did not show one of its outputs.
+    fn all(self) -> Result<BTreeMap<Place, Tensor<3>>> {
+        match self.places.iter().find(|place| !self.seen.contains_key(place)) {
+            Some(&(slot, half)) => {
+                Err(CoreError::EditNeverFired { point: HookPoint { slot, hook: hook(half) } }.into())
+            }
+            None => Ok(self.seen),
+        }
     }
 }
 
@@ -149,35 +192,8 @@ impl Tap for Outputs<'_> {
 
     fn visit(&mut self, site: Site, hook: Hook, activation: Tensor<3>) -> Tensor<3> {
         let half = half(hook).expect("it wants no other");
-        self.seen.insert((site.layer, half), activation.clone());
+        let kept = activation.clone();
+        self.seen.insert((site.layer, half), if self.summed { kept.sum_dim(0).sum_dim(1) } else { kept });
         activation
     }
-}
-
-/// The mean output of some sublayers over a corpus, `[1, 1, d_model]` each.
-fn means(
-    places: &BTreeSet<Place>,
-    model: &dyn ResidualModel,
-    windows: &TokenWindows,
-) -> Result<BTreeMap<Place, Tensor<3>>> {
-    let mut sums: BTreeMap<Place, Tensor<3>> = BTreeMap::new();
-    if places.is_empty() {
-        return Ok(sums);
-    }
-    let (n, device) = (windows.n_sequences(), model.device());
-    let batch = BATCH_TOKENS.div_ceil(windows.seq_len());
-    for start in (0..n).step_by(batch) {
-        let mut outputs = Outputs::of(places);
-        forward(model, windows.batch(start..(start + batch).min(n), &device), &mut outputs)?;
-        for (place, output) in outputs.seen {
-            let sum = output.sum_dim(0).sum_dim(1);
-            let sum = match sums.remove(&place) {
-                Some(before) => before + sum,
-                None => sum,
-            };
-            sums.insert(place, sum);
-        }
-    }
-    let tokens = (n * windows.seq_len()) as f64;
-    Ok(sums.into_iter().map(|(place, sum)| (place, sum / tokens)).collect())
 }

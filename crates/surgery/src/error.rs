@@ -53,7 +53,7 @@ pub enum SurgeryError {
         step: Step,
     },
     /// An ablation whose replacement is taken from a corpus, in a run that has none.
-    #[error("`{step}` in slot {slot} takes its replacement from a corpus: run the plan by an Executor")]
+    #[error("`{step}` in slot {slot} takes its replacement from a corpus of windows, and this run has none")]
     NeedsCorpus {
         /// Where the step stands.
         slot: usize,

@@ -108,6 +108,7 @@ impl Executor {
         windows.check(model).map_err(SurgeryError::from)?;
         let mut replacements = Replacements::of(&self.plans, model, windows)?;
         let fit = self.fit(model, windows, &replacements)?;
+        replacements.measure(model, windows, fit.n_sequences)?;
         let device = model.device();
         let mut start = 0;
         while start < windows.n_sequences() {
@@ -259,7 +260,7 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
     fn run_step(&mut self, step: &Step, slot: usize, resid: Tensor<3>, n_states: usize) -> Result<Tensor<3>> {
         let output = match *step {
             Step::Ablated(layer, half, ablation) => {
-                self.replacements.run(self.model, Site { slot, layer }, (half, ablation), resid)
+                self.replacements.run(self.model, Site { slot, layer }, (half, ablation), resid)?
             }
             _ => step.run(self.model, slot, resid, &mut NoTap)?,
         };

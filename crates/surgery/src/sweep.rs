@@ -24,10 +24,10 @@ pub fn prefixes(n_layers: usize) -> Vec<LayerPlan> {
 }
 
 /// Every block of `n_blocks` neighbouring layers with each of its layers run twice in a row, `l l l+1 l+1 ..`:
-/// `n_layers - n_blocks + 1` plans, none when the model has fewer layers.
+/// `n_layers - n_blocks + 1` plans, none when the model has fewer layers or a block has none.
 pub fn repeat_each(n_layers: usize, n_blocks: usize) -> Vec<LayerPlan> {
     let full = LayerPlan::full(n_layers);
-    let starts = 0..(n_layers + 1).saturating_sub(n_blocks);
+    let starts = if n_blocks == 0 { 0..0 } else { 0..(n_layers + 1).saturating_sub(n_blocks) };
     starts.map(|start| full.repeat(start..start + n_blocks).expect("the layers exist")).collect()
 }
 

@@ -81,7 +81,8 @@ impl Tokenizer {
             let both = self.decode(&[letter, id])?;
             Ok(both.strip_prefix(&alone).map_or_else(|| both.clone(), str::to_owned))
         };
-        (0..self.n_tokens() as u32).map(text).collect()
+        let last = self.inner.get_vocab(true).into_values().max().unwrap_or(0); // ids may have gaps
+        (0..=last).map(text).collect()
     }
 
     /// The text of token ids, special tokens included.
