@@ -257,8 +257,6 @@ fn what_probes_cannot_learn_from_is_refused() {
     let few = look(&model, train.clone().take(4), test.clone());
     assert_eq!(few, "there are 4 pairs to fit to and 132 to ask about; it takes 5 and 1 at least");
     assert!(look(&model, train.clone(), test.clone().take(0)).contains("0 to ask about"));
-    let planted = look(&Planted { device: device() }, train.clone(), test.clone());
-    assert!(planted.contains("hook_resid_pre"), "{planted}");
     let broken = look(&Overflowing(model), train.take(10), test.take(2));
     assert!(broken.contains("the residual stream at place 1 is not finite in window or sentence 0"), "{broken}");
 }
