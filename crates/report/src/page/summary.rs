@@ -50,7 +50,7 @@ fn swap(profile: &Profile) -> Option<String> {
     let (worst, most) = largest(curve)?;
     let next = worst + 1;
     Some(format!(
-        "Swapping neighbours costs {} nats at the median, and most for layers {worst} and {next} ({} nats).",
+        "The median swap of neighbours costs {} nats, that of layers {worst} and {next} most ({} nats).",
         Number(median(curve)?),
         Number(most)
     ))
