@@ -57,6 +57,7 @@ pub(crate) fn segmentation(n_layers: usize) -> Segmentation {
         outliers: vec![outlier],
         change_points: vec![1],
         missing: vec!["wic_accuracy".into()],
+        unreadable: Vec::new(),
         rule: Rule::default(),
     }
 }

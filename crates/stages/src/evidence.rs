@@ -14,9 +14,19 @@ const UNCLEAR: f64 = 0.1;
 const LACK: f64 = 0.37;
 
 /// The curves that the rule reads and the profile lacks.
-pub(crate) fn missing(views: &Views) -> Vec<String> {
-    let absent = |signal: &&Signal| views.get(signal.curve).is_none();
-    SIGNALS.iter().filter(absent).map(|signal| signal.curve.to_owned()).collect()
+pub(crate) fn missing(profile: &Profile) -> impl Iterator<Item = String> {
+    SIGNALS.iter().filter(|signal| measured(signal, profile).is_none()).map(|signal| signal.curve.to_owned())
+}
+
+/// The curves that the rule reads and the profile has, from which it can read nothing.
+pub(crate) fn unreadable(views: &Views, profile: &Profile) -> impl Iterator<Item = String> {
+    let no_view = |signal: &&Signal| views.get(signal.curve).is_none() && measured(signal, profile).is_some();
+    SIGNALS.iter().filter(no_view).map(|signal| signal.curve.to_owned())
+}
+
+/// The curve of a signal; none where it is absent or has no layer.
+fn measured<'a>(signal: &Signal, profile: &'a Profile) -> Option<&'a [f64]> {
+    profile.curves.get(signal.curve).map(|curve| &curve.mean[..]).filter(|mean| !mean.is_empty())
 }
 
 /// What every curve that has to do with a stage says about its being in `layers`.
@@ -24,7 +34,7 @@ pub(crate) fn evidence(stage: Stage, layers: Range<usize>, views: &Views, profil
     let speaks = |signal: &&'static Signal| signal.measurement.expected()[stage as usize] != Expected::Either;
     let told = |signal: &'static Signal| {
         let mut evidence = one(signal, stage, layers.clone(), views, profile);
-        if evidence.stand != Stand::Absent {
+        if views.get(signal.curve).is_some() {
             evidence.text += &aside(signal, layers.clone(), profile).unwrap_or_default();
         }
         evidence
@@ -51,7 +61,17 @@ fn aside(signal: &Signal, layers: Range<usize>, profile: &Profile) -> Option<Str
 fn one(signal: &Signal, stage: Stage, layers: Range<usize>, views: &Views, profile: &Profile) -> Evidence {
     let words = |view| words(view, layers.clone(), profile);
     let (stand, strength, text) = match views.get(signal.curve) {
-        None => (Stand::Absent, 0.0, "not in the profile".to_owned()),
+        None => match measured(signal, profile) {
+            None => (Stand::Absent, 0.0, "not in the profile".to_owned()),
+            Some(curve) => {
+                let (n, all) = (curve.iter().filter(|value| value.is_finite()).count(), curve.len());
+                (
+                    Stand::Unclear,
+                    0.0,
+                    format!("cannot be read: {n} numbers in {all} places, for {} layers", views.n_layers),
+                )
+            }
+        },
         Some(view) if view.silent => (Stand::Unclear, 0.0, format!("no layer stands out: {}", words(view))),
         Some(view) => {
             let shown = mean(view.shown[layers.clone()].iter().copied()).unwrap_or(0.0);

@@ -158,7 +158,13 @@ fn numbers_that_are_missing_or_out_of_range_do_no_harm() {
     profile.curves.values_mut().for_each(|curve| curve.replicates.clear());
     let found = Segmentation::with(&profile, &rule());
     assert_eq!(found.boundaries.len(), 3, "{found}");
-    assert!(found.missing.contains(&"mlp_out_norm".to_owned()));
+    assert_eq!(found.unreadable, ["mlp_out_norm"]);
+    assert!(!found.missing.contains(&"mlp_out_norm".to_owned()));
+    let short = found.stages[3].evidence.iter().find(|it| it.signal == "mlp_out_norm").unwrap();
+    assert_eq!(
+        (short.stand, &short.text[..]),
+        (Stand::Unclear, "cannot be read: 23 numbers in 23 places, for 24 layers")
+    );
     profile.stages = Some(found);
     let json = serde_json::to_string(&profile.stages).unwrap();
     assert_eq!(serde_json::from_str::<Option<Segmentation>>(&json).unwrap(), profile.stages);
@@ -231,4 +237,25 @@ fn half_of_the_windows_show_the_same() {
         assert_eq!(part.curves["mean_kurtosis"], profile.curves["mean_kurtosis"]);
         assert_eq!(all.found_again(&Segmentation::with(&part, &rule()), 1), all.boundaries.len());
     }
+}
+
+#[test]
+fn a_file_of_before_some_fields_is_read() {
+    let mut json = serde_json::to_value(Segmentation::of(&known(12, QUIET, 1))).unwrap();
+    for name in ["p_value_alone", "unreadable"] {
+        json.as_object_mut().unwrap().remove(name).unwrap();
+    }
+    json["rule"].as_object_mut().unwrap().remove("significance_alone").unwrap();
+    json["rule"]["weights"].as_object_mut().unwrap().remove("swap").unwrap();
+    let read: Segmentation = serde_json::from_value(json).unwrap();
+    assert_eq!((read.p_value_alone, read.rule), (1.0, Rule::default()));
+}
+
+#[test]
+fn a_file_s_names_cannot_steer_a_terminal() {
+    let mut found = Segmentation::of(&known(12, QUIET, 1));
+    found.missing = vec!["\u{1b}[2J".into()];
+    found.stages[0].evidence[0].text = "\u{9b}31m\u{7}".into();
+    let text = found.to_string();
+    assert!(text.contains("\u{fffd}[2J") && !text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
 }

@@ -143,6 +143,7 @@ fn segmentation(n_layers: usize) -> Segmentation {
         outliers: vec![Outlier { layer: 1, signal: "delete_kl".into(), z: 12.5, reason: "its <norm> & all".into() }],
         change_points: vec![1, n_layers / 2],
         missing: vec!["wic_accuracy".into()],
+        unreadable: Vec::new(),
         rule,
     }
 }
