@@ -28,8 +28,8 @@ pub enum ReportError {
     NotAProfile {
         /// The file.
         path: PathBuf,
-        /// What the reader of JSON says.
-        reason: serde_json::Error,
+        /// What is wrong with it.
+        reason: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Nothing to compare.
     #[error("a comparison needs a profile")]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use stratigraph_stages::{Estimate, Intervention, Profile};
 
-use crate::{ReportError, Result};
+use crate::{ReportError, Result, valid};
 
 /// An empty directory that results go to.
 #[derive(Debug)]
@@ -71,26 +71,31 @@ pub(crate) fn write_new(path: PathBuf, content: &[u8]) -> Result<PathBuf> {
 /// Reads a `profile.json`.
 ///
 /// # Errors
-/// When the file cannot be read or is not a profile.
+/// When the file cannot be read, or is not a profile: not of its form, or with layers that its model does not have.
 pub fn read_profile(path: impl AsRef<Path>) -> Result<Profile> {
     let path = path.as_ref();
     let json = fs::read(path).map_err(|error| ReportError::io(path, error))?;
-    serde_json::from_slice(&json).map_err(|reason| ReportError::NotAProfile { path: path.to_owned(), reason })
+    let not_a_profile = |reason| ReportError::NotAProfile { path: path.to_owned(), reason };
+    let profile = serde_json::from_slice(&json).map_err(|reason| not_a_profile(reason.into()))?;
+    valid::checked(profile).map_err(|reason| not_a_profile(reason.into()))
 }
 
-/// A row a layer: every curve's mean and standard error there. A curve that ends earlier leaves its cells empty; the
-/// last value of one that goes on to the end of the residual stream is the unchanged model's, in `interventions.csv`.
+/// A row a layer: every curve's mean and standard error there. A curve that ends earlier leaves its cells empty. What a
+/// curve of places has behind the last layer stands in a row `end`, which is there when there is such a curve.
 fn layers_csv(profile: &Profile) -> Vec<u8> {
     let names = profile.curves.keys().flat_map(|name| [name.clone(), format!("{name}_sem")]);
     let header = std::iter::once("layer".to_owned()).chain(names).collect();
+    let n_layers = profile.model.n_layers;
     let row = |layer: usize| {
         let cells = profile.curves.values().flat_map(|curve| {
             let sem = curve.sem.get(layer).copied().flatten();
             [number(curve.mean.get(layer).copied()), number(sem)]
         });
-        std::iter::once(layer.to_string()).chain(cells).collect()
+        let name = if layer < n_layers { layer.to_string() } else { "end".to_owned() };
+        std::iter::once(name).chain(cells).collect()
     };
-    csv(header, (0..profile.model.n_layers).map(row))
+    let n_rows = n_layers + usize::from(profile.curves.values().any(|curve| curve.len() > n_layers));
+    csv(header, (0..n_rows).map(row))
 }
 
 /// A row an intervention: what was done, and every metric's mean and standard error.
@@ -138,8 +143,11 @@ mod tests {
     fn a_row_a_layer_and_empty_cells_where_a_curve_ends() {
         let text = String::from_utf8(layers_csv(&profile())).unwrap();
         let expected = "layer,delete_kl,delete_kl_sem,lens_kl,lens_kl_sem,swap_kl,swap_kl_sem\n\
-                        0,0.5,,3,,0.125,\n1,0.25,,1,,,\n";
+                        0,0.5,,3,,0.125,\n1,0.25,,1,,,\nend,,,0,,,\n";
         assert_eq!(text, expected);
+        let mut profile = profile();
+        profile.curves.remove("lens_kl");
+        assert_eq!(String::from_utf8(layers_csv(&profile)).unwrap().lines().count(), 3);
     }
 
     #[test]
@@ -186,6 +194,14 @@ mod tests {
         assert!(matches!(read_profile(&path), Err(ReportError::Io { .. })));
         fs::write(&path, "{}").unwrap();
         assert!(read_profile(&path).unwrap_err().to_string().contains("profile.json is not a profile"));
+        let mut profile = profile();
+        profile.model.n_layers = 1;
+        fs::write(&path, serde_json::to_vec(&profile).unwrap()).unwrap();
+        let refused = read_profile(&path).unwrap_err();
+        assert!(
+            matches!(refused, ReportError::NotAProfile { .. }) && refused.to_string().contains("lens_kl"),
+            "{refused}"
+        );
     }
 
     #[test]

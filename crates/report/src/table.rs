@@ -74,8 +74,8 @@ impl LayerTable<'_> {
         table.set_header(std::iter::once("\nlayer").chain(columns.iter().map(|(_, heading, _)| **heading)));
         for row in 0..n_rows {
             let cells = columns.iter().map(|&(curve, _, &decimals)| match curve.mean.get(row) {
-                Some(mean) => format!("{mean:.decimals$}"),
-                None => String::new(),
+                Some(mean) if mean.is_finite() => format!("{mean:.decimals$}"),
+                _ => String::new(),
             });
             let layer = if row < self.profile.model.n_layers { row.to_string() } else { "end".to_owned() };
             table.add_row(std::iter::once(layer).chain(cells));

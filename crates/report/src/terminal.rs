@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use stratigraph_stages::{Curve, Profile, Stand};
 
-use crate::text::Number;
+use crate::text::{Number, plain, shortened};
 use crate::view::{StageView, Stages, Weighed};
 
 /// Prints the signals of the stages over layers, a line each, the stages under them, and what speaks for each stage.
@@ -62,9 +62,9 @@ struct Depth {
 }
 
 impl Depth {
-    /// The character at which a layer begins.
+    /// The character at which a layer begins; behind the last one, where all end.
     fn column(self, layer: usize) -> usize {
-        layer * self.per_layer / self.per_column
+        if layer >= self.n_layers { self.width() } else { layer * self.per_layer / self.per_column }
     }
 
     /// How many characters all layers have.
@@ -117,8 +117,7 @@ impl TerminalChart<'_> {
             return Ok(());
         }
         if !self.stages.stages.is_empty() {
-            let line: String =
-                self.stages.stages.iter().map(|stage| marked(stage, |layer| depth.column(layer))).collect();
+            let line = marked(&self.stages.stages, depth.width(), |layer| depth.column(layer));
             writeln!(f, "{:NAME$} {line}", "stages")?;
         }
         writeln!(f)?;
@@ -138,27 +137,35 @@ impl TerminalChart<'_> {
 /// A line of stages for each model, so many characters wide, for a comparison.
 pub(crate) fn lines<'a>(models: impl Iterator<Item = (&'a str, usize, &'a Stages)>) -> String {
     let line = |(name, n_layers, stages): (&str, usize, &Stages)| {
-        let column = |layer: usize| layer * CHART / n_layers.max(1);
-        let letters: String = stages.stages.iter().map(|stage| marked(stage, column)).collect();
+        let column = |layer: usize| layer.min(n_layers).saturating_mul(CHART) / n_layers.max(1);
+        let letters = marked(&stages.stages, CHART, column);
         let letters = if letters.is_empty() { "no stages".to_owned() } else { letters };
-        let name: String = name.chars().take(WIDTH - CHART - 14).collect();
+        let name = plain(&shortened(name, WIDTH - CHART - 16));
         format!("{letters:CHART$} {n_layers:>3} layers  {name}\n")
     };
     models.map(line).collect()
 }
 
-/// A stage's layers: its letter, then a line.
-fn marked(stage: &StageView, column: impl Fn(usize) -> usize) -> String {
-    let width = column(stage.layers.end) - column(stage.layers.start);
-    let letter = stage.name.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    letter.chars().chain(std::iter::repeat('─')).take(width).collect()
+/// The stages in a line so many characters wide: the letter of each, then a line. One has a character at least.
+fn marked(stages: &[StageView], width: usize, column: impl Fn(usize) -> usize) -> String {
+    let (mut line, mut used) = (String::new(), 0);
+    for (index, stage) in stages.iter().enumerate() {
+        let room = width.saturating_sub(stages.len() - 1 - index);
+        let start = column(stage.layers.start).min(room.saturating_sub(1)).max(used);
+        let end = column(stage.layers.end).min(room).max(start + 1);
+        let letter = stage.name.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        line.extend(std::iter::repeat_n(' ', start - used));
+        line.extend(letter.chars().chain(std::iter::repeat('─')).take(end - start));
+        used = end;
+    }
+    line
 }
 
 /// A stage in words, a line for each signal: `+` speaks for it, `-` against, `o` is unclear.
 fn told(f: &mut impl fmt::Write, stage: &StageView) -> fmt::Result {
     let doubt = stage.doubt().map(|doubt| format!("; {doubt}")).unwrap_or_default();
     wrapped(f, "", &format!("{}: {}{doubt}", stage.name, stage.span()))?;
-    let Weighed { main, rest, silent } = stage.weighed();
+    let Weighed { main, rest, absent } = stage.weighed();
     for line in main {
         let sign = match line.stand {
             Stand::For => '+',
@@ -168,7 +175,7 @@ fn told(f: &mut impl fmt::Write, stage: &StageView) -> fmt::Result {
         wrapped(f, "  ", &format!("{sign} {}: {}", line.signal, line.text))?;
     }
     let rest: Vec<_> = rest.iter().map(|line| line.signal.as_str()).collect();
-    for (signals, what) in [(rest, "for it as well"), (silent, "says nothing here")] {
+    for (signals, what) in [(rest, "for it as well"), (absent, "not measured")] {
         if !signals.is_empty() {
             wrapped(f, "  ", &format!("{what}: {}", signals.join(", ")))?;
         }
@@ -192,7 +199,7 @@ fn numbers(depth: Depth) -> String {
 /// Writes text in lines that fit, all but the first further to the right.
 fn wrapped(f: &mut impl fmt::Write, indent: &str, text: &str) -> fmt::Result {
     let mut line = indent.to_owned();
-    for word in text.split_whitespace() {
+    for word in plain(text).split_whitespace() {
         let is_begun = line.trim_start() != "";
         if is_begun && line.chars().count() + 1 + word.chars().count() > WIDTH {
             writeln!(f, "{line}")?;
@@ -223,7 +230,47 @@ mod tests {
         assert!(lines[0].starts_with("deleting a layer: KL   ████▁▁▁▁▅▅▅▅     0.08 … 8 nats"), "{text}");
         assert!(lines[2].starts_with("layer                  0   1   2   3"), "{text}");
         assert!(lines[3].starts_with("stages                 D───R───────"), "{text}");
-        assert!(text.contains("  + delete_kl: ") && text.contains("  says nothing here: delete_kl"), "{text}");
+        assert!(text.contains("  + delete_kl: ") && text.contains("  not measured: delete_kl"), "{text}");
+    }
+
+    #[test]
+    fn no_stage_vanishes() {
+        let stage = |(index, layers): (usize, &std::ops::Range<usize>)| StageView {
+            name: ["detokenization", "feature engineering", "prediction ensembling", "residual sharpening"][index]
+                .into(),
+            index,
+            layers: layers.clone(),
+            doubt: None,
+            evidence: Vec::new(),
+        };
+        for n in [4, 54, 55, 95, 96, 109, 400] {
+            for cuts in [[1, 2, 3], [1, n - 2, n - 1], [n - 3, n - 2, n - 1], [1, 2, n - 1]] {
+                let layers = [0..cuts[0], cuts[0]..cuts[1], cuts[1]..cuts[2], cuts[2]..n];
+                let stages: Vec<_> = layers.iter().enumerate().map(stage).collect();
+                let line = marked(&stages, CHART, |layer| layer * CHART / n);
+                let letters: String = line.chars().filter(|c| c.is_alphabetic()).collect();
+                assert_eq!((&letters[..], line.chars().count()), ("DFPR", CHART), "{n} {cuts:?} {line}");
+            }
+        }
+        // What no segmentation has, and a file may: an end before its beginning, and layers that there are not.
+        let (backwards, far) = (std::ops::Range { start: 5, end: 2 }, 7..usize::MAX);
+        let odd: Vec<_> = [backwards, far].iter().enumerate().map(stage).collect();
+        assert_eq!(marked(&odd, 8, |layer| layer.min(8)).chars().count(), 8);
+        assert_eq!(odd[0].span(), "layer 5");
+    }
+
+    #[test]
+    fn names_are_cut_in_the_middle_and_cannot_steer_the_terminal() {
+        let name = format!("models/\u{1b}[31m{}/the-end", "long".repeat(20));
+        let text = lines([(&name[..], 30, &Stages::default())].into_iter());
+        assert!(text.contains("models/\u{fffd}[31m") && text.trim_end().ends_with("/the-end"), "{text}");
+        assert!(text.contains('…') && text.trim_end().chars().count() <= WIDTH, "{text}");
+        let mut profile = profile(4, &[("delete_kl", &[8.0, 0.08, 0.8, 0.1])]);
+        let mut stages = segmentation(4);
+        stages.missing = vec!["\u{1b}]0;owned\u{7}".into()];
+        profile.stages = Some(stages);
+        let text = TerminalChart::new(&profile).to_string();
+        assert!(text.contains("owned") && !text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     }
 
     #[test]

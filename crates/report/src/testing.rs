@@ -9,8 +9,7 @@ use stratigraph_stages::{
 
 /// A profile of these curves, with standard errors of an eighth.
 pub(crate) fn profile(n_layers: usize, curves: &[(&str, &[f64])]) -> Profile {
-    let curve =
-        |mean: &[f64]| Curve { mean: mean.to_vec(), sem: vec![Some(0.125); mean.len()], replicates: Vec::new() };
+    let curve = |mean: &[f64]| Curve { mean: mean.to_vec(), sem: vec![Some(0.125); mean.len()], ..Curve::default() };
     Profile {
         model: ModelRecord { name: "m".into(), n_layers, d_model: 4, d_vocab: 8 },
         corpus: CorpusRecord { name: "c".into(), n_sequences: 3, seq_len: 5, special_tokens: false },
@@ -58,6 +57,7 @@ pub(crate) fn segmentation(n_layers: usize) -> Segmentation {
         outliers: vec![outlier],
         change_points: vec![1],
         missing: vec!["wic_accuracy".into()],
+        unreadable: Vec::new(),
         rule: Rule::default(),
     }
 }

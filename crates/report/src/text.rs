@@ -21,6 +21,12 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// Text from a file for a terminal, which obeys control characters: each becomes a replacement character, and white space
+/// stays.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !c.is_whitespace() { '\u{fffd}' } else { c }).collect()
+}
+
 /// At most so many characters of a text: its beginning and its end.
 pub(crate) fn shortened(text: &str, longest: usize) -> String {
     let n = text.chars().count();

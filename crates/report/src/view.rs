@@ -52,8 +52,8 @@ pub(crate) struct Weighed<'a> {
     pub(crate) main: Vec<&'a Evidence>,
     /// What speaks for it as well.
     pub(crate) rest: Vec<&'a Evidence>,
-    /// Curves that were not measured or say nothing of any layer.
-    pub(crate) silent: Vec<&'a str>,
+    /// Curves that were not measured.
+    pub(crate) absent: Vec<&'a str>,
 }
 
 /// The stages of a profile.
@@ -67,11 +67,12 @@ pub(crate) fn of(profile: &Profile) -> Stages {
         .outliers
         .iter()
         .map(|it| format!("layer {}, by {} (robust score {:+.1}): {}", it.layer, it.signal, it.z, it.reason));
-    let missing = (!found.missing.is_empty()).then(|| found.missing.join(", "));
+    let joined = |names: &[String]| (!names.is_empty()).then(|| names.join(", ")).into_iter().collect::<Vec<_>>();
     let remarks = vec![
         ("Layers that stand out and make no boundary", outliers.collect()),
         ("Boundaries that were not drawn", rejected.collect()),
-        ("Curves that the rule reads and this profile lacks", missing.into_iter().collect::<Vec<_>>()),
+        ("What the rule reads and this profile lacks", joined(&found.missing)),
+        ("Curves that are too short to be read, or of a length that does not fit", joined(&found.unreadable)),
     ];
     Stages {
         verdict: verdict(found, &stages),
@@ -110,7 +111,7 @@ impl StageView {
     /// Its layers in words.
     pub(crate) fn span(&self) -> String {
         let Range { start, end } = self.layers;
-        if end <= start + 1 { format!("layer {start}") } else { format!("layers {start} to {}", end - 1) }
+        if end <= start.saturating_add(1) { format!("layer {start}") } else { format!("layers {start} to {}", end - 1) }
     }
 
     /// How well its beginning is known, in words.
@@ -121,7 +122,7 @@ impl StageView {
         Some(format!("begins at {start}; on drawing the windows again 95 % {within}, in {percent} % of draws at all"))
     }
 
-    /// The evidence: what matters most, the rest, and the names of the curves that say nothing.
+    /// The evidence: what matters most, the rest, and the names of the curves that were not measured.
     pub(crate) fn weighed(&self) -> Weighed<'_> {
         let (absent, mut measured): (Vec<_>, Vec<_>) = self.evidence.iter().partition(|it| it.stand == Stand::Absent);
         let unlike = |it: &Evidence| !recognised_by(self.index).contains(&it.measurement);
@@ -131,7 +132,7 @@ impl StageView {
         Weighed {
             main: shown.iter().copied().chain(others).collect(),
             rest: rest.to_vec(),
-            silent: absent.into_iter().map(|it| it.signal.as_str()).collect(),
+            absent: absent.into_iter().map(|it| it.signal.as_str()).collect(),
         }
     }
 }

@@ -1,12 +1,23 @@
 //! A segmentation as a text for a terminal.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use crate::evidence::named;
 use crate::{Boundary, Segmentation, StageSpan, Stand, Verdict};
 
+/// Writes on without control characters but the ends of lines: a terminal obeys them, and texts may be from a file.
+struct Plain<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Plain<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let plain = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+        text.chars().try_for_each(|c| self.0.write_char(plain(c)))
+    }
+}
+
 impl fmt::Display for Segmentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let f = &mut Plain(f);
         match self.verdict {
             Verdict::Stages => writeln!(f, "stages of inference, {} layers: {}", self.n_layers, self.reason)?,
             Verdict::NoStageStructure => writeln!(f, "no stage structure, {} layers: {}", self.n_layers, self.reason)?,
@@ -28,11 +39,14 @@ impl fmt::Display for Segmentation {
         if !self.missing.is_empty() {
             writeln!(f, "not in the profile: {}", self.missing.join(" "))?;
         }
+        if !self.unreadable.is_empty() {
+            writeln!(f, "too short, or of a length that does not fit: {}", self.unreadable.join(" "))?;
+        }
         Ok(())
     }
 }
 
-fn stage(f: &mut fmt::Formatter<'_>, span: &StageSpan, begins: Option<&Boundary>) -> fmt::Result {
+fn stage(f: &mut impl Write, span: &StageSpan, begins: Option<&Boundary>) -> fmt::Result {
     let layers = named(&(span.first..span.end));
     write!(f, "{:<22} {layers}", span.stage.to_string())?;
     match begins {

@@ -31,7 +31,9 @@ mod segment;
 mod signal;
 mod stage;
 
-pub use profile::{Axis, CorpusRecord, Curve, Estimate, Intervention, InterventionKind, Matrix, ModelRecord, Profile};
+pub use profile::{
+    Axis, CorpusRecord, Curve, Estimate, Intervention, InterventionKind, Matrix, ModelRecord, Profile, Units,
+};
 pub use rule::{Rule, Weights};
 pub use signal::Measurement;
 pub use stage::{Boundary, Doubt, Evidence, Outlier, Rejected, Segmentation, Stage, StageSpan, Stand, Verdict};

@@ -2,8 +2,9 @@
 
 use crate::evidence::number;
 use crate::path::Path;
-use crate::reading::{View, Views};
-use crate::robust::{Majority, rounded};
+use crate::reading::{View, Views, by_layer};
+use crate::robust::{Majority, median, rounded};
+use crate::signal::{Reading, Unit};
 use crate::{Outlier, Profile, Rule, Stage};
 
 /// Layers outside the first and the last stage whose deletion costs far more than that of most, with what else they do.
@@ -16,13 +17,14 @@ pub(crate) fn outliers(profile: &Profile, views: &Views, path: Option<&Path>, ru
         None => layer > 0 && layer + 1 < n,
     };
     let others = others(profile, views, n);
+    let costs = costs(profile, view, n);
     let outlier = |layer: usize| {
         let z = view.majority.z(view.values[layer]);
         (inside(layer) && z > rule.outlier).then(|| Outlier {
             layer,
             signal: view.signal.curve.to_owned(),
             z: rounded(z),
-            reason: reason(layer, view, &others, rule),
+            reason: reason(layer, &costs, &others, rule),
         })
     };
     (0..n).filter_map(outlier).collect()
@@ -52,25 +54,35 @@ fn others(profile: &Profile, views: &Views, n: usize) -> Vec<Other> {
         ("block_influence", "it turns the residual stream far"),
     ] {
         if let Some(view) = views.get(curve) {
-            let told = |layer: usize| profile.curves.get(curve).and_then(|curve| curve.mean.get(layer)).copied();
-            others.push(Other {
-                means,
-                values: view.values.clone(),
-                told: (0..n).map(|layer| format!("{curve} {}", number(told(layer).unwrap_or(f64::NAN)))).collect(),
-            });
+            let told = raw(profile, view, n).into_iter().map(|value| format!("{curve} {}", number(value)));
+            others.push(Other { means, values: view.values.clone(), told: told.collect() });
         }
     }
     others
 }
 
-fn reason(layer: usize, view: &View, others: &[Other], rule: &Rule) -> String {
+/// A view's curve as it was measured, by layer.
+fn raw(profile: &Profile, view: &View, n: usize) -> Vec<f64> {
+    let curve = profile.curves.get(view.signal.curve).map_or(&[][..], |curve| &curve.mean);
+    by_layer(view.signal, curve, n).unwrap_or_default()
+}
+
+/// What deleting each layer costs: the divergence, or the part of first choices that change.
+fn costs(profile: &Profile, view: &View, n: usize) -> Vec<f64> {
+    let rest = view.signal.reading == Reading::High(Unit::LogRest);
+    raw(profile, view, n).into_iter().map(|value| if rest { 1.0 - value } else { value }).collect()
+}
+
+fn reason(layer: usize, costs: &[f64], others: &[Other], rule: &Rule) -> String {
     let strange = |other: &&Other| {
         let majority = Majority::of(&other.values, rule.outlier, rule.least_ratio.ln());
         majority.is_some_and(|majority| majority.z(other.values[layer]) > rule.outlier)
     };
     let told: Vec<String> =
         others.iter().filter(strange).map(|other| format!("{} ({})", other.means, other.told[layer])).collect();
-    let times = (view.values[layer] - view.majority.centre).exp();
+    let times = costs[layer] / median(costs).unwrap_or(f64::NAN);
+    let times =
+        if times.is_finite() && times > 0.0 { format!("{} times", number(times)) } else { "far more than".into() };
     let why = if told.is_empty() { "no other curve tells why".to_owned() } else { told.join("; ") };
-    format!("deleting it costs {} times what the median layer costs: {why}", number(times))
+    format!("deleting it costs {times} what the median layer costs: {why}")
 }

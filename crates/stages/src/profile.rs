@@ -17,6 +17,16 @@ pub struct Estimate {
     pub sem: Option<f64>,
 }
 
+/// What the replicates of a [`Curve`] are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Units {
+    /// The windows of the corpus, the same ones in the same order for every such curve.
+    #[default]
+    Windows,
+    /// The pairs of a Word-in-Context test.
+    Pairs,
+}
+
 /// One number per layer, or per place between layers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Curve {
@@ -25,9 +35,13 @@ pub struct Curve {
     pub mean: Vec<f64>,
     /// Their standard errors, by layer.
     pub sem: Vec<Option<f64>>,
-    /// The mean of each window, by layer: what a bootstrap draws from. It is not written to `profile.json`.
+    /// The mean of each window, or of each of other [`Units`], by layer: what a bootstrap draws from. It is not written to
+    /// `profile.json`.
     #[serde(skip)]
     pub replicates: Vec<Vec<f64>>,
+    /// What the replicates are of. It is not written either.
+    #[serde(skip)]
+    pub units: Units,
 }
 
 impl Curve {
@@ -52,6 +66,11 @@ impl Curve {
 impl Curve {
     /// How many windows it has means of: two at least, and as many in every layer.
     pub fn n_windows(&self) -> Option<usize> {
+        self.n_replicates().filter(|_| self.units == Units::Windows)
+    }
+
+    /// The same of whatever its replicates are of.
+    pub(crate) fn n_replicates(&self) -> Option<usize> {
         let n = self.replicates.first()?.len();
         let even = self.replicates.len() == self.len() && self.replicates.iter().all(|windows| windows.len() == n);
         (n >= 2 && even).then_some(n)
@@ -63,7 +82,7 @@ impl Curve {
     ///
     /// If there is no such window.
     pub fn of_windows(&self, chosen: &[usize]) -> Self {
-        let mut curve = Self::default();
+        let mut curve = Self { units: self.units, ..Self::default() };
         for windows in &self.replicates {
             let kept: Vec<f64> = chosen.iter().map(|&window| windows[window]).collect();
             let n = kept.len() as f64;
@@ -238,8 +257,8 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The profile that some of the windows give, to see whether what it shows stays put. Curves without the means of so many
-    /// windows (of weights, CKA, Word-in-Context) are of no window and stay as they are, and so do single numbers.
+    /// The profile that some of the windows give, to see whether what it shows stays put. Curves without the means of the
+    /// corpus's windows (of weights, CKA, Word-in-Context) are of no window and stay as they are, and so do single numbers.
     ///
     /// # Panics
     ///

@@ -28,8 +28,8 @@ impl View {
     pub(crate) fn of(signal: &'static Signal, means: &Means, n_layers: usize, rule: &Rule) -> Option<Self> {
         let curve = means.get(signal.curve)?;
         let values = match signal.reading {
-            Reading::High(unit) | Reading::Low(unit) => by_layer(signal, unit, curve, n_layers)?,
-            Reading::NearPeak => by_layer(signal, Unit::Count, curve, n_layers)?,
+            Reading::High(unit) | Reading::Low(unit) => on_scale(signal, unit, curve, n_layers)?,
+            Reading::NearPeak => on_scale(signal, Unit::Count, curve, n_layers)?,
             Reading::Approach => approach(curve, n_layers)?,
         };
         let majority = Majority::of(&values, rule.outlier, signal.least_spread(rule))?;
@@ -60,19 +60,24 @@ fn score(signal: &Signal, x: f64, majority: &Majority, rule: &Rule, values: &[f6
     }
 }
 
-/// A curve on a scale, one value a layer: a curve of places gives the place behind the layer, a curve of swaps the mean of
-/// the swaps that the layer takes part in.
-fn by_layer(signal: &Signal, unit: Unit, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
-    let on_scale: Vec<f64> = curve.iter().map(|&value| unit.forward(value)).collect();
+/// A curve on a scale, one value a layer.
+fn on_scale(signal: &Signal, unit: Unit, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
+    let values: Vec<f64> = curve.iter().map(|&value| unit.forward(value)).collect();
+    by_layer(signal, &values, n_layers)
+}
+
+/// One value a layer: a curve of places gives the place behind the layer, a curve of swaps the mean of the swaps that the
+/// layer takes part in. None if its length does not belong to `n_layers` layers.
+pub(crate) fn by_layer(signal: &Signal, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
     let n = curve.len();
     if signal.measurement == Measurement::Swap {
-        let around = |layer: usize| on_scale[layer.saturating_sub(1)..(layer + 1).min(n)].iter().copied();
+        let around = |layer: usize| curve[layer.saturating_sub(1)..(layer + 1).min(n)].iter().copied();
         let of = |layer: usize| mean(around(layer)).unwrap_or(f64::NAN);
         return (n + 1 == n_layers).then(|| (0..n_layers).map(of).collect());
     }
     match n {
-        n if n == n_layers => Some(on_scale),
-        n if n == n_layers + 1 => Some(on_scale[1..].to_vec()),
+        n if n == n_layers => Some(curve.to_vec()),
+        n if n == n_layers + 1 => Some(curve[1..].to_vec()),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How curves become stages. Nothing here knows a model's name, depth or size; every threshold is in units of the
 /// model's own curves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rule {
     /// What each kind of measurement counts.
     pub weights: Weights,
@@ -58,6 +59,7 @@ pub struct Rule {
 /// How far a measurement decides between two stages is in the frequencies that the stages are expected to show it with;
 /// weights are 1 but for a measurement that repeats another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Weights {
     /// What deleting the layer does: the paper defines the first and the last stage by it.
     pub deletion: f64,

@@ -1,8 +1,10 @@
 //! From a profile to its stages: [`Segmentation::of`].
 
+use std::fmt;
+
 use crate::change::change_points;
 use crate::draws::Draws;
-use crate::evidence::{evidence, missing};
+use crate::evidence::{evidence, missing, unreadable};
 use crate::outlier::outliers;
 use crate::path::{Allowed, Path, Scores, best, gain};
 use crate::random::Random;
@@ -22,30 +24,30 @@ impl Segmentation {
         let means = draws.means();
         let views = Views::of(&means, profile.model.n_layers, rule);
         let trial = Trial::new(&views, &draws, rule);
-        let (path, rejected) = trial.settle();
-        let (p_value, alone) = trial.p_values();
-        let objection = guesses(profile, &means, rule)
-            .or_else(|| trial.objection(&path, p_value, alone))
+        let settled = trial.settle();
+        let path = &settled.path;
+        let (chance, alone) = trial.chances(&settled);
+        let loss = Loss::of(profile);
+        let objection = loss
+            .and_then(|loss| loss.guesses(profile, &means, rule))
+            .or_else(|| trial.objection(path, chance, alone))
             .map(|reason| (Verdict::NoStageStructure, reason));
-        let told = || {
-            let share = 100.0 * p_value;
-            (Verdict::Stages, format!("{share:.1} % of other orders of the layers tell the story as well"))
-        };
-        let (verdict, reason) = objection.unwrap_or_else(told);
+        let (verdict, reason) = objection.unwrap_or_else(|| (Verdict::Stages, chance.to_string()));
         let drawn = verdict == Verdict::Stages;
         Self {
             n_layers: profile.model.n_layers,
             verdict,
             reason,
-            p_value: rounded(p_value),
-            p_value_alone: rounded(alone),
-            gain: rounded(gain(&trial.scores, trial.price)),
-            stages: if drawn { spans(&path, &views, profile) } else { Vec::new() },
-            boundaries: if drawn { trial.boundaries(&path) } else { Vec::new() },
-            rejected,
-            outliers: outliers(profile, &views, drawn.then_some(&path), rule),
+            p_value: rounded(chance.p_value()),
+            p_value_alone: rounded(alone.1.p_value()),
+            gain: rounded(gain(&trial.scores, trial.price, [true; 4])),
+            stages: if drawn { spans(path, &views, profile) } else { Vec::new() },
+            boundaries: if drawn { trial.boundaries(&settled) } else { Vec::new() },
+            outliers: outliers(profile, &views, drawn.then_some(path), rule),
+            rejected: settled.rejected,
             change_points: change_points(&views),
-            missing: missing(&views),
+            missing: missing(profile).chain(loss.is_none().then(|| "clean_nll".to_owned())).collect(),
+            unreadable: unreadable(&views, profile).collect(),
             rule: rule.clone(),
         }
     }
@@ -61,19 +63,69 @@ fn spans(path: &Path, views: &Views, profile: &Profile) -> Vec<StageSpan> {
     path.runs().into_iter().map(span).collect()
 }
 
-/// What is said of a model that does not predict its text better, by two standard errors, than a uniform guess over its
-/// vocabulary.
-fn guesses(profile: &Profile, means: &Means, rule: &Rule) -> Option<String> {
-    let last = |curve: &Curve| Some((*curve.mean.last()?, curve.sem.last().copied().flatten()));
-    let known = profile.values.get("clean_nll").map(|estimate| (estimate.mean, estimate.sem));
-    let (nll, sem) = known.or_else(|| last(profile.curves.get("lens_nll")?))?;
-    let (uniform, sem) = ((profile.model.d_vocab as f64).ln(), sem.unwrap_or(0.0));
-    let worse = rule.must_predict && !means.is_empty() && nll + 2.0 * sem >= uniform;
-    worse.then(|| {
-        format!(
-            "it does not predict the text better than a uniform guess: {nll:.2} ± {sem:.2} nats a token, {uniform:.2}"
-        )
-    })
+/// The loss of the unchanged model, in nats a token, with its standard error.
+#[derive(Clone, Copy)]
+struct Loss {
+    nll: f64,
+    sem: Option<f64>,
+}
+
+impl Loss {
+    /// That of a profile, or what the lens has at its end; none where neither is a number.
+    fn of(profile: &Profile) -> Option<Self> {
+        let finite =
+            |nll: f64, sem: Option<f64>| nll.is_finite().then(|| Self { nll, sem: sem.filter(|sem| sem.is_finite()) });
+        let known = profile.values.get("clean_nll").and_then(|estimate| finite(estimate.mean, estimate.sem));
+        let whole = |curve: &&Curve| curve.len() == profile.model.n_layers + 1;
+        let of_lens = || profile.curves.get("lens_nll").filter(whole);
+        known.or_else(|| of_lens().and_then(|curve| finite(*curve.mean.last()?, curve.sem.last().copied().flatten())))
+    }
+
+    /// What is said of a model that does not predict its text better, by two standard errors, than a uniform guess over its
+    /// vocabulary.
+    fn guesses(self, profile: &Profile, means: &Means, rule: &Rule) -> Option<String> {
+        let (Self { nll, sem }, uniform) = (self, (profile.model.d_vocab as f64).ln());
+        let worse = rule.must_predict && !means.is_empty() && nll + 2.0 * sem.unwrap_or(0.0) >= uniform;
+        let error = sem.map(|sem| format!(" ± {sem:.2}")).unwrap_or_default();
+        worse.then(|| {
+            format!(
+                "it does not predict the text better than a uniform guess: {nll:.2}{error} nats a token, {uniform:.2}"
+            )
+        })
+    }
+}
+
+/// How many random orders of the layers gain as much from stages as the true one.
+#[derive(Clone, Copy)]
+struct Chance {
+    as_good: usize,
+    orders: usize,
+}
+
+impl Chance {
+    /// The share with the true order counted among the orders, so that it is never 0.
+    fn p_value(self) -> f64 {
+        (self.as_good + 1) as f64 / (self.orders + 1) as f64
+    }
+
+    fn worse(self, other: Self) -> Self {
+        if other.as_good > self.as_good { other } else { self }
+    }
+}
+
+impl fmt::Display for Chance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self { as_good, orders }, p) = (self, self.p_value());
+        write!(f, "{as_good} of {orders} random orders of the layers gain as much from stages (p = {p:.3})")
+    }
+}
+
+/// What the search for boundaries ends with.
+struct Settled {
+    path: Path,
+    /// The stages that were not given up.
+    allowed: Allowed,
+    rejected: Vec<Rejected>,
 }
 
 /// The scores of a profile, of its draws and of the same without single measurements.
@@ -103,37 +155,46 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The share of orders of the layers, the true one among them, that bring as much as the true one; and the largest such
-    /// share with any one kind of measurement left out. Swaps are always left out: each is of two layers, so that neighbours
-    /// look alike in the true order and in no other.
-    fn p_values(&self) -> (f64, f64) {
+    /// The chance of the division with all kinds of measurement, and the largest with one left out, which is named. Swaps are
+    /// always left out: each is of two layers, so that neighbours look alike in the true order and in no other.
+    fn chances(&self, settled: &Settled) -> (Chance, (Option<Measurement>, Chance)) {
         let without_swaps = self.without.iter().find(|(kind, _)| *kind == Measurement::Swap);
-        let all = self.orders_as_good(without_swaps.map_or(&self.scores, |(_, scores)| scores), self.price);
-        let alone = self.reordered.iter().map(|(_, scores)| self.orders_as_good(scores, self.rule.alone * self.price));
-        (all, alone.fold(all, f64::max))
+        let all = self.chance(without_swaps.map_or(&self.scores, |(_, scores)| scores), self.price, settled);
+        let alone = self.reordered.iter().map(|(kind, scores)| {
+            let left_out = Some(*kind).filter(|kind| *kind != Measurement::Swap);
+            (left_out, self.chance(scores, self.rule.alone * self.price, settled))
+        });
+        (all, alone.fold((None, all), |most, each| if each.1.as_good > most.1.as_good { each } else { most }))
     }
 
-    fn orders_as_good(&self, scores: &Scores, price: f64) -> f64 {
+    /// How many orders gain as much, of all stages and of those that were not given up: the worse of the two.
+    fn chance(&self, scores: &Scores, price: f64, settled: &Settled) -> Chance {
+        let all = self.orders_as_good(scores, price, [true; 4]);
+        let is_drawn = settled.path.runs().len() > 1 && settled.allowed != [true; 4];
+        if is_drawn { all.worse(self.orders_as_good(scores, price, settled.allowed)) } else { all }
+    }
+
+    fn orders_as_good(&self, scores: &Scores, price: f64, allowed: Allowed) -> Chance {
         let mut random = Random::new(self.rule.seed ^ 0x5eed);
         let mut order = scores.clone();
-        let found = gain(&order, price);
-        let mut as_good = 1;
-        for _ in 0..self.rule.permutations {
+        let found = gain(&order, price, allowed);
+        let orders = self.rule.permutations;
+        let mut as_good = |_: &usize| {
             random.shuffle(&mut order);
-            as_good += usize::from(gain(&order, price) >= found - 1e-9);
-        }
-        as_good as f64 / (self.rule.permutations + 1) as f64
+            gain(&order, price, allowed) >= found - 1e-9
+        };
+        Chance { as_good: (0..orders).filter(&mut as_good).count(), orders }
     }
 
     /// The best division of which every boundary holds; of one that does not, the stage on one of its sides is given up.
-    fn settle(&self) -> (Path, Vec<Rejected>) {
+    fn settle(&self) -> Settled {
         let mut allowed: Allowed = [true; 4];
         let mut rejected = Vec::new();
         loop {
             let path = best(&self.scores, self.price, allowed);
             let runs = path.runs();
             let fault = runs.windows(2).find_map(|pair| Some((pair, self.fault(pair, allowed)?)));
-            let Some((pair, reason)) = fault else { return (path, rejected) };
+            let Some((pair, reason)) = fault else { return Settled { path, allowed, rejected } };
             let (before, after) = (pair[0].0, pair[1].0);
             rejected.push(Rejected { before: Stage::ALL[before], after: Stage::ALL[after], at: pair[1].1, reason });
             let giving_up = |stage: usize| {
@@ -159,29 +220,35 @@ impl<'a> Trial<'a> {
         weak.then(|| format!("only {:.0} % of the draws of windows have it", 100.0 * support))
     }
 
-    fn objection(&self, path: &Path, p_value: f64, alone: f64) -> Option<String> {
+    fn objection(
+        &self,
+        path: &Path,
+        chance: Chance,
+        (left_out, alone): (Option<Measurement>, Chance),
+    ) -> Option<String> {
         if path.runs().len() < 2 {
             return Some("no boundary holds".to_owned());
         }
-        let told = |share: f64| format!("{:.1} % of other orders of the layers tell the story as well", 100.0 * share);
-        if p_value > self.rule.significance {
-            return Some(told(p_value));
+        if chance.p_value() > self.rule.significance {
+            return Some(chance.to_string());
         }
-        let chance = alone > self.rule.significance_alone;
-        chance.then(|| format!("without one kind of measurement, {}", told(alone)))
+        let told = || match left_out {
+            Some(kind) => format!("without {kind}, {alone}"),
+            None => format!("at a lower price for a stage, {alone}"),
+        };
+        (alone.p_value() > self.rule.significance_alone).then(told)
     }
 
-    fn boundaries(&self, path: &Path) -> Vec<Boundary> {
-        let runs = path.runs();
-        let allowed = [0, 1, 2, 3].map(|stage| runs.iter().any(|run| run.0 == stage));
-        let paths: Vec<Path> = self.drawn.iter().map(|scores| best(scores, self.price, allowed)).collect();
+    fn boundaries(&self, settled: &Settled) -> Vec<Boundary> {
+        let draws = self.drawn.iter();
+        let paths: Vec<Path> = draws.map(|scores| best(scores, self.price, settled.allowed)).collect();
         let boundary = |pair: &[(usize, usize, usize)]| Boundary {
             before: Stage::ALL[pair[0].0],
             after: Stage::ALL[pair[1].0],
             at: pair[1].1,
             doubt: (!paths.is_empty()).then(|| doubt(&paths, pair, self.rule.coverage)),
         };
-        runs.windows(2).map(boundary).collect()
+        settled.path.runs().windows(2).map(boundary).collect()
     }
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::number;
 use crate::{Rule, Weights};
 
 /// A kind of measurement. The curves of one kind say the same thing in several ways and count once.
@@ -202,31 +201,16 @@ impl Expected {
 const LEAST_REST: f64 = 0.01;
 
 impl Unit {
-    /// The value on this scale.
+    /// The value on this scale; NaN for one that is not finite, which says nothing.
     pub(crate) fn forward(self, value: f64) -> f64 {
         match self {
+            _ if !value.is_finite() => f64::NAN,
             // A millionth is what f32 logits cannot tell from nothing.
             Unit::Log => value.max(1e-6).ln(),
             Unit::LogRest => (1.0 - value).max(LEAST_REST).ln(),
             Unit::Count => value.max(0.0).sqrt(),
             Unit::Kurtosis | Unit::Accuracy => value,
         }
-    }
-
-    /// The value that stands at `x` on this scale.
-    pub(crate) fn back(self, x: f64) -> f64 {
-        match self {
-            Unit::Log => x.exp(),
-            Unit::LogRest => 1.0 - x.exp(),
-            Unit::Count => x * x,
-            Unit::Kurtosis | Unit::Accuracy => x,
-        }
-    }
-
-    /// The same in digits.
-    pub(crate) fn told(self, x: f64) -> String {
-        let more = if self == Unit::LogRest && x <= LEAST_REST.ln() + 1e-9 { " or more" } else { "" };
-        format!("{}{more}", number(self.back(x)))
     }
 
     /// The least spread that layers are given on it.

@@ -56,7 +56,7 @@ pub enum Stand {
     For,
     /// It shows the opposite.
     Against,
-    /// It is there and shows neither, or no layer stands out in it.
+    /// It is there and shows neither, or no layer stands out in it, or it cannot be read.
     Unclear,
     /// It was not measured.
     Absent,
@@ -162,9 +162,12 @@ pub struct Segmentation {
     pub verdict: Verdict,
     /// Why it has none; or what made the rule say that it has.
     pub reason: String,
-    /// The share of orders of the same layers that tell the story as well as the true order does.
+    /// The share of orders of the same layers that gain as much from stages as the true order does, which is counted among
+    /// them: `(1 + k) / (1 + n)` for `k` of `n` random orders. The larger of the share with all stages and of that with those
+    /// that were not given up.
     pub p_value: f64,
-    /// The largest such share with one kind of measurement left out.
+    /// The largest such share with one kind of measurement left out; 1 in a file without it.
+    #[serde(default = "unknown_share")]
     pub p_value_alone: f64,
     /// What the stages bring over a single one, in units of evidence.
     pub gain: f64,
@@ -178,10 +181,18 @@ pub struct Segmentation {
     pub outliers: Vec<Outlier>,
     /// Change points of all curves together, which know nothing of stages: first layers of new segments.
     pub change_points: Vec<usize>,
-    /// Curves that the rule reads and the profile lacks.
+    /// Curves that the rule reads and the profile lacks, and `clean_nll` where the model's loss is not known.
     pub missing: Vec<String>,
+    /// Curves that the rule reads and the profile has, of under three numbers or of a length that does not fit its layers.
+    #[serde(default)]
+    pub unreadable: Vec<String>,
     /// The rule that was used.
     pub rule: Rule,
+}
+
+/// What a file without such a share shows: nothing.
+fn unknown_share() -> f64 {
+    1.0
 }
 
 impl Segmentation {

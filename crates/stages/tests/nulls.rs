@@ -64,10 +64,17 @@ fn a_model_that_guesses_has_no_stages_of_inference() {
     let mut random = Random(1);
     let layers = staged(24, [3, 14, 22], QUIET, &mut random);
     let mut profile = profile(&layers, QUIET, &mut random);
-    assert!(Segmentation::with(&profile, &rule()).has_stages());
+    let unknown = Segmentation::with(&profile, &rule());
+    assert!(unknown.has_stages() && unknown.missing.contains(&"clean_nll".to_owned()), "{unknown}");
     // The uniform guess over 1,000 tokens costs 6.91 nats.
     profile.values.insert("clean_nll".into(), Estimate { mean: 6.95, sem: None });
     let found = Segmentation::with(&profile, &rule());
     assert!(found.verdict == Verdict::NoStageStructure && found.reason.contains("6.91"), "{found}");
+    assert!(found.reason.contains(": 6.95 nats") && !found.missing.contains(&"clean_nll".to_owned()), "{found}");
+    profile.values.insert("clean_nll".into(), Estimate { mean: f64::NAN, sem: None });
+    assert!(Segmentation::with(&profile, &rule()).missing.contains(&"clean_nll".to_owned()));
+    profile.values.insert("clean_nll".into(), Estimate { mean: 6.8, sem: Some(0.1) });
+    let found = Segmentation::with(&profile, &rule());
+    assert!(found.reason.contains(": 6.80 ± 0.10 nats"), "{found}");
     assert!(Segmentation::with(&profile, &Rule { must_predict: false, ..rule() }).has_stages());
 }

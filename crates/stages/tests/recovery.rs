@@ -3,7 +3,7 @@
 mod common;
 
 use common::{LOUD, Noise, QUIET, Random, profile, staged};
-use stratigraph_stages::{Profile, Rule, Segmentation, Stage, Stand, Verdict};
+use stratigraph_stages::{Curve, Estimate, Profile, Rule, Segmentation, Stage, Stand, Verdict};
 
 /// The default with fewer draws and orders, for speed.
 fn rule() -> Rule {
@@ -158,16 +158,78 @@ fn numbers_that_are_missing_or_out_of_range_do_no_harm() {
     profile.curves.values_mut().for_each(|curve| curve.replicates.clear());
     let found = Segmentation::with(&profile, &rule());
     assert_eq!(found.boundaries.len(), 3, "{found}");
-    assert!(found.missing.contains(&"mlp_out_norm".to_owned()));
+    assert_eq!(found.unreadable, ["mlp_out_norm"]);
+    assert!(!found.missing.contains(&"mlp_out_norm".to_owned()));
+    let short = found.stages[3].evidence.iter().find(|it| it.signal == "mlp_out_norm").unwrap();
+    assert_eq!(
+        (short.stand, &short.text[..]),
+        (Stand::Unclear, "cannot be read: 23 numbers in 23 places, for 24 layers")
+    );
     profile.stages = Some(found);
     let json = serde_json::to_string(&profile.stages).unwrap();
     assert_eq!(serde_json::from_str::<Option<Segmentation>>(&json).unwrap(), profile.stages);
 }
 
 #[test]
+fn a_number_that_is_missing_says_nothing() {
+    // Every number of a layer is missing; no reading of it may make it special, and no text may have it.
+    for (layer, odd) in [(9, f64::NAN), (9, f64::INFINITY), (3, f64::NAN), (12, f64::NEG_INFINITY)] {
+        let mut profile = known(24, QUIET, 6);
+        for (name, curve) in profile.curves.iter_mut().filter(|(name, _)| !name.starts_with("lens")) {
+            let last = if name.starts_with("swap") { 22 } else { 23 };
+            curve.mean[layer.min(last)] = odd;
+            curve.replicates.clear();
+        }
+        let found = Segmentation::with(&profile, &rule());
+        let at: Vec<usize> = found.boundaries.iter().map(|boundary| boundary.at).collect();
+        assert!(
+            at.len() == 3 && at.iter().zip(cuts(24)).all(|(at, cut)| at.abs_diff(cut) <= 1),
+            "{layer} {odd}: {found}"
+        );
+        assert!(found.outliers.is_empty(), "{layer} {odd}: {found}");
+        let text = found.to_string();
+        assert!(!text.contains("NaN") && !text.contains("inf "), "{text}");
+    }
+}
+
+#[test]
+fn a_stage_without_a_number_has_no_number_in_its_text() {
+    let mut profile = known(24, QUIET, 6);
+    profile.curves.get_mut("delete_top1_agreement").unwrap().mean[..3].fill(f64::NAN);
+    profile.curves.values_mut().for_each(|curve| curve.replicates.clear());
+    profile.curves.insert("first_token_attention".into(), Curve { mean: vec![f64::NAN; 24], ..Curve::default() });
+    profile.values.insert("wic_majority".into(), Estimate { mean: f64::NAN, sem: None });
+    let found = Segmentation::with(&profile, &rule());
+    let silent = &found.stages[0].evidence.iter().find(|it| it.signal == "delete_top1_agreement").unwrap();
+    assert_eq!((silent.stand, silent.strength), (Stand::Unclear, 0.0), "{found}");
+    assert_eq!(silent.text, "no number in layers 0-2");
+    assert!(!found.to_string().contains("NaN"), "{found}");
+}
+
+#[test]
+fn evidence_tells_the_curve_s_own_numbers() {
+    let profile = known(24, QUIET, 1);
+    let found = Segmentation::with(&profile, &rule());
+    let first = &found.stages[0];
+    let kl = &profile.curves["delete_kl"].mean;
+    let mean = kl[first.first..first.end].iter().sum::<f64>() / (first.end - first.first) as f64;
+    let mut sorted = kl.clone();
+    sorted.sort_by(f64::total_cmp);
+    let median = (sorted[11] + sorted[12]) / 2.0;
+    let text = &first.evidence.iter().find(|it| it.signal == "delete_kl").unwrap().text;
+    let told = format!("{mean:.2} nats in layers 0-2 on average, {median:.2} in the median layer");
+    assert!(text.starts_with(&told), "{text} is not {told}");
+    let lens = found.stages.last().unwrap().evidence.iter().find(|it| it.signal == "lens_kl").unwrap();
+    assert!(
+        lens.text.contains("layers 22-23 go ") && lens.text.ends_with("towards the output's on average"),
+        "{}",
+        lens.text
+    );
+}
+
+#[test]
 fn half_of_the_windows_show_the_same() {
-    let mut profile = known(24, LOUD, 7);
-    profile.corpus.n_sequences = LOUD.n_windows;
+    let profile = known(24, LOUD, 7);
     let all = Segmentation::with(&profile, &rule());
     for half in [[0, 1, 2, 3], [4, 5, 6, 7]] {
         let part = profile.of_windows(&half);
@@ -175,4 +237,25 @@ fn half_of_the_windows_show_the_same() {
         assert_eq!(part.curves["mean_kurtosis"], profile.curves["mean_kurtosis"]);
         assert_eq!(all.found_again(&Segmentation::with(&part, &rule()), 1), all.boundaries.len());
     }
+}
+
+#[test]
+fn a_file_of_before_some_fields_is_read() {
+    let mut json = serde_json::to_value(Segmentation::of(&known(12, QUIET, 1))).unwrap();
+    for name in ["p_value_alone", "unreadable"] {
+        json.as_object_mut().unwrap().remove(name).unwrap();
+    }
+    json["rule"].as_object_mut().unwrap().remove("significance_alone").unwrap();
+    json["rule"]["weights"].as_object_mut().unwrap().remove("swap").unwrap();
+    let read: Segmentation = serde_json::from_value(json).unwrap();
+    assert_eq!((read.p_value_alone, read.rule), (1.0, Rule::default()));
+}
+
+#[test]
+fn a_file_s_names_cannot_steer_a_terminal() {
+    let mut found = Segmentation::of(&known(12, QUIET, 1));
+    found.missing = vec!["\u{1b}[2J".into()];
+    found.stages[0].evidence[0].text = "\u{9b}31m\u{7}".into();
+    let text = found.to_string();
+    assert!(text.contains("\u{fffd}[2J") && !text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
 }

@@ -1,6 +1,7 @@
 //! The colours: of curves, of stages and of numbers, and the style sheet that says so.
 
-/// The colours of Okabe and Ito, which people with any colour vision tell apart: on a light page and on a dark one.
+/// Six colours after Okabe and Ito's, which people with any colour vision tell apart; some are darker on a light page and
+/// lighter on a dark one.
 const CURVES: [(&str, &str); 6] = [
     ("#0072b2", "#56b4e9"),
     ("#d55e00", "#ff9f4a"),

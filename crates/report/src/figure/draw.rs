@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 use super::axis::Axis;
 use super::legend::Legend;
 use super::strip::{self, Frame};
-use super::{Band, Horizontal, Lines, Point, Scale, Series, Side, colour};
+use super::{Band, Horizontal, Lines, Point, Reference, Scale, Series, Side, colour};
 use crate::text::{Escaped, Tick, shortened, with_error};
 
 pub(super) const WIDTH: f64 = 410.0;
@@ -72,9 +72,9 @@ impl<'a> Drawing<'a> {
         if let (Some(axis), Some(side)) = (&self.right, &self.panel.right) {
             self.draw_vertical(f, axis, &side.label, true)?;
         }
-        let ((left, right), left_axis) = (self.frame.sides, &self.left);
-        for (index, reference) in self.panel.left.references.iter().enumerate() {
-            let Some(y) = left_axis.place(reference.y) else { continue };
+        let (left, right) = self.frame.sides;
+        for (index, (reference, axis)) in self.references().enumerate() {
+            let Some(y) = axis.place(reference.y) else { continue };
             write!(f, r#"<path class="reference r{}" d="M{left} {y:.1}H{right}"/>"#, index % 3)?;
         }
         for (index, (series, axis)) in self.series().enumerate() {
@@ -91,6 +91,13 @@ impl<'a> Drawing<'a> {
         let left = self.panel.left.series.iter().map(|series| (series, &self.left));
         let right = self.panel.right.iter().zip(&self.right);
         left.chain(right.flat_map(|(side, axis)| side.series.iter().map(move |series| (series, axis))))
+    }
+
+    /// Every number to compare with, and the axis that measures it.
+    fn references(&self) -> impl Iterator<Item = (&Reference, &Axis)> {
+        let left = self.panel.left.references.iter().map(|reference| (reference, &self.left));
+        let right = self.panel.right.iter().zip(&self.right);
+        left.chain(right.flat_map(|(side, axis)| side.references.iter().map(move |reference| (reference, axis))))
     }
 
     fn across(&self, x: f64) -> f64 {

@@ -68,11 +68,12 @@ impl<'a> Drawing<'a> {
     /// The map in words.
     pub(super) fn told(&self) -> String {
         let matrix = &self.heat.matrix;
-        let (low, high) = (Number(self.low), Number(self.high));
-        format!(
-            "{}: {} by {} and {}, {low} to {high}",
-            self.heat.title, matrix.unit, matrix.rows.name, matrix.columns.name
-        )
+        let range = match axis::range(matrix.values.iter().flatten().copied()) {
+            Some((low, high)) => format!("{} to {}", Number(low), Number(high)),
+            None => "no numbers".to_owned(),
+        };
+        let Heat { title, .. } = self.heat;
+        format!("{title}: {} by {} and {}, {range}", matrix.unit, matrix.rows.name, matrix.columns.name)
     }
 
     pub(super) fn draw(&self, f: &mut impl Write) -> fmt::Result {

@@ -57,10 +57,11 @@ impl Horizontal {
         from + ((x - first) / (last - first)).clamp(0.0, 1.0) * (to - from)
     }
 
-    /// The column that `x` lies in.
+    /// The column that `x` lies in; of two that meet there, the right one, which a hair's breadth makes sure of.
     pub(super) fn column_of(&self, x: f64) -> usize {
         let (first, last) = self.ends;
-        (((x - first) / (last - first) * self.columns as f64).max(0.0) as usize).min(self.columns - 1)
+        let along = (x - first) / (last - first) * self.columns as f64 + 1e-9;
+        (along.max(0.0) as usize).min(self.columns - 1)
     }
 }
 
@@ -92,6 +93,18 @@ mod tests {
         assert_eq!(at(Horizontal::layers(1)), [0.0]);
         assert_eq!(at(Horizontal::places(2)), [-0.5, 0.5, 1.5]);
         assert_eq!(Horizontal::layers(0).ends, (-0.5, 0.5));
+    }
+
+    #[test]
+    fn a_layer_and_the_place_before_it_share_a_column() {
+        for n in 1..=96 {
+            let axis = Horizontal::layers(n);
+            for layer in 0..n {
+                let columns = [layer as f64 - 0.5, layer as f64].map(|x| axis.column_of(x));
+                assert_eq!(columns, [layer; 2], "{n} layers");
+            }
+            assert_eq!(axis.column_of(n as f64 - 0.5), n - 1);
+        }
     }
 
     #[test]

@@ -32,11 +32,13 @@ pub(super) struct Legend {
 
 impl Legend {
     pub(super) fn of(panel: &Lines) -> Self {
+        let by_right = |name: &String| format!("{name} →");
         let left = panel.left.series.iter().map(|series| series.name.clone());
-        let right = panel.right.iter().flat_map(|side| &side.series).map(|series| format!("{} →", series.name));
+        let right = panel.right.iter().flat_map(|side| &side.series).map(|series| by_right(&series.name));
         let curves = left.chain(right).enumerate().map(|(index, name)| (Sample::Curve(index), name));
-        let references = panel.left.references.iter().map(|reference| reference.name.clone()).enumerate();
-        let references = references.map(|(index, name)| (Sample::Reference(index), name));
+        let left = panel.left.references.iter().map(|reference| reference.name.clone());
+        let right = panel.right.iter().flat_map(|side| &side.references).map(|reference| by_right(&reference.name));
+        let references = left.chain(right).enumerate().map(|(index, name)| (Sample::Reference(index), name));
         let (mut rows, mut at) = (vec![Vec::new()], 0.0);
         for (sample, name) in curves.chain(references) {
             let name = shortened(&name, LONGEST);

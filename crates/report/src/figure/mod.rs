@@ -60,7 +60,7 @@ pub struct Lines {
     pub right: Option<Side>,
 }
 
-/// A vertical axis and the curves that it measures; both sides together have at most nine.
+/// A vertical axis and the curves that it measures; both sides together have at most twelve, which are told apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Side {
     /// What runs upwards, with its unit.

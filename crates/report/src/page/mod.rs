@@ -51,7 +51,7 @@ impl Page<'_> {
         let Profile { model, corpus, .. } = self.profile;
         write!(f, "<header>\n<p class=\"kicker\">Stages of inference</p>\n<h1>{}</h1>\n", Escaped(&model.name))?;
         f.write_str("<dl class=\"facts\">\n")?;
-        let tokens = corpus.n_sequences * corpus.seq_len;
+        let tokens = corpus.n_sequences.saturating_mul(corpus.seq_len);
         let special = if corpus.special_tokens { "with" } else { "without" };
         fact(f, "model", &format!("{} layers, width {}, {} tokens", model.n_layers, model.d_model, model.d_vocab))?;
         fact(f, "corpus", &corpus.name)?;

@@ -67,15 +67,15 @@ fn card(f: &mut impl Write, stage: &StageView) -> fmt::Result {
     writeln!(f, "<article class=\"t{colour}\"><h3>{name}</h3>")?;
     let doubt = stage.doubt().map(|doubt| format!("; {doubt}")).unwrap_or_default();
     writeln!(f, "<p class=\"soft\">{span}{}</p>", Escaped(&doubt))?;
-    let Weighed { main, rest, silent } = stage.weighed();
+    let Weighed { main, rest, absent } = stage.weighed();
     evidence(f, &main)?;
     if !rest.is_empty() {
         writeln!(f, "<details><summary>{} more for it</summary>", rest.len())?;
         evidence(f, &rest)?;
         f.write_str("</details>\n")?;
     }
-    if !silent.is_empty() {
-        writeln!(f, "<p class=\"soft\"><small>Says nothing here: {}</small></p>", Escaped(&silent.join(", ")))?;
+    if !absent.is_empty() {
+        writeln!(f, "<p class=\"soft\"><small>Not measured: {}</small></p>", Escaped(&absent.join(", ")))?;
     }
     f.write_str("</article>\n")
 }

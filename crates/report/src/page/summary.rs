@@ -50,7 +50,7 @@ fn swap(profile: &Profile) -> Option<String> {
     let (worst, most) = largest(curve)?;
     let next = worst + 1;
     Some(format!(
-        "Swapping neighbours costs {} nats at the median, and most for layers {worst} and {next} ({} nats).",
+        "The median swap of neighbours costs {} nats, that of layers {worst} and {next} most ({} nats).",
         Number(median(curve)?),
         Number(most)
     ))
@@ -76,11 +76,21 @@ fn attention(profile: &Profile) -> Option<String> {
     ))
 }
 
+/// Where a word's sense is read off best, unless that is no better, by two standard errors, than one answer to all.
 fn meaning(profile: &Profile) -> Option<String> {
-    let (place, most) = largest(profile.curves.get("wic_accuracy")?)?;
+    let curve = profile.curves.get("wic_accuracy")?;
+    let (place, most) = largest(curve)?;
+    let sem = curve.sem.get(place).copied().flatten().filter(|sem| sem.is_finite());
+    let majority = profile.values.get("wic_majority").map(|estimate| estimate.mean).filter(|mean| mean.is_finite());
+    if majority.is_some_and(|majority| most - majority <= 2.0 * sem.unwrap_or(0.0)) {
+        return None;
+    }
+    let majority =
+        majority.map(|share| format!("; always answering alike gives {}", Number(share))).unwrap_or_default();
     let last = place == profile.model.n_layers;
     let place = if last { "after the last layer".to_owned() } else { format!("before layer {place}") };
-    Some(format!("The sense of a word in context is read off best {place}: accuracy {}.", Number(most)))
+    let accuracy = with_error(most, sem);
+    Some(format!("The sense of a word in context is read off best {place}: accuracy {accuracy}{majority}."))
 }
 
 fn peak(profile: &Profile, name: &str) -> Option<String> {
@@ -125,5 +135,16 @@ mod tests {
         assert!(deletion.ends_with("the median layer costs 1."));
         assert!(lens.starts_with("From the place before layer 3 on"), "{lens}");
         assert!(sentences(&profile(2, &[("delete_kl", &[f64::NAN; 2])])).is_empty());
+    }
+
+    #[test]
+    fn a_probe_that_learnt_nothing_is_not_praised() {
+        let mut profile = profile(2, &[("wic_accuracy", &[0.5, 0.8, 0.6])]);
+        let error = "The sense of a word in context is read off best before layer 1: accuracy 0.8 ± 0.12";
+        assert_eq!(sentences(&profile), [format!("{error}.")]);
+        profile.values.insert("wic_majority".into(), stratigraph_stages::Estimate { mean: 0.5, sem: None });
+        assert_eq!(sentences(&profile), [format!("{error}; always answering alike gives 0.5.")]);
+        profile.values.insert("wic_majority".into(), stratigraph_stages::Estimate { mean: 0.6, sem: None });
+        assert!(sentences(&profile).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use stratigraph_stages::{Curve, Estimate, Intervention, Profile};
 
-use crate::text::{Escaped, Number, with_error};
+use crate::text::{Escaped, Number};
 
 /// What curves are about, by the beginnings of their names; the last that fits counts.
 const FAMILIES: [(&str, &[&str]); 9] = [
@@ -34,8 +34,9 @@ pub(super) fn section(f: &mut impl Write, profile: &Profile, interventions: &[In
     if !profile.values.is_empty() {
         open_table(f, "Single numbers", "name", ["value"].into_iter())?;
         for (name, value) in &profile.values {
-            let value = with_error(value.mean, value.sem);
-            writeln!(f, "<tr><th scope=\"row\">{}</th><td>{value}</td></tr>", Escaped(name))?;
+            write!(f, "<tr><th scope=\"row\">{}</th>", Escaped(name))?;
+            cell(f, Some(value))?;
+            f.write_str("</tr>\n")?;
         }
         close_table(f)?;
     }

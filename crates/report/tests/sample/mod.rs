@@ -58,7 +58,7 @@ const CURVES: [(&str, isize); 45] = [
 fn curve(index: usize, len: usize) -> Curve {
     let value = |place: usize| ((place * (index + 3) + index) as f64 * 0.7).sin() * 2.0;
     let mean: Vec<f64> = (0..len).map(|place| 10f64.powf(value(place))).collect();
-    Curve { sem: mean.iter().map(|mean| Some(mean * 0.1)).collect(), mean, replicates: Vec::new() }
+    Curve { sem: mean.iter().map(|mean| Some(mean * 0.1)).collect(), mean, ..Curve::default() }
 }
 
 fn matrix(rows: Axis, columns: Axis, unit: &str) -> Matrix {
@@ -143,6 +143,7 @@ fn segmentation(n_layers: usize) -> Segmentation {
         outliers: vec![Outlier { layer: 1, signal: "delete_kl".into(), z: 12.5, reason: "its <norm> & all".into() }],
         change_points: vec![1, n_layers / 2],
         missing: vec!["wic_accuracy".into()],
+        unreadable: Vec::new(),
         rule,
     }
 }

@@ -105,14 +105,14 @@ pub fn profile(layers: &[Layer], noise: Noise, random: &mut Random) -> Profile {
     add("prediction_neurons", each(|layer| layer.prediction), false);
     add("suppression_neurons", each(|layer| layer.suppression), false);
     add("mlp_out_norm", each(|layer| layer.write), true);
-    named(n, curves)
+    named(n, noise, curves)
 }
 
 /// A curve, and the means of windows about it where it has any. The windows' noise is a factor, or of an agreement or a
 /// similarity a power, so that it stays between 0 and 1; most of it is a window's own and the same in all layers.
 fn curve(name: &str, mean: Vec<f64>, of_windows: bool, noise: Noise, random: &mut Random) -> Curve {
     if !of_windows {
-        return Curve { sem: vec![None; mean.len()], mean, replicates: Vec::new() };
+        return Curve { sem: vec![None; mean.len()], mean, ..Curve::default() };
     }
     let is_share = name.contains("agreement") || name.starts_with("cka");
     let mut made = Curve::default();
@@ -130,10 +130,10 @@ fn curve(name: &str, mean: Vec<f64>, of_windows: bool, noise: Noise, random: &mu
 }
 
 /// A profile of nothing but curves.
-pub fn named(n_layers: usize, curves: BTreeMap<String, Curve>) -> Profile {
+pub fn named(n_layers: usize, noise: Noise, curves: BTreeMap<String, Curve>) -> Profile {
     Profile {
         model: ModelRecord { name: "synthetic".into(), n_layers, d_model: 64, d_vocab: 1000 },
-        corpus: CorpusRecord { name: "none".into(), n_sequences: 8, seq_len: 64, special_tokens: false },
+        corpus: CorpusRecord { name: "none".into(), n_sequences: noise.n_windows, seq_len: 64, special_tokens: false },
         device: "none".into(),
         versions: BTreeMap::new(),
         command: Vec::new(),
@@ -178,7 +178,7 @@ pub fn from_shapes(
         let mean = shape(n, random).iter().map(|z| (3.0 * z.exp()).floor()).collect();
         curves.insert(name.to_owned(), curve(name, mean, false, noise, random));
     }
-    named(n, curves)
+    named(n, noise, curves)
 }
 
 /// White noise.

@@ -84,10 +84,10 @@ pub(super) fn repeating(profile: &Profile) -> Vec<Panel> {
 fn repeated(profile: &Profile, metric: &str) -> BTreeMap<usize, Series> {
     let found = profile.curves.iter().filter_map(|(name, curve)| {
         let (length, of) = name.strip_prefix("repeat_")?.split_once('_')?;
-        let length = length.parse().ok().filter(|_| of == metric)?;
+        let length = length.parse().ok().filter(|&length: &usize| of == metric && length > 0)?;
         let points = curve.mean.iter().enumerate().map(|(first, &y)| Point {
             x: first as f64,
-            at: format!("layers {first} to {} twice", first + length - 1),
+            at: format!("layers {first} to {} twice", first.saturating_add(length - 1)),
             y,
             sem: curve.sem.get(first).copied().flatten(),
         });
