@@ -115,6 +115,7 @@ fn geometric(geometry: &Geometry, findings: &mut Findings) {
         (1..geometry.cosine().len()).map(|place| geometry.cosine()[place - 1][place].clone()).collect();
     let cosine = curve(&adjacent);
     let influence = Curve {
+        units: cosine.units,
         mean: cosine.mean.iter().map(|cosine| 1.0 - cosine).collect(),
         sem: cosine.sem.clone(),
         replicates: cosine.replicates.iter().map(|means| means.iter().map(|mean| 1.0 - mean).collect()).collect(),

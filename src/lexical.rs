@@ -5,7 +5,7 @@ use stratigraph_probes::{
     ENSEMBLE_NEURONS, Ensembles, MergingHead, Proportion, SuffixTask, WicAccuracy, WicOptions, WicTokens, WordEnds,
     ensembles, merging_heads, wic_accuracy,
 };
-use stratigraph_stages::{Axis, Curve, Estimate, Matrix};
+use stratigraph_stages::{Axis, Curve, Estimate, Matrix, Units};
 
 use crate::study::increments;
 use crate::{Findings, Result};
@@ -98,7 +98,7 @@ fn wic_work(model: &dyn ResidualModel, train: &WicTokens, test: &WicTokens) -> u
 
 fn insert_wic(findings: &mut Findings, found: &WicAccuracy) {
     let estimate = |proportion: Proportion| Estimate { mean: proportion.share(), sem: proportion.sem() };
-    let mut curve = Curve::default();
+    let mut curve = Curve { units: Units::Pairs, ..Curve::default() };
     for place in &found.places {
         let right = place.right.iter().map(|right| f64::from(u8::from(*right)));
         curve.push(estimate(place.accuracy()), right.collect());

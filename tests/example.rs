@@ -38,8 +38,8 @@ fn it_writes_its_files_and_never_over_others() {
     let profile: stratigraph::stages::Profile = serde_json::from_slice(&json).unwrap();
     assert_eq!(profile.curves["delete_kl"].len(), 3);
     let lines = |file: &str| std::fs::read_to_string(out.join(file)).unwrap().lines().count();
-    assert_eq!(lines("layers.csv"), 1 + 3);
-    assert_eq!(lines("interventions.csv"), 1 + 1 + 3 + 2);
+    assert_eq!(lines("layers.csv"), 1 + 3 + 1); // a heading, the layers, the end
+    assert_eq!(lines("interventions.csv"), 1 + 1 + 3 + 2 + 1); // a heading, none, delete, swap, repeat_3
     let again = run(&arguments);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("is not empty"));
@@ -85,6 +85,9 @@ fn what_is_wrong_is_said_in_one_line() {
         (["--text", path(&empty)], "0 tokens, which is shorter than one window of 128"),
         (["--text", path(&bytes)], "bytes.txt"),
         (["--text", path(dir.path())], "cannot read"),
+        (["--wic", path(dir.path())], "train.data.txt"),
+        (["--experiments", "repeat_9"], "`repeat_9` cannot be done with this model"),
+        (["--experiments", "deletion"], "unknown experiment `deletion`"),
         (["--seq-len", "1"], "at least 2"),
         (["--seq-len", "500"], "longer than the model's context of 128"),
         (["--seq-len", "1000000000"], "shorter than one window"),

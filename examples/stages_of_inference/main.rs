@@ -24,8 +24,9 @@ struct Args {
     #[command(flatten)]
     source: Source,
     /// What to do, with commas between: delete, swap, lens, repeat_N (blocks of N layers twice), attention, geometry,
-    /// neurons; delete_attention, delete_mlp, and the same with mean_ or resample_ before attention or mlp
-    #[arg(long, value_delimiter = ',', default_values_t = Experiment::USUAL)]
+    /// neurons; delete_attention, delete_mlp, and the same with mean_ or resample_ before attention or mlp. By default all
+    /// before the semicolon, with repeat_3 and repeat_5, that the model has layers and hooks for
+    #[arg(long, value_delimiter = ',')]
     experiments: Vec<Experiment>,
     /// Leave so many positions of each window, from its start, out of geometry
     #[arg(long, default_value_t = 0)]
@@ -57,8 +58,9 @@ fn run(args: &Args) -> Result<()> {
 
     let started = Instant::now();
     let bar = common::bar()?;
-    let study = Study::new(model).experiments(args.experiments.iter().copied()).skip_first(args.skip_first);
-    let study = study.seed(args.seed);
+    let study = Study::new(model).skip_first(args.skip_first).seed(args.seed);
+    let chosen = args.experiments.iter().copied();
+    let study = if args.experiments.is_empty() { study } else { study.experiments(chosen) };
     let study = if args.no_words { study } else { about_words(study, &loaded, args)? };
     let study = study.on_progress(|progress| {
         bar.set_length(progress.total);
