@@ -137,7 +137,7 @@ fn words(view: &View, layers: Range<usize>, profile: &Profile) -> String {
         }
         Reading::NearPeak => {
             let finite = raw.iter().enumerate().filter(|(_, value)| value.is_finite());
-            let peak = finite.max_by(|a, b| a.1.total_cmp(b.1));
+            let peak = finite.max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
             let most = peak.map(|(layer, most)| format!(", most in layer {layer} ({most:.0})")).unwrap_or_default();
             format!("{value}{unit} in {spoken}{on_average}{most}")
         }

@@ -1,6 +1,6 @@
 //! Random numbers that a seed alone decides: [`Random`].
 
-/// Steele, Lea and Flood's SplitMix64 (2014).
+/// Steele, Lea and Flood's SplitMix64 (2014), as in `stratigraph-core`, which this crate does without since it needs burn.
 #[derive(Debug, Clone)]
 pub(crate) struct Random {
     state: u64,

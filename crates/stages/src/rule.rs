@@ -14,7 +14,7 @@ pub struct Rule {
     pub stands_out: f64,
     /// From how many on it is special without doubt, and, inside a robust stretch, an outlier: Iglewicz and Hoaglin's 3.5
     /// (1993); median and spread are taken without such layers. As far below [`Rule::stands_out`], at 1.5, it is ordinary
-    /// without doubt; an even drift reaches 1.35 at most, so no drift makes a special layer.
+    /// without doubt; an even drift reaches 1.35 at most, so it makes no special layer.
     pub outlier: f64,
     /// How often a layer of a stage shows what defines the stage: 0.9, with one exception in ten, and one in ten in stages
     /// that it has nothing to do with. What only goes along with a stage is shown by half of its layers.
@@ -34,8 +34,8 @@ pub struct Rule {
     pub alone: f64,
     /// Orders of the layers that the segmentation is compared with.
     pub permutations: usize,
-    /// The largest share of those orders that may tell the story of stages as well as the true one does: 0.05, which is an
-    /// upper bound for the rate of false stages in layers of random order.
+    /// The largest share of those orders, the true one among them, that may gain as much from stages as the true one does:
+    /// 0.05, which is an upper bound for the rate of false stages in layers of random order.
     pub significance: f64,
     /// The same with any one kind of measurement left out: 0.1, since less is left to tell by. A single curve that wanders
     /// tells a story that no other order tells, and is no structure.

@@ -26,7 +26,7 @@ impl Segmentation {
         let trial = Trial::new(&views, &draws, rule);
         let settled = trial.settle();
         let path = &settled.path;
-        let (chance, alone) = trial.chances(&settled);
+        let (chance, alone) = trial.chances();
         let loss = Loss::of(profile);
         let objection = loss
             .and_then(|loss| loss.guesses(profile, &means, rule))
@@ -40,7 +40,7 @@ impl Segmentation {
             reason,
             p_value: rounded(chance.p_value()),
             p_value_alone: rounded(alone.1.p_value()),
-            gain: rounded(gain(&trial.scores, trial.price, [true; 4])),
+            gain: rounded(gain(&trial.scores, trial.price)),
             stages: if drawn { spans(path, &views, profile) } else { Vec::new() },
             boundaries: if drawn { trial.boundaries(&settled) } else { Vec::new() },
             outliers: outliers(profile, &views, drawn.then_some(path), rule),
@@ -107,10 +107,6 @@ impl Chance {
     fn p_value(self) -> f64 {
         (self.as_good + 1) as f64 / (self.orders + 1) as f64
     }
-
-    fn worse(self, other: Self) -> Self {
-        if other.as_good > self.as_good { other } else { self }
-    }
 }
 
 impl fmt::Display for Chance {
@@ -155,33 +151,26 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The chance of the division with all kinds of measurement, and the largest with one left out, which is named. Swaps are
+    /// The chance of a division with all kinds of measurement, all four stages allowed, and the largest with one left out, which is named. Swaps are
     /// always left out: each is of two layers, so that neighbours look alike in the true order and in no other.
-    fn chances(&self, settled: &Settled) -> (Chance, (Option<Measurement>, Chance)) {
+    fn chances(&self) -> (Chance, (Option<Measurement>, Chance)) {
         let without_swaps = self.without.iter().find(|(kind, _)| *kind == Measurement::Swap);
-        let all = self.chance(without_swaps.map_or(&self.scores, |(_, scores)| scores), self.price, settled);
+        let all = self.orders_as_good(without_swaps.map_or(&self.scores, |(_, scores)| scores), self.price);
         let alone = self.reordered.iter().map(|(kind, scores)| {
             let left_out = Some(*kind).filter(|kind| *kind != Measurement::Swap);
-            (left_out, self.chance(scores, self.rule.alone * self.price, settled))
+            (left_out, self.orders_as_good(scores, self.rule.alone * self.price))
         });
         (all, alone.fold((None, all), |most, each| if each.1.as_good > most.1.as_good { each } else { most }))
     }
 
-    /// How many orders gain as much, of all stages and of those that were not given up: the worse of the two.
-    fn chance(&self, scores: &Scores, price: f64, settled: &Settled) -> Chance {
-        let all = self.orders_as_good(scores, price, [true; 4]);
-        let is_drawn = settled.path.runs().len() > 1 && settled.allowed != [true; 4];
-        if is_drawn { all.worse(self.orders_as_good(scores, price, settled.allowed)) } else { all }
-    }
-
-    fn orders_as_good(&self, scores: &Scores, price: f64, allowed: Allowed) -> Chance {
+    fn orders_as_good(&self, scores: &Scores, price: f64) -> Chance {
         let mut random = Random::new(self.rule.seed ^ 0x5eed);
         let mut order = scores.clone();
-        let found = gain(&order, price, allowed);
+        let found = gain(&order, price);
         let orders = self.rule.permutations;
         let mut as_good = |_: &usize| {
             random.shuffle(&mut order);
-            gain(&order, price, allowed) >= found - 1e-9
+            gain(&order, price) >= found - 1e-9
         };
         Chance { as_good: (0..orders).filter(&mut as_good).count(), orders }
     }

@@ -163,8 +163,7 @@ pub struct Segmentation {
     /// Why it has none; or what made the rule say that it has.
     pub reason: String,
     /// The share of orders of the same layers that gain as much from stages as the true order does, which is counted among
-    /// them: `(1 + k) / (1 + n)` for `k` of `n` random orders. The larger of the share with all stages and of that with those
-    /// that were not given up.
+    /// them: `(1 + k) / (1 + n)` for `k` of `n` random orders. All four stages are allowed in each, whichever are drawn.
     pub p_value: f64,
     /// The largest such share with one kind of measurement left out; 1 in a file without it.
     #[serde(default = "unknown_share")]

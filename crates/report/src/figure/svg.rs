@@ -154,6 +154,9 @@ mod tests {
         assert_eq!(svg.matches("class=\"over\"").count(), 2 * 2);
         assert_eq!(svg.matches("class=\"interval\"").count(), 2);
         assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());
+        // Two panels, each with a number to compare with on either side: a line in the plot and one in the legend.
+        assert_eq!(svg.matches("class=\"reference r").count(), 2 * 2 * 2);
+        assert_eq!((svg.matches(">r</text>").count(), svg.matches(">r →</text>").count()), (2, 2));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) fn sentences(profile: &Profile) -> Vec<String> {
 
 fn clean(profile: &Profile) -> Option<String> {
     let loss = profile.values.get("clean_nll").filter(|loss| loss.mean.is_finite())?;
-    let entropy = profile.values.get("clean_entropy_bits").map(|entropy| entropy.mean);
+    let entropy = profile.values.get("clean_entropy_bits").map(|entropy| entropy.mean).filter(|bits| bits.is_finite());
     let entropy = entropy.map(|bits| format!(", its uncertainty {} bits", Number(bits))).unwrap_or_default();
     Some(format!("The unchanged model's loss is {} nats a token{entropy}.", with_error(loss.mean, loss.sem)))
 }
