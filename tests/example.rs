@@ -53,7 +53,7 @@ fn without_arguments_it_tells_of_the_model_in_the_box() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("4 windows of 128 tokens, tiny on flex"));
     let damage = std::fs::read_to_string(dir.path().join("figures/damage.svg")).unwrap();
-    assert!(damage.contains("delete, layer 11: "), "{damage}");
+    assert!(damage.contains("layer 11, delete: "), "{damage}");
     assert!(dir.path().join("figures/lens.svg").is_file());
 }
 
@@ -86,8 +86,6 @@ fn what_is_wrong_is_said_in_one_line() {
         (["--text", path(&bytes)], "bytes.txt"),
         (["--text", path(dir.path())], "cannot read"),
         (["--wic", path(dir.path())], "train.data.txt"),
-        (["--experiments", "repeat_9"], "`repeat_9` cannot be done with this model"),
-        (["--experiments", "deletion"], "unknown experiment `deletion`"),
         (["--seq-len", "1"], "at least 2"),
         (["--seq-len", "500"], "longer than the model's context of 128"),
         (["--seq-len", "1000000000"], "shorter than one window"),
