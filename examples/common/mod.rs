@@ -103,7 +103,9 @@ impl Source {
         let text = std::fs::read_to_string(text).with_context(|| format!("cannot read {}", text.display()))?;
         let tokenizer = checkpoint.tokenizer()?;
         let windows = TokenWindows::new(&tokenizer.encode(&text)?, self.seq_len)?.take(self.sequences as usize);
-        Ok(Loaded { model: checkpoint.load(&device)?, tokenizer, text, windows })
+        let model = checkpoint.load(&device)?;
+        windows.check(&model)?;
+        Ok(Loaded { model, tokenizer, text, windows })
     }
 
     /// What was run on what, in a line.
