@@ -15,8 +15,16 @@ pub enum ReportError {
         /// The directory.
         path: PathBuf,
     },
-    /// A place that cannot be read or written.
-    #[error("{}: {reason}", path.display())]
+    /// A file that cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    CannotRead {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// A place that cannot be written.
+    #[error("cannot write {}: {reason}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,

@@ -74,7 +74,7 @@ pub(crate) fn write_new(path: PathBuf, content: &[u8]) -> Result<PathBuf> {
 /// When the file cannot be read, or is not a profile: not of its form, or with layers that its model does not have.
 pub fn read_profile(path: impl AsRef<Path>) -> Result<Profile> {
     let path = path.as_ref();
-    let json = fs::read(path).map_err(|error| ReportError::io(path, error))?;
+    let json = fs::read(path).map_err(|reason| ReportError::CannotRead { path: path.to_owned(), reason })?;
     let not_a_profile = |reason| ReportError::NotAProfile { path: path.to_owned(), reason };
     let profile = serde_json::from_slice(&json).map_err(|reason| not_a_profile(reason.into()))?;
     valid::checked(profile).map_err(|reason| not_a_profile(reason.into()))
@@ -191,7 +191,7 @@ mod tests {
     fn what_cannot_be_read_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("profile.json");
-        assert!(matches!(read_profile(&path), Err(ReportError::Io { .. })));
+        assert!(matches!(read_profile(&path), Err(ReportError::CannotRead { .. })));
         fs::write(&path, "{}").unwrap();
         assert!(read_profile(&path).unwrap_err().to_string().contains("profile.json is not a profile"));
         let mut profile = profile();
