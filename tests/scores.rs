@@ -273,13 +273,15 @@ fn every_backend_gives_the_same_study() {
         let last = heard.last().unwrap();
         assert_eq!(last.done, last.total, "and reaches its end");
         let names: Vec<_> = findings.curves.keys().cloned().collect();
-        // Of three families of plans, attention (distance 16 does not fit the windows), geometry and neurons.
-        assert_eq!(names.len(), 3 * Metric::ALL.len() + 7 + 7 + 4, "{names:?}");
+        // Of four families of plans, attention (distance 16 does not fit the windows), geometry and neurons.
+        assert_eq!(names.len(), 4 * Metric::ALL.len() + 7 + 8 + 4, "{names:?}");
         let expected = first.get_or_insert_with(|| findings.clone());
         for (name, curve) in &findings.curves {
             let layers = if name.starts_with("swap") {
                 2
-            } else if name.starts_with("lens") || name == "resid_norm" {
+            } else if name.starts_with("repeat_3") {
+                1
+            } else if name.starts_with("lens") || name == "resid_norm" || name == "cosine_to_final" {
                 4
             } else {
                 3
@@ -289,9 +291,9 @@ fn every_backend_gives_the_same_study() {
                 assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{name} on {backend}: {a} and {b}");
             }
         }
-        // none, three deletions, two swaps, one plan
-        assert_eq!(findings.interventions.len(), 7);
-        assert_eq!(findings.interventions[6].plan, "0-(1+2)");
+        // none, three deletions, two swaps, one block run twice, one plan
+        assert_eq!(findings.interventions.len(), 8);
+        assert_eq!(findings.interventions[7].plan, "0-(1+2)");
         let lens = &findings.curves["lens_kl"].mean;
         assert_eq!(lens[3], 0.0, "the lens after the last layer is the model");
         let nll = findings.interventions[0].metrics["nll"].mean;
