@@ -25,12 +25,8 @@ struct Args {
     /// How many items to use, from the first
     #[arg(long)]
     limit: Option<NonZeroUsize>,
-    /// A GGUF file, a Hugging Face directory, or a model of the hub: ORGANISATION/NAME[@REVISION]
-    #[arg(long, default_value = common::MODEL)]
-    model: String,
-    /// flex or ndarray on a CPU, wgpu on a GPU
-    #[arg(long, default_value = "flex")]
-    device: Backend,
+    #[command(flatten)]
+    model: common::ModelArgs,
     /// Put before every text, such as <s>, for a model that was trained with it
     #[arg(long, default_value = "", hide_default_value = true)]
     start: String,
@@ -53,8 +49,7 @@ fn run(args: &Args) -> Result<()> {
     let own = || format!("{}/examples/data/tasks/{}.jsonl", env!("CARGO_MANIFEST_DIR"), args.task).into();
     let mut items = args.task.read(args.items.clone().unwrap_or_else(own))?;
     items.truncate(args.limit.map_or(usize::MAX, NonZeroUsize::get));
-    let checkpoint = common::open(&args.model)?;
-    let (tokenizer, model) = (checkpoint.tokenizer()?, checkpoint.load(&args.device.device()?)?);
+    let (model, tokenizer) = args.model.load()?;
     let start = tokenizer.encode(&args.start)?;
     let encoded =
         args.task.encode(items, |text| Ok::<_, anyhow::Error>([&start[..], &tokenizer.encode(text)?].concat()))?;
@@ -83,6 +78,6 @@ fn run(args: &Args) -> Result<()> {
         }
     }
     let chance = clean.chance.map(|chance| format!("; guessing gives {chance:.3}")).unwrap_or_default();
-    println!("{} on {}{chance}", common::name(&args.model), args.device);
+    println!("{} on {}{chance}", common::name(&args.model.model), args.model.device);
     common::write_csv(args.csv.as_deref(), &["plan", "score", "mean", "sem"], rows)
 }
