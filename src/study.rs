@@ -82,7 +82,7 @@ pub struct Study<'a> {
     lexical: Lexical,
     skip_first: usize,
     budget: Budget,
-    tiles: Tiles,
+    tiles: Option<Tiles>,
     on_progress: Box<dyn FnMut(Progress) + 'a>,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Study<'a> {
             lexical: Lexical::default(),
             skip_first: 0,
             budget: Budget::default(),
-            tiles: Tiles::usual(model.d_vocab()),
+            tiles: None,
             on_progress: Box::new(|_| {}),
         }
     }
@@ -160,9 +160,9 @@ impl<'a> Study<'a> {
         self
     }
 
-    /// With other tiles of the readout.
+    /// With other tiles of the readout than the budget gives.
     pub fn tiles(mut self, tiles: Tiles) -> Self {
-        self.tiles = tiles;
+        self.tiles = Some(tiles);
         self
     }
 
@@ -191,14 +191,13 @@ impl<'a> Study<'a> {
         }
         runs.extend(self.plans.into_iter().map(|plan| Run { role: Role::Plan, plan }));
         let plans: BTreeSet<_> = runs.iter().map(|run| run.plan.clone()).collect(); // each distinct one is read out once
-        let executor = Executor::new(plans.into_iter().collect()).with_budget(self.budget);
+        let (readout, budget) = readout(self.model, self.tiles, self.budget);
+        let executor = Executor::new(plans.into_iter().collect()).with_budget(budget);
         let clean = executor.plans().iter().position(|plan| *plan == runs[0].plan).expect("it is the first run");
         let scores = vec![Scores::default(); executor.plans().len()];
         let mut work = Work::of(self.model, &executor, windows);
         work.total += anatomy::work(self.model, &inside, windows) + self.lexical.work(self.model);
-        let readout = Readout::new(self.model).with_tiles(self.tiles);
-        let together = (self.tiles.rows / windows.seq_len()).max(1);
-        let mut bench = Bench { readout, windows, clean, together, scores, work, on_progress: self.on_progress };
+        let mut bench = Bench { readout, windows, clean, scores, work, on_progress: self.on_progress };
         executor.run(self.model, windows, &mut bench)?;
         let Bench { scores, mut work, mut on_progress, .. } = bench;
         let mut findings = collect(&runs, &executor.plans().iter().zip(scores).collect());
@@ -207,6 +206,16 @@ impl<'a> Study<'a> {
         self.lexical.look(self.model, &mut findings, done)?;
         Ok(findings)
     }
+}
+
+/// A readout with its part of a budget, a quarter, and what is left for the executor.
+pub(crate) fn readout(model: &dyn ResidualModel, tiles: Option<Tiles>, budget: Budget) -> (Readout<'_>, Budget) {
+    let readout = Readout::new(model).with_bytes(budget.bytes / 4);
+    let readout = match tiles {
+        Some(tiles) => readout.with_tiles(tiles),
+        None => readout,
+    };
+    (readout, Budget { bytes: budget.bytes - budget.bytes / 4, ..budget })
 }
 
 /// The versions of what computes a study, by name.
@@ -258,8 +267,6 @@ struct Bench<'a> {
     windows: &'a TokenWindows,
     /// Which residual stream is the unchanged model's.
     clean: usize,
-    /// Windows that are read out together.
-    together: usize,
     scores: Vec<Scores>,
     work: Work,
     on_progress: Box<dyn FnMut(Progress) + 'a>,
@@ -269,14 +276,9 @@ impl Sink for Bench<'_> {
     type Error = Error;
 
     fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
-        for start in sequences.clone().step_by(self.together) {
-            let part = start..(start + self.together).min(sequences.end);
-            let narrow = |resid: &Tensor<3>| resid.clone().narrow(0, start - sequences.start, part.len());
-            let parts: Vec<_> = residuals.iter().map(narrow).collect();
-            self.readout.compare(self.windows, part.clone(), &parts[self.clean], &parts, &mut self.scores)?;
-            let readouts = (residuals.len() as u64 + 1) * part.len() as u64;
-            (self.on_progress)(self.work.add(readouts * self.work.readout));
-        }
+        self.readout.compare(self.windows, sequences.clone(), &residuals[self.clean], &residuals, &mut self.scores)?;
+        let readouts = (residuals.len() as u64 + 1) * sequences.len() as u64;
+        (self.on_progress)(self.work.add(readouts * self.work.readout));
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use stratigraph_probes::tasks::{EncodedItems, Likelihood, TaskBatch, TaskScores}
 use stratigraph_probes::{Readout, Tiles, TokenScore};
 use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, Step, SurgeryError};
 
-use crate::{Error, Progress, Result};
+use crate::{Error, Progress, Result, study};
 
 /// What a plan makes of a task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,7 +46,7 @@ pub struct TaskRun<'a> {
     model: &'a dyn ResidualModel,
     plans: Vec<LayerPlan>,
     budget: Budget,
-    tiles: Tiles,
+    tiles: Option<Tiles>,
     batch_tokens: usize,
     on_progress: Box<dyn FnMut(Progress) + 'a>,
 }
@@ -61,7 +61,7 @@ impl<'a> TaskRun<'a> {
             model,
             plans: vec![LayerPlan::full(model.n_layers())],
             budget: Budget::default(),
-            tiles: Tiles::usual(model.d_vocab()),
+            tiles: None,
             batch_tokens: BATCH_TOKENS,
             on_progress: Box::new(|_| {}),
         }
@@ -79,9 +79,9 @@ impl<'a> TaskRun<'a> {
         self
     }
 
-    /// With other tiles of the readout.
+    /// With other tiles of the readout than the budget gives.
     pub fn tiles(mut self, tiles: Tiles) -> Self {
-        self.tiles = tiles;
+        self.tiles = Some(tiles);
         self
     }
 
@@ -108,8 +108,8 @@ impl<'a> TaskRun<'a> {
     pub fn run(self, encoded: &EncodedItems) -> Result<Vec<TaskResult>> {
         self.plans.iter().try_for_each(refuse_ablations)?;
         let batches = encoded.batches(self.model, self.batch_tokens)?;
-        let executor = Executor::new(self.plans).with_budget(self.budget);
-        let readout = Readout::new(self.model).with_tiles(self.tiles);
+        let (readout, budget) = study::readout(self.model, self.tiles, self.budget);
+        let executor = Executor::new(self.plans).with_budget(budget);
         let unread = |pairs: &Vec<_>| vec![Likelihood { log_prob: f64::NAN, is_greedy: false }; pairs.len()];
         let unread: Vec<_> = encoded.pairs().iter().map(unread).collect();
         let (work, on_progress) = (Work::of(self.model, &executor, &batches), self.on_progress);

@@ -298,7 +298,7 @@ fn some_rows_read_out_alone_are_those_of_all_logits() {
         let (rows, tokens) = ([4, 0, 2], [17, 250, 3]);
         let all = host(logits(&model, resid.clone()));
         for reduction in [Reduction::Host, Reduction::Device] {
-            for tiles in [Tiles { rows: 2, vocab: 100 }, Tiles::usual(model.d_vocab())] {
+            for tiles in [Tiles { rows: 2, vocab: 100 }, Tiles::usual(&model)] {
                 let readout = Readout::new(&model).with_reduction(reduction).with_tiles(tiles);
                 for ((row, token), found) in rows.iter().zip(tokens).zip(readout.of_tokens(&resid, &rows, &tokens)) {
                     let row = &all[row * model.d_vocab()..][..model.d_vocab()];

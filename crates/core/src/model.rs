@@ -38,8 +38,9 @@ impl fmt::Display for Sublayer {
 /// A decoder-only model as a residual stream that blocks read and write.
 ///
 /// Seven methods make a model that can be swept; the rest have defaults. Implementations must not depend on the slot a
-/// block runs in, only on its layer: that is what makes deleting and swapping layers meaningful.
-pub trait ResidualModel {
+/// block runs in, only on its layer: that is what makes deleting and swapping layers meaningful. On a CPU blocks of several
+/// plans run side by side, so a model is shared among threads.
+pub trait ResidualModel: Sync {
     /// How many layers the model has.
     fn n_layers(&self) -> usize;
 

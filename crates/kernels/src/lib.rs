@@ -1,14 +1,19 @@
 //! Vectorised passes over plain memory, for tensors that lie in the host's.
 //!
 //! On CPU backends elementwise tensor operations are scalar and make a pass each. These do the same work in one: the
-//! reductions of a row of logits ([`softmax`]) and the nonlinearity of an MLP ([`gated_silu`] and its like). What is hot
-//! is compiled for AVX2 too, and the CPU decides at run time. Nothing here knows of tensors.
+//! reductions of a row of logits ([`softmax`]), the nonlinearity of an MLP ([`gated_silu`] and its like), norms
+//! ([`rms_norm`], [`layer_norm`]) and the turning of heads ([`split_head`], [`join_heads`]). What is hot is compiled for
+//! AVX2 too, and the CPU decides at run time. Nothing here knows of tensors.
 
 mod activation;
 mod exp;
+mod heads;
+mod norm;
 pub mod softmax;
 
 pub use activation::{gated_gelu, gated_gelu_tanh, gated_silu, gelu, gelu_tanh, silu};
+pub use heads::{Angles, join_heads, split_head};
+pub use norm::{layer_norm, rms_norm};
 
 /// Compiles a function twice, as it is and for AVX2, and calls what the machine has.
 macro_rules! for_best_cpu {

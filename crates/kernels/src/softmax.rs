@@ -1,6 +1,7 @@
-//! Reductions of one row of logits in plain memory, each a single pass that vectorises.
+//! Reductions of one row of logits, or of a part of one, in plain memory, each a pass that vectorises.
 //!
-//! Sums run in f32 over short blocks, lane by lane, and in f64 across blocks.
+//! Sums run in f32 over short blocks, lane by lane, and in f64 across blocks. They are relative to the largest logit of the
+//! part, so that parts can be put together afterwards.
 
 use crate::exp::exp;
 use crate::for_best_cpu;
@@ -11,23 +12,53 @@ const LANES: usize = 16;
 /// Numbers of a block, which is summed in f32.
 const BLOCK: usize = 64 * LANES;
 
-/// `log(sum(exp(logits)))` and what goes with it.
+/// The sums of a softmax over some logits.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RowSum {
-    /// The log-sum-exp.
-    pub lse: f32,
-    /// The entropy of the row's softmax, in nats.
-    pub entropy: f64,
-    /// Where the largest logit stands first.
+pub struct Sums {
+    /// The largest logit; the least finite number where every logit is minus infinity.
+    pub max: f32,
+    /// Where it stands first.
     pub top1: usize,
+    /// `sum(exp(x))` of `x = logit - max`.
+    pub sum: f64,
+    /// `sum(x exp(x))`; where `exp(x)` is 0 the term is 0.
+    pub weighted: f64,
 }
 
-/// Reduces a row of logits; NaN anywhere gives NaN.
-pub fn row_sum(logits: &[f32]) -> RowSum {
-    let max = max(logits);
+/// Logits with their exponentials, to measure others against.
+#[derive(Debug, Clone, Copy)]
+pub struct Clean<'a> {
+    /// The logits.
+    pub logits: &'a [f32],
+    /// `exp(logit - max)` of each.
+    pub exps: &'a [f32],
+    /// The largest logit.
+    pub max: f32,
+}
+
+/// Reduces logits; NaN anywhere gives NaN.
+pub fn sums(logits: &[f32]) -> Sums {
+    let (max, top1) = max_and_place(logits);
     let (sum, weighted) = exp_sums(logits, max);
-    let top1 = position(logits, max).unwrap_or(0);
-    RowSum { lse: (f64::from(max) + sum.ln()) as f32, entropy: sum.ln() - weighted / sum, top1 }
+    Sums { max, top1, sum, weighted }
+}
+
+/// Reduces logits and gives `sum(exp(y) (y - x))` too, of `y` = a clean logit - their largest and `x` as in [`Sums`]; where
+/// `exp(y)` is 0 the term is 0.
+///
+/// # Panics
+/// When the clean logits are not as many.
+pub fn sums_against(logits: &[f32], clean: Clean) -> (Sums, f64) {
+    assert_eq!(logits.len(), clean.logits.len(), "a clean logit for each");
+    assert_eq!(logits.len(), clean.exps.len(), "a clean exponential for each");
+    let (max, top1) = max_and_place(logits);
+    let [sum, weighted, cross] = exp_and_cross_sums(logits, max, clean);
+    (Sums { max, top1, sum, weighted }, cross)
+}
+
+fn max_and_place(logits: &[f32]) -> (f32, usize) {
+    let max = max(logits);
+    (max.max(f32::MIN), position(logits, max).unwrap_or(0))
 }
 
 for_best_cpu! {
@@ -57,7 +88,7 @@ for_best_cpu! {
 }
 
 for_best_cpu! {
-    /// `sum(exp(x))` and `sum(x exp(x))` of `x = logit - max`; a term whose `exp` is 0 is 0.
+    /// `sum(exp(x))` and `sum(x exp(x))` of `x = logit - max`.
     fn exp_sums(logits: &[f32], max: f32) -> (f64, f64) {
         let (mut sum, mut weighted) = (0.0, 0.0);
         for block in logits.chunks(BLOCK) {
@@ -65,66 +96,78 @@ for_best_cpu! {
             let (groups, rest) = block.as_chunks::<LANES>();
             for group in groups {
                 for lane in 0..LANES {
-                    let x = group[lane] - max;
-                    let e = exp(x);
+                    let [e, product] = terms(group[lane] - max);
                     sums[lane] += e;
-                    products[lane] += if e == 0.0 { 0.0 } else { x * e };
+                    products[lane] += product;
                 }
             }
             for &logit in rest {
-                let x = logit - max;
-                let e = exp(x);
+                let [e, product] = terms(logit - max);
                 sum += f64::from(e);
-                weighted += if e == 0.0 { 0.0 } else { f64::from(x * e) };
+                weighted += f64::from(product);
             }
-            sum += sums.iter().map(|&x| f64::from(x)).sum::<f64>();
-            weighted += products.iter().map(|&x| f64::from(x)).sum::<f64>();
+            sum += total(sums);
+            weighted += total(products);
         }
         (sum, weighted)
     }
 }
 
 for_best_cpu! {
-    /// `exp(logit - lse)` of each logit.
-    pub fn probs(logits: &[f32], lse: f32, probs: &mut [f32]) -> () {
-        for (prob, &logit) in probs.iter_mut().zip(logits) {
-            *prob = exp(logit - lse);
+    /// The same, and the sum that [`sums_against`] tells of.
+    fn exp_and_cross_sums(logits: &[f32], max: f32, clean: Clean) -> [f64; 3] {
+        let mut all = [0.0; 3];
+        let blocks = logits.chunks(BLOCK).zip(clean.logits.chunks(BLOCK)).zip(clean.exps.chunks(BLOCK));
+        for ((block, clean_block), exps) in blocks {
+            let (mut sums, mut products, mut crosses) = ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+            let (groups, rest) = block.as_chunks::<LANES>();
+            let (clean_groups, clean_rest) = clean_block.as_chunks::<LANES>();
+            let (exp_groups, exp_rest) = exps.as_chunks::<LANES>();
+            for ((group, clean_group), exps) in groups.iter().zip(clean_groups).zip(exp_groups) {
+                for lane in 0..LANES {
+                    let x = group[lane] - max;
+                    let [e, product] = terms(x);
+                    sums[lane] += e;
+                    products[lane] += product;
+                    crosses[lane] += cross(exps[lane], clean_group[lane] - clean.max, x);
+                }
+            }
+            for ((logit, clean_logit), clean_exp) in rest.iter().zip(clean_rest).zip(exp_rest) {
+                let x = logit - max;
+                let [e, product] = terms(x);
+                let parts = [e, product, cross(*clean_exp, clean_logit - clean.max, x)];
+                all.iter_mut().zip(parts).for_each(|(sum, part)| *sum += f64::from(part));
+            }
+            all.iter_mut().zip([sums, products, crosses]).for_each(|(sum, lanes)| *sum += total(lanes));
         }
+        all
     }
 }
 
-/// A distribution's logits with their log-sum-exp.
-#[derive(Debug, Clone, Copy)]
-pub struct Normed<'a> {
-    /// The logits.
-    pub logits: &'a [f32],
-    /// Their log-sum-exp.
-    pub lse: f32,
+/// `exp(x)` and `x exp(x)`.
+#[inline(always)]
+fn terms(x: f32) -> [f32; 2] {
+    let e = exp(x);
+    [e, if e == 0.0 { 0.0 } else { x * e }]
+}
+
+#[inline(always)]
+fn cross(clean_exp: f32, y: f32, x: f32) -> f32 {
+    let term = clean_exp * (y - x);
+    if clean_exp == 0.0 { 0.0 } else { term }
+}
+
+#[inline(always)]
+fn total(lanes: [f32; LANES]) -> f64 {
+    lanes.iter().map(|&x| f64::from(x)).sum()
 }
 
 for_best_cpu! {
-    /// `sum(p (log p - log q))` in nats, where `p = 0` counts 0; `probs` are those of `p`.
-    pub fn kl(probs: &[f32], p: Normed, q: Normed) -> f64 {
-        let mut sum = 0.0;
-        let blocks = probs.chunks(BLOCK).zip(p.logits.chunks(BLOCK)).zip(q.logits.chunks(BLOCK));
-        for ((probs, p_block), q_block) in blocks {
-            let mut sums = [0.0f32; LANES];
-            let (probs, probs_rest) = probs.as_chunks::<LANES>();
-            let (p_groups, p_rest) = p_block.as_chunks::<LANES>();
-            let (q_groups, q_rest) = q_block.as_chunks::<LANES>();
-            for ((prob, p_logit), q_logit) in probs.iter().zip(p_groups).zip(q_groups) {
-                for lane in 0..LANES {
-                    let term = prob[lane] * ((p_logit[lane] - p.lse) - (q_logit[lane] - q.lse));
-                    sums[lane] += if prob[lane] == 0.0 { 0.0 } else { term };
-                }
-            }
-            for ((prob, p_logit), q_logit) in probs_rest.iter().zip(p_rest).zip(q_rest) {
-                let term = prob * ((p_logit - p.lse) - (q_logit - q.lse));
-                sum += if *prob == 0.0 { 0.0 } else { f64::from(term) };
-            }
-            sum += sums.iter().map(|&x| f64::from(x)).sum::<f64>();
+    /// `exp(logit - max)` of each logit.
+    pub fn exps(logits: &[f32], max: f32, exps: &mut [f32]) -> () {
+        for (e, &logit) in exps.iter_mut().zip(logits) {
+            *e = exp(logit - max);
         }
-        sum
     }
 }
 
@@ -132,18 +175,31 @@ for_best_cpu! {
 mod tests {
     use super::*;
 
+    fn row(n: usize, seed: f32) -> Vec<f32> {
+        (0..n).map(|i| ((i * i) as f32 * seed).sin() * 20.0).collect()
+    }
+
     #[test]
     fn rows_of_every_length_reduce_as_in_f64() {
         for n in [1, 2, 15, 16, 17, 63, 1023, 1024, 1025, 5000] {
-            let logits: Vec<f32> = (0..n).map(|i| ((i * i) as f32 * 0.37).sin() * 20.0).collect();
-            let exact = |f: &dyn Fn(f64) -> f64| logits.iter().map(|&x| f(f64::from(x))).sum::<f64>();
-            let lse = exact(&|x| x.exp()).ln();
-            let entropy = -exact(&|x| (x - lse).exp() * (x - lse));
-            let found = row_sum(&logits);
-            assert!((f64::from(found.lse) - lse).abs() < 2e-6, "{n}");
-            assert!((found.entropy - entropy).abs() < 1e-5, "{n}: {} {entropy}", found.entropy);
+            let (logits, clean) = (row(n, 0.37), row(n, 0.11));
+            let clean_max = clean.iter().copied().fold(f32::MIN, f32::max);
+            let mut kept = vec![0.0; n];
+            exps(&clean, clean_max, &mut kept);
+            let (found, cross) = sums_against(&logits, Clean { logits: &clean, exps: &kept, max: clean_max });
+            assert_eq!(found, sums(&logits), "{n}");
             let top1 = logits.iter().enumerate().fold(0, |best, (i, x)| if *x > logits[best] { i } else { best });
-            assert_eq!(found.top1, top1, "{n}");
+            assert_eq!((found.top1, found.max), (top1, logits[top1]), "{n}");
+            let x = |i: usize| f64::from(logits[i]) - f64::from(found.max);
+            let y = |i: usize| f64::from(clean[i]) - f64::from(clean_max);
+            let exact = |f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>();
+            for (found, exact) in [
+                (found.sum, exact(&|i| x(i).exp())),
+                (found.weighted, exact(&|i| x(i) * x(i).exp())),
+                (cross, exact(&|i| y(i).exp() * (y(i) - x(i)))),
+            ] {
+                assert!((found - exact).abs() < 2e-6 * exact.abs().max(1.0), "{n}: {found} {exact}");
+            }
         }
     }
 
@@ -152,7 +208,13 @@ mod tests {
         for at in [0, 5, 16, 39] {
             let mut logits = vec![0.5; 40];
             logits[at] = f32::NAN;
-            assert!(row_sum(&logits).lse.is_nan());
+            assert!(sums(&logits).sum.is_nan());
         }
+    }
+
+    #[test]
+    fn logits_that_are_all_impossible_sum_to_nothing() {
+        let found = sums(&[f32::NEG_INFINITY; 20]);
+        assert_eq!((found.sum, found.weighted, found.top1), (0.0, 0.0, 0));
     }
 }

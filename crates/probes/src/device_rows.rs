@@ -1,119 +1,83 @@
-//! Distributions as tensors on their device, in chunks of the vocabulary: [`DeviceRows`].
+//! Reduces logits on their device: [`DeviceRows`].
 
-use std::ops::Range;
+use burn::tensor::{Int, Tensor, TensorData, Transaction};
 
-use burn::tensor::{Int, Tensor, TensorData};
+use crate::reduction::{Against, Part, Reduce};
 
-use crate::distributions::{Distributions, host};
+/// Tensor operations whose results stay on the device until all of them are read.
+pub(crate) struct DeviceRows;
 
-/// Log-probabilities of some rows.
-///
-/// Chunks of logits are normalised by one log-sum-exp over all of them, combined on the host from each chunk's maximum
-/// and sum.
-pub(crate) struct DeviceRows {
-    /// `[rows, chunk]` each, natural logarithms.
-    chunks: Vec<Tensor<2>>,
-    ranges: Vec<Range<usize>>,
-    /// The most likely token of each row, the lowest id on ties.
-    top1: Vec<usize>,
+/// Clean logits relative to the largest of their row, their exponentials, and for each row, `[rows, 1]`, that largest one and
+/// the sum of exponentials.
+pub(crate) struct DeviceClean {
+    relative: Tensor<2>,
+    exps: Tensor<2>,
+    max: Tensor<2>,
+    sum: Tensor<2>,
 }
 
-impl Distributions for DeviceRows {
-    fn normalise(logits: Vec<Tensor<2>>, ranges: Vec<Range<usize>>) -> Self {
-        let [n_rows, _] = logits[0].dims();
-        let device = logits[0].device();
-        let mut rows = vec![RunningLse::default(); n_rows];
-        for (chunk, range) in logits.iter().zip(&ranges) {
-            let (max, argmax) = chunk.clone().max_dim_with_indices(1);
-            let max = max.clamp_min(f32::MIN); // a chunk may be minus infinity throughout
-            let sums = host((chunk.clone() - max.clone()).exp().sum_dim(1));
-            let argmax = argmax.try_into_vec_as::<i64>().expect("indices are integers");
-            for (row, ((max, sum), argmax)) in rows.iter_mut().zip(host(max).into_iter().zip(sums).zip(argmax)) {
-                row.add(max, sum, range.start + argmax as usize);
-            }
+/// What stands in the columns of a tile's sums; the last three only against clean logits.
+const COLUMNS: usize = 5;
+const AGAINST: usize = 3;
+
+impl Reduce for DeviceRows {
+    type Clean = DeviceClean;
+    /// `[rows, columns]`
+    type Pending = Tensor<2>;
+
+    fn clean(logits: Tensor<2>) -> DeviceClean {
+        let max = logits.clone().max_dim(1).clamp_min(f32::MIN); // logits may be minus infinity throughout
+        let relative = logits - max.clone();
+        let exps = relative.clone().exp();
+        let sum = exps.clone().sum_dim(1);
+        DeviceClean { relative, exps, max, sum }
+    }
+
+    fn reduce(logits: Tensor<2>, clean: Option<&DeviceClean>, tokens: &[usize]) -> Tensor<2> {
+        let device = logits.device();
+        let places: Vec<i32> =
+            tokens.iter().map(|&token| i32::try_from(token).expect("a token id fits 31 bits")).collect();
+        let places = Tensor::<2, Int>::from_data(TensorData::new(places, [tokens.len(), 1]), &device);
+        let (max, top1) = logits.clone().max_dim_with_indices(1);
+        let max = max.clamp_min(f32::MIN);
+        let token = logits.clone().gather(1, places);
+        let relative = logits - max.clone();
+        let exps = relative.clone().exp();
+        // A place in a tile is below 2^24, which f32 holds exactly.
+        let mut columns = vec![max, top1.float(), exps.clone().sum_dim(1), expectation(&exps, relative.clone()), token];
+        if let Some(clean) = clean {
+            let cross = expectation(&clean.exps, clean.relative.clone() - relative);
+            columns.extend([clean.max.clone(), clean.sum.clone(), cross]);
         }
-        let lse: Vec<f32> = rows.iter().map(|row| row.log_sum_exp()).collect();
-        let lse = Tensor::<2>::from_data(TensorData::new(lse, [n_rows, 1]), &device);
-        let chunks = logits.into_iter().map(|chunk| chunk - lse.clone()).collect();
-        Self { chunks, ranges, top1: rows.into_iter().map(|row| row.top1).collect() }
+        Tensor::cat(columns, 1)
     }
 
-    fn top1(&self) -> Vec<usize> {
-        self.top1.clone()
-    }
-
-    fn kl(&self, other: &Self) -> Vec<f64> {
-        let pairs = self.chunks.iter().zip(&other.chunks);
-        self.sum_rows(pairs.map(|(p, q)| expectation(p, p.clone() - q.clone())))
-    }
-
-    fn entropy_bits(&self) -> Vec<f64> {
-        let nats = self.sum_rows(self.chunks.iter().map(|q| expectation(q, q.clone())));
-        nats.into_iter().map(|nats| -nats / std::f64::consts::LN_2).collect()
-    }
-
-    fn of_tokens(&self, tokens: &[usize]) -> Vec<f64> {
-        let mut found = vec![f64::NAN; tokens.len()];
-        for (chunk, range) in self.chunks.iter().zip(&self.ranges) {
-            let local = tokens.iter().map(|token| token.clamp(&range.start, &(range.end - 1)) - range.start);
-            let local: Vec<i32> = local.map(|token| token as i32).collect();
-            let index = TensorData::new(local, [tokens.len(), 1]);
-            let values = host(chunk.clone().gather(1, Tensor::<2, Int>::from_data(index, &chunk.device())));
-            for ((found, token), value) in found.iter_mut().zip(tokens).zip(values) {
-                if range.contains(token) {
-                    *found = value.into();
-                }
-            }
-        }
-        found
+    fn read(pending: Vec<Tensor<2>>) -> Vec<Vec<Part>> {
+        let transaction = pending.into_iter().fold(Transaction::default(), |all, sums| all.register(sums));
+        transaction.execute().into_iter().map(parts).collect()
     }
 }
 
-impl DeviceRows {
-    /// Adds `[rows, 1]` of every chunk in f64.
-    fn sum_rows(&self, parts: impl Iterator<Item = Tensor<2>>) -> Vec<f64> {
-        let mut sums = vec![0.0; self.top1.len()];
-        for part in parts {
-            sums.iter_mut().zip(host(part)).for_each(|(sum, value)| *sum += f64::from(value));
-        }
-        sums
-    }
+/// `sum(exps * values)` of each row, `[rows, 1]`; where an exponential is 0 the term is 0.
+fn expectation(exps: &Tensor<2>, values: Tensor<2>) -> Tensor<2> {
+    let impossible = exps.clone().equal_elem(0.0);
+    (exps.clone() * values).mask_fill(impossible, 0.0).sum_dim(1)
 }
 
-/// `sum(exp(log_probs) * values)` of each row, `[rows, 1]`; where the probability is 0 the term is 0.
-fn expectation(log_probs: &Tensor<2>, values: Tensor<2>) -> Tensor<2> {
-    let probs = log_probs.clone().exp();
-    let impossible = probs.clone().equal_elem(0.0);
-    (probs * values).mask_fill(impossible, 0.0).sum_dim(1)
-}
-
-/// The log-sum-exp and the maximum of a row whose chunks come one after the other.
-#[derive(Debug, Clone, Copy)]
-struct RunningLse {
-    max: f32,
-    sum: f64,
-    top1: usize,
-}
-
-impl Default for RunningLse {
-    fn default() -> Self {
-        Self { max: f32::NEG_INFINITY, sum: 0.0, top1: 0 }
-    }
-}
-
-impl RunningLse {
-    /// A chunk with maximum `max` at token `top1` and `sum = sum(exp(logit - max))`.
-    fn add(&mut self, max: f32, sum: f32, top1: usize) {
-        let rescale = |from: f32, to: f32| f64::from(from - to).exp();
-        if max > self.max {
-            let kept = if self.sum == 0.0 { 0.0 } else { self.sum * rescale(self.max, max) };
-            *self = Self { max, sum: kept + f64::from(sum), top1 };
-        } else {
-            self.sum += f64::from(sum) * rescale(max, self.max);
-        }
-    }
-
-    fn log_sum_exp(&self) -> f32 {
-        (f64::from(self.max) + self.sum.ln()) as f32
-    }
+fn parts(sums: TensorData) -> Vec<Part> {
+    let columns = sums.shape()[1];
+    let values: Vec<f32> = sums.convert::<f32>().try_into_vec().expect("it was converted");
+    let part = |row: &[f32]| Part {
+        max: row[0],
+        top1: row[1] as usize,
+        sum: row[2].into(),
+        weighted: row[3].into(),
+        token: row[4],
+        against: (columns == COLUMNS + AGAINST).then(|| Against {
+            max: row[5],
+            sum: row[6].into(),
+            cross: row[7].into(),
+        }),
+    };
+    values.chunks(columns).map(part).collect()
 }

@@ -1,88 +1,68 @@
-//! Distributions in the host's memory: [`HostRows`].
-
-use std::cell::OnceCell;
-use std::ops::Range;
+//! Reduces logits in the host's memory: [`HostRows`].
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-use stratigraph_kernels::softmax::{self, Normed, RowSum};
+use stratigraph_kernels::softmax::{self, Clean, Sums};
 
-use crate::distributions::{Distributions, host};
+use crate::reduction::{Against, Part, Reduce};
 
-/// Logits of some rows with the reductions of each.
-pub(crate) struct HostRows {
-    /// `[rows, d_vocab]` of f32, in the memory that the tensor had.
+/// One vectorised pass over each row, in the memory that the tensor had.
+pub(crate) struct HostRows;
+
+/// Clean logits with their exponentials and sums.
+pub(crate) struct HostClean {
     logits: TensorData,
-    d_vocab: usize,
-    sums: Vec<RowSum>,
-    /// The probabilities, when a divergence from these rows is asked for.
-    probs: OnceCell<Vec<f32>>,
+    exps: Vec<f32>,
+    sums: Vec<Sums>,
 }
 
-impl HostRows {
-    fn logits(&self) -> &[f32] {
-        floats(&self.logits)
-    }
-
-    fn row(&self, row: usize) -> Normed<'_> {
-        Normed { logits: &self.logits()[row * self.d_vocab..(row + 1) * self.d_vocab], lse: self.sums[row].lse }
-    }
-
-    fn probs(&self) -> &[f32] {
-        self.probs.get_or_init(|| {
-            let mut probs = vec![0.0; self.logits().len()];
-            let rows = probs.par_chunks_mut(self.d_vocab).zip(self.logits().par_chunks(self.d_vocab));
-            rows.zip(&self.sums).for_each(|((probs, logits), sum)| softmax::probs(logits, sum.lse, probs));
-            probs
-        })
+impl HostClean {
+    fn row(&self, row: usize) -> (Clean<'_>, &Sums) {
+        let width = self.exps.len() / self.sums.len();
+        let (range, sums) = (row * width..(row + 1) * width, &self.sums[row]);
+        (Clean { logits: &floats(&self.logits)[range.clone()], exps: &self.exps[range], max: sums.max }, sums)
     }
 }
 
-impl Distributions for HostRows {
-    fn normalise(logits: Vec<Tensor<2>>, ranges: Vec<Range<usize>>) -> Self {
-        let d_vocab = ranges.last().expect("a vocabulary has tokens").end;
-        let logits = join(logits, d_vocab);
-        let sums = floats(&logits).par_chunks(d_vocab).map(softmax::row_sum).collect();
-        Self { logits, d_vocab, sums, probs: OnceCell::new() }
+impl Reduce for HostRows {
+    type Clean = HostClean;
+    type Pending = Vec<Part>;
+
+    fn clean(logits: Tensor<2>) -> HostClean {
+        let [_, width] = logits.dims();
+        let logits = logits.into_data_as::<f32>();
+        let mut exps = vec![0.0; floats(&logits).len()];
+        let rows = floats(&logits).par_chunks(width).zip(exps.par_chunks_mut(width));
+        let sums = rows.map(|(logits, exps)| {
+            let sums = softmax::sums(logits);
+            softmax::exps(logits, sums.max, exps);
+            sums
+        });
+        let sums = sums.collect();
+        HostClean { logits, exps, sums }
     }
 
-    fn top1(&self) -> Vec<usize> {
-        self.sums.iter().map(|sum| sum.top1).collect()
+    fn reduce(logits: Tensor<2>, clean: Option<&HostClean>, tokens: &[usize]) -> Vec<Part> {
+        let [_, width] = logits.dims();
+        let logits = logits.into_data_as::<f32>();
+        let rows = floats(&logits).par_chunks(width).zip(tokens).enumerate();
+        let part = |(row, (logits, &token)): (usize, (&[f32], &usize))| {
+            let (sums, against) = match clean.map(|clean| clean.row(row)) {
+                Some((clean, &Sums { max, sum, .. })) => {
+                    let (sums, cross) = softmax::sums_against(logits, clean);
+                    (sums, Some(Against { max, sum, cross }))
+                }
+                None => (softmax::sums(logits), None),
+            };
+            let Sums { max, top1, sum, weighted } = sums;
+            Part { max, top1, sum, weighted, token: logits[token], against }
+        };
+        rows.map(part).collect()
     }
 
-    fn kl(&self, other: &Self) -> Vec<f64> {
-        let rows = self.probs().par_chunks(self.d_vocab).enumerate();
-        // `HostRows` is not `Sync`, its rows are.
-        let pairs: Vec<_> = (0..self.sums.len()).map(|row| (self.row(row), other.row(row))).collect();
-        rows.map(|(row, probs)| softmax::kl(probs, pairs[row].0, pairs[row].1)).collect()
+    fn read(pending: Vec<Vec<Part>>) -> Vec<Vec<Part>> {
+        pending
     }
-
-    fn entropy_bits(&self) -> Vec<f64> {
-        self.sums.iter().map(|sum| sum.entropy / std::f64::consts::LN_2).collect()
-    }
-
-    fn of_tokens(&self, tokens: &[usize]) -> Vec<f64> {
-        let rows = tokens.iter().enumerate();
-        rows.map(|(row, &token)| f64::from(self.logits()[row * self.d_vocab + token] - self.sums[row].lse)).collect()
-    }
-}
-
-/// Chunks `[rows, chunk]` side by side, as `[rows, d_vocab]`; a single one is taken as it is.
-fn join(mut chunks: Vec<Tensor<2>>, d_vocab: usize) -> TensorData {
-    if chunks.len() == 1 {
-        return chunks.remove(0).into_data_as::<f32>();
-    }
-    let [n_rows, _] = chunks[0].dims();
-    let mut joined = vec![0.0; n_rows * d_vocab];
-    let mut start = 0;
-    for chunk in chunks {
-        let [_, width] = chunk.dims();
-        for (row, values) in host(chunk).chunks(width).enumerate() {
-            joined[row * d_vocab + start..][..width].copy_from_slice(values);
-        }
-        start += width;
-    }
-    TensorData::new(joined, [n_rows, d_vocab])
 }
 
 fn floats(data: &TensorData) -> &[f32] {

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Int, Tensor, TensorData};
-use stratigraph_core::{ResidualModel, TokenWindows};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use stratigraph_core::{Lanes, ResidualModel, TokenWindows, lies_in_host_memory};
 
 use crate::device_rows::DeviceRows;
-use crate::distributions::{Distributions, Reduction};
 use crate::host_rows::HostRows;
+use crate::reduction::{Part, Reduce, Reduced, Reduction};
 use crate::{Metric, Result, Scores};
 
 /// How much of `[row, vocabulary]` is held at once.
@@ -20,19 +20,24 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// Tiles of a usual size: chunks of at most 128 MiB.
-    pub fn usual(d_vocab: usize) -> Self {
-        Self::fitting(d_vocab, 128 << 20)
+    /// Tiles of a usual size for a model: 16 MiB on a CPU, where they lie in its cache, and 128 MiB on any other device, which
+    /// every graphics adapter grants.
+    pub fn usual(model: &dyn ResidualModel) -> Self {
+        Self::fitting(model.d_vocab(), usual_bytes(&model.device()))
     }
 
-    /// Tiles whose chunks of logits take at most `bytes` each: the whole vocabulary in a chunk where that leaves at
-    /// least 16 rows, parts of it otherwise.
+    /// Tiles of at most `bytes` of logits each. Matrix products want many rows and many tokens: there are 1024 rows at
+    /// least where that leaves as many tokens, and more where all of the vocabulary fits beside them.
     pub fn fitting(d_vocab: usize, bytes: usize) -> Self {
-        const FEWEST_ROWS: usize = 16;
+        const ROWS: usize = 1024;
         let elements = (bytes / size_of::<f32>()).max(1);
-        let rows = (elements / d_vocab).max(FEWEST_ROWS.min(elements));
+        let rows = (elements / d_vocab).max(ROWS.min(elements.isqrt()));
         Self { rows, vocab: (elements / rows).clamp(1, d_vocab) }
     }
+}
+
+fn usual_bytes(device: &Device) -> usize {
+    if lies_in_host_memory(device) { 16 << 20 } else { 128 << 20 }
 }
 
 /// How likely a token is at a row.
@@ -78,13 +83,15 @@ pub struct Readout<'a> {
     model: &'a dyn ResidualModel,
     tiles: Tiles,
     reduction: Reduction,
+    lanes: Lanes,
 }
 
 impl<'a> Readout<'a> {
     /// A readout with tiles of a usual size, and the reduction that suits the model's device.
     pub fn new(model: &'a dyn ResidualModel) -> Self {
-        let reduction = Reduction::suited_to(&model.device());
-        Self { model, tiles: Tiles::usual(model.d_vocab()), reduction }
+        let device = model.device();
+        let reduction = Reduction::suited_to(&device);
+        Self { model, tiles: Tiles::usual(model), reduction, lanes: Lanes::of(&device, usize::MAX) }
     }
 
     /// With another reduction; scores do not depend on it beyond rounding.
@@ -101,6 +108,19 @@ impl<'a> Readout<'a> {
         assert!(tiles.rows > 0 && tiles.vocab > 0, "a tile holds something");
         self.tiles = tiles;
         self
+    }
+
+    /// With tiles, on as many lanes, as stay within so many bytes together; scores do not depend on it beyond rounding.
+    pub fn with_bytes(self, bytes: usize) -> Self {
+        /// Logits that are worth a lane of their own.
+        const LEAST: usize = 1 << 20;
+        /// A tile's logits, the clean logits and their exponentials.
+        const TILES: usize = 3;
+        let device = self.model.device();
+        let lanes = Lanes::of(&device, (bytes / (TILES * LEAST)).max(1));
+        let each = (bytes / (TILES * lanes.n_lanes())).min(usual_bytes(&device));
+        let tiles = Tiles::fitting(self.model.d_vocab(), each);
+        Self { lanes, ..self }.with_tiles(tiles)
     }
 
     /// Compares the residual streams `others` with the clean one, `[batch, pos, d_model]` each, which all belong to the
@@ -121,34 +141,37 @@ impl<'a> Readout<'a> {
         others: &[Tensor<3>],
         scores: &mut [Scores],
     ) -> Result<()> {
-        assert_eq!(
-            clean.dims()[..2],
-            [sequences.len(), windows.seq_len()],
-            "the residual streams are of other windows"
-        );
+        let [batch, seq_len, d_model] = clean.dims();
+        assert_eq!([batch, seq_len], [sequences.len(), windows.seq_len()], "the residual streams are of other windows");
         assert!(others.iter().all(|other| other.dims() == clean.dims()), "the residual streams are of one shape");
         assert_eq!(others.len(), scores.len(), "there are as many scores as residual streams");
         windows.check(self.model).expect("the windows are the model's");
-        let rows = sequences.start * windows.seq_len()..sequences.end * windows.seq_len();
-        let corpus = Tile { windows, rows };
-        match self.reduction {
-            Reduction::Host => self.compare_tiles::<HostRows>(&corpus, clean, others, scores),
-            Reduction::Device => self.compare_tiles::<DeviceRows>(&corpus, clean, others, scores),
+        let flat = |resid: &Tensor<3>| resid.clone().reshape([batch * seq_len, d_model]);
+        let resids: Vec<_> = std::iter::once(clean).chain(others).map(flat).collect();
+        let tile = |start: usize| Tile {
+            windows,
+            first: sequences.start * seq_len,
+            rows: start..(start + self.tiles.rows).min(batch * seq_len),
+        };
+        let tiles: Vec<_> = (0..batch * seq_len).step_by(self.tiles.rows).map(tile).collect();
+        let work = tiles.iter().map(|tile| {
+            let rows = |resid: &Tensor<2>| resid.clone().slice([tile.rows.clone()]);
+            Work { resids: resids.iter().map(rows).collect(), against_first: true, tokens: tile.next_tokens() }
+        });
+        for (tile, mut reduced) in tiles.iter().zip(self.reduce(work)) {
+            let clean = reduced.remove(0);
+            for (reduced, scores) in reduced.iter().zip(scores.iter_mut()) {
+                tile.score(&clean, reduced, scores)?;
+            }
         }
+        Ok(())
     }
 
     /// The most likely token of each row `[rows, d_model]` of a residual stream, the lowest id on ties.
     pub fn top1(&self, rows: Tensor<2>) -> Vec<usize> {
         let [n_rows, _] = rows.dims();
-        let tile = |start: usize| {
-            let range = start..(start + self.tiles.rows).min(n_rows);
-            let tile = rows.clone().slice([range]);
-            match self.reduction {
-                Reduction::Host => HostRows::read(self.model, tile, self.tiles.vocab).top1(),
-                Reduction::Device => DeviceRows::read(self.model, tile, self.tiles.vocab).top1(),
-            }
-        };
-        (0..n_rows).step_by(self.tiles.rows).flat_map(tile).collect()
+        let any_token = vec![0; n_rows];
+        self.alone(&rows, None, &any_token).map(|row| row.top1).collect()
     }
 
     /// Scores one token at each of some rows of the residual stream `[batch, pos, d_model]`, counted through all its
@@ -158,84 +181,124 @@ impl<'a> Readout<'a> {
     /// When there is no such row or token, or not a token for each row.
     pub fn of_tokens(&self, resid: &Tensor<3>, rows: &[usize], tokens: &[usize]) -> Vec<TokenScore> {
         assert_eq!(rows.len(), tokens.len(), "there is a token for each row");
-        match self.reduction {
-            Reduction::Host => self.tokens_in_tiles::<HostRows>(resid, rows, tokens),
-            Reduction::Device => self.tokens_in_tiles::<DeviceRows>(resid, rows, tokens),
-        }
-    }
-
-    fn tokens_in_tiles<D: Distributions>(
-        &self,
-        resid: &Tensor<3>,
-        rows: &[usize],
-        tokens: &[usize],
-    ) -> Vec<TokenScore> {
+        let d_vocab = self.model.d_vocab();
+        assert!(tokens.iter().all(|&token| token < d_vocab), "a token of a vocabulary of {d_vocab}");
         let [batch, pos, d_model] = resid.dims();
         let all = resid.clone().reshape([batch * pos, d_model]);
-        let mut scores = Vec::with_capacity(rows.len());
-        for (rows, tokens) in rows.chunks(self.tiles.rows).zip(tokens.chunks(self.tiles.rows)) {
-            let index: Vec<i32> = rows.iter().map(|&row| i32::try_from(row).expect("a row fits 31 bits")).collect();
-            let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows.len()]), &resid.device());
-            let q = D::read(self.model, all.clone().select(0, index), self.tiles.vocab);
-            let found = q.of_tokens(tokens).into_iter().zip(q.top1()).zip(tokens);
-            scores.extend(found.map(|((log_prob, top1), &token)| TokenScore { log_prob, is_top1: top1 == token }));
-        }
-        scores
+        let reduced = self.alone(&all, Some(rows), tokens);
+        let score =
+            |(row, &token): (Reduced, &usize)| TokenScore { log_prob: row.log_prob(), is_top1: row.top1 == token };
+        reduced.zip(tokens).map(score).collect()
     }
 
-    fn compare_tiles<D: Distributions>(
-        &self,
-        corpus: &Tile,
-        clean: &Tensor<3>,
-        others: &[Tensor<3>],
-        scores: &mut [Scores],
-    ) -> Result<()> {
-        let n_rows = corpus.rows.len();
-        for start in (0..n_rows).step_by(self.tiles.rows) {
-            let rows = start..(start + self.tiles.rows).min(n_rows);
-            let p: D = self.read(clean, &rows);
-            let first = corpus.rows.start;
-            let tile = Tile { windows: corpus.windows, rows: first + rows.start..first + rows.end };
-            for (other, scores) in others.iter().zip(scores.iter_mut()) {
-                tile.score(&p, &self.read(other, &rows), scores)?;
-            }
-        }
-        Ok(())
+    /// Reduces some rows of a residual stream, or all of them, with a token each.
+    fn alone(&self, resid: &Tensor<2>, rows: Option<&[usize]>, tokens: &[usize]) -> impl Iterator<Item = Reduced> {
+        let work = (0..tokens.len()).step_by(self.tiles.rows).map(|start| {
+            let range = start..(start + self.tiles.rows).min(tokens.len());
+            let some = match rows {
+                Some(rows) => resid.clone().select(0, indices(&rows[range.clone()], &resid.device())),
+                None => resid.clone().slice([range.clone()]),
+            };
+            Work { resids: vec![some], against_first: false, tokens: tokens[range].to_vec() }
+        });
+        self.reduce(work).into_iter().flat_map(|mut reduced| reduced.remove(0))
     }
 
-    /// The distributions of some rows of a residual stream `[batch, pos, d_model]`.
-    fn read<D: Distributions>(&self, resid: &Tensor<3>, rows: &Range<usize>) -> D {
-        let [batch, pos, d_model] = resid.dims();
-        let rows = resid.clone().reshape([batch * pos, d_model]).slice([rows.clone()]);
-        D::read(self.model, rows, self.tiles.vocab)
+    fn reduce(&self, work: impl Iterator<Item = Work>) -> Vec<Vec<Vec<Reduced>>> {
+        match self.reduction {
+            Reduction::Host => self.reduce_by::<HostRows>(work),
+            Reduction::Device => self.reduce_by::<DeviceRows>(work),
+        }
+    }
+
+    /// Reduces each residual stream of each piece of work, `[work][resid][row]`. Nothing is read from the device before all of
+    /// the work is on it.
+    fn reduce_by<R: Reduce>(&self, work: impl Iterator<Item = Work>) -> Vec<Vec<Vec<Reduced>>> {
+        let d_vocab = self.model.d_vocab();
+        let starts = (0..d_vocab).step_by(self.tiles.vocab);
+        let ranges: Vec<_> = starts.map(|start| start..(start + self.tiles.vocab).min(d_vocab)).collect();
+        let (mut shapes, mut pending) = (Vec::new(), Vec::new());
+        for Work { resids, against_first, tokens } in work {
+            shapes.push((resids.len(), tokens.clone()));
+            let model = self.model;
+            let reduce = |range: &Range<usize>| reduce_tile::<R>(model, &resids, against_first, (range, &tokens));
+            pending.extend(self.lanes.map(ranges.iter().collect(), reduce).into_iter().flatten());
+        }
+        let mut parts = R::read(pending).into_iter();
+        let join = |(n_resids, tokens): (usize, Vec<usize>)| {
+            let of_ranges: Vec<Vec<Part>> = parts.by_ref().take(ranges.len() * n_resids).collect();
+            let row = |resid: usize, row: usize| {
+                let parts = of_ranges[resid..].iter().step_by(n_resids).map(move |part| &part[row]);
+                Reduced::join(parts.zip(&ranges), tokens[row])
+            };
+            (0..n_resids).map(|resid| (0..tokens.len()).map(|i| row(resid, i)).collect()).collect()
+        };
+        shapes.into_iter().map(join).collect()
     }
 }
 
-/// Rows of a corpus, counted through all its windows.
+/// Residual streams `[rows, d_model]` to read out, with a token for each row.
+struct Work {
+    resids: Vec<Tensor<2>>,
+    /// Whether all of them are measured against the first.
+    against_first: bool,
+    tokens: Vec<usize>,
+}
+
+/// Reduces the logits of some tokens of the vocabulary, those of each residual stream in turn.
+fn reduce_tile<R: Reduce>(
+    model: &dyn ResidualModel,
+    resids: &[Tensor<2>],
+    against_first: bool,
+    (range, tokens): (&Range<usize>, &[usize]),
+) -> Vec<R::Pending> {
+    let places: Vec<_> = tokens.iter().map(|token| token.clamp(&range.start, &(range.end - 1)) - range.start).collect();
+    let logits = |rows: &Tensor<2>| model.unembed(model.final_norm(rows.clone()), range.clone());
+    if !against_first {
+        return resids.iter().map(|rows| R::reduce(logits(rows), None, &places)).collect();
+    }
+    let clean_logits = logits(&resids[0]);
+    let first = R::reduce(clean_logits.clone(), None, &places);
+    let clean = R::clean(clean_logits);
+    let others = resids[1..].iter().map(|rows| R::reduce(logits(rows), Some(&clean), &places));
+    std::iter::once(first).chain(others).collect()
+}
+
+fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows.iter().map(|&row| i32::try_from(row).expect("a row fits 31 bits")).collect();
+    let n = rows.len();
+    Tensor::from_data(TensorData::new(rows, [n]), device)
+}
+
+/// Rows of a batch of a corpus.
 struct Tile<'a> {
     windows: &'a TokenWindows,
+    /// The batch's first row, counted through all windows.
+    first: usize,
     rows: Range<usize>,
 }
 
 impl Tile<'_> {
+    /// The rows, counted through all windows.
+    fn of_corpus(&self) -> Range<usize> {
+        self.first + self.rows.start..self.first + self.rows.end
+    }
+
     /// Adds every metric of each row.
-    fn score<D: Distributions>(&self, p: &D, q: &D, scores: &mut Scores) -> Result<()> {
-        let next = self.next_tokens();
-        let (p_top1, q_top1) = (p.top1(), q.top1());
+    fn score(&self, clean: &[Reduced], other: &[Reduced], scores: &mut Scores) -> Result<()> {
+        let ids = self.windows.ids();
         let fraction = |yes: bool| f64::from(u8::from(yes));
-        for metric in Metric::ALL {
-            let values: Vec<f64> = match metric {
-                Metric::Kl => p.kl(q),
-                Metric::EntropyBits => q.entropy_bits(),
-                Metric::Nll => q.of_tokens(&next).into_iter().map(|log_prob| -log_prob).collect(),
-                Metric::Top1Agreement => p_top1.iter().zip(&q_top1).map(|(p, q)| fraction(p == q)).collect(),
-                Metric::Accuracy => next.iter().zip(&q_top1).map(|(next, top1)| fraction(next == top1)).collect(),
-            };
-            for (row, value) in self.rows.clone().zip(values) {
-                let (sequence, position) = (row / self.windows.seq_len(), row % self.windows.seq_len());
-                if !(metric.needs_next_token() && self.is_last(row)) {
-                    scores.push(metric, sequence, position, value)?;
-                }
+        for ((row, p), q) in self.of_corpus().zip(clean).zip(other) {
+            let (sequence, position) = (row / self.windows.seq_len(), row % self.windows.seq_len());
+            for metric in Metric::ALL.into_iter().filter(|metric| !metric.needs_next_token() || !self.is_last(row)) {
+                let value = match metric {
+                    Metric::Kl => q.kl(),
+                    Metric::EntropyBits => q.entropy_bits(),
+                    Metric::Nll => -q.log_prob(),
+                    Metric::Top1Agreement => fraction(p.top1 == q.top1),
+                    Metric::Accuracy => fraction(ids[row + 1] as usize == q.top1),
+                };
+                scores.push(metric, sequence, position, value)?;
             }
         }
         Ok(())
@@ -244,7 +307,7 @@ impl Tile<'_> {
     /// The token after each row; any token after the last of a window.
     fn next_tokens(&self) -> Vec<usize> {
         let ids = self.windows.ids();
-        self.rows.clone().map(|row| if self.is_last(row) { 0 } else { ids[row + 1] as usize }).collect()
+        self.of_corpus().map(|row| if self.is_last(row) { 0 } else { ids[row + 1] as usize }).collect()
     }
 
     fn is_last(&self, row: usize) -> bool {

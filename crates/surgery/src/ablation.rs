@@ -8,6 +8,7 @@ use stratigraph_core::{
     CoreError, Edit, Hook, HookPoint, ResidualModel, Site, Sublayer, Tap, TokenWindows, check_tap, forward,
 };
 
+use crate::calls::{self, Call, Part};
 use crate::{LayerPlan, Result, Step, SurgeryError};
 
 /// What replaces the output of attention or of an MLP. Leaving it out altogether (zero-ablation) is
@@ -112,23 +113,21 @@ impl Replacements {
         Ok(())
     }
 
-    /// Runs a layer on `[batch, pos, d_model]`, what one half writes replaced; the batch may hold several states of the
-    /// windows that run now, one after the other.
+    /// Runs a layer on the parts of a call, `[windows of the call, pos, d_model]`, what one half writes replaced.
     pub(crate) fn run(
         &self,
         model: &dyn ResidualModel,
         site: Site,
         (half, ablation): (Sublayer, Ablation),
+        call: &Call,
         resid: Tensor<3>,
     ) -> Result<Tensor<3>> {
         let place = (site.layer, half);
-        let [batch, pos, d_model] = resid.dims();
         let replacement = match ablation {
-            Ablation::Mean => self.means[&place].clone().expand([batch, pos, d_model]),
+            Ablation::Mean => self.means[&place].clone().expand(resid.dims()),
             Ablation::Resample => {
-                let other = self.others[&place].clone();
-                let [n_sequences, ..] = other.dims();
-                other.repeat_dim(0, batch / n_sequences)
+                let other = |part: &Part| calls::part(&self.others[&place], part.windows.clone());
+                calls::join(call.iter().map(other).collect())
             }
         };
         let mut edit = Edit::activation(site.slot, hook(half), move |_| replacement.clone());

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::Tensor;
-use stratigraph_core::{NoTap, ResidualModel, Site, TokenWindows};
+use burn::tensor::{Device, Tensor};
+use stratigraph_core::{Lanes, NoTap, ResidualModel, Site, TokenWindows, lies_in_host_memory};
 
 use crate::ablation::Replacements;
+use crate::calls::{self, Call, Part};
 use crate::tree::{PlanTree, ROOT};
 use crate::{LayerPlan, Result, Step, SurgeryError};
 
@@ -29,7 +30,7 @@ pub trait Sink {
 /// How much memory a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Bytes of residual streams and activations held at once, the weights not counted. 2 GiB by default.
+    /// Bytes of residual streams and activations held at once, the weights not counted. 768 MiB by default.
     pub bytes: usize,
     /// Bytes of the widest activation up to which several windows or states go through a layer together; one window
     /// always runs. 128 MiB by default, which is the largest buffer that every graphics adapter grants.
@@ -38,12 +39,22 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { bytes: 2 << 30, largest_tensor_bytes: 128 << 20 }
+        Self { bytes: 768 << 20, largest_tensor_bytes: 128 << 20 }
     }
 }
 
-/// Tokens that one call of a block is meant to take: enough to keep matrix products busy, few enough for the caches.
-const CALL_TOKENS: usize = 2048;
+/// Tokens of a batch of windows, and of one call of a block: enough to keep matrix products busy, few enough for the caches.
+struct Tokens {
+    batch: usize,
+    call: usize,
+}
+
+impl Tokens {
+    /// On a CPU each lane has a call of its own; anything else is kept busy by one.
+    fn suited_to(device: &Device) -> Self {
+        if lies_in_host_memory(device) { Self { batch: 2048, call: 1024 } } else { Self { batch: 4096, call: 8192 } }
+    }
+}
 
 /// Activations of the widest kind that are alive inside a block at once.
 const WIDE_ACTIVATIONS: usize = 8;
@@ -66,8 +77,11 @@ struct Fit {
     n_sequences: usize,
     /// Residual streams alive at once, beside those that are finished.
     live_states: usize,
-    /// States that go through a step in one call.
-    states_per_call: usize,
+    /// States that are on their way through a step at once.
+    states_per_round: usize,
+    /// Windows that go through a block in one call.
+    windows_per_call: usize,
+    lanes: Lanes,
 }
 
 impl Executor {
@@ -124,35 +138,55 @@ impl Executor {
         Ok(())
     }
 
-    /// Divides the budget: first what finished plans keep, then the activations of one call, then states in flight.
+    /// Divides the budget: first what finished plans keep, then the activations of calls, then states in flight.
     fn fit(&self, model: &dyn ResidualModel, windows: &TokenWindows, replacements: &Replacements) -> Result<Fit> {
-        let seq_len = windows.seq_len();
+        let (seq_len, device) = (windows.seq_len(), model.device());
+        let tokens = Tokens::suited_to(&device);
         let state = seq_len * model.d_model().max(1) * size_of::<f32>();
         let widest = seq_len * model.widest_activation(seq_len).max(1) * size_of::<f32>();
+        let inside = widest * WIDE_ACTIVATIONS + 2 * state; // of a window in a call
         let walk = self.tree.nodes[ROOT].keeps + 1;
         let held = replacements.bytes(seq_len, model.d_model());
-        let needed = state * (self.plans.len() + walk) + held + widest * WIDE_ACTIVATIONS;
+        let needed = state * (self.plans.len() + walk) + held + inside;
         let Budget { bytes, largest_tensor_bytes } = self.budget;
         if needed > bytes {
             return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed });
         }
-        let most = (bytes / needed).min(CALL_TOKENS.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
+        let most = (bytes / needed).min(tokens.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
         let n_sequences = most.clamp(1, windows.n_sequences());
         let live_states = (bytes - needed * n_sequences) / 2 / (state * n_sequences) + walk;
         let spare = bytes - n_sequences * (held + state * (self.plans.len() + live_states));
-        let by_budget = spare / (widest * WIDE_ACTIVATIONS * n_sequences);
-        let by_tensor = largest_tensor_bytes / (widest * n_sequences);
-        let by_size = CALL_TOKENS.div_ceil(seq_len * n_sequences);
-        Ok(Fit { n_sequences, live_states, states_per_call: by_budget.min(by_tensor).min(by_size).max(1) })
+        let in_calls = (spare / inside).max(1); // windows
+        let lanes = Lanes::of(&device, in_calls);
+        let by_size = tokens.call.div_ceil(seq_len).min(largest_tensor_bytes / widest);
+        let windows_per_call = (in_calls / lanes.n_lanes()).min(by_size).max(1);
+        let states_per_round = (lanes.n_lanes() * windows_per_call / n_sequences).max(1);
+        Ok(Fit { n_sequences, live_states, states_per_round, windows_per_call, lanes })
     }
 }
 
-/// Some windows of a residual stream, in memory of their own: a mere view would keep all of it alive.
-fn part(resid: &Tensor<3>, start: usize, n_sequences: usize) -> Tensor<3> {
-    if resid.dims()[0] == n_sequences {
-        return resid.clone();
+/// Runs a step on the states of a call, one after the other in `resid`.
+fn run_call(
+    model: &dyn ResidualModel,
+    replacements: &Replacements,
+    slot: usize,
+    (step, call): (&Step, &Call),
+    resid: Tensor<3>,
+) -> Result<Tensor<3>> {
+    match *step {
+        Step::Ablated(layer, half, ablation) => {
+            replacements.run(model, Site { slot, layer }, (half, ablation), call, resid)
+        }
+        _ => step.run(model, slot, resid, &mut NoTap),
     }
-    resid.clone().narrow(0, start, n_sequences) * 1.0
+}
+
+/// The parts of one state as one tensor. One that shared a call with others gets memory of its own: a view would keep the
+/// whole call alive.
+fn owned(parts: Vec<Tensor<3>>, shared: bool) -> Tensor<3> {
+    let viewed = shared && parts.len() == 1;
+    let whole = calls::join(parts);
+    if viewed { whole * 1.0 } else { whole }
 }
 
 /// A residual stream that some plans still wait for.
@@ -213,16 +247,14 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
         self.states.iter().filter_map(|(&parent, state)| Some((parent, child(state)?))).collect()
     }
 
-    /// Runs `step` on all its takers, several in a call.
+    /// Runs `step` on all its takers, several at once.
     fn run_together(&mut self, step: &Step, takers: &[(usize, usize)]) -> Result<()> {
-        for group in takers.chunks(self.fit.states_per_call) {
-            let inputs: Vec<_> = group.iter().map(|&(parent, child)| self.leave(parent, child)).collect();
-            let n_sequences = inputs[0].dims()[0];
-            let together = if inputs.len() == 1 { inputs.into_iter().next() } else { Some(Tensor::cat(inputs, 0)) };
-            let slot = self.tree.nodes[group[0].0].depth; // only a tap could tell it from the others' slots
-            let output = self.run_step(step, slot, together.expect("a group is not empty"), group.len())?;
-            for (i, &(_, child)) in group.iter().enumerate() {
-                self.arrive(child, part(&output, i * n_sequences, n_sequences));
+        let slot = self.tree.nodes[takers[0].0].depth; // only a tap could tell it from the others' slots
+        for round in takers.chunks(self.fit.states_per_round) {
+            let inputs: Vec<_> = round.iter().map(|&(parent, child)| self.leave(parent, child)).collect();
+            let outputs = self.run_step(step, slot, inputs)?;
+            for (&(_, child), output) in round.iter().zip(outputs) {
+                self.arrive(child, output);
             }
         }
         Ok(())
@@ -240,12 +272,12 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
         let slot = self.tree.nodes[node].depth;
         let last = state.waiting.pop();
         for (step, child) in state.waiting {
-            let resid = self.run_step(&step, slot, state.resid.clone(), 1)?;
+            let resid = self.run_one(&step, slot, state.resid.clone())?;
             self.walk_from(child, resid)?;
         }
         match last {
             Some((step, child)) => {
-                let resid = self.run_step(&step, slot, state.resid, 1)?; // the parent is given away
+                let resid = self.run_one(&step, slot, state.resid)?; // the parent is given away
                 self.walk_from(child, resid)
             }
             None => Ok(()),
@@ -257,15 +289,35 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
         self.walk(node, State { resid, waiting: self.tree.nodes[node].next.clone() })
     }
 
-    fn run_step(&mut self, step: &Step, slot: usize, resid: Tensor<3>, n_states: usize) -> Result<Tensor<3>> {
-        let output = match *step {
-            Step::Ablated(layer, half, ablation) => {
-                self.replacements.run(self.model, Site { slot, layer }, (half, ablation), resid)?
-            }
-            _ => step.run(self.model, slot, resid, &mut NoTap)?,
+    fn run_one(&mut self, step: &Step, slot: usize, resid: Tensor<3>) -> Result<Tensor<3>> {
+        Ok(self.run_step(step, slot, vec![resid])?.remove(0))
+    }
+
+    /// Runs a step on some states of all windows, in as many calls as it takes, as many of them at once as there are lanes.
+    fn run_step(&mut self, step: &Step, slot: usize, states: Vec<Tensor<3>>) -> Result<Vec<Tensor<3>>> {
+        let (n_states, n_sequences) = (states.len(), states[0].dims()[0]);
+        let Fit { windows_per_call, lanes, .. } = self.fit;
+        let calls = calls::divide(n_states, n_sequences, *windows_per_call, lanes.n_lanes());
+        let (model, replacements) = (self.model, self.replacements);
+        let run = |call: &Call| {
+            let parts = call.iter().map(|part| calls::part(&states[part.state], part.windows.clone()));
+            run_call(model, replacements, slot, (step, call), calls::join(parts.collect()))
         };
+        let done = lanes.map(calls.iter().collect(), run);
+        drop(states);
+        let mut outputs = vec![Vec::new(); n_states];
+        for (call, output) in calls.iter().zip(done) {
+            let output = output?;
+            let mut first = 0;
+            for Part { state, windows } in call {
+                outputs[*state].push(calls::part(&output, first..first + windows.len()));
+                first += windows.len();
+            }
+        }
         (self.step_done)(n_states);
-        Ok(output)
+        let shares =
+            |state: usize| calls.iter().any(|call| call.len() > 1 && call.iter().any(|part| part.state == state));
+        Ok(outputs.into_iter().enumerate().map(|(state, parts)| owned(parts, shares(state))).collect())
     }
 
     /// A state reaches `node`: plans that end there are finished, others wait.

@@ -13,6 +13,7 @@
 //! ```
 
 mod ablation;
+mod calls;
 mod error;
 mod executor;
 mod plan;

@@ -5,11 +5,14 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use rayon::prelude::*;
 use stratigraph_core::{Hook, Site, Tap};
+use stratigraph_kernels as kernels;
 
+use super::host;
 use super::norm::AnyNorm;
-use super::rotary::Rotary;
+use super::rotary::{Angles, Rotary};
 
 /// Multi-head attention in which each key-value head serves `n_heads / n_kv_heads` query heads.
 #[derive(Module, Debug)]
@@ -38,9 +41,13 @@ impl Attention {
     /// The pattern is computed only when `tap` wants it; otherwise burn's fused attention runs.
     pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Tensor<3> {
         let [batch, pos, _] = normed.dims();
-        let (query, key) = self.query_and_key(normed.clone());
-        let value = self.split(self.value.forward(normed), self.n_kv_heads).swap_dims(1, 2);
-        let (key, value) = (self.repeat(key), self.repeat(value));
+        let angles = self.rotary.as_ref().map(|rotary| rotary.angles(pos, &normed.device()));
+        let query = self.query.forward(normed.clone());
+        let key = self.key.forward(normed.clone());
+        let value = self.value.forward(normed);
+        let query = self.heads(query, (&self.query_norm, angles.as_ref()));
+        let key = self.heads(key, (&self.key_norm, angles.as_ref()));
+        let value = self.heads(value, (&None, None));
         let mixed = if tap.wants(site, Hook::Pattern) {
             tap.visit_pattern(site, self.pattern(query, key)).matmul(value)
         } else {
@@ -51,48 +58,70 @@ impl Attention {
             let options = AttentionModuleOptions { scale: Some(self.scale), is_causal: true, ..Default::default() };
             attention(query, key, value, past, None, options)
         };
-        self.output.forward(mixed.swap_dims(1, 2).reshape([batch, pos, self.n_heads * self.d_head]))
+        self.output.forward(self.join(mixed))
     }
 
-    /// Normed and rotated queries `[batch, n_heads, pos, d_head]` and keys `[batch, n_kv_heads, pos, d_head]`.
-    fn query_and_key(&self, normed: Tensor<3>) -> (Tensor<4>, Tensor<4>) {
-        let [_, pos, _] = normed.dims();
-        let angles = self.rotary.as_ref().map(|rotary| rotary.angles(pos, &normed.device()));
-        let place = |heads: Tensor<4>, norm: &Option<AnyNorm>| {
-            let heads = match norm {
-                Some(norm) => norm.forward(heads),
-                None => heads,
-            };
-            let heads = match &angles {
-                Some(angles) => angles.rotate(heads),
-                None => heads,
-            };
-            heads.swap_dims(1, 2)
+    /// Queries, keys or values `[batch, pos, heads * d_head]`, normed and rotated where they are to be, as
+    /// `[batch, n_heads, pos, d_head]`: each key-value head is repeated for its query heads.
+    fn heads(&self, x: Tensor<3>, (norm, angles): (&Option<AnyNorm>, Option<&Angles>)) -> Tensor<4> {
+        let [batch, pos, width] = x.dims();
+        let (heads, device) = (width / self.d_head, x.device());
+        let x = x.reshape([batch, pos, heads, self.d_head]);
+        let x = match norm {
+            Some(norm) => norm.forward(x),
+            None => x,
         };
-        let query = self.split(self.query.forward(normed.clone()), self.n_heads);
-        let key = self.split(self.key.forward(normed), self.n_kv_heads);
-        (place(query, &self.query_norm), place(key, &self.key_norm))
-    }
-
-    /// `[batch, pos, heads * d_head]` to `[batch, pos, heads, d_head]`.
-    fn split(&self, x: Tensor<3>, heads: usize) -> Tensor<4> {
-        let [batch, pos, _] = x.dims();
-        x.reshape([batch, pos, heads, self.d_head])
-    }
-
-    /// Repeats each key-value head for its query heads: `[batch, n_kv_heads, pos, d_head]` to `[batch, n_heads, ..]`.
-    fn repeat(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, n_kv_heads, pos, d_head] = x.dims();
-        if n_kv_heads == self.n_heads {
+        if host::on_host(&device) {
+            return self.heads_on_host(x, angles);
+        }
+        let x = match angles {
+            Some(angles) => angles.rotate(x),
+            None => x,
+        };
+        let (x, group) = (x.swap_dims(1, 2), self.n_heads / heads);
+        if group == 1 {
             return x;
         }
-        let group = self.n_heads / n_kv_heads;
-        x.unsqueeze_dim::<5>(2).expand([batch, n_kv_heads, group, pos, d_head]).reshape([
+        x.unsqueeze_dim::<5>(2).expand([batch, heads, group, pos, self.d_head]).reshape([
             batch,
             self.n_heads,
             pos,
-            d_head,
+            self.d_head,
         ])
+    }
+
+    /// The same in one pass over the tensor's memory.
+    fn heads_on_host(&self, x: Tensor<4>, angles: Option<&Angles>) -> Tensor<4> {
+        let ([batch, pos, heads, d_head], device) = (x.dims(), x.device());
+        let (x, angles) = (host::floats(x), angles.map(|angles| (angles.to_host(), angles.half())));
+        let angles = angles.as_ref().map(|((cos, sin), half)| {
+            let (cos, sin) = (host::slice(cos), host::slice(sin));
+            kernels::Angles { cos, sin, half: *half }
+        });
+        let (width, group) = (heads * d_head, self.n_heads / heads);
+        let mut out = vec![0.0; batch * self.n_heads * pos * d_head];
+        out.par_chunks_mut(group * pos * d_head).enumerate().for_each(|(index, repeated)| {
+            let (window, head) = (index / heads, index % heads);
+            let rows = &host::slice(&x)[window * pos * width..(window + 1) * pos * width];
+            let (first, others) = repeated.split_at_mut(pos * d_head);
+            kernels::split_head(rows, width, head * d_head, d_head, angles, first);
+            others.chunks_mut(pos * d_head).for_each(|other| other.copy_from_slice(first));
+        });
+        Tensor::from_data(TensorData::new(out, [batch, self.n_heads, pos, d_head]), &device)
+    }
+
+    /// `[batch, n_heads, pos, d_head]` to `[batch, pos, n_heads * d_head]`.
+    fn join(&self, x: Tensor<4>) -> Tensor<3> {
+        let ([batch, _, pos, d_head], device) = (x.dims(), x.device());
+        let width = self.n_heads * d_head;
+        if !host::on_host(&device) {
+            return x.swap_dims(1, 2).reshape([batch, pos, width]);
+        }
+        let x = host::floats(x);
+        let mut out = vec![0.0; batch * pos * width];
+        let windows = out.par_chunks_mut(pos * width).zip(host::slice(&x).par_chunks(pos * width));
+        windows.for_each(|(rows, heads)| kernels::join_heads(heads, pos, d_head, rows));
+        Tensor::from_data(TensorData::new(out, [batch, pos, width]), &device)
     }
 
     /// Attention probabilities `[batch, heads, query, key]`: softmax of the scaled scores over what a query sees.

@@ -1,13 +1,13 @@
 //! Turns named parameters into the decoder's modules: [`Builder`].
 
 use burn::module::Param as BurnParam;
-use burn::nn::{LayerNormConfig, Linear, RmsNorm};
+use burn::nn::{Linear, RmsNorm};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::attention::Attention;
 use super::block::Block;
 use super::mlp::FeedForward;
-use super::norm::AnyNorm;
+use super::norm::{AnyNorm, LayerNorm};
 use super::rotary::Rotary;
 use super::vocab::VocabMatrix;
 use crate::param::{Kind, Param, ParamSource, Part};
@@ -57,10 +57,8 @@ impl Builder<'_> {
         Ok(match self.config.norm {
             Norm::Rms { eps } => AnyNorm::Rms(RmsNorm { gamma, epsilon: eps }),
             Norm::Layer { eps } => {
-                let mut norm = LayerNormConfig::new(width).with_epsilon(eps).init(self.device);
-                norm.gamma = gamma;
-                norm.beta = Some(self.tensor(Param { layer, part, kind: Kind::Bias }, [width])?);
-                AnyNorm::Layer(norm)
+                let beta = self.tensor(Param { layer, part, kind: Kind::Bias }, [width])?;
+                AnyNorm::Layer(LayerNorm { gamma, beta, epsilon: eps })
             }
         })
     }

@@ -4,11 +4,10 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
-use rayon::prelude::*;
-use stratigraph_core::{Hook, Site, Tap, lies_in_host_memory};
+use stratigraph_core::{Hook, Site, Tap};
 use stratigraph_kernels as kernels;
 
-use super::visit;
+use super::{host, visit};
 use crate::Activation;
 
 /// `down(activation(up(x)))`, or `down(activation(gate(x)) * up(x))` with a gate.
@@ -33,9 +32,6 @@ impl FeedForward {
     }
 }
 
-/// Numbers that one task takes.
-const CHUNK: usize = 1 << 15;
-
 fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
     let kernel = match activation {
         Activation::Silu => kernels::silu,
@@ -43,14 +39,8 @@ fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
         Activation::GeluTanh => kernels::gelu_tanh,
         Activation::Relu => return relu(x),
     };
-    let device = x.device();
-    if !lies_in_host_memory(&device) || device.is_autodiff() {
-        return by_tensor_operations(activation, x);
-    }
     // One vectorised pass over the tensor's memory, where tensor operations would be scalar and make several.
-    let mut x = x.into_data_as::<f32>();
-    x.as_mut_slice::<f32>().expect("it was read as f32").par_chunks_mut(CHUNK).for_each(kernel);
-    Tensor::from_data(x, &device)
+    if host::on_host(&x.device()) { host::edit(x, 1, kernel) } else { by_tensor_operations(activation, x) }
 }
 
 /// `activation(gate) * up`.
@@ -61,15 +51,11 @@ fn activate_gated(activation: Activation, gate: Tensor<3>, up: Tensor<3>) -> Ten
         Activation::GeluTanh => kernels::gated_gelu_tanh,
         Activation::Relu => return relu(gate) * up,
     };
-    let device = gate.device();
-    if !lies_in_host_memory(&device) || device.is_autodiff() {
-        return by_tensor_operations(activation, gate) * up;
+    if host::on_host(&gate.device()) {
+        host::edit_by(gate, up, kernel)
+    } else {
+        by_tensor_operations(activation, gate) * up
     }
-    let (mut gate, up) = (gate.into_data_as::<f32>(), up.into_data_as::<f32>());
-    let gates = gate.as_mut_slice::<f32>().expect("it was read as f32");
-    let ups = up.as_slice::<f32>().expect("it was read as f32");
-    gates.par_chunks_mut(CHUNK).zip(ups.par_chunks(CHUNK)).for_each(|(gate, up)| kernel(gate, up));
-    Tensor::from_data(gate, &device)
 }
 
 fn by_tensor_operations(activation: Activation, x: Tensor<3>) -> Tensor<3> {

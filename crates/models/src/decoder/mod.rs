@@ -3,6 +3,7 @@
 mod attention;
 mod block;
 mod build;
+mod host;
 mod mlp;
 mod norm;
 mod params;

@@ -81,7 +81,7 @@ impl Names {
 
     fn norm(&self, norm: &AnyNorm, visit: &mut Visit<'_>) {
         let (gains, bias) = match norm {
-            AnyNorm::Layer(norm) => (&norm.gamma, norm.beta.as_ref()),
+            AnyNorm::Layer(norm) => (&norm.gamma, Some(&norm.beta)),
             AnyNorm::Rms(norm) => (&norm.gamma, None),
         };
         self.tensor(Kind::Weight, gains, visit);

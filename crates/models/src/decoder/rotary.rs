@@ -7,6 +7,7 @@ use std::f64::consts::TAU;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::host;
 use crate::{Rope, RopeScaling};
 
 /// Rotates queries and keys by their position; it belongs to the attention that owns it.
@@ -40,10 +41,20 @@ impl Rotary {
 }
 
 impl Angles {
+    /// The cosines and sines as plain numbers.
+    pub(super) fn to_host(&self) -> (TensorData, TensorData) {
+        (host::floats(self.cos.clone()), host::floats(self.sin.clone()))
+    }
+
+    /// Angles of a position.
+    pub(super) fn half(&self) -> usize {
+        self.cos.dims()[2]
+    }
+
     /// Rotates the first `d_rotary` numbers of each of `heads`, `[batch, pos, n_heads, d_head]`.
     pub(super) fn rotate(&self, heads: Tensor<4>) -> Tensor<4> {
         let [_, _, _, d_head] = heads.dims();
-        let [_, _, half] = self.cos.dims();
+        let half = self.half();
         let (cos, sin) = (self.cos.clone().unsqueeze::<4>(), self.sin.clone().unsqueeze::<4>());
         let first = heads.clone().narrow(3, 0, half);
         let second = heads.clone().narrow(3, half, half);

@@ -1,0 +1,48 @@
+//! Tensors as plain memory, where a CPU backend keeps them there: [`on_host`], [`edit`], [`edit_by`].
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use stratigraph_core::lies_in_host_memory;
+
+/// Numbers that one task takes.
+const CHUNK: usize = 1 << 15;
+
+/// Whether tensors of a device may be worked on as plain memory: they lie in the host's, and no gradient is asked for.
+pub(super) fn on_host(device: &Device) -> bool {
+    lies_in_host_memory(device) && !device.is_autodiff()
+}
+
+/// A tensor's numbers in row-major order; memory that nobody else holds is taken over.
+pub(super) fn floats<const D: usize>(x: Tensor<D>) -> TensorData {
+    x.into_data_as::<f32>()
+}
+
+pub(super) fn slice(data: &TensorData) -> &[f32] {
+    data.as_slice().expect("it was read as f32")
+}
+
+/// Edits a tensor's numbers in one pass, in chunks of whole rows of `width` numbers.
+pub(super) fn edit<const D: usize>(x: Tensor<D>, width: usize, kernel: impl Fn(&mut [f32]) + Send + Sync) -> Tensor<D> {
+    let device = x.device();
+    let mut x = floats(x);
+    x.as_mut_slice::<f32>().expect("it was read as f32").par_chunks_mut(rows(width)).for_each(kernel);
+    Tensor::from_data(x, &device)
+}
+
+/// Edits a tensor's numbers by those of another of its shape.
+pub(super) fn edit_by<const D: usize>(
+    x: Tensor<D>,
+    by: Tensor<D>,
+    kernel: impl Fn(&mut [f32], &[f32]) + Send + Sync,
+) -> Tensor<D> {
+    let device = x.device();
+    let (mut x, by) = (floats(x), floats(by));
+    let chunks = x.as_mut_slice::<f32>().expect("it was read as f32").par_chunks_mut(CHUNK);
+    chunks.zip(slice(&by).par_chunks(CHUNK)).for_each(|(x, by)| kernel(x, by));
+    Tensor::from_data(x, &device)
+}
+
+/// The numbers of about a chunk, in whole rows.
+fn rows(width: usize) -> usize {
+    (CHUNK / width).max(1) * width
+}

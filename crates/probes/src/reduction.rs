@@ -1,0 +1,169 @@
+//! Logits to what scores are made of: [`Reduction`], where it is done; [`Reduced`], one row of it.
+//!
+//! Rows are reduced in parts, each over some tokens of the vocabulary, so that no device holds more than a tile of logits.
+//! A part's sums are relative to its own largest logit; putting parts together rescales them (the online softmax of Milakov
+//! and Gimelshein, arXiv 1805.02867), here for the entropy and the divergence too.
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor};
+use stratigraph_core::lies_in_host_memory;
+
+/// Where logits are reduced to scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// In the host's memory, by one vectorised pass over each tile; for CPU backends, whose tensors lie there already.
+    Host,
+    /// On the device, by tensor operations; only sums are read back, once for all tiles of a batch.
+    Device,
+}
+
+impl Reduction {
+    /// What suits a device: the host for flex and ndarray, the device itself for any other.
+    pub fn suited_to(device: &Device) -> Self {
+        if lies_in_host_memory(device) { Reduction::Host } else { Reduction::Device }
+    }
+}
+
+/// A way to reduce tiles of logits `[rows, tokens]`, some tokens of the vocabulary each.
+pub(crate) trait Reduce {
+    /// A tile of clean logits, to measure others against.
+    type Clean;
+    /// The reduced rows of a tile, perhaps not yet computed.
+    type Pending: Send;
+
+    /// Takes clean logits.
+    fn clean(logits: Tensor<2>) -> Self::Clean;
+
+    /// Reduces logits, against the clean ones where there are any. `tokens` has a place in the tile for each row, whose logit
+    /// is kept.
+    fn reduce(logits: Tensor<2>, clean: Option<&Self::Clean>, tokens: &[usize]) -> Self::Pending;
+
+    /// Waits for all, in one go.
+    fn read(pending: Vec<Self::Pending>) -> Vec<Vec<Part>>;
+}
+
+/// One row of a tile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// The largest logit, and where it stands first in the tile.
+    pub(crate) max: f32,
+    pub(crate) top1: usize,
+    /// `sum(exp(x))` and `sum(x exp(x))` of `x = logit - max`.
+    pub(crate) sum: f64,
+    pub(crate) weighted: f64,
+    /// The logit of the row's token.
+    pub(crate) token: f32,
+    /// What it is against the clean logits.
+    pub(crate) against: Option<Against>,
+}
+
+/// Of the clean logits' `y`, which are relative to their own largest one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Against {
+    /// The largest clean logit.
+    pub(crate) max: f32,
+    /// `sum(exp(y))`
+    pub(crate) sum: f64,
+    /// `sum(exp(y) (y - x))`
+    pub(crate) cross: f64,
+}
+
+/// One row over all of the vocabulary so far, in f64.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reduced {
+    max: f64,
+    sum: f64,
+    weighted: f64,
+    token: f64,
+    clean_max: f64,
+    clean_sum: f64,
+    cross: f64,
+    /// The most likely token, the lowest id on ties.
+    pub(crate) top1: usize,
+}
+
+impl Reduced {
+    /// The row of the first tile.
+    fn of(part: &Part) -> Self {
+        let Against { max, sum, cross } = part.against.unwrap_or(Against { max: 0.0, sum: 0.0, cross: 0.0 });
+        Self {
+            max: part.max.into(),
+            sum: part.sum,
+            weighted: part.weighted,
+            token: f64::NAN,
+            clean_max: max.into(),
+            clean_sum: sum,
+            cross,
+            top1: 0,
+        }
+    }
+
+    /// Puts the parts of a row together, which come in the order of the vocabulary; `token` is the id whose logit counts.
+    pub(crate) fn join<'a>(parts: impl Iterator<Item = (&'a Part, &'a Range<usize>)>, token: usize) -> Self {
+        let mut row: Option<Self> = None;
+        for (part, range) in parts {
+            let mut next = Self::of(part);
+            next.top1 = range.start + part.top1;
+            if range.contains(&token) {
+                next.token = part.token.into();
+            }
+            row = Some(match row {
+                Some(row) => row.with(&next),
+                None => next,
+            });
+        }
+        row.expect("a vocabulary has tokens")
+    }
+
+    fn with(&self, later: &Self) -> Self {
+        let (max, clean_max) = (self.max.max(later.max), self.clean_max.max(later.clean_max));
+        let [a, b] = [self, later].map(|part| part.relative_to(max, clean_max));
+        Self {
+            max,
+            clean_max,
+            sum: a.sum + b.sum,
+            weighted: a.weighted + b.weighted,
+            clean_sum: a.clean_sum + b.clean_sum,
+            cross: a.cross + b.cross,
+            token: if self.token.is_nan() { later.token } else { self.token },
+            top1: if later.max > self.max { later.top1 } else { self.top1 },
+        }
+    }
+
+    /// The same sums relative to larger numbers.
+    fn relative_to(&self, max: f64, clean_max: f64) -> Self {
+        let (shift, clean_shift) = (self.max - max, self.clean_max - clean_max);
+        Self {
+            sum: scaled(self.sum, shift),
+            weighted: scaled(self.weighted + shift * self.sum, shift),
+            clean_sum: scaled(self.clean_sum, clean_shift),
+            cross: scaled(self.cross + (clean_shift - shift) * self.clean_sum, clean_shift),
+            ..*self
+        }
+    }
+
+    fn log_sum_exp(&self) -> f64 {
+        self.max + self.sum.ln()
+    }
+
+    /// The Kullback-Leibler divergence from the clean row, in nats.
+    pub(crate) fn kl(&self) -> f64 {
+        self.cross / self.clean_sum - self.clean_sum.ln() + self.sum.ln()
+    }
+
+    pub(crate) fn entropy_bits(&self) -> f64 {
+        (self.sum.ln() - self.weighted / self.sum) / std::f64::consts::LN_2
+    }
+
+    /// The log-probability of the row's token, in nats.
+    pub(crate) fn log_prob(&self) -> f64 {
+        self.token - self.log_sum_exp()
+    }
+}
+
+/// `value exp(log)`, where `exp(log) = 0` gives 0 whatever the value; NaN stays NaN.
+fn scaled(value: f64, log: f64) -> f64 {
+    let scale = log.exp();
+    if scale == 0.0 && !value.is_nan() { 0.0 } else { value * scale }
+}
