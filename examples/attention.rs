@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use stratigraph::prelude::*;
 use stratigraph::probes::{AttentionHeads, AttentionMeasure};
 
 use common::Source;

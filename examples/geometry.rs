@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use stratigraph::prelude::*;
 use stratigraph::probes::{Geometry, StreamSample, cka, cka_unbiased};
 
 use common::Source;

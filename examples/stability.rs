@@ -51,13 +51,14 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let source = &args.source;
-    let common::Loaded { model, windows, tokenizer, text } = source.load()?;
-    let others = other_windows(args, &model, &tokenizer, &text)?;
+    let common::Loaded { model, budget, windows, tokenizer, text } = source.load()?;
+    let model = &*model;
+    let others = other_windows(args, model, &tokenizer, &text)?;
     let measure = |model: &dyn ResidualModel, windows: &TokenWindows| -> Result<Profile> {
-        let findings = Study::new(model).experiments(READ).run(windows)?;
+        let findings = Study::new(model).budget(budget).experiments(READ).run(windows)?;
         Ok(common::profile(source, 0, (model, windows), findings))
     };
-    let whole = measure(&model, &windows)?;
+    let whole = measure(model, &windows)?;
     let stages = Segmentation::of(&whole);
     println!("{stages}\n\n{}", source.told(&windows));
 
@@ -69,7 +70,7 @@ fn run(args: &Args) -> Result<()> {
     for seed in 0..args.seeds {
         let random = checkpoint.config().init(seed, &model.device())?;
         let order = LayerPlan::full(model.n_layers()).shuffle(0..model.n_layers(), seed)?;
-        let shuffled = Rearranged::new(&model, &order)?;
+        let shuffled = Rearranged::new(model, &order)?;
         for ((_, by_rule, unless), null) in nulls.iter_mut().zip([&random as &dyn ResidualModel, &shuffled]) {
             let profile = measure(null, &windows)?;
             *by_rule += usize::from(Segmentation::of(&profile).has_stages());
@@ -89,7 +90,7 @@ fn run(args: &Args) -> Result<()> {
     };
     compare("half of the windows", (0..args.halves).map(|seed| half(&whole, seed)).collect());
     for (what, others) in others {
-        let others = others.iter().map(|windows| Ok(Segmentation::of(&measure(&model, windows)?)));
+        let others = others.iter().map(|windows| Ok(Segmentation::of(&measure(model, windows)?)));
         compare(&what, others.collect::<Result<_>>()?);
     }
     Ok(())
@@ -99,7 +100,7 @@ fn run(args: &Args) -> Result<()> {
 /// after the other.
 fn other_windows(
     args: &Args,
-    model: &Decoder,
+    model: &dyn ResidualModel,
     tokenizer: &Tokenizer,
     text: &str,
 ) -> Result<Vec<(String, Vec<TokenWindows>)>> {

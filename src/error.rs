@@ -69,6 +69,20 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+    /// A text that is no size of memory.
+    #[error("`{text}` is no size of memory; write 600MB, 4GB or 1.5GiB")]
+    NotMemory {
+        /// The text as it was given.
+        text: String,
+    },
+    /// Less memory than the weights and the process itself take.
+    #[error("{memory} of memory are too few: the model and the program take {needed} before anything is run")]
+    MemoryTooSmall {
+        /// What there is.
+        memory: crate::Memory,
+        /// What is taken.
+        needed: crate::Memory,
+    },
     /// A continuation of a benchmark's item whose log-probability is NaN or infinite.
     #[error(
         "the log-probability of continuation {continuation} of item {item} (both from 0) is {log_prob} under the plan {plan}"

@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use stratigraph::prelude::*;
 use stratigraph::probes::{Observer, WicPair, WicTokens, Words, observe};
 use stratigraph::stages::{CorpusRecord, Estimate, ModelRecord, Profile};
-use stratigraph::{Experiment, Findings};
+use stratigraph::surgery::Budget;
+use stratigraph::{Experiment, Findings, Memory};
 
 /// A small trained model, a text and Word-in-Context pairs, which come with the repository.
 pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny");
@@ -73,11 +74,18 @@ pub struct Source {
     /// Tokens in a window
     #[arg(long, default_value_t = 128)]
     pub seq_len: usize,
+    /// Keep no block of the model in memory: each is read when it is to run
+    #[arg(long)]
+    pub stream: bool,
+    /// What surgery may take, weights and all, such as 600MB or 4GB. By default the weights and 1 GB
+    #[arg(long)]
+    pub memory: Option<Memory>,
 }
 
 /// A model with what it is to read.
 pub struct Loaded {
-    pub model: Decoder,
+    pub model: Box<dyn ResidualModel>,
+    pub budget: Budget,
     pub tokenizer: Tokenizer,
     pub text: String,
     pub windows: TokenWindows,
@@ -88,7 +96,7 @@ impl Loaded {
     pub fn observe(&self, observers: &mut [&mut dyn Observer]) -> Result<()> {
         let bar = bar()?;
         bar.set_length(self.windows.n_sequences() as u64);
-        observe(&self.model, &self.windows, 8, observers, |done| bar.set_position(done as u64))?;
+        observe(&*self.model, &self.windows, 8, observers, |done| bar.set_position(done as u64))?;
         bar.finish_and_clear();
         Ok(())
     }
@@ -103,9 +111,18 @@ impl Source {
         let text = std::fs::read_to_string(text).with_context(|| format!("cannot read {}", text.display()))?;
         let tokenizer = checkpoint.tokenizer()?;
         let windows = TokenWindows::new(&tokenizer.encode(&text)?, self.seq_len)?.take(self.sequences as usize);
-        let model = checkpoint.load(&device)?;
-        windows.check(&model)?;
-        Ok(Loaded { model, tokenizer, text, windows })
+        let (model, weights): (Box<dyn ResidualModel>, usize) = if self.stream {
+            let model = checkpoint.stream(&device)?;
+            let weights = model.n_bytes();
+            (Box::new(model), weights)
+        } else {
+            let model = checkpoint.load(&device)?;
+            let weights = model.n_bytes();
+            (Box::new(model), weights)
+        };
+        windows.check(&*model)?;
+        let budget = self.memory.map(|memory| memory.budget(weights)).transpose()?.unwrap_or_default();
+        Ok(Loaded { model, budget, tokenizer, text, windows })
     }
 
     /// What was run on what, in a line.
@@ -169,9 +186,9 @@ pub fn at_least<const N: usize>(text: &str) -> Result<usize, String> {
 /// Runs plans over the windows, with a bar, and prints some of their metrics: a row a layer, a column an experiment. The
 /// CSV holds all metrics.
 pub fn surgery(source: &Source, experiments: &[Experiment], metrics: &[Metric], csv: Option<&Path>) -> Result<()> {
-    let Loaded { model, windows, .. } = source.load()?;
+    let Loaded { model, budget, windows, .. } = source.load()?;
     let bar = bar()?;
-    let study = Study::new(&model).experiments(experiments.iter().copied()).on_progress(|progress| {
+    let study = Study::new(&*model).budget(budget).experiments(experiments.iter().copied()).on_progress(|progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     });

@@ -54,11 +54,12 @@ fn run(args: &Args) -> Result<()> {
     let source = &args.source;
     ensure!(args.skip_first < source.seq_len, "--skip-first leaves no position of a window of {}", source.seq_len);
     let loaded = source.load()?;
-    let Loaded { model, windows, .. } = &loaded;
+    let Loaded { model, windows, budget, .. } = &loaded;
+    let model = &**model;
 
     let started = Instant::now();
     let bar = common::bar()?;
-    let study = Study::new(model).skip_first(args.skip_first).seed(args.seed);
+    let study = Study::new(model).budget(*budget).skip_first(args.skip_first).seed(args.seed);
     let chosen = args.experiments.iter().copied();
     let study = if args.experiments.is_empty() { study } else { study.experiments(chosen) };
     let study = if args.no_words { study } else { about_words(study, &loaded, args)? };

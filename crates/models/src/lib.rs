@@ -33,7 +33,7 @@ pub use config::{
     Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling,
     SlidingWindow,
 };
-pub use decoder::Decoder;
+pub use decoder::{Decoder, StreamedDecoder};
 pub use error::{ModelError, Result};
 pub use pretrained::{LoadOptions, Pretrained};
 pub use save::Storage;

@@ -3,6 +3,8 @@
 //! Building a decoder asks a source for each parameter in our own layout. A checkpoint is one source, a seeded random
 //! generator another.
 
+use std::ops::Range;
+
 use stratigraph_core::SplitMix64;
 
 use crate::Result;
@@ -57,6 +59,9 @@ pub(crate) struct Param {
 pub(crate) trait ParamSource {
     /// The values of `param` in row-major order; `shape` is what the decoder needs.
     fn values(&mut self, param: Param, shape: &[usize]) -> Result<Vec<f32>>;
+
+    /// Some rows of a matrix of `shape` over the vocabulary; they are asked for from the first on, in order.
+    fn rows(&mut self, param: Param, shape: [usize; 2], rows: Range<usize>) -> Result<Vec<f32>>;
 }
 
 /// Seeded normal weights; norms' gains are one, biases zero.
@@ -80,5 +85,9 @@ impl ParamSource for RandomParams {
             Kind::Weight if param.part.is_norm() => vec![1.0; n],
             Kind::Weight => (0..n).map(|_| (Self::STD * self.random.normal()) as f32).collect(),
         })
+    }
+
+    fn rows(&mut self, param: Param, [_, width]: [usize; 2], rows: Range<usize>) -> Result<Vec<f32>> {
+        self.values(param, &[rows.len(), width])
     }
 }

@@ -7,8 +7,9 @@ use burn::tensor::Device;
 use serde_json::{Map, Value};
 
 use crate::checkpoint::{Checkpoint, GgufFile, SafetensorsFile, ShardedSafetensors};
+use crate::decoder::Block;
 use crate::family::{CheckpointParams, Recipe};
-use crate::{Decoder, DecoderConfig, ModelError, Result, Tokenizer};
+use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer};
 
 /// How weights are put on a device.
 #[derive(Debug, Clone)]
@@ -90,14 +91,46 @@ impl Pretrained {
     /// # Errors
     /// As [`load`](Pretrained::load).
     pub fn load_with(&self, options: &LoadOptions, device: &Device) -> Result<Decoder> {
+        let config = self.config();
+        self.read(|params| Decoder::build(config, config.n_layers, params, options, device))
+    }
+
+    /// A decoder that reads its blocks when they are to run, for a model that is larger than memory. Every value is read
+    /// and checked once before.
+    ///
+    /// # Errors
+    /// As [`load`](Pretrained::load).
+    pub fn stream(self, device: &Device) -> Result<StreamedDecoder> {
+        self.stream_with(LoadOptions::default(), device)
+    }
+
+    /// As [`stream`](Pretrained::stream), with options.
+    ///
+    /// # Errors
+    /// As [`load`](Pretrained::load).
+    pub fn stream_with(self, options: LoadOptions, device: &Device) -> Result<StreamedDecoder> {
+        StreamedDecoder::new(self, options, device)
+    }
+
+    /// Has a model read out of the checkpoint, which must have no tensor beside it.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&mut CheckpointParams) -> Result<T>) -> Result<T> {
+        let mut params = self.params();
+        let model = read(&mut params)?;
+        params.finish()?;
+        Ok(model)
+    }
+
+    /// Reads one block.
+    pub(crate) fn read_block(&self, layer: usize, options: &LoadOptions, device: &Device) -> Result<Block> {
+        Decoder::build_block(self.config(), layer, &mut self.params(), options, device)
+    }
+
+    fn params(&self) -> CheckpointParams<'_> {
         let checkpoint: &dyn Checkpoint = match &self.files {
             Files::HuggingFace(files) => files.as_ref(),
             Files::Gguf(file) => file.as_ref(),
         };
-        let mut params = CheckpointParams::new(checkpoint, &self.recipe);
-        let decoder = Decoder::build(&self.recipe.config, &mut params, options, device)?;
-        params.finish()?;
-        Ok(decoder)
+        CheckpointParams::new(checkpoint, &self.recipe)
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 
-use memmap2::Mmap;
+use rayon::prelude::*;
 use rlx_gguf::{GgmlType, GgufTensor, MetaValue, bytes_for_public, dequant_typed};
 use serde_json::{Map, Value};
 
 use super::dtype::Float;
-use super::{Checkpoint, map};
+use super::{Checkpoint, MappedFile};
 use crate::{ModelError, Result};
 
-/// A memory-mapped GGUF file whose tensors all lie inside it.
+/// A GGUF file whose tensors all lie inside it.
 pub(crate) struct GgufFile {
-    path: PathBuf,
-    data: Mmap,
+    file: MappedFile,
     header: rlx_gguf::GgufFile,
 }
 
@@ -28,7 +28,8 @@ impl GgufFile {
     }
 
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let data = map(path)?;
+        let file = MappedFile::open(path)?;
+        let data = file.whole()?;
         let malformed = |reason: String| ModelError::malformed(path, reason);
         if !data.starts_with(b"GGUF") {
             let reason = "it does not begin with GGUF; a safetensors checkpoint is opened by its directory";
@@ -38,33 +39,33 @@ impl GgufFile {
             return Err(malformed("its header asks for an alignment of 0".into()));
         }
         let header = rlx_gguf::GgufFile::header_from_bytes(&data).map_err(|e| malformed(format!("{e:#}")))?;
-        let file = Self { path: path.to_owned(), data, header };
-        file.check_tensors()?;
+        let declared = declared_tensors(&data, header.version);
+        let file = Self { file, header };
+        file.check_tensors(declared)?;
         Ok(file)
     }
 
     /// Checks that each name stands once, and that every tensor lies inside the file, aligned and apart from others.
-    fn check_tensors(&self) -> Result<()> {
-        let declared = declared_tensors(&self.data, self.header.version);
+    fn check_tensors(&self, declared: Option<u64>) -> Result<()> {
         if declared != Some(self.header.tensors.len() as u64) {
-            return Err(ModelError::malformed(&self.path, "two of its tensors have the same name"));
+            return Err(ModelError::malformed(self.path(), "two of its tensors have the same name"));
         }
         let mut tensors: Vec<_> = self.header.tensors.values().collect();
         tensors.sort_by(|a, b| (a.offset, &a.name).cmp(&(b.offset, &b.name)));
         let mut end = 0;
         for tensor in tensors {
-            let (bytes, _) = self.bytes(tensor)?;
+            let range = self.range(tensor)?;
             if tensor.offset < end || !tensor.offset.is_multiple_of(self.header.alignment) {
                 let reason = format!("tensor `{}` overlaps another one or is not aligned", tensor.name);
-                return Err(ModelError::malformed(&self.path, reason));
+                return Err(ModelError::malformed(self.path(), reason));
             }
-            end = tensor.offset + bytes.len() as u64;
+            end = tensor.offset + range.len() as u64;
         }
         Ok(())
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// A text of the metadata.
@@ -109,21 +110,22 @@ impl GgufFile {
         self.header.tensors.get(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })
     }
 
-    /// The bytes of a tensor and how many elements they hold.
-    fn bytes(&self, tensor: &GgufTensor) -> Result<(&[u8], usize)> {
+    /// Where the bytes of a tensor lie in the file.
+    fn range(&self, tensor: &GgufTensor) -> Result<Range<usize>> {
         let locate = || {
             let n = tensor.shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis))?;
             // No type takes less than one bit an element, so a larger count cannot lie in the file.
-            if n / 8 > self.data.len() {
+            if n / 8 > self.file.len() {
                 return None;
             }
             let size = bytes_for_public(tensor.dtype, n)?;
             let start = usize::try_from(self.header.data_offset().checked_add(tensor.offset)?).ok()?;
-            Some((self.data.get(start..start.checked_add(size)?)?, n))
+            let end = start.checked_add(size)?;
+            (end <= self.file.len()).then_some(start..end)
         };
         locate().ok_or_else(|| {
             let what = format!("tensor `{}` of shape {:?} as {:?}", tensor.name, tensor.shape, tensor.dtype);
-            ModelError::malformed(&self.path, format!("{what} does not lie inside the file"))
+            ModelError::malformed(self.path(), format!("{what} does not lie inside the file"))
         })
     }
 }
@@ -140,19 +142,42 @@ impl Checkpoint for GgufFile {
         self.header.tensors.get(name).map(|tensor| tensor.shape.iter().rev().copied().collect())
     }
 
-    fn read(&self, name: &str) -> Result<Vec<f32>> {
+    fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
         use GgmlType::*;
         let tensor = self.tensor(name)?;
-        let (bytes, n) = self.bytes(tensor)?;
+        let range = self.range(tensor)?;
+        let place = |n: usize| Some(range.start + bytes_for_public(tensor.dtype, n)?);
+        let bytes = match (place(elements.start), place(elements.end)) {
+            (Some(start), Some(end)) if end <= range.end => self.file.bytes(start..end)?,
+            _ => {
+                let reason = format!("tensor `{name}` has no blocks of its own for elements {elements:?}");
+                return Err(ModelError::malformed(self.path(), reason));
+            }
+        };
         match tensor.dtype {
-            F32 => Ok(Float::F32.decode(bytes)),
-            F16 => Ok(Float::F16.decode(bytes)),
-            BF16 => Ok(Float::BF16.decode(bytes)),
+            F32 => Ok(Float::F32.decode(&bytes)),
+            F16 => Ok(Float::F16.decode(&bytes)),
+            BF16 => Ok(Float::BF16.decode(&bytes)),
             Q4_0 | Q4_1 | Q5_0 | Q5_1 | Q8_0 | Q2K | Q3K | Q4K | Q5K | Q6K => {
-                dequant_typed(tensor.dtype, bytes, n, name).map_err(|e| ModelError::malformed(&self.path, e))
+                self.dequantise(tensor.dtype, &bytes, elements.len(), name)
             }
             other => Err(ModelError::UnsupportedDtype { name: name.to_owned(), dtype: format!("{other:?}") }),
         }
+    }
+}
+
+impl GgufFile {
+    fn dequantise(&self, dtype: GgmlType, bytes: &[u8], n: usize, name: &str) -> Result<Vec<f32>> {
+        /// Elements that one task takes: whole blocks of every type.
+        const CHUNK: usize = 1 << 16;
+        let chunk_bytes = bytes_for_public(dtype, CHUNK).expect("blocks have at most 256 elements");
+        let mut values = vec![0.0; n];
+        values.par_chunks_mut(CHUNK).zip(bytes.par_chunks(chunk_bytes)).try_for_each(|(values, bytes)| {
+            let chunk = dequant_typed(dtype, bytes, values.len(), name);
+            values.copy_from_slice(&chunk.map_err(|e| ModelError::malformed(self.path(), e))?);
+            Ok(())
+        })?;
+        Ok(values)
     }
 }
 

@@ -1,18 +1,17 @@
 //! One `.safetensors` file: [`SafetensorsFile`].
 
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 
-use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
 use super::dtype::Float;
-use super::{Checkpoint, map};
+use super::{Checkpoint, MappedFile};
 use crate::{ModelError, Result};
 
-/// A memory-mapped safetensors file with a header that has been checked against the file's size.
+/// A safetensors file with a header that has been checked against the file's size.
 pub(crate) struct SafetensorsFile {
-    path: PathBuf,
-    data: Mmap,
+    file: MappedFile,
     metadata: Metadata,
     /// Where the tensors' bytes begin.
     start: usize,
@@ -20,14 +19,14 @@ pub(crate) struct SafetensorsFile {
 
 impl SafetensorsFile {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let data = map(path)?;
+        let file = MappedFile::open(path)?;
         // Checks that tensors neither overlap nor leave gaps nor end elsewhere than the file.
-        let (header, metadata) = SafeTensors::read_metadata(&data).map_err(|e| ModelError::malformed(path, e))?;
-        Ok(Self { path: path.to_owned(), data, metadata, start: header + size_of::<u64>() })
+        let (header, metadata) = SafeTensors::read_metadata(&file.whole()?).map_err(|e| ModelError::malformed(path, e))?;
+        Ok(Self { file, metadata, start: header + size_of::<u64>() })
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     fn info(&self, name: &str) -> Result<&TensorInfo> {
@@ -46,7 +45,7 @@ impl Checkpoint for SafetensorsFile {
         self.metadata.info(name).map(|info| info.shape.clone())
     }
 
-    fn read(&self, name: &str) -> Result<Vec<f32>> {
+    fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
         let info = self.info(name)?;
         let float = match info.dtype {
             Dtype::F32 => Float::F32,
@@ -56,11 +55,11 @@ impl Checkpoint for SafetensorsFile {
                 return Err(ModelError::UnsupportedDtype { name: name.to_owned(), dtype: format!("{other:?}") });
             }
         };
-        let (begin, end) = info.data_offsets;
-        let bytes = self
-            .data
-            .get(self.start + begin..self.start + end)
-            .ok_or_else(|| ModelError::malformed(&self.path, format!("tensor `{name}` ends past the file")))?;
-        Ok(float.decode(bytes))
+        let (begin, end) = (self.start + info.data_offsets.0, self.start + info.data_offsets.1);
+        let range = begin + elements.start * float.size()..begin + elements.end * float.size();
+        if range.end > end {
+            return Err(ModelError::malformed(self.path(), format!("tensor `{name}` ends before element {}", elements.end)));
+        }
+        Ok(float.decode(&self.file.bytes(range)?))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -73,8 +74,8 @@ impl Checkpoint for ShardedSafetensors {
         self.shards[*self.shard_of.get(name)?].shape(name)
     }
 
-    fn read(&self, name: &str) -> Result<Vec<f32>> {
+    fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
         let shard = self.shard_of.get(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })?;
-        self.shards[*shard].read(name)
+        self.shards[*shard].read(name, elements)
     }
 }

@@ -71,7 +71,7 @@ impl DecoderConfig {
     /// When the configuration contradicts itself.
     pub fn init(&self, seed: u64, device: &Device) -> Result<Decoder> {
         self.validate()?;
-        Decoder::build(self, &mut RandomParams::new(seed), &Default::default(), device)
+        Decoder::build(self, self.n_layers, &mut RandomParams::new(seed), &Default::default(), device)
     }
 
     /// How far back the attention of `layer` reaches; `None` when it sees everything before it.

@@ -11,7 +11,7 @@ use super::visit;
 
 /// A pre-norm block; its sublayers run one after the other or side by side.
 #[derive(Module, Debug)]
-pub(super) struct Block {
+pub(crate) struct Block {
     pub(super) attn_norm: AnyNorm,
     pub(super) attn: Attention,
     /// Of what attention writes.

@@ -24,9 +24,9 @@ pub(super) struct Builder<'a> {
 impl Builder<'_> {
     pub(super) fn vocab_matrix(&mut self, part: Part) -> Result<VocabMatrix> {
         let DecoderConfig { d_vocab, d_model, .. } = *self.config;
-        let values = self.source.values(Param { layer: None, part, kind: Kind::Weight }, &[d_vocab, d_model])?;
         let rows_per_chunk = (self.options.largest_tensor_bytes / (d_model * size_of::<f32>())).max(1);
-        Ok(VocabMatrix::new(values, [d_vocab, d_model], rows_per_chunk, self.device))
+        let (param, shape) = (Param { layer: None, part, kind: Kind::Weight }, [d_vocab, d_model]);
+        VocabMatrix::build(shape, rows_per_chunk, self.device, |rows| self.source.rows(param, shape, rows))
     }
 
     /// The vector added to the unembedding's result, `[d_vocab]`.

@@ -8,6 +8,7 @@ mod mlp;
 mod norm;
 mod params;
 mod rotary;
+mod streamed;
 mod vocab;
 
 use std::ops::Range;
@@ -16,9 +17,10 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{Hook, ResidualModel, Result, Site, Sublayer, Tap};
 
-use self::block::Block;
+pub(crate) use self::block::Block;
 use self::build::Builder;
 use self::norm::AnyNorm;
+pub use self::streamed::StreamedDecoder;
 use self::vocab::VocabMatrix;
 use crate::param::{ParamSource, Part};
 use crate::{DecoderConfig, Head, LoadOptions, Residual};
@@ -40,9 +42,10 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Builds the decoder that a valid `config` describes from the parameters of `source`.
+    /// Builds the decoder that a valid `config` describes from the parameters of `source`, or only its first layers.
     pub(crate) fn build(
         config: &DecoderConfig,
+        n_layers: usize,
         source: &mut dyn ParamSource,
         options: &LoadOptions,
         device: &Device,
@@ -51,7 +54,7 @@ impl Decoder {
         Ok(Self {
             embed: builder.vocab_matrix(Part::Embed)?,
             pos_embed: builder.pos_embed()?,
-            blocks: (0..config.n_layers).map(|layer| builder.block(layer)).collect::<crate::Result<_>>()?,
+            blocks: (0..n_layers).map(|layer| builder.block(layer)).collect::<crate::Result<_>>()?,
             final_norm: builder.norm(None, Part::FinalNorm)?,
             unembed: match config.head {
                 Head::Tied => None,
@@ -60,6 +63,22 @@ impl Decoder {
             head_bias: builder.head_bias()?,
             config: config.clone(),
         })
+    }
+
+    /// Builds one block of it.
+    pub(crate) fn build_block(
+        config: &DecoderConfig,
+        layer: usize,
+        source: &mut dyn ParamSource,
+        options: &LoadOptions,
+        device: &Device,
+    ) -> crate::Result<Block> {
+        Builder { config, source, options, device }.block(layer)
+    }
+
+    /// Bytes of its weights, as f32.
+    pub fn n_bytes(&self) -> usize {
+        self.num_params() * size_of::<f32>()
     }
 
     /// What this decoder is.

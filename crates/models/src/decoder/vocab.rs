@@ -15,19 +15,20 @@ pub(super) struct VocabMatrix {
 }
 
 impl VocabMatrix {
-    /// Splits row-major `values` of shape `[d_vocab, d_model]` into chunks of at most `rows_per_chunk` rows.
-    pub(super) fn new(values: Vec<f32>, shape: [usize; 2], rows_per_chunk: usize, device: &Device) -> Self {
-        let [d_vocab, d_model] = shape;
-        let chunk = |values: Vec<f32>| {
-            let rows = values.len() / d_model;
-            Param::from_tensor(Tensor::from_data(TensorData::new(values, [rows, d_model]), device))
+    /// Chunks of at most `rows_per_chunk` rows, whose values `read` gives in row-major order.
+    pub(super) fn build<E>(
+        [d_vocab, d_model]: [usize; 2],
+        rows_per_chunk: usize,
+        device: &Device,
+        mut read: impl FnMut(Range<usize>) -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        let chunk = |start: usize| {
+            let rows = start..(start + rows_per_chunk).min(d_vocab);
+            let shape = [rows.len(), d_model];
+            Ok(Param::from_tensor(Tensor::from_data(TensorData::new(read(rows)?, shape), device)))
         };
-        let chunks = if d_vocab <= rows_per_chunk {
-            vec![chunk(values)]
-        } else {
-            values.chunks(rows_per_chunk * d_model).map(|part| chunk(part.to_vec())).collect()
-        };
-        Self { chunks, rows_per_chunk, d_vocab }
+        let chunks = (0..d_vocab).step_by(rows_per_chunk).map(chunk).collect::<Result<_, E>>()?;
+        Ok(Self { chunks, rows_per_chunk, d_vocab })
     }
 
     /// The shape `[d_vocab, d_model]` and the values in row-major order.
@@ -103,8 +104,8 @@ mod tests {
     use super::*;
 
     fn matrix(rows_per_chunk: usize, device: &Device) -> VocabMatrix {
-        let values = (0..7 * 3).map(|i| (i as f32 * 0.7).sin()).collect();
-        VocabMatrix::new(values, [7, 3], rows_per_chunk, device)
+        let values = |rows: Range<usize>| (rows.start * 3..rows.end * 3).map(|i| (i as f32 * 0.7).sin()).collect();
+        VocabMatrix::build([7, 3], rows_per_chunk, device, |rows| Ok::<_, ()>(values(rows))).unwrap()
     }
 
     #[test]

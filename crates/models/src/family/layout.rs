@@ -2,6 +2,8 @@
 //!
 //! Ours are matrices `[d_in, d_out]` and vectors `[d_out]`, a tensor a parameter.
 
+use rayon::prelude::*;
+
 /// How a stored tensor differs from our layout.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Layout {
@@ -31,7 +33,7 @@ enum Outputs {
     PartOfHead { index: usize, of: usize, n_heads: usize },
 }
 
-/// Outputs that are rearranged together, so that both sides stay in cache.
+/// Inputs and outputs that are rearranged together, so that both sides stay in cache.
 const TILE: usize = 16;
 
 impl Layout {
@@ -84,14 +86,17 @@ impl Layout {
         let (d_in, d_out) = inputs_and_outputs(shape);
         let (next_input, next_output) = self.strides(d_in, values.len());
         let mut ours = vec![0.0; d_in * d_out];
-        for first in (0..d_out).step_by(TILE) {
-            for out in first..(first + TILE).min(d_out) {
-                let start = self.stored_output(out, d_out) * next_output;
-                for i in 0..d_in {
-                    ours[i * d_out + out] = values[start + i * next_input];
+        ours.par_chunks_mut(TILE * d_out).enumerate().for_each(|(tile, ours)| {
+            let inputs = tile * TILE..tile * TILE + ours.len() / d_out;
+            for first in (0..d_out).step_by(TILE) {
+                for out in first..(first + TILE).min(d_out) {
+                    let start = self.stored_output(out, d_out) * next_output;
+                    for i in inputs.clone() {
+                        ours[(i - inputs.start) * d_out + out] = values[start + i * next_input];
+                    }
                 }
             }
-        }
+        });
         ours
     }
 

@@ -68,7 +68,7 @@ pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile, d_head: usize) -> Resu
     let divided = file.shape(GGUF_DIVISORS).is_some();
     let scaling = match (keys.text_or_none("rope.scaling.type")?.as_deref(), factor) {
         (None | Some("none"), None) if divided => {
-            let divisors = file.read(GGUF_DIVISORS)?.into_iter().map(f64::from).collect();
+            let divisors = file.read_all(GGUF_DIVISORS)?.into_iter().map(f64::from).collect();
             RopeScaling::PerFrequency { divisors }
         }
         (Some("none"), _) | (None, None) if !divided => RopeScaling::None,

@@ -1,8 +1,11 @@
 //! A checkpoint as a source of parameters: [`CheckpointParams`] finds, checks and rearranges stored tensors.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-use super::{Recipe, Stored};
+use rayon::prelude::*;
+
+use super::{Layout, Recipe, Stored};
 use crate::checkpoint::Checkpoint;
 use crate::param::{Kind, Param, ParamSource, Part};
 use crate::{Head, ModelError, Result};
@@ -44,9 +47,7 @@ impl CheckpointParams<'_> {
         if self.recipe.config.head != Head::Tied || self.checkpoint.shape(&head).is_none() {
             return Ok(());
         }
-        if self.checkpoint.shape(&head) != self.checkpoint.shape(&embed)
-            || self.checkpoint.read(&head)? != self.checkpoint.read(&embed)?
-        {
+        if !self.same_values(&head, &embed)? {
             let reason = format!("`{head}` is another matrix than `{embed}`");
             return Err(ModelError::UnsupportedValue {
                 key: "tie_word_embeddings".into(),
@@ -58,27 +59,73 @@ impl CheckpointParams<'_> {
         Ok(())
     }
 
+    /// Whether two matrices are the same, read a part at a time.
+    fn same_values(&self, a: &str, b: &str) -> Result<bool> {
+        const ROWS: usize = 4096;
+        let shape = self.checkpoint.shape(a);
+        let Some(&[n_rows, width]) = shape.as_deref() else { return Ok(false) };
+        if shape != self.checkpoint.shape(b) {
+            return Ok(false);
+        }
+        for start in (0..n_rows).step_by(ROWS) {
+            let elements = start * width..(start + ROWS).min(n_rows) * width;
+            if self.checkpoint.read(a, elements.clone())? != self.checkpoint.read(b, elements)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Where this checkpoint stores a parameter.
     fn locate(&self, param: Param) -> Stored {
         let Stored { name, layout } = (self.recipe.locate)(&self.recipe.config, param);
         let name = name.strip_prefix(self.left_out).map(str::to_owned).unwrap_or(name);
         Stored { name, layout }
     }
+
+    /// Where it stores a parameter of `shape`, which it must have.
+    fn find(&self, param: Param, shape: &[usize]) -> Result<Stored> {
+        let stored = self.locate(param);
+        let name = &stored.name;
+        let found = self.checkpoint.shape(name).ok_or_else(|| ModelError::MissingTensor { name: name.clone() })?;
+        match stored.layout.stored_shape(shape) {
+            Some(expected) if found == expected => Ok(stored),
+            expected => {
+                let (name, expected) = (stored.name, expected.unwrap_or_default());
+                Err(ModelError::WrongShape { name, expected, found })
+            }
+        }
+    }
+
+    /// Reads values that must be finite.
+    fn read(&mut self, name: String, elements: Range<usize>) -> Result<Vec<f32>> {
+        let values = self.checkpoint.read(&name, elements.clone())?;
+        if let Some(index) = first_not_finite(&values) {
+            return Err(ModelError::NotFinite { name, value: values[index], index: elements.start + index });
+        }
+        self.used.insert(name);
+        Ok(values)
+    }
+}
+
+fn first_not_finite(values: &[f32]) -> Option<usize> {
+    const CHUNK: usize = 1 << 16;
+    let finite = |chunk: &[f32]| chunk.iter().fold(true, |all, value| all & value.is_finite()); // no early end: it vectorises
+    let chunk = values.par_chunks(CHUNK).position_first(|chunk| !finite(chunk))?;
+    let start = chunk * CHUNK;
+    values[start..].iter().position(|value| !value.is_finite()).map(|index| start + index)
 }
 
 impl ParamSource for CheckpointParams<'_> {
     fn values(&mut self, param: Param, shape: &[usize]) -> Result<Vec<f32>> {
-        let Stored { name, layout } = self.locate(param);
-        let found = self.checkpoint.shape(&name).ok_or_else(|| ModelError::MissingTensor { name: name.clone() })?;
-        match layout.stored_shape(shape) {
-            Some(expected) if found == expected => {}
-            expected => return Err(ModelError::WrongShape { name, expected: expected.unwrap_or_default(), found }),
-        }
-        let values = self.checkpoint.read(&name)?;
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(ModelError::NotFinite { name, value: values[index], index });
-        }
-        self.used.insert(name);
-        Ok(layout.undo(values, shape))
+        let Stored { name, layout } = self.find(param, shape)?;
+        let n = self.checkpoint.shape(&name).into_iter().flatten().product();
+        Ok(layout.undo(self.read(name, 0..n)?, shape))
+    }
+
+    fn rows(&mut self, param: Param, shape: [usize; 2], rows: Range<usize>) -> Result<Vec<f32>> {
+        let Stored { name, layout } = self.find(param, &shape)?;
+        assert_eq!(layout, Layout::SAME, "every family stores the vocabulary's rows as they are");
+        self.read(name, rows.start * shape[1]..rows.end * shape[1])
     }
 }
