@@ -4,15 +4,11 @@
 mod common;
 
 use burn::tensor::Device;
-use common::{WINDOWS, config, config_of, windows};
+use common::{WINDOWS, backends, config, config_of, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::core::forward;
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
-
-fn backends() -> impl Iterator<Item = (Backend, Device)> {
-    Backend::ALL.into_iter().filter_map(|backend| Some((backend, backend.device().ok()?)))
-}
 
 /// Times one pass that shows these hooks to a tap.
 fn pass(

@@ -45,7 +45,7 @@ fn smallest(model: &Decoder, n_plans: usize) -> Budget {
     let state = SEQ_LEN * model.d_model() * 4;
     let widest = SEQ_LEN * model.widest_activation(SEQ_LEN) * 4;
     let held = 2 * model.n_layers() * state;
-    Budget { bytes: state * (n_plans + 4) + held + 8 * widest, largest_tensor_bytes: widest }
+    Budget { bytes: state * (n_plans + 3) + held + 8 * widest, largest_tensor_bytes: widest }
 }
 
 /// A run in which what one half of a layer writes is replaced by hand.

@@ -86,7 +86,7 @@ fn the_executor_gives_what_each_plan_gives_alone_under_any_budget() {
             .iter()
             .map(|plan| host(plan.run(&model, windows.batch(0..5, &device), &mut NoTap).unwrap()))
             .collect();
-        // From the least that one window needs, where states are followed depth first, to everything together.
+        // From the least that one window needs to everything together.
         let least = least_budget(&model, &plans, &windows);
         for bytes in [least, least + least / 4, 2 * least, 4 * least, 2 << 30] {
             let budget = Budget { bytes, ..Budget::default() };

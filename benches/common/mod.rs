@@ -53,3 +53,45 @@ pub fn windows() -> TokenWindows {
     let ids: Vec<u32> = (0..WINDOWS * SEQ_LEN).map(|i| (i * 7919 % 8192) as u32).collect();
     TokenWindows::new(&ids, SEQ_LEN).expect("four windows")
 }
+
+/// Backends that are built in and whose device can be opened.
+#[allow(dead_code)]
+pub fn backends() -> impl Iterator<Item = (Backend, Device)> {
+    Backend::ALL.into_iter().filter_map(|backend| Some((backend, backend.device().ok()?)))
+}
+
+/// Llama's axes in two sizes: 128 wide, or 576 wide as SmolLM2-135M, and of one layer.
+#[allow(dead_code)]
+pub fn config_of_width(d_model: usize) -> DecoderConfig {
+    let axes = config_of("llama-gqa");
+    match d_model {
+        128 => DecoderConfig { n_layers: 1, ..axes },
+        576 => DecoderConfig {
+            n_layers: 1,
+            d_model: 576,
+            n_heads: 9,
+            n_kv_heads: 3,
+            d_head: 64,
+            d_mlp: 1536,
+            d_vocab: 49_152,
+            ..axes
+        },
+        _ => panic!("there is no configuration of that width"),
+    }
+}
+
+/// Operations of one block on so many tokens: products with weights, and scores and mixtures of what each query sees.
+#[allow(dead_code)]
+pub fn flops_of_block(config: &DecoderConfig, tokens: usize, seq_len: usize) -> u64 {
+    let DecoderConfig { d_model, n_heads, n_kv_heads, d_head, d_mlp, .. } = *config;
+    let weights = d_model * d_head * (2 * n_heads + 2 * n_kv_heads) + 3 * d_model * d_mlp;
+    let seen = n_heads * d_head * (seq_len + 1); // twice, over half of the keys on average
+    2 * (tokens * (weights + seen)) as u64
+}
+
+/// Windows of tokens that mean nothing.
+#[allow(dead_code)]
+pub fn random_windows(config: &DecoderConfig, n_sequences: usize, seq_len: usize) -> TokenWindows {
+    let ids: Vec<u32> = (0..n_sequences * seq_len).map(|i| (i * 7919 % config.d_vocab) as u32).collect();
+    TokenWindows::new(&ids, seq_len).expect("there are windows")
+}

@@ -26,10 +26,10 @@ impl Tiles {
         Self::fitting(model.d_vocab(), usual_bytes(&model.device()))
     }
 
-    /// Tiles of at most `bytes` of logits each. Matrix products want many rows and many tokens: there are 1024 rows at
+    /// Tiles of at most `bytes` of logits each. Matrix products want many rows and many tokens: there are 512 rows at
     /// least where that leaves as many tokens, and more where all of the vocabulary fits beside them.
     pub fn fitting(d_vocab: usize, bytes: usize) -> Self {
-        const ROWS: usize = 1024;
+        const ROWS: usize = 512;
         let elements = (bytes / size_of::<f32>()).max(1);
         let rows = (elements / d_vocab).max(ROWS.min(elements.isqrt()));
         Self { rows, vocab: (elements / rows).clamp(1, d_vocab) }

@@ -52,7 +52,7 @@ struct Tokens {
 impl Tokens {
     /// On a CPU each lane has a call of its own; anything else is kept busy by one.
     fn suited_to(device: &Device) -> Self {
-        if lies_in_host_memory(device) { Self { batch: 2048, call: 1024 } } else { Self { batch: 4096, call: 8192 } }
+        if lies_in_host_memory(device) { Self { batch: 4096, call: 512 } } else { Self { batch: 4096, call: 8192 } }
     }
 }
 
@@ -60,10 +60,11 @@ impl Tokens {
 const WIDE_ACTIVATIONS: usize = 8;
 
 /// Runs many plans at once: every distinct prefix is computed once for each window, and states that wait for the same step
-/// go through it as one batch.
+/// go through it together.
 ///
-/// States of the lowest layer go first, so that variants which differ only in earlier layers meet at the next one.
-/// When the budget leaves no room for another state, one is followed to its end depth first.
+/// States of the lowest layer go first, so that variants which differ only in earlier layers meet at the next one, and
+/// the weights of a layer are read once for all of them. A plan has one state at a time, so what is held does not
+/// depend on the order.
 #[derive(Debug)]
 pub struct Executor {
     plans: Vec<LayerPlan>,
@@ -75,8 +76,6 @@ pub struct Executor {
 struct Fit {
     /// Windows in a batch.
     n_sequences: usize,
-    /// Residual streams alive at once, beside those that are finished.
-    live_states: usize,
     /// States that are on their way through a step at once.
     states_per_round: usize,
     /// Windows that go through a block in one call.
@@ -138,30 +137,27 @@ impl Executor {
         Ok(())
     }
 
-    /// Divides the budget: first what finished plans keep, then the activations of calls, then states in flight.
+    /// Divides the budget: first a state for each plan, then the activations of calls.
     fn fit(&self, model: &dyn ResidualModel, windows: &TokenWindows, replacements: &Replacements) -> Result<Fit> {
         let (seq_len, device) = (windows.seq_len(), model.device());
         let tokens = Tokens::suited_to(&device);
         let state = seq_len * model.d_model().max(1) * size_of::<f32>();
         let widest = seq_len * model.widest_activation(seq_len).max(1) * size_of::<f32>();
+        let kept = state * (self.plans.len() + 1) + replacements.bytes(seq_len, model.d_model()); // of a window
         let inside = widest * WIDE_ACTIVATIONS + 2 * state; // of a window in a call
-        let walk = self.tree.nodes[ROOT].keeps + 1;
-        let held = replacements.bytes(seq_len, model.d_model());
-        let needed = state * (self.plans.len() + walk) + held + inside;
+        let needed = kept + inside;
         let Budget { bytes, largest_tensor_bytes } = self.budget;
         if needed > bytes {
             return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed });
         }
         let most = (bytes / needed).min(tokens.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
         let n_sequences = most.clamp(1, windows.n_sequences());
-        let live_states = (bytes - needed * n_sequences) / 2 / (state * n_sequences) + walk;
-        let spare = bytes - n_sequences * (held + state * (self.plans.len() + live_states));
-        let in_calls = (spare / inside).max(1); // windows
+        let in_calls = (bytes - n_sequences * kept) / inside; // windows
         let lanes = Lanes::of(&device, in_calls);
         let by_size = tokens.call.div_ceil(seq_len).min(largest_tensor_bytes / widest);
         let windows_per_call = (in_calls / lanes.n_lanes()).min(by_size).max(1);
         let states_per_round = (lanes.n_lanes() * windows_per_call / n_sequences).max(1);
-        Ok(Fit { n_sequences, live_states, states_per_round, windows_per_call, lanes })
+        Ok(Fit { n_sequences, states_per_round, windows_per_call, lanes })
     }
 }
 
@@ -192,7 +188,7 @@ fn owned(parts: Vec<Tensor<3>>, shared: bool) -> Tensor<3> {
 /// A residual stream that some plans still wait for.
 struct State {
     resid: Tensor<3>,
-    /// Children of its node that have not been computed, in the order of a depth-first walk.
+    /// Children of its node that have not been computed.
     waiting: Vec<(Step, usize)>,
 }
 
@@ -224,13 +220,7 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
         self.arrive(ROOT, resid);
         while let Some(step) = self.earliest_step() {
             let takers = self.takers(&step);
-            let grows = takers.iter().filter(|(parent, _)| self.states[parent].waiting.len() > 1).count();
-            let room = self.fit.live_states - self.tree.nodes[ROOT].keeps;
-            if self.states.len() + grows <= room {
-                self.run_together(&step, &takers)?;
-            } else {
-                self.walk_one()?;
-            }
+            self.run_together(&step, &takers)?;
         }
         Ok(self.finished.iter_mut().map(|resid| resid.take().expect("every plan ends in the tree")).collect())
     }
@@ -258,39 +248,6 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
             }
         }
         Ok(())
-    }
-
-    /// Takes the state nearest to its end out of the others and runs all that waits for it, depth first.
-    fn walk_one(&mut self) -> Result<()> {
-        let deepest = self.states.keys().copied().max_by_key(|&node| self.tree.nodes[node].depth);
-        let node = deepest.expect("a state waits");
-        let state = self.states.remove(&node).expect("a state waits");
-        self.walk(node, state)
-    }
-
-    fn walk(&mut self, node: usize, mut state: State) -> Result<()> {
-        let slot = self.tree.nodes[node].depth;
-        let last = state.waiting.pop();
-        for (step, child) in state.waiting {
-            let resid = self.run_one(&step, slot, state.resid.clone())?;
-            self.walk_from(child, resid)?;
-        }
-        match last {
-            Some((step, child)) => {
-                let resid = self.run_one(&step, slot, state.resid)?; // the parent is given away
-                self.walk_from(child, resid)
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn walk_from(&mut self, node: usize, resid: Tensor<3>) -> Result<()> {
-        self.finish_plans(node, &resid);
-        self.walk(node, State { resid, waiting: self.tree.nodes[node].next.clone() })
-    }
-
-    fn run_one(&mut self, step: &Step, slot: usize, resid: Tensor<3>) -> Result<Tensor<3>> {
-        Ok(self.run_step(step, slot, vec![resid])?.remove(0))
     }
 
     /// Runs a step on some states of all windows, in as many calls as it takes, as many of them at once as there are lanes.

@@ -14,8 +14,6 @@ pub(crate) struct Node {
     pub(crate) next: Vec<(Step, usize)>,
     /// The plans that end here.
     pub(crate) plans: Vec<usize>,
-    /// How many residual streams a depth-first walk below this node keeps at most, this node's own included.
-    pub(crate) keeps: usize,
 }
 
 /// All prefixes of a list of plans.
@@ -34,7 +32,6 @@ impl PlanTree {
             }
             tree.nodes[node].plans.push(index);
         }
-        tree.order_walk();
         tree
     }
 
@@ -53,20 +50,6 @@ impl PlanTree {
         self.nodes[node].next.push((step.clone(), child));
         child
     }
-
-    /// Sorts next steps so that the branch which keeps most comes last, when its parent is no longer needed, and
-    /// counts what a depth-first walk keeps. Children have larger indices than their parents.
-    fn order_walk(&mut self) {
-        for index in (0..self.nodes.len()).rev() {
-            let mut next = std::mem::take(&mut self.nodes[index].next);
-            next.sort_by_key(|(_, child)| self.nodes[*child].keeps);
-            let last = next.len().saturating_sub(1);
-            let beside = |i: usize| usize::from(i < last); // the parent stays while a branch is not the last
-            let keeps = next.iter().enumerate().map(|(i, (_, child))| self.nodes[*child].keeps + beside(i)).max();
-            self.nodes[index].keeps = keeps.unwrap_or(1).max(1);
-            self.nodes[index].next = next;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -84,11 +67,5 @@ mod tests {
     #[test]
     fn prefixes_cost_no_step_beyond_the_full_plan() {
         assert_eq!(PlanTree::new(&sweep::prefixes(7)).n_steps(), 7);
-    }
-
-    #[test]
-    fn a_walk_keeps_few_states() {
-        let tree = PlanTree::new(&[sweep::prefixes(64), sweep::delete_each(64), sweep::swap_adjacent(64)].concat());
-        assert!(tree.nodes[ROOT].keeps <= 3, "{}", tree.nodes[ROOT].keeps);
     }
 }

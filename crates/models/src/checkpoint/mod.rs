@@ -51,7 +51,10 @@ impl MappedFile {
         let file = File::open(path).map_err(ModelError::io(path))?;
         let metadata = file.metadata().map_err(ModelError::io(path))?;
         if metadata.is_dir() {
-            return Err(ModelError::NotAModel { path: path.to_owned(), reason: "it is a directory, not a file".into() });
+            return Err(ModelError::NotAModel {
+                path: path.to_owned(),
+                reason: "it is a directory, not a file".into(),
+            });
         }
         if metadata.len() == 0 {
             return Err(ModelError::malformed(path, "it is empty"));

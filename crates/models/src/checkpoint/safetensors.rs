@@ -21,7 +21,8 @@ impl SafetensorsFile {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = MappedFile::open(path)?;
         // Checks that tensors neither overlap nor leave gaps nor end elsewhere than the file.
-        let (header, metadata) = SafeTensors::read_metadata(&file.whole()?).map_err(|e| ModelError::malformed(path, e))?;
+        let (header, metadata) =
+            SafeTensors::read_metadata(&file.whole()?).map_err(|e| ModelError::malformed(path, e))?;
         Ok(Self { file, metadata, start: header + size_of::<u64>() })
     }
 
@@ -58,7 +59,10 @@ impl Checkpoint for SafetensorsFile {
         let (begin, end) = (self.start + info.data_offsets.0, self.start + info.data_offsets.1);
         let range = begin + elements.start * float.size()..begin + elements.end * float.size();
         if range.end > end {
-            return Err(ModelError::malformed(self.path(), format!("tensor `{name}` ends before element {}", elements.end)));
+            return Err(ModelError::malformed(
+                self.path(),
+                format!("tensor `{name}` ends before element {}", elements.end),
+            ));
         }
         Ok(float.decode(&self.file.bytes(range)?))
     }

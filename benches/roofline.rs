@@ -1,0 +1,71 @@
+//! How near a sweep is to the rate of a large matrix product on the same backend: `cargo bench --bench roofline`.
+//!
+//! Every deletion and every swap of a model of SmolLM2's shape with random weights, 8 windows of 128 tokens; operations are
+//! those that the prefix tree needs, and no others: products with weights, scores and mixtures of causal attention,
+//! logits. `STRATIGRAPH_DEVICE=wgpu` for another device, `STRATIGRAPH_LAYERS=6` for fewer layers than 30.
+
+mod common;
+
+use std::time::Instant;
+
+use burn::tensor::{Device, Distribution, Tensor};
+use common::{config_of_width, flops_of_block, random_windows};
+use stratigraph::Experiment;
+use stratigraph::models::DecoderConfig;
+use stratigraph::prelude::*;
+
+const SEQ_LEN: usize = 128;
+
+fn main() {
+    let benchmarks = std::env::args().any(|argument| argument == "--bench"); // otherwise it is a test
+    let (rounds, windows, side) = if benchmarks { (3, 8, 2048) } else { (1, 1, 256) };
+    let n_layers =
+        variable("STRATIGRAPH_LAYERS").map_or(if benchmarks { 30 } else { 2 }, |n| n.parse().expect("a number"));
+    let backend: Backend = variable("STRATIGRAPH_DEVICE").map_or(Backend::Flex, |name| name.parse().expect("a device"));
+    let device = backend.device().expect("the device can be used");
+    let config = DecoderConfig { n_layers, ..config_of_width(576) };
+    let model = config.init(0, &device).expect("it is sound");
+    let windows = random_windows(&config, windows, SEQ_LEN);
+    let (blocks, logits) = operations(&config, &windows);
+    println!("{n_layers} layers on {backend}: {:.2} TFLOP in blocks, {:.2} in logits", blocks / 1e12, logits / 1e12);
+    product(side, &device); // warms up
+    for _ in 0..rounds {
+        let rate = product(side, &device);
+        let started = Instant::now();
+        Study::new(&model).experiments([Experiment::Delete, Experiment::Swap]).run(&windows).expect("it runs");
+        let seconds = started.elapsed().as_secs_f64();
+        let again = product(side, &device);
+        let (sweep, large) = ((blocks + logits) / seconds / 1e9, f64::max(rate, again));
+        println!(
+            "sweep {seconds:7.1} s, {sweep:6.1} GFLOP/s; {side}^3 product {large:6.1}: {:.0} %",
+            100.0 * sweep / large
+        );
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Operations of the sweep's blocks and of its logits.
+fn operations(config: &DecoderConfig, windows: &TokenWindows) -> (f64, f64) {
+    let n = config.n_layers;
+    let plans = [vec![LayerPlan::full(n)], sweep::delete_each(n), sweep::swap_adjacent(n)].concat();
+    let executor = Executor::new(plans);
+    let tokens = windows.ids().len();
+    let block = flops_of_block(config, tokens, windows.seq_len());
+    let logits = 2 * tokens * config.d_model * config.d_vocab * executor.plans().len();
+    (executor.n_steps() as f64 * block as f64, logits as f64)
+}
+
+/// GFLOP/s of a product of two square matrices, the best of five.
+fn product(side: usize, device: &Device) -> f64 {
+    let matrix = || Tensor::<2>::random([side, side], Distribution::Normal(0.0, 1.0), device);
+    let (a, b) = (matrix(), matrix());
+    let time = |_| {
+        let started = Instant::now();
+        std::hint::black_box(a.clone().matmul(b.clone()).into_data());
+        started.elapsed().as_secs_f64()
+    };
+    2.0 * (side as f64).powi(3) / (0..5).map(time).fold(f64::INFINITY, f64::min) / 1e9
+}
