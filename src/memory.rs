@@ -22,8 +22,11 @@ use crate::{Error, Result};
 pub struct Memory(usize);
 
 impl Memory {
-    /// What a process takes for itself: program, tokenizer, token ids, scores, and what its allocator cannot use.
+    /// What a process takes beside weights at least: program, tokenizer, token ids, scores.
     const PROCESS: usize = 150_000_000;
+
+    /// What is left free for what an allocator cannot use.
+    const MARGIN: usize = 64_000_000;
 
     /// So many bytes.
     pub fn new(n_bytes: usize) -> Self {
@@ -35,18 +38,31 @@ impl Memory {
         self.0
     }
 
-    /// What is left for residual streams, activations and logits when a whole process is to stay within this much memory,
-    /// `weights` bytes of weights included.
+    /// The weights and 1 GB.
+    pub fn usual(weights: usize) -> Self {
+        Self(weights.saturating_add(1_000_000_000))
+    }
+
+    /// What is left for residual streams, activations and logits when the whole process is to stay within this much memory,
+    /// `weights` bytes of weights included. Asked once the model and the text are loaded: what the process has taken until
+    /// then is taken off, as far as the system tells.
     ///
     /// # Errors
     /// [`Error::MemoryTooSmall`] when nothing is.
     pub fn budget(self, weights: usize) -> Result<Budget> {
-        let needed = weights + Self::PROCESS;
-        match self.0.checked_sub(needed) {
+        let taken = (weights + Self::PROCESS).max(resident().unwrap_or(0)) + Self::MARGIN;
+        match self.0.checked_sub(taken) {
             Some(bytes) if bytes > 0 => Ok(Budget { bytes, ..Budget::default() }),
-            _ => Err(Error::MemoryTooSmall { memory: self, needed: Memory(needed) }),
+            _ => Err(Error::MemoryTooSmall { memory: self, needed: Memory(taken) }),
         }
     }
+}
+
+/// Bytes of this process that are in memory; only Linux tells.
+fn resident() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? * 1024)
 }
 
 const UNITS: [(&str, f64); 8] = [

@@ -113,8 +113,5 @@ fn a_layer_that_does_not_exist_is_named() {
 fn memory_below_the_weights_is_an_error() {
     let error = Memory::new(100_000_000).budget(200_000_000).unwrap_err();
     assert!(matches!(error, Error::MemoryTooSmall { .. }));
-    assert_eq!(
-        error.to_string(),
-        "100 MB of memory are too few: the model and the program take 350 MB before anything is run"
-    );
+    assert!(error.to_string().starts_with("100 MB of memory are too few"), "{error}");
 }

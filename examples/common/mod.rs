@@ -121,7 +121,7 @@ impl Source {
             (Box::new(model), weights)
         };
         windows.check(&*model)?;
-        let budget = self.memory.map(|memory| memory.budget(weights)).transpose()?.unwrap_or_default();
+        let budget = self.memory.unwrap_or(Memory::usual(weights)).budget(weights)?;
         Ok(Loaded { model, budget, tokenizer, text, windows })
     }
 

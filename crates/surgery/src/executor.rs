@@ -30,7 +30,7 @@ pub trait Sink {
 /// How much memory a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Bytes of residual streams and activations held at once, the weights not counted. 768 MiB by default.
+    /// Bytes of residual streams and activations held at once, the weights not counted. 640 MiB by default.
     pub bytes: usize,
     /// Bytes of the widest activation up to which several windows or states go through a layer together; one window
     /// always runs. 128 MiB by default, which is the largest buffer that every graphics adapter grants.
@@ -39,7 +39,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { bytes: 768 << 20, largest_tensor_bytes: 128 << 20 }
+        Self { bytes: 640 << 20, largest_tensor_bytes: 128 << 20 }
     }
 }
 
