@@ -8,7 +8,7 @@ mod common;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use common::{config_of_width, random_windows};
+use common::{config_of_width, is_benchmark, random_windows};
 use stratigraph::Experiment;
 use stratigraph::core::forward;
 use stratigraph::models::DecoderConfig;
@@ -25,8 +25,7 @@ const USUAL: Size = Size { n_layers: 12, tokens: 512, d_vocab: 4096 };
 const SEQ_LEN: usize = 64;
 
 fn main() {
-    // Cargo passes `--bench` when it benchmarks; a test of this file takes one small step along each axis.
-    let steps: &[usize] = if std::env::args().any(|argument| argument == "--bench") { &[1, 2, 4, 8] } else { &[1] };
+    let steps: &[usize] = if is_benchmark() { &[1, 2, 4, 8] } else { &[1] };
     let device = Backend::Flex.device().expect("flex is a default feature");
     let axes: [(&str, fn(usize) -> Size); 3] = [
         ("layers", |step| Size { n_layers: 6 * step, ..USUAL }),

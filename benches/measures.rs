@@ -5,7 +5,7 @@ mod common;
 
 use std::hint::black_box;
 
-use common::{root, tiny, tokenizer};
+use common::{backends, root, tiny, tokenizer};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::Experiment;
 use stratigraph::prelude::*;
@@ -30,8 +30,7 @@ fn pairs(part: &str) -> WicTokens {
 fn each_backend(criterion: &mut Criterion, name: &str, mut run: impl FnMut(&Decoder, &TokenWindows)) {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(10);
-    for backend in Backend::ALL {
-        let Ok(device) = backend.device() else { continue };
+    for (backend, device) in backends() {
         let (model, windows) = tiny(&device);
         group.bench_function(BenchmarkId::from_parameter(backend), |bencher| bencher.iter(|| run(&model, &windows)));
     }

@@ -7,7 +7,7 @@ mod common;
 use std::hint::black_box;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use common::{backends, config_of_width, flops_of_block, random_windows};
+use common::{backends, config_of_width, flops_of_block, is_benchmark, random_windows};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use stratigraph::prelude::*;
@@ -15,7 +15,9 @@ use stratigraph::prelude::*;
 const SEQ_LEN: usize = 128;
 
 /// Width of the residual stream, tokens.
-const SIZES: [(usize, usize); 2] = [(128, 256), (576, 512)];
+fn sizes() -> &'static [(usize, usize)] {
+    if is_benchmark() { &[(128, 256), (576, 512)] } else { &[(128, 128)] }
+}
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
@@ -31,7 +33,7 @@ fn resid(tokens: usize, d_model: usize, device: &Device) -> Tensor<3> {
 fn matmul(criterion: &mut Criterion) {
     let mut group = group(criterion, "matmul");
     for (backend, device) in backends() {
-        for n in [512, 1024] {
+        for n in if is_benchmark() { [512, 1024] } else { [64, 128] } {
             let matrix = || Tensor::<2>::random([n, n], Distribution::Normal(0.0, 1.0), &device);
             let (a, b) = (matrix(), matrix());
             group.throughput(Throughput::Elements(2 * (n as u64).pow(3)));
@@ -45,7 +47,7 @@ fn matmul(criterion: &mut Criterion) {
 fn block(criterion: &mut Criterion) {
     let mut group = group(criterion, "block");
     for (backend, device) in backends() {
-        for (d_model, tokens) in SIZES {
+        for (d_model, tokens) in sizes().iter().copied() {
             let config = config_of_width(d_model);
             let model = config.init(0, &device).expect("the configuration is sound");
             let resid = resid(tokens, d_model, &device);
@@ -64,7 +66,7 @@ fn block(criterion: &mut Criterion) {
 fn attention(criterion: &mut Criterion) {
     let mut group = group(criterion, "attention");
     for (backend, device) in backends() {
-        for (d_model, tokens) in SIZES {
+        for (d_model, tokens) in sizes().iter().copied() {
             let model = config_of_width(d_model).init(0, &device).expect("the configuration is sound");
             let resid = resid(tokens, d_model, &device);
             for (name, hooks) in [("fused", &[][..]), ("explicit", &[Hook::Pattern])] {
@@ -86,7 +88,7 @@ fn attention(criterion: &mut Criterion) {
 fn unembed_metrics(criterion: &mut Criterion) {
     let mut group = group(criterion, "unembed_metrics");
     for (backend, device) in backends() {
-        for (d_model, tokens) in SIZES {
+        for (d_model, tokens) in sizes().iter().copied() {
             let config = config_of_width(d_model);
             let model = config.init(0, &device).expect("the configuration is sound");
             let windows = random_windows(&config, tokens / SEQ_LEN, SEQ_LEN);

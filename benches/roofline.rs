@@ -9,7 +9,7 @@ mod common;
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use common::{config_of_width, flops_of_block, random_windows};
+use common::{config_of_width, flops_of_block, is_benchmark, random_windows};
 use stratigraph::Experiment;
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
@@ -17,7 +17,7 @@ use stratigraph::prelude::*;
 const SEQ_LEN: usize = 128;
 
 fn main() {
-    let benchmarks = std::env::args().any(|argument| argument == "--bench"); // otherwise it is a test
+    let benchmarks = is_benchmark();
     let (rounds, windows, side) = if benchmarks { (3, 8, 2048) } else { (1, 1, 256) };
     let n_layers =
         variable("STRATIGRAPH_LAYERS").map_or(if benchmarks { 30 } else { 2 }, |n| n.parse().expect("a number"));

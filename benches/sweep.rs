@@ -5,7 +5,7 @@ mod common;
 
 use std::hint::black_box;
 
-use common::{WINDOWS, config, tiny, windows};
+use common::{WINDOWS, backends, config, tiny, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::Experiment;
 use stratigraph::prelude::*;
@@ -17,8 +17,7 @@ fn study(criterion: &mut Criterion) {
     for (name, experiments) in [("sweep", &surgery[..]), ("inside", &[Experiment::Attention, Experiment::Geometry])] {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
-        for backend in Backend::ALL {
-            let Ok(device) = backend.device() else { continue };
+        for (backend, device) in backends() {
             let (model, windows) = tiny(&device);
             group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
                 let study = || Study::new(&model).experiments(experiments.iter().copied());

@@ -54,10 +54,22 @@ pub fn windows() -> TokenWindows {
     TokenWindows::new(&ids, SEQ_LEN).expect("four windows")
 }
 
-/// Backends that are built in and whose device can be opened.
+/// Whether this is a benchmark; Cargo says so. Otherwise it is a test that every one runs, on small sizes.
+#[allow(dead_code)]
+pub fn is_benchmark() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
+
+/// Backends that are built in and whose device can be opened; of those that `STRATIGRAPH_DEVICES` lists, such as
+/// `flex,wgpu`, where it is set.
 #[allow(dead_code)]
 pub fn backends() -> impl Iterator<Item = (Backend, Device)> {
-    Backend::ALL.into_iter().filter_map(|backend| Some((backend, backend.device().ok()?)))
+    let listed = std::env::var("STRATIGRAPH_DEVICES").ok();
+    let asked = move |backend: &Backend| match &listed {
+        Some(listed) => listed.split(',').any(|name| name == backend.to_string()),
+        None => true,
+    };
+    Backend::ALL.into_iter().filter(asked).filter_map(|backend| Some((backend, backend.device().ok()?)))
 }
 
 /// Llama's axes in two sizes: 128 wide, or 576 wide as SmolLM2-135M, and of one layer.
