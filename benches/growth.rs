@@ -21,13 +21,16 @@ struct Size {
     d_vocab: usize,
 }
 
+/// A size that is so many steps along an axis.
+type Scaled = fn(usize) -> Size;
+
 const USUAL: Size = Size { n_layers: 12, tokens: 512, d_vocab: 4096 };
 const SEQ_LEN: usize = 64;
 
 fn main() {
     let steps: &[usize] = if is_benchmark() { &[1, 2, 4, 8] } else { &[1] };
     let device = Backend::Flex.device().expect("flex is a default feature");
-    let axes: [(&str, fn(usize) -> Size); 3] = [
+    let axes: [(&str, Scaled); 3] = [
         ("layers", |step| Size { n_layers: 6 * step, ..USUAL }),
         ("tokens", |step| Size { tokens: 128 * step, ..USUAL }),
         ("vocabulary", |step| Size { d_vocab: 2048 * step, ..USUAL }),
