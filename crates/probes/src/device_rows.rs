@@ -25,6 +25,8 @@ impl Reduce for DeviceRows {
     /// `[rows, columns]`
     type Pending = Tensor<2>;
 
+    const WAITS: bool = true;
+
     fn clean(logits: Tensor<2>) -> DeviceClean {
         let max = logits.clone().max_dim(1).clamp_min(f32::MIN); // logits may be minus infinity throughout
         let relative = logits - max.clone();

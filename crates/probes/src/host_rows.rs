@@ -28,6 +28,8 @@ impl Reduce for HostRows {
     type Clean = HostClean;
     type Pending = Vec<Part>;
 
+    const WAITS: bool = false;
+
     fn clean(logits: Tensor<2>) -> HostClean {
         let [_, width] = logits.dims();
         let logits = logits.into_data_as::<f32>();

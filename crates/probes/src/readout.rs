@@ -7,7 +7,7 @@ use stratigraph_core::{Lanes, ResidualModel, TokenWindows, lies_in_host_memory};
 
 use crate::device_rows::DeviceRows;
 use crate::host_rows::HostRows;
-use crate::reduction::{Part, Reduce, Reduced, Reduction};
+use crate::reduction::{Reduce, Reduced, Reduction};
 use crate::{Metric, Result, Scores};
 
 /// How much of `[row, vocabulary]` is held at once.
@@ -211,29 +211,62 @@ impl<'a> Readout<'a> {
         }
     }
 
-    /// Reduces each residual stream of each piece of work, `[work][resid][row]`. Nothing is read from the device before all of
-    /// the work is on it.
+    /// Reduces each residual stream of each piece of work, `[work][resid][row]`. Where reading waits for a device, nothing is
+    /// read before all of the work is on it.
     fn reduce_by<R: Reduce>(&self, work: impl Iterator<Item = Work>) -> Vec<Vec<Vec<Reduced>>> {
         let d_vocab = self.model.d_vocab();
         let starts = (0..d_vocab).step_by(self.tiles.vocab);
         let ranges: Vec<_> = starts.map(|start| start..(start + self.tiles.vocab).min(d_vocab)).collect();
-        let (mut shapes, mut pending) = (Vec::new(), Vec::new());
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut pending = Vec::new();
         for Work { resids, against_first, tokens } in work {
-            shapes.push((resids.len(), tokens.clone()));
             let model = self.model;
-            let reduce = |range: &Range<usize>| reduce_tile::<R>(model, &resids, against_first, (range, &tokens));
-            pending.extend(self.lanes.map(ranges.iter().collect(), reduce).into_iter().flatten());
+            let piece = pieces.len();
+            pieces.push(Piece { rows: vec![Vec::new(); resids.len()], tokens: tokens.clone() });
+            for round in ranges.chunks(self.lanes.n_lanes()) {
+                let reduce = |range: &Range<usize>| reduce_tile::<R>(model, &resids, against_first, (range, &tokens));
+                let reduced = self.lanes.map(round.iter().collect(), reduce);
+                pending.extend(round.iter().zip(reduced).map(|(range, tiles)| Tiled { piece, range, tiles }));
+                if !R::WAITS {
+                    add_tiles::<R>(&mut pieces, std::mem::take(&mut pending));
+                }
+            }
         }
-        let mut parts = R::read(pending).into_iter();
-        let join = |(n_resids, tokens): (usize, Vec<usize>)| {
-            let of_ranges: Vec<Vec<Part>> = parts.by_ref().take(ranges.len() * n_resids).collect();
-            let row = |resid: usize, row: usize| {
-                let parts = of_ranges[resid..].iter().step_by(n_resids).map(move |part| &part[row]);
-                Reduced::join(parts.zip(&ranges), tokens[row])
-            };
-            (0..n_resids).map(|resid| (0..tokens.len()).map(|i| row(resid, i)).collect()).collect()
-        };
-        shapes.into_iter().map(join).collect()
+        add_tiles::<R>(&mut pieces, pending);
+        pieces.into_iter().map(|piece| piece.rows).collect()
+    }
+}
+
+/// What is known of a piece of work so far.
+struct Piece {
+    /// `[resid][row]`
+    rows: Vec<Vec<Reduced>>,
+    tokens: Vec<usize>,
+}
+
+/// Tiles of one piece of work, one of each residual stream, over some tokens of the vocabulary.
+struct Tiled<'a, P> {
+    piece: usize,
+    range: &'a Range<usize>,
+    tiles: Vec<P>,
+}
+
+/// Adds tiles that come in the vocabulary's order.
+fn add_tiles<R: Reduce>(pieces: &mut [Piece], tiled: Vec<Tiled<R::Pending>>) {
+    let (mut places, mut pending) = (Vec::new(), Vec::new());
+    for Tiled { piece, range, tiles } in tiled {
+        places.extend((0..tiles.len()).map(|resid| (piece, resid, range)));
+        pending.extend(tiles);
+    }
+    for ((piece, resid, range), parts) in places.into_iter().zip(R::read(pending)) {
+        let Piece { rows, tokens } = &mut pieces[piece];
+        let new = parts.iter().zip(tokens.iter()).map(|(part, &token)| Reduced::of(part, range, token));
+        let rows = &mut rows[resid];
+        if rows.is_empty() {
+            rows.extend(new);
+        } else {
+            rows.iter_mut().zip(new).for_each(|(row, new)| *row = row.with(&new));
+        }
     }
 }
 

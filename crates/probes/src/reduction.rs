@@ -32,6 +32,9 @@ pub(crate) trait Reduce {
     /// The reduced rows of a tile, perhaps not yet computed.
     type Pending: Send;
 
+    /// Whether reading waits for a device, so that it is best done once for everything.
+    const WAITS: bool;
+
     /// Takes clean logits.
     fn clean(logits: Tensor<2>) -> Self::Clean;
 
@@ -84,39 +87,23 @@ pub(crate) struct Reduced {
 }
 
 impl Reduced {
-    /// The row of the first tile.
-    fn of(part: &Part) -> Self {
+    /// A row of the tile over the tokens `range` of the vocabulary; `token` is the id whose logit counts.
+    pub(crate) fn of(part: &Part, range: &Range<usize>, token: usize) -> Self {
         let Against { max, sum, cross } = part.against.unwrap_or(Against { max: 0.0, sum: 0.0, cross: 0.0 });
         Self {
             max: part.max.into(),
             sum: part.sum,
             weighted: part.weighted,
-            token: f64::NAN,
+            token: if range.contains(&token) { part.token.into() } else { f64::NAN },
             clean_max: max.into(),
             clean_sum: sum,
             cross,
-            top1: 0,
+            top1: range.start + part.top1,
         }
     }
 
-    /// Puts the parts of a row together, which come in the order of the vocabulary; `token` is the id whose logit counts.
-    pub(crate) fn join<'a>(parts: impl Iterator<Item = (&'a Part, &'a Range<usize>)>, token: usize) -> Self {
-        let mut row: Option<Self> = None;
-        for (part, range) in parts {
-            let mut next = Self::of(part);
-            next.top1 = range.start + part.top1;
-            if range.contains(&token) {
-                next.token = part.token.into();
-            }
-            row = Some(match row {
-                Some(row) => row.with(&next),
-                None => next,
-            });
-        }
-        row.expect("a vocabulary has tokens")
-    }
-
-    fn with(&self, later: &Self) -> Self {
+    /// The same row over more of the vocabulary, of which `later` comes behind.
+    pub(crate) fn with(&self, later: &Self) -> Self {
         let (max, clean_max) = (self.max.max(later.max), self.clean_max.max(later.clean_max));
         let [a, b] = [self, later].map(|part| part.relative_to(max, clean_max));
         Self {
