@@ -14,7 +14,7 @@ use stratigraph::{Error, Experiment, Findings, Memory};
 const SURGERY: [Experiment; 2] = [Experiment::Delete, Experiment::Swap];
 
 fn windows(n_sequences: usize, seq_len: usize) -> TokenWindows {
-    let ids: Vec<u32> = (0..n_sequences * seq_len).map(|i| (i * i * 7 % 96) as u32).collect();
+    let ids: Vec<u32> = (0..n_sequences * seq_len).map(|i| (i * i * 7 % 60) as u32).collect();
     TokenWindows::new(&ids, seq_len).unwrap()
 }
 

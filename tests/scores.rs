@@ -295,7 +295,7 @@ fn every_backend_gives_the_same_study() {
         assert_eq!(findings.interventions.len(), 8);
         assert_eq!(findings.interventions[7].plan, "0-(1+2)");
         let lens = &findings.curves["lens_kl"].mean;
-        assert_eq!(lens[3], 0.0, "the lens after the last layer is the model");
+        assert!(lens[3] < 1e-7, "the lens after the last layer is the model, not {}", lens[3]);
         let nll = findings.interventions[0].metrics["nll"].mean;
         assert_eq!(findings.curves["lens_nll"].mean[3], nll);
     }

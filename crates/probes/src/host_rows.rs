@@ -26,10 +26,6 @@ impl HostClean {
 
 impl Reduce for HostRows {
     type Clean = HostClean;
-    type Pending = Vec<Part>;
-
-    const WAITS: bool = false;
-
     fn clean(logits: Tensor<2>) -> HostClean {
         let [_, width] = logits.dims();
         let logits = logits.into_data_as::<f32>();
@@ -60,10 +56,6 @@ impl Reduce for HostRows {
             Part { max, top1, sum, weighted, token: logits[token], against }
         };
         rows.map(part).collect()
-    }
-
-    fn read(pending: Vec<Vec<Part>>) -> Vec<Vec<Part>> {
-        pending
     }
 }
 

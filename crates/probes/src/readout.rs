@@ -7,7 +7,7 @@ use stratigraph_core::{Lanes, ResidualModel, TokenWindows, lies_in_host_memory};
 
 use crate::device_rows::DeviceRows;
 use crate::host_rows::HostRows;
-use crate::reduction::{Reduce, Reduced, Reduction};
+use crate::reduction::{Part, Reduce, Reduced, Reduction};
 use crate::{Metric, Result, Scores};
 
 /// How much of `[row, vocabulary]` is held at once.
@@ -211,29 +211,23 @@ impl<'a> Readout<'a> {
         }
     }
 
-    /// Reduces each residual stream of each piece of work, `[work][resid][row]`. Where reading waits for a device, nothing is
-    /// read before all of the work is on it.
+    /// Reduces each residual stream of each piece of work, `[work][resid][row]`.
     fn reduce_by<R: Reduce>(&self, work: impl Iterator<Item = Work>) -> Vec<Vec<Vec<Reduced>>> {
         let d_vocab = self.model.d_vocab();
         let starts = (0..d_vocab).step_by(self.tiles.vocab);
         let ranges: Vec<_> = starts.map(|start| start..(start + self.tiles.vocab).min(d_vocab)).collect();
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut pending = Vec::new();
+        let mut pieces = Vec::new();
         for Work { resids, against_first, tokens } in work {
             let model = self.model;
-            let piece = pieces.len();
-            pieces.push(Piece { rows: vec![Vec::new(); resids.len()], tokens: tokens.clone() });
+            let mut piece = Piece { rows: vec![Vec::new(); resids.len()], tokens: tokens.clone() };
             for round in ranges.chunks(self.lanes.n_lanes()) {
                 let reduce = |range: &Range<usize>| reduce_tile::<R>(model, &resids, against_first, (range, &tokens));
                 let reduced = self.lanes.map(round.iter().collect(), reduce);
-                pending.extend(round.iter().zip(reduced).map(|(range, tiles)| Tiled { piece, range, tiles }));
-                if !R::WAITS {
-                    add_tiles::<R>(&mut pieces, std::mem::take(&mut pending));
-                }
+                round.iter().zip(reduced).for_each(|(range, tiles)| piece.add(range, tiles));
             }
+            pieces.push(piece.rows);
         }
-        add_tiles::<R>(&mut pieces, pending);
-        pieces.into_iter().map(|piece| piece.rows).collect()
+        pieces
     }
 }
 
@@ -244,28 +238,16 @@ struct Piece {
     tokens: Vec<usize>,
 }
 
-/// Tiles of one piece of work, one of each residual stream, over some tokens of the vocabulary.
-struct Tiled<'a, P> {
-    piece: usize,
-    range: &'a Range<usize>,
-    tiles: Vec<P>,
-}
-
-/// Adds tiles that come in the vocabulary's order.
-fn add_tiles<R: Reduce>(pieces: &mut [Piece], tiled: Vec<Tiled<R::Pending>>) {
-    let (mut places, mut pending) = (Vec::new(), Vec::new());
-    for Tiled { piece, range, tiles } in tiled {
-        places.extend((0..tiles.len()).map(|resid| (piece, resid, range)));
-        pending.extend(tiles);
-    }
-    for ((piece, resid, range), parts) in places.into_iter().zip(R::read(pending)) {
-        let Piece { rows, tokens } = &mut pieces[piece];
-        let new = parts.iter().zip(tokens.iter()).map(|(part, &token)| Reduced::of(part, range, token));
-        let rows = &mut rows[resid];
-        if rows.is_empty() {
-            rows.extend(new);
-        } else {
-            rows.iter_mut().zip(new).for_each(|(row, new)| *row = row.with(&new));
+impl Piece {
+    /// Adds a tile of each residual stream over some tokens of the vocabulary; they come in its order.
+    fn add(&mut self, range: &Range<usize>, tiles: Vec<Vec<Part>>) {
+        for (rows, parts) in self.rows.iter_mut().zip(tiles) {
+            let new = parts.iter().zip(&self.tokens).map(|(part, &token)| Reduced::of(part, range, token));
+            if rows.is_empty() {
+                rows.extend(new);
+            } else {
+                rows.iter_mut().zip(new).for_each(|(row, new)| *row = row.with(&new));
+            }
         }
     }
 }
@@ -284,7 +266,7 @@ fn reduce_tile<R: Reduce>(
     resids: &[Tensor<2>],
     against_first: bool,
     (range, tokens): (&Range<usize>, &[usize]),
-) -> Vec<R::Pending> {
+) -> Vec<Vec<Part>> {
     let places: Vec<_> = tokens.iter().map(|token| token.clamp(&range.start, &(range.end - 1)) - range.start).collect();
     let logits = |rows: &Tensor<2>| model.unembed(model.final_norm(rows.clone()), range.clone());
     if !against_first {

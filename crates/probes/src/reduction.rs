@@ -14,7 +14,7 @@ use stratigraph_core::lies_in_host_memory;
 pub enum Reduction {
     /// In the host's memory, by one vectorised pass over each tile; for CPU backends, whose tensors lie there already.
     Host,
-    /// On the device, by tensor operations; only sums are read back, once for all tiles of a batch.
+    /// On the device, by tensor operations; only sums are read back.
     Device,
 }
 
@@ -29,21 +29,13 @@ impl Reduction {
 pub(crate) trait Reduce {
     /// A tile of clean logits, to measure others against.
     type Clean;
-    /// The reduced rows of a tile, perhaps not yet computed.
-    type Pending: Send;
-
-    /// Whether reading waits for a device, so that it is best done once for everything.
-    const WAITS: bool;
 
     /// Takes clean logits.
     fn clean(logits: Tensor<2>) -> Self::Clean;
 
     /// Reduces logits, against the clean ones where there are any. `tokens` has a place in the tile for each row, whose logit
     /// is kept.
-    fn reduce(logits: Tensor<2>, clean: Option<&Self::Clean>, tokens: &[usize]) -> Self::Pending;
-
-    /// Waits for all, in one go.
-    fn read(pending: Vec<Self::Pending>) -> Vec<Vec<Part>>;
+    fn reduce(logits: Tensor<2>, clean: Option<&Self::Clean>, tokens: &[usize]) -> Vec<Part>;
 }
 
 /// One row of a tile.
@@ -134,9 +126,11 @@ impl Reduced {
         self.max + self.sum.ln()
     }
 
-    /// The Kullback-Leibler divergence from the clean row, in nats.
+    /// The Kullback-Leibler divergence from the clean row, in nats. What rounding leaves below 0 is 0.
     pub(crate) fn kl(&self) -> f64 {
-        self.cross / self.clean_sum - self.clean_sum.ln() + self.sum.ln()
+        const ROUNDING: f64 = 1e-5;
+        let kl = self.cross / self.clean_sum - self.clean_sum.ln() + self.sum.ln();
+        if kl < 0.0 && kl > -ROUNDING { 0.0 } else { kl }
     }
 
     pub(crate) fn entropy_bits(&self) -> f64 {
