@@ -5,6 +5,7 @@ Not run by itself, except to convert a GGUF file: `python common.py model.gguf D
 import argparse
 import importlib.metadata
 import json
+import math
 import pathlib
 import resource
 import subprocess
@@ -75,6 +76,16 @@ def windows(tokenizer, args):
 def next_tokens(tokens):
     """The token after each position `[sequences, seq_len]`; the last of a window has none, and 0 stands there."""
     return torch.nn.functional.pad(tokens[:, 1:], (0, 1))
+
+
+def measure(clean_logits, logits, targets):
+    """The five metrics `[5, ..., pos]` from logits `[..., pos, d_vocab]`."""
+    log_p, log_q = clean_logits.log_softmax(-1), logits.log_softmax(-1)
+    top = logits.argmax(-1)
+    kl = (log_p.exp() * (log_p - log_q)).sum(-1)
+    entropy_bits = -(log_q.exp() * log_q).sum(-1) / math.log(2)
+    nll = -log_q.gather(-1, targets[..., None])[..., 0]
+    return torch.stack([kl, top == clean_logits.argmax(-1), entropy_bits, nll, top == targets])
 
 
 def means(measured):

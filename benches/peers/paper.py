@@ -5,7 +5,6 @@ of its blocks are exchanged. Weights stay as the checkpoint has them: no folding
 
     python paper.py --model MODEL --text TEXT --out paper.json
 """
-import math
 import time
 from functools import partial
 
@@ -30,22 +29,12 @@ def zero(value, hook):
     return torch.zeros_like(value)
 
 
-def measure(clean_logits, logits, targets):
-    """The five metrics `[5, pos]` from logits `[pos, d_vocab]`."""
-    log_p, log_q = clean_logits.log_softmax(-1), logits.log_softmax(-1)
-    top = logits.argmax(-1)
-    kl = (log_p.exp() * (log_p - log_q)).sum(-1)
-    entropy_bits = -(log_q.exp() * log_q).sum(-1) / math.log(2)
-    nll = -log_q.gather(-1, targets[:, None])[:, 0]
-    return torch.stack([kl, top == clean_logits.argmax(-1), entropy_bits, nll, top == targets])
-
-
 def compare(model, tokens, run):
     """Means over all windows of `run(window)` measured against a clean run of `model` on that window."""
     measured = []
     for window, targets in zip(tokens.split(1), common.next_tokens(tokens)):
         clean = model(window, use_cache=False)
-        measured.append(measure(clean[0], run(window)[0], targets))
+        measured.append(common.measure(clean[0], run(window)[0], targets))
     return common.means(torch.stack(measured, dim=1))
 
 

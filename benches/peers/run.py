@@ -1,6 +1,6 @@
 """Runs our sweep and the peers in turn on one checkpoint and one text: how long each takes, how far they differ.
 
-    python run.py --model MODEL --text TEXT [--repeat 3] [--only ours,cached,paper] [--ours BINARY] [--out all.json]
+    python run.py --model MODEL --text TEXT [--repeat 3] [--only ours,tuned,cached,paper] [--ours BINARY] [--out all.json]
 
 Ours is the example `stages_of_inference`, built and run with cargo, or BINARY where that is built already. Ratios and
 differences are to the first program picked. The seconds of a sweep begin when the model is loaded and the text is cut.
@@ -18,7 +18,7 @@ import common
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXAMPLE = ["--release", "--example", "stages_of_inference"]
-PEERS = {"cached": ["cached.py"], "paper": ["paper.py"]}
+PEERS = ("tuned", "cached", "paper")
 UNITS = {"s": 1, "ms": 1e-3}
 
 
@@ -53,8 +53,7 @@ def ours(args, out):
 
 def peer(name, args, out):
     """The same of a peer."""
-    script, *options = PEERS[name]
-    command = [sys.executable, HERE / script, *options, *same(args), "--threads", str(args.threads)]
+    command = [sys.executable, HERE / f"{name}.py", *same(args), "--threads", str(args.threads)]
     _, peak = spawn([*command, "--cache", args.cache, "--out", out / "peer.json"], args.threads)
     result = json.loads((out / "peer.json").read_text())
     curves = {f"{kind}_{m}": [row[m] for row in result[kind]] for kind in ("delete", "swap") for m in common.METRICS}
@@ -83,7 +82,7 @@ def table(found, picked):
 def main():
     parser = common.parser(__doc__)
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--only", default="ours,cached,paper")
+    parser.add_argument("--only", default="ours,tuned,cached,paper")
     parser.add_argument("--ours", type=pathlib.Path, help="the example, built already")
     args = parser.parse_args()
     args.model, args.text, args.cache = args.model.resolve(), args.text.resolve(), args.cache.resolve()
