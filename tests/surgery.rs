@@ -108,6 +108,33 @@ fn the_executor_gives_what_each_plan_gives_alone_under_any_budget() {
     }
 }
 
+#[test]
+fn the_parts_of_a_corpus_give_what_the_whole_gives() {
+    let model = model(&device());
+    let windows = windows(5, 12);
+    let ablated = |ablation| LayerPlan::full(3).ablate(1, Sublayer::Mlp, ablation).unwrap();
+    let plans = [all_plans(), Ablation::ALL.map(ablated).to_vec()].concat();
+    let whole = execute(&model, &plans, &windows, Budget::default());
+    let executor = Executor::new(plans.clone());
+    for cut in 0..=5 {
+        let mut keep = Keep { residuals: vec![Vec::new(); plans.len()], steps: 0 };
+        for part in [0..cut, cut..5] {
+            executor.run_part(&model, &windows, part, &mut keep).unwrap();
+        }
+        assert_eq!(keep.steps, whole.steps, "cut at {cut}");
+        for ((plan, found), expected) in plans.iter().zip(&keep.residuals).zip(&whole.residuals) {
+            assert_close(found, expected, 1e-5, &format!("{plan} cut at {cut}"));
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "windows 1..6 of a corpus of 5")]
+fn a_part_ends_where_the_corpus_ends() {
+    let mut keep = Keep { residuals: vec![Vec::new()], steps: 0 };
+    let _ = Executor::new(vec![LayerPlan::full(3)]).run_part(&model(&device()), &windows(5, 12), 1..6, &mut keep);
+}
+
 /// The least budget that the executor accepts.
 fn least_budget(model: &Decoder, plans: &[LayerPlan], windows: &TokenWindows) -> usize {
     let executor = Executor::new(plans.to_vec()).with_budget(Budget { bytes: 0, ..Budget::default() });

@@ -36,6 +36,7 @@ mod sample;
 mod scores;
 mod similarity;
 pub mod tasks;
+mod tile;
 mod token_class;
 mod wic;
 mod wic_probe;

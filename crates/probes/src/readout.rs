@@ -8,7 +8,8 @@ use stratigraph_core::{Lanes, ResidualModel, TokenWindows, lies_in_host_memory};
 use crate::device_rows::DeviceRows;
 use crate::host_rows::HostRows;
 use crate::reduction::{Part, Reduce, Reduced, Reduction};
-use crate::{Metric, Result, Scores};
+use crate::tile::Tile;
+use crate::{Result, Scores};
 
 /// How much of `[row, vocabulary]` is held at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,49 +284,4 @@ fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     let rows: Vec<i32> = rows.iter().map(|&row| i32::try_from(row).expect("a row fits 31 bits")).collect();
     let n = rows.len();
     Tensor::from_data(TensorData::new(rows, [n]), device)
-}
-
-/// Rows of a batch of a corpus.
-struct Tile<'a> {
-    windows: &'a TokenWindows,
-    /// The batch's first row, counted through all windows.
-    first: usize,
-    rows: Range<usize>,
-}
-
-impl Tile<'_> {
-    /// The rows, counted through all windows.
-    fn of_corpus(&self) -> Range<usize> {
-        self.first + self.rows.start..self.first + self.rows.end
-    }
-
-    /// Adds every metric of each row.
-    fn score(&self, clean: &[Reduced], other: &[Reduced], scores: &mut Scores) -> Result<()> {
-        let ids = self.windows.ids();
-        let fraction = |yes: bool| f64::from(u8::from(yes));
-        for ((row, p), q) in self.of_corpus().zip(clean).zip(other) {
-            let (sequence, position) = (row / self.windows.seq_len(), row % self.windows.seq_len());
-            for metric in Metric::ALL.into_iter().filter(|metric| !metric.needs_next_token() || !self.is_last(row)) {
-                let value = match metric {
-                    Metric::Kl => q.kl(),
-                    Metric::EntropyBits => q.entropy_bits(),
-                    Metric::Nll => -q.log_prob(),
-                    Metric::Top1Agreement => fraction(p.top1 == q.top1),
-                    Metric::Accuracy => fraction(ids[row + 1] as usize == q.top1),
-                };
-                scores.push(metric, sequence, position, value)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The token after each row; any token after the last of a window.
-    fn next_tokens(&self) -> Vec<usize> {
-        let ids = self.windows.ids();
-        self.of_corpus().map(|row| if self.is_last(row) { 0 } else { ids[row + 1] as usize }).collect()
-    }
-
-    fn is_last(&self, row: usize) -> bool {
-        (row + 1).is_multiple_of(self.windows.seq_len())
-    }
 }

@@ -1,15 +1,16 @@
-//! Runs many plans over one corpus: [`Executor`], under a [`Budget`], into a [`Sink`].
+//! Runs many plans over one corpus: [`Executor`], into a [`Sink`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor};
-use stratigraph_core::{Lanes, NoTap, ResidualModel, Site, TokenWindows, lies_in_host_memory};
+use burn::tensor::Tensor;
+use stratigraph_core::{NoTap, ResidualModel, Site, TokenWindows};
 
 use crate::ablation::Replacements;
+use crate::budget::{Fit, Kept};
 use crate::calls::{self, Call, Part};
 use crate::tree::{PlanTree, ROOT};
-use crate::{LayerPlan, Result, Step, SurgeryError};
+use crate::{Budget, LayerPlan, Result, Step, SurgeryError};
 
 /// Where the residual streams of a run go.
 pub trait Sink {
@@ -27,38 +28,6 @@ pub trait Sink {
     fn step_done(&mut self, _n_sequences: usize) {}
 }
 
-/// How much memory a run may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Bytes of residual streams and activations held at once, the weights not counted. 640 MiB by default.
-    pub bytes: usize,
-    /// Bytes of the widest activation up to which several windows or states go through a layer together; one window
-    /// always runs. 128 MiB by default, which is the largest buffer that every graphics adapter grants.
-    pub largest_tensor_bytes: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { bytes: 640 << 20, largest_tensor_bytes: 128 << 20 }
-    }
-}
-
-/// Tokens of a batch of windows, and of one call of a block: enough to keep matrix products busy, few enough for the caches.
-struct Tokens {
-    batch: usize,
-    call: usize,
-}
-
-impl Tokens {
-    /// On a CPU each lane has a call of its own; anything else is kept busy by one.
-    fn suited_to(device: &Device) -> Self {
-        if lies_in_host_memory(device) { Self { batch: 4096, call: 512 } } else { Self { batch: 4096, call: 8192 } }
-    }
-}
-
-/// Activations of the widest kind that are alive inside a block at once.
-const WIDE_ACTIVATIONS: usize = 8;
-
 /// Runs many plans at once: every distinct prefix is computed once for each window, and states that wait for the same step
 /// go through it together.
 ///
@@ -70,17 +39,6 @@ pub struct Executor {
     plans: Vec<LayerPlan>,
     tree: PlanTree,
     budget: Budget,
-}
-
-/// How one run fits its budget.
-struct Fit {
-    /// Windows in a batch.
-    n_sequences: usize,
-    /// States that are on their way through a step at once.
-    states_per_round: usize,
-    /// Windows that go through a block in one call.
-    windows_per_call: usize,
-    lanes: Lanes,
 }
 
 impl Executor {
@@ -117,16 +75,36 @@ impl Executor {
         windows: &TokenWindows,
         sink: &mut S,
     ) -> Result<(), S::Error> {
+        self.run_part(model, windows, 0..windows.n_sequences(), sink)
+    }
+
+    /// Runs every plan on some windows of a corpus. What stands in for an ablated output still comes from all of it, so the
+    /// parts of a corpus give together what the whole gives, wherever and in whatever order they run.
+    ///
+    /// # Errors
+    /// Those of [`run`](Executor::run).
+    ///
+    /// # Panics
+    /// When `part` ends past the last window.
+    pub fn run_part<S: Sink>(
+        &self,
+        model: &dyn ResidualModel,
+        windows: &TokenWindows,
+        part: Range<usize>,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let n_sequences = windows.n_sequences();
+        assert!(part.end <= n_sequences, "windows {part:?} of a corpus of {n_sequences}");
         self.plans.iter().try_for_each(|plan| plan.check_model(model))?;
         windows.check(model).map_err(SurgeryError::from)?;
         let mut replacements = Replacements::of(&self.plans, model, windows)?;
-        let fit = self.fit(model, windows, &replacements)?;
+        let kept =
+            Kept { plans: self.plans.len(), replacements: replacements.bytes(windows.seq_len(), model.d_model()) };
+        let fit = self.budget.fit(model, windows.seq_len(), part.len(), kept)?;
         replacements.measure(model, windows, fit.n_sequences)?;
         let device = model.device();
-        let mut start = 0;
-        while start < windows.n_sequences() {
-            let sequences = start..(start + fit.n_sequences).min(windows.n_sequences());
-            start = sequences.end;
+        for start in part.clone().step_by(fit.n_sequences) {
+            let sequences = start..(start + fit.n_sequences).min(part.end);
             replacements.begin(model, windows, sequences.clone())?;
             let resid = model.embed(windows.batch(sequences.clone(), &device));
             let step_done = |n_states| sink.step_done(n_states * sequences.len());
@@ -135,29 +113,6 @@ impl Executor {
             sink.batch(sequences, residuals)?;
         }
         Ok(())
-    }
-
-    /// Divides the budget: first a state for each plan, then the activations of calls.
-    fn fit(&self, model: &dyn ResidualModel, windows: &TokenWindows, replacements: &Replacements) -> Result<Fit> {
-        let (seq_len, device) = (windows.seq_len(), model.device());
-        let tokens = Tokens::suited_to(&device);
-        let state = seq_len * model.d_model().max(1) * size_of::<f32>();
-        let widest = seq_len * model.widest_activation(seq_len).max(1) * size_of::<f32>();
-        let kept = state * (self.plans.len() + 1) + replacements.bytes(seq_len, model.d_model()); // of a window
-        let inside = widest * WIDE_ACTIVATIONS + 2 * state; // of a window in a call
-        let needed = kept + inside;
-        let Budget { bytes, largest_tensor_bytes } = self.budget;
-        if needed > bytes {
-            return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed });
-        }
-        let most = (bytes / needed).min(tokens.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
-        let n_sequences = most.clamp(1, windows.n_sequences());
-        let in_calls = (bytes - n_sequences * kept) / inside; // windows
-        let lanes = Lanes::of(&device, in_calls);
-        let by_size = tokens.call.div_ceil(seq_len).min(largest_tensor_bytes / widest);
-        let windows_per_call = (in_calls / lanes.n_lanes()).min(by_size).max(1);
-        let states_per_round = (lanes.n_lanes() * windows_per_call / n_sequences).max(1);
-        Ok(Fit { n_sequences, states_per_round, windows_per_call, lanes })
     }
 }
 

@@ -13,6 +13,7 @@
 //! ```
 
 mod ablation;
+mod budget;
 mod calls;
 mod error;
 mod executor;
@@ -23,7 +24,8 @@ mod text;
 mod tree;
 
 pub use ablation::Ablation;
+pub use budget::Budget;
 pub use error::{Result, SurgeryError};
-pub use executor::{Budget, Executor, Sink};
+pub use executor::{Executor, Sink};
 pub use plan::{LayerPlan, Step};
 pub use rearranged::Rearranged;

@@ -1,0 +1,89 @@
+//! How much memory a run may take: [`Budget`], and how the run is cut to fit it.
+
+use burn::tensor::Device;
+use stratigraph_core::{Lanes, ResidualModel, lies_in_host_memory};
+
+use crate::{Result, SurgeryError};
+
+/// How much memory a run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes of residual streams and activations held at once, the weights not counted. 640 MiB by default.
+    pub bytes: usize,
+    /// Bytes of the widest activation up to which several windows or states go through a layer together; one window
+    /// always runs. 128 MiB by default, which is the largest buffer that every graphics adapter grants.
+    pub largest_tensor_bytes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { bytes: 640 << 20, largest_tensor_bytes: 128 << 20 }
+    }
+}
+
+/// Tokens of a batch of windows, and of one call of a block: enough to keep matrix products busy, few enough for the caches.
+struct Tokens {
+    batch: usize,
+    call: usize,
+}
+
+impl Tokens {
+    /// On a CPU each lane has a call of its own; anything else is kept busy by one.
+    fn suited_to(device: &Device) -> Self {
+        if lies_in_host_memory(device) { Self { batch: 4096, call: 512 } } else { Self { batch: 4096, call: 8192 } }
+    }
+}
+
+/// Activations of the widest kind that are alive inside a block at once.
+const WIDE_ACTIVATIONS: usize = 8;
+
+/// How one run fits its budget.
+pub(crate) struct Fit {
+    /// Windows in a batch.
+    pub(crate) n_sequences: usize,
+    /// States that are on their way through a step at once.
+    pub(crate) states_per_round: usize,
+    /// Windows that go through a block in one call.
+    pub(crate) windows_per_call: usize,
+    pub(crate) lanes: Lanes,
+}
+
+/// What a run keeps of each window from its first step to its last.
+pub(crate) struct Kept {
+    /// Plans, each with a state of its own.
+    pub(crate) plans: usize,
+    /// Bytes of what replaces ablated outputs.
+    pub(crate) replacements: usize,
+}
+
+impl Budget {
+    /// Divides the budget: first a state for each plan, then the activations of calls. The run has `n_sequences` windows of
+    /// `seq_len` tokens.
+    pub(crate) fn fit(
+        self,
+        model: &dyn ResidualModel,
+        seq_len: usize,
+        n_sequences: usize,
+        Kept { plans, replacements }: Kept,
+    ) -> Result<Fit> {
+        let device = model.device();
+        let tokens = Tokens::suited_to(&device);
+        let state = seq_len * model.d_model().max(1) * size_of::<f32>();
+        let widest = seq_len * model.widest_activation(seq_len).max(1) * size_of::<f32>();
+        let kept = state * (plans + 1) + replacements; // of a window
+        let inside = widest * WIDE_ACTIVATIONS + 2 * state; // of a window in a call
+        let needed = kept + inside;
+        let Budget { bytes, largest_tensor_bytes } = self;
+        if needed > bytes {
+            return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed });
+        }
+        let most = (bytes / needed).min(tokens.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
+        let n_sequences = n_sequences.min(most).max(1);
+        let in_calls = (bytes - n_sequences * kept) / inside; // windows
+        let lanes = Lanes::of(&device, in_calls);
+        let by_size = tokens.call.div_ceil(seq_len).min(largest_tensor_bytes / widest);
+        let windows_per_call = (in_calls / lanes.n_lanes()).min(by_size).max(1);
+        let states_per_round = (lanes.n_lanes() * windows_per_call / n_sequences).max(1);
+        Ok(Fit { n_sequences, states_per_round, windows_per_call, lanes })
+    }
+}
