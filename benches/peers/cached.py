@@ -5,7 +5,6 @@
 import time
 
 import torch
-import transformers
 
 import common
 
@@ -48,17 +47,12 @@ def curves(model, tokens):
 def main():
     parser = common.parser(__doc__)
     parser.add_argument("--batch", type=int, default=8, help="windows that go through the model together")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    directory = common.checkpoint(args.model, args.cache)
+    args, tokens, model, load_seconds = common.prepare(parser)
     started = time.perf_counter()
-    tokens = common.windows(transformers.AutoTokenizer.from_pretrained(directory), args)
-    model = common.load(directory, "sdpa")
-    loaded = time.perf_counter()
 
     batches = [curves(model, batch) for batch in tokens.split(args.batch)]
     joined = ([common.means(torch.cat(parts, dim=1)) for parts in zip(*kind)] for kind in zip(*batches))
-    common.write(args, "cached", loaded - started, time.perf_counter() - loaded, *joined)
+    common.write(args, "cached", load_seconds, time.perf_counter() - started, *joined)
 
 
 main()

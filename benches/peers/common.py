@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 
 import torch
 import transformers
@@ -62,6 +63,17 @@ def convert(gguf, directory):
 def load(directory, attention):
     told = dict(dtype=torch.float32, attn_implementation=attention)
     return transformers.AutoModelForCausalLM.from_pretrained(directory, **told)
+
+
+def prepare(parser):
+    """What a peer begins with: its arguments, the windows, the model with fused attention, the seconds of loading."""
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    directory = checkpoint(args.model, args.cache)
+    started = time.perf_counter()
+    tokens = windows(transformers.AutoTokenizer.from_pretrained(directory), args)
+    model = load(directory, "sdpa")
+    return args, tokens, model, time.perf_counter() - started
 
 
 def windows(tokenizer, args):

@@ -10,7 +10,6 @@ import math
 import time
 
 import torch
-import transformers
 
 import common
 
@@ -84,18 +83,13 @@ def measures(runs, tokens, unembedding):
 def main():
     parser = common.parser(__doc__)
     parser.add_argument("--batch", type=int, default=8, help="windows that go through a block together")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    directory = common.checkpoint(args.model, args.cache)
+    args, tokens, model, load_seconds = common.prepare(parser)
     started = time.perf_counter()
-    tokens = common.windows(transformers.AutoTokenizer.from_pretrained(directory), args)
-    model = common.load(directory, "sdpa")
-    loaded = time.perf_counter()
 
     runs = model.model.norm(residuals(model, tokens, args.batch).flatten(1, 2))
     curves = [common.means(run) for run in measures(runs, tokens, model.lm_head.weight)[1:]]
     n_layers = len(model.model.layers)
-    common.write(args, "tuned", loaded - started, time.perf_counter() - loaded, curves[:n_layers], curves[n_layers:])
+    common.write(args, "tuned", load_seconds, time.perf_counter() - started, curves[:n_layers], curves[n_layers:])
 
 
 main()
