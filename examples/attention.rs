@@ -25,11 +25,11 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    common::exit(run(&Args::parse()))
+    common::exit(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
-    let loaded = args.source.load()?;
+    let loaded = args.source.load_one()?;
     let windows = &loaded.windows;
     let mut heads = AttentionHeads::new(&AttentionMeasure::USUAL, windows.seq_len(), &loaded.model.device());
     loaded.observe(&mut [&mut heads])?;

@@ -28,11 +28,11 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    common::exit(run(&Args::parse()))
+    common::exit(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
-    let loaded = args.source.load()?;
+    let loaded = args.source.load_one()?;
     let common::Loaded { model, windows, .. } = &loaded;
     ensure!(args.skip_first < windows.seq_len(), "--skip-first leaves no position of a window");
     let mut geometry = Geometry::new(args.skip_first);

@@ -36,7 +36,7 @@ struct Neuron {
 }
 
 fn main() -> ExitCode {
-    common::exit(run(&Args::parse()))
+    common::exit(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

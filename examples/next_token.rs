@@ -23,11 +23,11 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    common::exit(run(&Args::parse()))
+    common::exit(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
-    let device = args.model.device.device()?;
+    let device = args.model.devices.open_one()?;
     let checkpoint = common::open(&args.model.model)?;
     println!("{:#?}", checkpoint.config());
     let tokenizer = checkpoint.tokenizer()?;

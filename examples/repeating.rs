@@ -26,5 +26,5 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let experiments: Vec<_> = args.blocks.iter().map(|&n_blocks| Experiment::Repeat(n_blocks)).collect();
     let metrics = [Metric::EntropyBits, Metric::Nll];
-    common::exit(common::surgery(&args.source, &experiments, &metrics, args.csv.as_deref()))
+    common::exit(|| common::surgery(&args.source, &experiments, &metrics, args.csv.as_deref()))
 }

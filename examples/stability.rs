@@ -46,12 +46,12 @@ const READ: [Experiment; 6] = [
 ];
 
 fn main() -> ExitCode {
-    common::exit(run(&Args::parse()))
+    common::exit(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
     let source = &args.source;
-    let common::Loaded { model, budget, windows, tokenizer, text } = source.load()?;
+    let common::Loaded { model, budget, windows, tokenizer, text, .. } = source.load_one()?;
     let model = &*model;
     let others = other_windows(args, model, &tokenizer, &text)?;
     let measure = |model: &dyn ResidualModel, windows: &TokenWindows| -> Result<Profile> {

@@ -23,5 +23,5 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let experiments: Vec<_> = [Experiment::Delete].into_iter().chain(Experiment::HALVES).collect();
-    common::exit(common::surgery(&args.source, &experiments, &[Metric::Kl], args.csv.as_deref()))
+    common::exit(|| common::surgery(&args.source, &experiments, &[Metric::Kl], args.csv.as_deref()))
 }

@@ -42,7 +42,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    common::exit(run(&Args::parse()))
+    common::exit(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
@@ -78,6 +78,6 @@ fn run(args: &Args) -> Result<()> {
         }
     }
     let chance = clean.chance.map(|chance| format!("; guessing gives {chance:.3}")).unwrap_or_default();
-    println!("{} on {}{chance}", common::name(&args.model.model), args.model.device);
+    println!("{} on {}{chance}", common::name(&args.model.model), args.model.devices);
     common::write_csv(args.csv.as_deref(), &["plan", "score", "mean", "sem"], rows)
 }

@@ -9,7 +9,8 @@ use stratigraph_probes::{
 };
 use stratigraph_stages::{Axis, Curve, Estimate, Matrix};
 
-use crate::study::{estimate, increments};
+use crate::runs::estimate;
+use crate::study::increments;
 use crate::{Experiment, Findings, Result};
 
 /// Bytes of residual streams that one batch of the pass may keep.

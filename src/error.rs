@@ -1,5 +1,7 @@
 //! Any error of the workspace: [`Error`].
 
+use std::path::{Path, PathBuf};
+
 use stratigraph_surgery::LayerPlan;
 
 use crate::Backend;
@@ -40,6 +42,29 @@ pub enum Error {
         /// The name as it was given.
         name: String,
     },
+    /// A text that names no device.
+    #[error("`{name}` names no device; write flex, ndarray, wgpu, wgpu:N, remote:ws://HOST:PORT or remote:ID")]
+    UnknownDevice {
+        /// The name as it was given.
+        name: String,
+    },
+    /// Remote devices were left out when the program was built.
+    #[error("remote devices are not part of this build; build it with `--features remote`")]
+    RemoteNotBuilt,
+    /// A remote device that cannot be connected.
+    #[error("the remote device {server} cannot be used: {reason}")]
+    RemoteUnreachable {
+        /// The server as it was given.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// A remote device that was lost while it was used.
+    #[error("a remote device was lost: {reason}")]
+    RemoteLost {
+        /// What burn says.
+        reason: String,
+    },
     /// An experiment that reads or edits what the model does not show, or repeats more layers than it has.
     #[error(
         "the experiment `{experiment}` cannot be done with this model: it lacks layers, hooks or weights that it takes"
@@ -69,6 +94,71 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+    /// A file or directory that cannot be read or written.
+    #[error("{}: {reason}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// A text that is no shard.
+    #[error("`{text}` is no shard; write I/N for the I-th of N, counted from 0, such as 0/8")]
+    NotShard {
+        /// The text as it was given.
+        text: String,
+    },
+    /// An experiment that a job cannot do in parts.
+    #[error(
+        "the experiment `{experiment}` cannot be done in shards: it is no surgery, or replaces by a mean over the whole corpus"
+    )]
+    ExperimentNotInJob {
+        /// The experiment.
+        experiment: crate::Experiment,
+    },
+    /// A plan that a job cannot run in parts.
+    #[error("the plan {plan} cannot be run in shards: it replaces by a mean over the whole corpus")]
+    PlanNotInJob {
+        /// The plan.
+        plan: LayerPlan,
+    },
+    /// A directory that holds a job already.
+    #[error("{} holds a job already", path.display())]
+    JobExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file of a job that is damaged, or not what its name says.
+    #[error("{} is damaged: {reason}", path.display())]
+    JobDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something that belongs to another job.
+    #[error("{} is of another {what}: {found}, and not {expected}", path.display())]
+    OtherJob {
+        /// The file or directory that is.
+        path: PathBuf,
+        /// Model, corpus, plan or version.
+        what: &'static str,
+        /// What it is of.
+        found: String,
+        /// What it should be of.
+        expected: String,
+    },
+    /// Parquet is to be written by a build that cannot.
+    #[error("Parquet is not part of this build; build it with `--features parquet`")]
+    ParquetNotBuilt,
+    /// Steps that no shard has done yet.
+    #[error("{}: {status}", path.display())]
+    JobUnfinished {
+        /// The job.
+        path: PathBuf,
+        /// What is missing.
+        status: crate::job::Status,
+    },
     /// A text that is no size of memory.
     #[error("`{text}` is no size of memory; write 600MB, 4GB or 1.5GiB")]
     NotMemory {
@@ -97,4 +187,10 @@ pub enum Error {
         /// What came out.
         log_prob: f64,
     },
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, reason: std::io::Error) -> Self {
+        Error::Io { path: path.to_owned(), reason }
+    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stratigraph_core::{Hook, ResidualModel, Sublayer};
 use stratigraph_stages::InterventionKind;
 use stratigraph_surgery::{Ablation, LayerPlan, sweep};
@@ -132,6 +134,18 @@ impl fmt::Display for Experiment {
             Experiment::Neurons => f.write_str("neurons"),
             surgery => write!(f, "{}", surgery.intervention().expect("all others change the model")),
         }
+    }
+}
+
+impl Serialize for Experiment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Experiment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

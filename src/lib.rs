@@ -10,20 +10,27 @@ pub use stratigraph_surgery as surgery;
 
 mod anatomy;
 mod backend;
+mod device;
 mod error;
 mod experiment;
+pub mod job;
 mod lexical;
 mod memory;
 mod open;
+mod runs;
+mod scoring;
+mod share;
 mod study;
 mod tasks;
 
 pub use backend::Backend;
+pub use device::{DeviceName, guard_remote};
 pub use error::{Error, Result};
 pub use experiment::Experiment;
 pub use memory::Memory;
 pub use open::open;
-pub use study::{Findings, Progress, Study, versions};
+pub use runs::Findings;
+pub use study::{Progress, Study, versions};
 pub use tasks::{TaskResult, TaskRun};
 
 /// What most programs use.

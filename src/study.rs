@@ -2,42 +2,18 @@
 //!
 //! This is where surgery and measures meet: the executor's residual streams go through a readout into scores.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_probes::{Metric, PerSequence, Readout, Scores, SuffixTask, Tiles, WicTokens, WordEnds};
-use stratigraph_stages::{Curve, Estimate, Intervention, InterventionKind, Matrix};
-use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink};
+use stratigraph_probes::{Scores, SuffixTask, Tiles, WicTokens, WordEnds};
+use stratigraph_surgery::{Budget, LayerPlan};
 
 use crate::lexical::Lexical;
+use crate::runs::{Findings, Runs};
+use crate::scoring::Scoring;
+use crate::share::{Heard, share_out};
 use crate::{Error, Experiment, Result, anatomy};
-
-/// What a plan is run for.
-#[derive(Debug, Clone, Copy)]
-enum Role {
-    Clean,
-    /// A point of an experiment's curves: at this layer, or after this many for a lens.
-    Curve(Experiment, usize),
-    Plan,
-}
-
-impl Role {
-    /// Under which kind and layer it is listed among interventions.
-    fn intervention(self) -> Option<(InterventionKind, Option<usize>)> {
-        match self {
-            Role::Clean => Some((InterventionKind::None, None)),
-            Role::Curve(experiment, layer) => Some((experiment.intervention()?, Some(layer))),
-            Role::Plan => Some((InterventionKind::Plan, None)),
-        }
-    }
-}
-
-struct Run {
-    role: Role,
-    plan: LayerPlan,
-}
 
 /// How far a study is, in units of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,19 +22,6 @@ pub struct Progress {
     pub done: u64,
     /// All of the work.
     pub total: u64,
-}
-
-/// What a study found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Findings {
-    /// A curve for each metric of each experiment, by name, such as `delete_kl`.
-    pub curves: BTreeMap<String, Curve>,
-    /// Single numbers, by name; the scores of the unchanged model are `clean_*`.
-    pub values: BTreeMap<String, Estimate>,
-    /// Matrices, by name, such as `cka`.
-    pub matrices: BTreeMap<String, Matrix>,
-    /// The unchanged model, every deletion and swap, and the plans that were asked for.
-    pub interventions: Vec<Intervention>,
 }
 
 /// Runs experiments on a model and a corpus; every block and every readout that experiments share is done once.
@@ -77,6 +40,7 @@ pub struct Findings {
 /// ```
 pub struct Study<'a> {
     model: &'a dyn ResidualModel,
+    others: Vec<&'a dyn ResidualModel>,
     experiments: Vec<Experiment>,
     plans: Vec<LayerPlan>,
     lexical: Lexical,
@@ -93,6 +57,7 @@ impl<'a> Study<'a> {
         let possible = |experiment: &Experiment| experiment.is_possible(model);
         Self {
             model,
+            others: Vec::new(),
             experiments: Experiment::USUAL.into_iter().filter(possible).collect(),
             plans: Vec::new(),
             lexical: Lexical::default(),
@@ -101,6 +66,14 @@ impl<'a> Study<'a> {
             tiles: None,
             on_progress: Box::new(|_| {}),
         }
+    }
+
+    /// With the same model on another device: surgery's windows are shared out among all of them, and whichever is free takes
+    /// the next. Findings depend on it by no more than the devices' own rounding. What looks inside the model runs on the
+    /// first.
+    pub fn also_on(mut self, model: &'a dyn ResidualModel) -> Self {
+        self.others.push(model);
+        self
     }
 
     /// With these experiments only.
@@ -178,44 +151,47 @@ impl<'a> Study<'a> {
     /// When an experiment, a plan, the windows or what else there is to read do not fit the model, the budget is too small, or a score or an
     /// activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
-        let n_layers = self.model.n_layers();
-        if let Some(&experiment) = self.experiments.iter().find(|experiment| !experiment.is_possible(self.model)) {
+        let Self { model, others, experiments, plans, lexical, skip_first, budget, tiles, mut on_progress } = self;
+        if let Some(&experiment) = experiments.iter().find(|experiment| !experiment.is_possible(model)) {
             return Err(Error::ExperimentImpossible { experiment });
         }
-        self.lexical.check(self.model)?;
-        let inside: Vec<_> = self.experiments.iter().copied().filter(|experiment| experiment.looks_inside()).collect();
-        let mut runs = vec![Run { role: Role::Clean, plan: LayerPlan::full(n_layers) }];
-        for experiment in self.experiments {
-            let plans = experiment.plans(n_layers).into_iter().enumerate();
-            runs.extend(plans.map(|(layer, plan)| Run { role: Role::Curve(experiment, layer), plan }));
-        }
-        runs.extend(self.plans.into_iter().map(|plan| Run { role: Role::Plan, plan }));
-        let plans: BTreeSet<_> = runs.iter().map(|run| run.plan.clone()).collect(); // each distinct one is read out once
-        let (readout, budget) = readout(self.model, self.tiles, self.budget);
-        let executor = Executor::new(plans.into_iter().collect()).with_budget(budget);
-        let clean = executor.plans().iter().position(|plan| *plan == runs[0].plan).expect("it is the first run");
-        let scores = vec![Scores::default(); executor.plans().len()];
-        let mut work = Work::of(self.model, &executor, windows);
-        work.total += anatomy::work(self.model, &inside, windows) + self.lexical.work(self.model);
-        let mut bench = Bench { readout, windows, clean, scores, work, on_progress: self.on_progress };
-        executor.run(self.model, windows, &mut bench)?;
-        let Bench { scores, mut work, mut on_progress, .. } = bench;
-        let mut findings = collect(&runs, &executor.plans().iter().zip(scores).collect());
-        let mut done = |done| on_progress(work.add(done));
-        anatomy::look(self.model, windows, (&inside, self.skip_first), &mut findings, &mut done)?;
-        self.lexical.look(self.model, &mut findings, done)?;
+        lexical.check(model)?;
+        let inside: Vec<_> = experiments.iter().copied().filter(|experiment| experiment.looks_inside()).collect();
+        let runs = Runs::new(model.n_layers(), &experiments, &plans);
+        let scoring = Scoring::new(runs.distinct(), runs.clean(), windows, (budget, tiles));
+        let n_sequences = windows.n_sequences();
+        let total = scoring.work(model) * n_sequences as u64
+            + anatomy::work(model, &inside, windows)
+            + lexical.work(model);
+        let mut done = 0;
+        let mut hear = |work| {
+            done += work;
+            on_progress(Progress { done, total });
+        };
+
+        let models: Vec<_> = std::iter::once(model).chain(others).collect();
+        let parts = parts(n_sequences, models.len());
+        let mut scores: BTreeMap<_, _> = scoring.plans().iter().map(|plan| (plan.clone(), Scores::default())).collect();
+        let take = |heard: Heard<(_, Vec<Scores>)>| {
+            match heard {
+                Heard::Work(work) => hear(work),
+                Heard::Done((_, part)) => scores.values_mut().zip(&part).for_each(|(all, part)| all.merge(part)),
+            }
+            Ok(())
+        };
+        share_out(&models, parts, |model, parts, hear| scoring.run(model, parts, Scores::default, hear), take)?;
+        let mut findings = runs.collect(&scores);
+        anatomy::look(model, windows, (&inside, skip_first), &mut findings, &mut hear)?;
+        lexical.look(model, &mut findings, hear)?;
         Ok(findings)
     }
 }
 
-/// A readout with its part of a budget, a quarter, and what is left for the executor.
-pub(crate) fn readout(model: &dyn ResidualModel, tiles: Option<Tiles>, budget: Budget) -> (Readout<'_>, Budget) {
-    let readout = Readout::new(model).with_bytes(budget.bytes / 4);
-    let readout = match tiles {
-        Some(tiles) => readout.with_tiles(tiles),
-        None => readout,
-    };
-    (readout, Budget { bytes: budget.bytes - budget.bytes / 4, ..budget })
+/// A corpus in parts: one for a single model, and for several so many that none waits long for the others at the end.
+fn parts(n_sequences: usize, n_models: usize) -> impl Iterator<Item = Range<usize>> {
+    const PARTS_EACH: usize = 4;
+    let size = if n_models == 1 { n_sequences } else { n_sequences.div_ceil(n_models * PARTS_EACH) };
+    (0..n_sequences).step_by(size.max(1)).map(move |start| start..(start + size).min(n_sequences))
 }
 
 /// The versions of what computes a study, by name.
@@ -234,90 +210,4 @@ pub(crate) fn increments(each: u64, done: &mut impl FnMut(u64)) -> impl FnMut(us
         done(each * (n - before) as u64);
         before = n;
     }
-}
-
-/// Counts multiplications, roughly, so that progress is even whatever the shape of the model.
-struct Work {
-    /// Of a step on one window.
-    step: u64,
-    /// Of reading one window out.
-    readout: u64,
-    done: u64,
-    total: u64,
-}
-
-impl Work {
-    fn of(model: &dyn ResidualModel, executor: &Executor, windows: &TokenWindows) -> Self {
-        let (width, d_vocab) = (model.d_model() as u64, model.d_vocab() as u64);
-        let (n_sequences, tokens) = (windows.n_sequences(), windows.seq_len() as u64);
-        let (step, readout) = (tokens * 12 * width * width, tokens * d_vocab * width);
-        let each = executor.n_steps() as u64 * step + (executor.plans().len() as u64 + 1) * readout;
-        Self { step, readout, done: 0, total: each * n_sequences as u64 }
-    }
-
-    fn add(&mut self, work: u64) -> Progress {
-        self.done += work;
-        Progress { done: self.done, total: self.total }
-    }
-}
-
-/// Where residual streams are read out.
-struct Bench<'a> {
-    readout: Readout<'a>,
-    windows: &'a TokenWindows,
-    /// Which residual stream is the unchanged model's.
-    clean: usize,
-    scores: Vec<Scores>,
-    work: Work,
-    on_progress: Box<dyn FnMut(Progress) + 'a>,
-}
-
-impl Sink for Bench<'_> {
-    type Error = Error;
-
-    fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
-        self.readout.compare(self.windows, sequences.clone(), &residuals[self.clean], &residuals, &mut self.scores)?;
-        let readouts = (residuals.len() as u64 + 1) * sequences.len() as u64;
-        (self.on_progress)(self.work.add(readouts * self.work.readout));
-        Ok(())
-    }
-
-    fn step_done(&mut self, n_sequences: usize) {
-        (self.on_progress)(self.work.add(n_sequences as u64 * self.work.step));
-    }
-}
-
-/// Sorts scores into curves and interventions.
-fn collect(runs: &[Run], scores: &BTreeMap<&LayerPlan, Scores>) -> Findings {
-    let (curves, values, matrices) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut findings = Findings { curves, values, matrices, interventions: Vec::new() };
-    for Run { role, plan } in runs {
-        let scores = &scores[plan];
-        if let Role::Clean = role {
-            let value = |metric: Metric| (format!("clean_{metric}"), estimate(scores.of(metric)));
-            findings.values.extend([Metric::EntropyBits, Metric::Nll, Metric::Accuracy].map(value));
-        }
-        if let Role::Curve(experiment, _) = role {
-            push_curves(&mut findings.curves, *experiment, scores);
-        }
-        if let Some((kind, layer)) = role.intervention() {
-            let metrics = Metric::ALL.map(|metric| (metric.name().to_owned(), estimate(scores.of(metric))));
-            let intervention = Intervention { kind, layer, plan: plan.to_string(), metrics: metrics.into() };
-            findings.interventions.push(intervention);
-        }
-    }
-    findings
-}
-
-fn push_curves(curves: &mut BTreeMap<String, Curve>, experiment: Experiment, scores: &Scores) {
-    for metric in Metric::ALL {
-        let measured = scores.of(metric);
-        let curve = curves.entry(format!("{experiment}_{metric}")).or_default();
-        curve.push(estimate(measured), measured.means());
-    }
-}
-
-pub(crate) fn estimate(measured: &PerSequence) -> Estimate {
-    let summary = measured.summary();
-    Estimate { mean: summary.mean, sem: summary.sem }
 }

@@ -10,7 +10,7 @@ use stratigraph_probes::tasks::{EncodedItems, Likelihood, TaskBatch, TaskScores}
 use stratigraph_probes::{Readout, Tiles, TokenScore};
 use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, Step, SurgeryError};
 
-use crate::{Error, Progress, Result, study};
+use crate::{Error, Progress, Result, scoring};
 
 /// What a plan makes of a task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -108,8 +108,8 @@ impl<'a> TaskRun<'a> {
     pub fn run(self, encoded: &EncodedItems) -> Result<Vec<TaskResult>> {
         self.plans.iter().try_for_each(refuse_ablations)?;
         let batches = encoded.batches(self.model, self.batch_tokens)?;
-        let (readout, budget) = study::readout(self.model, self.tiles, self.budget);
-        let executor = Executor::new(self.plans).with_budget(budget);
+        let readout = scoring::readout(self.model, self.tiles, self.budget);
+        let executor = Executor::new(self.plans).with_budget(scoring::of_executor(self.budget));
         let unread = |pairs: &Vec<_>| vec![Likelihood { log_prob: f64::NAN, is_greedy: false }; pairs.len()];
         let unread: Vec<_> = encoded.pairs().iter().map(unread).collect();
         let (work, on_progress) = (Work::of(self.model, &executor, &batches), self.on_progress);

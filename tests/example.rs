@@ -2,10 +2,10 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
-use common::fixture;
+use common::{example, fixture};
 
 /// Runs the example that was built along with the tests, with a hub's cache that lies in the fixtures and no network.
 fn run(arguments: &[&str]) -> Output {
@@ -13,12 +13,8 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 fn run_with_cache(arguments: &[&str], cache: &Path) -> Output {
-    let deps = std::env::current_exe().unwrap();
-    let example: PathBuf = deps.parent().unwrap().parent().unwrap().join("examples/stages_of_inference");
-    let mut command = Command::new(example);
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("RUST_BACKTRACE", "1");
-    command.env("HF_HUB_CACHE", cache).env("HF_HUB_OFFLINE", "1");
-    command.args(arguments).output().expect("examples are built along with tests")
+    let mut command = example("stages_of_inference");
+    command.env("HF_HUB_CACHE", cache).args(arguments).output().expect("examples are built along with tests")
 }
 
 fn path(path: &Path) -> &str {

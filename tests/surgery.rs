@@ -118,9 +118,8 @@ fn the_parts_of_a_corpus_give_what_the_whole_gives() {
     let executor = Executor::new(plans.clone());
     for cut in 0..=5 {
         let mut keep = Keep { residuals: vec![Vec::new(); plans.len()], steps: 0 };
-        for part in [0..cut, cut..5] {
-            executor.run_part(&model, &windows, part, &mut keep).unwrap();
-        }
+        let mut prepared = executor.prepare(&model, &windows).unwrap();
+        [0..cut, cut..5].into_iter().for_each(|part| prepared.run(part, &mut keep).unwrap());
         assert_eq!(keep.steps, whole.steps, "cut at {cut}");
         for ((plan, found), expected) in plans.iter().zip(&keep.residuals).zip(&whole.residuals) {
             assert_close(found, expected, 1e-5, &format!("{plan} cut at {cut}"));
@@ -132,7 +131,8 @@ fn the_parts_of_a_corpus_give_what_the_whole_gives() {
 #[should_panic(expected = "windows 1..6 of a corpus of 5")]
 fn a_part_ends_where_the_corpus_ends() {
     let mut keep = Keep { residuals: vec![Vec::new()], steps: 0 };
-    let _ = Executor::new(vec![LayerPlan::full(3)]).run_part(&model(&device()), &windows(5, 12), 1..6, &mut keep);
+    let (model, windows, executor) = (model(&device()), windows(5, 12), Executor::new(vec![LayerPlan::full(3)]));
+    let _ = executor.prepare(&model, &windows).unwrap().run(1..6, &mut keep);
 }
 
 /// The least budget that the executor accepts.

@@ -6,13 +6,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use stratigraph::prelude::*;
 use stratigraph::probes::{Observer, WicPair, WicTokens, Words, observe};
 use stratigraph::stages::{CorpusRecord, Estimate, ModelRecord, Profile};
 use stratigraph::surgery::Budget;
-use stratigraph::{Experiment, Findings, Memory};
+use stratigraph::{DeviceName, Experiment, Findings, Memory, Progress};
 
 /// A small trained model, a text and Word-in-Context pairs, which come with the repository.
 pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny");
@@ -30,14 +31,47 @@ pub struct ModelArgs {
     /// A GGUF file, a Hugging Face directory, or a model of the hub: ORGANISATION/NAME[@REVISION]
     #[arg(long, default_value = MODEL)]
     pub model: String,
-    /// flex or ndarray on a CPU, wgpu on a GPU
-    #[arg(long, default_value = "flex")]
-    pub device: Backend,
+    #[command(flatten)]
+    pub devices: Devices,
+}
+
+/// Where to run.
+#[derive(clap::Args)]
+pub struct Devices {
+    /// flex or ndarray on a CPU; wgpu on a GPU, wgpu:1 on the second; remote:ws://HOST:PORT or remote:ID where another machine
+    /// serves one. Given more than once, surgery shares the windows out among them
+    #[arg(long = "device", default_value = "flex")]
+    pub names: Vec<DeviceName>,
+}
+
+impl Devices {
+    /// Opens each.
+    pub fn open(&self) -> Result<Vec<Device>> {
+        Ok(self.names.iter().map(DeviceName::open).collect::<Result<_, _>>()?)
+    }
+
+    /// Opens the only one.
+    pub fn open_one(&self) -> Result<Device> {
+        self.check_one()?;
+        Ok(self.names[0].open()?)
+    }
+
+    /// Refuses several.
+    pub fn check_one(&self) -> Result<()> {
+        ensure!(self.names.len() == 1, "this runs on one device; {self} are given");
+        Ok(())
+    }
+}
+
+impl Display for Devices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.names.iter().map(DeviceName::to_string).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl ModelArgs {
     pub fn load(&self) -> Result<(Decoder, Tokenizer)> {
-        let device = self.device.device()?;
+        let device = self.devices.open_one()?;
         let checkpoint = open(&self.model)?;
         let tokenizer = checkpoint.tokenizer()?;
         Ok((checkpoint.load(&device)?, tokenizer))
@@ -74,6 +108,13 @@ pub struct Source {
     /// Tokens in a window
     #[arg(long, default_value_t = 128)]
     pub seq_len: usize,
+    #[command(flatten)]
+    pub room: Room,
+}
+
+/// How a model is kept in memory, and how much of that it may take.
+#[derive(clap::Args)]
+pub struct Room {
     /// Keep no block of the model in memory: each is read when it is to run
     #[arg(long)]
     pub stream: bool,
@@ -82,9 +123,32 @@ pub struct Source {
     pub memory: Option<Memory>,
 }
 
+impl Room {
+    /// A model on each device, and what is left for each to run in.
+    pub fn load(&self, checkpoint: &Pretrained, devices: &[Device]) -> Result<(Vec<Box<dyn ResidualModel>>, Budget)> {
+        let mut weights = 0;
+        let mut load = |device: &Device| -> Result<Box<dyn ResidualModel>> {
+            if self.stream {
+                let model = Pretrained::open(checkpoint.path())?.stream(device)?;
+                weights += model.n_bytes();
+                return Ok(Box::new(model));
+            }
+            let model = checkpoint.load(device)?;
+            weights += model.n_bytes();
+            Ok(Box::new(model))
+        };
+        let models = devices.iter().map(&mut load).collect::<Result<Vec<_>>>()?;
+        let Budget { bytes, largest_tensor_bytes } = self.memory.unwrap_or(Memory::usual(weights)).budget(weights)?;
+        Ok((models, Budget { bytes: bytes / devices.len(), largest_tensor_bytes }))
+    }
+}
+
 /// A model with what it is to read.
 pub struct Loaded {
     pub model: Box<dyn ResidualModel>,
+    /// The same on other devices.
+    pub others: Vec<Box<dyn ResidualModel>>,
+    /// For each device.
     pub budget: Budget,
     pub tokenizer: Tokenizer,
     pub text: String,
@@ -92,6 +156,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// A study of the model, on all devices.
+    pub fn study(&self) -> Study<'_> {
+        let study = Study::new(&*self.model).budget(self.budget);
+        self.others.iter().fold(study, |study, model| study.also_on(&**model))
+    }
+
     /// Runs the model over the windows once for all observers, with a bar.
     pub fn observe(&self, observers: &mut [&mut dyn Observer]) -> Result<()> {
         let bar = bar()?;
@@ -105,30 +175,34 @@ impl Loaded {
 impl Source {
     /// Opens and loads everything, after it has been understood.
     pub fn load(&self) -> Result<Loaded> {
-        let TextArgs { model: ModelArgs { model, device }, text } = &self.text;
-        let device = device.device()?;
-        let checkpoint = open(model)?;
+        let devices = self.text.model.devices.open()?;
+        let (checkpoint, tokenizer, text, windows) = self.read()?;
+        let (mut models, budget) = self.room.load(&checkpoint, &devices)?;
+        let (model, others) = (models.remove(0), models);
+        windows.check(&*model)?;
+        Ok(Loaded { model, others, budget, tokenizer, text, windows })
+    }
+
+    /// As [`load`](Source::load), for what runs on one device.
+    pub fn load_one(&self) -> Result<Loaded> {
+        self.text.model.devices.check_one()?;
+        self.load()
+    }
+
+    /// Opens the checkpoint and cuts the text.
+    pub fn read(&self) -> Result<(Pretrained, Tokenizer, String, TokenWindows)> {
+        let checkpoint = open(&self.text.model.model)?;
+        let text = &self.text.text;
         let text = std::fs::read_to_string(text).with_context(|| format!("cannot read {}", text.display()))?;
         let tokenizer = checkpoint.tokenizer()?;
         let windows = TokenWindows::new(&tokenizer.encode(&text)?, self.seq_len)?.take(self.sequences as usize);
-        let (model, weights): (Box<dyn ResidualModel>, usize) = if self.stream {
-            let model = checkpoint.stream(&device)?;
-            let weights = model.n_bytes();
-            (Box::new(model), weights)
-        } else {
-            let model = checkpoint.load(&device)?;
-            let weights = model.n_bytes();
-            (Box::new(model), weights)
-        };
-        windows.check(&*model)?;
-        let budget = self.memory.unwrap_or(Memory::usual(weights)).budget(weights)?;
-        Ok(Loaded { model, budget, tokenizer, text, windows })
+        Ok((checkpoint, tokenizer, text, windows))
     }
 
     /// What was run on what, in a line.
     pub fn told(&self, windows: &TokenWindows) -> impl Display {
-        let (n, seq_len, ModelArgs { model, device }) = (windows.n_sequences(), windows.seq_len(), &self.text.model);
-        format!("{n} windows of {seq_len} tokens, {} on {device}", name(model))
+        let (n, seq_len, ModelArgs { model, devices }) = (windows.n_sequences(), windows.seq_len(), &self.text.model);
+        format!("{n} windows of {seq_len} tokens, {} on {devices}", name(model))
     }
 }
 
@@ -152,7 +226,7 @@ pub fn profile(
             seq_len: windows.seq_len(),
             special_tokens: false,
         },
-        device: source.text.model.device.to_string(),
+        device: source.text.model.devices.to_string(),
         versions: stratigraph::versions(),
         command: std::env::args().collect(),
         seed,
@@ -186,13 +260,11 @@ pub fn at_least<const N: usize>(text: &str) -> Result<usize, String> {
 /// Runs plans over the windows, with a bar, and prints some of their metrics: a row a layer, a column an experiment. The
 /// CSV holds all metrics.
 pub fn surgery(source: &Source, experiments: &[Experiment], metrics: &[Metric], csv: Option<&Path>) -> Result<()> {
-    let Loaded { model, budget, windows, .. } = source.load()?;
+    let loaded = source.load()?;
+    let Loaded { model, windows, .. } = &loaded;
     let bar = bar()?;
-    let study = Study::new(&*model).budget(budget).experiments(experiments.iter().copied()).on_progress(|progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-    });
-    let findings = study.run(&windows)?;
+    let study = loaded.study().experiments(experiments.iter().copied());
+    let findings = study.on_progress(shown(&bar)).run(windows)?;
     bar.finish_and_clear();
     for metric in metrics {
         println!("{metric}, {}", metric.unit());
@@ -214,7 +286,7 @@ pub fn surgery(source: &Source, experiments: &[Experiment], metrics: &[Metric], 
             println!("{layer:5}{}", experiments.iter().map(cell).collect::<String>());
         }
     }
-    println!("{}", source.told(&windows));
+    println!("{}", source.told(windows));
     let rows = findings.interventions.iter().flat_map(|intervention| {
         let layer = intervention.layer.map(|layer| layer.to_string()).unwrap_or_default();
         let row = move |(metric, estimate): (&String, &Estimate)| {
@@ -247,6 +319,14 @@ pub fn bar() -> Result<ProgressBar> {
     Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {percent:>3}%, {eta} left")?))
 }
 
+/// Shows on a bar how far work is.
+pub fn shown(bar: &ProgressBar) -> impl FnMut(Progress) {
+    |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    }
+}
+
 /// The last part of a path, or a model of the hub as it was given.
 pub fn name(path: impl AsRef<Path>) -> String {
     let path = path.as_ref();
@@ -268,8 +348,15 @@ pub fn write_csv(path: Option<&Path>, header: &[&str], rows: impl IntoIterator<I
     Ok(())
 }
 
-/// One line for what went wrong.
-pub fn exit(result: Result<()>) -> ExitCode {
+/// Runs an example, with one line for what went wrong.
+pub fn exit(run: impl FnOnce() -> Result<()>) -> ExitCode {
+    let remote = std::env::args().any(|argument| argument.starts_with("remote:") || argument.contains("=remote:"));
+    let result = if remote {
+        std::panic::set_hook(Box::new(|_| {})); // the error says it
+        stratigraph::guard_remote(run)
+    } else {
+        run()
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

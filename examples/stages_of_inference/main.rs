@@ -46,7 +46,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    common::exit(run(&Args::parse()))
+    common::exit(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
@@ -54,24 +54,19 @@ fn run(args: &Args) -> Result<()> {
     let source = &args.source;
     ensure!(args.skip_first < source.seq_len, "--skip-first leaves no position of a window of {}", source.seq_len);
     let loaded = source.load()?;
-    let Loaded { model, windows, budget, .. } = &loaded;
-    let model = &**model;
+    let Loaded { model, windows, .. } = &loaded;
 
     let started = Instant::now();
     let bar = common::bar()?;
-    let study = Study::new(model).budget(*budget).skip_first(args.skip_first).seed(args.seed);
+    let study = loaded.study().skip_first(args.skip_first).seed(args.seed);
     let chosen = args.experiments.iter().copied();
     let study = if args.experiments.is_empty() { study } else { study.experiments(chosen) };
     let study = if args.no_words { study } else { about_words(study, &loaded, args)? };
-    let study = study.on_progress(|progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-    });
-    let mut findings = study.run(windows)?;
+    let mut findings = study.on_progress(common::shown(&bar)).run(windows)?;
     bar.finish_and_clear();
 
     let interventions = std::mem::take(&mut findings.interventions);
-    let mut profile = common::profile(source, args.seed, (model, windows), findings);
+    let mut profile = common::profile(source, args.seed, (&**model, windows), findings);
     profile.stages = Some(Segmentation::of(&profile));
     println!("{}\n{}", LayerTable::new(&profile), TerminalChart::new(&profile));
     println!("{}: {:.1?}", source.told(windows), started.elapsed());

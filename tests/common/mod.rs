@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::SafeTensors;
@@ -16,8 +17,7 @@ pub fn devices() -> Vec<(Backend, Device)> {
         Err(reason) => {
             let required = backend == Backend::Wgpu && std::env::var_os("STRATIGRAPH_REQUIRE_WGPU").is_some();
             assert!(!required, "{reason}");
-            // Past the test runner, which hides what a passing test prints.
-            let _ = writeln!(std::io::stderr(), "skipped: {backend}: {reason}");
+            skipped(&format!("{backend}: {reason}"));
             None
         }
     };
@@ -29,6 +29,19 @@ pub fn devices() -> Vec<(Backend, Device)> {
 /// A fast backend for tests that are not about backends.
 pub fn device() -> Device {
     Backend::Flex.device().expect("tests are built with flex")
+}
+
+/// A command that runs an example which was built along with the tests, in the repository and without a network.
+pub fn example(name: &str) -> Command {
+    let deps = std::env::current_exe().unwrap();
+    let mut command = Command::new(deps.parent().unwrap().parent().unwrap().join("examples").join(name));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("RUST_BACKTRACE", "1").env("HF_HUB_OFFLINE", "1");
+    command
+}
+
+/// Says that a test did not run, past the test runner, which hides what a passing test prints.
+pub fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
 pub fn fixture(name: &str) -> PathBuf {

@@ -57,7 +57,7 @@ pub use proportion::Proportion;
 pub use readout::{Readout, Tiles, TokenScore};
 pub use reduction::Reduction;
 pub use sample::StreamSample;
-pub use scores::Scores;
+pub use scores::{PositionScores, Row, ScoreSink, Scores};
 pub use similarity::{cka, cka_unbiased};
 pub use token_class::{TokenClass, class_association};
 pub use wic::{WicPair, WicSentence, WicTokens};

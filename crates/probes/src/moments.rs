@@ -82,6 +82,11 @@ impl PerSequence {
         }
     }
 
+    /// Each window that was measured, in the order of the corpus, with how many numbers it has.
+    pub fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.sequences.iter().map(|(&sequence, moments)| (sequence, moments.count))
+    }
+
     /// The mean of each window, in the order of the corpus.
     pub fn means(&self) -> Vec<f64> {
         self.sequences.values().map(|moments| moments.mean).collect()

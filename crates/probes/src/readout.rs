@@ -9,7 +9,7 @@ use crate::device_rows::DeviceRows;
 use crate::host_rows::HostRows;
 use crate::reduction::{Part, Reduce, Reduced, Reduction};
 use crate::tile::Tile;
-use crate::{Result, Scores};
+use crate::{Result, ScoreSink};
 
 /// How much of `[row, vocabulary]` is held at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl<'a> Readout<'a> {
     }
 
     /// Compares the residual streams `others` with the clean one, `[batch, pos, d_model]` each, which all belong to the
-    /// windows `sequences` of the corpus, and adds every metric of each position to the other's scores.
+    /// windows `sequences` of the corpus, and hands every metric of each position to the other's scores.
     ///
     /// The clean distributions of a tile are computed once and serve all others.
     ///
@@ -134,13 +134,13 @@ impl<'a> Readout<'a> {
     ///
     /// # Panics
     /// When shapes or lengths do not fit each other, or the windows not the model.
-    pub fn compare(
+    pub fn compare<S: ScoreSink>(
         &self,
         windows: &TokenWindows,
         sequences: Range<usize>,
         clean: &Tensor<3>,
         others: &[Tensor<3>],
-        scores: &mut [Scores],
+        scores: &mut [S],
     ) -> Result<()> {
         let [batch, seq_len, d_model] = clean.dims();
         assert_eq!([batch, seq_len], [sequences.len(), windows.seq_len()], "the residual streams are of other windows");
@@ -217,18 +217,28 @@ impl<'a> Readout<'a> {
         let d_vocab = self.model.d_vocab();
         let starts = (0..d_vocab).step_by(self.tiles.vocab);
         let ranges: Vec<_> = starts.map(|start| start..(start + self.tiles.vocab).min(d_vocab)).collect();
-        let mut pieces = Vec::new();
+        let (mut pieces, mut unread) = (Vec::new(), Vec::new());
         for Work { resids, against_first, tokens } in work {
             let model = self.model;
             let mut piece = Piece { rows: vec![Vec::new(); resids.len()], tokens: tokens.clone() };
             for round in ranges.chunks(self.lanes.n_lanes()) {
                 let reduce = |range: &Range<usize>| reduce_tile::<R>(model, &resids, against_first, (range, &tokens));
-                let reduced = self.lanes.map(round.iter().collect(), reduce);
-                round.iter().zip(reduced).for_each(|(range, tiles)| piece.add(range, tiles));
+                let tiles = self.lanes.map(round.iter().collect(), reduce);
+                if R::READ_TOGETHER {
+                    unread.extend(tiles.into_iter().flatten());
+                } else {
+                    round.iter().zip(tiles).for_each(|(range, sums)| piece.add(range, R::read(sums)));
+                }
             }
-            pieces.push(piece.rows);
+            pieces.push(piece);
         }
-        pieces
+        if R::READ_TOGETHER {
+            let mut parts = R::read(unread).into_iter();
+            for piece in &mut pieces {
+                ranges.iter().for_each(|range| piece.add(range, parts.by_ref().take(piece.rows.len()).collect()));
+            }
+        }
+        pieces.into_iter().map(|piece| piece.rows).collect()
     }
 }
 
@@ -267,7 +277,7 @@ fn reduce_tile<R: Reduce>(
     resids: &[Tensor<2>],
     against_first: bool,
     (range, tokens): (&Range<usize>, &[usize]),
-) -> Vec<Vec<Part>> {
+) -> Vec<R::Sums> {
     let places: Vec<_> = tokens.iter().map(|token| token.clamp(&range.start, &(range.end - 1)) - range.start).collect();
     let logits = |rows: &Tensor<2>| model.unembed(model.final_norm(rows.clone()), range.clone());
     if !against_first {

@@ -29,13 +29,21 @@ impl Reduction {
 pub(crate) trait Reduce {
     /// A tile of clean logits, to measure others against.
     type Clean;
+    /// The sums of a tile, which may still be on their way.
+    type Sums: Send;
+
+    /// Whether sums are better read once for a whole batch: reading waits for the device. Else they are read tile by tile.
+    const READ_TOGETHER: bool;
 
     /// Takes clean logits.
     fn clean(logits: Tensor<2>) -> Self::Clean;
 
     /// Reduces logits, against the clean ones where there are any. `tokens` has a place in the tile for each row, whose logit
     /// is kept.
-    fn reduce(logits: Tensor<2>, clean: Option<&Self::Clean>, tokens: &[usize]) -> Vec<Part>;
+    fn reduce(logits: Tensor<2>, clean: Option<&Self::Clean>, tokens: &[usize]) -> Self::Sums;
+
+    /// The sums of several tiles as numbers, `[tile][row]`.
+    fn read(sums: Vec<Self::Sums>) -> Vec<Vec<Part>>;
 }
 
 /// One row of a tile.

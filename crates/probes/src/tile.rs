@@ -1,11 +1,11 @@
-//! Rows of a corpus that are read out together, and their way into [`Scores`].
+//! Rows of a corpus that are read out together, and their way into a [`ScoreSink`].
 
 use std::ops::Range;
 
 use stratigraph_core::TokenWindows;
 
 use crate::reduction::Reduced;
-use crate::{Metric, Result, Scores};
+use crate::{Metric, ProbeError, Result, ScoreSink};
 
 /// Rows of a batch of a corpus.
 pub(crate) struct Tile<'a> {
@@ -21,22 +21,27 @@ impl Tile<'_> {
         self.first + self.rows.start..self.first + self.rows.end
     }
 
-    /// Adds every metric of each row.
-    pub(crate) fn score(&self, clean: &[Reduced], other: &[Reduced], scores: &mut Scores) -> Result<()> {
+    /// Hands on every metric of each row.
+    pub(crate) fn score(&self, clean: &[Reduced], other: &[Reduced], scores: &mut impl ScoreSink) -> Result<()> {
         let ids = self.windows.ids();
         let fraction = |yes: bool| f64::from(u8::from(yes));
         for ((row, p), q) in self.of_corpus().zip(clean).zip(other) {
             let (sequence, position) = (row / self.windows.seq_len(), row % self.windows.seq_len());
-            for metric in Metric::ALL.into_iter().filter(|metric| !metric.needs_next_token() || !self.is_last(row)) {
-                let value = match metric {
-                    Metric::Kl => q.kl(),
-                    Metric::EntropyBits => q.entropy_bits(),
-                    Metric::Nll => -q.log_prob(),
-                    Metric::Top1Agreement => fraction(p.top1 == q.top1),
-                    Metric::Accuracy => fraction(ids[row + 1] as usize == q.top1),
-                };
-                scores.push(metric, sequence, position, value)?;
+            let measure = |metric: Metric| match metric {
+                Metric::Kl => q.kl(),
+                Metric::EntropyBits => q.entropy_bits(),
+                Metric::Nll => -q.log_prob(),
+                Metric::Top1Agreement => fraction(p.top1 == q.top1),
+                Metric::Accuracy => fraction(ids[row + 1] as usize == q.top1),
+            };
+            let measured = |metric: Metric| !metric.needs_next_token() || !self.is_last(row);
+            let values = Metric::ALL.map(|metric| measured(metric).then(|| measure(metric)));
+            for (metric, value) in Metric::ALL.into_iter().zip(values) {
+                if let Some(value) = value.filter(|value| !value.is_finite()) {
+                    return Err(ProbeError::NotFinite { metric, value, sequence, position });
+                }
             }
+            scores.row(sequence, position, &values);
         }
         Ok(())
     }

@@ -2,8 +2,11 @@
 //!
 //! In the order of use: [`OutDir`] makes sure of a place to write before the work begins, [`LayerTable`] and
 //! [`TerminalChart`] print a [`Profile`](stratigraph_stages::Profile), and [`OutDir::write`] leaves its files, among them the
-//! [`Page`] and the [`figures`] of the curves. [`Comparison`] puts several profiles on one page.
+//! [`Page`] and the [`figures`] of the curves. [`Comparison`] puts several profiles on one page. With the feature `parquet`
+//! there are tables for programs, `ParquetTable`.
 
+#[cfg(feature = "parquet")]
+mod columns;
 mod comparison;
 mod error;
 pub mod figure;
@@ -21,6 +24,8 @@ pub use comparison::Comparison;
 pub use error::{ReportError, Result};
 pub use figure::figures;
 pub use files::{OutDir, read_profile};
+#[cfg(feature = "parquet")]
+pub use columns::{ParquetColumn, ParquetTable};
 pub use page::Page;
 pub use table::LayerTable;
 pub use terminal::TerminalChart;

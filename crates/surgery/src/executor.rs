@@ -1,4 +1,4 @@
-//! Runs many plans over one corpus: [`Executor`], into a [`Sink`].
+//! Runs many plans over one corpus, whole or in parts: [`Executor`], [`Prepared`], into a [`Sink`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -67,48 +67,64 @@ impl Executor {
     /// Runs every plan on every window.
     ///
     /// # Errors
-    /// When a plan or the windows do not fit the model, the budget is too small for one window, there is no other window
-    /// to resample from, or the sink fails.
+    /// Those of [`prepare`](Executor::prepare), and the sink's.
     pub fn run<S: Sink>(
         &self,
         model: &dyn ResidualModel,
         windows: &TokenWindows,
         sink: &mut S,
     ) -> Result<(), S::Error> {
-        self.run_part(model, windows, 0..windows.n_sequences(), sink)
+        self.prepare(model, windows)?.run(0..windows.n_sequences(), sink)
     }
 
-    /// Runs every plan on some windows of a corpus. What stands in for an ablated output still comes from all of it, so the
-    /// parts of a corpus give together what the whole gives, wherever and in whatever order they run.
+    /// Gets ready to run on a corpus, in parts: measures on all of it what stands in for ablated outputs.
     ///
     /// # Errors
-    /// Those of [`run`](Executor::run).
-    ///
-    /// # Panics
-    /// When `part` ends past the last window.
-    pub fn run_part<S: Sink>(
-        &self,
-        model: &dyn ResidualModel,
-        windows: &TokenWindows,
-        part: Range<usize>,
-        sink: &mut S,
-    ) -> Result<(), S::Error> {
-        let n_sequences = windows.n_sequences();
-        assert!(part.end <= n_sequences, "windows {part:?} of a corpus of {n_sequences}");
+    /// When a plan or the windows do not fit the model, the budget is too small for one window, or there is no other window
+    /// to resample from.
+    pub fn prepare<'a>(&'a self, model: &'a dyn ResidualModel, windows: &'a TokenWindows) -> Result<Prepared<'a>> {
         self.plans.iter().try_for_each(|plan| plan.check_model(model))?;
         windows.check(model).map_err(SurgeryError::from)?;
         let mut replacements = Replacements::of(&self.plans, model, windows)?;
         let kept =
             Kept { plans: self.plans.len(), replacements: replacements.bytes(windows.seq_len(), model.d_model()) };
-        let fit = self.budget.fit(model, windows.seq_len(), part.len(), kept)?;
+        let fit = self.budget.fit(model, windows.seq_len(), windows.n_sequences(), kept)?;
         replacements.measure(model, windows, fit.n_sequences)?;
+        Ok(Prepared { executor: self, model, windows, replacements, fit })
+    }
+}
+
+/// An executor with a model and a corpus: what [`Executor::prepare`] gives.
+///
+/// What replaces an ablated output comes from the whole corpus, so the parts of a corpus give together what the whole gives,
+/// wherever and in whatever order they run.
+pub struct Prepared<'a> {
+    executor: &'a Executor,
+    model: &'a dyn ResidualModel,
+    windows: &'a TokenWindows,
+    replacements: Replacements,
+    fit: Fit,
+}
+
+impl Prepared<'_> {
+    /// Runs every plan on some windows of the corpus.
+    ///
+    /// # Errors
+    /// When the sink fails.
+    ///
+    /// # Panics
+    /// When `part` ends past the last window.
+    pub fn run<S: Sink>(&mut self, part: Range<usize>, sink: &mut S) -> Result<(), S::Error> {
+        let Self { executor, model, windows, replacements, fit } = self;
+        let n_sequences = windows.n_sequences();
+        assert!(part.end <= n_sequences, "windows {part:?} of a corpus of {n_sequences}");
         let device = model.device();
         for start in part.clone().step_by(fit.n_sequences) {
             let sequences = start..(start + fit.n_sequences).min(part.end);
-            replacements.begin(model, windows, sequences.clone())?;
+            replacements.begin(*model, windows, sequences.clone())?;
             let resid = model.embed(windows.batch(sequences.clone(), &device));
             let step_done = |n_states| sink.step_done(n_states * sequences.len());
-            let mut batch = Batch::new(self, model, &fit, &replacements, step_done);
+            let mut batch = Batch::new(executor, *model, fit, replacements, step_done);
             let residuals = batch.run(resid)?;
             sink.batch(sequences, residuals)?;
         }

@@ -26,6 +26,6 @@ mod tree;
 pub use ablation::Ablation;
 pub use budget::Budget;
 pub use error::{Result, SurgeryError};
-pub use executor::{Executor, Sink};
+pub use executor::{Executor, Prepared, Sink};
 pub use plan::{LayerPlan, Step};
 pub use rearranged::Rearranged;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use rlx_gguf::{GgmlType, GgufTensor, MetaValue, bytes_for_public, dequant_typed};
@@ -131,6 +131,10 @@ impl GgufFile {
 }
 
 impl Checkpoint for GgufFile {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.path().to_owned()]
+    }
+
     fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.header.tensors.keys().cloned().collect();
         names.sort();

@@ -28,6 +28,9 @@ pub(crate) trait Checkpoint {
     /// The shape of a tensor, from the outermost axis to the contiguous one.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
+    /// The files that it reads.
+    fn files(&self) -> Vec<PathBuf>;
+
     /// Some values of a tensor, counted in storage order. A range of a quantised tensor is one of whole rows.
     fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>>;
 

@@ -1,7 +1,7 @@
 //! One `.safetensors` file: [`SafetensorsFile`].
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
@@ -36,6 +36,10 @@ impl SafetensorsFile {
 }
 
 impl Checkpoint for SafetensorsFile {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.path().to_owned()]
+    }
+
     fn names(&self) -> Vec<String> {
         let mut names = self.metadata.offset_keys();
         names.sort();

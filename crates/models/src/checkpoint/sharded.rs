@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -66,6 +66,10 @@ fn is_plain(name: &str) -> bool {
 }
 
 impl Checkpoint for ShardedSafetensors {
+    fn files(&self) -> Vec<PathBuf> {
+        self.shards.iter().flat_map(Checkpoint::files).collect()
+    }
+
     fn names(&self) -> Vec<String> {
         self.shard_of.keys().cloned().collect()
     }

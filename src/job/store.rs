@@ -1,0 +1,241 @@
+//! A job's directory: [`Job`], and files that are there whole or not at all.
+//!
+//! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and `tokens/` its
+//! tokens' numbers where they are asked for.
+
+use std::fs::{self, File};
+#[cfg(unix)]
+use std::fs::Permissions;
+use std::io::{self, ErrorKind, Write};
+use std::ops::Range;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use stratigraph_core::TokenWindows;
+use stratigraph_probes::Scores;
+use stratigraph_surgery::LayerPlan;
+use tempfile::Builder;
+
+use super::hash::{hash_bytes, token_bytes};
+use super::{JobPlan, hash_tokens};
+use crate::{Error, Result};
+
+const PLAN: &str = "job.json";
+const TOKENS: &str = "tokens.bin";
+const STEPS: &str = "steps";
+const PER_TOKEN: &str = "tokens";
+
+/// A directory with a plan, a corpus, and what has been done of it.
+#[derive(Debug)]
+pub struct Job {
+    path: PathBuf,
+    plan: JobPlan,
+    windows: TokenWindows,
+    hash: String,
+}
+
+/// Scores of a plan, in a step.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlanScores {
+    pub(crate) plan: LayerPlan,
+    pub(crate) scores: Scores,
+}
+
+/// What a step's file holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    job: String,
+    model: String,
+    corpus: String,
+    step: usize,
+    windows: Range<usize>,
+    pub(crate) device: String,
+    pub(crate) scores: Vec<PlanScores>,
+}
+
+impl Job {
+    /// Makes a job in a directory that holds none.
+    ///
+    /// # Errors
+    /// When there is one already, or the directory cannot be written.
+    ///
+    /// # Panics
+    /// When the plan is for other windows.
+    pub fn create(path: impl AsRef<Path>, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
+        let path = path.as_ref();
+        assert_eq!(plan.corpus.sha256, hash_tokens(&windows), "the plan is for these windows");
+        for directory in [STEPS, PER_TOKEN].into_iter().take(1 + usize::from(plan.per_token)) {
+            let directory = path.join(directory);
+            fs::create_dir_all(&directory).map_err(|reason| Error::io(&directory, reason))?;
+        }
+        if path.join(PLAN).exists() {
+            return Err(Error::JobExists { path: path.to_owned() });
+        }
+        write_whole(&path.join(TOKENS), &token_bytes(windows.ids()))?;
+        write_whole(&path.join(PLAN), &plan_bytes(&plan))?; // the job is there when its plan is
+        Ok(Self::new(path, plan, windows))
+    }
+
+    /// Opens a job that was made before.
+    ///
+    /// # Errors
+    /// When there is none, its plan or its token ids are damaged, or are of a format that is not known.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (file, tokens) = (path.join(PLAN), path.join(TOKENS));
+        let damaged = |path: &Path, reason: String| Error::JobDamaged { path: path.to_owned(), reason };
+        let json = fs::read(&file).map_err(|reason| Error::io(&file, reason))?;
+        let plan: JobPlan = serde_json::from_slice(&json).map_err(|reason| damaged(&file, reason.to_string()))?;
+        plan.check_format().map_err(|reason| damaged(&file, reason))?;
+        let bytes = fs::read(&tokens).map_err(|reason| Error::io(&tokens, reason))?;
+        if hash_bytes(&bytes) != plan.corpus.sha256 {
+            return Err(damaged(&tokens, "its token ids are not those that the plan names".to_owned()));
+        }
+        let ids: Vec<u32> = bytes.as_chunks().0.iter().map(|id| u32::from_le_bytes(*id)).collect();
+        let windows = TokenWindows::new(&ids, plan.corpus.seq_len)?;
+        if windows.n_sequences() != plan.corpus.n_sequences {
+            return Err(damaged(&file, format!("it has {} windows of token ids", windows.n_sequences())));
+        }
+        Ok(Self::new(path, plan, windows))
+    }
+
+    fn new(path: &Path, plan: JobPlan, windows: TokenWindows) -> Self {
+        let hash = hash_bytes(&plan_bytes(&plan));
+        Self { path: path.to_owned(), plan, windows, hash }
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is to be done.
+    pub fn plan(&self) -> &JobPlan {
+        &self.plan
+    }
+
+    /// What it is done on.
+    pub fn windows(&self) -> &TokenWindows {
+        &self.windows
+    }
+
+    /// Refuses another job.
+    pub(crate) fn check_same(&self, other: &Job) -> Result<()> {
+        let (ours, theirs) = (&self.plan, &other.plan);
+        let named = |name: &str, hash: &str| format!("{name} ({hash})");
+        let model = |plan: &JobPlan| named(&plan.model.name, &plan.model.sha256);
+        let corpus = |plan: &JobPlan| named(&plan.corpus.name, &plan.corpus.sha256);
+        let parts = [
+            ("model", model(theirs), model(ours)),
+            ("corpus", corpus(theirs), corpus(ours)),
+            ("plan", other.hash.clone(), self.hash.clone()),
+        ];
+        match parts.into_iter().find(|(_, found, expected)| found != expected) {
+            Some((what, found, expected)) => {
+                Err(Error::OtherJob { path: other.path.clone(), what, found, expected })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Where a step's record is once it is done.
+    fn step_file(&self, step: usize) -> PathBuf {
+        self.path.join(STEPS).join(format!("{step:06}.json"))
+    }
+
+    /// Whether a step is done.
+    pub(crate) fn is_done(&self, step: usize) -> bool {
+        self.step_file(step).exists()
+    }
+
+    /// Writes what a step gave.
+    pub(crate) fn write_step(&self, step: usize, device: &str, scores: Vec<PlanScores>) -> Result<()> {
+        let (windows, _) = self.plan.step(step, self.plan.groups().len());
+        let (model, corpus) = (self.plan.model.sha256.clone(), self.plan.corpus.sha256.clone());
+        let record = Record { job: self.hash.clone(), model, corpus, step, windows, device: device.to_owned(), scores };
+        let json = serde_json::to_vec(&record).expect("a record is plain data");
+        write_whole(&self.step_file(step), &json)
+    }
+
+    /// Writes the numbers of a step's tokens.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn write_tokens(&self, step: usize, table: &[u8]) -> Result<()> {
+        write_whole(&self.path.join(PER_TOKEN).join(format!("{step:06}.parquet")), table)
+    }
+
+    /// Reads what a step gave, `plans` in `windows`; nothing when it is not done.
+    ///
+    /// # Errors
+    /// When the record is of another job, or not of this step.
+    pub(crate) fn read_step(&self, step: usize, plans: &[&LayerPlan], windows: &Range<usize>) -> Result<Option<Record>> {
+        let path = self.step_file(step);
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(reason) if reason.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(reason) => return Err(Error::io(&path, reason)),
+        };
+        let damaged = |reason: String| Error::JobDamaged { path: path.clone(), reason };
+        let record: Record = serde_json::from_slice(&json).map_err(|reason| damaged(reason.to_string()))?;
+        let JobPlan { model, corpus, .. } = &self.plan;
+        let parts = [
+            ("model", &record.model, &model.sha256),
+            ("corpus", &record.corpus, &corpus.sha256),
+            ("plan", &record.job, &self.hash),
+        ];
+        if let Some((what, found, expected)) = parts.into_iter().find(|(_, found, expected)| found != expected) {
+            return Err(Error::OtherJob { path, what, found: found.clone(), expected: expected.clone() });
+        }
+        let whole = |PlanScores { scores, .. }: &PlanScores| scores.are_of(windows, self.plan.corpus.seq_len);
+        let right = record.step == step
+            && record.windows == *windows
+            && record.scores.iter().map(|scored| &scored.plan).eq(plans.iter().copied())
+            && record.scores.iter().all(whole);
+        if right { Ok(Some(record)) } else { Err(damaged("it does not hold what its step gives".to_owned())) }
+    }
+}
+
+fn plan_bytes(plan: &JobPlan) -> Vec<u8> {
+    let mut json = serde_json::to_vec_pretty(plan).expect("a plan is plain data");
+    json.push(b'\n');
+    json
+}
+
+/// Writes a file that is there whole or not at all, whenever the process or the machine stops. One that is there is replaced.
+fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let directory = path.parent().expect("a file of a job lies in its directory");
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let write = || -> io::Result<()> {
+        let mut builder = Builder::new();
+        builder.prefix(&prefix).suffix(".partial");
+        #[cfg(unix)]
+        builder.permissions(Permissions::from_mode(0o666)); // less what the user masks
+        let mut file = builder.tempfile_in(directory)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        match file.persist(path).map_err(io::Error::from) {
+            // Another process has written the same, and taken ours for a leftover.
+            Err(reason) if reason.kind() == ErrorKind::NotFound && path.exists() => {}
+            persisted => drop(persisted?),
+        }
+        // The name is on disk when the directory is.
+        #[cfg(unix)]
+        File::open(directory)?.sync_all()?;
+        Ok(())
+    };
+    write().map_err(|reason| Error::io(path, reason))?;
+    remove_leftovers(directory, &prefix);
+    Ok(())
+}
+
+/// Removes what processes that were killed left of a file that is there now.
+fn remove_leftovers(directory: &Path, prefix: &str) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let leftover = |name: &str| name.starts_with(prefix) && name.ends_with(".partial");
+    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(leftover)) {
+        let _ = fs::remove_file(entry.path()); // a file too many harms nobody
+    }
+}

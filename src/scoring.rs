@@ -1,0 +1,126 @@
+//! Plans scored on parts of a corpus, whichever device runs which: [`Scoring`].
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_probes::{Readout, ScoreSink, Tiles};
+use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink};
+
+use crate::share::Heard;
+use crate::{Error, Result};
+
+/// Some plans to run and to read out against the unchanged model.
+pub(crate) struct Scoring<'a> {
+    executor: Executor,
+    /// Which plan is the unchanged model's.
+    clean: usize,
+    windows: &'a TokenWindows,
+    budget: Budget,
+    tiles: Option<Tiles>,
+}
+
+impl<'a> Scoring<'a> {
+    /// Of these plans and the unchanged model's.
+    pub(crate) fn new(
+        mut plans: BTreeSet<LayerPlan>,
+        clean: &LayerPlan,
+        windows: &'a TokenWindows,
+        (budget, tiles): (Budget, Option<Tiles>),
+    ) -> Self {
+        plans.insert(clean.clone());
+        let executor = Executor::new(plans.into_iter().collect()).with_budget(of_executor(budget));
+        let clean = executor.plans().iter().position(|plan| plan == clean).expect("it is one of them");
+        Self { executor, clean, windows, budget, tiles }
+    }
+
+    /// The plans, in the order of their scores.
+    pub(crate) fn plans(&self) -> &[LayerPlan] {
+        self.executor.plans()
+    }
+
+    /// About how many multiplications a window takes, so that progress is even whatever the shape of the model.
+    pub(crate) fn work(&self, model: &dyn ResidualModel) -> u64 {
+        let Cost { step, readout } = Cost::of(model, self.windows);
+        self.executor.n_steps() as u64 * step + (self.plans().len() as u64 + 1) * readout
+    }
+
+    /// Scores parts of the corpus one after the other, each plan of each into what `empty` makes; `hear` hears of each part's scores, and of work as it is done.
+    ///
+    /// # Errors
+    /// When a plan or the windows do not fit the model, the budget is too small, or a score is not finite.
+    pub(crate) fn run<S: ScoreSink>(
+        &self,
+        model: &dyn ResidualModel,
+        parts: impl Iterator<Item = Range<usize>>,
+        empty: impl Fn() -> S,
+        hear: &mut dyn FnMut(Heard<(Range<usize>, Vec<S>)>),
+    ) -> Result<()> {
+        let readout = readout(model, self.tiles, self.budget);
+        let mut prepared = self.executor.prepare(model, self.windows)?;
+        let (windows, clean, cost) = (self.windows, self.clean, Cost::of(model, self.windows));
+        for part in parts {
+            let scores = self.plans().iter().map(|_| empty()).collect();
+            let mut done = |work| hear(Heard::Work(work));
+            let mut bench = Bench { readout: &readout, windows, clean, scores, cost, done: &mut done };
+            prepared.run(part.clone(), &mut bench)?;
+            let scores = bench.scores;
+            hear(Heard::Done((part, scores)));
+        }
+        Ok(())
+    }
+}
+
+/// A readout with its part of a budget, a quarter.
+pub(crate) fn readout(model: &dyn ResidualModel, tiles: Option<Tiles>, budget: Budget) -> Readout<'_> {
+    let readout = Readout::new(model).with_bytes(budget.bytes / 4);
+    match tiles {
+        Some(tiles) => readout.with_tiles(tiles),
+        None => readout,
+    }
+}
+
+/// What a readout leaves of a budget.
+pub(crate) fn of_executor(budget: Budget) -> Budget {
+    Budget { bytes: budget.bytes - budget.bytes / 4, ..budget }
+}
+
+/// About how many multiplications one window takes.
+#[derive(Clone, Copy)]
+struct Cost {
+    step: u64,
+    readout: u64,
+}
+
+impl Cost {
+    fn of(model: &dyn ResidualModel, windows: &TokenWindows) -> Self {
+        let (width, d_vocab, tokens) = (model.d_model() as u64, model.d_vocab() as u64, windows.seq_len() as u64);
+        Self { step: tokens * 12 * width * width, readout: tokens * d_vocab * width }
+    }
+}
+
+/// Where residual streams are read out.
+struct Bench<'a, S> {
+    readout: &'a Readout<'a>,
+    windows: &'a TokenWindows,
+    clean: usize,
+    scores: Vec<S>,
+    cost: Cost,
+    done: &'a mut dyn FnMut(u64),
+}
+
+impl<S: ScoreSink> Sink for Bench<'_, S> {
+    type Error = Error;
+
+    fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
+        self.readout.compare(self.windows, sequences.clone(), &residuals[self.clean], &residuals, &mut self.scores)?;
+        let readouts = (residuals.len() as u64 + 1) * sequences.len() as u64;
+        (self.done)(readouts * self.cost.readout);
+        Ok(())
+    }
+
+    fn step_done(&mut self, n_sequences: usize) {
+        (self.done)(n_sequences as u64 * self.cost.step);
+    }
+}

@@ -1,0 +1,212 @@
+//! The example `sweep` as its users run it: killed at any moment, on a full disk, many at once, and told what is wrong.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::{example, fixture, skipped};
+
+fn sweep(arguments: &[&str]) -> Output {
+    example("sweep").args(arguments).output().expect("examples are built along with tests")
+}
+
+#[track_caller]
+fn succeeds(arguments: &[&str]) -> String {
+    let output = sweep(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn fails(arguments: &[&str], part: &str) {
+    let output = sweep(arguments);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+    assert!(message.starts_with("error: ") && message.contains(part), "{arguments:?}: {message}");
+    assert_eq!(message.lines().count(), 1, "{arguments:?}: {message}");
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Plans a job on the model in the box, of steps that take some hundredths of a second each.
+fn plan(job: &Path, sequences: &str) {
+    let per_token: &[&str] = if cfg!(feature = "parquet") { &["--per-token"] } else { &[] };
+    let arguments = ["plan", path(job), "--sequences", sequences, "--seq-len", "64", "--windows-per-step", "1"];
+    succeeds(&[&arguments[..], per_token].concat());
+}
+
+/// The files of a directory, those under way left out, with their content.
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(directory).into_iter().flatten().map(Result::unwrap);
+    let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
+    let mut files: Vec<_> = named.filter(|(name, _)| !name.starts_with('.')).collect();
+    files.sort();
+    files.into_iter().map(|(name, path)| (name, fs::read(path).unwrap())).collect()
+}
+
+/// Checks that every file of a job is whole, whatever happened to who wrote it.
+fn assert_whole(job: &Path) {
+    for (name, content) in files(&job.join("steps")) {
+        serde_json::from_slice::<serde_json::Value>(&content).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (name, content) in files(&job.join("tokens")) {
+        assert!(content.starts_with(b"PAR1") && content.ends_with(b"PAR1"), "{name}");
+    }
+}
+
+/// Checks that a finished job gives what the same job gave that nothing happened to.
+fn assert_same_as(job: &Path, undisturbed: &Path) {
+    assert_eq!(files(&job.join("steps")), files(&undisturbed.join("steps")), "every step, to the bit");
+    assert_eq!(files(&job.join("tokens")), files(&undisturbed.join("tokens")));
+    let merged = |job: &Path| {
+        let out = tempfile::tempdir().unwrap();
+        succeeds(&["merge", path(job), "--out", path(out.path())]);
+        let profile: serde_json::Value = serde_json::from_slice(&fs::read(out.path().join("profile.json")).unwrap()).unwrap();
+        assert_eq!(out.path().join("sequences.parquet").is_file(), cfg!(feature = "parquet"));
+        (profile["curves"].clone(), profile["stages"].clone())
+    };
+    assert_eq!(merged(job), merged(undisturbed));
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_the_step_under_way_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (killed, undisturbed) = (dir.path().join("killed"), dir.path().join("undisturbed"));
+    plan(&killed, "32");
+    plan(&undisturbed, "32");
+    let started = Instant::now();
+    succeeds(&["run", path(&undisturbed)]);
+    let whole = started.elapsed();
+    let (mut kills, mut before) = (0, Vec::new());
+    loop {
+        let mut child = example("sweep").args(["run", path(&killed)]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Another moment each time, early and late in the work of one step.
+        let moment = whole.mul_f64(0.15 + 0.02 * f64::from(kills % 11)) + Duration::from_micros(u64::from(kills) * 137 % 5000);
+        let deadline = Instant::now() + moment;
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() >= deadline => {
+                    child.kill().unwrap(); // SIGKILL
+                    break child.wait().unwrap();
+                }
+                None => sleep(Duration::from_millis(1)),
+            }
+        };
+        assert_whole(&killed);
+        let now = files(&killed.join("steps"));
+        assert!(before.iter().all(|file| now.contains(file)), "a step that was done stays as it was");
+        before = now;
+        if status.success() {
+            break;
+        }
+        assert_eq!(status.code(), None, "it was killed and did not fail");
+        kills += 1;
+        assert!(kills < 100, "it gets on");
+    }
+    assert!(kills >= 3, "killed {kills} times only: steps are too quick for this test");
+    assert_same_as(&killed, &undisturbed);
+    let leftovers = fs::read_dir(killed.join("steps")).unwrap().count();
+    assert_eq!(leftovers, 32, "what killed processes left is gone");
+}
+
+#[test]
+fn many_at_once_do_each_step_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shared, undisturbed) = (dir.path().join("shared"), dir.path().join("undisturbed"));
+    plan(&shared, "12");
+    plan(&undisturbed, "12");
+    succeeds(&["run", path(&undisturbed)]);
+    let shards = ["0/3", "1/3", "2/3", "1/3", "0/1"]; // two of them twice
+    let spawn = |shard: &str| {
+        let mut command = example("sweep");
+        command.args(["run", path(&shared), "--shard", shard]).stderr(Stdio::inherit()).stdout(Stdio::null()).spawn().unwrap()
+    };
+    for mut child in shards.map(spawn) {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_same_as(&shared, &undisturbed);
+    assert!(succeeds(&["status", path(&shared), "--shards", "3"]).contains("12 of 12 steps are done"));
+}
+
+/// Runs a shell in a small file system of its own at `directory`; says why where the system does not allow it.
+fn on_a_small_disk(directory: &Path, kilobytes: usize, script: &str) -> Result<Output, String> {
+    let mounted = format!("mount -t tmpfs -o size={kilobytes}k tmpfs '{0}' || exit 99; cd '{0}'; {script}", path(directory));
+    let user: &[&str] = if cfg!(target_os = "linux") { &["--user", "--map-root-user", "--mount"] } else { &["--mount"] };
+    let output = std::process::Command::new("unshare").args(user).args(["sh", "-c", &mounted]).output();
+    match output {
+        Err(reason) => Err(format!("there is no unshare: {reason}")),
+        Ok(output) if output.status.code() == Some(99) || !output.stderr.is_empty() && output.stdout.is_empty() => {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+        Ok(output) => Ok(output),
+    }
+}
+
+#[test]
+fn a_full_disk_is_one_error_and_room_lets_it_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let undisturbed = dir.path().join("undisturbed");
+    plan(&undisturbed, "12");
+    succeeds(&["run", path(&undisturbed)]);
+    let bytes: usize = ["steps", "tokens"].iter().flat_map(|part| files(&undisturbed.join(part))).map(|file| file.1.len()).sum();
+    let (disk, kept) = (dir.path().join("disk"), dir.path().join("kept"));
+    fs::create_dir(&disk).unwrap();
+    let program = example("sweep").get_program().to_owned();
+    // Half of it fits. Then everything that is there is moved to where there is room.
+    let script = format!(
+        "cp -r '{job}/job.json' '{job}/tokens.bin' . && mkdir steps tokens; '{sweep}' run . 2>&1; echo \"code $?\"; \
+         cp -r . '{kept}'",
+        job = path(&undisturbed),
+        sweep = program.to_str().unwrap(),
+        kept = path(&kept),
+    );
+    let output = match on_a_small_disk(&disk, bytes / 2 / 1024, &script) {
+        Ok(output) => output,
+        Err(reason) => return skipped(&format!("no file system of one's own: {reason}")),
+    };
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("code 1"), "{told}");
+    let errors: Vec<_> = told.lines().filter(|line| line.contains("error")).collect();
+    assert!(matches!(errors[..], [one] if one.contains("No space left on device")), "{told}");
+    assert_whole(&kept);
+    let steps = files(&kept.join("steps")).len();
+    assert!((1..12).contains(&steps), "{steps} steps fit");
+    succeeds(&["run", path(&kept)]);
+    assert_same_as(&kept, &undisturbed);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let (job, model, absent) = (dir.path().join("job"), fixture("llama-gqa"), dir.path().join("absent"));
+    let planned = ["plan", path(&job), "--model", path(&model), "--sequences", "4", "--seq-len", "16"];
+    let told = succeeds(&[&planned[..], &["--windows-per-step", "2", "--plans-per-step", "4", "--plan", "0-2-1"]].concat());
+    assert!(told.contains("llama-gqa on 4 windows of 16 tokens of sample.txt, 8 plans (delete, swap, lens) in 4 steps"), "{told}");
+    fails(&planned, "holds a job already");
+    fails(&["run", path(&absent)], "absent");
+    fails(&["run", path(&job), "--model", path(&fixture("llama-untied"))], "is of another model");
+    fails(&["merge", path(&job)], "0 of 4 steps are done; missing: 0 to 3");
+    assert!(succeeds(&["run", path(&job), "--shard", "1/4"]).contains("shard 1/4: 1 steps done on flex"));
+    let status = succeeds(&["status", path(&job), "--shards", "2"]);
+    assert!(status.contains("missing: 0, 2 to 3") && status.contains("shards with steps left: 0/2, 1/2"), "{status}");
+    succeeds(&["run", path(&job), "--shard", "3/9"]); // more shards than steps: some have nothing to do
+    succeeds(&["run", path(&job), "--device", "flex", "--device", "flex"]);
+    succeeds(&["merge", path(&job)]);
+    let out = dir.path().join("full");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("file"), "").unwrap();
+    fails(&["merge", path(&job), "--out", path(&out)], "is not empty");
+    let experiments = |names: &'static str| ["plan", "nowhere/job", "--experiments", names];
+    fails(&experiments("attention"), "cannot be done in shards");
+    fails(&experiments("mean_mlp"), "cannot be done in shards");
+    fails(&["plan", "nowhere/job", "--plan", "0-99"], "99");
+    fails(&["plan", "nowhere/job", "--device", "flex", "--device", "ndarray"], "this runs on one device");
+    assert!(!Path::new("nowhere").exists());
+}
