@@ -38,8 +38,10 @@ fn main() {
     sweep(USUAL, &device); // warms up
     println!("{:<12}{:>8}{:>12}{:>12}{:>8}", "", "", "ours, s", "naive, s", "ratio");
     for (name, size) in axes {
-        let measured: Vec<_> = steps.iter().map(|&step| measure(size(step), &device)).collect();
-        for (&step, [ours, naive]) in steps.iter().zip(&measured) {
+        let mut measured = Vec::new();
+        for &step in steps {
+            let [ours, naive] = measure(size(step), &device);
+            measured.push([ours, naive]);
             let Size { n_layers, tokens, d_vocab } = size(step);
             let value = [("layers", n_layers), ("tokens", tokens), ("vocabulary", d_vocab)];
             let value = value.iter().find(|(axis, _)| *axis == name).expect("it is an axis").1;

@@ -47,8 +47,9 @@ fn run(args: &Args) -> Result<()> {
     let transport = IrohTransport::new(IrohIdentity::load_or_create(identity).with_context(read)?);
     let transport = transport.with_relays(args.relays.clone());
     println!("serving {} as remote:{}", args.devices, transport.id());
-    Ok(match args.port {
-        Some(port) => server.serve(transport.with_port(port))?,
-        None => server.serve(transport)?,
-    })
+    let transport = match args.port {
+        Some(port) => transport.with_port(port),
+        None => transport,
+    };
+    Ok(server.serve(transport)?)
 }

@@ -147,7 +147,10 @@ fn status(jobs: &[PathBuf], shards: Option<usize>) -> Result<()> {
     println!("{}: {}\n{status}", job.path().display(), job.plan());
     if let Some(n_shards) = shards {
         let unfinished: Vec<_> = status.unfinished(n_shards).iter().map(Shard::to_string).collect();
-        println!("shards with steps left: {}", if unfinished.is_empty() { "none".into() } else { unfinished.join(", ") });
+        println!(
+            "shards with steps left: {}",
+            if unfinished.is_empty() { "none".into() } else { unfinished.join(", ") }
+        );
     }
     Ok(())
 }

@@ -103,9 +103,9 @@ fn remote(server: &str, index: usize) -> Result<Device> {
         RemoteHost::iroh(match place.map(|place| (place, place.parse())) {
             None => host,
             Some((_, Ok(address))) => host.with_address(address).with_relays(IrohRelays::Disabled),
-            Some((relay, Err(_))) => {
-                host.with_relays(relay.parse().map_err(|error: burn::remote::InvalidRelays| unreachable(error.to_string()))?)
-            }
+            Some((relay, Err(_))) => host.with_relays(
+                relay.parse().map_err(|error: burn::remote::InvalidRelays| unreachable(error.to_string()))?,
+            ),
         })
     };
     let host = match std::env::var(DeviceName::TOKEN) {
@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in ["flex", "ndarray", "wgpu", "wgpu:2", "remote:ws://gpu:3000", "remote:ws://gpu:3000#1", "remote:0ab1"] {
+        for name in
+            ["flex", "ndarray", "wgpu", "wgpu:2", "remote:ws://gpu:3000", "remote:ws://gpu:3000#1", "remote:0ab1"]
+        {
             assert_eq!(name.parse::<DeviceName>().unwrap().to_string(), name);
         }
         for name in ["", "cuda", "wgpu:", "wgpu:x", "flex:0", "remote:", "remote:ws://gpu#x"] {

@@ -55,7 +55,7 @@ impl<'a> Scoring<'a> {
         model: &dyn ResidualModel,
         parts: impl Iterator<Item = Range<usize>>,
         empty: impl Fn() -> S,
-        hear: &mut dyn FnMut(Heard<(Range<usize>, Vec<S>)>),
+        hear: &mut dyn FnMut(Heard<Vec<S>>),
     ) -> Result<()> {
         let readout = readout(model, self.tiles, self.budget);
         let mut prepared = self.executor.prepare(model, self.windows)?;
@@ -64,9 +64,9 @@ impl<'a> Scoring<'a> {
             let scores = self.plans().iter().map(|_| empty()).collect();
             let mut done = |work| hear(Heard::Work(work));
             let mut bench = Bench { readout: &readout, windows, clean, scores, cost, done: &mut done };
-            prepared.run(part.clone(), &mut bench)?;
+            prepared.run(part, &mut bench)?;
             let scores = bench.scores;
-            hear(Heard::Done((part, scores)));
+            hear(Heard::Done(scores));
         }
         Ok(())
     }

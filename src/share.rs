@@ -60,7 +60,8 @@ pub(crate) fn share_out<P: Send, T: Send>(
             let worker = |&model| {
                 let sender = sender.clone();
                 let work_on = &work_on;
-                scope.spawn(move || work_on(model, &mut |heard| sender.send(heard).expect("the receiver waits for all")))
+                scope
+                    .spawn(move || work_on(model, &mut |heard| sender.send(heard).expect("the receiver waits for all")))
             };
             let workers: Vec<_> = models.iter().map(worker).collect();
             drop(sender);

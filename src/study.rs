@@ -160,9 +160,8 @@ impl<'a> Study<'a> {
         let runs = Runs::new(model.n_layers(), &experiments, &plans);
         let scoring = Scoring::new(runs.distinct(), runs.clean(), windows, (budget, tiles));
         let n_sequences = windows.n_sequences();
-        let total = scoring.work(model) * n_sequences as u64
-            + anatomy::work(model, &inside, windows)
-            + lexical.work(model);
+        let total =
+            scoring.work(model) * n_sequences as u64 + anatomy::work(model, &inside, windows) + lexical.work(model);
         let mut done = 0;
         let mut hear = |work| {
             done += work;
@@ -172,10 +171,10 @@ impl<'a> Study<'a> {
         let models: Vec<_> = std::iter::once(model).chain(others).collect();
         let parts = parts(n_sequences, models.len());
         let mut scores: BTreeMap<_, _> = scoring.plans().iter().map(|plan| (plan.clone(), Scores::default())).collect();
-        let take = |heard: Heard<(_, Vec<Scores>)>| {
+        let take = |heard: Heard<Vec<Scores>>| {
             match heard {
                 Heard::Work(work) => hear(work),
-                Heard::Done((_, part)) => scores.values_mut().zip(&part).for_each(|(all, part)| all.merge(part)),
+                Heard::Done(part) => scores.values_mut().zip(&part).for_each(|(all, part)| all.merge(part)),
             }
             Ok(())
         };

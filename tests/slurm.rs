@@ -33,13 +33,17 @@ impl Cluster {
         ["state", "spool"].iter().for_each(|name| fs::create_dir(dir.join(name)).unwrap());
         fs::write(dir.join("munge.key"), [7; 1024]).unwrap();
         output(Command::new("chmod").args(["400", &at("munge.key")]));
-        let munge = [("socket", "munge.sock"), ("key-file", "munge.key"), ("pid-file", "munge.pid"), ("log-file", "munge.log")];
-        let munge = munge.into_iter().chain([("seed-file", "munge.seed")]).map(|(option, file)| format!("--{option}={}", at(file)));
+        let munge =
+            [("socket", "munge.sock"), ("key-file", "munge.key"), ("pid-file", "munge.pid"), ("log-file", "munge.log")];
+        let munge = munge
+            .into_iter()
+            .chain([("seed-file", "munge.seed")])
+            .map(|(option, file)| format!("--{option}={}", at(file)));
         output(Command::new("munged").args(munge).arg("--force"));
         let host = output(Command::new("hostname").arg("-s")).trim().to_owned();
         let config = format!(
             "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\nSlurmctldPort=26817\nSlurmdPort=26818\n\
-             AuthType=auth/munge\nAuthInfo=socket={munge}\nCredType=cred/munge\nStateSaveLocation={state}\n\
+             AuthType=auth/munge\nAuthInfo=socket={munge},cred_expire=5\nCredType=cred/munge\nStateSaveLocation={state}\n\
              SlurmdSpoolDir={spool}\nSlurmctldPidFile={ctld}.pid\nSlurmdPidFile={d}.pid\nSlurmctldLogFile={ctld}.log\n\
              SlurmdLogFile={d}.log\nProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSelectType=select/cons_tres\n\
              SelectTypeParameters=CR_CPU\nReturnToService=2\nMpiDefault=none\nKillWait=2\n\
@@ -107,7 +111,16 @@ fn an_array_of_shards_survives_requeues_and_kills() {
     };
     let (job, out) = (dir.path().join("job"), dir.path().join("out"));
     let at = |path: &Path| path.to_str().unwrap().to_owned();
-    output(example("sweep").args(["plan", &at(&job), "--sequences", "100", "--seq-len", "128", "--windows-per-step", "1"]));
+    output(example("sweep").args([
+        "plan",
+        &at(&job),
+        "--sequences",
+        "64",
+        "--seq-len",
+        "128",
+        "--windows-per-step",
+        "1",
+    ]));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cluster/sweep.sbatch");
     let sweep = example("sweep").get_program().to_owned();
     let mut submit = cluster.command("sbatch");
@@ -120,7 +133,7 @@ fn an_array_of_shards_survives_requeues_and_kills() {
     output(cluster.command("scontrol").args(["requeue", &format!("{id}_0")]));
     output(Command::new("pkill").args(["-9", "-f", &format!("run {} --shard 1/2", at(&job))]));
     let after = done();
-    assert!(after < 100, "{after} of 100 steps were done: too quick for this test");
+    assert!(after < 64, "{after} of 64 steps were done: too quick for this test");
     cluster.wait("the array is done", || {
         let left = cluster.command("squeue").args(["-h", "-j", &id]).output().unwrap();
         String::from_utf8_lossy(&left.stdout).trim().is_empty()
@@ -129,5 +142,5 @@ fn an_array_of_shards_survives_requeues_and_kills() {
     assert!(log("0").contains("shard 0/2: ") && log("1").contains("shard 1/2: "), "{}\n{}", log("0"), log("1"));
     output(example("sweep").args(["merge", &at(&job), "--out", &at(&out)]));
     assert!(out.join("profile.json").is_file());
-    assert_eq!(done(), 100);
+    assert_eq!(done(), 64);
 }

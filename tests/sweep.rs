@@ -67,7 +67,8 @@ fn assert_same_as(job: &Path, undisturbed: &Path) {
     let merged = |job: &Path| {
         let out = tempfile::tempdir().unwrap();
         succeeds(&["merge", path(job), "--out", path(out.path())]);
-        let profile: serde_json::Value = serde_json::from_slice(&fs::read(out.path().join("profile.json")).unwrap()).unwrap();
+        let profile: serde_json::Value =
+            serde_json::from_slice(&fs::read(out.path().join("profile.json")).unwrap()).unwrap();
         assert_eq!(out.path().join("sequences.parquet").is_file(), cfg!(feature = "parquet"));
         (profile["curves"].clone(), profile["stages"].clone())
     };
@@ -83,11 +84,13 @@ fn killed_at_any_moment_it_loses_the_step_under_way_and_nothing_else() {
     let started = Instant::now();
     succeeds(&["run", path(&undisturbed)]);
     let whole = started.elapsed();
-    let (mut kills, mut before) = (0, Vec::new());
+    let (mut kills, mut before) = (0u32, Vec::new());
     loop {
-        let mut child = example("sweep").args(["run", path(&killed)]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            example("sweep").args(["run", path(&killed)]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Another moment each time, early and late in the work of one step.
-        let moment = whole.mul_f64(0.15 + 0.02 * f64::from(kills % 11)) + Duration::from_micros(u64::from(kills) * 137 % 5000);
+        let moment =
+            whole.mul_f64(0.15 + 0.02 * f64::from(kills % 11)) + Duration::from_micros(u64::from(kills) * 137 % 5000);
         let deadline = Instant::now() + moment;
         let status = loop {
             match child.try_wait().unwrap() {
@@ -126,7 +129,12 @@ fn many_at_once_do_each_step_once() {
     let shards = ["0/3", "1/3", "2/3", "1/3", "0/1"]; // two of them twice
     let spawn = |shard: &str| {
         let mut command = example("sweep");
-        command.args(["run", path(&shared), "--shard", shard]).stderr(Stdio::inherit()).stdout(Stdio::null()).spawn().unwrap()
+        command
+            .args(["run", path(&shared), "--shard", shard])
+            .stderr(Stdio::inherit())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
     };
     for mut child in shards.map(spawn) {
         assert!(child.wait().unwrap().success());
@@ -137,8 +145,10 @@ fn many_at_once_do_each_step_once() {
 
 /// Runs a shell in a small file system of its own at `directory`; says why where the system does not allow it.
 fn on_a_small_disk(directory: &Path, kilobytes: usize, script: &str) -> Result<Output, String> {
-    let mounted = format!("mount -t tmpfs -o size={kilobytes}k tmpfs '{0}' || exit 99; cd '{0}'; {script}", path(directory));
-    let user: &[&str] = if cfg!(target_os = "linux") { &["--user", "--map-root-user", "--mount"] } else { &["--mount"] };
+    let mounted =
+        format!("mount -t tmpfs -o size={kilobytes}k tmpfs '{0}' || exit 99; cd '{0}'; {script}", path(directory));
+    let user: &[&str] =
+        if cfg!(target_os = "linux") { &["--user", "--map-root-user", "--mount"] } else { &["--mount"] };
     let output = std::process::Command::new("unshare").args(user).args(["sh", "-c", &mounted]).output();
     match output {
         Err(reason) => Err(format!("there is no unshare: {reason}")),
@@ -155,7 +165,8 @@ fn a_full_disk_is_one_error_and_room_lets_it_go_on() {
     let undisturbed = dir.path().join("undisturbed");
     plan(&undisturbed, "12");
     succeeds(&["run", path(&undisturbed)]);
-    let bytes: usize = ["steps", "tokens"].iter().flat_map(|part| files(&undisturbed.join(part))).map(|file| file.1.len()).sum();
+    let bytes: usize =
+        ["steps", "tokens"].iter().flat_map(|part| files(&undisturbed.join(part))).map(|file| file.1.len()).sum();
     let (disk, kept) = (dir.path().join("disk"), dir.path().join("kept"));
     fs::create_dir(&disk).unwrap();
     let program = example("sweep").get_program().to_owned();
@@ -187,8 +198,12 @@ fn what_is_wrong_is_said_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let (job, model, absent) = (dir.path().join("job"), fixture("llama-gqa"), dir.path().join("absent"));
     let planned = ["plan", path(&job), "--model", path(&model), "--sequences", "4", "--seq-len", "16"];
-    let told = succeeds(&[&planned[..], &["--windows-per-step", "2", "--plans-per-step", "4", "--plan", "0-2-1"]].concat());
-    assert!(told.contains("llama-gqa on 4 windows of 16 tokens of sample.txt, 8 plans (delete, swap, lens) in 4 steps"), "{told}");
+    let told =
+        succeeds(&[&planned[..], &["--windows-per-step", "2", "--plans-per-step", "4", "--plan", "0-2-1"]].concat());
+    assert!(
+        told.contains("llama-gqa on 4 windows of 16 tokens of sample.txt, 8 plans (delete, swap, lens) in 4 steps"),
+        "{told}"
+    );
     fails(&planned, "holds a job already");
     fails(&["run", path(&absent)], "absent");
     fails(&["run", path(&job), "--model", path(&fixture("llama-untied"))], "is of another model");

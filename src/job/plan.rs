@@ -70,7 +70,8 @@ pub struct StepSize {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobPlan {
-    format: u32,
+    /// The format of the job's files.
+    pub format: u32,
     /// The model.
     pub model: JobModel,
     /// The corpus.
@@ -193,7 +194,11 @@ impl fmt::Display for JobPlan {
         let Self { model, corpus, step, .. } = self;
         let experiments: Vec<_> = self.experiments.iter().map(Experiment::to_string).collect();
         let plans = self.runs().distinct().len();
-        write!(f, "{} on {} windows of {} tokens of {}, ", model.name, corpus.n_sequences, corpus.seq_len, corpus.name)?;
+        write!(
+            f,
+            "{} on {} windows of {} tokens of {}, ",
+            model.name, corpus.n_sequences, corpus.seq_len, corpus.name
+        )?;
         write!(f, "{plans} plans ({}) ", experiments.join(", "))?;
         write!(f, "in {} steps of {} windows and {} plans", self.n_steps(), step.windows, step.plans.min(plans))
     }

@@ -1,7 +1,5 @@
 //! A shard of a job, done: [`ShardRun`].
 
-use std::ops::Range;
-
 use stratigraph_core::ResidualModel;
 use stratigraph_probes::{PositionScores, Row, ScoreSink, Scores};
 use stratigraph_surgery::{Budget, LayerPlan};
@@ -108,20 +106,18 @@ impl<'a> ShardRun<'a> {
         };
         let (mut done, total) = (0, todo.iter().map(|&step| work_of(step)).sum());
 
-        let empty = || StepScores {
-            sequences: Scores::default(),
-            positions: plan.per_token.then(PositionScores::default),
-        };
+        let empty =
+            || StepScores { sequences: Scores::default(), positions: plan.per_token.then(PositionScores::default) };
         let work = |model: &dyn ResidualModel,
                     steps: &mut dyn Iterator<Item = usize>,
                     hear: &mut dyn FnMut(Heard<(usize, Vec<StepScores>)>)| {
             for step in steps.filter(|&step| !job.is_done(step)) {
                 let (windows, group) = plan.step(step, groups.len());
-                let mut told = |heard: Heard<(Range<usize>, Vec<StepScores>)>| match heard {
+                let mut told = |heard| match heard {
                     Heard::Work(work) => hear(Heard::Work(work)),
-                    Heard::Done((_, scores)) => hear(Heard::Done((step, scores))),
+                    Heard::Done(scores) => hear(Heard::Done((step, scores))),
                 };
-                scorings[group].run(model, std::iter::once(windows), &empty, &mut told)?;
+                scorings[group].run(model, std::iter::once(windows), empty, &mut told)?;
             }
             Ok(())
         };

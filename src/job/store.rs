@@ -3,9 +3,9 @@
 //! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and `tokens/` its
 //! tokens' numbers where they are asked for.
 
-use std::fs::{self, File};
 #[cfg(unix)]
 use std::fs::Permissions;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 #[cfg(unix)]
@@ -61,12 +61,13 @@ impl Job {
     /// Makes a job in a directory that holds none.
     ///
     /// # Errors
-    /// When there is one already, or the directory cannot be written.
+    /// When there is one already, the plan is not one that can be done, or the directory cannot be written.
     ///
     /// # Panics
     /// When the plan is for other windows.
     pub fn create(path: impl AsRef<Path>, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
         let path = path.as_ref();
+        plan.check_format().map_err(|reason| Error::JobDamaged { path: path.join(PLAN), reason })?;
         assert_eq!(plan.corpus.sha256, hash_tokens(&windows), "the plan is for these windows");
         for directory in [STEPS, PER_TOKEN].into_iter().take(1 + usize::from(plan.per_token)) {
             let directory = path.join(directory);
@@ -135,9 +136,7 @@ impl Job {
             ("plan", other.hash.clone(), self.hash.clone()),
         ];
         match parts.into_iter().find(|(_, found, expected)| found != expected) {
-            Some((what, found, expected)) => {
-                Err(Error::OtherJob { path: other.path.clone(), what, found, expected })
-            }
+            Some((what, found, expected)) => Err(Error::OtherJob { path: other.path.clone(), what, found, expected }),
             None => Ok(()),
         }
     }
@@ -171,7 +170,12 @@ impl Job {
     ///
     /// # Errors
     /// When the record is of another job, or not of this step.
-    pub(crate) fn read_step(&self, step: usize, plans: &[&LayerPlan], windows: &Range<usize>) -> Result<Option<Record>> {
+    pub(crate) fn read_step(
+        &self,
+        step: usize,
+        plans: &[&LayerPlan],
+        windows: &Range<usize>,
+    ) -> Result<Option<Record>> {
         let path = self.step_file(step);
         let json = match fs::read(&path) {
             Ok(json) => json,

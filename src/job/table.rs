@@ -75,10 +75,9 @@ impl Merged {
         let mut rows = Rows::default();
         for (done, plan) in &named {
             let metrics = Metric::ALL.map(|metric| self.scores[plan].of(metric).means());
-            for sequence in 0..job.windows().n_sequences() {
-                let values = std::array::from_fn(|metric| Some(metrics[metric][sequence]));
-                rows.push(done, vec![sequence as i64], values);
-            }
+            (0..job.windows().n_sequences()).for_each(|sequence| {
+                rows.push(done, vec![sequence as i64], metrics.each_ref().map(|means| Some(means[sequence])));
+            });
         }
         rows.table(&["sequence"], ParquetColumn::Double)
     }

@@ -60,9 +60,7 @@ impl Pretrained {
     /// The files that configuration and weights are read from: one GGUF file, or `config.json` and the rest.
     pub fn files(&self) -> Vec<PathBuf> {
         match &self.files {
-            Files::HuggingFace(files) => {
-                std::iter::once(self.path.join("config.json")).chain(files.files()).collect()
-            }
+            Files::HuggingFace(files) => std::iter::once(self.path.join("config.json")).chain(files.files()).collect(),
             Files::Gguf(file) => file.files(),
         }
     }

@@ -141,7 +141,7 @@ mod tests {
         let reader = SerializedFileReader::new(file).unwrap();
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
         assert_eq!(rows.iter().map(|row| row.get_string(0).unwrap().as_str()).collect::<Vec<_>>(), names);
-        let column = |index: usize| rows.iter().map(|row| row.get_column_iter().nth(index).unwrap().1.clone());
+        let column = |index: usize| rows.iter().map(move |row| row.get_column_iter().nth(index).unwrap().1.clone());
         assert_eq!(column(1).collect::<Vec<_>>(), [Field::Long(3), Field::Null, Field::Long(7)]);
         let doubles = [Field::Double(0.1), Field::Double(f64::MIN_POSITIVE), Field::Null];
         assert_eq!(column(2).collect::<Vec<_>>(), doubles);

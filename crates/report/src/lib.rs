@@ -20,12 +20,12 @@ mod text;
 mod valid;
 mod view;
 
+#[cfg(feature = "parquet")]
+pub use columns::{ParquetColumn, ParquetTable};
 pub use comparison::Comparison;
 pub use error::{ReportError, Result};
 pub use figure::figures;
 pub use files::{OutDir, read_profile};
-#[cfg(feature = "parquet")]
-pub use columns::{ParquetColumn, ParquetTable};
 pub use page::Page;
 pub use table::LayerTable;
 pub use terminal::TerminalChart;
