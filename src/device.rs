@@ -45,11 +45,6 @@ impl DeviceName {
     /// The environment variable that holds the token which a remote server asks for. A command line could be read by others.
     pub const TOKEN: &str = "STRATIGRAPH_TOKEN";
 
-    /// Whether it is a device of another machine.
-    pub fn is_remote(&self) -> bool {
-        matches!(self, DeviceName::Remote { .. })
-    }
-
     /// Opens it; a remote one is connected, with the token of [`DeviceName::TOKEN`].
     ///
     /// # Errors

@@ -60,7 +60,7 @@ pub enum Error {
         reason: String,
     },
     /// A remote device that was lost while it was used.
-    #[error("a remote device was lost: {reason}")]
+    #[error("a remote device was lost, or the program is at fault: {reason}")]
     RemoteLost {
         /// What burn says.
         reason: String,
@@ -122,7 +122,13 @@ pub enum Error {
         /// The plan.
         plan: LayerPlan,
     },
-    /// A directory that holds a job already.
+    /// A plan of a job that this version cannot do.
+    #[error("the plan cannot be done: {reason}")]
+    JobImpossible {
+        /// Why.
+        reason: String,
+    },
+    /// A directory that holds a job already, or what one wrote.
     #[error("{} holds a job already", path.display())]
     JobExists {
         /// The directory.

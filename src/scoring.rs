@@ -1,4 +1,4 @@
-//! Plans scored on parts of a corpus, whichever device runs which: [`Scoring`].
+//! Plans scored on parts of a corpus: [`Scoring`], and on a model [`Scorer`].
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -6,9 +6,8 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::{Readout, ScoreSink, Tiles};
-use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink};
+use stratigraph_surgery::{Budget, Executor, LayerPlan, Prepared, Sink};
 
-use crate::share::Heard;
 use crate::{Error, Result};
 
 /// Some plans to run and to read out against the unchanged model.
@@ -46,29 +45,41 @@ impl<'a> Scoring<'a> {
         self.executor.n_steps() as u64 * step + (self.plans().len() as u64 + 1) * readout
     }
 
-    /// Scores parts of the corpus one after the other, each plan of each into what `empty` makes; `hear` hears of each part's scores, and of work as it is done.
+    /// Gets ready to run on a model, in parts of `longest` windows at most.
     ///
     /// # Errors
-    /// When a plan or the windows do not fit the model, the budget is too small, or a score is not finite.
-    pub(crate) fn run<S: ScoreSink>(
-        &self,
-        model: &dyn ResidualModel,
-        parts: impl Iterator<Item = Range<usize>>,
-        empty: impl Fn() -> S,
-        hear: &mut dyn FnMut(Heard<Vec<S>>),
-    ) -> Result<()> {
+    /// When a plan or the windows do not fit the model, or the budget is too small.
+    pub(crate) fn on(&'a self, model: &'a dyn ResidualModel, longest: usize) -> Result<Scorer<'a>> {
         let readout = readout(model, self.tiles, self.budget);
-        let mut prepared = self.executor.prepare(model, self.windows)?;
-        let (windows, clean, cost) = (self.windows, self.clean, Cost::of(model, self.windows));
-        for part in parts {
-            let scores = self.plans().iter().map(|_| empty()).collect();
-            let mut done = |work| hear(Heard::Work(work));
-            let mut bench = Bench { readout: &readout, windows, clean, scores, cost, done: &mut done };
-            prepared.run(part, &mut bench)?;
-            let scores = bench.scores;
-            hear(Heard::Done(scores));
-        }
-        Ok(())
+        let prepared = self.executor.prepare(model, self.windows, longest)?;
+        Ok(Scorer { scoring: self, readout, prepared, cost: Cost::of(model, self.windows) })
+    }
+}
+
+/// A [`Scoring`] on a model.
+pub(crate) struct Scorer<'a> {
+    scoring: &'a Scoring<'a>,
+    readout: Readout<'a>,
+    prepared: Prepared<'a>,
+    cost: Cost,
+}
+
+impl Scorer<'_> {
+    /// Scores a part of the corpus, each plan into what `empty` makes; `done` hears of work, in multiplications.
+    ///
+    /// # Errors
+    /// When a score is not finite.
+    pub(crate) fn score<S: ScoreSink>(
+        &mut self,
+        part: Range<usize>,
+        empty: impl Fn() -> S,
+        done: &mut dyn FnMut(u64),
+    ) -> Result<Vec<S>> {
+        let Self { scoring, readout, prepared, cost } = self;
+        let scores = scoring.plans().iter().map(|_| empty()).collect();
+        let mut bench = Bench { readout, windows: scoring.windows, clean: scoring.clean, scores, cost: *cost, done };
+        prepared.run(part, &mut bench)?;
+        Ok(bench.scores)
     }
 }
 

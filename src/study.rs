@@ -71,7 +71,11 @@ impl<'a> Study<'a> {
     /// With the same model on another device: surgery's windows are shared out among all of them, and whichever is free takes
     /// the next. Findings depend on it by no more than the devices' own rounding. What looks inside the model runs on the
     /// first.
+    ///
+    /// # Panics
+    /// When it is a model of another shape.
     pub fn also_on(mut self, model: &'a dyn ResidualModel) -> Self {
+        assert_eq!(shape(model), shape(self.model), "layers, width and vocabulary of the same model");
         self.others.push(model);
         self
     }
@@ -127,7 +131,7 @@ impl<'a> Study<'a> {
         self
     }
 
-    /// With another memory budget.
+    /// With another memory budget, for each device.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
@@ -169,7 +173,16 @@ impl<'a> Study<'a> {
         };
 
         let models: Vec<_> = std::iter::once(model).chain(others).collect();
-        let parts = parts(n_sequences, models.len());
+        let longest = longest_part(windows, models.len());
+        let parts = (0..n_sequences).step_by(longest).map(|start| start..(start + longest).min(n_sequences));
+        let work = |index: usize, parts: &mut dyn Iterator<Item = Range<usize>>, hear: &mut dyn FnMut(Heard<_>)| {
+            let mut scorer = scoring.on(models[index], longest)?;
+            for part in parts {
+                let scores = scorer.score(part, Scores::default, &mut |work| hear(Heard::Work(work)))?;
+                hear(Heard::Done(scores));
+            }
+            Ok(())
+        };
         let mut scores: BTreeMap<_, _> = scoring.plans().iter().map(|plan| (plan.clone(), Scores::default())).collect();
         let take = |heard: Heard<Vec<Scores>>| {
             match heard {
@@ -178,7 +191,7 @@ impl<'a> Study<'a> {
             }
             Ok(())
         };
-        share_out(&models, parts, |model, parts, hear| scoring.run(model, parts, Scores::default, hear), take)?;
+        share_out(models.len(), parts, work, take)?;
         let mut findings = runs.collect(&scores);
         anatomy::look(model, windows, (&inside, skip_first), &mut findings, &mut hear)?;
         lexical.look(model, &mut findings, hear)?;
@@ -186,11 +199,21 @@ impl<'a> Study<'a> {
     }
 }
 
-/// A corpus in parts: one for a single model, and for several so many that none waits long for the others at the end.
-fn parts(n_sequences: usize, n_models: usize) -> impl Iterator<Item = Range<usize>> {
+/// Windows of a part of the corpus: all of them for one device, and for several so few that none waits long for the others at
+/// the end, and no more than run as one batch.
+fn longest_part(windows: &TokenWindows, n_devices: usize) -> usize {
     const PARTS_EACH: usize = 4;
-    let size = if n_models == 1 { n_sequences } else { n_sequences.div_ceil(n_models * PARTS_EACH) };
-    (0..n_sequences).step_by(size.max(1)).map(move |start| start..(start + size).min(n_sequences))
+    const BATCH_TOKENS: usize = 4096;
+    let n_sequences = windows.n_sequences().max(1);
+    if n_devices == 1 {
+        return n_sequences;
+    }
+    n_sequences.div_ceil(n_devices * PARTS_EACH).min(BATCH_TOKENS.div_ceil(windows.seq_len()))
+}
+
+/// Layers, width and vocabulary.
+pub(crate) fn shape(model: &dyn ResidualModel) -> [usize; 3] {
+    [model.n_layers(), model.d_model(), model.d_vocab()]
 }
 
 /// The versions of what computes a study, by name.

@@ -40,7 +40,7 @@ impl Given {
     }
 
     fn run(&self, job: &Job, shard: Shard) -> usize {
-        ShardRun::new(job, &self.model, &self.sha256).unwrap().shard(shard).device("flex").run().unwrap()
+        ShardRun::new(job, "flex", &self.model, &self.sha256).unwrap().shard(shard).run().unwrap()
     }
 
     /// Makes a job of small steps in a new directory, and does all of it.
@@ -65,7 +65,7 @@ fn one_step_over_everything_is_a_study_to_the_bit() {
     let merged = job.merge(&[]).unwrap();
     assert_eq!(merged.findings, study.run(&given.windows).unwrap());
     assert_eq!(merged.device, "flex");
-    assert_eq!(merged.profile(&job).curves["delete_kl"], merged.findings.curves["delete_kl"]);
+    assert_eq!(merged.profile(&job, Vec::new()).curves["delete_kl"], merged.findings.curves["delete_kl"]);
 }
 
 #[test]
@@ -91,6 +91,34 @@ fn however_it_is_cut_it_gives_the_same_bits_and_within_rounding_what_a_study_giv
             assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{name}: {a} and {b}");
         }
     }
+}
+
+#[test]
+fn experiments_stand_in_a_plan_once_and_in_one_order() {
+    let given = Given::new("llama-gqa");
+    let [delete, swap, _] = EXPERIMENTS;
+    assert_eq!(given.plan(&[swap, delete, swap]), given.plan(&[delete, swap]));
+    let own = || "0-2-1".parse().unwrap();
+    let twice = given.plan(&[delete]).plan(&given.model, own()).unwrap().plan(&given.model, own()).unwrap();
+    assert_eq!(twice, given.plan(&[delete]).plan(&given.model, own()).unwrap());
+}
+
+#[test]
+fn a_copy_is_the_plan_and_the_token_ids() {
+    let (given, dir) = (Given::new("llama-gqa"), tempfile::tempdir().unwrap());
+    let (job, merged) = given.done(&dir.path().join("job"), &EXPERIMENTS, SMALL);
+    let copy = dir.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    for file in ["job.json", "tokens.bin"] {
+        fs::copy(job.path().join(file), copy.join(file)).unwrap();
+    }
+    let copy = Job::open(copy).unwrap();
+    given.run(&copy, Shard::WHOLE);
+    assert_eq!(copy.merge(&[]).unwrap().findings, merged.findings);
+    // A record of a step that is another job's is no step that is done.
+    fs::remove_file(job.path().join("job.json")).unwrap();
+    let again = Job::create(job.path(), given.plan(&EXPERIMENTS[..1]), given.windows.clone());
+    assert!(matches!(again, Err(Error::JobExists { .. })));
 }
 
 #[test]
@@ -132,7 +160,7 @@ fn several_devices_share_the_steps_and_the_windows() {
     let (_, alone) = given.done(&dir.path().join("alone"), &EXPERIMENTS, SMALL);
     let twin = checkpoint.load(&device()).unwrap();
     let job = given.job(&dir.path().join("two"), JobPlan { step: SMALL, ..given.plan(&EXPERIMENTS) });
-    let run = ShardRun::new(&job, &given.model, &given.sha256).unwrap().also_on(&twin);
+    let run = ShardRun::new(&job, "flex", &given.model, &given.sha256).unwrap().also_on("its twin", &twin);
     assert_eq!(run.run().unwrap(), job.plan().n_steps());
     assert_eq!(job.merge(&[]).unwrap().findings, alone.findings, "steps are the same, whoever does them");
 
@@ -157,12 +185,12 @@ fn several_devices_share_the_steps_and_the_windows() {
 }
 
 #[test]
-fn an_error_on_one_device_ends_the_work_of_all() {
+fn a_budget_that_is_too_small_is_an_error_and_writes_nothing() {
     let (given, dir) = (Given::new("llama-gqa"), tempfile::tempdir().unwrap());
     let small = Budget { bytes: 1, ..Budget::default() };
     let job = given.job(dir.path(), JobPlan { step: SMALL, ..given.plan(&EXPERIMENTS) });
     let twin = Given::new("llama-gqa").model;
-    let run = ShardRun::new(&job, &given.model, &given.sha256).unwrap().also_on(&twin).budget(small);
+    let run = ShardRun::new(&job, "flex", &given.model, &given.sha256).unwrap().also_on("flex", &twin).budget(small);
     assert!(matches!(run.run(), Err(Error::Surgery(_))));
     assert_eq!(job.status(&[]).unwrap().n_done(), 0);
 }
@@ -178,7 +206,7 @@ fn another_model_corpus_or_plan_is_refused_by_name() {
         }
         _ => panic!("{error}"),
     };
-    refused(ShardRun::new(&job, &other.model, &other.sha256).err().unwrap(), "model", "job");
+    refused(ShardRun::new(&job, "flex", &other.model, &other.sha256).err().unwrap(), "model", "job");
 
     let shorter = Given { windows: given.windows.clone().take(6), ..Given::new("llama-gqa") };
     let others = [
@@ -225,6 +253,8 @@ fn what_is_damaged_is_named() {
     damage("steps/000003.json", &|text| text.replacen("\"count\":12", "\"count\":11", 1));
     damage("job.json", &|text| text.replacen("\"format\": 1", "\"format\": 2", 1));
     damage("job.json", &|text| text.replacen("\"dtype\": \"f32\"", "\"dtype\": \"f16\"", 1));
+    damage("job.json", &|text| text.replacen("\"delete\"", "\"attention\"", 1));
+    damage("job.json", &|text| text.replacen("\"delete\"", "\"swap\"", 1));
     damage("job.json", &|text| text.replacen("\"seed\"", "\"sead\"", 1));
     let missing = Job::open(dir.path().join("absent")).unwrap_err();
     assert!(matches!(missing, Error::Io { .. }), "{missing}");
@@ -234,7 +264,7 @@ fn what_is_damaged_is_named() {
     let text = fs::read_to_string(dir.path().join("job.json")).unwrap();
     fs::write(dir.path().join("job.json"), text.replace("\"stratigraph\": \"", "\"stratigraph\": \"9")).unwrap();
     let other = Job::open(dir.path()).unwrap();
-    let refused = ShardRun::new(&other, &given.model, &given.sha256).err().unwrap();
+    let refused = ShardRun::new(&other, "flex", &given.model, &given.sha256).err().unwrap();
     assert!(matches!(refused, Error::OtherJob { what: "version", .. }), "{refused}");
     drop(job);
 }

@@ -42,13 +42,15 @@ impl Cluster {
         output(Command::new("munged").args(munge).arg("--force"));
         let host = output(Command::new("hostname").arg("-s")).trim().to_owned();
         let config = format!(
-            "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\nSlurmctldPort=26817\nSlurmdPort=26818\n\
+            "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\nSlurmctldPort={}\nSlurmdPort={}\n\
              AuthType=auth/munge\nAuthInfo=socket={munge},cred_expire=5\nCredType=cred/munge\nStateSaveLocation={state}\n\
              SlurmdSpoolDir={spool}\nSlurmctldPidFile={ctld}.pid\nSlurmdPidFile={d}.pid\nSlurmctldLogFile={ctld}.log\n\
              SlurmdLogFile={d}.log\nProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSelectType=select/cons_tres\n\
              SelectTypeParameters=CR_CPU\nReturnToService=2\nMpiDefault=none\nKillWait=2\n\
              NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN\n\
              PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP\n",
+            free_port(),
+            free_port(),
             munge = at("munge.sock"),
             state = at("state"),
             spool = at("spool"),
@@ -95,6 +97,11 @@ impl Drop for Cluster {
     }
 }
 
+/// A port that nobody has now.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 #[track_caller]
 fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -107,7 +114,10 @@ fn an_array_of_shards_survives_requeues_and_kills() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = match Cluster::start(dir.path()) {
         Ok(cluster) => cluster,
-        Err(reason) => return skipped(&reason),
+        Err(reason) => {
+            assert!(std::env::var_os("STRATIGRAPH_REQUIRE_SLURM").is_none(), "{reason}");
+            return skipped(&reason);
+        }
     };
     let (job, out) = (dir.path().join("job"), dir.path().join("out"));
     let at = |path: &Path| path.to_str().unwrap().to_owned();
@@ -127,10 +137,11 @@ fn an_array_of_shards_survives_requeues_and_kills() {
     submit.args(["--parsable", "--array=0-1"]).arg(script).arg(sweep).arg(&job);
     let id = output(&mut submit).trim().to_owned();
 
-    let done = || fs::read_dir(job.join("steps")).unwrap().count();
+    let is_step = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    let done = || fs::read_dir(job.join("steps")).unwrap().flatten().filter(is_step).count();
     cluster.wait("both tasks run", || cluster.queue(&id).matches("RUNNING").count() == 2 && done() >= 2);
-    // One task loses its node; the other one's program is killed.
-    output(cluster.command("scontrol").args(["requeue", &format!("{id}_0")]));
+    // One task nears its time limit, as Slurm tells it by a signal; the other one's program is killed.
+    output(cluster.command("scancel").args(["--batch", "--signal=USR1", &format!("{id}_0")]));
     output(Command::new("pkill").args(["-9", "-f", &format!("run {} --shard 1/2", at(&job))]));
     let after = done();
     assert!(after < 64, "{after} of 64 steps were done: too quick for this test");

@@ -118,7 +118,7 @@ fn the_parts_of_a_corpus_give_what_the_whole_gives() {
     let executor = Executor::new(plans.clone());
     for cut in 0..=5 {
         let mut keep = Keep { residuals: vec![Vec::new(); plans.len()], steps: 0 };
-        let mut prepared = executor.prepare(&model, &windows).unwrap();
+        let mut prepared = executor.prepare(&model, &windows, 3).unwrap();
         [0..cut, cut..5].into_iter().for_each(|part| prepared.run(part, &mut keep).unwrap());
         assert_eq!(keep.steps, whole.steps, "cut at {cut}");
         for ((plan, found), expected) in plans.iter().zip(&keep.residuals).zip(&whole.residuals) {
@@ -132,7 +132,7 @@ fn the_parts_of_a_corpus_give_what_the_whole_gives() {
 fn a_part_ends_where_the_corpus_ends() {
     let mut keep = Keep { residuals: vec![Vec::new()], steps: 0 };
     let (model, windows, executor) = (model(&device()), windows(5, 12), Executor::new(vec![LayerPlan::full(3)]));
-    let _ = executor.prepare(&model, &windows).unwrap().run(1..6, &mut keep);
+    let _ = executor.prepare(&model, &windows, 5).unwrap().run(1..6, &mut keep);
 }
 
 /// The least budget that the executor accepts.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{example, fixture, skipped};
 
@@ -81,21 +81,20 @@ fn killed_at_any_moment_it_loses_the_step_under_way_and_nothing_else() {
     let (killed, undisturbed) = (dir.path().join("killed"), dir.path().join("undisturbed"));
     plan(&killed, "32");
     plan(&undisturbed, "32");
-    let started = Instant::now();
     succeeds(&["run", path(&undisturbed)]);
-    let whole = started.elapsed();
     let (mut kills, mut before) = (0u32, Vec::new());
     loop {
-        let mut child =
-            example("sweep").args(["run", path(&killed)]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // Another moment each time, early and late in the work of one step.
-        let moment =
-            whole.mul_f64(0.15 + 0.02 * f64::from(kills % 11)) + Duration::from_micros(u64::from(kills) * 137 % 5000);
-        let deadline = Instant::now() + moment;
+        let mut child = example("sweep");
+        let child = child.args(["run", path(&killed)]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = child.spawn().unwrap();
+        // One step more, or two, and then at some moment of the next.
+        let steps = before.len() + 1 + kills as usize % 2;
+        let moment = Duration::from_micros(u64::from(kills) * 7919 % 30_000);
         let status = loop {
             match child.try_wait().unwrap() {
                 Some(status) => break status,
-                None if Instant::now() >= deadline => {
+                None if files(&killed.join("steps")).len() >= steps => {
+                    sleep(moment);
                     child.kill().unwrap(); // SIGKILL
                     break child.wait().unwrap();
                 }
@@ -113,14 +112,13 @@ fn killed_at_any_moment_it_loses_the_step_under_way_and_nothing_else() {
         kills += 1;
         assert!(kills < 100, "it gets on");
     }
-    assert!(kills >= 3, "killed {kills} times only: steps are too quick for this test");
+    assert!(kills >= 3, "killed {kills} times only");
     assert_same_as(&killed, &undisturbed);
-    let leftovers = fs::read_dir(killed.join("steps")).unwrap().count();
-    assert_eq!(leftovers, 32, "what killed processes left is gone");
+    assert_eq!(fs::read_dir(killed.join("steps")).unwrap().count(), 32, "what killed processes left is gone");
 }
 
 #[test]
-fn many_at_once_do_each_step_once() {
+fn many_at_once_count_each_step_once() {
     let dir = tempfile::tempdir().unwrap();
     let (shared, undisturbed) = (dir.path().join("shared"), dir.path().join("undisturbed"));
     plan(&shared, "12");
@@ -172,7 +170,7 @@ fn a_full_disk_is_one_error_and_room_lets_it_go_on() {
     let program = example("sweep").get_program().to_owned();
     // Half of it fits. Then everything that is there is moved to where there is room.
     let script = format!(
-        "cp -r '{job}/job.json' '{job}/tokens.bin' . && mkdir steps tokens; '{sweep}' run . 2>&1; echo \"code $?\"; \
+        "cp '{job}/job.json' '{job}/tokens.bin' .; '{sweep}' run . 2>&1; echo \"code $?\"; \
          cp -r . '{kept}'",
         job = path(&undisturbed),
         sweep = program.to_str().unwrap(),
@@ -222,6 +220,6 @@ fn what_is_wrong_is_said_in_one_line() {
     fails(&experiments("attention"), "cannot be done in shards");
     fails(&experiments("mean_mlp"), "cannot be done in shards");
     fails(&["plan", "nowhere/job", "--plan", "0-99"], "99");
-    fails(&["plan", "nowhere/job", "--device", "flex", "--device", "ndarray"], "this runs on one device");
+    fails(&["plan", "nowhere/job", "--text", path(&absent)], "cannot read");
     assert!(!Path::new("nowhere").exists());
 }

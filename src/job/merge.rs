@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
 
 use stratigraph_probes::Scores;
 use stratigraph_stages::{CorpusRecord, ModelRecord, Profile};
@@ -65,8 +64,8 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// The record of it; its stages are not told yet.
-    pub fn profile(&self, job: &Job) -> Profile {
+    /// The record of it, made by `command`, word by word; its stages are not told yet.
+    pub fn profile(&self, job: &Job, command: Vec<String>) -> Profile {
         let plan = job.plan();
         let (model, corpus) = (&plan.model, &plan.corpus);
         let (name, n_layers) = (model.name.clone(), model.n_layers);
@@ -76,11 +75,11 @@ impl Merged {
                 name: corpus.name.clone(),
                 n_sequences: corpus.n_sequences,
                 seq_len: corpus.seq_len,
-                special_tokens: false,
+                special_tokens: corpus.special_tokens,
             },
             device: self.device.clone(),
             versions: plan.versions.clone(),
-            command: std::env::args().collect(),
+            command,
             seed: plan.seed,
             values: self.findings.values.clone(),
             matrices: self.findings.matrices.clone(),
@@ -94,53 +93,47 @@ impl Job {
     /// How far all shards are together, in this directory and in `others`, copies of the job that ran elsewhere.
     ///
     /// # Errors
-    /// When one of the others is another job.
+    /// When one of the others is another job, or a record is another's or damaged.
     pub fn status(&self, others: &[Job]) -> Result<Status> {
         others.iter().try_for_each(|other| self.check_same(other))?;
-        let done = |step: usize| self.is_done(step) || others.iter().any(|other| other.is_done(step));
-        let n_steps = self.plan().n_steps();
-        Ok(Status { n_steps, missing: (0..n_steps).filter(|&step| !done(step)).collect() })
+        let (n_steps, groups) = (self.plan().n_steps(), self.plan().groups());
+        let mut missing = Vec::new();
+        for step in 0..n_steps {
+            let mut jobs = std::iter::once(self).chain(others).map(|job| job.is_done(step, &groups));
+            if !jobs.try_fold(false, |done, job| Ok::<_, Error>(done || job?))? {
+                missing.push(step);
+            }
+        }
+        Ok(Status { n_steps, missing })
     }
 
-    /// Puts together what all steps gave, in this directory and in `others`. A window's numbers lie in one step, so they are
-    /// the same bits whichever shards did what.
+    /// Puts together what all steps gave, in this directory and in `others`. A window's numbers lie in one step, so merging adds
+    /// no rounding, whichever shards did what.
     ///
     /// # Errors
     /// When steps are missing, one of the others is another job, or a record is another's or damaged.
     pub fn merge(&self, others: &[Job]) -> Result<Merged> {
-        let status = self.status(others)?;
-        if !status.missing.is_empty() {
-            return Err(Error::JobUnfinished { path: self.path().to_owned(), status });
-        }
-        let (plan, groups) = (self.plan(), self.plan().groups());
+        others.iter().try_for_each(|other| self.check_same(other))?;
+        let groups = self.plan().groups();
         let mut scores: BTreeMap<LayerPlan, Scores> = BTreeMap::new();
-        let mut devices = BTreeSet::new();
-        for step in 0..status.n_steps {
-            let (windows, group) = plan.step(step, groups.len());
-            let plans: Vec<_> = groups[group].iter().collect();
-            let record = self.first_record(others, step, (&plans, &windows))?;
+        let (n_steps, mut missing, mut devices) = (self.plan().n_steps(), Vec::new(), BTreeSet::new());
+        for step in 0..n_steps {
+            let records = std::iter::once(self).chain(others).map(|job| job.read_step(step, &groups));
+            let Some(record) = records.flat_map(Result::transpose).next().transpose()? else {
+                missing.push(step);
+                continue;
+            };
             devices.insert(record.device);
             for PlanScores { plan, scores: measured } in record.scores {
                 scores.entry(plan).or_default().merge(&measured);
             }
         }
-        let device = devices.into_iter().collect::<Vec<_>>().join(", ");
-        Ok(Merged { findings: plan.runs().collect(&scores), scores, device })
-    }
-
-    fn first_record(
-        &self,
-        others: &[Job],
-        step: usize,
-        (plans, windows): (&[&LayerPlan], &Range<usize>),
-    ) -> Result<super::store::Record> {
-        for job in std::iter::once(self).chain(others) {
-            if let Some(record) = job.read_step(step, plans, windows)? {
-                return Ok(record);
-            }
+        if !missing.is_empty() {
+            let (path, status) = (self.path().to_owned(), Status { n_steps, missing });
+            return Err(Error::JobUnfinished { path, status });
         }
-        let status = Status { n_steps: self.plan().n_steps(), missing: vec![step] }; // it has just been removed
-        Err(Error::JobUnfinished { path: self.path().to_owned(), status })
+        let device = devices.into_iter().collect::<Vec<_>>().join(", ");
+        Ok(Merged { findings: self.plan().runs().collect(&scores), scores, device })
     }
 }
 

@@ -52,6 +52,8 @@ pub struct JobCorpus {
     pub n_sequences: usize,
     /// Tokens in each.
     pub seq_len: usize,
+    /// Whether the tokenizer's special tokens are among them.
+    pub special_tokens: bool,
     /// What [`hash_tokens`] gives.
     pub sha256: String,
 }
@@ -108,26 +110,26 @@ impl JobPlan {
     ) -> Result<Self> {
         const WINDOWS: usize = 8;
         windows.check(model).map_err(stratigraph_surgery::SurgeryError::from)?;
-        for &experiment in experiments {
-            if experiment.looks_inside() || matches!(experiment, Experiment::Ablate(Ablation::Mean, _)) {
-                return Err(Error::ExperimentNotInJob { experiment });
-            }
-            if !experiment.is_possible(model) {
-                return Err(Error::ExperimentImpossible { experiment });
-            }
+        let experiments: Vec<_> = experiments.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        if let Some(&experiment) = experiments.iter().find(|experiment| needs_all(**experiment)) {
+            return Err(Error::ExperimentNotInJob { experiment });
+        }
+        if let Some(&experiment) = experiments.iter().find(|experiment| !experiment.is_possible(model)) {
+            return Err(Error::ExperimentImpossible { experiment });
         }
         let corpus = JobCorpus {
             name: corpus.to_owned(),
             n_sequences: windows.n_sequences(),
             seq_len: windows.seq_len(),
+            special_tokens: false,
             sha256: hash_tokens(windows),
         };
-        let plans = Runs::new(model.n_layers(), experiments, &[]).distinct().len();
+        let plans = Runs::new(model.n_layers(), &experiments, &[]).distinct().len();
         Ok(Self {
             format: FORMAT,
             model: record,
             corpus,
-            experiments: experiments.to_vec(),
+            experiments,
             plans: Vec::new(),
             metrics: Metric::ALL.to_vec(),
             per_token: false,
@@ -138,17 +140,19 @@ impl JobPlan {
         })
     }
 
-    /// With a plan of the user's own.
+    /// With a plan of the user's own; one that it has is not added again.
     ///
     /// # Errors
     /// When it does not fit the model, or replaces an output by its mean, which takes the whole corpus.
     pub fn plan(mut self, model: &dyn ResidualModel, plan: LayerPlan) -> Result<Self> {
         plan.check_model(model)?;
-        if plan.steps().iter().any(|step| matches!(step, Step::Ablated(_, _, Ablation::Mean))) {
+        if has_mean(&plan) {
             return Err(Error::PlanNotInJob { plan });
         }
-        self.plans.push(plan);
-        self.step.plans += 1;
+        if !self.plans.contains(&plan) {
+            self.plans.push(plan);
+            self.step.plans += 1;
+        }
         Ok(self)
     }
 
@@ -174,18 +178,39 @@ impl JobPlan {
         (start..(start + size).min(self.corpus.n_sequences), step % n_groups)
     }
 
-    /// Whether this version can do it.
-    pub(crate) fn check_format(&self) -> Result<(), String> {
-        match self {
-            Self { format, .. } if *format != FORMAT => Err(format!("its format is {format}, and {FORMAT} is known")),
-            Self { dtype, .. } if dtype != "f32" => Err(format!("it computes in {dtype}, and f32 is known")),
-            Self { metrics, .. } if metrics[..] != Metric::ALL => Err("it does not measure every metric".to_owned()),
-            Self { step: StepSize { windows, plans }, .. } if *windows == 0 || *plans == 0 => {
-                Err("its steps are empty".to_owned())
-            }
-            _ => Ok(()),
-        }
+    /// Why this version cannot do it, if so: a plan's fields are the user's, and its file can be edited.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self { format, dtype, metrics, step, experiments, plans, .. } = self;
+        let mut once = BTreeSet::new();
+        let reason = if *format != FORMAT {
+            format!("its format is {format}, and {FORMAT} is known")
+        } else if dtype != "f32" {
+            format!("it computes in {dtype}, and f32 is known")
+        } else if metrics[..] != Metric::ALL {
+            "it does not measure every metric".to_owned()
+        } else if step.windows == 0 || step.plans == 0 {
+            "its steps are empty".to_owned()
+        } else if let Some(twice) = experiments.iter().find(|experiment| !once.insert(**experiment)) {
+            format!("the experiment {twice} stands in it twice")
+        } else if let Some(experiment) = experiments.iter().find(|experiment| needs_all(**experiment)) {
+            format!("the experiment {experiment} cannot be done in shards")
+        } else if let Some(plan) = plans.iter().find(|plan| has_mean(plan)) {
+            format!("the plan {plan} cannot be run in shards")
+        } else {
+            return Ok(());
+        };
+        Err(reason)
     }
+}
+
+/// Whether an experiment takes more than some windows under some plans.
+fn needs_all(experiment: Experiment) -> bool {
+    experiment.looks_inside() || matches!(experiment, Experiment::Ablate(Ablation::Mean, _))
+}
+
+/// Whether a plan takes means over the whole corpus.
+fn has_mean(plan: &LayerPlan) -> bool {
+    plan.steps().iter().any(|step| matches!(step, Step::Ablated(_, _, Ablation::Mean)))
 }
 
 impl fmt::Display for JobPlan {

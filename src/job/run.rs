@@ -1,13 +1,17 @@
 //! A shard of a job, done: [`ShardRun`].
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
 use stratigraph_core::ResidualModel;
 use stratigraph_probes::{PositionScores, Row, ScoreSink, Scores};
 use stratigraph_surgery::{Budget, LayerPlan};
 
 use super::store::PlanScores;
-use super::{Job, Shard};
-use crate::scoring::Scoring;
+use super::{Job, JobModel, Shard};
+use crate::scoring::{Scorer, Scoring};
 use crate::share::{Heard, share_out};
+use crate::study::shape;
 use crate::{Error, Progress, Result, versions};
 
 /// Does the steps of a shard that are not done yet, one after the other, and writes each.
@@ -17,46 +21,53 @@ use crate::{Error, Progress, Result, versions};
 /// # fn run(checkpoint: stratigraph::models::Pretrained) -> stratigraph::Result<()> {
 /// let job = Job::open("sweeps/pythia")?;
 /// let model = checkpoint.load(&stratigraph::Backend::Flex.device()?)?;
-/// ShardRun::new(&job, &model, &hash_checkpoint(&checkpoint)?)?.shard("3/8".parse()?).run()?;
+/// ShardRun::new(&job, "flex", &model, &hash_checkpoint(&checkpoint)?)?.shard("3/8".parse()?).run()?;
 /// # Ok(())
 /// # }
 /// ```
 pub struct ShardRun<'a> {
     job: &'a Job,
-    models: Vec<&'a dyn ResidualModel>,
+    /// The model on each device, with the device's name.
+    devices: Vec<(String, &'a dyn ResidualModel)>,
     shard: Shard,
     budget: Budget,
-    device: String,
     on_progress: Box<dyn FnMut(Progress) + 'a>,
 }
 
 impl<'a> ShardRun<'a> {
-    /// All of a job, with its model, of which `sha256` is what [`hash_checkpoint`](super::hash_checkpoint) gives.
+    /// All of a job, with its model on a device called `device`; `sha256` is what [`hash_checkpoint`](super::hash_checkpoint)
+    /// gives.
     ///
     /// # Errors
     /// When the job is for another model, or was planned by another version, whose numbers may differ.
-    pub fn new(job: &'a Job, model: &'a dyn ResidualModel, sha256: &str) -> Result<Self> {
-        let other = |what, found: String, expected: String| Error::OtherJob {
-            path: job.path().to_owned(),
-            what,
-            found,
-            expected,
+    pub fn new(job: &'a Job, device: &str, model: &'a dyn ResidualModel, sha256: &str) -> Result<Self> {
+        job.check_model(sha256)?;
+        if job.plan().per_token && !cfg!(feature = "parquet") {
+            return Err(Error::ParquetNotBuilt);
+        }
+        let planned = &job.plan().versions;
+        if *planned != versions() {
+            let (found, expected) = (format!("{planned:?}"), format!("{:?}", versions()));
+            return Err(Error::OtherJob { path: job.path().to_owned(), what: "version", found, expected });
+        }
+        let run = Self {
+            job,
+            devices: Vec::new(),
+            shard: Shard::WHOLE,
+            budget: Budget::default(),
+            on_progress: Box::new(|_| {}),
         };
-        let planned = &job.plan().model;
-        if planned.sha256 != sha256 {
-            return Err(other("model", format!("{} ({})", planned.name, planned.sha256), sha256.to_owned()));
-        }
-        let told = |versions: &std::collections::BTreeMap<String, String>| format!("{versions:?}");
-        if job.plan().versions != versions() {
-            return Err(other("version", told(&job.plan().versions), told(&versions())));
-        }
-        let (shard, budget, device) = (Shard::WHOLE, Budget::default(), String::new());
-        Ok(Self { job, models: vec![model], shard, budget, device, on_progress: Box::new(|_| {}) })
+        Ok(run.also_on(device, model))
     }
 
     /// With the same model on another device: whichever is free takes the next step.
-    pub fn also_on(mut self, model: &'a dyn ResidualModel) -> Self {
-        self.models.push(model);
+    ///
+    /// # Panics
+    /// When it is a model of another shape.
+    pub fn also_on(mut self, device: &str, model: &'a dyn ResidualModel) -> Self {
+        let JobModel { n_layers, d_model, d_vocab, .. } = self.job.plan().model;
+        assert_eq!(shape(model), [n_layers, d_model, d_vocab], "layers, width and vocabulary of the job's model");
+        self.devices.push((device.to_owned(), model));
         self
     }
 
@@ -72,12 +83,6 @@ impl<'a> ShardRun<'a> {
         self
     }
 
-    /// With the name of the devices, for the record.
-    pub fn device(mut self, device: impl Into<String>) -> Self {
-        self.device = device.into();
-        self
-    }
-
     /// With a function that hears how far the shard is.
     pub fn on_progress(mut self, hear: impl FnMut(Progress) + 'a) -> Self {
         self.on_progress = Box::new(hear);
@@ -87,71 +92,110 @@ impl<'a> ShardRun<'a> {
     /// Does what is left, and gives how many steps that were.
     ///
     /// # Errors
-    /// When the job does not fit the model, the budget is too small, a score is not finite, or a file cannot be written;
-    /// steps that were written before stay.
+    /// When the job does not fit the model, the budget is too small, a score is not finite, a record is another job's, or a
+    /// file cannot be written; steps that were written before stay.
     pub fn run(self) -> Result<usize> {
-        let Self { job, models, shard, budget, device, mut on_progress } = self;
+        let Self { job, devices, shard, budget, mut on_progress } = self;
         let plan = job.plan();
-        #[cfg(not(feature = "parquet"))]
-        if plan.per_token {
-            return Err(Error::ParquetNotBuilt);
-        }
+        job.make_directories()?;
         let (runs, groups) = (plan.runs(), plan.groups());
         let scoring = |group: &_| Scoring::new(Clone::clone(group), runs.clean(), job.windows(), (budget, None));
-        let scorings: Vec<_> = groups.iter().map(scoring).collect();
-        let todo: Vec<_> = shard.of(plan.n_steps()).filter(|&step| !job.is_done(step)).collect();
-        let work_of = |step: usize| {
-            let (windows, group) = plan.step(step, groups.len());
-            scorings[group].work(models[0]) * windows.len() as u64
-        };
-        let (mut done, total) = (0, todo.iter().map(|&step| work_of(step)).sum());
+        let steps = Steps { job, scorings: groups.iter().map(scoring).collect(), groups };
+        let todo = steps.left(shard)?;
+        let total = todo.iter().map(|&step| steps.work(step, devices[0].1)).sum();
 
-        let empty =
-            || StepScores { sequences: Scores::default(), positions: plan.per_token.then(PositionScores::default) };
-        let work = |model: &dyn ResidualModel,
-                    steps: &mut dyn Iterator<Item = usize>,
-                    hear: &mut dyn FnMut(Heard<(usize, Vec<StepScores>)>)| {
-            for step in steps.filter(|&step| !job.is_done(step)) {
-                let (windows, group) = plan.step(step, groups.len());
-                let mut told = |heard| match heard {
-                    Heard::Work(work) => hear(Heard::Work(work)),
-                    Heard::Done(scores) => hear(Heard::Done((step, scores))),
-                };
-                scorings[group].run(model, std::iter::once(windows), empty, &mut told)?;
-            }
-            Ok(())
+        let work = |index: usize, todo: &mut dyn Iterator<Item = usize>, hear: &mut dyn FnMut(Heard<_>)| {
+            steps.run_on(devices[index].1, todo, &mut |heard| {
+                hear(match heard {
+                    Heard::Work(work) => Heard::Work(work),
+                    Heard::Done((step, scores)) => Heard::Done((index, step, scores)),
+                });
+            })
         };
-        let mut n_steps = 0;
-        let take = |heard: Heard<(usize, Vec<StepScores>)>| {
+        let (mut done, mut n_steps) = (0, 0);
+        let take = |heard: Heard<(usize, usize, Vec<StepScores>)>| {
             match heard {
                 Heard::Work(work) => {
                     done += work;
                     on_progress(Progress { done, total });
                 }
-                Heard::Done((step, scores)) => {
-                    let (_, group) = plan.step(step, groups.len());
-                    let scores = scorings[group].plans().iter().zip(scores);
-                    let own = scores.filter(|(plan, _)| groups[group].contains(plan)).collect();
-                    write(job, step, &device, own)?;
+                Heard::Done((index, step, scores)) => {
+                    steps.write(step, &devices[index].0, scores)?;
                     n_steps += 1;
                 }
             }
             Ok(())
         };
-        share_out(&models, todo, work, take)?;
+        share_out(devices.len(), todo, work, take)?;
+        job.remove_leftovers();
         Ok(n_steps)
     }
 }
 
-/// Writes what a step gave; its tokens first, so that a step that counts as done has them.
-fn write(job: &Job, step: usize, device: &str, scores: Vec<(&LayerPlan, StepScores)>) -> Result<()> {
-    #[cfg(feature = "parquet")]
-    if job.plan().per_token {
-        let tokens = scores.iter().filter_map(|(plan, scores)| Some((*plan, scores.positions.as_ref()?)));
-        job.write_tokens(step, &super::table::of_tokens(job, &tokens.collect()))?;
+/// The steps of a job, with what each group of plans is scored by.
+struct Steps<'a> {
+    job: &'a Job,
+    groups: Vec<BTreeSet<LayerPlan>>,
+    scorings: Vec<Scoring<'a>>,
+}
+
+impl Steps<'_> {
+    /// The steps of a shard that are not done yet.
+    fn left(&self, shard: Shard) -> Result<Vec<usize>> {
+        let mut left = Vec::new();
+        for step in shard.of(self.job.plan().n_steps()) {
+            if !self.job.is_done(step, &self.groups)? {
+                left.push(step);
+            }
+        }
+        Ok(left)
     }
-    let record = |(plan, scores): (&LayerPlan, StepScores)| PlanScores { plan: plan.clone(), scores: scores.sequences };
-    job.write_step(step, device, scores.into_iter().map(record).collect())
+
+    fn work(&self, step: usize, model: &dyn ResidualModel) -> u64 {
+        let (windows, group) = self.job.plan().step(step, self.groups.len());
+        self.scorings[group].work(model) * windows.len() as u64
+    }
+
+    /// Runs steps on a model, but for those that another process has done meanwhile.
+    fn run_on(
+        &self,
+        model: &dyn ResidualModel,
+        todo: &mut dyn Iterator<Item = usize>,
+        hear: &mut dyn FnMut(Heard<(usize, Vec<StepScores>)>),
+    ) -> Result<()> {
+        let plan = self.job.plan();
+        let positions = plan.per_token.then(PositionScores::default);
+        let empty = || StepScores { sequences: Scores::default(), positions: positions.clone() };
+        let mut scorers: BTreeMap<usize, Scorer> = BTreeMap::new();
+        for step in todo {
+            if self.job.is_done(step, &self.groups)? {
+                continue;
+            }
+            let (windows, group) = plan.step(step, self.groups.len());
+            let scorer = match scorers.entry(group) {
+                Entry::Occupied(scorer) => scorer.into_mut(),
+                Entry::Vacant(place) => place.insert(self.scorings[group].on(model, plan.step.windows)?),
+            };
+            let scores = scorer.score(windows, empty, &mut |work| hear(Heard::Work(work)))?;
+            hear(Heard::Done((step, scores)));
+        }
+        Ok(())
+    }
+
+    /// Writes what a step gave; its tokens first, so that a step that counts as done has them.
+    fn write(&self, step: usize, device: &str, scores: Vec<StepScores>) -> Result<()> {
+        let (_, group) = self.job.plan().step(step, self.groups.len());
+        let scores = self.scorings[group].plans().iter().zip(scores);
+        let own: Vec<_> = scores.filter(|(plan, _)| self.groups[group].contains(plan)).collect();
+        #[cfg(feature = "parquet")]
+        if self.job.plan().per_token {
+            let tokens = own.iter().filter_map(|(plan, scores)| Some((*plan, scores.positions.as_ref()?)));
+            self.job.write_tokens(step, &super::table::of_tokens(self.job, &tokens.collect()))?;
+        }
+        let record =
+            |(plan, scores): (&LayerPlan, StepScores)| PlanScores { plan: plan.clone(), scores: scores.sequences };
+        self.job.write_step(step, device, own.into_iter().map(record).collect())
+    }
 }
 
 /// What a step measures of a plan.

@@ -3,6 +3,7 @@
 //! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and `tokens/` its
 //! tokens' numbers where they are asked for.
 
+use std::collections::BTreeSet;
 #[cfg(unix)]
 use std::fs::Permissions;
 use std::fs::{self, File};
@@ -19,13 +20,15 @@ use stratigraph_surgery::LayerPlan;
 use tempfile::Builder;
 
 use super::hash::{hash_bytes, token_bytes};
-use super::{JobPlan, hash_tokens};
+use super::{JobModel, JobPlan, hash_tokens};
 use crate::{Error, Result};
 
 const PLAN: &str = "job.json";
 const TOKENS: &str = "tokens.bin";
 const STEPS: &str = "steps";
 const PER_TOKEN: &str = "tokens";
+/// How the names of files end that are being written.
+const PARTIAL: &str = ".partial";
 
 /// A directory with a plan, a corpus, and what has been done of it.
 #[derive(Debug)]
@@ -67,18 +70,20 @@ impl Job {
     /// When the plan is for other windows.
     pub fn create(path: impl AsRef<Path>, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
         let path = path.as_ref();
-        plan.check_format().map_err(|reason| Error::JobDamaged { path: path.join(PLAN), reason })?;
-        assert_eq!(plan.corpus.sha256, hash_tokens(&windows), "the plan is for these windows");
-        for directory in [STEPS, PER_TOKEN].into_iter().take(1 + usize::from(plan.per_token)) {
-            let directory = path.join(directory);
-            fs::create_dir_all(&directory).map_err(|reason| Error::io(&directory, reason))?;
+        plan.check().map_err(|reason| Error::JobImpossible { reason })?;
+        if plan.per_token && !cfg!(feature = "parquet") {
+            return Err(Error::ParquetNotBuilt);
         }
-        if path.join(PLAN).exists() {
+        assert_eq!(plan.corpus.sha256, hash_tokens(&windows), "the plan is for these windows");
+        let job = Self::new(path, plan, windows);
+        job.make_directories()?;
+        let written = fs::read_dir(path.join(STEPS)).map_err(|reason| Error::io(path, reason))?.next().is_some();
+        if written || path.join(PLAN).exists() {
             return Err(Error::JobExists { path: path.to_owned() });
         }
-        write_whole(&path.join(TOKENS), &token_bytes(windows.ids()))?;
-        write_whole(&path.join(PLAN), &plan_bytes(&plan))?; // the job is there when its plan is
-        Ok(Self::new(path, plan, windows))
+        write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;
+        write_whole(&path.join(PLAN), &plan_bytes(&job.plan))?; // the job is there when its plan is
+        Ok(job)
     }
 
     /// Opens a job that was made before.
@@ -91,7 +96,7 @@ impl Job {
         let damaged = |path: &Path, reason: String| Error::JobDamaged { path: path.to_owned(), reason };
         let json = fs::read(&file).map_err(|reason| Error::io(&file, reason))?;
         let plan: JobPlan = serde_json::from_slice(&json).map_err(|reason| damaged(&file, reason.to_string()))?;
-        plan.check_format().map_err(|reason| damaged(&file, reason))?;
+        plan.check().map_err(|reason| damaged(&file, reason))?;
         let bytes = fs::read(&tokens).map_err(|reason| Error::io(&tokens, reason))?;
         if hash_bytes(&bytes) != plan.corpus.sha256 {
             return Err(damaged(&tokens, "its token ids are not those that the plan names".to_owned()));
@@ -146,9 +151,49 @@ impl Job {
         self.path.join(STEPS).join(format!("{step:06}.json"))
     }
 
-    /// Whether a step is done.
-    pub(crate) fn is_done(&self, step: usize) -> bool {
-        self.step_file(step).exists()
+    /// Whether a step is done: its record is there and holds what it should, and so are its tokens.
+    pub(crate) fn is_done(&self, step: usize, groups: &[BTreeSet<LayerPlan>]) -> Result<bool> {
+        let tokens = !self.plan.per_token || self.tokens_file(step).exists();
+        Ok(tokens && self.read_step(step, groups)?.is_some())
+    }
+
+    /// Refuses a model whose content is not the planned one's.
+    ///
+    /// # Errors
+    /// [`Error::OtherJob`].
+    pub fn check_model(&self, sha256: &str) -> Result<()> {
+        let JobModel { name, sha256: planned, .. } = &self.plan.model;
+        if planned == sha256 {
+            return Ok(());
+        }
+        let (path, expected) = (self.path.clone(), sha256.to_owned());
+        Err(Error::OtherJob { path, what: "model", found: format!("{name} ({planned})"), expected })
+    }
+
+    /// Makes what records are written into: a copy of a job may be its plan and its token ids alone.
+    pub(crate) fn make_directories(&self) -> Result<()> {
+        for directory in [STEPS, PER_TOKEN].into_iter().take(1 + usize::from(self.plan.per_token)) {
+            let directory = self.path.join(directory);
+            fs::create_dir_all(&directory).map_err(|reason| Error::io(&directory, reason))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what killed processes left of files that are there whole.
+    pub(crate) fn remove_leftovers(&self) {
+        for directory in [STEPS, PER_TOKEN].map(|directory| self.path.join(directory)) {
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                let name = entry.file_name().into_string().unwrap_or_default();
+                let of = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL)?.rsplit_once('.'));
+                if of.is_some_and(|(file, _)| directory.join(file).exists()) {
+                    let _ = fs::remove_file(entry.path()); // a file too many harms nobody
+                }
+            }
+        }
+    }
+
+    fn tokens_file(&self, step: usize) -> PathBuf {
+        self.path.join(PER_TOKEN).join(format!("{step:06}.parquet"))
     }
 
     /// Writes what a step gave.
@@ -163,19 +208,15 @@ impl Job {
     /// Writes the numbers of a step's tokens.
     #[cfg(feature = "parquet")]
     pub(crate) fn write_tokens(&self, step: usize, table: &[u8]) -> Result<()> {
-        write_whole(&self.path.join(PER_TOKEN).join(format!("{step:06}.parquet")), table)
+        write_whole(&self.tokens_file(step), table)
     }
 
-    /// Reads what a step gave, `plans` in `windows`; nothing when it is not done.
+    /// Reads what a step gave, nothing when it is not done. `groups` are those of the plan.
     ///
     /// # Errors
     /// When the record is of another job, or not of this step.
-    pub(crate) fn read_step(
-        &self,
-        step: usize,
-        plans: &[&LayerPlan],
-        windows: &Range<usize>,
-    ) -> Result<Option<Record>> {
+    pub(crate) fn read_step(&self, step: usize, groups: &[BTreeSet<LayerPlan>]) -> Result<Option<Record>> {
+        let (windows, group) = self.plan.step(step, groups.len());
         let path = self.step_file(step);
         let json = match fs::read(&path) {
             Ok(json) => json,
@@ -193,10 +234,10 @@ impl Job {
         if let Some((what, found, expected)) = parts.into_iter().find(|(_, found, expected)| found != expected) {
             return Err(Error::OtherJob { path, what, found: found.clone(), expected: expected.clone() });
         }
-        let whole = |PlanScores { scores, .. }: &PlanScores| scores.are_of(windows, self.plan.corpus.seq_len);
+        let whole = |PlanScores { scores, .. }: &PlanScores| scores.are_of(&windows, self.plan.corpus.seq_len);
         let right = record.step == step
-            && record.windows == *windows
-            && record.scores.iter().map(|scored| &scored.plan).eq(plans.iter().copied())
+            && record.windows == windows
+            && record.scores.iter().map(|scored| &scored.plan).eq(&groups[group])
             && record.scores.iter().all(whole);
         if right { Ok(Some(record)) } else { Err(damaged("it does not hold what its step gives".to_owned())) }
     }
@@ -211,35 +252,25 @@ fn plan_bytes(plan: &JobPlan) -> Vec<u8> {
 /// Writes a file that is there whole or not at all, whenever the process or the machine stops. One that is there is replaced.
 fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let directory = path.parent().expect("a file of a job lies in its directory");
+    let mut builder = Builder::new();
     let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    builder.prefix(&prefix).suffix(PARTIAL);
+    #[cfg(unix)]
+    builder.permissions(Permissions::from_mode(0o666)); // less what the user masks
     let write = || -> io::Result<()> {
-        let mut builder = Builder::new();
-        builder.prefix(&prefix).suffix(".partial");
-        #[cfg(unix)]
-        builder.permissions(Permissions::from_mode(0o666)); // less what the user masks
         let mut file = builder.tempfile_in(directory)?;
         file.write_all(content)?;
         file.as_file().sync_all()?;
-        match file.persist(path).map_err(io::Error::from) {
-            // Another process has written the same, and taken ours for a leftover.
-            Err(reason) if reason.kind() == ErrorKind::NotFound && path.exists() => {}
-            persisted => drop(persisted?),
-        }
-        // The name is on disk when the directory is.
-        #[cfg(unix)]
-        File::open(directory)?.sync_all()?;
+        file.persist(path)?;
         Ok(())
     };
-    write().map_err(|reason| Error::io(path, reason))?;
-    remove_leftovers(directory, &prefix);
-    Ok(())
-}
-
-/// Removes what processes that were killed left of a file that is there now.
-fn remove_leftovers(directory: &Path, prefix: &str) {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let leftover = |name: &str| name.starts_with(prefix) && name.ends_with(".partial");
-    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(leftover)) {
-        let _ = fs::remove_file(entry.path()); // a file too many harms nobody
+    match write() {
+        // Another process has written the same and removed ours as a leftover.
+        Err(reason) if reason.kind() == ErrorKind::NotFound && path.exists() => {}
+        written => written.map_err(|reason| Error::io(path, reason))?,
     }
+    // The name is on disk when the directory is; a file system that cannot say so is not to blame for it.
+    #[cfg(unix)]
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    Ok(())
 }

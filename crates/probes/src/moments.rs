@@ -28,6 +28,10 @@ impl Moments {
         if other.count == 0 {
             return;
         }
+        if self.count == 0 {
+            *self = *other; // to the bit, which the formula below is not
+            return;
+        }
         let count = self.count + other.count;
         let (a, b) = (self.count as f64, other.count as f64);
         let delta = other.mean - self.mean;
@@ -143,9 +147,13 @@ mod tests {
             part
         };
         let whole = shard(0..6);
-        let mut merged = shard(4..6);
-        merged.merge(&shard(0..4));
-        assert_eq!(merged, whole);
-        assert_eq!(merged.summary(), whole.summary());
+        for cut in 0..=6 {
+            for (first, second) in [(0..cut, cut..6), (cut..6, 0..cut)] {
+                let mut merged = shard(first);
+                merged.merge(&shard(second));
+                assert_eq!(merged, whole);
+                assert_eq!(merged.summary(), whole.summary());
+            }
+        }
     }
 }

@@ -55,7 +55,11 @@ impl OutDir {
         files.into_iter().chain(pictures).map(|(name, content)| self.write_file(&name, &content)).collect()
     }
 
-    fn write_file(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
+    /// Writes one file more, and returns its path.
+    ///
+    /// # Errors
+    /// When it is there already or cannot be written.
+    pub fn write_file(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
         write_new(self.path.join(name), content)
     }
 }

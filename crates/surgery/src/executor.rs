@@ -74,21 +74,28 @@ impl Executor {
         windows: &TokenWindows,
         sink: &mut S,
     ) -> Result<(), S::Error> {
-        self.prepare(model, windows)?.run(0..windows.n_sequences(), sink)
+        let n_sequences = windows.n_sequences();
+        self.prepare(model, windows, n_sequences)?.run(0..n_sequences, sink)
     }
 
-    /// Gets ready to run on a corpus, in parts: measures on all of it what stands in for ablated outputs.
+    /// Gets ready to run on a corpus, in parts of `longest` windows at most: measures on all of it what stands in for ablated
+    /// outputs.
     ///
     /// # Errors
     /// When a plan or the windows do not fit the model, the budget is too small for one window, or there is no other window
     /// to resample from.
-    pub fn prepare<'a>(&'a self, model: &'a dyn ResidualModel, windows: &'a TokenWindows) -> Result<Prepared<'a>> {
+    pub fn prepare<'a>(
+        &'a self,
+        model: &'a dyn ResidualModel,
+        windows: &'a TokenWindows,
+        longest: usize,
+    ) -> Result<Prepared<'a>> {
         self.plans.iter().try_for_each(|plan| plan.check_model(model))?;
         windows.check(model).map_err(SurgeryError::from)?;
         let mut replacements = Replacements::of(&self.plans, model, windows)?;
         let kept =
             Kept { plans: self.plans.len(), replacements: replacements.bytes(windows.seq_len(), model.d_model()) };
-        let fit = self.budget.fit(model, windows.seq_len(), windows.n_sequences(), kept)?;
+        let fit = self.budget.fit(model, windows.seq_len(), longest, kept)?;
         replacements.measure(model, windows, fit.n_sequences)?;
         Ok(Prepared { executor: self, model, windows, replacements, fit })
     }
@@ -107,7 +114,7 @@ pub struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
-    /// Runs every plan on some windows of the corpus.
+    /// Runs every plan on some windows of the corpus; more than `longest` run in several batches.
     ///
     /// # Errors
     /// When the sink fails.
