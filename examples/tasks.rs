@@ -59,10 +59,7 @@ fn run(args: &Args) -> Result<()> {
         plans.extend(sweep::delete_each(model.n_layers()));
     }
     let bar = common::bar()?;
-    let tasks = TaskRun::new(&model).plans(plans).on_progress(|progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-    });
+    let tasks = TaskRun::new(&model).plans(plans).on_progress(common::shown(&bar));
     let results = tasks.run(&encoded)?;
     bar.finish_and_clear();
 

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::Output;
 
-use common::{example, fixture};
+use common::{example, fixture, path};
 
 /// Runs the example that was built along with the tests, with a hub's cache that lies in the fixtures and no network.
 fn run(arguments: &[&str]) -> Output {
@@ -15,10 +15,6 @@ fn run(arguments: &[&str]) -> Output {
 fn run_with_cache(arguments: &[&str], cache: &Path) -> Output {
     let mut command = example("stages_of_inference");
     command.env("HF_HUB_CACHE", cache).args(arguments).output().expect("examples are built along with tests")
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 #[test]

@@ -5,14 +5,14 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{example, fixture};
+use common::{example, fixture, path};
+use stratigraph::DeviceName;
 use stratigraph::stages::Profile;
 
-const TOKEN: &str = "STRATIGRAPH_TOKEN";
+const TOKEN: &str = DeviceName::TOKEN;
 
 /// A server of one device; it ends with the test.
 struct Server {
@@ -38,10 +38,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn with_token(command: &mut Command, token: &str) -> Output {

@@ -3,12 +3,12 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{example, fixture, skipped};
+use common::{example, fixture, path, skipped};
 
 fn sweep(arguments: &[&str]) -> Output {
     example("sweep").args(arguments).output().expect("examples are built along with tests")
@@ -30,15 +30,19 @@ fn fails(arguments: &[&str], part: &str) {
     assert_eq!(message.lines().count(), 1, "{arguments:?}: {message}");
 }
 
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 /// Plans a job on the model in the box, of steps that take some hundredths of a second each.
 fn plan(job: &Path, sequences: &str) {
     let per_token: &[&str] = if cfg!(feature = "parquet") { &["--per-token"] } else { &[] };
     let arguments = ["plan", path(job), "--sequences", sequences, "--seq-len", "64", "--windows-per-step", "1"];
     succeeds(&[&arguments[..], per_token].concat());
+}
+
+/// A job that was planned and done and that nothing happened to.
+fn undisturbed(dir: &Path, sequences: &str) -> PathBuf {
+    let job = dir.join("undisturbed");
+    plan(&job, sequences);
+    succeeds(&["run", path(&job)]);
+    job
 }
 
 /// The files of a directory, those under way left out, with their content.
@@ -78,10 +82,8 @@ fn assert_same_as(job: &Path, undisturbed: &Path) {
 #[test]
 fn killed_at_any_moment_it_loses_the_step_under_way_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let (killed, undisturbed) = (dir.path().join("killed"), dir.path().join("undisturbed"));
+    let (killed, undisturbed) = (dir.path().join("killed"), undisturbed(dir.path(), "32"));
     plan(&killed, "32");
-    plan(&undisturbed, "32");
-    succeeds(&["run", path(&undisturbed)]);
     let (mut kills, mut before) = (0u32, Vec::new());
     loop {
         let mut child = example("sweep");
@@ -120,10 +122,8 @@ fn killed_at_any_moment_it_loses_the_step_under_way_and_nothing_else() {
 #[test]
 fn many_at_once_count_each_step_once() {
     let dir = tempfile::tempdir().unwrap();
-    let (shared, undisturbed) = (dir.path().join("shared"), dir.path().join("undisturbed"));
+    let (shared, undisturbed) = (dir.path().join("shared"), undisturbed(dir.path(), "12"));
     plan(&shared, "12");
-    plan(&undisturbed, "12");
-    succeeds(&["run", path(&undisturbed)]);
     let shards = ["0/3", "1/3", "2/3", "1/3", "0/1"]; // two of them twice
     let spawn = |shard: &str| {
         let mut command = example("sweep");
@@ -160,9 +160,7 @@ fn on_a_small_disk(directory: &Path, kilobytes: usize, script: &str) -> Result<O
 #[test]
 fn a_full_disk_is_one_error_and_room_lets_it_go_on() {
     let dir = tempfile::tempdir().unwrap();
-    let undisturbed = dir.path().join("undisturbed");
-    plan(&undisturbed, "12");
-    succeeds(&["run", path(&undisturbed)]);
+    let undisturbed = undisturbed(dir.path(), "12");
     let bytes: usize =
         ["steps", "tokens"].iter().flat_map(|part| files(&undisturbed.join(part))).map(|file| file.1.len()).sum();
     let (disk, kept) = (dir.path().join("disk"), dir.path().join("kept"));

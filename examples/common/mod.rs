@@ -59,8 +59,7 @@ pub struct TextArgs {
 
 impl TextArgs {
     pub fn load(&self) -> Result<(Decoder, Tokenizer, String)> {
-        let text = std::fs::read_to_string(&self.text);
-        let text = text.with_context(|| format!("cannot read {}", self.text.display()))?;
+        let text = read_text(&self.text)?;
         let (model, tokenizer) = self.model.load()?;
         Ok((model, tokenizer, text))
     }
@@ -128,12 +127,11 @@ impl Source {
     }
 
     /// Opens the checkpoint and cuts the text.
-    pub fn read(&self) -> Result<(Pretrained, Tokenizer, String, TokenWindows)> {
+    fn read(&self) -> Result<(Pretrained, Tokenizer, String, TokenWindows)> {
         let checkpoint = open(&self.text.model.model)?;
-        let text = &self.text.text;
-        let text = std::fs::read_to_string(text).with_context(|| format!("cannot read {}", text.display()))?;
+        let text = read_text(&self.text.text)?;
         let tokenizer = checkpoint.tokenizer()?;
-        let windows = TokenWindows::new(&tokenizer.encode(&text)?, self.seq_len)?.take(self.sequences as usize);
+        let windows = cut(&tokenizer, &text, self.seq_len, self.sequences as usize)?;
         Ok((checkpoint, tokenizer, text, windows))
     }
 
@@ -142,6 +140,16 @@ impl Source {
         let (n, seq_len, ModelArgs { model, devices }) = (windows.n_sequences(), windows.seq_len(), &self.text.model);
         format!("{n} windows of {seq_len} tokens, {} on {devices}", name(model))
     }
+}
+
+/// Reads a text file.
+pub fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The first windows of a text.
+pub fn cut(tokenizer: &Tokenizer, text: &str, seq_len: usize, sequences: usize) -> Result<TokenWindows> {
+    Ok(TokenWindows::new(&tokenizer.encode(text)?, seq_len)?.take(sequences))
 }
 
 /// The record of a study; its stages are not told yet.

@@ -8,7 +8,7 @@ mod common;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use stratigraph::job::{Job, JobModel, JobPlan, Shard, ShardRun, StepSize, hash_checkpoint};
 use stratigraph::prelude::*;
@@ -28,9 +28,8 @@ fn main() -> ExitCode {
 
 fn plan(args: PlanArgs) -> Result<()> {
     let checkpoint = common::open(&args.model)?;
-    let text = std::fs::read_to_string(&args.text).with_context(|| format!("cannot read {}", args.text.display()))?;
-    let ids = checkpoint.tokenizer()?.encode(&text)?;
-    let windows = TokenWindows::new(&ids, args.seq_len)?.take(args.sequences);
+    let text = common::read_text(&args.text)?;
+    let windows = common::cut(&checkpoint.tokenizer()?, &text, args.seq_len, args.sequences)?;
     let sha256 = hash_checkpoint(&checkpoint)?;
     // Reads and checks every weight, and keeps none.
     let model = checkpoint.stream(&Backend::Flex.device()?)?;

@@ -201,6 +201,11 @@ impl JobPlan {
         };
         Err(reason)
     }
+
+    /// Refuses what this build cannot write.
+    pub(crate) fn check_build(&self) -> Result<()> {
+        if self.per_token && !cfg!(feature = "parquet") { Err(Error::ParquetNotBuilt) } else { Ok(()) }
+    }
 }
 
 /// Whether an experiment takes more than some windows under some plans.

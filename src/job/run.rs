@@ -42,9 +42,7 @@ impl<'a> ShardRun<'a> {
     /// When the job is for another model, or was planned by another version, whose numbers may differ.
     pub fn new(job: &'a Job, device: &str, model: &'a dyn ResidualModel, sha256: &str) -> Result<Self> {
         job.check_model(sha256)?;
-        if job.plan().per_token && !cfg!(feature = "parquet") {
-            return Err(Error::ParquetNotBuilt);
-        }
+        job.plan().check_build()?;
         let planned = &job.plan().versions;
         if *planned != versions() {
             let (found, expected) = (format!("{planned:?}"), format!("{:?}", versions()));
@@ -104,23 +102,18 @@ impl<'a> ShardRun<'a> {
         let todo = steps.left(shard)?;
         let total = todo.iter().map(|&step| steps.work(step, devices[0].1)).sum();
 
-        let work = |index: usize, todo: &mut dyn Iterator<Item = usize>, hear: &mut dyn FnMut(Heard<_>)| {
-            steps.run_on(devices[index].1, todo, &mut |heard| {
-                hear(match heard {
-                    Heard::Work(work) => Heard::Work(work),
-                    Heard::Done((step, scores)) => Heard::Done((index, step, scores)),
-                });
-            })
+        let work = |index: usize, todo: &mut dyn Iterator<Item = usize>, hear: &mut dyn FnMut(Heard<Done>)| {
+            steps.run_on((index, devices[index].1), todo, hear)
         };
         let (mut done, mut n_steps) = (0, 0);
-        let take = |heard: Heard<(usize, usize, Vec<StepScores>)>| {
+        let take = |heard: Heard<Done>| {
             match heard {
                 Heard::Work(work) => {
                     done += work;
                     on_progress(Progress { done, total });
                 }
-                Heard::Done((index, step, scores)) => {
-                    steps.write(step, &devices[index].0, scores)?;
+                Heard::Done(Done { device, step, scores }) => {
+                    steps.write(step, &devices[device].0, scores)?;
                     n_steps += 1;
                 }
             }
@@ -159,9 +152,9 @@ impl Steps<'_> {
     /// Runs steps on a model, but for those that another process has done meanwhile.
     fn run_on(
         &self,
-        model: &dyn ResidualModel,
+        (device, model): (usize, &dyn ResidualModel),
         todo: &mut dyn Iterator<Item = usize>,
-        hear: &mut dyn FnMut(Heard<(usize, Vec<StepScores>)>),
+        hear: &mut dyn FnMut(Heard<Done>),
     ) -> Result<()> {
         let plan = self.job.plan();
         let positions = plan.per_token.then(PositionScores::default);
@@ -177,14 +170,14 @@ impl Steps<'_> {
                 Entry::Vacant(place) => place.insert(self.scorings[group].on(model, plan.step.windows)?),
             };
             let scores = scorer.score(windows, empty, &mut |work| hear(Heard::Work(work)))?;
-            hear(Heard::Done((step, scores)));
+            hear(Heard::Done(Done { device, step, scores }));
         }
         Ok(())
     }
 
     /// Writes what a step gave; its tokens first, so that a step that counts as done has them.
     fn write(&self, step: usize, device: &str, scores: Vec<StepScores>) -> Result<()> {
-        let (_, group) = self.job.plan().step(step, self.groups.len());
+        let (windows, group) = self.job.plan().step(step, self.groups.len());
         let scores = self.scorings[group].plans().iter().zip(scores);
         let own: Vec<_> = scores.filter(|(plan, _)| self.groups[group].contains(plan)).collect();
         #[cfg(feature = "parquet")]
@@ -194,8 +187,16 @@ impl Steps<'_> {
         }
         let record =
             |(plan, scores): (&LayerPlan, StepScores)| PlanScores { plan: plan.clone(), scores: scores.sequences };
-        self.job.write_step(step, device, own.into_iter().map(record).collect())
+        self.job.write_step((step, windows), device, own.into_iter().map(record).collect())
     }
+}
+
+/// A step that a device has done.
+struct Done {
+    device: usize,
+    step: usize,
+    /// Of each plan of its [`Scoring`].
+    scores: Vec<StepScores>,
 }
 
 /// What a step measures of a plan.

@@ -71,9 +71,7 @@ impl Job {
     pub fn create(path: impl AsRef<Path>, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
         let path = path.as_ref();
         plan.check().map_err(|reason| Error::JobImpossible { reason })?;
-        if plan.per_token && !cfg!(feature = "parquet") {
-            return Err(Error::ParquetNotBuilt);
-        }
+        plan.check_build()?;
         assert_eq!(plan.corpus.sha256, hash_tokens(&windows), "the plan is for these windows");
         let job = Self::new(path, plan, windows);
         job.make_directories()?;
@@ -135,15 +133,9 @@ impl Job {
         let named = |name: &str, hash: &str| format!("{name} ({hash})");
         let model = |plan: &JobPlan| named(&plan.model.name, &plan.model.sha256);
         let corpus = |plan: &JobPlan| named(&plan.corpus.name, &plan.corpus.sha256);
-        let parts = [
-            ("model", model(theirs), model(ours)),
-            ("corpus", corpus(theirs), corpus(ours)),
-            ("plan", other.hash.clone(), self.hash.clone()),
-        ];
-        match parts.into_iter().find(|(_, found, expected)| found != expected) {
-            Some((what, found, expected)) => Err(Error::OtherJob { path: other.path.clone(), what, found, expected }),
-            None => Ok(()),
-        }
+        refuse_other(&other.path, "model", model(theirs), model(ours))?;
+        refuse_other(&other.path, "corpus", corpus(theirs), corpus(ours))?;
+        refuse_other(&other.path, "plan", &other.hash, &self.hash)
     }
 
     /// Where a step's record is once it is done.
@@ -197,8 +189,12 @@ impl Job {
     }
 
     /// Writes what a step gave.
-    pub(crate) fn write_step(&self, step: usize, device: &str, scores: Vec<PlanScores>) -> Result<()> {
-        let (windows, _) = self.plan.step(step, self.plan.groups().len());
+    pub(crate) fn write_step(
+        &self,
+        (step, windows): (usize, Range<usize>),
+        device: &str,
+        scores: Vec<PlanScores>,
+    ) -> Result<()> {
         let (model, corpus) = (self.plan.model.sha256.clone(), self.plan.corpus.sha256.clone());
         let record = Record { job: self.hash.clone(), model, corpus, step, windows, device: device.to_owned(), scores };
         let json = serde_json::to_vec(&record).expect("a record is plain data");
@@ -226,14 +222,9 @@ impl Job {
         let damaged = |reason: String| Error::JobDamaged { path: path.clone(), reason };
         let record: Record = serde_json::from_slice(&json).map_err(|reason| damaged(reason.to_string()))?;
         let JobPlan { model, corpus, .. } = &self.plan;
-        let parts = [
-            ("model", &record.model, &model.sha256),
-            ("corpus", &record.corpus, &corpus.sha256),
-            ("plan", &record.job, &self.hash),
-        ];
-        if let Some((what, found, expected)) = parts.into_iter().find(|(_, found, expected)| found != expected) {
-            return Err(Error::OtherJob { path, what, found: found.clone(), expected: expected.clone() });
-        }
+        refuse_other(&path, "model", &record.model, &model.sha256)?;
+        refuse_other(&path, "corpus", &record.corpus, &corpus.sha256)?;
+        refuse_other(&path, "plan", &record.job, &self.hash)?;
         let whole = |PlanScores { scores, .. }: &PlanScores| scores.are_of(&windows, self.plan.corpus.seq_len);
         let right = record.step == step
             && record.windows == windows
@@ -241,6 +232,12 @@ impl Job {
             && record.scores.iter().all(whole);
         if right { Ok(Some(record)) } else { Err(damaged("it does not hold what its step gives".to_owned())) }
     }
+}
+
+/// Refuses what is of another model, corpus or plan.
+fn refuse_other(path: &Path, what: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Result<()> {
+    let (found, expected) = (found.into(), expected.into());
+    if found == expected { Ok(()) } else { Err(Error::OtherJob { path: path.to_owned(), what, found, expected }) }
 }
 
 fn plan_bytes(plan: &JobPlan) -> Vec<u8> {

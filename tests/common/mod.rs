@@ -2,7 +2,7 @@
 #![allow(dead_code)] // every test uses a part of it
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -42,6 +42,11 @@ pub fn example(name: &str) -> Command {
 /// Says that a test did not run, past the test runner, which hides what a passing test prints.
 pub fn skipped(reason: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}
+
+/// A path as an argument of a command.
+pub fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
 }
 
 pub fn fixture(name: &str) -> PathBuf {
