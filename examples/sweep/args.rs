@@ -75,7 +75,7 @@ pub struct PlanArgs {
     /// Layer plans between two writes; all by default, which is the least work
     #[arg(long, value_parser = common::at_least::<1>)]
     pub plans_per_step: Option<usize>,
-    /// Decides what is drawn at random, which is the intervals of the stages when all is merged
+    /// Decides what is drawn at random when all is merged: windows for the intervals of stages, orders of layers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }

@@ -13,7 +13,7 @@ use clap::Parser;
 use stratigraph::job::{Job, JobModel, JobPlan, Shard, ShardRun, StepSize, hash_checkpoint};
 use stratigraph::prelude::*;
 use stratigraph::report::{LayerTable, OutDir, TerminalChart};
-use stratigraph::stages::{Rule, Segmentation};
+use stratigraph::stages::Segmentation;
 
 use args::{Args, Command, PlanArgs, RunArgs};
 
@@ -85,7 +85,7 @@ fn merge(jobs: &[PathBuf], out: Option<PathBuf>) -> Result<()> {
     let (job, others) = open(jobs)?;
     let merged = job.merge(&others)?;
     let mut profile = merged.profile(&job, std::env::args().collect());
-    profile.stages = Some(Segmentation::with(&profile, &Rule { seed: profile.seed, ..Rule::default() }));
+    profile.stages = Some(Segmentation::of(&profile));
     println!("{}\n{}", LayerTable::new(&profile), TerminalChart::new(&profile));
     let Some(out) = out else { return Ok(()) };
     #[allow(unused_mut)] // without Parquet

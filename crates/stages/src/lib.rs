@@ -1,7 +1,7 @@
 //! What a study of a model found, as numbers over layers, and the stages of inference that they show.
 //!
 //! A [`Profile`] holds [`Curve`]s; [`Segmentation::of`] divides its depth into [`Stage`]s, each with its [`Evidence`], or says
-//! that it has none. How is in `docs/stages.md`; every weight and threshold is a field of [`Rule`].
+//! that it has none. How is in `docs/stages.md`; weights and the tests' thresholds are fields of [`Rule`].
 //!
 //! No tensor enters here: everything is f64 and serialises.
 //!

@@ -13,9 +13,9 @@ use crate::robust::rounded;
 use crate::{Boundary, Curve, Doubt, Measurement, Profile, Rejected, Rule, Segmentation, Stage, StageSpan, Verdict};
 
 impl Segmentation {
-    /// The stages of a profile by the default [`Rule`].
+    /// The stages of a profile by the default [`Rule`], with the seed of the profile.
     pub fn of(profile: &Profile) -> Self {
-        Self::with(profile, &Rule::default())
+        Self::with(profile, &Rule { seed: profile.seed, ..Rule::default() })
     }
 
     /// The stages of a profile.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LOUD, Noise, QUIET, Random, drift, from_shapes, profile, staged, walk, white};
+use common::{LOUD, Noise, QUIET, Random, drift, from_shapes, in_random_order, profile, staged, walk, white};
 use stratigraph_stages::{Estimate, Profile, Rule, Segmentation, Verdict};
 
 /// The default with fewer draws and orders, for speed.
@@ -52,11 +52,7 @@ fn nothing_at_all() {
 
 #[test]
 fn the_layers_of_a_staged_model_in_another_order() {
-    rare("shuffled", |n, noise, random| {
-        let layers = staged(n, [(n / 8).max(1), n * 3 / 5, n - (n / 12).max(1)], noise, random);
-        let shuffled: Vec<_> = random.shuffled(n).into_iter().map(|layer| layers[layer]).collect();
-        profile(&shuffled, noise, random)
-    });
+    rare("shuffled", in_random_order);
 }
 
 #[test]

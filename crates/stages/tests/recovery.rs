@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LOUD, Noise, QUIET, Random, profile, staged};
+use common::{LOUD, Noise, QUIET, Random, cuts, known, profile, recovered, staged};
 use stratigraph_stages::{Curve, Estimate, Profile, Rule, Segmentation, Stage, Stand, Verdict};
 
 /// The default with fewer draws and orders, for speed.
@@ -10,35 +10,20 @@ fn rule() -> Rule {
     Rule { resamples: 60, permutations: 199, ..Rule::default() }
 }
 
-fn cuts(n: usize) -> [usize; 3] {
-    [(n / 8).max(1), n * 3 / 5, n - (n / 12).max(1)]
-}
-
-fn known(n: usize, noise: Noise, seed: u64) -> Profile {
-    let mut random = Random(seed);
-    let layers = staged(n, cuts(n), noise, &mut random);
-    profile(&layers, noise, &mut random)
-}
-
 /// Boundaries found within one layer, boundaries found, and boundaries there are.
-fn recovered(n: usize, noise: Noise, seeds: u64) -> (usize, usize, usize) {
-    let mut counts = (0, 0, 0);
-    for seed in 0..seeds {
-        let found = Segmentation::with(&known(n, noise, 31 * seed + n as u64), &rule());
-        for (index, cut) in cuts(n).into_iter().enumerate() {
-            let boundary = found.boundary(Stage::ALL[index], Stage::ALL[index + 1]);
-            counts.0 += usize::from(boundary.is_some_and(|boundary| boundary.at.abs_diff(cut) <= 1));
-            counts.1 += usize::from(boundary.is_some());
-            counts.2 += 1;
-        }
-    }
-    counts
+fn counts(n: usize, noise: Noise, seeds: u64) -> (usize, usize, usize) {
+    let each = (0..seeds).map(|seed| Segmentation::with(&known(n, noise, 31 * seed + n as u64), &rule()));
+    let [near, found] = each.fold([0; 2], |[near, found], division| {
+        let [more_near, more_found] = recovered(&division, n);
+        [near + more_near, found + more_found]
+    });
+    (near, found, 3 * seeds as usize)
 }
 
 #[test]
 fn stages_are_found_at_any_depth() {
     for n in [8, 12, 16, 30, 48, 96] {
-        let (near, found, all) = recovered(n, QUIET, 10);
+        let (near, found, all) = counts(n, QUIET, 10);
         assert!(near == found && near * 100 >= all * 90, "{n} layers: {near} near, {found} found, {all} there are");
     }
 }
@@ -46,7 +31,7 @@ fn stages_are_found_at_any_depth() {
 #[test]
 fn noise_hides_boundaries_but_hardly_moves_them() {
     for n in [12, 24, 48, 96] {
-        let (near, found, all) = recovered(n, LOUD, 10);
+        let (near, found, all) = counts(n, LOUD, 10);
         assert!(near * 100 >= found * 95, "{n} layers: {near} near, {found} found, {all} there are");
         assert!(near * 100 >= all * 75, "{n} layers: {near} near, {found} found, {all} there are");
     }
@@ -54,7 +39,7 @@ fn noise_hides_boundaries_but_hardly_moves_them() {
 
 #[test]
 fn six_layers_can_have_stages() {
-    let (near, found, all) = recovered(6, QUIET, 10);
+    let (near, found, all) = counts(6, QUIET, 10);
     assert!(near == found && near * 2 >= all, "{near} near, {found} found, {all} there are");
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_stages::{CorpusRecord, Curve, ModelRecord, Profile};
+use stratigraph_stages::{CorpusRecord, Curve, ModelRecord, Profile, Segmentation, Stage};
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -79,6 +79,32 @@ pub fn staged(n: usize, cuts: [usize; 3], noise: Noise, random: &mut Random) -> 
             }
         })
         .collect()
+}
+
+/// Where the stages of a synthetic model of `n` layers end.
+pub fn cuts(n: usize) -> [usize; 3] {
+    [(n / 8).max(1), n * 3 / 5, n - (n / 12).max(1)]
+}
+
+/// A profile with four stages, which end at [`cuts`].
+pub fn known(n: usize, noise: Noise, seed: u64) -> Profile {
+    let mut random = Random(seed);
+    let layers = staged(n, cuts(n), noise, &mut random);
+    profile(&layers, noise, &mut random)
+}
+
+/// A profile of the layers of one with four stages, in random order.
+pub fn in_random_order(n: usize, noise: Noise, random: &mut Random) -> Profile {
+    let layers = staged(n, cuts(n), noise, random);
+    let shuffled: Vec<_> = random.shuffled(n).into_iter().map(|layer| layers[layer]).collect();
+    profile(&shuffled, noise, random)
+}
+
+/// Boundaries found within one layer of where they are, and boundaries found.
+pub fn recovered(found: &Segmentation, n: usize) -> [usize; 2] {
+    let boundary = |index: usize| found.boundary(Stage::ALL[index], Stage::ALL[index + 1]);
+    let near = |index: &usize| boundary(*index).is_some_and(|boundary| boundary.at.abs_diff(cuts(n)[*index]) <= 1);
+    [(0..3).filter(near).count(), (0..3).filter(|&index| boundary(index).is_some()).count()]
 }
 
 /// A profile of layers in a given order, with the means of windows.
