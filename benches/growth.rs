@@ -82,11 +82,11 @@ fn naive(size: Size, device: &Device) -> f64 {
     let readout = Readout::new(&model);
     let started = Instant::now();
     for plan in plans {
-        let mut scores = [Scores::default()];
+        let mut scores = [Scores::default(), Scores::default()];
         let tokens = || windows.batch(0..windows.n_sequences(), device);
         let clean = forward(&model, tokens(), &mut NoTap).expect("it runs");
         let other = plan.run(&model, tokens(), &mut NoTap).expect("it runs");
-        readout.compare(&windows, 0..windows.n_sequences(), &clean, &[other], &mut scores).expect("it runs");
+        readout.compare(&windows, 0..windows.n_sequences(), vec![clean, other], 0, &mut scores).expect("it runs");
     }
     started.elapsed().as_secs_f64()
 }

@@ -96,9 +96,9 @@ fn unembed_metrics(criterion: &mut Criterion) {
         let id = format!("{d_model}wide_{d_vocab}vocab_{tokens}tokens");
         group.bench_function(BenchmarkId::new(backend.to_string(), id), |bencher| {
             bencher.iter(|| {
-                let mut scores = [Scores::default()];
-                let others = std::slice::from_ref(&other);
-                readout.compare(&windows, 0..windows.n_sequences(), &clean, others, &mut scores).expect("it runs");
+                let mut scores = [Scores::default(), Scores::default()];
+                let streams = vec![clean.clone(), other.clone()];
+                readout.compare(&windows, 0..windows.n_sequences(), streams, 0, &mut scores).expect("it runs");
                 black_box(scores)
             });
         });

@@ -39,9 +39,9 @@ fn readout(criterion: &mut Criterion) {
         let readout = Readout::new(&model).with_reduction(reduction);
         group.bench_function(BenchmarkId::from_parameter(format!("{reduction:?}")), |bencher| {
             bencher.iter(|| {
-                let mut scores = [Scores::default()];
-                let others = std::slice::from_ref(&resid);
-                readout.compare(&windows, 0..WINDOWS, &resid, others, &mut scores).expect("it runs");
+                let mut scores = [Scores::default(), Scores::default()];
+                let streams = vec![resid.clone(), resid.clone()];
+                readout.compare(&windows, 0..WINDOWS, streams, 0, &mut scores).expect("it runs");
                 black_box(scores)
             });
         });

@@ -42,7 +42,7 @@ impl<'a> Scoring<'a> {
     /// About how many multiplications a window takes, so that progress is even whatever the shape of the model.
     pub(crate) fn work(&self, model: &dyn ResidualModel) -> u64 {
         let Cost { step, readout } = Cost::of(model, self.windows);
-        self.executor.n_steps() as u64 * step + (self.plans().len() as u64 + 1) * readout
+        self.executor.n_steps() as u64 * step + self.plans().len() as u64 * readout
     }
 
     /// Gets ready to run on a model, in parts of `longest` windows at most.
@@ -125,8 +125,8 @@ impl<S: ScoreSink> Sink for Bench<'_, S> {
     type Error = Error;
 
     fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
-        self.readout.compare(self.windows, sequences.clone(), &residuals[self.clean], &residuals, &mut self.scores)?;
-        let readouts = (residuals.len() as u64 + 1) * sequences.len() as u64;
+        let readouts = (residuals.len() * sequences.len()) as u64;
+        self.readout.compare(self.windows, sequences, residuals, self.clean, &mut self.scores)?;
         (self.done)(readouts * self.cost.readout);
         Ok(())
     }

@@ -63,10 +63,11 @@ fn score<const N: usize, const V: usize>(
     let ids: Vec<u32> = std::iter::once(0).chain(next.iter().copied()).collect();
     let windows = TokenWindows::new(&ids, N).unwrap();
     [Reduction::Host, Reduction::Device].map(|reduction| {
-        let mut scores = [Scores::default()];
+        let mut scores = [Scores::default(), Scores::default()];
         let readout = Readout::new(&p).with_tiles(tiles).with_reduction(reduction);
-        readout.compare(&windows, 0..1, &p.resid(), &[q.resid()], &mut scores).unwrap();
-        let [scores] = scores;
+        readout.compare(&windows, 0..1, vec![p.resid(), q.resid()], 0, &mut scores).unwrap();
+        let [clean, scores] = scores;
+        assert_eq!((mean(&clean, Metric::Kl), mean(&clean, Metric::Top1Agreement)), (0.0, 1.0));
         scores
     })
 }
@@ -179,10 +180,10 @@ fn a_score_that_is_not_finite_is_an_error_that_says_where() {
     let p = Logits::new([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]], &device);
     let broken = Logits::new([[0.0, 1.0], [f32::NAN, 1.0], [0.0, 1.0]], &device);
     let windows = TokenWindows::new(&[0, 1, 0], 3).unwrap();
-    let mut scores = [Scores::default()];
+    let mut scores = [Scores::default(), Scores::default()];
     for reduction in [Reduction::Host, Reduction::Device] {
         let readout = Readout::new(&p).with_reduction(reduction);
-        let result = readout.compare(&windows, 0..1, &p.resid(), &[broken.resid()], &mut scores);
+        let result = readout.compare(&windows, 0..1, vec![p.resid(), broken.resid()], 0, &mut scores);
         assert!(matches!(result, Err(ProbeError::NotFinite { sequence: 0, position: 1, .. })), "{result:?}");
     }
 }
@@ -197,10 +198,10 @@ fn deletion(model: &Decoder, windows: &TokenWindows, sequences: std::ops::Range<
     let tokens = || windows.batch(sequences.clone(), &model.device());
     let clean = forward(model, tokens(), &mut NoTap).unwrap();
     let deleted = LayerPlan::full(3).delete(1).unwrap().run(model, tokens(), &mut NoTap).unwrap();
-    let mut scores = [Scores::default()];
+    let mut scores = [Scores::default(), Scores::default()];
     let readout = Readout::new(model).with_tiles(tiles);
-    readout.compare(windows, sequences, &clean, &[deleted], &mut scores).unwrap();
-    let [scores] = scores;
+    readout.compare(windows, sequences, vec![deleted, clean], 1, &mut scores).unwrap();
+    let [scores, _] = scores;
     scores
 }
 
@@ -213,11 +214,11 @@ fn tiles_and_vocabulary_chunks_change_nothing() {
             let tokens = model_windows.batch(0..3, &device);
             let clean = forward(&model, tokens.clone(), &mut NoTap).unwrap();
             let other = LayerPlan::full(1).run(&model, tokens, &mut NoTap).unwrap();
-            let mut scores = [Scores::default()];
+            let mut scores = [Scores::default(), Scores::default()];
             Readout::new(&model)
                 .with_tiles(tiles)
                 .with_reduction(reduction)
-                .compare(&model_windows, 0..3, &clean, &[other], &mut scores)
+                .compare(&model_windows, 0..3, vec![other, clean], 1, &mut scores)
                 .unwrap();
             Metric::ALL.map(|metric| mean(&scores[0], metric))
         };

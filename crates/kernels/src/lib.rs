@@ -2,16 +2,20 @@
 //!
 //! On CPU backends elementwise tensor operations are scalar and make a pass each. These do the same work in one: the
 //! reductions of a row of logits ([`softmax`]), the nonlinearity of an MLP ([`gated_silu`] and its like), norms
-//! ([`rms_norm`], [`layer_norm`]) and the turning of heads ([`split_head`], [`join_heads`]). What is hot is compiled for
+//! ([`rms_norm`], [`layer_norm`]), the softmax of attention ([`causal_softmax`]) and the turning of heads ([`split_head`],
+//! [`join_heads`]). What is hot is compiled for
 //! AVX2 too, and the CPU decides at run time. Nothing here knows of tensors.
 
 mod activation;
+mod attention;
 mod exp;
 mod heads;
+mod lanes;
 mod norm;
 pub mod softmax;
 
 pub use activation::{gated_gelu, gated_gelu_tanh, gated_silu, gelu, gelu_tanh, silu};
+pub use attention::causal_softmax;
 pub use heads::{Angles, join_heads, split_head};
 pub use norm::{layer_norm, rms_norm};
 

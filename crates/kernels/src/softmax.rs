@@ -5,9 +5,7 @@
 
 use crate::exp::exp;
 use crate::for_best_cpu;
-
-/// Numbers that go side by side through a block.
-const LANES: usize = 16;
+use crate::lanes::{self, LANES};
 
 /// Numbers of a block, which is summed in f32.
 const BLOCK: usize = 64 * LANES;
@@ -64,15 +62,7 @@ fn max_and_place(logits: &[f32]) -> (f32, usize) {
 for_best_cpu! {
     /// The largest number of a row, NaN left aside.
     fn max(row: &[f32]) -> f32 {
-        let larger = |max: f32, x: f32| if x > max { x } else { max };
-        let mut lanes = [f32::NEG_INFINITY; LANES];
-        let (groups, rest) = row.as_chunks::<LANES>();
-        for group in groups {
-            for lane in 0..LANES {
-                lanes[lane] = larger(lanes[lane], group[lane]);
-            }
-        }
-        lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &x| larger(max, x))
+        lanes::max(row)
     }
 }
 

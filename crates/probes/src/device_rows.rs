@@ -22,11 +22,13 @@ impl Reduce for DeviceRows {
 
     const READ_TOGETHER: bool = true;
 
-    fn clean(logits: Tensor<2>) -> DeviceClean {
+    fn clean(logits: Tensor<2>, tokens: &[usize]) -> (DeviceClean, Tensor<2>) {
         let max = begun(logits.clone().max_dim(1)).clamp_min(f32::MIN);
-        let relative = begun(logits - max.clone());
+        let relative = begun(logits.clone() - max.clone());
         let sum = begun(relative.clone().exp().sum_dim(1));
-        DeviceClean { relative, max, sum }
+        let clean = DeviceClean { relative, max, sum };
+        let sums = Self::reduce(logits, Some(&clean), tokens);
+        (clean, sums)
     }
 
     fn reduce(logits: Tensor<2>, clean: Option<&DeviceClean>, tokens: &[usize]) -> Tensor<2> {

@@ -9,18 +9,20 @@ use crate::reduction::{Against, Part, Reduce};
 /// One vectorised pass over each row, in the memory that the tensor had.
 pub(crate) struct HostRows;
 
-/// Clean logits with their exponentials and sums.
+/// Clean logits with their exponentials.
 pub(crate) struct HostClean {
     logits: TensorData,
     exps: Vec<f32>,
-    sums: Vec<Sums>,
+    /// The largest logit of each row, and the sum of its exponentials.
+    sums: Vec<(f32, f64)>,
 }
 
 impl HostClean {
-    fn row(&self, row: usize) -> (Clean<'_>, &Sums) {
+    /// A row, with the sum of its exponentials.
+    fn row(&self, row: usize) -> (Clean<'_>, f64) {
         let width = self.exps.len() / self.sums.len();
-        let (range, sums) = (row * width..(row + 1) * width, &self.sums[row]);
-        (Clean { logits: &floats(&self.logits)[range.clone()], exps: &self.exps[range], max: sums.max }, sums)
+        let (range, (max, sum)) = (row * width..(row + 1) * width, self.sums[row]);
+        (Clean { logits: &floats(&self.logits)[range.clone()], exps: &self.exps[range], max }, sum)
     }
 }
 
@@ -30,41 +32,44 @@ impl Reduce for HostRows {
 
     const READ_TOGETHER: bool = false;
 
-    fn clean(logits: Tensor<2>) -> HostClean {
+    fn clean(logits: Tensor<2>, tokens: &[usize]) -> (HostClean, Vec<Part>) {
         let [_, width] = logits.dims();
         let logits = logits.into_data_as::<f32>();
         let mut exps = vec![0.0; floats(&logits).len()];
-        let rows = floats(&logits).par_chunks(width).zip(exps.par_chunks_mut(width));
-        let sums = rows.map(|(logits, exps)| {
+        let rows = floats(&logits).par_chunks(width).zip(exps.par_chunks_mut(width)).zip(tokens);
+        let parts = rows.map(|((logits, exps), &token)| {
             let sums = softmax::sums(logits);
             softmax::exps(logits, sums.max, exps);
-            sums
+            let itself = Against { max: sums.max, sum: sums.sum, cross: 0.0 };
+            part(sums, logits[token], Some(itself))
         });
-        let sums = sums.collect();
-        HostClean { logits, exps, sums }
+        let parts: Vec<_> = parts.collect();
+        let sums = parts.iter().map(|part| (part.max, part.sum)).collect();
+        (HostClean { logits, exps, sums }, parts)
     }
 
     fn reduce(logits: Tensor<2>, clean: Option<&HostClean>, tokens: &[usize]) -> Vec<Part> {
         let [_, width] = logits.dims();
         let logits = logits.into_data_as::<f32>();
         let rows = floats(&logits).par_chunks(width).zip(tokens).enumerate();
-        let part = |(row, (logits, &token)): (usize, (&[f32], &usize))| {
-            let (sums, against) = match clean.map(|clean| clean.row(row)) {
-                Some((clean, &Sums { max, sum, .. })) => {
-                    let (sums, cross) = softmax::sums_against(logits, clean);
-                    (sums, Some(Against { max, sum, cross }))
-                }
-                None => (softmax::sums(logits), None),
-            };
-            let Sums { max, top1, sum, weighted } = sums;
-            Part { max, top1, sum, weighted, token: logits[token], against }
+        let reduce = |(row, (logits, &token)): (usize, (&[f32], &usize))| match clean.map(|clean| clean.row(row)) {
+            Some((clean, sum)) => {
+                let max = clean.max;
+                let (sums, cross) = softmax::sums_against(logits, clean);
+                part(sums, logits[token], Some(Against { max, sum, cross }))
+            }
+            None => part(softmax::sums(logits), logits[token], None),
         };
-        rows.map(part).collect()
+        rows.map(reduce).collect()
     }
 
     fn read(sums: Vec<Vec<Part>>) -> Vec<Vec<Part>> {
         sums
     }
+}
+
+fn part(Sums { max, top1, sum, weighted }: Sums, token: f32, against: Option<Against>) -> Part {
+    Part { max, top1, sum, weighted, token, against }
 }
 
 fn floats(data: &TensorData) -> &[f32] {

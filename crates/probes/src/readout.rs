@@ -21,8 +21,8 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// Tiles of a usual size for a model: 16 MiB on a CPU, where they lie in its cache, and 128 MiB on any other device, which
-    /// every graphics adapter grants.
+    /// Tiles of a usual size for a model: 2 MiB on a CPU, which its caches hold for every core, and 128 MiB on any other device,
+    /// which every graphics adapter grants.
     pub fn usual(model: &dyn ResidualModel) -> Self {
         Self::fitting(model.d_vocab(), usual_bytes(&model.device()))
     }
@@ -38,7 +38,7 @@ impl Tiles {
 }
 
 fn usual_bytes(device: &Device) -> usize {
-    if lies_in_host_memory(device) { 16 << 20 } else { 128 << 20 }
+    if lies_in_host_memory(device) { 2 << 20 } else { 128 << 20 }
 }
 
 /// How likely a token is at a row.
@@ -74,10 +74,11 @@ pub struct TokenScore {
 /// let windows = TokenWindows::new(&[0, 1, 2, 3], 4)?;
 /// let before = model.embed(windows.batch(0..1, &model.device()));
 /// let after = stratigraph_core::forward(&model, windows.batch(0..1, &model.device()), &mut stratigraph_core::NoTap)?;
-/// let mut scores = [Scores::default()];
-/// Readout::new(&model).compare(&windows, 0..1, &after, &[before], &mut scores)?;
+/// let mut scores = [(); 2].map(|()| Scores::default());
+/// Readout::new(&model).compare(&windows, 0..1, vec![before, after], 1, &mut scores)?;
 /// assert!(scores[0].summary(Metric::Kl).mean > 0.0);
 /// assert_eq!(scores[0].summary(Metric::Top1Agreement).mean, 1.0);
+/// assert_eq!(scores[1].summary(Metric::Kl).mean, 0.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Readout<'a> {
@@ -124,8 +125,8 @@ impl<'a> Readout<'a> {
         Self { lanes, ..self }.with_tiles(tiles)
     }
 
-    /// Compares the residual streams `others` with the clean one, `[batch, pos, d_model]` each, which all belong to the
-    /// windows `sequences` of the corpus, and hands every metric of each position to the other's scores.
+    /// Compares residual streams `[batch, pos, d_model]` of the windows `sequences` of the corpus with the one of them that is
+    /// `clean`, and hands every metric of each position to the stream's scores. They are taken, since each is normed in its place.
     ///
     /// The clean distributions of a tile are computed once and serve all others.
     ///
@@ -133,22 +134,23 @@ impl<'a> Readout<'a> {
     /// When a metric is not finite.
     ///
     /// # Panics
-    /// When shapes or lengths do not fit each other, or the windows not the model.
+    /// When shapes or lengths do not fit each other, the windows not the model, or there is no stream `clean`.
     pub fn compare<S: ScoreSink>(
         &self,
         windows: &TokenWindows,
         sequences: Range<usize>,
-        clean: &Tensor<3>,
-        others: &[Tensor<3>],
+        residuals: Vec<Tensor<3>>,
+        clean: usize,
         scores: &mut [S],
     ) -> Result<()> {
-        let [batch, seq_len, d_model] = clean.dims();
+        let [batch, seq_len, d_model] = residuals[clean].dims();
         assert_eq!([batch, seq_len], [sequences.len(), windows.seq_len()], "the residual streams are of other windows");
-        assert!(others.iter().all(|other| other.dims() == clean.dims()), "the residual streams are of one shape");
-        assert_eq!(others.len(), scores.len(), "there are as many scores as residual streams");
+        let alike = |resid: &Tensor<3>| resid.dims() == [batch, seq_len, d_model];
+        assert!(residuals.iter().all(alike), "the residual streams are of one shape");
+        assert_eq!(residuals.len(), scores.len(), "there are as many scores as residual streams");
         windows.check(self.model).expect("the windows are the model's");
-        let flat = |resid: &Tensor<3>| resid.clone().reshape([batch * seq_len, d_model]);
-        let resids: Vec<_> = std::iter::once(clean).chain(others).map(flat).collect();
+        let normed = |resid: Tensor<3>| self.model.final_norm(resid.reshape([batch * seq_len, d_model]));
+        let normed = self.lanes.map(residuals, normed);
         let tile = |start: usize| Tile {
             windows,
             first: sequences.start * seq_len,
@@ -156,13 +158,12 @@ impl<'a> Readout<'a> {
         };
         let tiles: Vec<_> = (0..batch * seq_len).step_by(self.tiles.rows).map(tile).collect();
         let work = tiles.iter().map(|tile| {
-            let rows = |resid: &Tensor<2>| resid.clone().slice([tile.rows.clone()]);
-            Work { resids: resids.iter().map(rows).collect(), against_first: true, tokens: tile.next_tokens() }
+            let rows = |normed: &Tensor<2>| normed.clone().slice([tile.rows.clone()]);
+            Work { normed: normed.iter().map(rows).collect(), clean: Some(clean), tokens: tile.next_tokens() }
         });
-        for (tile, mut reduced) in tiles.iter().zip(self.reduce(work)) {
-            let clean = reduced.remove(0);
-            for (reduced, scores) in reduced.iter().zip(scores.iter_mut()) {
-                tile.score(&clean, reduced, scores)?;
+        for (tile, reduced) in tiles.iter().zip(self.reduce(work)) {
+            for (other, scores) in reduced.iter().zip(scores.iter_mut()) {
+                tile.score(&reduced[clean], other, scores)?;
             }
         }
         Ok(())
@@ -200,7 +201,7 @@ impl<'a> Readout<'a> {
                 Some(rows) => resid.clone().select(0, indices(&rows[range.clone()], &resid.device())),
                 None => resid.clone().slice([range.clone()]),
             };
-            Work { resids: vec![some], against_first: false, tokens: tokens[range].to_vec() }
+            Work { normed: vec![self.model.final_norm(some)], clean: None, tokens: tokens[range].to_vec() }
         });
         self.reduce(work).into_iter().flat_map(|mut reduced| reduced.remove(0))
     }
@@ -212,82 +213,105 @@ impl<'a> Readout<'a> {
         }
     }
 
-    /// Reduces each residual stream of each piece of work, `[work][resid][row]`.
+    /// Reduces each residual stream of each piece of work, `[work][stream][row]`.
     fn reduce_by<R: Reduce>(&self, work: impl Iterator<Item = Work>) -> Vec<Vec<Vec<Reduced>>> {
+        /// Parts of the vocabulary for each lane, so that none waits long for the others.
+        const PARTS_EACH: usize = 4;
         let d_vocab = self.model.d_vocab();
         let starts = (0..d_vocab).step_by(self.tiles.vocab);
         let ranges: Vec<_> = starts.map(|start| start..(start + self.tiles.vocab).min(d_vocab)).collect();
-        let (mut pieces, mut unread) = (Vec::new(), Vec::new());
-        for Work { resids, against_first, tokens } in work {
-            let model = self.model;
-            let mut piece = Piece { rows: vec![Vec::new(); resids.len()], tokens: tokens.clone() };
-            for round in ranges.chunks(self.lanes.n_lanes()) {
-                let reduce = |range: &Range<usize>| reduce_tile::<R>(model, &resids, against_first, (range, &tokens));
-                let tiles = self.lanes.map(round.iter().collect(), reduce);
-                if R::READ_TOGETHER {
-                    unread.extend(tiles.into_iter().flatten());
-                } else {
-                    round.iter().zip(tiles).for_each(|(range, sums)| piece.add(range, R::read(sums)));
+        let part = ranges.len().div_ceil(PARTS_EACH * self.lanes.n_lanes());
+        let (mut found, mut unread) = (Vec::new(), Vec::new());
+        for work in work {
+            let reduce = |part: &[Range<usize>]| {
+                let (mut found, mut unread) = (work.nothing(), Vec::new());
+                for range in part {
+                    let sums = work.reduce_tile::<R>(self.model, range);
+                    if R::READ_TOGETHER {
+                        unread.extend(sums);
+                    } else {
+                        found.add(range, R::read(sums));
+                    }
                 }
+                (found, unread)
+            };
+            let mut all = work.nothing();
+            for (part, sums) in self.lanes.map(ranges.chunks(part).collect(), reduce) {
+                all.join(part);
+                unread.extend(sums);
             }
-            pieces.push(piece);
+            found.push(all);
         }
         if R::READ_TOGETHER {
             let mut parts = R::read(unread).into_iter();
-            for piece in &mut pieces {
-                ranges.iter().for_each(|range| piece.add(range, parts.by_ref().take(piece.rows.len()).collect()));
+            for all in &mut found {
+                ranges.iter().for_each(|range| all.add(range, parts.by_ref().take(all.rows.len()).collect()));
             }
         }
-        pieces.into_iter().map(|piece| piece.rows).collect()
+        found.into_iter().map(|all| all.rows).collect()
     }
 }
 
 /// What is known of a piece of work so far.
-struct Piece {
-    /// `[resid][row]`
+struct Found {
+    /// `[stream][row]`
     rows: Vec<Vec<Reduced>>,
     tokens: Vec<usize>,
 }
 
-impl Piece {
-    /// Adds a tile of each residual stream over some tokens of the vocabulary; they come in its order.
+impl Found {
+    /// Adds a tile of each stream over some tokens of the vocabulary; they come in its order.
     fn add(&mut self, range: &Range<usize>, tiles: Vec<Vec<Part>>) {
-        for (rows, parts) in self.rows.iter_mut().zip(tiles) {
-            let new = parts.iter().zip(&self.tokens).map(|(part, &token)| Reduced::of(part, range, token));
+        let rows = |tile: Vec<Part>| {
+            tile.iter().zip(&self.tokens).map(|(part, &token)| Reduced::of(part, range, token)).collect()
+        };
+        let rows = tiles.into_iter().map(rows).collect();
+        self.join(Found { rows, tokens: Vec::new() });
+    }
+
+    /// Adds what was found over later tokens of the vocabulary.
+    fn join(&mut self, later: Found) {
+        for (rows, later) in self.rows.iter_mut().zip(later.rows) {
             if rows.is_empty() {
-                rows.extend(new);
+                *rows = later;
             } else {
-                rows.iter_mut().zip(new).for_each(|(row, new)| *row = row.with(&new));
+                rows.iter_mut().zip(&later).for_each(|(row, later)| *row = row.with(later));
             }
         }
     }
 }
 
-/// Residual streams `[rows, d_model]` to read out, with a token for each row.
+/// Normed residual streams `[rows, d_model]` to read out, with a token for each row.
 struct Work {
-    resids: Vec<Tensor<2>>,
-    /// Whether all of them are measured against the first.
-    against_first: bool,
+    normed: Vec<Tensor<2>>,
+    /// The one that all of them are measured against, if any.
+    clean: Option<usize>,
     tokens: Vec<usize>,
 }
 
-/// Reduces the logits of some tokens of the vocabulary, those of each residual stream in turn.
-fn reduce_tile<R: Reduce>(
-    model: &dyn ResidualModel,
-    resids: &[Tensor<2>],
-    against_first: bool,
-    (range, tokens): (&Range<usize>, &[usize]),
-) -> Vec<R::Sums> {
-    let places: Vec<_> = tokens.iter().map(|token| token.clamp(&range.start, &(range.end - 1)) - range.start).collect();
-    let logits = |rows: &Tensor<2>| model.unembed(model.final_norm(rows.clone()), range.clone());
-    if !against_first {
-        return resids.iter().map(|rows| R::reduce(logits(rows), None, &places)).collect();
+impl Work {
+    /// Before any of the vocabulary.
+    fn nothing(&self) -> Found {
+        Found { rows: vec![Vec::new(); self.normed.len()], tokens: self.tokens.clone() }
     }
-    let clean_logits = logits(&resids[0]);
-    let first = R::reduce(clean_logits.clone(), None, &places);
-    let clean = R::clean(clean_logits);
-    let others = resids[1..].iter().map(|rows| R::reduce(logits(rows), Some(&clean), &places));
-    std::iter::once(first).chain(others).collect()
+
+    /// Reduces the logits of some tokens of the vocabulary, those of each stream in turn.
+    fn reduce_tile<R: Reduce>(&self, model: &dyn ResidualModel, range: &Range<usize>) -> Vec<R::Sums> {
+        let within = |token: &usize| token.clamp(&range.start, &(range.end - 1)) - range.start;
+        let places: Vec<_> = self.tokens.iter().map(within).collect();
+        let logits = |stream: usize| model.unembed(self.normed[stream].clone(), range.clone());
+        let streams = 0..self.normed.len();
+        let Some(clean) = self.clean else {
+            return streams.map(|stream| R::reduce(logits(stream), None, &places)).collect();
+        };
+        let (distribution, sums) = R::clean(logits(clean), &places);
+        let mut sums = Some(sums);
+        let reduce = |stream: usize| match sums.take_if(|_| stream == clean) {
+            Some(sums) => sums,
+            None => R::reduce(logits(stream), Some(&distribution), &places),
+        };
+        streams.map(reduce).collect()
+    }
 }
 
 fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {

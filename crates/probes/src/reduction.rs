@@ -35,8 +35,8 @@ pub(crate) trait Reduce {
     /// Whether sums are better read once for a whole batch: reading waits for the device. Else they are read tile by tile.
     const READ_TOGETHER: bool;
 
-    /// Takes clean logits.
-    fn clean(logits: Tensor<2>) -> Self::Clean;
+    /// Takes clean logits, and reduces them against themselves.
+    fn clean(logits: Tensor<2>, tokens: &[usize]) -> (Self::Clean, Self::Sums);
 
     /// Reduces logits, against the clean ones where there are any. `tokens` has a place in the tile for each row, whose logit
     /// is kept.

@@ -37,6 +37,10 @@ impl Tokens {
 /// Activations of the widest kind that are alive inside a block at once.
 const WIDE_ACTIVATIONS: usize = 8;
 
+/// How many rounds of calls that keep all lanes busy go without waiting for each other, if there is memory: the lane that is
+/// done first waits for the others only at their end.
+const ROUNDS: usize = 8;
+
 /// How one run fits its budget.
 pub(crate) struct Fit {
     /// Windows in a batch.
@@ -78,12 +82,31 @@ impl Budget {
             return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed });
         }
         let most = (bytes / needed).min(tokens.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
-        let n_sequences = n_sequences.min(most).max(1);
+        let n_sequences = evenly(n_sequences, most.max(1));
         let in_calls = (bytes - n_sequences * kept) / inside; // windows
         let lanes = Lanes::of(&device, in_calls);
         let by_size = tokens.call.div_ceil(seq_len).min(largest_tensor_bytes / widest);
         let windows_per_call = (in_calls / lanes.n_lanes()).min(by_size).max(1);
-        let states_per_round = (lanes.n_lanes() * windows_per_call / n_sequences).max(1);
+        let at_once = lanes.n_lanes() * windows_per_call;
+        let fewest = (at_once / n_sequences).max(1);
+        // What comes out of a round, and its parts before they are put together.
+        let left = bytes - n_sequences * kept - at_once.min(in_calls) * inside;
+        let states_per_round = (fewest + left / (2 * state * n_sequences)).min(ROUNDS * fewest);
         Ok(Fit { n_sequences, states_per_round, windows_per_call, lanes })
+    }
+}
+
+/// The size of batches of at most `most` of `n`, no more than needed and as even as can be.
+fn evenly(n: usize, most: usize) -> usize {
+    n.max(1).div_ceil(n.max(1).div_ceil(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_even_and_few() {
+        assert_eq!([(32, 23), (32, 40), (9, 4), (1, 5), (0, 5)].map(|(n, most)| evenly(n, most)), [16, 32, 3, 1, 1]);
     }
 }

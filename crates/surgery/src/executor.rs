@@ -252,7 +252,7 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
         (self.step_done)(n_states);
         let shares =
             |state: usize| calls.iter().any(|call| call.len() > 1 && call.iter().any(|part| part.state == state));
-        Ok(outputs.into_iter().enumerate().map(|(state, parts)| owned(parts, shares(state))).collect())
+        Ok(lanes.map(outputs.into_iter().enumerate().collect(), |(state, parts)| owned(parts, shares(state))))
     }
 
     /// A state reaches `node`: plans that end there are finished, others wait.

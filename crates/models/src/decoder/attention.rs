@@ -10,9 +10,13 @@ use rayon::prelude::*;
 use stratigraph_core::{Hook, Site, Tap};
 use stratigraph_kernels as kernels;
 
-use super::host;
 use super::norm::AnyNorm;
 use super::rotary::{Angles, Rotary};
+use super::{host, linear};
+
+/// Positions up to which a CPU computes whole patterns, as its fused attention would, but in vectorised passes; longer windows
+/// would not leave them in its caches.
+const MOST_ON_HOST: usize = 512;
 
 /// Multi-head attention in which each key-value head serves `n_heads / n_kv_heads` query heads.
 #[derive(Module, Debug)]
@@ -38,31 +42,29 @@ pub(super) struct Attention {
 impl Attention {
     /// What attention adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
     ///
-    /// The pattern is computed only when `tap` wants it; otherwise burn's fused attention runs.
+    /// Where the whole pattern is not kept, for `tap` or because it is small, burn's fused attention runs.
     pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Tensor<3> {
-        let [batch, pos, _] = normed.dims();
-        let angles = self.rotary.as_ref().map(|rotary| rotary.angles(pos, &normed.device()));
-        let query = self.query.forward(normed.clone());
-        let key = self.key.forward(normed.clone());
-        let value = self.value.forward(normed);
+        let [_, pos, _] = normed.dims();
+        let device = normed.device();
+        let angles = self.rotary.as_ref().map(|rotary| rotary.angles(pos, &device));
+        let query = linear(&self.query, normed.clone());
+        let key = linear(&self.key, normed.clone());
+        let value = linear(&self.value, normed);
         let query = self.heads(query, (&self.query_norm, angles.as_ref()));
         let key = self.heads(key, (&self.key_norm, angles.as_ref()));
         let value = self.heads(value, (&None, None));
         let mixed = if tap.wants(site, Hook::Pattern) {
-            tap.visit_pattern(site, self.pattern(query, key)).matmul(value)
+            self.mixed(tap.visit_pattern(site, self.pattern(query, key)), value)
+        } else if host::on_host(&device) && pos <= MOST_ON_HOST {
+            self.mixed(self.pattern(query, key), value)
         } else {
-            let past = self.window.filter(|window| *window < pos).map(|window| {
-                let dims = [batch, self.n_heads, pos, pos];
-                before_window(pos, window, &query.device()).unsqueeze::<4>().expand(dims)
-            });
-            let options = AttentionModuleOptions { scale: Some(self.scale), is_causal: true, ..Default::default() };
-            attention(query, key, value, past, None, options)
+            self.fused(query, key, value)
         };
-        self.output.forward(self.join(mixed))
+        linear(&self.output, self.join(mixed))
     }
 
     /// Queries, keys or values `[batch, pos, heads * d_head]`, normed and rotated where they are to be, as
-    /// `[batch, n_heads, pos, d_head]`: each key-value head is repeated for its query heads.
+    /// `[batch, heads, pos, d_head]`.
     fn heads(&self, x: Tensor<3>, (norm, angles): (&Option<AnyNorm>, Option<&Angles>)) -> Tensor<4> {
         let [batch, pos, width] = x.dims();
         let (heads, device) = (width / self.d_head, x.device());
@@ -72,42 +74,63 @@ impl Attention {
             None => x,
         };
         if host::on_host(&device) {
-            return self.heads_on_host(x, angles);
+            return heads_on_host(x, angles);
         }
         let x = match angles {
             Some(angles) => angles.rotate(x),
             None => x,
         };
-        let (x, group) = (x.swap_dims(1, 2), self.n_heads / heads);
+        x.swap_dims(1, 2)
+    }
+
+    /// Attention probabilities `[batch, n_heads, query, key]`: softmax of the scaled scores over what a query sees.
+    fn pattern(&self, query: Tensor<4>, key: Tensor<4>) -> Tensor<4> {
+        let ([batch, _, pos, _], device) = (query.dims(), query.device());
+        let window = self.window.filter(|window| *window < pos);
+        // The query heads that share a key head are rows of one product.
+        let query = query.reshape([batch, self.n_kv_heads, self.n_heads / self.n_kv_heads * pos, self.d_head]);
+        let scores = query.matmul(key.swap_dims(2, 3)).reshape([batch, self.n_heads, pos, pos]);
+        if host::on_host(&device) {
+            let scale = self.scale as f32;
+            return host::edit(scores, pos * pos, |heads| kernels::causal_softmax(heads, pos, window, scale));
+        }
+        // tril_mask is true where a key lies after its query.
+        let future = Tensor::<2, Bool>::tril_mask([pos, pos], 0, &device);
+        let unseen = match window {
+            Some(window) => future.bool_or(before_window(pos, window, &device)),
+            None => future,
+        };
+        let unseen = unseen.unsqueeze::<4>().expand(scores.dims());
+        softmax((scores * self.scale).mask_fill(unseen, f32::NEG_INFINITY), 3)
+    }
+
+    /// The values that each query mixes by its pattern, `[batch, n_heads, pos, d_head]`.
+    fn mixed(&self, pattern: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+        let [batch, n_heads, pos, _] = pattern.dims();
+        let pattern = pattern.reshape([batch, self.n_kv_heads, n_heads / self.n_kv_heads * pos, pos]);
+        pattern.matmul(value).reshape([batch, n_heads, pos, self.d_head])
+    }
+
+    /// The same without a pattern that is kept.
+    fn fused(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+        let [batch, _, pos, _] = query.dims();
+        let past = self.window.filter(|window| *window < pos).map(|window| {
+            let dims = [batch, self.n_heads, pos, pos];
+            before_window(pos, window, &query.device()).unsqueeze::<4>().expand(dims)
+        });
+        let options = AttentionModuleOptions { scale: Some(self.scale), is_causal: true, ..Default::default() };
+        attention(query, self.repeated(key), self.repeated(value), past, None, options)
+    }
+
+    /// Each key-value head as often as it has query heads, which not every backend's fused attention knows to share.
+    fn repeated(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, heads, pos, d_head] = x.dims();
+        let group = self.n_heads / heads;
         if group == 1 {
             return x;
         }
-        x.unsqueeze_dim::<5>(2).expand([batch, heads, group, pos, self.d_head]).reshape([
-            batch,
-            self.n_heads,
-            pos,
-            self.d_head,
-        ])
-    }
-
-    /// The same in one pass over the tensor's memory.
-    fn heads_on_host(&self, x: Tensor<4>, angles: Option<&Angles>) -> Tensor<4> {
-        let ([batch, pos, heads, d_head], device) = (x.dims(), x.device());
-        let (x, angles) = (host::floats(x), angles.map(|angles| (angles.to_host(), angles.half())));
-        let angles = angles.as_ref().map(|((cos, sin), half)| {
-            let (cos, sin) = (host::slice(cos), host::slice(sin));
-            kernels::Angles { cos, sin, half: *half }
-        });
-        let (width, group) = (heads * d_head, self.n_heads / heads);
-        let mut out = vec![0.0; batch * self.n_heads * pos * d_head];
-        out.par_chunks_mut(group * pos * d_head).enumerate().for_each(|(index, repeated)| {
-            let (window, head) = (index / heads, index % heads);
-            let rows = &host::slice(&x)[window * pos * width..(window + 1) * pos * width];
-            let (first, others) = repeated.split_at_mut(pos * d_head);
-            kernels::split_head(rows, width, head * d_head, d_head, angles, first);
-            others.chunks_mut(pos * d_head).for_each(|other| other.copy_from_slice(first));
-        });
-        Tensor::from_data(TensorData::new(out, [batch, self.n_heads, pos, d_head]), &device)
+        let dims = [batch, heads, group, pos, d_head];
+        x.unsqueeze_dim::<5>(2).expand(dims).reshape([batch, self.n_heads, pos, d_head])
     }
 
     /// `[batch, n_heads, pos, d_head]` to `[batch, pos, n_heads * d_head]`.
@@ -123,20 +146,24 @@ impl Attention {
         windows.for_each(|(rows, heads)| kernels::join_heads(heads, pos, d_head, rows));
         Tensor::from_data(TensorData::new(out, [batch, pos, width]), &device)
     }
+}
 
-    /// Attention probabilities `[batch, heads, query, key]`: softmax of the scaled scores over what a query sees.
-    fn pattern(&self, query: Tensor<4>, key: Tensor<4>) -> Tensor<4> {
-        let [_, _, pos, _] = query.dims();
-        let scores = query.matmul(key.swap_dims(2, 3)) * self.scale;
-        let (dims, device) = (scores.dims(), scores.device());
-        // tril_mask is true where a key lies after its query.
-        let future = Tensor::<2, Bool>::tril_mask([pos, pos], 0, &device);
-        let unseen = match self.window.filter(|window| *window < pos) {
-            Some(window) => future.bool_or(before_window(pos, window, &device)),
-            None => future,
-        };
-        softmax(scores.mask_fill(unseen.unsqueeze::<4>().expand(dims), f32::NEG_INFINITY), 3)
-    }
+/// `[batch, pos, heads, d_head]` to `[batch, heads, pos, d_head]` in one pass over the tensor's memory, rotated on the way.
+fn heads_on_host(x: Tensor<4>, angles: Option<&Angles>) -> Tensor<4> {
+    let ([batch, pos, heads, d_head], device) = (x.dims(), x.device());
+    let (x, angles) = (host::floats(x), angles.map(|angles| (angles.to_host(), angles.half())));
+    let angles = angles.as_ref().map(|((cos, sin), half)| {
+        let (cos, sin) = (host::slice(cos), host::slice(sin));
+        kernels::Angles { cos, sin, half: *half }
+    });
+    let width = heads * d_head;
+    let mut out = vec![0.0; batch * heads * pos * d_head];
+    out.par_chunks_mut(pos * d_head).enumerate().for_each(|(index, out)| {
+        let (window, head) = (index / heads, index % heads);
+        let rows = &host::slice(&x)[window * pos * width..(window + 1) * pos * width];
+        kernels::split_head(rows, width, head * d_head, d_head, angles, out);
+    });
+    Tensor::from_data(TensorData::new(out, [batch, heads, pos, d_head]), &device)
 }
 
 /// True `[query, key]` where a key lies `window` tokens or more before its query.

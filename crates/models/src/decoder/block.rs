@@ -29,14 +29,19 @@ impl Block {
     /// The whole block, `[batch, pos, d_model]` to the same.
     pub(super) fn forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
         let resid = visit(tap, site, Hook::ResidPre, resid);
+        let (resid, normed) = self.attn_norm.beside(resid);
         let resid = if self.side_by_side {
-            let attn_out = self.attn_out(site, resid.clone(), tap);
-            let mlp_out = self.mlp_out(site, resid.clone(), tap);
-            resid + attn_out + mlp_out
+            let (resid, for_mlp) = match &self.mlp_norm {
+                Some(norm) => norm.beside(resid),
+                None => (resid, normed.clone()),
+            };
+            let attn_out = self.attn_out(site, normed, tap);
+            resid + attn_out + self.mlp_out(site, for_mlp, tap)
         } else {
-            let resid = resid.clone() + self.attn_out(site, resid, tap);
+            let resid = resid + self.attn_out(site, normed, tap);
             let resid = visit(tap, site, Hook::ResidMid, resid);
-            resid.clone() + self.mlp_out(site, resid, tap)
+            let (resid, normed) = self.norm_of_mlp().beside(resid);
+            resid + self.mlp_out(site, normed, tap)
         };
         visit(tap, site, Hook::ResidPost, resid)
     }
@@ -50,9 +55,15 @@ impl Block {
         tap: &mut dyn Tap,
     ) -> Tensor<3> {
         let resid = visit(tap, site, Hook::ResidPre, resid);
-        let out = match sublayer {
-            Sublayer::Attention => self.attn_out(site, resid.clone(), tap),
-            Sublayer::Mlp => self.mlp_out(site, resid.clone(), tap),
+        let (resid, out) = match sublayer {
+            Sublayer::Attention => {
+                let (resid, normed) = self.attn_norm.beside(resid);
+                (resid, self.attn_out(site, normed, tap))
+            }
+            Sublayer::Mlp => {
+                let (resid, normed) = self.norm_of_mlp().beside(resid);
+                (resid, self.mlp_out(site, normed, tap))
+            }
         };
         visit(tap, site, Hook::ResidPost, resid + out)
     }
@@ -66,14 +77,17 @@ impl Block {
         }
     }
 
-    fn attn_out(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        let out = self.attn.forward(self.attn_norm.forward(resid), site, tap);
+    fn norm_of_mlp(&self) -> &AnyNorm {
+        self.mlp_norm.as_ref().unwrap_or(&self.attn_norm)
+    }
+
+    fn attn_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
+        let out = self.attn.forward(normed, site, tap);
         visit(tap, site, Hook::AttnOut, normed_by(&self.attn_post_norm, out))
     }
 
-    fn mlp_out(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        let norm = self.mlp_norm.as_ref().unwrap_or(&self.attn_norm);
-        let out = self.mlp.forward(norm.forward(resid), site, tap);
+    fn mlp_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
+        let out = self.mlp.forward(normed, site, tap);
         visit(tap, site, Hook::MlpOut, normed_by(&self.mlp_post_norm, out))
     }
 }

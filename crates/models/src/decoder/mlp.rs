@@ -7,7 +7,7 @@ use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use stratigraph_core::{Hook, Site, Tap};
 use stratigraph_kernels as kernels;
 
-use super::{host, visit};
+use super::{host, linear, visit};
 use crate::Activation;
 
 /// `down(activation(up(x)))`, or `down(activation(gate(x)) * up(x))` with a gate.
@@ -23,12 +23,12 @@ pub(super) struct FeedForward {
 impl FeedForward {
     /// What the MLP adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
     pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Tensor<3> {
-        let up = self.up.forward(normed.clone());
+        let up = linear(&self.up, normed.clone());
         let post = match &self.gate {
-            Some(gate) => activate_gated(self.activation, gate.forward(normed), up),
+            Some(gate) => activate_gated(self.activation, linear(gate, normed), up),
             None => activate(self.activation, up),
         };
-        self.down.forward(visit(tap, site, Hook::MlpPost, post))
+        linear(&self.down, visit(tap, site, Hook::MlpPost, post))
     }
 }
 

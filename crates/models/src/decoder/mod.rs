@@ -14,8 +14,9 @@ mod vocab;
 use std::ops::Range;
 
 use burn::module::{Module, Param};
+use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{Hook, ResidualModel, Result, Site, Sublayer, Tap};
+use stratigraph_core::{Hook, ResidualModel, Result, Site, Sublayer, Tap, lies_in_host_memory};
 
 pub(crate) use self::block::Block;
 use self::build::Builder;
@@ -167,10 +168,22 @@ impl ResidualModel for Decoder {
     }
 
     fn widest_activation(&self, seq_len: usize) -> usize {
-        // Queries, keys repeated for every query head, MLP neurons, or the attention scores of one query.
+        // Queries, MLP neurons, or the attention scores of one query.
         let config = &self.config;
         config.d_mlp.max(config.n_heads * config.d_head.max(seq_len)).max(config.d_model)
     }
+}
+
+/// A linear map of every position. On a CPU all positions are rows of one product: as one product for each window, which burn
+/// chooses for some lengths, the weights would be packed anew for each.
+fn linear(map: &Linear, x: Tensor<3>) -> Tensor<3> {
+    if !lies_in_host_memory(&x.device()) {
+        return map.forward(x);
+    }
+    let [batch, pos, width] = x.dims();
+    let y = map.forward(x.reshape([batch * pos, width]));
+    let [_, width] = y.dims();
+    y.reshape([batch, pos, width])
 }
 
 /// Shows an activation to the tap if the tap wants it.

@@ -2,8 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::RmsNorm;
-use burn::tensor::Tensor;
 use burn::tensor::module::layer_norm;
+use burn::tensor::{Tensor, TensorData};
 use stratigraph_kernels as kernels;
 
 use super::host;
@@ -26,7 +26,7 @@ pub(super) enum AnyNorm {
 impl AnyNorm {
     pub(super) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         if host::on_host(&x.device()) {
-            return self.forward_on_host(x);
+            return self.on_host(x).1;
         }
         match self {
             AnyNorm::Layer(norm) => layer_norm(x, norm.gamma.val(), Some(norm.beta.val()), norm.epsilon),
@@ -34,17 +34,24 @@ impl AnyNorm {
         }
     }
 
-    /// One vectorised pass over the tensor's memory.
-    fn forward_on_host<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let gains = host::floats(self.gains());
-        let (gains, width) = (host::slice(&gains), x.dims()[D - 1]);
-        match self {
+    /// A residual stream as it is, and normed; its memory is read in place where nobody else holds it.
+    pub(super) fn beside(&self, resid: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        if host::on_host(&resid.device()) { self.on_host(resid) } else { (resid.clone(), self.forward(resid)) }
+    }
+
+    /// The same in one vectorised pass over the tensor's memory.
+    fn on_host<const D: usize>(&self, x: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
+        let (dims, device) = (x.dims(), x.device());
+        let (x, gains) = (host::floats(x), host::floats(self.gains()));
+        let (rows, gains) = (host::slice(&x), host::slice(&gains));
+        let normed = match self {
             AnyNorm::Layer(norm) => {
                 let biases = host::floats(norm.beta.val());
-                host::edit(x, width, |rows| kernels::layer_norm(rows, gains, host::slice(&biases), norm.epsilon as f32))
+                kernels::layer_norm(rows, gains, host::slice(&biases), norm.epsilon as f32)
             }
-            AnyNorm::Rms(norm) => host::edit(x, width, |rows| kernels::rms_norm(rows, gains, norm.epsilon as f32)),
-        }
+            AnyNorm::Rms(norm) => kernels::rms_norm(rows, gains, norm.epsilon as f32),
+        };
+        (Tensor::from_data(x, &device), Tensor::from_data(TensorData::new(normed, dims), &device))
     }
 
     /// The gains, `[width]`.
