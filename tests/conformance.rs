@@ -4,11 +4,11 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{Expected, FAMILIES, GGUFS, assert_close, device, devices, fixture, host};
 use stratigraph::Experiment;
 use stratigraph::core::{forward, logits};
-use stratigraph::models::LoadOptions;
+use stratigraph::models::{DecoderConfig, LoadOptions};
 use stratigraph::prelude::*;
 
 fn load(name: &str, device: &Device) -> Decoder {
@@ -53,6 +53,23 @@ fn fused_attention_equals_the_explicit_one() {
             let model = load(name, &device);
             let fused = forward(&model, ids(name, &device), &mut NoTap).unwrap();
             let explicit = forward(&model, ids(name, &device), &mut ActivationCache::of([Hook::Pattern])).unwrap();
+            assert_close(&host(fused), &host(explicit), 1e-5, &format!("{name} on {backend}"));
+        }
+    }
+}
+
+/// On a CPU windows of up to 512 tokens have a kept pattern either way, so here are longer ones too.
+#[test]
+fn long_windows_have_the_same_attention_fused_and_explicit() {
+    for (backend, device) in devices().into_iter().filter(|(backend, _)| *backend != Backend::Wgpu) {
+        for name in ["llama-gqa", "gemma3"] {
+            let model = load(name, &device);
+            let config = DecoderConfig { n_ctx: 600, ..model.config().clone() };
+            let model = config.init(7, &device).unwrap();
+            let ids: Vec<i32> = (0..1040).map(|i| (i * i * 7 + i) % config.d_vocab as i32).collect();
+            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [2, 520]), &device);
+            let fused = forward(&model, ids.clone(), &mut NoTap).unwrap();
+            let explicit = forward(&model, ids, &mut ActivationCache::of([Hook::Pattern])).unwrap();
             assert_close(&host(fused), &host(explicit), 1e-5, &format!("{name} on {backend}"));
         }
     }
