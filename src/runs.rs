@@ -71,6 +71,7 @@ impl Runs {
     }
 
     /// Each with what it is called: `none`, the name of its experiment with a layer, or `plan`.
+    #[cfg(feature = "parquet")]
     pub(crate) fn named(&self) -> impl Iterator<Item = (String, Option<usize>, &LayerPlan)> {
         self.0.iter().map(|run| match run.role {
             Role::Clean => (InterventionKind::None.to_string(), None, &run.plan),
