@@ -1,7 +1,8 @@
 //! Checkpoints of the Hugging Face hub: out of the local cache, or downloaded into it.
 //!
 //! In the order of use: a [`HubId`] names a model, [`Hub`] knows where the cache lies and whom to ask, and gives a
-//! [`Snapshot`], a directory that holds its configuration and all its weights, and its tokenizer where the hub had one. Nothing here knows of tensors.
+//! [`Snapshot`], a directory that holds its configuration and all its weights, and its tokenizer where the hub had one.
+//! Nothing here knows of tensors.
 //!
 //! ```no_run
 //! use stratigraph_hub::{Hub, HubId};

@@ -3,8 +3,7 @@
 //! On CPU backends elementwise tensor operations are scalar and make a pass each. These do the same work in one: the
 //! reductions of a row of logits ([`softmax`]), the nonlinearity of an MLP ([`gated_silu`] and its like), norms
 //! ([`rms_norm`], [`layer_norm`]), the softmax of attention ([`causal_softmax`]) and the turning of heads ([`split_head`],
-//! [`join_heads`]). What is hot is compiled for
-//! AVX2 too, and the CPU decides at run time. Nothing here knows of tensors.
+//! [`join_heads`]). What is hot is compiled for AVX2 too, and the CPU decides at run time. Nothing here knows of tensors.
 
 mod activation;
 mod attention;

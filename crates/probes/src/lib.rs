@@ -41,6 +41,7 @@ mod token_class;
 mod wic;
 mod wic_probe;
 mod words;
+mod work;
 
 pub use attention::{AttentionHeads, AttentionMeasure, attention};
 pub use ensemble::{ENSEMBLE_NEURONS, EnsembleNeuron, Ensembles, SuffixTask, ensembles};

@@ -7,8 +7,9 @@ use stratigraph_core::{Lanes, ResidualModel, TokenWindows, lies_in_host_memory};
 
 use crate::device_rows::DeviceRows;
 use crate::host_rows::HostRows;
-use crate::reduction::{Part, Reduce, Reduced, Reduction};
+use crate::reduction::{Reduce, Reduced, Reduction};
 use crate::tile::Tile;
+use crate::work::{Found, Work};
 use crate::{Result, ScoreSink};
 
 /// How much of `[row, vocabulary]` is held at once.
@@ -74,7 +75,7 @@ pub struct TokenScore {
 /// let windows = TokenWindows::new(&[0, 1, 2, 3], 4)?;
 /// let before = model.embed(windows.batch(0..1, &model.device()));
 /// let after = stratigraph_core::forward(&model, windows.batch(0..1, &model.device()), &mut stratigraph_core::NoTap)?;
-/// let mut scores = [(); 2].map(|()| Scores::default());
+/// let mut scores = [Scores::default(), Scores::default()];
 /// Readout::new(&model).compare(&windows, 0..1, vec![before, after], 1, &mut scores)?;
 /// assert!(scores[0].summary(Metric::Kl).mean > 0.0);
 /// assert_eq!(scores[0].summary(Metric::Top1Agreement).mean, 1.0);
@@ -224,93 +225,33 @@ impl<'a> Readout<'a> {
         let (mut found, mut unread) = (Vec::new(), Vec::new());
         for work in work {
             let reduce = |part: &[Range<usize>]| {
-                let (mut found, mut unread) = (work.nothing(), Vec::new());
+                let (mut found, mut unread) = (Found::default(), Vec::new());
                 for range in part {
                     let sums = work.reduce_tile::<R>(self.model, range);
                     if R::READ_TOGETHER {
                         unread.extend(sums);
                     } else {
-                        found.add(range, R::read(sums));
+                        found.join(Found::of(range, R::read(sums), &work.tokens));
                     }
                 }
                 (found, unread)
             };
-            let mut all = work.nothing();
+            let mut all = Found::default();
             for (part, sums) in self.lanes.map(ranges.chunks(part).collect(), reduce) {
                 all.join(part);
                 unread.extend(sums);
             }
-            found.push(all);
+            found.push((all, work.normed.len(), work.tokens));
         }
         if R::READ_TOGETHER {
             let mut parts = R::read(unread).into_iter();
-            for all in &mut found {
-                ranges.iter().for_each(|range| all.add(range, parts.by_ref().take(all.rows.len()).collect()));
+            for (all, n_streams, tokens) in &mut found {
+                for range in &ranges {
+                    all.join(Found::of(range, parts.by_ref().take(*n_streams).collect(), tokens));
+                }
             }
         }
-        found.into_iter().map(|all| all.rows).collect()
-    }
-}
-
-/// What is known of a piece of work so far.
-struct Found {
-    /// `[stream][row]`
-    rows: Vec<Vec<Reduced>>,
-    tokens: Vec<usize>,
-}
-
-impl Found {
-    /// Adds a tile of each stream over some tokens of the vocabulary; they come in its order.
-    fn add(&mut self, range: &Range<usize>, tiles: Vec<Vec<Part>>) {
-        let rows = |tile: Vec<Part>| {
-            tile.iter().zip(&self.tokens).map(|(part, &token)| Reduced::of(part, range, token)).collect()
-        };
-        let rows = tiles.into_iter().map(rows).collect();
-        self.join(Found { rows, tokens: Vec::new() });
-    }
-
-    /// Adds what was found over later tokens of the vocabulary.
-    fn join(&mut self, later: Found) {
-        for (rows, later) in self.rows.iter_mut().zip(later.rows) {
-            if rows.is_empty() {
-                *rows = later;
-            } else {
-                rows.iter_mut().zip(&later).for_each(|(row, later)| *row = row.with(later));
-            }
-        }
-    }
-}
-
-/// Normed residual streams `[rows, d_model]` to read out, with a token for each row.
-struct Work {
-    normed: Vec<Tensor<2>>,
-    /// The one that all of them are measured against, if any.
-    clean: Option<usize>,
-    tokens: Vec<usize>,
-}
-
-impl Work {
-    /// Before any of the vocabulary.
-    fn nothing(&self) -> Found {
-        Found { rows: vec![Vec::new(); self.normed.len()], tokens: self.tokens.clone() }
-    }
-
-    /// Reduces the logits of some tokens of the vocabulary, those of each stream in turn.
-    fn reduce_tile<R: Reduce>(&self, model: &dyn ResidualModel, range: &Range<usize>) -> Vec<R::Sums> {
-        let within = |token: &usize| token.clamp(&range.start, &(range.end - 1)) - range.start;
-        let places: Vec<_> = self.tokens.iter().map(within).collect();
-        let logits = |stream: usize| model.unembed(self.normed[stream].clone(), range.clone());
-        let streams = 0..self.normed.len();
-        let Some(clean) = self.clean else {
-            return streams.map(|stream| R::reduce(logits(stream), None, &places)).collect();
-        };
-        let (distribution, sums) = R::clean(logits(clean), &places);
-        let mut sums = Some(sums);
-        let reduce = |stream: usize| match sums.take_if(|_| stream == clean) {
-            Some(sums) => sums,
-            None => R::reduce(logits(stream), Some(&distribution), &places),
-        };
-        streams.map(reduce).collect()
+        found.into_iter().map(|(all, ..)| all.rows).collect()
     }
 }
 

@@ -90,7 +90,7 @@ impl Budget {
         let at_once = lanes.n_lanes() * windows_per_call;
         let fewest = (at_once / n_sequences).max(1);
         // What comes out of a round, and its parts before they are put together.
-        let left = bytes - n_sequences * kept - at_once.min(in_calls) * inside;
+        let left = bytes - n_sequences * kept - at_once * inside;
         let states_per_round = (fewest + left / (2 * state * n_sequences)).min(ROUNDS * fewest);
         Ok(Fit { n_sequences, states_per_round, windows_per_call, lanes })
     }

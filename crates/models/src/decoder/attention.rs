@@ -42,7 +42,7 @@ pub(super) struct Attention {
 impl Attention {
     /// What attention adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
     ///
-    /// Where the whole pattern is not kept, for `tap` or because it is small, burn's fused attention runs.
+    /// The whole pattern is computed when `tap` wants it, and on a CPU for short windows; otherwise burn's fused attention runs.
     pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Tensor<3> {
         let [_, pos, _] = normed.dims();
         let device = normed.device();
@@ -86,7 +86,7 @@ impl Attention {
     /// Attention probabilities `[batch, n_heads, query, key]`: softmax of the scaled scores over what a query sees.
     fn pattern(&self, query: Tensor<4>, key: Tensor<4>) -> Tensor<4> {
         let ([batch, _, pos, _], device) = (query.dims(), query.device());
-        let window = self.window.filter(|window| *window < pos);
+        let window = self.window_within(pos);
         // The query heads that share a key head are rows of one product.
         let query = query.reshape([batch, self.n_kv_heads, self.n_heads / self.n_kv_heads * pos, self.d_head]);
         let scores = query.matmul(key.swap_dims(2, 3)).reshape([batch, self.n_heads, pos, pos]);
@@ -114,12 +114,17 @@ impl Attention {
     /// The same without a pattern that is kept.
     fn fused(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
         let [batch, _, pos, _] = query.dims();
-        let past = self.window.filter(|window| *window < pos).map(|window| {
+        let past = self.window_within(pos).map(|window| {
             let dims = [batch, self.n_heads, pos, pos];
             before_window(pos, window, &query.device()).unsqueeze::<4>().expand(dims)
         });
         let options = AttentionModuleOptions { scale: Some(self.scale), is_causal: true, ..Default::default() };
         attention(query, self.repeated(key), self.repeated(value), past, None, options)
+    }
+
+    /// How far back a query sees, where that is not all of so many positions.
+    fn window_within(&self, pos: usize) -> Option<usize> {
+        self.window.filter(|window| *window < pos)
     }
 
     /// Each key-value head as often as it has query heads, which not every backend's fused attention knows to share.

@@ -29,8 +29,8 @@ impl Block {
     /// The whole block, `[batch, pos, d_model]` to the same.
     pub(super) fn forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
         let resid = visit(tap, site, Hook::ResidPre, resid);
-        let (resid, normed) = self.attn_norm.beside(resid);
         let resid = if self.side_by_side {
+            let (resid, normed) = self.attn_norm.beside(resid);
             let (resid, for_mlp) = match &self.mlp_norm {
                 Some(norm) => norm.beside(resid),
                 None => (resid, normed.clone()),
@@ -38,10 +38,9 @@ impl Block {
             let attn_out = self.attn_out(site, normed, tap);
             resid + attn_out + self.mlp_out(site, for_mlp, tap)
         } else {
-            let resid = resid + self.attn_out(site, normed, tap);
+            let resid = self.with_sublayer(site, Sublayer::Attention, resid, tap);
             let resid = visit(tap, site, Hook::ResidMid, resid);
-            let (resid, normed) = self.norm_of_mlp().beside(resid);
-            resid + self.mlp_out(site, normed, tap)
+            self.with_sublayer(site, Sublayer::Mlp, resid, tap)
         };
         visit(tap, site, Hook::ResidPost, resid)
     }
@@ -55,17 +54,8 @@ impl Block {
         tap: &mut dyn Tap,
     ) -> Tensor<3> {
         let resid = visit(tap, site, Hook::ResidPre, resid);
-        let (resid, out) = match sublayer {
-            Sublayer::Attention => {
-                let (resid, normed) = self.attn_norm.beside(resid);
-                (resid, self.attn_out(site, normed, tap))
-            }
-            Sublayer::Mlp => {
-                let (resid, normed) = self.norm_of_mlp().beside(resid);
-                (resid, self.mlp_out(site, normed, tap))
-            }
-        };
-        visit(tap, site, Hook::ResidPost, resid + out)
+        let resid = self.with_sublayer(site, sublayer, resid, tap);
+        visit(tap, site, Hook::ResidPost, resid)
     }
 
     /// What each neuron writes, `[d_mlp, d_model]`, the gain of the norm behind the MLP folded in.
@@ -77,8 +67,18 @@ impl Block {
         }
     }
 
-    fn norm_of_mlp(&self) -> &AnyNorm {
-        self.mlp_norm.as_ref().unwrap_or(&self.attn_norm)
+    /// The residual stream with what a sublayer that reads it adds.
+    fn with_sublayer(&self, site: Site, sublayer: Sublayer, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
+        match sublayer {
+            Sublayer::Attention => {
+                let (resid, normed) = self.attn_norm.beside(resid);
+                resid + self.attn_out(site, normed, tap)
+            }
+            Sublayer::Mlp => {
+                let (resid, normed) = self.mlp_norm.as_ref().unwrap_or(&self.attn_norm).beside(resid);
+                resid + self.mlp_out(site, normed, tap)
+            }
+        }
     }
 
     fn attn_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
