@@ -25,13 +25,14 @@ pub enum Hook {
     ResidPre,
     /// What the norm before attention writes, its gain and bias included.
     Ln1Normalized,
-    /// Queries, `[batch, pos, n_heads, d_head]`, before rotation.
+    /// Queries, `[batch, pos, n_heads, d_head]`: the projection with its bias, before a norm of queries and rotation.
     Q,
-    /// Keys, `[batch, pos, n_kv_heads, d_head]`, before rotation.
+    /// Keys, `[batch, pos, n_kv_heads, d_head]`: the projection with its bias, before a norm of keys and rotation.
     K,
     /// Values, `[batch, pos, n_kv_heads, d_head]`.
     V,
-    /// Attention scores before the softmax, scaled and masked, `[batch, n_heads, query, key]`.
+    /// Attention scores before the softmax, scaled and masked, `[batch, n_heads, query, key]`. Keys after the query, or
+    /// before its window, are minus infinity and stay hidden whatever a tap makes of them.
     AttnScores,
     /// Attention probabilities, `[batch, n_heads, query, key]`.
     Pattern,

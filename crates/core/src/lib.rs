@@ -36,6 +36,6 @@ pub use lanes::Lanes;
 pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
 pub use random::SplitMix64;
 pub use run::{RunModel, check_tap, embed, finish};
-pub use tap::{NoTap, Replacement, Tap};
+pub use tap::{NoTap, Replacement, Tap, visit, visit_heads};
 pub use taps::Taps;
 pub use windows::TokenWindows;
