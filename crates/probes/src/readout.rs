@@ -55,26 +55,25 @@ pub struct TokenScore {
 ///
 /// ```
 /// # use burn::tensor::{Device, Int, Tensor};
-/// # use stratigraph_core::{ResidualModel, Site, Tap, TokenWindows};
+/// # use stratigraph_core::{ModelShape, ResidualModel, Result, RunModel, Site, Tap, TokenWindows};
 /// # struct Toy(Tensor<2>);
 /// # impl ResidualModel for Toy {
-/// #     fn n_layers(&self) -> usize { 1 }
-/// #     fn d_model(&self) -> usize { 4 }
-/// #     fn d_vocab(&self) -> usize { 4 }
+/// #     fn shape(&self) -> ModelShape { ModelShape::new(1, 4, 4) }
 /// #     fn device(&self) -> Device { self.0.device() }
-/// #     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+/// #     fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
 /// #         let [batch, pos] = tokens.dims();
-/// #         self.0.clone().select(0, tokens.reshape([batch * pos])).reshape([batch, pos, 4])
+/// #         Ok(self.0.clone().select(0, tokens.reshape([batch * pos])).reshape([batch, pos, 4]))
 /// #     }
-/// #     fn block(&self, _: Site, resid: Tensor<3>, _: &mut dyn Tap) -> Tensor<3> { resid * 2.0 }
-/// #     fn unembed(&self, rows: Tensor<2>, vocab: std::ops::Range<usize>) -> Tensor<2> { rows.slice_dim(1, vocab) }
+/// #     fn block(&self, _: Site, resid: Tensor<3>, _: &mut dyn Tap) -> Result<Tensor<3>> { Ok(resid * 2.0) }
+/// #     fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>> { Ok(rows) }
+/// #     fn unembed(&self, rows: Tensor<2>, vocab: std::ops::Range<usize>) -> Result<Tensor<2>> { Ok(rows.slice_dim(1, vocab)) }
 /// # }
 /// # let model = Toy(Tensor::eye(4, &Device::flex()));
 /// use stratigraph_probes::{Metric, Readout, Scores};
 ///
 /// let windows = TokenWindows::new(&[0, 1, 2, 3], 4)?;
-/// let before = model.embed(windows.batch(0..1, &model.device()));
-/// let after = stratigraph_core::forward(&model, windows.batch(0..1, &model.device()), &mut stratigraph_core::NoTap)?;
+/// let before = model.embed(windows.batch(0..1, &model.device()))?;
+/// let after = model.forward(windows.batch(0..1, &model.device()), &mut stratigraph_core::NoTap)?;
 /// let mut scores = [Scores::default(), Scores::default()];
 /// Readout::new(&model).compare(&windows, 0..1, vec![before, after], 1, &mut scores)?;
 /// assert!(scores[0].summary(Metric::Kl).mean > 0.0);
@@ -150,7 +149,8 @@ impl<'a> Readout<'a> {
         assert!(residuals.iter().all(alike), "the residual streams are of one shape");
         assert_eq!(residuals.len(), scores.len(), "there are as many scores as residual streams");
         windows.check(self.model).expect("the windows are the model's");
-        let normed = |resid: Tensor<3>| self.model.final_norm(resid.reshape([batch * seq_len, d_model]));
+        let normed =
+            |resid: Tensor<3>| self.model.final_norm(resid.reshape([batch * seq_len, d_model])).expect("temporary");
         let normed = self.lanes.map(residuals, normed);
         let tile = |start: usize| Tile {
             windows,
@@ -171,10 +171,12 @@ impl<'a> Readout<'a> {
     }
 
     /// The most likely token of each row `[rows, d_model]` of a residual stream, the lowest id on ties.
-    pub fn top1(&self, rows: Tensor<2>) -> Vec<usize> {
+    /// # Errors
+    /// When the model fails.
+    pub fn top1(&self, rows: Tensor<2>) -> Result<Vec<u32>> {
         let [n_rows, _] = rows.dims();
         let any_token = vec![0; n_rows];
-        self.alone(&rows, None, &any_token).map(|row| row.top1).collect()
+        Ok(self.alone(&rows, None, &any_token).map(|row| row.top1 as u32).collect())
     }
 
     /// Scores one token at each of some rows of the residual stream `[batch, pos, d_model]`, counted through all its
@@ -202,7 +204,11 @@ impl<'a> Readout<'a> {
                 Some(rows) => resid.clone().select(0, indices(&rows[range.clone()], &resid.device())),
                 None => resid.clone().slice([range.clone()]),
             };
-            Work { normed: vec![self.model.final_norm(some)], clean: None, tokens: tokens[range].to_vec() }
+            Work {
+                normed: vec![self.model.final_norm(some).expect("temporary")],
+                clean: None,
+                tokens: tokens[range].to_vec(),
+            }
         });
         self.reduce(work).into_iter().flat_map(|mut reduced| reduced.remove(0))
     }

@@ -20,7 +20,7 @@ impl Work {
     pub(crate) fn reduce_tile<R: Reduce>(&self, model: &dyn ResidualModel, range: &Range<usize>) -> Vec<R::Sums> {
         let within = |token: &usize| token.clamp(&range.start, &(range.end - 1)) - range.start;
         let places: Vec<_> = self.tokens.iter().map(within).collect();
-        let logits = |stream: usize| model.unembed(self.normed[stream].clone(), range.clone());
+        let logits = |stream: usize| model.unembed(self.normed[stream].clone(), range.clone()).expect("temporary");
         let streams = 0..self.normed.len();
         let Some(clean) = self.clean else {
             return streams.map(|stream| R::reduce(logits(stream), None, &places)).collect();
