@@ -4,8 +4,9 @@
 //! each with the clean one; every [`Metric`] goes into [`Scores`], per window and in f64, so that parts of a corpus
 //! merge into what the whole gives; a [`Summary`] is their mean and its standard error.
 //!
-//! What happens inside is read by an [`Observer`], of which several share one run ([`observe`]): [`AttentionHeads`] says how
-//! far heads look back, [`Geometry`] how long and in which direction the residual stream runs. [`cka`] compares sets of
+//! An [`Observer`](stratigraph_core::Observer) measures activations, and several share one run
+//! ([`observe`](stratigraph_core::observe)): [`AttentionHeads`] says how far heads look back, [`Geometry`] how long and in
+//! which direction the residual stream runs. [`cka`] compares sets of
 //! vectors, [`vocabulary_profiles`] tells what neurons write ([`class_association`] for which kinds of tokens, [`NullSpace`]
 //! whether for none), and a [`Logistic`] probe what vectors know: [`wic_accuracy`] of a word's sense, [`ensembles`] of the
 //! next word's suffix. [`merging_heads`] put words together from their tokens, which [`Words`] finds in a text.
@@ -28,11 +29,9 @@ mod metric;
 mod moments;
 mod neurons;
 mod null_space;
-mod observer;
 mod proportion;
 mod readout;
 mod reduction;
-mod sample;
 mod scores;
 mod similarity;
 pub mod tasks;
@@ -48,19 +47,17 @@ pub use ensemble::{ENSEMBLE_NEURONS, EnsembleNeuron, Ensembles, SuffixTask, ense
 pub use error::{ProbeError, Result};
 pub use geometry::{Geometry, cosine, norm};
 pub use logistic::{Examples, Logistic};
-pub use merging::{MergingHead, WordEnds, merging_heads};
+pub use merging::{MergingHead, WordEndOptions, WordEnds, merging_heads};
 pub use metric::Metric;
 pub use moments::{Moments, PerSequence, Summary};
 pub use neurons::{NeuronProfile, VocabularyDirections, vocabulary_profiles};
 pub use null_space::NullSpace;
-pub use observer::{Observer, observe};
 pub use proportion::Proportion;
 pub use readout::{Readout, Tiles, TokenScore};
 pub use reduction::Reduction;
-pub use sample::StreamSample;
 pub use scores::{PositionScores, Row, ScoreSink, Scores};
 pub use similarity::{cka, cka_unbiased};
 pub use token_class::{TokenClass, class_association};
 pub use wic::{WicPair, WicSentence, WicTokens};
-pub use wic_probe::{WicAccuracy, WicOptions, WicProbe, wic_accuracy};
+pub use wic_probe::{WicAccuracy, WicOptions, WicProbe, WicSplit, wic_accuracy};
 pub use words::{Word, Words};
