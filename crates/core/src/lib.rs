@@ -35,7 +35,7 @@ pub use host::lies_in_host_memory;
 pub use lanes::Lanes;
 pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
 pub use random::SplitMix64;
-pub use run::{RunModel, check_tap, embed, finish};
+pub use run::{RunModel, check_tap, check_tokens, embed, finish};
 pub use tap::{NoTap, Replacement, Tap};
 pub use taps::Taps;
 pub use windows::TokenWindows;
