@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use stratigraph_core::{
-    ActivationCache, Edit, EditKind, EditValues, Hook, ModelShape, Positions, Sublayer,
-};
+use stratigraph_core::{ActivationCache, Edit, EditKind, EditValues, Hook, ModelShape, Positions, Sublayer};
 use stratigraph_profile::Axis;
 
 use crate::{Change, Intervention, LayerPlan, Result, SurgeryError};
