@@ -9,7 +9,7 @@ use common::{WINDOWS, backends, config, tiny, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::Experiment;
 use stratigraph::prelude::*;
-use stratigraph::probes::Reduction;
+use stratigraph::probes::readout::Reduction;
 
 /// Every deletion and every swap; and what is measured inside the unchanged model.
 fn study(criterion: &mut Criterion) {

@@ -49,7 +49,7 @@ fn run(args: &Args) -> Result<()> {
                 ranked.push((layer, head, numbers.summary()));
             }
         }
-        let row = |(layer, head, summary): &(usize, usize, stratigraph::probes::Summary)| {
+        let row = |(layer, head, summary): &(usize, usize, stratigraph::probes::statistics::Summary)| {
             let sem = summary.sem.map(|sem| sem.to_string()).unwrap_or_default();
             vec![layer.to_string(), head.to_string(), measure.to_string(), summary.mean.to_string(), sem]
         };

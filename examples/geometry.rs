@@ -44,7 +44,7 @@ fn run(args: &Args) -> Result<()> {
     let last = sample.last(&device);
     let unbiased =
         if windows.n_sequences() > 3 { cka_unbiased(&last) } else { vec![vec![f64::NAN; last.len()]; last.len()] };
-    let norm = |numbers: &stratigraph::probes::PerSequence| numbers.summary().mean;
+    let norm = |numbers: &stratigraph::probes::statistics::PerSequence| numbers.summary().mean;
     println!("layer  |resid|   |attn|    |mlp|   cos in-out    angle    CKA  CKA of last positions");
     for layer in 0..model.n_layers() {
         println!(

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use stratigraph::Experiment;
-use stratigraph::prelude::*;
 
 #[derive(Parser)]
 #[command(about = "Run blocks of neighbouring layers twice, and measure entropy and loss")]
@@ -25,6 +24,6 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let experiments: Vec<_> = args.blocks.iter().map(|&n_blocks| Experiment::Repeat(n_blocks)).collect();
-    let metrics = [Metric::EntropyBits, Metric::Nll];
+    let metrics = ["entropy_bits", "nll"];
     common::exit(|| common::surgery(&args.source, &experiments, &metrics, args.csv.as_deref()))
 }

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use stratigraph::Experiment;
-use stratigraph::prelude::*;
 
 #[derive(Parser)]
 #[command(about = "Take attention or MLP away from each layer, in three ways, beside the whole layer")]
@@ -23,5 +22,5 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let experiments: Vec<_> = [Experiment::Delete].into_iter().chain(Experiment::HALVES).collect();
-    common::exit(|| common::surgery(&args.source, &experiments, &[Metric::Kl], args.csv.as_deref()))
+    common::exit(|| common::surgery(&args.source, &experiments, &["kl"], args.csv.as_deref()))
 }

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use stratigraph::prelude::*;
-use stratigraph::probes::Summary;
-use stratigraph::probes::tasks::Task;
+use stratigraph::probes::statistics::Summary;
+use stratigraph::tasks::Task;
 use stratigraph::{TaskResult, TaskRun};
 
 #[derive(Parser)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::{
-    AttentionHeads, AttentionMeasure, Geometry, NeuronProfile, Observer, PerSequence, StreamSample, cka, cka_unbiased,
-    observe, vocabulary_profiles,
+    AttentionHeads, AttentionMeasure, Geometry, NeuronProfile, Observer, StreamSample, cka, cka_unbiased, observe,
+    statistics::PerSequence, vocabulary_profiles,
 };
 use stratigraph_stages::{Axis, Curve, Estimate, Matrix};
 

@@ -25,6 +25,9 @@ pub enum Error {
     /// Of a measure.
     #[error(transparent)]
     Probe(#[from] stratigraph_probes::ProbeError),
+    /// Of a task.
+    #[error(transparent)]
+    Task(#[from] stratigraph_tasks::TaskError),
     /// Of writing results.
     #[error(transparent)]
     Report(#[from] stratigraph_report::ReportError),

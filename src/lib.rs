@@ -28,6 +28,7 @@ pub use stratigraph_probes as probes;
 pub use stratigraph_report as report;
 pub use stratigraph_stages as stages;
 pub use stratigraph_surgery as surgery;
+pub use stratigraph_tasks as tasks;
 
 mod anatomy;
 mod backend;
@@ -42,7 +43,7 @@ mod runs;
 mod scoring;
 mod share;
 mod study;
-mod tasks;
+mod task_run;
 
 pub use backend::Backend;
 pub use device::{DeviceName, guard_remote};
@@ -52,13 +53,15 @@ pub use memory::Memory;
 pub use open::open;
 pub use runs::Findings;
 pub use study::{Progress, Study, versions};
-pub use tasks::{TaskResult, TaskRun};
+pub use task_run::{TaskResult, TaskRun};
 
 /// What most programs use.
 pub mod prelude {
     pub use crate::core::{ActivationCache, Edit, Hook, NoTap, ResidualModel, Site, Tap, TokenWindows};
     pub use crate::models::{Decoder, Pretrained, Tokenizer};
-    pub use crate::probes::{Metric, Readout, Scores};
+    pub use crate::probes::metrics::{LogitDifference, Metric, Metrics};
+    pub use crate::probes::readout::Readout;
+    pub use crate::probes::scores::Scores;
     pub use crate::surgery::{Executor, LayerPlan, sweep};
     pub use crate::{Backend, Study};
 }

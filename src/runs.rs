@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stratigraph_probes::{Metric, PerSequence, Scores};
+use stratigraph_probes::metrics::Metrics;
+use stratigraph_probes::scores::Scores;
+use stratigraph_probes::statistics::PerSequence;
 use stratigraph_stages::{Curve, Estimate, Intervention, InterventionKind, Matrix};
 use stratigraph_surgery::LayerPlan;
 
@@ -85,24 +87,25 @@ impl Runs {
         self.0.iter().filter_map(|run| run.role.intervention().map(|(kind, layer)| (kind, layer, &run.plan)))
     }
 
-    /// Sorts scores into curves and interventions.
-    pub(crate) fn collect(&self, scores: &BTreeMap<LayerPlan, Scores>) -> Findings {
+    /// Sorts scores into curves and interventions. Metrics that compare have no value for the unchanged model.
+    pub(crate) fn collect(&self, metrics: &Metrics, scores: &BTreeMap<LayerPlan, Scores>) -> Findings {
         let (curves, values, matrices) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut findings = Findings { curves, values, matrices, interventions: Vec::new() };
         for Run { role, plan } in &self.0 {
             let scores = &scores[plan];
             match *role {
                 Role::Clean => {
-                    let value = |metric: Metric| (format!("clean_{metric}"), estimate(scores.of(metric)));
-                    findings.values.extend([Metric::EntropyBits, Metric::Nll, Metric::Accuracy].map(value));
+                    let own = metrics.iter().zip(scores.iter()).filter(|(metric, _)| !metric.is_comparison());
+                    let value = |(_, (name, measured))| (format!("clean_{name}"), estimate(measured));
+                    findings.values.extend(own.map(value));
                 }
                 Role::Curve(experiment, _) => push_curves(&mut findings.curves, experiment, scores),
                 Role::Plan => {}
             }
         }
         let intervention = |(kind, layer, plan): (_, _, &LayerPlan)| {
-            let metric = |metric: Metric| (metric.name().to_owned(), estimate(scores[plan].of(metric)));
-            Intervention { kind, layer, plan: plan.to_string(), metrics: Metric::ALL.map(metric).into() }
+            let metric = |(name, measured): (&str, &PerSequence)| (name.to_owned(), estimate(measured));
+            Intervention { kind, layer, plan: plan.to_string(), metrics: scores[plan].iter().map(metric).collect() }
         };
         findings.interventions = self.interventions().map(intervention).collect();
         findings
@@ -110,8 +113,7 @@ impl Runs {
 }
 
 fn push_curves(curves: &mut BTreeMap<String, Curve>, experiment: Experiment, scores: &Scores) {
-    for metric in Metric::ALL {
-        let measured = scores.of(metric);
+    for (metric, measured) in scores.iter() {
         let curve = curves.entry(format!("{experiment}_{metric}")).or_default();
         curve.push(estimate(measured), measured.means());
     }

@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_probes::{Readout, ScoreSink, Tiles};
+use stratigraph_probes::metrics::Metrics;
+use stratigraph_probes::readout::{Readout, Tiles};
+use stratigraph_probes::scores::ScoreSink;
 use stratigraph_surgery::{Budget, Executor, LayerPlan, Prepared, Sink};
 
 use crate::{Error, Result};
@@ -16,12 +18,13 @@ pub(crate) struct Scoring<'a> {
     /// Which plan is the unchanged model's.
     clean: usize,
     windows: &'a TokenWindows,
+    metrics: Metrics,
     budget: Budget,
     tiles: Option<Tiles>,
 }
 
 impl<'a> Scoring<'a> {
-    /// Of these plans and the unchanged model's.
+    /// Of these plans and the unchanged model's, by the default metrics.
     pub(crate) fn new(
         mut plans: BTreeSet<LayerPlan>,
         clean: &LayerPlan,
@@ -31,7 +34,12 @@ impl<'a> Scoring<'a> {
         plans.insert(clean.clone());
         let executor = Executor::new(plans.into_iter().collect()).with_budget(of_executor(budget));
         let clean = executor.plans().iter().position(|plan| plan == clean).expect("it is one of them");
-        Self { executor, clean, windows, budget, tiles }
+        Self { executor, clean, windows, metrics: Metrics::default(), budget, tiles }
+    }
+
+    /// With other metrics.
+    pub(crate) fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The plans, in the order of their scores.
@@ -50,7 +58,7 @@ impl<'a> Scoring<'a> {
     /// # Errors
     /// When a plan or the windows do not fit the model, or the budget is too small.
     pub(crate) fn on(&'a self, model: &'a dyn ResidualModel, longest: usize) -> Result<Scorer<'a>> {
-        let readout = readout(model, self.tiles, self.budget);
+        let readout = readout(model, self.tiles, self.budget).with_metrics(self.metrics.clone());
         let prepared = self.executor.prepare(model, self.windows, longest)?;
         Ok(Scorer { scoring: self, readout, prepared, cost: Cost::of(model, self.windows) })
     }
@@ -68,7 +76,7 @@ impl Scorer<'_> {
     /// Scores a part of the corpus, each plan into what `empty` makes; `done` hears of work, in multiplications.
     ///
     /// # Errors
-    /// When a score is not finite.
+    /// When a metric is not defined on the model's vocabulary, or a score is not finite.
     pub(crate) fn score<S: ScoreSink>(
         &mut self,
         part: Range<usize>,

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_probes::{Scores, SuffixTask, Tiles, WicTokens, WordEnds};
+use stratigraph_probes::metrics::Metrics;
+use stratigraph_probes::readout::Tiles;
+use stratigraph_probes::scores::Scores;
+use stratigraph_probes::{SuffixTask, WicTokens, WordEnds};
 use stratigraph_surgery::{Budget, LayerPlan};
 
 use crate::lexical::Lexical;
@@ -43,6 +46,7 @@ pub struct Study<'a> {
     others: Vec<&'a dyn ResidualModel>,
     experiments: Vec<Experiment>,
     plans: Vec<LayerPlan>,
+    metrics: Metrics,
     lexical: Lexical,
     skip_first: usize,
     budget: Budget,
@@ -60,6 +64,7 @@ impl<'a> Study<'a> {
             others: Vec::new(),
             experiments: Experiment::USUAL.into_iter().filter(possible).collect(),
             plans: Vec::new(),
+            metrics: Metrics::default(),
             lexical: Lexical::default(),
             skip_first: 0,
             budget: Budget::default(),
@@ -91,6 +96,12 @@ impl<'a> Study<'a> {
     /// With a plan of the user's own, whose scores are among the interventions.
     pub fn plan(mut self, plan: LayerPlan) -> Self {
         self.plans.push(plan);
+        self
+    }
+
+    /// With other metrics of surgery and lens than the default ones.
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -155,14 +166,16 @@ impl<'a> Study<'a> {
     /// When an experiment, a plan, the windows or what else there is to read do not fit the model, the budget is too small, or a score or an
     /// activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
-        let Self { model, others, experiments, plans, lexical, skip_first, budget, tiles, mut on_progress } = self;
+        let Self { model, others, experiments, plans, metrics, lexical, skip_first, budget, tiles, mut on_progress } =
+            self;
         if let Some(&experiment) = experiments.iter().find(|experiment| !experiment.is_possible(model)) {
             return Err(Error::ExperimentImpossible { experiment });
         }
         lexical.check(model)?;
         let inside: Vec<_> = experiments.iter().copied().filter(|experiment| experiment.looks_inside()).collect();
         let runs = Runs::new(model.n_layers(), &experiments, &plans);
-        let scoring = Scoring::new(runs.distinct(), runs.clean(), windows, (budget, tiles));
+        let scoring =
+            Scoring::new(runs.distinct(), runs.clean(), windows, (budget, tiles)).with_metrics(metrics.clone());
         let n_sequences = windows.n_sequences();
         let total =
             scoring.work(model) * n_sequences as u64 + anatomy::work(model, &inside, windows) + lexical.work(model);
@@ -183,16 +196,17 @@ impl<'a> Study<'a> {
             }
             Ok(())
         };
-        let mut scores: BTreeMap<_, _> = scoring.plans().iter().map(|plan| (plan.clone(), Scores::default())).collect();
+        let mut scores: BTreeMap<_, _> =
+            scoring.plans().iter().map(|plan| (plan.clone(), Scores::new(&metrics))).collect();
         let take = |heard: Heard<Vec<Scores>>| {
             match heard {
                 Heard::Work(work) => hear(work),
-                Heard::Done(part) => scores.values_mut().zip(&part).for_each(|(all, part)| all.merge(part)),
+                Heard::Done(part) => scores.values_mut().zip(&part).try_for_each(|(all, part)| all.merge(part))?,
             }
             Ok(())
         };
         share_out(models.len(), parts, work, take)?;
-        let mut findings = runs.collect(&scores);
+        let mut findings = runs.collect(&metrics, &scores);
         anatomy::look(model, windows, (&inside, skip_first), &mut findings, &mut hear)?;
         lexical.look(model, &mut findings, hear)?;
         Ok(findings)

@@ -251,7 +251,7 @@ fn what_is_damaged_is_named() {
     let second = fs::read_to_string(dir.path().join("steps/000002.json")).unwrap();
     damage("steps/000003.json", &|_| second.clone()); // of another step
     damage("steps/000003.json", &|text| text.replacen("\"count\":12", "\"count\":11", 1));
-    damage("job.json", &|text| text.replacen("\"format\": 1", "\"format\": 2", 1));
+    damage("job.json", &|text| text.replacen("\"format\": 2", "\"format\": 3", 1));
     damage("job.json", &|text| text.replacen("\"dtype\": \"f32\"", "\"dtype\": \"f16\"", 1));
     damage("job.json", &|text| text.replacen("\"delete\"", "\"attention\"", 1));
     damage("job.json", &|text| text.replacen("\"delete\"", "\"swap\"", 1));

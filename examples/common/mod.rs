@@ -205,15 +205,17 @@ pub fn at_least<const N: usize>(text: &str) -> Result<usize, String> {
 
 /// Runs plans over the windows, with a bar, and prints some of their metrics: a row a layer, a column an experiment. The
 /// CSV holds all metrics.
-pub fn surgery(source: &Source, experiments: &[Experiment], metrics: &[Metric], csv: Option<&Path>) -> Result<()> {
+pub fn surgery(source: &Source, experiments: &[Experiment], metrics: &[&str], csv: Option<&Path>) -> Result<()> {
     let loaded = source.load()?;
     let Loaded { model, windows, .. } = &loaded;
+    let default = Metrics::default();
     let bar = bar()?;
     let study = loaded.study().experiments(experiments.iter().copied());
     let findings = study.on_progress(shown(&bar)).run(windows)?;
     bar.finish_and_clear();
     for metric in metrics {
-        println!("{metric}, {}", metric.unit());
+        let unit = default.get(metric).map_or("", |metric| metric.unit());
+        println!("{metric}, {unit}");
         println!(
             "layer{}",
             experiments.iter().map(|experiment| format!("{:>20}", experiment.to_string())).collect::<String>()

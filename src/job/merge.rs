@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use stratigraph_probes::Scores;
+use stratigraph_probes::scores::Scores;
 use stratigraph_stages::{CorpusRecord, ModelRecord, Profile};
 use stratigraph_surgery::LayerPlan;
 
@@ -125,7 +125,7 @@ impl Job {
             };
             devices.insert(record.device);
             for PlanScores { plan, scores: measured } in record.scores {
-                scores.entry(plan).or_default().merge(&measured);
+                scores.entry(plan).or_default().merge(&measured)?;
             }
         }
         if !missing.is_empty() {
@@ -133,7 +133,8 @@ impl Job {
             return Err(Error::JobUnfinished { path, status });
         }
         let device = devices.into_iter().collect::<Vec<_>>().join(", ");
-        Ok(Merged { findings: self.plan().runs().collect(&scores), scores, device })
+        let findings = self.plan().runs().collect(&self.plan().metrics()?, &scores);
+        Ok(Merged { findings, scores, device })
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_probes::Metric;
+use stratigraph_probes::metrics::Metrics;
 use stratigraph_surgery::{Ablation, LayerPlan, Step};
 
 use super::hash_tokens;
@@ -14,7 +14,10 @@ use crate::runs::Runs;
 use crate::{Error, Experiment, Result, versions};
 
 /// The format of plan files and records that this version writes and reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The format of before, whose records have five metrics by their positions and not by name.
+const FORMAT_BY_POSITION: u32 = 1;
 
 /// The model of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,8 +85,8 @@ pub struct JobPlan {
     pub experiments: Vec<Experiment>,
     /// Plans of the user's own.
     pub plans: Vec<LayerPlan>,
-    /// What is measured of each.
-    pub metrics: Vec<Metric>,
+    /// What is measured of each: the names of [built-in metrics](Metrics::from_names).
+    pub metrics: Vec<String>,
     /// Whether every token's numbers are kept, in Parquet.
     pub per_token: bool,
     /// The type that is computed with.
@@ -131,7 +134,7 @@ impl JobPlan {
             corpus,
             experiments,
             plans: Vec::new(),
-            metrics: Metric::ALL.to_vec(),
+            metrics: Metrics::default().names().map(str::to_owned).collect(),
             per_token: false,
             dtype: "f32".to_owned(),
             seed: 0,
@@ -160,6 +163,11 @@ impl JobPlan {
         Runs::new(self.model.n_layers, &self.experiments, &self.plans)
     }
 
+    /// What is measured.
+    pub(crate) fn metrics(&self) -> Result<Metrics> {
+        Ok(Metrics::from_names(&self.metrics)?)
+    }
+
     /// Groups of plans, each of which goes through a step together; neighbours share layers.
     pub(crate) fn groups(&self) -> Vec<BTreeSet<LayerPlan>> {
         let distinct: Vec<_> = self.runs().distinct().into_iter().collect();
@@ -180,14 +188,21 @@ impl JobPlan {
 
     /// Why this version cannot do it, if so: a plan's fields are the user's, and its file can be edited.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let Self { format, dtype, metrics, step, experiments, plans, .. } = self;
+        let Self { format, model, dtype, metrics, step, experiments, plans, .. } = self;
         let mut once = BTreeSet::new();
-        let reason = if *format != FORMAT {
+        let reason = if *format == FORMAT_BY_POSITION {
+            format!(
+                "it is in format {format}, whose records hold metrics by position; this version reads format {FORMAT}, by \
+                 name: merge the job with the version that planned it, or plan it again"
+            )
+        } else if *format != FORMAT {
             format!("its format is {format}, and {FORMAT} is known")
         } else if dtype != "f32" {
             format!("it computes in {dtype}, and f32 is known")
-        } else if metrics[..] != Metric::ALL {
-            "it does not measure every metric".to_owned()
+        } else if let Err(reason) = Metrics::from_names(metrics).and_then(|metrics| metrics.check(model.d_vocab)) {
+            reason.to_string()
+        } else if metrics.is_empty() {
+            "it measures no metric".to_owned()
         } else if step.windows == 0 || step.plans == 0 {
             "its steps are empty".to_owned()
         } else if let Some(twice) = experiments.iter().find(|experiment| !once.insert(**experiment)) {

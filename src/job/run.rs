@@ -4,7 +4,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use stratigraph_core::ResidualModel;
-use stratigraph_probes::{PositionScores, Row, ScoreSink, Scores};
+use stratigraph_probes::metrics::Metrics;
+use stratigraph_probes::scores::{PositionScores, Row, ScoreSink, Scores};
 use stratigraph_surgery::{Budget, LayerPlan};
 
 use super::store::PlanScores;
@@ -97,7 +98,11 @@ impl<'a> ShardRun<'a> {
         let plan = job.plan();
         job.make_directories()?;
         let (runs, groups) = (plan.runs(), plan.groups());
-        let scoring = |group: &_| Scoring::new(Clone::clone(group), runs.clean(), job.windows(), (budget, None));
+        let metrics = plan.metrics()?;
+        let scoring = |group: &BTreeSet<_>| {
+            let scoring = Scoring::new(group.clone(), runs.clean(), job.windows(), (budget, None));
+            scoring.with_metrics(metrics.clone())
+        };
         let steps = Steps { job, scorings: groups.iter().map(scoring).collect(), groups };
         let todo = steps.left(shard)?;
         let total = todo.iter().map(|&step| steps.work(step, devices[0].1)).sum();
@@ -207,6 +212,11 @@ struct StepScores {
 }
 
 impl ScoreSink for StepScores {
+    fn begin(&mut self, metrics: &Metrics) -> stratigraph_probes::Result<()> {
+        self.sequences.begin(metrics)?;
+        self.positions.iter_mut().try_for_each(|positions| positions.begin(metrics))
+    }
+
     fn row(&mut self, sequence: usize, position: usize, row: &Row) {
         self.sequences.row(sequence, position, row);
         self.positions.iter_mut().for_each(|positions| positions.row(sequence, position, row));

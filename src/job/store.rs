@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stratigraph_core::TokenWindows;
-use stratigraph_probes::Scores;
+use stratigraph_probes::scores::Scores;
 use stratigraph_surgery::LayerPlan;
 use tempfile::Builder;
 
@@ -225,7 +225,8 @@ impl Job {
         refuse_other(&path, "model", &record.model, &model.sha256)?;
         refuse_other(&path, "corpus", &record.corpus, &corpus.sha256)?;
         refuse_other(&path, "plan", &record.job, &self.hash)?;
-        let whole = |PlanScores { scores, .. }: &PlanScores| scores.are_of(&windows, self.plan.corpus.seq_len);
+        let (metrics, seq_len) = (self.plan.metrics()?, self.plan.corpus.seq_len);
+        let whole = |PlanScores { scores, .. }: &PlanScores| scores.are_of(&metrics, &windows, seq_len);
         let right = record.step == step
             && record.windows == windows
             && record.scores.iter().map(|scored| &scored.plan).eq(&groups[group])

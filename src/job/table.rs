@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_probes::{Metric, PositionScores};
+use stratigraph_probes::scores::{PositionRow, PositionScores};
 use stratigraph_report::{ParquetColumn, ParquetTable};
 use stratigraph_surgery::LayerPlan;
 
@@ -16,18 +16,24 @@ type Done = (String, Option<usize>, String);
 struct Rows<'a> {
     done: Vec<&'a Done>,
     places: Vec<Vec<i64>>,
-    metrics: Vec<[Option<f64>; Metric::ALL.len()]>,
+    /// Of each row, in the order of the job's metrics.
+    metrics: Vec<Vec<Option<f64>>>,
 }
 
 impl<'a> Rows<'a> {
-    fn push(&mut self, done: &'a Done, places: Vec<i64>, metrics: [Option<f64>; Metric::ALL.len()]) {
+    fn push(&mut self, done: &'a Done, places: Vec<i64>, metrics: Vec<Option<f64>>) {
         self.done.push(done);
         self.places.push(places);
         self.metrics.push(metrics);
     }
 
-    /// A column for each part of it; `places` names the whole numbers.
-    fn table(&self, places: &[&str], metric: fn(Vec<Option<f64>>) -> ParquetColumn<'static>) -> Vec<u8> {
+    /// A column for each part of it; `places` names the whole numbers, `metrics` the metrics.
+    fn table(
+        &self,
+        places: &[&str],
+        metrics: &[String],
+        metric: fn(Vec<Option<f64>>) -> ParquetColumn<'static>,
+    ) -> Vec<u8> {
         let layer = |done: &&Done| done.1.map(|layer| layer as i64);
         let mut columns = vec![
             ("intervention".to_owned(), ParquetColumn::Text(self.done.iter().map(|done| done.0.as_str()).collect())),
@@ -38,9 +44,12 @@ impl<'a> Rows<'a> {
             let values = self.places.iter().map(|places| Some(places[index])).collect();
             ((*name).to_owned(), ParquetColumn::Whole(values))
         }));
-        columns.extend(Metric::ALL.into_iter().enumerate().map(|(index, name)| {
-            (name.to_string(), metric(self.metrics.iter().map(|values| values[index]).collect()))
-        }));
+        columns.extend(
+            metrics
+                .iter()
+                .enumerate()
+                .map(|(index, name)| (name.clone(), metric(self.metrics.iter().map(|values| values[index]).collect()))),
+        );
         ParquetTable::new(columns).to_bytes()
     }
 }
@@ -56,15 +65,15 @@ pub(crate) fn of_tokens(job: &Job, measured: &BTreeMap<&LayerPlan, &PositionScor
     let named = named(job);
     let mut rows = Rows::default();
     for (done, positions) in named.iter().filter_map(|(done, plan)| Some((done, measured.get(plan)?))) {
-        for &(sequence, position, metrics) in &positions.rows {
+        for PositionRow { sequence, position, values } in positions.rows() {
             let token = job.windows().sequence(sequence)[position];
-            rows.push(done, vec![sequence as i64, position as i64, i64::from(token)], metrics);
+            rows.push(done, vec![sequence as i64, position as i64, i64::from(token)], values.to_vec());
         }
     }
     let single = |values: Vec<Option<f64>>| {
         ParquetColumn::Single(values.into_iter().map(|value| value.map(|value| value as f32)).collect())
     };
-    rows.table(&["sequence", "position", "token"], single)
+    rows.table(&["sequence", "position", "token"], &job.plan().metrics, single)
 }
 
 impl Merged {
@@ -74,11 +83,11 @@ impl Merged {
         let named = named(job);
         let mut rows = Rows::default();
         for (done, plan) in &named {
-            let metrics = Metric::ALL.map(|metric| self.scores[plan].of(metric).means());
+            let means: Vec<_> = self.scores[plan].iter().map(|(_, measured)| measured.means()).collect();
             (0..job.windows().n_sequences()).for_each(|sequence| {
-                rows.push(done, vec![sequence as i64], metrics.each_ref().map(|means| Some(means[sequence])));
+                rows.push(done, vec![sequence as i64], means.iter().map(|means| Some(means[sequence])).collect());
             });
         }
-        rows.table(&["sequence"], ParquetColumn::Double)
+        rows.table(&["sequence"], &job.plan().metrics, ParquetColumn::Double)
     }
 }

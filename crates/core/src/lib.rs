@@ -4,7 +4,8 @@
 //! In the order of use: [`TokenWindows`] cuts text into windows, a [`ResidualModel`] runs them block by block
 //! ([`RunModel`]), a [`Hook`] names an activation inside a block and a [`HookPoint`] says in which slot of the run, an
 //! [`Edit`] changes one, a [`Tap`] reads or changes them by code, and an [`ActivationCache`] is the tap that keeps what it
-//! sees.
+//! sees. What is measured over a corpus is summed up by
+//! [`Moments`], [`PerSequence`] and [`Summary`].
 //!
 //! A user with a burn model of their own implements [`ResidualModel`] and needs nothing else from this workspace's
 //! decoder to run surgery and measures on it.
@@ -17,6 +18,7 @@ mod hook;
 mod host;
 mod lanes;
 mod model;
+mod moments;
 mod random;
 mod run;
 mod tap;
@@ -34,6 +36,7 @@ pub use hook::{Hook, HookPoint, HookSet};
 pub use host::lies_in_host_memory;
 pub use lanes::Lanes;
 pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
+pub use moments::{Moments, PerSequence, Summary};
 pub use random::SplitMix64;
 pub use run::{RunModel, check_tap, check_tokens, embed, finish};
 pub use tap::{NoTap, Replacement, Tap};

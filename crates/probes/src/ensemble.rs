@@ -252,7 +252,7 @@ impl Observer for LastTokens<'_> {
     fn end(&mut self, resid: &Tensor<3>) {
         let [batch, pos, d_model] = resid.dims();
         let last = resid.clone().narrow(1, pos - 1, 1).reshape([batch, d_model]);
-        let said = self.readout.top1(last).into_iter();
-        self.top1_belongs.extend(said.map(|token| self.belongs.get(token).copied().unwrap_or(false)));
+        let said = self.readout.top1(last).expect("the rows are the model's").into_iter();
+        self.top1_belongs.extend(said.map(|token| self.belongs.get(token as usize).copied().unwrap_or(false)));
     }
 }

@@ -1,6 +1,6 @@
 //! Items as tokens: [`EncodedItems`], a [`Pair`] for each continuation.
 
-use super::{Item, Task};
+use crate::{Item, Task};
 
 /// The tokens of a context and of one continuation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl Pair {
 /// The items of a task with their tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedItems {
-    pub(super) task: Task,
-    pub(super) items: Vec<Item>,
-    pub(super) pairs: Vec<Vec<Pair>>,
+    pub(crate) task: Task,
+    pub(crate) items: Vec<Item>,
+    pub(crate) pairs: Vec<Vec<Pair>>,
 }
 
 impl EncodedItems {

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EncodedItems, Item, Task};
-use crate::{Moments, Summary};
+use stratigraph_core::{Moments, Summary};
+
+use crate::{EncodedItems, Item, Task};
 
 /// How likely a model holds a continuation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

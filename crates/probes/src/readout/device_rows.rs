@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData, Transaction};
 
-use crate::reduction::{Against, Part, Reduce};
+use super::reduction::{CleanStatistics, Part, Reduce};
 
 /// Tensor operations, whose sums stay on the device until a whole batch is read.
 pub(crate) struct DeviceRows;
@@ -63,12 +63,12 @@ impl Reduce for DeviceRows {
 
 /// A row of sums.
 fn part(row: &[f32]) -> Part {
-    let against = row.get(5..).and_then(|clean| match *clean {
-        [max, sum, cross] => Some(Against { max, sum: sum.into(), cross: cross.into() }),
+    let clean = row.get(5..).and_then(|clean| match *clean {
+        [max, sum, cross] => Some(CleanStatistics { max, sum: sum.into(), cross: cross.into() }),
         _ => None,
     });
     let &[max, top1, token, sum, weighted] = row.first_chunk().expect("a row has five sums");
-    Part { max, top1: top1 as usize, sum: sum.into(), weighted: weighted.into(), token, against }
+    Part { max, top1: top1 as usize, sum: sum.into(), weighted: weighted.into(), token, clean }
 }
 
 /// Hands what has been asked for so far to the device, without waiting for it: burn 0.22.1's fusion fails on several

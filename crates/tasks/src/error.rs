@@ -1,4 +1,61 @@
-//! What can be wrong with an item: [`ItemProblem`] in its file, [`PairProblem`] in its tokens.
+//! What can go wrong with a task: [`TaskError`]; with an item in its file, [`ItemProblem`], and in its tokens,
+//! [`PairProblem`].
+
+use std::path::PathBuf;
+
+use stratigraph_core::CoreError;
+
+/// The result of an operation of this crate.
+pub type Result<T, E = TaskError> = std::result::Result<T, E>;
+
+/// An error of `stratigraph-tasks`.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// Items that do not fit the model.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// A name that is no task's.
+    #[error("unknown task `{name}`; known: lambada, hellaswag, arc_easy")]
+    UnknownTask {
+        /// The name as it was given.
+        name: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    CannotRead {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A file of items that has none.
+    #[error("{} has no items", path.display())]
+    NoItems {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A line that is not an item of the task.
+    #[error("{}, line {line}: {problem}", path.display())]
+    BadItem {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: ItemProblem,
+    },
+    /// A continuation whose tokens cannot be scored.
+    #[error("continuation {continuation} of item {item} (both from 0) cannot be scored: {problem}")]
+    BadContinuation {
+        /// The item, from 0.
+        item: usize,
+        /// The continuation of the item, from 0.
+        continuation: usize,
+        /// Why.
+        problem: PairProblem,
+    },
+}
 
 /// What is wrong with one line of a file of items.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

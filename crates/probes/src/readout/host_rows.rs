@@ -4,7 +4,8 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use stratigraph_kernels::softmax::{self, Clean, Sums};
 
-use crate::reduction::{Against, Part, Reduce};
+use super::full_rows::floats;
+use super::reduction::{CleanStatistics, Part, Reduce};
 
 /// One vectorised pass over each row, in the memory that the tensor had.
 pub(crate) struct HostRows;
@@ -40,7 +41,7 @@ impl Reduce for HostRows {
         let parts = rows.map(|((logits, exps), &token)| {
             let sums = softmax::sums(logits);
             softmax::exps(logits, sums.max, exps);
-            let itself = Against { max: sums.max, sum: sums.sum, cross: 0.0 };
+            let itself = CleanStatistics { max: sums.max, sum: sums.sum, cross: 0.0 };
             part(sums, logits[token], Some(itself))
         });
         let parts: Vec<_> = parts.collect();
@@ -56,7 +57,7 @@ impl Reduce for HostRows {
             Some((clean, sum)) => {
                 let max = clean.max;
                 let (sums, cross) = softmax::sums_against(logits, clean);
-                part(sums, logits[token], Some(Against { max, sum, cross }))
+                part(sums, logits[token], Some(CleanStatistics { max, sum, cross }))
             }
             None => part(softmax::sums(logits), logits[token], None),
         };
@@ -68,10 +69,6 @@ impl Reduce for HostRows {
     }
 }
 
-fn part(Sums { max, top1, sum, weighted }: Sums, token: f32, against: Option<Against>) -> Part {
-    Part { max, top1, sum, weighted, token, against }
-}
-
-fn floats(data: &TensorData) -> &[f32] {
-    data.as_slice().expect("logits are read as f32")
+fn part(Sums { max, top1, sum, weighted }: Sums, token: f32, clean: Option<CleanStatistics>) -> Part {
+    Part { max, top1, sum, weighted, token, clean }
 }

@@ -4,12 +4,11 @@ use std::cmp::Reverse;
 
 use stratigraph_core::{CoreError, ResidualModel, TokenWindows};
 
-use super::{EncodedItems, Pair, PairProblem, Result};
-use crate::ProbeError;
+use crate::{EncodedItems, Pair, PairProblem, Result, TaskError};
 
-/// Where a continuation is read out of a window.
+/// Where a continuation is read out of a window: the rows from `position` on, one for each token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Read {
+pub struct ReadSpan {
     /// The item, from 0.
     pub item: usize,
     /// The continuation of the item, from 0.
@@ -29,7 +28,7 @@ pub struct TaskBatch {
     /// What the model runs.
     pub windows: TokenWindows,
     /// What is read out of each window.
-    pub reads: Vec<Vec<Read>>,
+    pub reads: Vec<Vec<ReadSpan>>,
 }
 
 impl TaskBatch {
@@ -42,7 +41,7 @@ impl TaskBatch {
 /// A text that the model reads.
 struct Sequence {
     input: Vec<u32>,
-    reads: Vec<Read>,
+    reads: Vec<ReadSpan>,
 }
 
 /// A text joins a batch of longer ones only if it fills this share of its window.
@@ -62,17 +61,17 @@ impl EncodedItems {
         let mut singles = Vec::new();
         for (item, pairs) in self.pairs.iter().enumerate() {
             for (continuation, pair) in pairs.iter().enumerate() {
-                let bad = |problem| ProbeError::BadContinuation { item, continuation, problem };
-                check_tokens(&pair.continuation, model.d_vocab()).map_err(ProbeError::Core)?;
+                let bad = |problem| TaskError::BadContinuation { item, continuation, problem };
+                check_tokens(&pair.continuation, model.d_vocab())?;
                 let input = input(pair, model.n_ctx()).map_err(bad)?;
                 let (position, tokens) = (input.len() - pair.continuation.len(), pair.continuation.clone());
-                singles.push(Sequence { input, reads: vec![Read { item, continuation, position, tokens }] });
+                singles.push(Sequence { input, reads: vec![ReadSpan { item, continuation, position, tokens }] });
             }
         }
         let mut sequences = shared(singles);
         sequences.sort_by_key(|sequence| Reverse(sequence.input.len()));
         if sequences.is_empty() {
-            return Err(ProbeError::Core(CoreError::NoWindows));
+            return Err(CoreError::NoWindows.into());
         }
         cut(&sequences, batch_tokens).into_iter().map(|batch| laid_out(batch, model)).collect()
     }
@@ -134,7 +133,7 @@ fn laid_out(batch: &[Sequence], model: &dyn ResidualModel) -> Result<TaskBatch> 
         let fill = seq_len - sequence.input.len();
         sequence.input.iter().chain(std::iter::repeat_n(last, fill)).copied()
     });
-    let windows = TokenWindows::new(&filled.collect::<Vec<_>>(), seq_len).map_err(ProbeError::Core)?;
-    windows.check(model).map_err(ProbeError::Core)?;
+    let windows = TokenWindows::new(&filled.collect::<Vec<_>>(), seq_len)?;
+    windows.check(model)?;
     Ok(TaskBatch { windows, reads: batch.iter().map(|sequence| sequence.reads.clone()).collect() })
 }

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{Fields, label_or_number, labelled, strings};
-use super::{ItemProblem, Result, Task};
-use crate::ProbeError;
+use crate::json::{Fields, label_or_number, labelled, strings};
+use crate::{ItemProblem, Result, Task, TaskError};
 
 /// One question of a benchmark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +42,7 @@ impl Task {
     /// When the file cannot be read, has no items, or a line is not an item of the task; then it says which line.
     pub fn read(self, path: impl AsRef<Path>) -> Result<Vec<Item>> {
         let path = path.as_ref();
-        let cannot = |reason: std::io::Error| ProbeError::CannotRead { path: path.into(), reason: reason.to_string() };
+        let cannot = |reason: std::io::Error| TaskError::CannotRead { path: path.into(), reason: reason.to_string() };
         self.parse(&std::fs::read(path).map_err(cannot)?, path)
     }
 
@@ -55,11 +54,11 @@ impl Task {
         let path = path.as_ref();
         let lines = jsonl.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
         let items = lines.filter(|(_, line)| !line.is_empty()).map(|(index, line)| {
-            let bad = |problem| ProbeError::BadItem { path: path.into(), line: index + 1, problem };
+            let bad = |problem| TaskError::BadItem { path: path.into(), line: index + 1, problem };
             self.item(line).map_err(bad)
         });
         let items: Vec<_> = items.collect::<Result<_>>()?;
-        if items.is_empty() { Err(ProbeError::NoItems { path: path.into() }) } else { Ok(items) }
+        if items.is_empty() { Err(TaskError::NoItems { path: path.into() }) } else { Ok(items) }
     }
 
     fn item(self, line: &[u8]) -> Result<Item, ItemProblem> {

@@ -1,4 +1,4 @@
-//! Logits to what scores are made of: [`Reduction`], where it is done; [`Reduced`], one row of it.
+//! From logits to sums over the vocabulary: [`Reduction`] says where, [`RowSums`] holds those of one row.
 //!
 //! Rows are reduced in parts, each over some tokens of the vocabulary, so that no device holds more than a tile of logits.
 //! A part's sums are relative to its own largest logit; putting parts together rescales them (the online softmax of Milakov
@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 use stratigraph_core::lies_in_host_memory;
+use stratigraph_kernels::softmax::Sums;
 
-/// Where logits are reduced to scores.
+/// Where logits are reduced to sums over the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reduction {
     /// In the host's memory, by one vectorised pass over each tile; for CPU backends, whose tensors lie there already.
@@ -57,13 +58,20 @@ pub(crate) struct Part {
     pub(crate) weighted: f64,
     /// The logit of the row's token.
     pub(crate) token: f32,
-    /// What it is against the clean logits.
-    pub(crate) against: Option<Against>,
+    /// Sums with the clean logits, where the row is compared with some.
+    pub(crate) clean: Option<CleanStatistics>,
 }
 
-/// Of the clean logits' `y`, which are relative to their own largest one.
+impl Part {
+    /// A row of a tile that is compared with none, and whose token's logit does not count.
+    pub(crate) fn alone(Sums { max, top1, sum, weighted }: Sums) -> Self {
+        Self { max, top1, sum, weighted, token: f32::NAN, clean: None }
+    }
+}
+
+/// Sums over the clean logits of a row; `y` is a clean logit minus the largest of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Against {
+pub(crate) struct CleanStatistics {
     /// The largest clean logit.
     pub(crate) max: f32,
     /// `sum(exp(y))`
@@ -74,7 +82,7 @@ pub(crate) struct Against {
 
 /// One row over all of the vocabulary so far, in f64.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reduced {
+pub(crate) struct RowSums {
     max: f64,
     sum: f64,
     weighted: f64,
@@ -86,10 +94,11 @@ pub(crate) struct Reduced {
     pub(crate) top1: usize,
 }
 
-impl Reduced {
+impl RowSums {
     /// A row of the tile over the tokens `range` of the vocabulary; `token` is the id whose logit counts.
     pub(crate) fn of(part: &Part, range: &Range<usize>, token: usize) -> Self {
-        let Against { max, sum, cross } = part.against.unwrap_or(Against { max: 0.0, sum: 0.0, cross: 0.0 });
+        let CleanStatistics { max, sum, cross } =
+            part.clean.unwrap_or(CleanStatistics { max: 0.0, sum: 0.0, cross: 0.0 });
         Self {
             max: part.max.into(),
             sum: part.sum,
@@ -100,6 +109,13 @@ impl Reduced {
             cross,
             top1: range.start + part.top1,
         }
+    }
+
+    /// A row over the whole vocabulary, against another of which `clean` are the sums; `cross` is that of
+    /// [`softmax::sums_against`](stratigraph_kernels::softmax::sums_against). It has no token.
+    pub(crate) fn from_row(sums: Sums, clean: Sums, cross: f64) -> Self {
+        let clean = CleanStatistics { max: clean.max, sum: clean.sum, cross };
+        Self::of(&Part { clean: Some(clean), ..Part::alone(sums) }, &(0..0), 0)
     }
 
     /// The same row over more of the vocabulary, of which `later` comes behind.
@@ -130,7 +146,8 @@ impl Reduced {
         }
     }
 
-    fn log_sum_exp(&self) -> f64 {
+    /// The logarithm of the sum of the logits' exponentials.
+    pub(crate) fn log_sum_exp(&self) -> f64 {
         self.max + self.sum.ln()
     }
 
@@ -141,8 +158,9 @@ impl Reduced {
         if kl < 0.0 && kl > -ROUNDING { 0.0 } else { kl }
     }
 
-    pub(crate) fn entropy_bits(&self) -> f64 {
-        (self.sum.ln() - self.weighted / self.sum) / std::f64::consts::LN_2
+    /// The entropy, in nats.
+    pub(crate) fn entropy(&self) -> f64 {
+        self.sum.ln() - self.weighted / self.sum
     }
 
     /// The log-probability of the row's token, in nats.

@@ -6,9 +6,9 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use serde::Serialize;
 use stratigraph_core::ResidualModel;
-use stratigraph_probes::tasks::{EncodedItems, Likelihood, TaskBatch, TaskScores};
-use stratigraph_probes::{Readout, Tiles, TokenScore};
+use stratigraph_probes::readout::{Readout, Tiles, TokenScore};
 use stratigraph_surgery::{Budget, Executor, LayerPlan, Sink, Step, SurgeryError};
+use stratigraph_tasks::{EncodedItems, Likelihood, TaskBatch, TaskScores};
 
 use crate::{Error, Progress, Result, scoring};
 
@@ -32,7 +32,7 @@ impl fmt::Display for TaskResult {
 /// ```no_run
 /// use stratigraph::TaskRun;
 /// use stratigraph::prelude::*;
-/// use stratigraph::probes::tasks::Task;
+/// use stratigraph::tasks::Task;
 /// # fn run(model: &Decoder, tokenizer: &Tokenizer) -> stratigraph::Result<()> {
 /// let items = Task::HellaSwag.read("hellaswag.jsonl")?;
 /// let encoded = Task::HellaSwag.encode(items, |text| tokenizer.encode(text))?;
@@ -188,11 +188,11 @@ impl Sink for Bench<'_> {
             for read in reads {
                 let first = window * seq_len + read.position;
                 rows.extend(first..first + read.tokens.len());
-                tokens.extend(read.tokens.iter().map(|&token| token as usize));
+                tokens.extend_from_slice(&read.tokens);
             }
         }
         for (plan, resid) in residuals.iter().enumerate() {
-            let found = self.readout.of_tokens(resid, &rows, &tokens);
+            let found = self.readout.of_tokens(resid, &rows, &tokens)?;
             self.keep(plan, sequences.clone(), &found)?;
             (self.on_progress)(self.work.add(rows.len() as u64 * self.work.readout));
         }

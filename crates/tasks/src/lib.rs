@@ -19,25 +19,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use batches::{Read, TaskBatch};
+pub use batches::{ReadSpan, TaskBatch};
 pub use encode::{EncodedItems, Pair};
-pub use error::{ItemProblem, PairProblem};
+pub use error::{ItemProblem, PairProblem, Result, TaskError};
 pub use item::Item;
 pub use scores::{ItemScore, Likelihood, TaskScores};
-
-use crate::ProbeError;
-
-type Result<T, E = ProbeError> = std::result::Result<T, E>;
 
 /// A benchmark.
 ///
 /// ```
-/// use stratigraph_probes::tasks::Task;
+/// use stratigraph_tasks::Task;
 /// let line = r#"{"question": "Which is hot?", "choices": {"text": ["ice", "fire"], "label": ["1", "2"]}, "answerKey": "2"}"#;
 /// let items = Task::ArcEasy.parse(line.as_bytes(), "items.jsonl")?;
 /// assert_eq!(items[0].context, "Question: Which is hot?\nAnswer:");
 /// assert_eq!(items[0].continuations[items[0].answer], " fire");
-/// # Ok::<(), stratigraph_probes::ProbeError>(())
+/// # Ok::<(), stratigraph_tasks::TaskError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,11 +73,11 @@ impl fmt::Display for Task {
 }
 
 impl FromStr for Task {
-    type Err = ProbeError;
+    type Err = TaskError;
 
     fn from_str(name: &str) -> Result<Self> {
         let known = Task::ALL.into_iter().find(|task| task.name() == name);
-        known.ok_or_else(|| ProbeError::UnknownTask { name: name.to_owned() })
+        known.ok_or_else(|| TaskError::UnknownTask { name: name.to_owned() })
     }
 }
 
