@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_core::{ResidualModel, TokenWindows, observe};
 use stratigraph_probes::metrics::{Metric, Metrics};
-use stratigraph_probes::observe;
 use stratigraph_probes::readout::Tiles;
 use stratigraph_probes::scores::Scores;
 use stratigraph_profile::Unit;
@@ -22,7 +21,7 @@ use crate::{Findings, Measurement, Observation, Progress, Result, StudyContext, 
 /// Runs measurements on a model and a corpus; every block, readout and pass that they share is run once.
 ///
 /// ```no_run
-/// use stratigraph_core::{ResidualModel, TokenWindows};
+/// use stratigraph_core::{ResidualModel, TokenWindows, observe};
 /// use stratigraph_study::{Study, measurements::AttentionByDistance};
 /// use stratigraph_surgery::Sweep;
 ///
