@@ -71,7 +71,7 @@ pub enum ProbeError {
         d_vocab: usize,
     },
     /// A tensor of another shape than expected.
-    #[error("the {what} has the shape {found:?}, and {expected:?} is expected")]
+    #[error("{what} has the wrong shape: {found:?} instead of {expected:?}")]
     WrongShape {
         /// The tensor.
         what: String,

@@ -155,7 +155,7 @@ impl Readout<'_> {
     fn check_rows(&self, rows: &Tensor<2>) -> Result<()> {
         self.check_tiles()?;
         let [n_rows, width] = rows.dims();
-        check_shape(|| "rows of the residual stream".to_owned(), [n_rows, width], [n_rows, self.model.d_model()])
+        check_shape(|| "the tensor of rows".to_owned(), [n_rows, width], [n_rows, self.model.d_model()])
     }
 }
 
