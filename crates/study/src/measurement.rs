@@ -85,7 +85,8 @@ impl Needs {
             return Some(format!("it takes {} layers, and the model has {}", self.n_layers, shape.n_layers));
         }
         let seq_len = context.windows.seq_len();
-        (seq_len < self.seq_len).then(|| format!("it takes windows of {} tokens, and they have {seq_len}", self.seq_len))
+        (seq_len < self.seq_len)
+            .then(|| format!("it takes windows of {} tokens, and they have {seq_len}", self.seq_len))
     }
 }
 

@@ -148,8 +148,17 @@ impl<'a> Study<'a> {
     /// When the windows, a measurement, an intervention or a metric does not fit the model, two measurements have one name,
     /// the budget is too small, or a score or an activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
-        let Self { model, replicas, measurements, interventions, own_metrics, mut options, seed, names, mut on_progress } =
-            self;
+        let Self {
+            model,
+            replicas,
+            measurements,
+            interventions,
+            own_metrics,
+            mut options,
+            seed,
+            names,
+            mut on_progress,
+        } = self;
         windows.check(model)?;
         replicas.iter().try_for_each(|replica| check_replica(model, *replica))?;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;

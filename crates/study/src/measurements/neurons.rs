@@ -34,13 +34,15 @@ impl Measurement for VocabularyNeurons {
 }
 
 fn add(profiles: &[Vec<NeuronProfile>], findings: &mut Findings) -> Result<()> {
-    let count = |is: fn(&NeuronProfile) -> bool| move |layer: &[NeuronProfile]| {
-        layer.iter().filter(|profile| is(profile)).count() as f64
+    let count = |is: fn(&NeuronProfile) -> bool| {
+        move |layer: &[NeuronProfile]| layer.iter().filter(|profile| is(profile)).count() as f64
     };
     // A neuron without weights has no profile.
-    let mean = |of: fn(&NeuronProfile) -> f64| move |layer: &[NeuronProfile]| {
-        let finite: Vec<f64> = layer.iter().map(of).filter(|x| x.is_finite()).collect();
-        finite.iter().sum::<f64>() / finite.len() as f64
+    let mean = |of: fn(&NeuronProfile) -> f64| {
+        move |layer: &[NeuronProfile]| {
+            let finite: Vec<f64> = layer.iter().map(of).filter(|x| x.is_finite()).collect();
+            finite.iter().sum::<f64>() / finite.len() as f64
+        }
     };
     add_curve("prediction_neurons", profiles, count(NeuronProfile::is_prediction), findings)?;
     add_curve("suppression_neurons", profiles, count(NeuronProfile::is_suppression), findings)?;
