@@ -225,7 +225,7 @@ impl Metric for LogitDifference {
 /// Refuses tokens outside a vocabulary.
 pub(crate) fn check_tokens(tokens: &[u32], d_vocab: usize) -> Result<()> {
     match tokens.iter().find(|&&id| id as usize >= d_vocab) {
-        Some(&id) => Err(CoreError::TokenOutOfRange { id, d_vocab }.into()),
+        Some(&id) => Err(CoreError::TokenOutOfRange { id: id.into(), d_vocab }.into()),
         None => Ok(()),
     }
 }
