@@ -18,6 +18,7 @@ mod moments;
 mod random;
 mod tap;
 mod taps;
+mod tokens;
 mod windows;
 
 pub use cache::ActivationCache;
@@ -30,4 +31,5 @@ pub use moments::{Moments, PerSequence, Summary};
 pub use random::SplitMix64;
 pub use tap::{Edit, NoTap, Tap};
 pub use taps::Taps;
+pub use tokens::check_tokens;
 pub use windows::TokenWindows;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::{CoreError, ResidualModel, Result};
+use crate::{CoreError, ResidualModel, Result, check_tokens};
 
 /// A corpus: `n_sequences` windows of `seq_len` token ids each, cut one after the other from a text.
 ///
@@ -97,13 +97,10 @@ impl TokenWindows {
     /// # Errors
     /// When there are no windows, a token is outside the model's vocabulary, or a window longer than its context.
     pub fn check(&self, model: &dyn ResidualModel) -> Result<()> {
-        let d_vocab = model.d_vocab();
         if self.ids.is_empty() {
             return Err(CoreError::NoWindows);
         }
-        if let Some(&id) = self.ids.iter().find(|&&id| id as usize >= d_vocab) {
-            return Err(CoreError::TokenOutOfRange { id, d_vocab });
-        }
+        check_tokens(&self.ids, model.d_vocab())?;
         match model.n_ctx() {
             Some(n_ctx) if n_ctx < self.seq_len => Err(CoreError::WindowTooLong { seq_len: self.seq_len, n_ctx }),
             _ => Ok(()),

@@ -2,6 +2,7 @@
 //! ([`TokenScore`]).
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use stratigraph_core::check_tokens;
 use stratigraph_kernels::softmax;
 
 use super::batch::{ReadoutBatch, Stream};
@@ -9,7 +10,7 @@ use super::comparison::check_shape;
 use super::full_rows::floats;
 use super::reduction::Part;
 use super::{Readout, RowSums, TopK};
-use crate::metrics::{check_tokens, check_top_k};
+use crate::metrics::check_top_k;
 use crate::{ProbeError, Result};
 
 /// How likely a token is at a row.
