@@ -6,7 +6,7 @@ use stratigraph_core::{PerSequence, ResidualModel, TokenWindows};
 use stratigraph_profile::{
     Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit, Unit,
 };
-use stratigraph_stages::Segmentation;
+use stratigraph_stages::segment;
 
 use crate::{Result, StudyError, versions};
 
@@ -129,7 +129,7 @@ impl Findings {
 
     /// The profile, with the stages of inference that its curves show.
     pub fn into_profile(self) -> Profile {
-        let stages = Segmentation::new(&self.profile);
+        let stages = segment(&self.profile);
         self.profile.with_stages(stages)
     }
 
