@@ -100,10 +100,10 @@ pub fn models(checkpoint: &Pretrained, stream: bool, devices: &[Device]) -> Resu
     devices.iter().map(|device| model(checkpoint, stream, device)).collect()
 }
 
-/// What each of `n_devices` may take for a run, beside `weights` bytes of weights on all of them together.
+/// What each of `n_devices` may take for a run, beside `weights` bytes of weights on all of them together. By default each
+/// takes what one alone would.
 pub fn budget(args: &MemoryArgs, weights: usize, n_devices: usize) -> Result<Budget> {
-    const EACH: usize = 1_000_000_000;
-    let memory = args.memory.unwrap_or(Memory::new(weights.saturating_add(n_devices * EACH)));
+    let Some(memory) = args.memory else { return Ok(Memory::usual(weights).budget(weights)?) };
     let budget = memory.budget(weights)?;
     Ok(Budget { bytes: budget.bytes / n_devices.max(1), ..budget })
 }

@@ -75,7 +75,7 @@ pub fn run(args: &TaskArgs) -> Result<()> {
     let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
     let budget = load::budget(&args.memory, loaded.n_bytes, 1)?;
     let bar = output::bar()?;
-    let run = TaskRun::new(&*loaded.model).interventions(args.interventions.on(&*loaded.model)?).budget(budget);
+    let run = TaskRun::new(&*loaded.model).interventions(args.interventions.on(&*loaded.model)?).with_budget(budget);
     let results = run.on_progress(output::shown(&bar)).run(&encoded);
     bar.finish_and_clear();
     let results = results?;

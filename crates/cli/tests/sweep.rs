@@ -128,7 +128,7 @@ fn many_at_once_count_each_step_once() {
         assert!(child.wait().unwrap().success());
     }
     assert_same_as(&shared, &undisturbed);
-    assert!(succeeds(&["status", path(&shared), "--shards", "3"]).contains("12 of 12 steps are done"));
+    assert!(succeeds(&["status", path(&shared), "--shards", "3"]).contains("12 of 12 steps done"));
 }
 
 /// Runs a shell in a small file system of its own at `directory`; says why where the system does not allow it.
@@ -186,8 +186,8 @@ fn what_is_wrong_is_said_in_one_line() {
     let planned = ["plan", path(&job), "--model", path(&model), "--sequences", "4", "--seq-len", "16"];
     let more = ["--windows-per-step", "2", "--interventions-per-step", "4", "--intervention", "turned=0-2-1"];
     let told = succeeds(&[&planned[..], &more].concat());
-    assert!(told.contains("llama-gqa on 4 windows of 16 tokens of sample.txt"), "{told}");
-    assert!(told.contains("delete, swap, lens") && told.contains("in 4 steps"), "{told}");
+    assert!(told.contains("llama-gqa: 8 interventions (delete, swap, lens, 1 single)"), "{told}");
+    assert!(told.contains("on 4 windows of 16 tokens of sample.txt, in 4 steps of 2 windows"), "{told}");
     fails(&planned, "holds a job already");
     fails(&["run", path(&absent)], "absent");
     fails(&["run", path(&job), "--model", path(&fixture("llama-untied"))], "is of another model");

@@ -5,10 +5,9 @@ mod args;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use stratigraph_probes::metrics::Metrics;
 use stratigraph_report::OutDir;
 use stratigraph_study::Backend;
-use stratigraph_study::job::{Job, JobModel, JobPlan, Shard, ShardRun, StepSize};
+use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun, StepSize};
 use stratigraph_surgery::Sweep;
 
 pub use args::SweepArgs;
@@ -36,20 +35,27 @@ fn plan(args: &PlanArgs) -> Result<()> {
     // Reads and checks every weight, and keeps none.
     let model = checkpoint.stream(&Backend::Flex.device()?)?;
     let record = JobModel::new(&model, load::name(&model_path), source(&model_path)?, sha256);
-    let plan = JobPlan::new(&model, record, &load::name(&text_path), &windows)?;
-    let plan = sweeps.iter().try_fold(plan, |plan, sweep| plan.with_sweep(sweep))?;
-    let own = args.measure.interventions.iter().cloned();
-    let plan = own.into_iter().try_fold(plan, JobPlan::with_intervention)?;
-    let plan = if args.measure.metrics.is_empty() {
-        plan
-    } else {
-        plan.with_metrics(&Metrics::from_names(&args.measure.metrics)?)?
-    };
-    let interventions = args.steps.interventions_per_step.unwrap_or(usize::MAX);
-    let plan = plan.with_step_size(StepSize::new(args.steps.windows_per_step, interventions));
-    let plan = plan.with_per_token(args.measure.per_token)?.with_seed(args.measure.seed);
+    let corpus = JobCorpus::new(load::name(&text_path), &windows);
+    let plan = JobPlan::new(&model, record, corpus, &windows)?.with_seed(args.measure.seed);
+    let plan = sweeps.iter().try_fold(plan, JobPlan::with_sweep)?;
+    let plan = with_options(plan, args)?;
     let job = Job::create(&args.job, plan, windows)?;
-    output::line(format_args!("{}: {}", job.path().display(), job.plan()))
+    output::line(format_args!("{}: {job}", job.path().display()))
+}
+
+fn with_options(plan: JobPlan, args: &PlanArgs) -> Result<JobPlan> {
+    let PlanArgs { measure, steps, .. } = args;
+    let step = StepSize::new(steps.windows_per_step);
+    let step = steps.interventions_per_step.map_or(step, |n| step.with_interventions(n));
+    let mut plan = measure.interventions.iter().cloned().try_fold(plan, JobPlan::with_intervention)?;
+    plan = plan.with_step_size(step)?;
+    if !measure.metrics.is_empty() {
+        plan = plan.with_metrics(&measure.metrics)?;
+    }
+    if measure.per_token {
+        plan = plan.with_per_token()?;
+    }
+    Ok(plan)
 }
 
 /// The sweeps of a job. Other measurements cannot be cut into shards.
@@ -85,11 +91,11 @@ fn run_shard(args: &RunArgs) -> Result<()> {
     let names: Vec<_> = args.devices.names.iter().map(ToString::to_string).collect();
     let bar = output::bar()?;
     let shard = ShardRun::new(&job, &names[0], &*models[0].model, &sha256)?;
-    let others = names.iter().zip(&models).skip(1);
-    let shard = others.fold(shard, |shard, (device, loaded)| shard.also_on(device, &*loaded.model));
-    let done = shard.shard(args.shard).budget(budget).on_progress(output::shown(&bar)).run();
+    let mut others = names.iter().zip(&models).skip(1);
+    let shard = others.try_fold(shard, |shard, (device, loaded)| shard.also_on(device, &*loaded.model))?;
+    let done = shard.with_shard(args.shard).with_budget(budget).on_progress(output::shown(&bar)).run();
     bar.finish_and_clear();
-    let n_steps = args.shard.of(job.plan().n_steps()).len();
+    let n_steps = args.shard.part_of(job.n_steps()).len();
     output::line(format_args!("shard {}: {}", args.shard, told(done?, n_steps, &args.devices)))
 }
 
@@ -119,7 +125,7 @@ impl Jobs {
 fn status(args: &StatusArgs) -> Result<()> {
     let Jobs { job, copies } = Jobs::open(&args.jobs)?;
     let status = job.status(&copies)?;
-    output::line(format_args!("{}: {}\n{status}", job.path().display(), job.plan()))?;
+    output::line(format_args!("{}: {job}\n{status}", job.path().display()))?;
     let Some(n_shards) = args.shards else { return Ok(()) };
     let left: Vec<_> = status.unfinished(n_shards).iter().map(Shard::to_string).collect();
     let left = if left.is_empty() { "none".to_owned() } else { left.join(", ") };
@@ -130,12 +136,14 @@ fn merge(args: &MergeArgs) -> Result<()> {
     let out = args.out.as_ref().map(OutDir::create).transpose()?;
     let Jobs { job, copies } = Jobs::open(&args.jobs)?;
     let merged = job.merge(&copies)?;
-    let profile = merged.findings.clone().with_record(merged.device.clone(), output::command()).into_profile();
+    #[cfg(feature = "parquet")]
+    let table = merged.to_parquet(&job);
+    let profile = merged.into_profile(output::command());
     let mut files = Vec::new();
     if let Some(out) = out {
         files.extend(out.write(&profile)?);
         #[cfg(feature = "parquet")]
-        files.push(out.write_file("sequences.parquet", &merged.to_parquet(&job)?)?);
+        files.push(out.write_file("sequences.parquet", &table)?);
     }
     study::print(&profile)?;
     output::written(files)
