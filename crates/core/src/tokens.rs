@@ -8,7 +8,7 @@ use crate::{CoreError, Result};
 /// [`CoreError::TokenOutOfRange`] with the first token that is not.
 pub fn check_token_ids(ids: &[u32], d_vocab: usize) -> Result<()> {
     match ids.iter().find(|&&id| id as usize >= d_vocab) {
-        Some(&id) => Err(CoreError::TokenOutOfRange { id, d_vocab }),
+        Some(&id) => Err(CoreError::TokenOutOfRange { id: id.into(), d_vocab }),
         None => Ok(()),
     }
 }
