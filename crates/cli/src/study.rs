@@ -8,7 +8,7 @@ use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::Tokenizer;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Profile;
-use stratigraph_report::{LayerTable, OutDir, TerminalChart};
+use stratigraph_report::{LayerTable, OutDir, Report, TerminalChart};
 use stratigraph_study::{Measurement, Study, StudyContext};
 use stratigraph_surgery::Intervention;
 
@@ -108,7 +108,7 @@ pub fn run(args: &StudyArgs) -> Result<()> {
     let profile = measure(args, &setup, metrics)?;
     let seconds = started.elapsed();
     // Results are written before anything is printed: a reader may close the pipe.
-    let mut files = out.map(|out| out.write(&profile)).transpose()?.unwrap_or_default();
+    let mut files = out.map(|out| Report::new(&profile).write_to(&out)).transpose()?.unwrap_or_default();
     files.extend(csv.map(|csv| csv.write(&results::HEADER, results::rows(&profile))).transpose()?);
     print(&profile)?;
     let n_windows = setup.windows.n_sequences();

@@ -5,7 +5,7 @@ mod args;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use stratigraph_report::OutDir;
+use stratigraph_report::{OutDir, Report};
 use stratigraph_study::Backend;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun, StepSize};
 use stratigraph_surgery::Sweep;
@@ -141,7 +141,7 @@ fn merge(args: &MergeArgs) -> Result<()> {
     let profile = merged.into_profile(output::command());
     let mut files = Vec::new();
     if let Some(out) = out {
-        files.extend(out.write(&profile)?);
+        files.extend(Report::new(&profile).write_to(&out)?);
         #[cfg(feature = "parquet")]
         files.push(out.write_file("sequences.parquet", &table)?);
     }
