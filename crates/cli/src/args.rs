@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
-use stratigraph_study::{DeviceName, Memory, guard_remote};
+use stratigraph_study::{DeviceName, Memory};
 use stratigraph_surgery::Intervention;
 
-use crate::defaults;
+use crate::{defaults, remote};
 
 /// Which model.
 #[derive(clap::Args)]
@@ -85,7 +85,7 @@ impl DeviceArgs {
         if !self.names.iter().any(|name| matches!(name, DeviceName::Remote { .. })) {
             return run();
         }
-        guard_remote(run)
+        remote::guard(run)
     }
 }
 

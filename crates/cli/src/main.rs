@@ -6,6 +6,7 @@ mod defaults;
 mod experiments;
 mod load;
 mod output;
+mod remote;
 mod results;
 #[cfg(feature = "remote")]
 mod serve;
@@ -71,5 +72,17 @@ fn main() -> ExitCode {
             output::error(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
     }
 }

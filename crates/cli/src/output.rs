@@ -28,6 +28,11 @@ pub fn error(error: &anyhow::Error) {
     to_stderr(format_args!("error: {}", OneLine(format!("{error:#}"))));
 }
 
+/// Prints what a panic said on standard error.
+pub fn panic(text: impl Display) {
+    to_stderr(text);
+}
+
 /// Prints a note on standard error.
 pub fn note(text: impl Display) {
     to_stderr(format_args!("note: {text}"));

@@ -167,7 +167,7 @@ fn what_is_wrong_is_one_line() {
     fails(small_with(&["--experiments", "repeat_99"]), "repeat_99");
     fails(small_with(&["--intervention", "0-99"]), "99");
     fails(small_with(&["--wic", path(dir.path())]), "cannot measure wic: cannot read");
-    fails(small_with(&["--memory", "1KB", "--no-words"]), "1");
+    fails(small_with(&["--memory", "1KB", "--no-words"]), "is too low");
     fails(["study", "--model", path(dir.path())], "config.json");
     fails(["study", "--model", "no/such/model/anywhere"], "no/such/model/anywhere");
 }
