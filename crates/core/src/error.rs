@@ -55,11 +55,37 @@ pub enum CoreError {
         /// Its shape.
         found: Vec<usize>,
     },
-    /// An activation that a cache does not hold.
-    #[error("there is no activation of `{point}` in the cache: it was not asked for, or no block ran in that slot")]
+    /// An activation that a cache or a sampler does not hold.
+    #[error("no activation of `{point}` was kept: it was not asked for, or no block ran in that slot")]
     NotCached {
         /// Where it would be from.
         point: HookPoint,
+    },
+    /// A sample without a position.
+    #[error("the sample of positions would be empty: {reason}")]
+    EmptySample {
+        /// Why.
+        reason: String,
+    },
+    /// A position that a window does not have.
+    #[error("window {window} has no position {position}: it has {seq_len} (0 to {})", seq_len.saturating_sub(1))]
+    PositionOutOfRange {
+        /// The position that was asked for.
+        position: usize,
+        /// The window of the corpus.
+        window: usize,
+        /// How many positions it has.
+        seq_len: usize,
+    },
+    /// A unit that an activation does not have.
+    #[error("the activation at `{point}` has no unit {unit}: it has {width} (0 to {})", width.saturating_sub(1))]
+    UnitOutOfRange {
+        /// Where it is from.
+        point: HookPoint,
+        /// The unit that was asked for.
+        unit: usize,
+        /// How many units it has.
+        width: usize,
     },
     /// A residual stream of another width than the model's.
     #[error("a residual stream {found} wide does not fit a model of d_model {d_model}")]

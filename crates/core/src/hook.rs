@@ -1,4 +1,4 @@
-//! Names of activations, in TransformerLens's words: [`Hook`], [`HookPoint`] and [`HookSet`].
+//! Names of activations, in TransformerLens's words: [`Hook`] and [`HookPoint`].
 //!
 //! ```
 //! use stratigraph_core::{Hook, HookPoint};
@@ -25,13 +25,14 @@ pub enum Hook {
     ResidPre,
     /// What the norm before attention writes, its gain and bias included.
     Ln1Normalized,
-    /// Queries, `[batch, pos, n_heads, d_head]`, before rotation.
+    /// Queries, `[batch, pos, n_heads, d_head]`: the projection with its bias, before a norm of queries and rotation.
     Q,
-    /// Keys, `[batch, pos, n_kv_heads, d_head]`, before rotation.
+    /// Keys, `[batch, pos, n_kv_heads, d_head]`: the projection with its bias, before a norm of keys and rotation.
     K,
     /// Values, `[batch, pos, n_kv_heads, d_head]`.
     V,
-    /// Attention scores before the softmax, scaled and masked, `[batch, n_heads, query, key]`.
+    /// Attention scores before the softmax, scaled and masked, `[batch, n_heads, query, key]`. Keys after the query, or
+    /// before its window, are minus infinity and stay hidden whatever a tap makes of them.
     AttnScores,
     /// Attention probabilities, `[batch, n_heads, query, key]`.
     Pattern,
@@ -150,6 +151,24 @@ pub struct HookPoint {
     pub hook: Hook,
 }
 
+impl HookPoint {
+    /// The residual stream at one of its `n_layers + 1` positions in the model's own order: what enters layer `position`, and
+    /// what leaves the last layer at `n_layers`.
+    ///
+    /// ```
+    /// use stratigraph_core::{Hook, HookPoint};
+    /// assert_eq!(HookPoint::of_residual(2, 12), Hook::ResidPre.at(2));
+    /// assert_eq!(HookPoint::of_residual(12, 12), Hook::ResidPost.at(11));
+    /// ```
+    pub fn of_residual(position: usize, n_layers: usize) -> Self {
+        match (n_layers, position) {
+            (0, _) => Hook::Embed.at(0),
+            _ if position < n_layers => Hook::ResidPre.at(position),
+            _ => Hook::ResidPost.at(n_layers - 1),
+        }
+    }
+}
+
 impl fmt::Display for HookPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.hook.is_in_block() { write!(f, "blocks.{}.{}", self.slot, self.hook) } else { self.hook.fmt(f) }
@@ -186,74 +205,6 @@ impl<'de> Deserialize<'de> for HookPoint {
     }
 }
 
-/// A set of hooks.
-///
-/// ```
-/// use stratigraph_core::{Hook, HookSet};
-/// let hooks = HookSet::from([Hook::Z, Hook::Pattern]);
-/// assert!(hooks.contains(Hook::Z) && !hooks.contains(Hook::Q));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct HookSet(u32);
-
-impl HookSet {
-    /// The set without hooks.
-    pub const EMPTY: HookSet = HookSet(0);
-
-    /// Every hook.
-    pub fn all() -> Self {
-        Hook::ALL.into_iter().collect()
-    }
-
-    /// Whether a hook is among them.
-    pub fn contains(self, hook: Hook) -> bool {
-        self.0 & (1 << hook as u32) != 0
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// With another hook.
-    pub fn with(self, hook: Hook) -> Self {
-        Self(self.0 | (1 << hook as u32))
-    }
-
-    /// Without a hook.
-    pub fn without(self, hook: Hook) -> Self {
-        Self(self.0 & !(1 << hook as u32))
-    }
-
-    /// The hooks of either.
-    pub fn union(self, other: HookSet) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The hooks, in the order of [`Hook::ALL`].
-    pub fn iter(self) -> impl Iterator<Item = Hook> {
-        Hook::ALL.into_iter().filter(move |hook| self.contains(*hook))
-    }
-}
-
-impl FromIterator<Hook> for HookSet {
-    fn from_iter<I: IntoIterator<Item = Hook>>(hooks: I) -> Self {
-        hooks.into_iter().fold(Self::EMPTY, Self::with)
-    }
-}
-
-impl<const N: usize> From<[Hook; N]> for HookSet {
-    fn from(hooks: [Hook; N]) -> Self {
-        hooks.into_iter().collect()
-    }
-}
-
-impl fmt::Debug for HookSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,13 +223,5 @@ mod tests {
             assert_eq!(name.parse::<HookPoint>(), Err(CoreError::UnknownHook { name: name.to_owned() }));
         }
         assert!("blocks.3.hook_embed".parse::<HookPoint>().is_err());
-    }
-
-    #[test]
-    fn sets_hold_what_was_put_in() {
-        assert_eq!(HookSet::all().iter().collect::<Vec<_>>(), Hook::ALL);
-        let set = HookSet::from([Hook::MlpOut, Hook::Embed]);
-        assert_eq!(set.iter().collect::<Vec<_>>(), [Hook::Embed, Hook::MlpOut]);
-        assert!(set.without(Hook::Embed).without(Hook::MlpOut).is_empty());
     }
 }

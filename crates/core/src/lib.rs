@@ -3,9 +3,10 @@
 //!
 //! In the order of use: [`TokenWindows`] cuts text into windows, a [`ResidualModel`] runs them block by block
 //! ([`RunModel`]), a [`Hook`] names an activation inside a block and a [`HookPoint`] says in which slot of the run, an
-//! [`Edit`] changes one, a [`Tap`] reads or changes them by code, and an [`ActivationCache`] is the tap that keeps what it
-//! sees. What is measured over a corpus is summed up by
-//! [`Moments`], [`PerSequence`] and [`Summary`].
+//! [`Edit`] changes one, a [`Tap`] reads or changes them by code, an [`ActivationCache`] is the tap that keeps what it sees,
+//! and an [`ActivationSampler`] keeps some rows over a corpus. An [`Observer`] is a tap that measures a whole corpus
+//! ([`observe`]), and [`PerSequence`]
+//! sums up what it measures.
 //!
 //! A user with a burn model of their own implements [`ResidualModel`] and needs nothing else from this workspace's
 //! decoder to run surgery and measures on it.
@@ -15,12 +16,15 @@ mod cache;
 mod edit;
 mod error;
 mod hook;
+mod hook_set;
 mod host;
 mod lanes;
 mod model;
 mod moments;
+mod observer;
 mod random;
 mod run;
+mod sampler;
 mod tap;
 mod taps;
 mod windows;
@@ -32,13 +36,16 @@ pub use edit::{
     Units,
 };
 pub use error::{CoreError, Result};
-pub use hook::{Hook, HookPoint, HookSet};
+pub use hook::{Hook, HookPoint};
+pub use hook_set::HookSet;
 pub use host::lies_in_host_memory;
 pub use lanes::Lanes;
 pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
 pub use moments::{Moments, PerSequence, Summary};
+pub use observer::{Observer, observe};
 pub use random::SplitMix64;
 pub use run::{RunModel, check_tap, check_tokens, embed, finish};
-pub use tap::{NoTap, Replacement, Tap};
+pub use sampler::{ActivationSampler, SamplePositions};
+pub use tap::{NoTap, Replacement, Tap, visit, visit_heads};
 pub use taps::Taps;
 pub use windows::TokenWindows;

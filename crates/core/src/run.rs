@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::{ActivationCache, CoreError, Edit, EditTap, Hook, ResidualModel, Result, Site, Tap, TokenWindows};
+use crate::{ActivationCache, CoreError, Edit, EditTap, Hook, ResidualModel, Result, Site, Tap, TokenWindows, visit};
 
 /// Runs of a model in its own order of layers, with taps, edits or a cache.
 ///
@@ -103,11 +103,7 @@ pub fn check_tap<M: ResidualModel + ?Sized>(model: &M, tap: &dyn Tap) -> Result<
 /// What the model or the tap returns.
 pub fn embed<M: ResidualModel + ?Sized>(model: &M, tokens: Tensor<2, Int>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
     let site = Site { slot: 0, layer: 0 };
-    let resid = model.embed(tokens)?;
-    if !tap.wants(site, Hook::Embed) {
-        return Ok(resid);
-    }
-    tap.visit(site, Hook::Embed, resid.into())?.wide(Hook::Embed.at(0))
+    visit(tap, site, Hook::Embed, model.embed(tokens)?)
 }
 
 /// Ends a run with its last residual stream: shows the tap what the final norm makes of it, and lets the tap finish.

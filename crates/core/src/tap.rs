@@ -1,8 +1,11 @@
-//! The one seam through which activations are read and edited: [`Tap`], with [`NoTap`] and [`Replacement`].
+//! The one seam through which activations are read and edited: [`Tap`], with [`NoTap`] and [`Replacement`]; a model shows
+//! its activations with [`visit`] and [`visit_heads`].
 //!
 //! A tap is borrowed for one call; nothing is registered and nothing has to be removed.
 
-use crate::{Activation, Hook, HookSet, Result, Site};
+use burn::tensor::Tensor;
+
+use crate::{Activation, CoreError, Hook, HookSet, Result, Site};
 
 /// Reads or edits activations while a model runs.
 ///
@@ -45,8 +48,9 @@ pub trait Tap {
     }
 
     /// What stands in for a sublayer's output whatever it is, so that the model need not compute it. A model asks at
-    /// [`Hook::AttnOut`] and [`Hook::MlpOut`], with the shape of the output, before it runs the sublayer; where it gets an
-    /// answer it does not call [`visit`](Tap::visit) at that hook. By default there is none.
+    /// [`Hook::AttnOut`] and [`Hook::MlpOut`], with the shape of the output, before it runs the sublayer, unless the tap
+    /// wants a hook inside it; where it gets an answer it does not call [`visit`](Tap::visit) at that hook. By default
+    /// there is none.
     ///
     /// # Errors
     /// Whatever ends the run.
@@ -79,5 +83,38 @@ pub struct NoTap;
 impl Tap for NoTap {
     fn hooks(&self) -> HookSet {
         HookSet::EMPTY
+    }
+}
+
+/// Shows an activation `[batch, pos, width]` to a tap that wants it, and returns what the model goes on with.
+///
+/// # Errors
+/// What the tap returns; [`CoreError::ShapeChanged`] when it returns another shape.
+pub fn visit(tap: &mut dyn Tap, site: Site, hook: Hook, activation: Tensor<3>) -> Result<Tensor<3>> {
+    if !tap.wants(site, hook) {
+        return Ok(activation);
+    }
+    visit_checked(tap, site, hook, activation.into())?.wide(hook.at(site.slot))
+}
+
+/// Shows an activation with an axis of heads to a tap that wants it, and returns what the model goes on with.
+///
+/// # Errors
+/// What the tap returns; [`CoreError::ShapeChanged`] when it returns another shape.
+pub fn visit_heads(tap: &mut dyn Tap, site: Site, hook: Hook, activation: Tensor<4>) -> Result<Tensor<4>> {
+    if !tap.wants(site, hook) {
+        return Ok(activation);
+    }
+    visit_checked(tap, site, hook, activation.into())?.heads(hook.at(site.slot))
+}
+
+fn visit_checked(tap: &mut dyn Tap, site: Site, hook: Hook, activation: Activation) -> Result<Activation> {
+    let before = activation.dims();
+    let activation = tap.visit(site, hook, activation)?;
+    let after = activation.dims();
+    if after == before {
+        Ok(activation)
+    } else {
+        Err(CoreError::ShapeChanged { point: hook.at(site.slot), before, after })
     }
 }

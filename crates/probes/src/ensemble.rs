@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use stratigraph_core::{Hook, ResidualModel, Site, SplitMix64, Tap, TokenWindows};
+use stratigraph_core::{
+    ActivationSampler, Hook, HookPoint, HookSet, Observer, ResidualModel, Result as CoreResult, SamplePositions,
+    SplitMix64, Tap, TokenWindows, observe,
+};
 
+use crate::neurons::weights_of;
 use crate::{
-    Examples, Logistic, Observer, ProbeError, Proportion, Readout, Result, TokenClass, VocabularyDirections, Words,
-    class_association, observe,
+    Examples, Logistic, ProbeError, Proportion, Readout, Result, TokenClass, VocabularyDirections, Words,
+    class_association,
 };
 
 /// Windows of which half are followed by a word of one token with some suffix, the other half by one without.
@@ -116,14 +120,12 @@ const FOLDS: usize = 5;
 const BATCH: usize = 64;
 
 /// Picks `n_neurons` over all layers by their weights alone, fits probes to their activations at the last token of windows
-/// from the first part of the text, and asks them about the others. `token_texts` is the text of every token; `done` hears how many windows
-/// have been run.
+/// from the first part of the text, and asks them about the others. `token_texts` is the text of every token; `done` is
+/// called with the number of windows that have run.
 ///
 /// # Errors
-/// When the model does not tell its neurons' weights or activations, no token has the suffix, or an activation is not finite.
-///
-/// # Panics
-/// When no neuron is to be picked.
+/// When the model does not give access to its weights or MLP activations, no neuron is to be picked, no token has the
+/// suffix, or an activation is not finite.
 pub fn ensembles(
     model: &dyn ResidualModel,
     task: &SuffixTask,
@@ -131,19 +133,13 @@ pub fn ensembles(
     n_neurons: usize,
     done: impl FnMut(usize),
 ) -> Result<Ensembles> {
-    assert!(n_neurons > 0, "an ensemble has neurons");
+    if n_neurons == 0 {
+        let reason = "an ensemble has at least 1".to_owned();
+        return Err(ProbeError::BadSetting { setting: "the number of neurons", value: n_neurons, reason });
+    }
     let belongs: Vec<bool> = token_texts.iter().map(|text| task.class.contains(text)).collect();
     let picked = pick(model, &belongs, n_neurons)?;
-    if picked.is_empty() {
-        return Err(ProbeError::WeightsMissing { what: "MLP" });
-    }
-    let mut seen = LastTokens::of(&picked, model, &belongs);
-    observe(model, &task.windows, BATCH, &mut [&mut seen], done)?;
-    let broken = |row: &Vec<f64>| row.iter().position(|x| !x.is_finite());
-    if let Some((sequence, column)) = seen.rows.iter().enumerate().find_map(|(i, row)| Some((i, broken(row)?))) {
-        let (what, place) = ("a neuron of layer", picked[column].layer);
-        return Err(ProbeError::ActivationNotFinite { what, place, sequence });
-    }
+    let seen = LastTokens::run(model, task, &picked, done)?;
     let half = task.n_fitted;
     let fitted = |columns: &[usize]| {
         let examples = |range: Range<usize>| {
@@ -162,7 +158,8 @@ pub fn ensembles(
     order.sort_by_key(|&column| std::cmp::Reverse(alone[column].0.some)); // stable: the stronger association first
     let sizes = std::iter::successors(Some(1), |k| Some(k * 2)).take_while(|k| *k < order.len()).chain([order.len()]);
     let neuron = |&column: &usize| EnsembleNeuron { accuracy: alone[column].1, ..picked[column].clone() };
-    let model_right = seen.top1_belongs[half..].iter().zip(&task.answers[half..]).map(|(said, is)| said == is);
+    let belongs = |token: &u32| belongs.get(*token as usize).copied().unwrap_or(false);
+    let model_right = seen.top1[half..].iter().zip(&task.answers[half..]).map(|(top1, is)| belongs(top1) == *is);
     Ok(Ensembles {
         neurons: order.iter().map(neuron).collect(),
         together: sizes.map(|k| (k, fitted(&order[..k]).1)).collect(),
@@ -171,15 +168,14 @@ pub fn ensembles(
     })
 }
 
-/// The neurons that speak most for the tokens of a class, the strongest first.
+/// The neurons with the strongest association with the tokens of a class, the strongest first.
 fn pick(model: &dyn ResidualModel, belongs: &[bool], n_neurons: usize) -> Result<Vec<EnsembleNeuron>> {
-    let directions = VocabularyDirections::usual(model)?;
-    let spread = directions.spread();
+    let directions = VocabularyDirections::new(model)?;
+    let (spread, weights) = (directions.spread(), weights_of(model)?);
     let mut all = Vec::new();
     for layer in 0..model.n_layers() {
         let differences = class_association(model, &directions, layer, belongs)?;
-        let w_out = model.neuron_outputs(layer).ok_or(ProbeError::WeightsMissing { what: "MLP" })?;
-        let variances = spread.variances(w_out);
+        let variances = spread.variances(weights.w_out(layer)?);
         let of_layer = differences.iter().zip(variances).enumerate();
         all.extend(of_layer.map(|(neuron, (difference, variance))| {
             let association = difference / variance.sqrt();
@@ -189,70 +185,69 @@ fn pick(model: &dyn ResidualModel, belongs: &[bool], n_neurons: usize) -> Result
     all.retain(|neuron| neuron.association.is_finite());
     all.sort_by(|a, b| b.association.total_cmp(&a.association));
     all.truncate(n_neurons);
+    if all.is_empty() {
+        return Err(ProbeError::NoNeurons);
+    }
     Ok(all)
 }
 
-/// Keeps the activations of some neurons at the last token of each window, and whether the model's first choice there
-/// belongs to the class.
-struct LastTokens<'a> {
-    readout: Readout<'a>,
-    /// By layer, the neurons, and where each stands in a row.
-    places: BTreeMap<usize, Vec<(usize, usize)>>,
-    belongs: &'a [bool],
-    /// Of a window each.
+/// What the model holds at the last token of each window.
+struct LastTokens {
+    /// The activations of the picked neurons, `[window][neuron]`.
     rows: Vec<Vec<f64>>,
-    top1_belongs: Vec<bool>,
-    width: usize,
-    first: usize,
+    /// The most likely next token of each window.
+    top1: Vec<u32>,
 }
 
-impl<'a> LastTokens<'a> {
-    fn of(picked: &[EnsembleNeuron], model: &'a dyn ResidualModel, belongs: &'a [bool]) -> Self {
-        let mut places: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+impl LastTokens {
+    fn run(
+        model: &dyn ResidualModel,
+        task: &SuffixTask,
+        picked: &[EnsembleNeuron],
+        done: impl FnMut(usize),
+    ) -> Result<Self> {
+        let mut columns: BTreeMap<HookPoint, Vec<usize>> = BTreeMap::new();
         for (column, neuron) in picked.iter().enumerate() {
-            places.entry(neuron.layer).or_default().push((neuron.neuron, column));
+            columns.entry(Hook::MlpPost.at(neuron.layer)).or_default().push(column);
         }
-        let (readout, width) = (Readout::new(model), picked.len());
-        Self { readout, places, belongs, rows: Vec::new(), top1_belongs: Vec::new(), width, first: 0 }
-    }
-}
-
-impl Tap for LastTokens<'_> {
-    fn hooks(&self) -> Vec<Hook> {
-        vec![Hook::MlpPost]
-    }
-
-    fn wants(&self, site: Site, hook: Hook) -> bool {
-        hook == Hook::MlpPost && self.places.contains_key(&site.layer)
-    }
-
-    fn visit(&mut self, site: Site, _hook: Hook, activation: Tensor<3>) -> Tensor<3> {
-        let places = &self.places[&site.layer];
-        let [_, pos, _] = activation.dims();
-        let neurons: Vec<i32> = places.iter().map(|(neuron, _)| *neuron as i32).collect();
-        let n = neurons.len();
-        let neurons = Tensor::<1, Int>::from_data(TensorData::new(neurons, [n]), &activation.device());
-        let last = activation.clone().narrow(1, pos - 1, 1).select(2, neurons);
-        let values: Vec<f32> = last.try_into_vec_as().expect("any float");
-        for (row, values) in values.chunks(n).enumerate() {
-            for ((_, column), value) in places.iter().zip(values) {
-                self.rows[self.first + row][*column] = f64::from(*value);
+        let none: [HookPoint; 0] = [];
+        let mut sampler = ActivationSampler::new(SamplePositions::last(&task.windows, usize::MAX)?, none);
+        for (point, columns) in &columns {
+            sampler = sampler.with_units(*point, columns.iter().map(|&column| picked[column].neuron));
+        }
+        let mut last = LastStreams::default();
+        observe(model, &task.windows, BATCH, &mut [&mut sampler, &mut last], done)?;
+        let mut rows = vec![vec![0.0; picked.len()]; task.windows.n_sequences()];
+        for (point, columns) in &columns {
+            for (window, values) in sampler.values(*point)?.chunks(columns.len()).enumerate() {
+                columns.iter().zip(values).for_each(|(&column, &value)| rows[window][column] = f64::from(value));
             }
         }
-        activation
+        let broken = |row: &Vec<f64>| row.iter().position(|x| !x.is_finite());
+        if let Some((sequence, column)) = rows.iter().enumerate().find_map(|(i, row)| Some((i, broken(row)?))) {
+            let (what, place) = ("a neuron of layer", picked[column].layer);
+            return Err(ProbeError::ActivationNotFinite { what, place, sequence });
+        }
+        let readout = Readout::new(model);
+        let top1 = last.0.into_iter().map(|rows| readout.top1(rows)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { rows, top1: top1.concat() })
     }
 }
 
-impl Observer for LastTokens<'_> {
-    fn begin(&mut self, sequences: Range<usize>) {
-        self.first = sequences.start;
-        self.rows.resize(sequences.end, vec![0.0; self.width]);
-    }
+/// Keeps the last residual stream at the last position of each window, `[window, d_model]` a batch.
+#[derive(Default)]
+struct LastStreams(Vec<Tensor<2>>);
 
-    fn end(&mut self, resid: &Tensor<3>) {
+impl Tap for LastStreams {
+    fn hooks(&self) -> HookSet {
+        HookSet::EMPTY
+    }
+}
+
+impl Observer for LastStreams {
+    fn end(&mut self, resid: &Tensor<3>) -> CoreResult<()> {
         let [batch, pos, d_model] = resid.dims();
-        let last = resid.clone().narrow(1, pos - 1, 1).reshape([batch, d_model]);
-        let said = self.readout.top1(last).expect("the rows are the model's").into_iter();
-        self.top1_belongs.extend(said.map(|token| self.belongs.get(token as usize).copied().unwrap_or(false)));
+        self.0.push(resid.clone().narrow(1, pos - 1, 1).reshape([batch, d_model]));
+        Ok(())
     }
 }

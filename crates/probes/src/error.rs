@@ -71,7 +71,7 @@ pub enum ProbeError {
         d_vocab: usize,
     },
     /// A tensor of another shape than expected.
-    #[error("the {what} has the shape {found:?}, and {expected:?} is expected")]
+    #[error("{what} has the wrong shape: {found:?} instead of {expected:?}")]
     WrongShape {
         /// The tensor.
         what: String,
@@ -141,11 +141,31 @@ pub enum ProbeError {
         /// Tokens of a tile.
         vocab: usize,
     },
-    /// Weights that a measure reads and the model does not tell.
-    #[error("the model does not tell its {what} weights, which neurons are measured by")]
-    WeightsMissing {
-        /// Which.
-        what: &'static str,
+    /// A measure of weights, and a model that does not give them.
+    #[error(
+        "this model does not give access to its weights, which this measure reads; implement ResidualModel::weights"
+    )]
+    WeightsMissing,
+    /// A model whose neurons write nothing that can be compared with tokens.
+    #[error("the model has no MLP neuron whose output weights are finite and not all zero")]
+    NoNeurons,
+    /// Windows in which a measure of attention has nothing to measure.
+    #[error("windows of {seq_len} tokens are too short for {measure}")]
+    WindowsTooShort {
+        /// The measure.
+        measure: String,
+        /// Tokens in a window.
+        seq_len: usize,
+    },
+    /// A setting that a measure cannot use.
+    #[error("{setting} cannot be {value}: {reason}")]
+    BadSetting {
+        /// The setting.
+        setting: &'static str,
+        /// The value it was given.
+        value: usize,
+        /// What it may be.
+        reason: String,
     },
     /// A text in which too few words are of the kind that a measure looks at.
     #[error("the text has {found} words {kind}, and {needed} are needed")]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use stratigraph_core::ResidualModel;
+use stratigraph_core::{ModelWeights, ResidualModel};
 
 use crate::{ProbeError, Result};
 
@@ -84,17 +84,34 @@ pub struct VocabularyDirections {
     subtracts_mean: bool,
 }
 
+/// The weights of a model.
+///
+/// # Errors
+/// [`ProbeError::WeightsMissing`] when it does not give access to them.
+pub(crate) fn weights_of(model: &dyn ResidualModel) -> Result<&dyn ModelWeights> {
+    model.weights().ok_or(ProbeError::WeightsMissing)
+}
+
 impl VocabularyDirections {
+    /// The directions of a model's tokens, in tensors of up to 128 MiB.
+    ///
+    /// # Errors
+    /// [`ProbeError::WeightsMissing`] when the model does not give access to its weights.
+    pub fn new(model: &dyn ResidualModel) -> Result<Self> {
+        const CHUNK_BYTES: usize = 128 << 20;
+        Self::with_chunk(model, CHUNK_BYTES / size_of::<f32>() / model.d_model().max(NEURONS))
+    }
+
     /// The directions of a model's tokens, at most `chunk` of them in a tensor.
     ///
     /// # Errors
-    /// [`ProbeError::WeightsMissing`] when the model does not tell its unembedding.
-    pub fn of(model: &dyn ResidualModel, chunk: usize) -> Result<Self> {
-        let d_vocab = model.d_vocab();
+    /// As [`new`](VocabularyDirections::new).
+    pub fn with_chunk(model: &dyn ResidualModel, chunk: usize) -> Result<Self> {
+        let (weights, d_vocab) = (weights_of(model)?, model.d_vocab());
         let ranges = || (0..d_vocab).step_by(chunk.max(1)).map(move |start| start..(start + chunk.max(1)).min(d_vocab));
-        let subtracts_mean = model.norm_subtracts_mean();
+        let subtracts_mean = weights.final_norm_is_centered();
         let columns = |range: Range<usize>| -> Result<Tensor<2>> {
-            let weight = model.unembedding(range).ok_or(ProbeError::WeightsMissing { what: "unembedding" })?;
+            let weight = weights.w_u(range)?;
             Ok(if subtracts_mean { weight.clone() - weight.mean_dim(0) } else { weight })
         };
         let sums = ranges().map(|range| -> Result<Tensor<2>> { Ok(columns(range)?.sum_dim(1)) });
@@ -107,16 +124,7 @@ impl VocabularyDirections {
         Ok(Self { chunks: ranges().map(unit).collect::<Result<_>>()?, subtracts_mean })
     }
 
-    /// The directions of a model's tokens, in tensors of a usual size.
-    ///
-    /// # Errors
-    /// As [`of`](VocabularyDirections::of).
-    pub fn usual(model: &dyn ResidualModel) -> Result<Self> {
-        const CHUNK_BYTES: usize = 128 << 20;
-        Self::of(model, CHUNK_BYTES / size_of::<f32>() / model.d_model().max(NEURONS))
-    }
-
-    /// How the tokens' directions are spread: what tells the variance of any neuron's cosines without computing them.
+    /// The covariance of the tokens' directions, which gives the variance of any neuron's cosines without computing them.
     pub(crate) fn spread(&self) -> Spread {
         let n_tokens: usize = self.chunks.iter().map(|tokens| tokens.dims()[1]).sum();
         let products = self.chunks.iter().map(|tokens| tokens.clone().matmul(tokens.clone().transpose()));
@@ -184,15 +192,14 @@ pub(crate) fn unit_rows(w_out: Tensor<2>, subtracts_mean: bool) -> Tensor<2> {
     w_out.clone() / w_out.square().sum_dim(1).sqrt()
 }
 
-/// The profile of every neuron of every layer, `[layer][neuron]`; `done` hears how many layers have been seen.
+/// The profile of every neuron of every layer, `[layer][neuron]`; `done` is called with the number of layers that are done.
 ///
 /// # Errors
-/// [`ProbeError::WeightsMissing`] when the model does not tell its weights.
+/// [`ProbeError::WeightsMissing`] when the model does not give access to its weights.
 pub fn vocabulary_profiles(model: &dyn ResidualModel, mut done: impl FnMut(usize)) -> Result<Vec<Vec<NeuronProfile>>> {
-    let directions = VocabularyDirections::usual(model)?;
+    let (directions, weights) = (VocabularyDirections::new(model)?, weights_of(model)?);
     let layer = |layer: usize| {
-        let w_out = model.neuron_outputs(layer).ok_or(ProbeError::WeightsMissing { what: "MLP" })?;
-        let profiles = directions.profiles(w_out);
+        let profiles = directions.profiles(weights.w_out(layer)?);
         done(layer + 1);
         Ok(profiles)
     };

@@ -1,11 +1,11 @@
-//! Neurons that write where no token looks: [`NullSpace`] of the unembedding.
+//! Neurons that write where the unembedding reads almost nothing: its [`NullSpace`].
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-use stratigraph_core::ResidualModel;
+use stratigraph_core::{ModelWeights, ResidualModel};
 
 use crate::eigen::{dot, symmetric_eigen};
-use crate::neurons::unit_rows;
+use crate::neurons::{unit_rows, weights_of};
 use crate::{ProbeError, Result};
 
 /// The directions of the residual stream that change the logits least.
@@ -21,7 +21,7 @@ pub struct NullSpace {
 }
 
 impl NullSpace {
-    /// What share of `d_model` counts as the null space: GPT-2's spectrum falls steeply over its last 12 of 768 directions.
+    /// The share of `d_model` that counts as the null space: GPT-2's spectrum falls steeply over its last 12 of 768 directions.
     pub const SHARE: f64 = 12.0 / 768.0;
 
     /// The `n` directions of `model` with the smallest singular values of its unembedding, into which the final norm's gain
@@ -29,15 +29,16 @@ impl NullSpace {
     /// norm subtracts the mean over `d_model`, that direction is not among them: the norm takes it away.
     ///
     /// # Errors
-    /// [`ProbeError::WeightsMissing`] when the model does not tell its unembedding.
-    ///
-    /// # Panics
-    /// When `n` is 0 or leaves no other direction.
-    pub fn of(model: &dyn ResidualModel, n: usize) -> Result<Self> {
-        let d_model = model.d_model();
-        let subtracts_mean = model.norm_subtracts_mean();
-        assert!(n > 0 && n + usize::from(subtracts_mean) < d_model, "{n} of {d_model} directions");
-        let mut gram = gram(model)?;
+    /// [`ProbeError::WeightsMissing`] when the model does not give access to its weights, [`ProbeError::BadSetting`] when
+    /// `n` is 0 or leaves no other direction.
+    pub fn new(model: &dyn ResidualModel, n: usize) -> Result<Self> {
+        let (weights, d_model) = (weights_of(model)?, model.d_model());
+        let subtracts_mean = weights.final_norm_is_centered();
+        if n == 0 || n + usize::from(subtracts_mean) >= d_model {
+            let reason = format!("the null space of {d_model} directions has at least 1 and leaves at least 1");
+            return Err(ProbeError::BadSetting { setting: "the size of the null space", value: n, reason });
+        }
+        let mut gram = gram(model, weights)?;
         if subtracts_mean {
             // The direction that the norm takes away gets the largest eigenvalue, where it is not counted.
             let trace: f64 = gram.iter().step_by(d_model + 1).sum();
@@ -51,8 +52,8 @@ impl NullSpace {
         Ok(Self { basis, subtracts_mean, singular_values })
     }
 
-    /// The usual number of directions for a model: [`SHARE`](NullSpace::SHARE) of its width, at least one.
-    pub fn usual_size(model: &dyn ResidualModel) -> usize {
+    /// The default number of directions for a model: [`SHARE`](NullSpace::SHARE) of its width, at least one.
+    pub fn default_size(model: &dyn ResidualModel) -> usize {
         ((model.d_model() as f64 * Self::SHARE).round() as usize).max(1)
     }
 
@@ -71,7 +72,7 @@ impl NullSpace {
 }
 
 /// `W W^T` of the centred unembedding, `[d_model, d_model]`; in f64, since the small eigenvalues are what is looked for.
-fn gram(model: &dyn ResidualModel) -> Result<Vec<f64>> {
+fn gram(model: &dyn ResidualModel, weights: &dyn ModelWeights) -> Result<Vec<f64>> {
     const CHUNK_BYTES: usize = 16 << 20;
     let (d_model, d_vocab) = (model.d_model(), model.d_vocab());
     let chunk = (CHUNK_BYTES / size_of::<f64>() / d_model).max(1);
@@ -80,8 +81,8 @@ fn gram(model: &dyn ResidualModel) -> Result<Vec<f64>> {
     for start in (0..d_vocab).step_by(chunk) {
         let tokens = start..(start + chunk).min(d_vocab);
         let n_tokens = tokens.len();
-        let weight = model.unembedding(tokens).ok_or(ProbeError::WeightsMissing { what: "unembedding" })?;
-        let weight = if model.norm_subtracts_mean() { weight.clone() - weight.mean_dim(0) } else { weight };
+        let weight = weights.w_u(tokens)?;
+        let weight = if weights.final_norm_is_centered() { weight.clone() - weight.mean_dim(0) } else { weight };
         let values: Vec<f32> = weight.try_into_vec_as().expect("any float");
         let values: Vec<f64> = values.into_iter().map(f64::from).collect();
         let row = |i: usize| &values[i * n_tokens..(i + 1) * n_tokens];
@@ -105,7 +106,7 @@ mod tests {
     use std::ops::Range;
 
     use burn::tensor::{Device, Int};
-    use stratigraph_core::{Site, SplitMix64, Tap};
+    use stratigraph_core::{ModelShape, Result as CoreResult, Site, SplitMix64, Tap};
 
     use super::*;
 
@@ -116,39 +117,46 @@ mod tests {
     }
 
     impl ResidualModel for HeadOnly {
-        fn n_layers(&self) -> usize {
-            0
-        }
-
-        fn d_model(&self) -> usize {
-            self.unembedding.dims()[0]
-        }
-
-        fn d_vocab(&self) -> usize {
-            self.unembedding.dims()[1]
+        fn shape(&self) -> ModelShape {
+            let [d_model, d_vocab] = self.unembedding.dims();
+            ModelShape::new(0, d_model, d_vocab)
         }
 
         fn device(&self) -> Device {
             self.unembedding.device()
         }
 
-        fn embed(&self, _tokens: Tensor<2, Int>) -> Tensor<3> {
+        fn embed(&self, _tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
             unreachable!("only weights are read")
         }
 
-        fn block(&self, _site: Site, resid: Tensor<3>, _tap: &mut dyn Tap) -> Tensor<3> {
-            resid
+        fn block(&self, _site: Site, resid: Tensor<3>, _tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
+            Ok(resid)
         }
 
-        fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
-            normed.matmul(self.unembedding.clone().slice_dim(1, vocab))
+        fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
+            Ok(rows)
         }
 
-        fn unembedding(&self, vocab: Range<usize>) -> Option<Tensor<2>> {
-            Some(self.unembedding.clone().slice_dim(1, vocab))
+        fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
+            Ok(normed.matmul(self.w_u(vocab)?))
         }
 
-        fn norm_subtracts_mean(&self) -> bool {
+        fn weights(&self) -> Option<&dyn ModelWeights> {
+            Some(self)
+        }
+    }
+
+    impl ModelWeights for HeadOnly {
+        fn w_out(&self, _layer: usize) -> CoreResult<Tensor<2>> {
+            unreachable!("there are no layers")
+        }
+
+        fn w_u(&self, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
+            Ok(self.unembedding.clone().slice_dim(1, vocab))
+        }
+
+        fn final_norm_is_centered(&self) -> bool {
             self.layer_norm
         }
     }
@@ -173,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_no_token_reads_and_what_all_read_alike_is_the_null_space() {
-        let space = NullSpace::of(&model(false), 2).unwrap();
+        let space = NullSpace::new(&model(false), 2).unwrap();
         let found = shares(&space, [[0., 0., 0., 0., 0., 3.], [0., 0., 0., 0., 1., 0.], [1., 0., 0., 0., 1., 0.]]);
         for (found, expected) in found.into_iter().zip([1.0, 1.0, 0.5]) {
             assert!((found - expected).abs() < 1e-3, "{found} {expected}");
@@ -183,18 +191,26 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_leave_nothing_are_refused() {
+        for (layer_norm, n) in [(false, 0), (false, 6), (true, 5)] {
+            let refused = NullSpace::new(&model(layer_norm), n).err();
+            assert!(matches!(refused, Some(ProbeError::BadSetting { value, .. }) if value == n), "{refused:?}");
+        }
+    }
+
+    #[test]
     fn singular_values_squared_add_up_to_the_length_of_the_centred_head() {
         let model = model(false);
         let centred = model.unembedding.clone() - model.unembedding.clone().mean_dim(1);
         let length = f64::from(centred.square().sum().into_scalar::<f32>());
-        let space = NullSpace::of(&model, 1).unwrap();
+        let space = NullSpace::new(&model, 1).unwrap();
         let sum: f64 = space.singular_values().iter().map(|s| s * s).sum();
         assert!((sum - length).abs() < 1e-4 * length, "{sum} {length}");
     }
 
     #[test]
     fn the_direction_that_layer_norm_takes_away_is_not_counted() {
-        let space = NullSpace::of(&model(true), 1).unwrap();
+        let space = NullSpace::new(&model(true), 1).unwrap();
         assert_eq!(space.singular_values().len(), 5);
         let ones = [1.0f32; 6];
         // Equal weights are nothing behind LayerNorm; with one that differs, only the difference counts.

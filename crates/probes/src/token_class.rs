@@ -1,14 +1,14 @@
-//! Sets of tokens that look alike, and the neurons that speak for them: [`TokenClass`] and [`class_association`].
+//! Sets of tokens that look alike, and the neurons that promote them: [`TokenClass`] and [`class_association`].
 
 use std::fmt;
 
 use burn::tensor::{Tensor, TensorData};
 use stratigraph_core::ResidualModel;
 
-use crate::neurons::unit_rows;
+use crate::neurons::{unit_rows, weights_of};
 use crate::{ProbeError, Result, VocabularyDirections};
 
-/// A set of tokens, told by their text. White space before a token does not count, and neither does case unless it is what
+/// A set of tokens, defined by their text. White space before a token does not count, and neither does case unless it is what
 /// the class is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TokenClass {
@@ -62,8 +62,8 @@ const PRONOUNS: [&str; 28] = [
 ];
 
 impl TokenClass {
-    /// The usual ones: the suffixes -ing, -ed, -ly, -s, -tion, -er, and every class of another kind.
-    pub fn usual() -> Vec<TokenClass> {
+    /// The default ones: the suffixes -ing, -ed, -ly, -s, -tion, -er, and every class of another kind.
+    pub fn defaults() -> Vec<TokenClass> {
         let suffixes = ["ing", "ed", "ly", "s", "tion", "er"].map(|suffix| TokenClass::Suffix(suffix.to_owned()));
         let others = [
             TokenClass::Digits,
@@ -122,32 +122,33 @@ impl fmt::Display for TokenClass {
     }
 }
 
-/// How much every neuron of a layer speaks for a set of tokens rather than for the rest: the mean of its cosines with the
-/// tokens of the set less the mean of those with all others, for each neuron.
+/// The association of every neuron of a layer with a set of tokens: the mean of its cosines with the tokens of the set less
+/// the mean of those with all others.
 ///
 /// `belongs` says of each token whether it is in the set; tokens behind its end are not.
 ///
 /// # Errors
-/// When the model does not tell the neurons' weights, or the set is empty or holds every token.
+/// When the model does not give access to its weights, or the set is empty or holds every token.
 pub fn class_association(
     model: &dyn ResidualModel,
     directions: &VocabularyDirections,
     layer: usize,
     belongs: &[bool],
 ) -> Result<Vec<f64>> {
-    let w_out = model.neuron_outputs(layer).ok_or(ProbeError::WeightsMissing { what: "MLP" })?;
+    let weights = weights_of(model)?;
+    let w_out = weights.w_out(layer)?;
     let found = belongs.iter().take(model.d_vocab()).filter(|belongs| **belongs).count();
     if found == 0 || found >= model.d_vocab() {
         let kind = "in the class, of a vocabulary that also has others".to_owned();
         return Err(ProbeError::TooFewWords { kind, found, needed: 1 });
     }
     // A mean of inner products is an inner product with a mean.
-    let weights = |token: usize| match belongs.get(token) {
+    let weight = |token: usize| match belongs.get(token) {
         Some(true) => 1.0 / found as f32,
         _ => -1.0 / (model.d_vocab() - found) as f32,
     };
-    let contrast = directions.weighted_sum(weights); // [d_model, 1]
-    let association = unit_rows(w_out, model.norm_subtracts_mean()).matmul(contrast);
+    let contrast = directions.weighted_sum(weight); // [d_model, 1]
+    let association = unit_rows(w_out, weights.final_norm_is_centered()).matmul(contrast);
     let values: Vec<f32> = association.try_into_vec_as().expect("any float");
     Ok(values.into_iter().map(f64::from).collect())
 }
@@ -172,9 +173,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_told_by_their_text() {
+    fn classes_hold_tokens_by_their_text() {
         let belongs = |token: &str| -> Vec<String> {
-            TokenClass::usual().iter().filter(|class| class.contains(token)).map(TokenClass::to_string).collect()
+            TokenClass::defaults().iter().filter(|class| class.contains(token)).map(TokenClass::to_string).collect()
         };
         assert_eq!(belongs(" walking"), ["-ing", "begins a word"]);
         assert_eq!(belongs("Quickly"), ["-ly", "capitalised"]);

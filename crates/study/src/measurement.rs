@@ -1,8 +1,6 @@
 //! What a study can do: [`Measurement`], which asks for [`Work`] and needs something of the model ([`Needs`]).
 
-use burn::tensor::Tensor;
-use stratigraph_core::{HookSet, ResidualModel, Tap, TokenWindows};
-use stratigraph_probes::Observer;
+use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
 use stratigraph_surgery::{Sweep, SweepContext, SweepPoints};
 
 use crate::{Findings, Result, StudyError};
@@ -87,7 +85,8 @@ impl Needs {
             return Some(format!("it takes {} layers, and the model has {}", self.n_layers, shape.n_layers));
         }
         let seq_len = context.windows.seq_len();
-        (seq_len < self.seq_len).then(|| format!("it takes windows of {} tokens, and they have {seq_len}", self.seq_len))
+        (seq_len < self.seq_len)
+            .then(|| format!("it takes windows of {} tokens, and they have {seq_len}", self.seq_len))
     }
 }
 
@@ -199,11 +198,16 @@ impl Measurement for Sweep {
     }
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
-        let points = self.points(&SweepContext::new(context.model.shape(), context.windows.seq_len()))?;
-        let seq_len = context.windows.seq_len();
-        points.interventions.iter().try_for_each(|it| it.check(&context.model.shape(), seq_len))?;
-        Ok(vec![Work::Sweep { name: Sweep::name(self).to_owned(), points }])
+        sweep_work(self, context)
     }
+}
+
+/// The work of a sweep; its interventions fit the model.
+pub(crate) fn sweep_work<'a>(sweep: &Sweep, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+    let (shape, seq_len) = (context.model.shape(), context.windows.seq_len());
+    let points = sweep.points(&SweepContext::new(shape, seq_len))?;
+    points.interventions.iter().try_for_each(|intervention| intervention.check(&shape, seq_len))?;
+    Ok(vec![Work::Sweep { name: sweep.name().to_owned(), points }])
 }
 
 /// Several observations as one observer's taps.

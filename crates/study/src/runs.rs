@@ -65,12 +65,15 @@ impl Runs {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Run<'_>> {
         let index = |intervention: &Intervention| self.index[&intervention.to_string()];
         let clean = Run { point: None, intervention: &self.distinct[0], index: 0 };
-        let point = move |sweep, (nth, intervention)| {
-            Run { point: Some((sweep, nth)), intervention, index: index(intervention) }
+        let point = move |sweep, (nth, intervention)| Run {
+            point: Some((sweep, nth)),
+            intervention,
+            index: index(intervention),
         };
-        let points = self.sweeps.iter().flat_map(move |sweep| {
-            sweep.interventions.iter().enumerate().map(move |nth| point(sweep, nth))
-        });
+        let points = self
+            .sweeps
+            .iter()
+            .flat_map(move |sweep| sweep.interventions.iter().enumerate().map(move |nth| point(sweep, nth)));
         let single = move |intervention| Run { point: None, intervention, index: index(intervention) };
         std::iter::once(clean).chain(points).chain(self.singles.iter().map(single))
     }

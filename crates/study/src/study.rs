@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_core::{ResidualModel, TokenWindows, observe};
 use stratigraph_probes::metrics::{Metric, Metrics};
-use stratigraph_probes::observe;
 use stratigraph_probes::readout::Tiles;
 use stratigraph_probes::scores::Scores;
 use stratigraph_profile::Unit;
@@ -22,7 +21,7 @@ use crate::{Findings, Measurement, Observation, Progress, Result, StudyContext, 
 /// Runs measurements on a model and a corpus; every block, readout and pass that they share is run once.
 ///
 /// ```no_run
-/// use stratigraph_core::{ResidualModel, TokenWindows};
+/// use stratigraph_core::{ResidualModel, TokenWindows, observe};
 /// use stratigraph_study::{Study, measurements::AttentionByDistance};
 /// use stratigraph_surgery::Sweep;
 ///
@@ -149,8 +148,17 @@ impl<'a> Study<'a> {
     /// When the windows, a measurement, an intervention or a metric does not fit the model, two measurements have one name,
     /// the budget is too small, or a score or an activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
-        let Self { model, replicas, measurements, interventions, own_metrics, mut options, seed, names, mut on_progress } =
-            self;
+        let Self {
+            model,
+            replicas,
+            measurements,
+            interventions,
+            own_metrics,
+            mut options,
+            seed,
+            names,
+            mut on_progress,
+        } = self;
         windows.check(model)?;
         replicas.iter().try_for_each(|replica| check_replica(model, *replica))?;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;

@@ -224,6 +224,52 @@ impl Sweep {
         }))
     }
 
+    /// The names that [`by_name`](Sweep::by_name) takes; N stands for a number.
+    pub const KNOWN: [&str; 14] = [
+        "delete",
+        "delete_from_N",
+        "swap",
+        "lens",
+        "repeat_N",
+        "delete_attention",
+        "delete_mlp",
+        "mean_attention",
+        "mean_mlp",
+        "resample_attention",
+        "resample_mlp",
+        "zero_heads",
+        "mean_heads",
+        "resample_heads",
+    ];
+
+    /// A sweep by its name; none where the name is not among [`KNOWN`](Sweep::KNOWN).
+    pub fn by_name(name: &str) -> Option<Self> {
+        use Sublayer::{Attention, Mlp};
+        let number = |prefix: &str| -> Option<usize> {
+            let number = name.strip_prefix(prefix)?.parse().ok()?;
+            (number > 0 && name == format!("{prefix}{number}")).then_some(number)
+        };
+        Some(match name {
+            "delete" => Self::delete(),
+            "swap" => Self::swap(),
+            "lens" => Self::lens(),
+            "delete_attention" => Self::sublayers(Attention, EditKind::Zero),
+            "delete_mlp" => Self::sublayers(Mlp, EditKind::Zero),
+            "mean_attention" => Self::sublayers(Attention, EditKind::Mean),
+            "mean_mlp" => Self::sublayers(Mlp, EditKind::Mean),
+            "resample_attention" => Self::sublayers(Attention, EditKind::Resample),
+            "resample_mlp" => Self::sublayers(Mlp, EditKind::Resample),
+            "zero_heads" => Self::heads(EditKind::Zero),
+            "mean_heads" => Self::heads(EditKind::Mean),
+            "resample_heads" => Self::heads(EditKind::Resample),
+            _ => match (number("repeat_"), number("delete_from_")) {
+                (Some(length), _) => Self::repeat(length),
+                (_, Some(first)) => Self::delete_at(Positions::from(first)),
+                _ => return None,
+            },
+        })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -309,4 +355,52 @@ fn layer_values(hook: Hook, values: &[(usize, EditValues)], layer: usize) -> Res
     let found = values.iter().find(|(slot, _)| *slot == layer);
     let missing = stratigraph_core::CoreError::NotCached { point: hook.at(layer) };
     found.map(|(_, values)| values.clone()).ok_or(missing.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> SweepContext {
+        SweepContext::new(ModelShape::new(4, 8, 16).with_heads(2, 1, 4), 3)
+    }
+
+    fn texts(sweep: &Sweep) -> Vec<String> {
+        sweep.points(&context()).unwrap().interventions.iter().map(Intervention::to_string).collect()
+    }
+
+    #[test]
+    fn sweeps_are_what_their_names_say() {
+        assert_eq!(texts(&Sweep::delete()), ["1..4", "0-2-3", "0-1-3", "0..3"]);
+        assert_eq!(texts(&Sweep::swap()), ["1-0-2-3", "0-2-1-3", "0-1-3-2"]);
+        assert_eq!(texts(&Sweep::lens()), ["none", "0", "0-1", "0..3", "0..4"]);
+        assert_eq!(texts(&Sweep::repeat(3)), ["0-0-1-1-2-2-3", "0-1-1-2-2-3-3"]);
+        assert_eq!(texts(&Sweep::delete_at(1..))[2], "0..4 | blocks.2.hook_resid_post pos=1.. skip");
+        let mean = Sweep::by_name("mean_mlp").unwrap();
+        assert_eq!(texts(&mean)[3], "0..4 | blocks.3.hook_mlp_out mean");
+    }
+
+    #[test]
+    fn points_are_named_along_their_axes() {
+        let heads = Sweep::heads(EditKind::Zero).points(&context()).unwrap();
+        assert_eq!(heads.axes, [Axis::layers(4), Axis::heads(2)]);
+        assert_eq!(heads.interventions[5].name(), "zero_heads 2 1");
+        assert_eq!(heads.interventions[5].to_string(), "0..4 | blocks.2.attn.hook_z heads=1 zero");
+    }
+
+    #[test]
+    fn every_known_name_makes_a_sweep_of_that_name() {
+        for name in Sweep::KNOWN.map(|name| name.replace('N', "3")) {
+            assert_eq!(Sweep::by_name(&name).unwrap().name(), name);
+        }
+        for name in ["repeat_0", "repeat_", "repeat_03", "delete_from_", "Delete", "", "mean"] {
+            assert!(Sweep::by_name(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_without_a_point_is_an_error() {
+        let error = Sweep::repeat(5).points(&context()).unwrap_err();
+        assert_eq!(error.to_string(), "the sweep repeat_5 has no point on a model of 4 layers");
+    }
 }

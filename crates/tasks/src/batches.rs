@@ -93,7 +93,7 @@ fn input(pair: &Pair, n_ctx: Option<usize>) -> Result<Vec<u32>, PairProblem> {
 
 fn check_tokens(tokens: &[u32], d_vocab: usize) -> Result<(), CoreError> {
     match tokens.iter().find(|&&id| id as usize >= d_vocab) {
-        Some(&id) => Err(CoreError::TokenOutOfRange { id, d_vocab }),
+        Some(&id) => Err(CoreError::TokenOutOfRange { id: id.into(), d_vocab }),
         None => Ok(()),
     }
 }

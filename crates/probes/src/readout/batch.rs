@@ -7,6 +7,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use stratigraph_core::ResidualModel;
 
 use super::reduction::{Part, Reduce, RowSums};
+use crate::Result;
 
 /// A normed residual stream `[rows, d_model]`, with the model that unembeds it.
 #[derive(Clone)]
@@ -22,8 +23,8 @@ impl Stream<'_> {
     }
 
     /// Its logits over some tokens of the vocabulary, `[rows, tokens]`, on its model's device.
-    pub(crate) fn logits(&self, tokens: &Range<usize>) -> Tensor<2> {
-        self.model.unembed(self.normed.clone(), tokens.clone())
+    pub(crate) fn logits(&self, tokens: &Range<usize>) -> Result<Tensor<2>> {
+        Ok(self.model.unembed(self.normed.clone(), tokens.clone())?)
     }
 }
 
@@ -40,28 +41,28 @@ pub(crate) struct ReadoutBatch<'a> {
 
 impl ReadoutBatch<'_> {
     /// Reduces the logits of some tokens of the vocabulary, those of each stream in turn.
-    pub(crate) fn reduce_tile<R: Reduce>(&self, range: &Range<usize>) -> Vec<R::Sums> {
+    pub(crate) fn reduce_tile<R: Reduce>(&self, range: &Range<usize>) -> Result<Vec<R::Sums>> {
         let within = |token: &usize| token.clamp(&range.start, &(range.end - 1)) - range.start;
         let places: Vec<_> = self.tokens.iter().map(within).collect();
         let streams = 0..self.streams.len();
         let Some(clean) = self.clean else {
-            return streams.map(|stream| R::reduce(self.logits(stream, range), None, &places)).collect();
+            return streams.map(|stream| Ok(R::reduce(self.logits(stream, range)?, None, &places))).collect();
         };
-        let (distribution, sums) = R::clean(self.logits(clean, range), &places);
+        let (distribution, sums) = R::clean(self.logits(clean, range)?, &places);
         let mut sums = Some(sums);
         let reduce = |stream: usize| match sums.take_if(|_| stream == clean) {
-            Some(sums) => sums,
-            None => R::reduce(self.logits(stream, range), Some(&distribution), &places),
+            Some(sums) => Ok(sums),
+            None => Ok(R::reduce(self.logits(stream, range)?, Some(&distribution), &places)),
         };
         streams.map(reduce).collect()
     }
 
-    fn logits(&self, stream: usize, range: &Range<usize>) -> Tensor<2> {
-        let logits = self.streams[stream].logits(range);
-        match &self.common_device {
+    fn logits(&self, stream: usize, range: &Range<usize>) -> Result<Tensor<2>> {
+        let logits = self.streams[stream].logits(range)?;
+        Ok(match &self.common_device {
             Some(device) => logits.to_device(device).cast(FloatDType::F32),
             None => logits,
-        }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use stratigraph_core::ResidualModel;
 /// The clean side of a comparison.
 #[derive(Clone)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one for a whole batch of windows")]
 pub enum Clean<'a> {
     /// One of the residual streams, by its index: what the unchanged model gives among what its changed versions give.
     Stream(usize),

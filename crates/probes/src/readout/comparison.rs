@@ -50,10 +50,10 @@ impl<'a> Comparison<'a> {
         }
         let n_rows = sequences.len() * windows.seq_len();
         let normed = |(model, resid): Unread<'a>| {
-            let normed = model.final_norm(resid.reshape([n_rows, model.d_model()]));
-            Stream { model, normed }
+            let normed = model.final_norm(resid.reshape([n_rows, model.d_model()]))?;
+            Ok(Stream { model, normed })
         };
-        let streams = readout.lanes.map(streams, normed);
+        let streams = readout.lanes.map(streams, normed).into_iter().collect::<Result<_>>()?;
         let rows = BatchRows { windows, first_sequence: sequences.start };
         Ok(Self { readout, rows, n_rows, streams, clean, n_scored })
     }
@@ -70,7 +70,7 @@ impl<'a> Comparison<'a> {
         }
         let metrics = &self.readout.metrics;
         scores.iter_mut().try_for_each(|scores| scores.begin(metrics))?;
-        let (statistics, of_logits) = (self.statistics(), self.logit_values());
+        let (statistics, of_logits) = (self.statistics()?, self.logit_values()?);
         let mut values = vec![None; metrics.len()];
         for (tile, streams) in self.tiles().zip(&statistics) {
             for (stream, scores) in scores.iter_mut().enumerate() {
@@ -109,25 +109,27 @@ impl<'a> Comparison<'a> {
     }
 
     /// The statistics of all rows, `[tile][stream][row]`.
-    fn statistics(&self) -> Vec<Vec<Vec<RowSums>>> {
-        let batches = self.tiles().map(|tile| ReadoutBatch {
-            streams: self.streams.iter().map(|stream| stream.rows(tile.clone())).collect(),
-            clean: Some(self.clean),
-            tokens: self.rows.next_tokens(tile),
-            common_device: (self.clean == self.n_scored).then(|| self.readout.model.device()),
+    fn statistics(&self) -> Result<Vec<Vec<Vec<RowSums>>>> {
+        let batches = self.tiles().map(|tile| {
+            Ok(ReadoutBatch {
+                streams: self.streams.iter().map(|stream| stream.rows(tile.clone())).collect(),
+                clean: Some(self.clean),
+                tokens: self.rows.next_tokens(tile),
+                common_device: (self.clean == self.n_scored).then(|| self.readout.model.device()),
+            })
         });
         self.readout.reduce(batches)
     }
 
     /// The values of the metrics that need both rows of logits, if there is such a metric.
-    fn logit_values(&self) -> Option<LogitValues> {
+    fn logit_values(&self) -> Result<Option<LogitValues>> {
         /// Rows of logits that are held for each row of a chunk: the clean and the changed ones, and the clean ones'
         /// exponentials.
         const COPIES: usize = 3;
         let Readout { metrics, tiles, lanes, row_bytes, .. } = self.readout;
         let (n_metrics, d_vocab) = (metrics.of_logits().count(), self.readout.model.d_vocab());
         if n_metrics == 0 {
-            return None;
+            return Ok(None);
         }
         let full = FullRows {
             streams: &self.streams,
@@ -141,8 +143,8 @@ impl<'a> Comparison<'a> {
         let chunk = (row_bytes / lanes.n_lanes() / (COPIES * size_of::<f32>() * d_vocab)).max(1);
         let chunk = chunk.min(self.n_rows.div_ceil(lanes.n_lanes()));
         let chunks = (0..self.n_rows).step_by(chunk.max(1)).map(|start| start..(start + chunk).min(self.n_rows));
-        let parts = lanes.map(chunks.collect(), |rows| full.measure(rows));
-        Some(LogitValues::new(parts, self.n_scored, n_metrics))
+        let parts = lanes.map(chunks.collect(), |rows| full.measure(rows)).into_iter().collect::<Result<_>>()?;
+        Ok(Some(LogitValues::new(parts, self.n_scored, n_metrics)))
     }
 }
 

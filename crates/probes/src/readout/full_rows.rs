@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::batch::Stream;
 use super::batch_rows::BatchRows;
+use crate::Result;
 use crate::metrics::{LogitRow, LogitRows, Metrics};
 
 /// Rows of some streams, measured by those metrics of a set that need their logits.
@@ -45,14 +46,14 @@ impl LogitValues {
 
 impl FullRows<'_> {
     /// The values of some rows, `[row, stream, metric]`. The clean rows are unembedded once for all streams.
-    pub(crate) fn measure(&self, rows: Range<usize>) -> Vec<Option<f64>> {
+    pub(crate) fn measure(&self, rows: Range<usize>) -> Result<Vec<Option<f64>>> {
         let n_metrics = self.metrics.of_logits().count();
         let mut values = vec![None; rows.len() * self.n_measured * n_metrics];
-        let clean_logits = self.logits(self.clean, &rows);
+        let clean_logits = self.logits(self.clean, &rows)?;
         let clean = clean_logits.par_chunks(self.d_vocab).map(|logits| LogitRow::new(logits, Vec::new()));
         let mut clean: Vec<_> = clean.collect();
         for stream in 0..self.n_measured {
-            let changed = (stream != self.clean).then(|| self.logits(stream, &rows));
+            let changed = (stream != self.clean).then(|| self.logits(stream, &rows)).transpose()?;
             let changed = changed.as_ref().unwrap_or(&clean_logits);
             let of_rows = values.par_chunks_mut(self.n_measured * n_metrics).enumerate();
             let of_rows = of_rows.zip(clean.par_iter_mut()).zip(changed.par_chunks(self.d_vocab));
@@ -63,7 +64,7 @@ impl FullRows<'_> {
                 *scratch = changed.into_scratch();
             });
         }
-        values
+        Ok(values)
     }
 
     /// Measures one row of one stream. Logits that no distribution has (NaN, infinity) make every value NaN.
@@ -81,17 +82,17 @@ impl FullRows<'_> {
     }
 
     /// The logits of some rows of a stream over the whole vocabulary, `[row, d_vocab]`, read tile by tile.
-    fn logits(&self, stream: usize, rows: &Range<usize>) -> Vec<f32> {
+    fn logits(&self, stream: usize, rows: &Range<usize>) -> Result<Vec<f32>> {
         let stream = self.streams[stream].rows(rows.clone());
         let width = (self.tile / rows.len()).clamp(1, self.d_vocab);
         let mut all = vec![0.0; rows.len() * self.d_vocab];
         for start in (0..self.d_vocab).step_by(width) {
             let tokens = start..(start + width).min(self.d_vocab);
-            let tile = stream.logits(&tokens).into_data_as::<f32>();
+            let tile = stream.logits(&tokens)?.into_data_as::<f32>();
             let rows = all.par_chunks_mut(self.d_vocab).zip(floats(&tile).par_chunks(tokens.len()));
             rows.for_each(|(all, tile)| all[tokens.clone()].copy_from_slice(tile));
         }
-        all
+        Ok(all)
     }
 }
 

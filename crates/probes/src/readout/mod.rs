@@ -38,28 +38,28 @@ use crate::{ProbeError, Result};
 /// Reads residual streams out into next-token distributions and scores them against the clean one.
 ///
 /// ```
+/// # use std::ops::Range;
 /// # use burn::tensor::{Device, Int, Tensor};
-/// # use stratigraph_core::{ResidualModel, Site, Tap, TokenWindows};
+/// # use stratigraph_core::{ModelShape, ResidualModel, Result, RunModel, Site, Tap, TokenWindows, NoTap};
 /// # struct Toy(Tensor<2>);
 /// # impl ResidualModel for Toy {
-/// #     fn n_layers(&self) -> usize { 1 }
-/// #     fn d_model(&self) -> usize { 4 }
-/// #     fn d_vocab(&self) -> usize { 4 }
+/// #     fn shape(&self) -> ModelShape { ModelShape::new(1, 4, 4) }
 /// #     fn device(&self) -> Device { self.0.device() }
-/// #     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+/// #     fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
 /// #         let [batch, pos] = tokens.dims();
-/// #         self.0.clone().select(0, tokens.reshape([batch * pos])).reshape([batch, pos, 4])
+/// #         Ok(self.0.clone().select(0, tokens.reshape([batch * pos])).reshape([batch, pos, 4]))
 /// #     }
-/// #     fn block(&self, _: Site, resid: Tensor<3>, _: &mut dyn Tap) -> Tensor<3> { resid * 2.0 }
-/// #     fn unembed(&self, rows: Tensor<2>, vocab: std::ops::Range<usize>) -> Tensor<2> { rows.slice_dim(1, vocab) }
+/// #     fn block(&self, _: Site, resid: Tensor<3>, _: &mut dyn Tap) -> Result<Tensor<3>> { Ok(resid * 2.0) }
+/// #     fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>> { Ok(rows) }
+/// #     fn unembed(&self, rows: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>> { Ok(rows.slice_dim(1, vocab)) }
 /// # }
 /// # let model = Toy(Tensor::eye(4, &Device::flex()));
 /// use stratigraph_probes::readout::Readout;
 /// use stratigraph_probes::scores::Scores;
 ///
 /// let windows = TokenWindows::new(&[0, 1, 2, 3], 4)?;
-/// let before = model.embed(windows.batch(0..1, &model.device()));
-/// let after = stratigraph_core::forward(&model, windows.batch(0..1, &model.device()), &mut stratigraph_core::NoTap)?;
+/// let before = model.embed(windows.batch(0..1, &model.device()))?;
+/// let after = model.forward(windows.batch(0..1, &model.device()), &mut NoTap)?;
 /// let mut scores = [Scores::default(), Scores::default()];
 /// Readout::new(&model).compare(&windows, 0..1, vec![before, after], 1, &mut scores)?;
 /// assert!(scores[0].summary("kl")?.mean > 0.0);
@@ -154,7 +154,10 @@ impl<'a> Readout<'a> {
         if rows > 0 && vocab > 0 { Ok(()) } else { Err(ProbeError::EmptyTiles { rows, vocab }) }
     }
 
-    pub(crate) fn reduce<'b>(&self, batches: impl Iterator<Item = ReadoutBatch<'b>>) -> Vec<Vec<Vec<RowSums>>> {
+    pub(crate) fn reduce<'b>(
+        &self,
+        batches: impl Iterator<Item = Result<ReadoutBatch<'b>>>,
+    ) -> Result<Vec<Vec<Vec<RowSums>>>> {
         match self.reduction {
             Reduction::Host => self.reduce_by::<HostRows>(batches),
             Reduction::Device => self.reduce_by::<DeviceRows>(batches),
@@ -162,7 +165,10 @@ impl<'a> Readout<'a> {
     }
 
     /// Reduces each residual stream of each batch, `[batch][stream][row]`.
-    fn reduce_by<'b, R: Reduce>(&self, batches: impl Iterator<Item = ReadoutBatch<'b>>) -> Vec<Vec<Vec<RowSums>>> {
+    fn reduce_by<'b, R: Reduce>(
+        &self,
+        batches: impl Iterator<Item = Result<ReadoutBatch<'b>>>,
+    ) -> Result<Vec<Vec<Vec<RowSums>>>> {
         /// Parts of the vocabulary for each lane, so that none waits long for the others.
         const PARTS_EACH: usize = 4;
         let d_vocab = self.model.d_vocab();
@@ -171,20 +177,22 @@ impl<'a> Readout<'a> {
         let part = ranges.len().div_ceil(PARTS_EACH * self.lanes.n_lanes());
         let (mut found, mut unread) = (Vec::new(), Vec::new());
         for batch in batches {
+            let batch = batch?;
             let reduce = |part: &[Range<usize>]| {
                 let (mut found, mut unread) = (PartialStatistics::default(), Vec::new());
                 for range in part {
-                    let sums = batch.reduce_tile::<R>(range);
+                    let sums = batch.reduce_tile::<R>(range)?;
                     if R::READ_TOGETHER {
                         unread.extend(sums);
                     } else {
                         found.join(PartialStatistics::of(range, R::read(sums), &batch.tokens));
                     }
                 }
-                (found, unread)
+                Ok((found, unread))
             };
             let mut all = PartialStatistics::default();
-            for (part, sums) in self.lanes.map(ranges.chunks(part).collect(), reduce) {
+            for reduced in self.lanes.map(ranges.chunks(part).collect(), reduce) {
+                let (part, sums) = reduced?;
                 all.join(part);
                 unread.extend(sums);
             }
@@ -198,6 +206,6 @@ impl<'a> Readout<'a> {
                 }
             }
         }
-        found.into_iter().map(|(all, ..)| all.rows).collect()
+        Ok(found.into_iter().map(|(all, ..)| all.rows).collect())
     }
 }

@@ -50,17 +50,17 @@ impl Readout<'_> {
         check_top_k(k, self.model.d_vocab())?;
         let n_rows = rows.dims()[0];
         let chunks = (0..n_rows).step_by(self.tiles.rows).map(|start| start..(start + self.tiles.rows).min(n_rows));
-        let top = |chunk| self.top_k_of_chunk(&self.stream(rows.clone().slice([chunk])), k);
-        Ok(self.lanes.map(chunks.collect(), top).concat())
+        let top = |chunk| self.top_k_of_chunk(&self.stream(rows.clone().slice([chunk]))?, k);
+        Ok(self.lanes.map(chunks.collect(), top).into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 
-    fn top_k_of_chunk(&self, stream: &Stream, k: usize) -> Vec<Vec<TopToken>> {
+    fn top_k_of_chunk(&self, stream: &Stream, k: usize) -> Result<Vec<Vec<TopToken>>> {
         let [n_rows, _] = stream.normed.dims();
         let d_vocab = self.model.d_vocab();
         let mut rows: Vec<(TopK, Option<RowSums>)> = vec![(TopK::new(k), None); n_rows];
         for start in (0..d_vocab).step_by(self.tiles.vocab) {
             let tokens = start..(start + self.tiles.vocab).min(d_vocab);
-            let logits = stream.logits(&tokens).into_data_as::<f32>();
+            let logits = stream.logits(&tokens)?.into_data_as::<f32>();
             for ((top, sums), logits) in rows.iter_mut().zip(floats(&logits).chunks(tokens.len())) {
                 top.extend(start, logits);
                 let part = RowSums::of(&Part::alone(softmax::sums(logits)), &tokens, 0);
@@ -73,7 +73,7 @@ impl Readout<'_> {
             let token = candidates.map(|c| TopToken { id: c.id as u32, log_prob: f64::from(c.logit) - log_sum_exp });
             token.collect()
         };
-        rows.into_iter().map(row).collect()
+        Ok(rows.into_iter().map(row).collect())
     }
 
     /// The logits of chosen tokens at rows `[rows, d_model]` of a residual stream: for each row those of `tokens`, in their
@@ -85,10 +85,10 @@ impl Readout<'_> {
         self.check_rows(&rows)?;
         check_tokens(tokens, self.model.d_vocab())?;
         let mut logits = vec![Vec::with_capacity(tokens.len()); rows.dims()[0]];
-        let stream = self.stream(rows);
+        let stream = self.stream(rows)?;
         for &token in tokens {
             let token = token as usize;
-            let column = stream.logits(&(token..token + 1)).into_data_as::<f32>();
+            let column = stream.logits(&(token..token + 1))?.into_data_as::<f32>();
             logits.iter_mut().zip(floats(&column)).for_each(|(row, &logit)| row.push(logit));
         }
         Ok(logits)
@@ -141,21 +141,21 @@ impl Readout<'_> {
                 None => resid.clone().slice([range.clone()]),
             };
             let tokens = tokens[range].to_vec();
-            ReadoutBatch { streams: vec![self.stream(some)], clean: None, tokens, common_device: None }
+            Ok(ReadoutBatch { streams: vec![self.stream(some)?], clean: None, tokens, common_device: None })
         });
-        Ok(self.reduce(batches).into_iter().flat_map(|mut streams| streams.remove(0)).collect())
+        Ok(self.reduce(batches)?.into_iter().flat_map(|mut streams| streams.remove(0)).collect())
     }
 
     /// Rows of a residual stream, normed.
-    fn stream(&self, rows: Tensor<2>) -> Stream<'_> {
-        Stream { model: self.model, normed: self.model.final_norm(rows) }
+    fn stream(&self, rows: Tensor<2>) -> Result<Stream<'_>> {
+        Ok(Stream { model: self.model, normed: self.model.final_norm(rows)? })
     }
 
     /// Refuses rows that are not the model's, and tiles that hold nothing.
     fn check_rows(&self, rows: &Tensor<2>) -> Result<()> {
         self.check_tiles()?;
         let [n_rows, width] = rows.dims();
-        check_shape(|| "rows of the residual stream".to_owned(), [n_rows, width], [n_rows, self.model.d_model()])
+        check_shape(|| "the tensor of rows".to_owned(), [n_rows, width], [n_rows, self.model.d_model()])
     }
 }
 

@@ -1,135 +1,176 @@
-//! What a study asks about words: [`Lexical`], looks at sentences and windows of their own.
+//! Measurements of words, on sentences and windows of their own: [`WordInContext`], [`MergingHeads`], [`SuffixEnsembles`].
 
-use stratigraph_core::{ActivationCache, Hook, ResidualModel, check_tap};
-use stratigraph_probes::{
-    ENSEMBLE_NEURONS, Ensembles, MergingHead, Proportion, SuffixTask, WicAccuracy, WicOptions, WicTokens, WordEnds,
-    ensembles, merging_heads, wic_accuracy,
+use stratigraph_core::{Hook, ModelShape};
+use stratigraph_probes::lexical::{
+    ENSEMBLE_NEURONS, Ensembles, MergingHead, SuffixTask, WicAccuracy, WicOptions, WicSplit, WordEnds, ensembles,
+    merging_heads, wic_accuracy,
 };
-use stratigraph_stages::{Axis, Curve, Estimate, Matrix, Units};
+use stratigraph_probes::statistics::Proportion;
+use stratigraph_profile::{Axis, Estimate, Matrix, ReplicateUnit, Unit};
 
-use crate::study::increments;
-use crate::{Findings, Result};
+use super::empty_curve;
+use crate::progress::pass_work;
+use crate::{Findings, Measurement, Needs, Result, StudyContext, Work};
 
 /// Windows of a few tokens that are run at once.
 const BATCH: usize = 64;
-/// How often, about, a probe is evaluated on all its examples while it is fitted and cross-validated.
-const EVALUATIONS: u64 = 1000;
 
-/// What was given to a study to look at, beside its corpus.
-#[derive(Default)]
-pub(crate) struct Lexical {
-    /// Pairs to fit probes to, and pairs to ask about.
-    pub(crate) wic: Option<(WicTokens, WicTokens)>,
-    pub(crate) word_ends: Option<WordEnds>,
-    /// Tasks with the names of their suffixes.
-    pub(crate) suffixes: Vec<(String, SuffixTask)>,
-    /// The text of every token.
-    pub(crate) token_texts: Vec<String>,
-    pub(crate) seed: u64,
+/// Probes for a word's sense: curve `wic_accuracy` over residual positions; values `wic_static` (the same without any
+/// layer) and `wic_majority` (the commoner answer).
+#[derive(Debug, Clone)]
+pub struct WordInContext {
+    split: WicSplit,
 }
 
-impl Lexical {
-    /// Finds out before a long run what would end it: pairs that are too few, texts and hooks that do not fit the model.
-    pub(crate) fn check(&self, model: &dyn ResidualModel) -> Result<()> {
-        let options = WicOptions::default();
-        if let Some((train, test)) = &self.wic {
-            check_tap(model, &ActivationCache::of([Hook::ResidPre]))?;
-            options.check(train, test)?;
-            train.check(model)?;
-            test.check(model)?;
-        }
-        if let Some(ends) = &self.word_ends {
-            check_tap(model, &ActivationCache::of([Hook::Pattern]))?;
-            ends.long.check(model)?;
-            ends.short.check(model)?;
-        }
-        for (_, task) in &self.suffixes {
-            check_tap(model, &ActivationCache::of([Hook::MlpPost]))?;
-            task.windows().check(model)?;
-        }
-        Ok(())
+impl WordInContext {
+    /// With pairs to fit probes to, five at least, and pairs to test them on.
+    pub fn new(split: WicSplit) -> Self {
+        Self { split }
     }
 
-    /// How much work it is, in multiplications.
-    pub(crate) fn work(&self, model: &dyn ResidualModel) -> u64 {
-        let wic = self.wic.iter().map(|(train, test)| wic_work(model, train, test));
-        let ends = self.word_ends.iter().map(|ends| pass(model, ends.long.ids().len() + ends.short.ids().len()));
-        let suffixes = self.suffixes.iter().map(|(_, task)| pass(model, task.windows().ids().len()));
-        wic.chain(ends).chain(suffixes).sum()
-    }
-
-    /// Looks at all of it; `done` hears of work.
-    pub(crate) fn look(
-        &self,
-        model: &dyn ResidualModel,
-        findings: &mut Findings,
-        mut done: impl FnMut(u64),
-    ) -> Result<()> {
-        if let Some((train, test)) = &self.wic {
-            let options = WicOptions { seed: self.seed, ..WicOptions::default() };
-            let each = wic_work(model, train, test) / (model.n_layers() as u64 + 1);
-            let found = wic_accuracy(model, (train, test), &options, |_| done(each))?;
-            insert_wic(findings, &found);
-        }
-        if let Some(ends) = &self.word_ends {
-            let each = pass(model, ends.long.seq_len());
-            let heads = merging_heads(model, ends, BATCH, increments(each, &mut done))?;
-            findings.matrices.insert("merging_heads".into(), head_map(&heads));
-        }
-        for (suffix, task) in &self.suffixes {
-            let each = pass(model, task.windows().seq_len());
-            let hear = increments(each, &mut done);
-            let found = ensembles(model, task, &self.token_texts, ENSEMBLE_NEURONS, hear)?;
-            findings.matrices.insert(format!("ensemble_{suffix}"), ensemble_matrix(&found));
-        }
-        Ok(())
+    /// About how many multiplications it takes.
+    fn units(&self, shape: &ModelShape) -> u64 {
+        /// How often, about, a probe is evaluated on all its examples while it is fitted and cross-validated.
+        const EVALUATIONS: u64 = 1000;
+        let WicSplit { train, test } = &self.split;
+        let probing = EVALUATIONS * (train.len() * 4 * shape.d_model * (shape.n_layers + 2)) as u64;
+        pass_work(shape, train.n_tokens() + test.n_tokens()) + probing
     }
 }
 
-/// Multiplications of a pass over so many tokens.
-fn pass(model: &dyn ResidualModel, n_tokens: usize) -> u64 {
-    (n_tokens * model.n_layers() * 12 * model.d_model() * model.d_model()) as u64
-}
-
-fn wic_work(model: &dyn ResidualModel, train: &WicTokens, test: &WicTokens) -> u64 {
-    let probing = EVALUATIONS * (train.len() * 4 * model.d_model() * (model.n_layers() + 2)) as u64;
-    pass(model, train.n_tokens() + test.n_tokens()) + probing
-}
-
-fn insert_wic(findings: &mut Findings, found: &WicAccuracy) {
-    let estimate = |proportion: Proportion| Estimate { mean: proportion.share(), sem: proportion.sem() };
-    let mut curve = Curve { units: Units::Pairs, ..Curve::default() };
-    for place in &found.places {
-        let right = place.right.iter().map(|right| f64::from(u8::from(*right)));
-        curve.push(estimate(place.accuracy()), right.collect());
+impl Measurement for WordInContext {
+    fn name(&self) -> String {
+        "wic".to_owned()
     }
-    findings.curves.insert("wic_accuracy".into(), curve);
-    findings.values.insert("wic_static".into(), estimate(found.static_embedding.accuracy()));
-    findings.values.insert("wic_majority".into(), Estimate { mean: found.majority, sem: None });
+
+    fn needs(&self, _: &StudyContext) -> Needs {
+        Needs::hooks([Hook::ResidPre])
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let (model, seed) = (context.model, context.seed);
+        let options = WicOptions { seed, ..WicOptions::default() };
+        options.check(&self.split.train, &self.split.test)?;
+        self.split.train.check(model)?;
+        self.split.test.check(model)?;
+        let units = self.units(&model.shape());
+        Ok(vec![Work::own(units, move |findings, progress| {
+            let found = wic_accuracy(model, &self.split, &options, share_of(units, progress))?;
+            add_wic(&found, model.n_layers(), findings)
+        })])
+    }
+}
+
+fn add_wic(found: &WicAccuracy, n_layers: usize, findings: &mut Findings) -> Result<()> {
+    let estimate = |proportion: Proportion| Estimate::new(proportion.share(), proportion.sem());
+    let mut curve = empty_curve("wic_accuracy", n_layers).with_replicates(ReplicateUnit::Pairs, Vec::new());
+    for probe in &found.residual {
+        let right = probe.right.iter().map(|right| f64::from(u8::from(*right)));
+        curve.push(estimate(probe.accuracy()), right.collect());
+    }
+    findings.add_curve("wic_accuracy", curve)?;
+    findings.add_value("wic_static", estimate(found.static_embedding.accuracy()))?;
+    findings.add_value("wic_majority", Estimate::exact(found.majority))
+}
+
+/// What each head does at the end of words of several tokens: matrix `merging_heads` over layers and heads.
+#[derive(Debug, Clone)]
+pub struct MergingHeads {
+    ends: WordEnds,
+}
+
+impl MergingHeads {
+    /// At these ends of words.
+    pub fn new(ends: WordEnds) -> Self {
+        Self { ends }
+    }
+}
+
+impl Measurement for MergingHeads {
+    fn name(&self) -> String {
+        "merging_heads".to_owned()
+    }
+
+    fn needs(&self, _: &StudyContext) -> Needs {
+        Needs::hooks([Hook::Pattern])
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let model = context.model;
+        let WordEnds { multi_token, single_token, .. } = &self.ends;
+        multi_token.check(model)?;
+        single_token.check(model)?;
+        let units = pass_work(&model.shape(), multi_token.ids().len() + single_token.ids().len());
+        let n_windows = multi_token.n_sequences() + single_token.n_sequences();
+        Ok(vec![Work::own(units, move |findings, progress| {
+            let mut share = share_of(units, progress);
+            let heads = merging_heads(model, &self.ends, BATCH, |n| share(n as f64 / n_windows as f64))?;
+            findings.add_matrix("merging_heads", head_map(&heads))
+        })])
+    }
 }
 
 /// The difference of every head, `[layer][head]`.
 fn head_map(heads: &[Vec<MergingHead>]) -> Matrix {
     let n_heads = heads.first().map_or(0, Vec::len);
     let difference = |head: &MergingHead| head.difference().mean;
-    Matrix {
-        rows: Axis::counting("layer", heads.len()),
-        columns: Axis::counting("head", n_heads),
-        unit: "attention within a word, less that elsewhere".into(),
-        values: heads.iter().map(|layer| layer.iter().map(difference).collect()).collect(),
+    let values = heads.iter().map(|layer| layer.iter().map(difference).collect()).collect();
+    Matrix::new(Axis::layers(heads.len()), Axis::heads(n_heads), Unit::Fraction, values)
+}
+
+/// Ensembles of neurons that predict whether the next word has a suffix: matrix `ensemble_SUFFIX`.
+#[derive(Debug, Clone)]
+pub struct SuffixEnsembles {
+    suffix: String,
+    task: SuffixTask,
+    token_texts: Vec<String>,
+}
+
+impl SuffixEnsembles {
+    /// For a suffix such as `ing`; `token_texts` is the text of every token.
+    pub fn new(suffix: impl Into<String>, task: SuffixTask, token_texts: Vec<String>) -> Self {
+        Self { suffix: suffix.into(), task, token_texts }
+    }
+}
+
+impl Measurement for SuffixEnsembles {
+    fn name(&self) -> String {
+        format!("ensemble_{}", self.suffix)
+    }
+
+    fn needs(&self, _: &StudyContext) -> Needs {
+        Needs::hooks([Hook::MlpPost]).with_weights()
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let model = context.model;
+        self.task.windows().check(model)?;
+        let units = pass_work(&model.shape(), self.task.windows().ids().len());
+        let n_windows = self.task.windows().n_sequences() as f64;
+        Ok(vec![Work::own(units, move |findings, progress| {
+            let mut share = share_of(units, progress);
+            let done = |n| share(n as f64 / n_windows);
+            let found = ensembles(model, &self.task, &self.token_texts, ENSEMBLE_NEURONS, done)?;
+            findings.add_matrix(&self.name(), ensemble_matrix(&found))
+        })])
     }
 }
 
 /// Accuracies of ensembles by their size, and of the model.
 fn ensemble_matrix(found: &Ensembles) -> Matrix {
-    let sizes = found.together.iter().map(|(k, _)| k.to_string()).collect();
-    Matrix {
-        rows: Axis { name: "who".into(), labels: vec!["probe".into(), "model".into()] },
-        columns: Axis { name: "neurons".into(), labels: sizes },
-        unit: "accuracy".into(),
-        values: vec![
-            found.together.iter().map(|(_, accuracy)| accuracy.share()).collect(),
-            vec![found.model.share(); found.together.len()],
-        ],
+    let sizes = found.together.iter().map(|(k, _)| k.to_string());
+    let probe = found.together.iter().map(|(_, accuracy)| accuracy.share()).collect();
+    let model = vec![found.model.share(); found.together.len()];
+    let rows = Axis::labelled("predictor", ["probe", "model"]);
+    Matrix::new(rows, Axis::labelled("neurons", sizes), Unit::Fraction, vec![probe, model])
+}
+
+/// Turns the share that is done into the units that are new.
+fn share_of(units: u64, progress: &mut dyn FnMut(u64)) -> impl FnMut(f64) {
+    let mut before = 0;
+    move |share: f64| {
+        let now = (units as f64 * share.clamp(0.0, 1.0)) as u64;
+        progress(now.saturating_sub(before));
+        before = now.max(before);
     }
 }
