@@ -13,11 +13,9 @@ impl Measurement for DeadNeurons {
     fn name(&self) -> String {
         "dead_neurons".to_owned()
     }
-
     fn needs(&self, _: &StudyContext) -> Needs {
         Needs::hooks([Hook::MlpPost])
     }
-
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>, StudyError> {
         Ok(vec![Work::Observe(Box::new(Largest(vec![Vec::new(); context.model.n_layers()])))])
     }
@@ -30,7 +28,6 @@ impl Tap for Largest {
     fn hooks(&self) -> HookSet {
         [Hook::MlpPost].into()
     }
-
     fn visit(&mut self, site: Site, _: Hook, activation: Activation) -> Result<Activation, CoreError> {
         let width = activation.dims()[2];
         let largest = &mut self.0[site.layer];

@@ -13,15 +13,12 @@ impl Metric for Surprise {
     fn name(&self) -> &str {
         "surprise_bits"
     }
-
     fn unit(&self) -> &str {
         "bits"
     }
-
     fn needs_next_token(&self) -> bool {
         true
     }
-
     fn of_row(&self, row: &RowStatistics) -> Option<f64> {
         Some(-row.next_token()?.log_prob / std::f64::consts::LN_2)
     }
@@ -34,19 +31,15 @@ impl Metric for Within {
     fn name(&self) -> &str {
         "top10_accuracy"
     }
-
     fn unit(&self) -> &str {
         "fraction"
     }
-
     fn needs_next_token(&self) -> bool {
         true
     }
-
     fn input(&self) -> MetricInput {
         MetricInput::Logits
     }
-
     fn of_logits(&self, rows: &LogitRows) -> Option<f64> {
         Some(f64::from(u8::from(rows.changed().top_k(10).contains(&rows.next_token()?))))
     }
