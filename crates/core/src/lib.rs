@@ -27,6 +27,7 @@ mod run;
 mod sampler;
 mod tap;
 mod taps;
+mod tokens;
 mod windows;
 
 pub use activation::Activation;
@@ -48,4 +49,5 @@ pub use run::{RunModel, check_tap, check_tokens, embed, finish};
 pub use sampler::{ActivationSampler, SamplePositions};
 pub use tap::{NoTap, Replacement, Tap, visit, visit_heads};
 pub use taps::Taps;
+pub use tokens::check_token_ids;
 pub use windows::TokenWindows;

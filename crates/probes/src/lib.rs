@@ -22,7 +22,6 @@ pub mod lexical;
 pub mod linear;
 pub mod metrics;
 pub mod neurons;
-mod proportion;
 pub mod readout;
 pub mod scores;
 pub mod similarity;

@@ -34,6 +34,7 @@ mod nullable;
 mod profile;
 mod record;
 mod segmentation;
+mod segmentation_text;
 mod unit;
 
 pub use axis::Axis;

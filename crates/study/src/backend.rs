@@ -5,16 +5,17 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
-use crate::{Error, Result};
+use crate::{Result, StudyError};
 
 /// One of burn's backends.
 ///
 /// ```
-/// use stratigraph::Backend;
+/// use stratigraph_study::Backend;
 /// let device = "flex".parse::<Backend>()?.device()?;
-/// # Ok::<(), stratigraph::Error>(())
+/// # Ok::<(), stratigraph_study::StudyError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// The fast CPU backend.
     Flex,
@@ -59,7 +60,7 @@ impl Backend {
             #[cfg(feature = "wgpu-unfused")]
             Backend::Wgpu => wgpu_device(),
             #[allow(unreachable_patterns)] // reached when a feature is off
-            backend => Err(Error::BackendNotBuilt { backend }),
+            backend => Err(StudyError::BackendNotBuilt { backend }),
         }
     }
 }
@@ -79,7 +80,7 @@ fn wgpu_device() -> Result<Device> {
         Err(WgpuInitError::Registration { .. }) => Ok(Device::wgpu(DeviceKind::DefaultDevice)),
         Err(error) => Err(error.to_string()),
     };
-    OPENED.get_or_init(open).clone().map_err(|reason| Error::NoAdapter { reason })
+    OPENED.get_or_init(open).clone().map_err(|reason| StudyError::NoAdapter { reason })
 }
 
 impl fmt::Display for Backend {
@@ -89,10 +90,10 @@ impl fmt::Display for Backend {
 }
 
 impl FromStr for Backend {
-    type Err = Error;
+    type Err = StudyError;
 
     fn from_str(name: &str) -> Result<Self> {
         let known = Backend::ALL.into_iter().find(|backend| backend.name() == name);
-        known.ok_or_else(|| Error::UnknownBackend { name: name.to_owned() })
+        known.ok_or_else(|| StudyError::UnknownBackend { name: name.to_owned() })
     }
 }

@@ -1,18 +1,19 @@
 //! Devices by name, of this machine and of others: [`DeviceName`].
 
+use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::str::FromStr;
 
 use burn::tensor::Device;
 
-use crate::{Backend, Error, Result};
+use crate::{Backend, Result, StudyError};
 
 /// A device as a user writes it.
 ///
 /// | text | device |
 /// |---|---|
-/// | `flex`, `ndarray`, `wgpu` | the usual one of a [`Backend`] |
+/// | `flex`, `ndarray`, `wgpu` | the default one of a [`Backend`] |
 /// | `wgpu:1` | the second graphics adapter that wgpu lists |
 /// | `remote:ws://HOST:PORT` | one that another machine serves over WebSocket |
 /// | `remote:ID` | one that is served over iroh, found by the server's identity through the public relays |
@@ -21,16 +22,17 @@ use crate::{Backend, Error, Result};
 /// A remote server may serve several devices: `#1` at the end is its second. Remote devices need the feature `remote`.
 ///
 /// ```
-/// use stratigraph::DeviceName;
+/// use stratigraph_study::DeviceName;
 ///
 /// let device = "flex".parse::<DeviceName>()?.open()?;
-/// # Ok::<(), stratigraph::Error>(())
+/// # Ok::<(), stratigraph_study::StudyError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DeviceName {
-    /// The usual device of a backend.
+    /// The default device of a backend.
     Backend(Backend),
-    /// A graphics adapter of this machine, by its place in the list that wgpu gives.
+    /// A graphics adapter of this machine, by its index in wgpu's list.
     Adapter(usize),
     /// A device of another machine.
     Remote {
@@ -42,7 +44,8 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
-    /// The environment variable that holds the token which a remote server asks for. A command line could be read by others.
+    /// The environment variable with the token that a remote server asks for. It is not an argument, because other users of a
+    /// machine can read command lines.
     pub const TOKEN: &str = "STRATIGRAPH_TOKEN";
 
     /// Opens it; a remote one is connected, with the token of [`DeviceName::TOKEN`].
@@ -58,17 +61,35 @@ impl DeviceName {
     }
 }
 
-/// Runs what uses remote devices: burn tells by a panic that a connection broke, and here that is an error. Any other panic
-/// becomes one too, so nothing else should be run in it.
+/// Runs something that uses remote devices: burn panics when a connection breaks, and here that becomes an error. Any other
+/// panic goes on.
 ///
 /// # Errors
-/// What `run` gives, and [`Error::RemoteLost`] where it panics.
-pub fn guard_remote<T, E: From<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let reason = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
-        Err(Error::RemoteLost { reason: reason.lines().next().unwrap_or_default().to_owned() }.into())
+/// Those of `run`, and [`StudyError::RemoteLost`] where a remote device is lost.
+///
+/// # Panics
+/// When `run` panics for any other reason.
+pub fn guard_remote<T, E: From<StudyError>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| match lost_remote(&*panic) {
+        Some(reason) => Err(StudyError::RemoteLost { reason }.into()),
+        None => resume_unwind(panic),
     })
+}
+
+/// Texts in the panics of burn-remote 0.22.1 when a session cannot be opened or breaks.
+const LOST: [&str; 6] = [
+    "Failed to open a remote session",
+    "Service call failed",
+    "Failed to read tensor: RecvError",
+    "Remote response channel closed",
+    "Remote service has not connected",
+    "the handshake reports the device count",
+];
+
+/// The first line of a panic of burn's remote backend; none for other panics.
+fn lost_remote(panic: &(dyn Any + Send)) -> Option<String> {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())?;
+    LOST.iter().any(|lost| text.contains(lost)).then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(feature = "wgpu-unfused")]
@@ -76,24 +97,24 @@ fn adapter(index: usize) -> Result<Device> {
     let adapters = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();
     let n = adapters.len();
     let reason = || format!("there is no adapter {index}; wgpu lists {n}, counted from 0");
-    adapters.into_iter().nth(index).ok_or_else(|| Error::NoAdapter { reason: reason() })
+    adapters.into_iter().nth(index).ok_or_else(|| StudyError::NoAdapter { reason: reason() })
 }
 
 #[cfg(not(feature = "wgpu-unfused"))]
 fn adapter(_index: usize) -> Result<Device> {
-    Err(Error::BackendNotBuilt { backend: Backend::Wgpu })
+    Err(StudyError::BackendNotBuilt { backend: Backend::Wgpu })
 }
 
 #[cfg(feature = "remote")]
 fn remote(server: &str, index: usize) -> Result<Device> {
     use burn::remote::{EndpointId, IrohHost, IrohRelays, RemoteHost};
 
-    let unreachable = |reason: String| Error::RemoteUnreachable { server: server.to_owned(), reason };
+    let unreachable = |reason: String| StudyError::RemoteUnreachable { server: server.to_owned(), reason };
     let host = if server.starts_with("ws://") || server.starts_with("wss://") {
         RemoteHost::websocket(server)
     } else {
         let (id, place) = server.split_once('@').map_or((server, None), |(id, place)| (id, Some(place)));
-        let id: EndpointId = id.parse().map_err(|error| unreachable(format!("`{id}` is no identity: {error}")))?;
+        let id: EndpointId = id.parse().map_err(|error| unreachable(format!("`{id}` is not an identity: {error}")))?;
         let host = IrohHost::new(id);
         RemoteHost::iroh(match place.map(|place| (place, place.parse())) {
             None => host,
@@ -112,7 +133,7 @@ fn remote(server: &str, index: usize) -> Result<Device> {
 
 #[cfg(not(feature = "remote"))]
 fn remote(_server: &str, _index: usize) -> Result<Device> {
-    Err(Error::RemoteNotBuilt)
+    Err(StudyError::RemoteNotBuilt)
 }
 
 impl fmt::Display for DeviceName {
@@ -127,10 +148,10 @@ impl fmt::Display for DeviceName {
 }
 
 impl FromStr for DeviceName {
-    type Err = Error;
+    type Err = StudyError;
 
     fn from_str(name: &str) -> Result<Self> {
-        let unknown = || Error::UnknownDevice { name: name.to_owned() };
+        let unknown = || StudyError::UnknownDevice { name: name.to_owned() };
         match name.split_once(':') {
             None => Ok(DeviceName::Backend(name.parse()?)),
             Some(("wgpu", index)) => index.parse().map(DeviceName::Adapter).map_err(|_| unknown()),
@@ -149,11 +170,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_an_error_where_it_is_guarded() {
-        let lost = guard_remote(|| -> Result<()> { panic!("{} closed\nthe connection", "server") });
-        assert!(matches!(lost, Err(Error::RemoteLost { reason }) if reason == "server closed"));
-        assert_eq!(guard_remote(|| Ok::<_, Error>(7)).unwrap(), 7);
-        assert!(matches!(guard_remote(|| Err::<(), _>(Error::RemoteNotBuilt)), Err(Error::RemoteNotBuilt)));
+    fn a_lost_device_is_an_error() {
+        for text in ["Service call failed: CallError\nbacktrace", "Failed to open a remote session at ws://gpu: refused"] {
+            let lost = guard_remote(|| -> Result<()> { panic!("{text}") });
+            assert!(matches!(lost, Err(StudyError::RemoteLost { reason }) if Some(&*reason) == text.lines().next()));
+        }
+        assert_eq!(guard_remote(|| Ok::<_, StudyError>(7)).unwrap(), 7);
+        assert!(matches!(guard_remote(|| Err::<(), _>(StudyError::RemoteNotBuilt)), Err(StudyError::RemoteNotBuilt)));
+    }
+
+    #[test]
+    fn any_other_panic_goes_on() {
+        let ours = catch_unwind(|| guard_remote(|| -> Result<()> { panic!("index {} out of bounds", 7) }));
+        assert_eq!(*ours.unwrap_err().downcast::<String>().unwrap(), "index 7 out of bounds");
+        let other = catch_unwind(|| guard_remote(|| -> Result<()> { std::panic::panic_any(7) }));
+        assert_eq!(*other.unwrap_err().downcast::<i32>().unwrap(), 7);
     }
 
     #[test]

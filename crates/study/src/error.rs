@@ -1,141 +1,206 @@
-//! Any error of the workspace: [`Error`].
+//! What can go wrong in a study, a task run or a job: [`StudyError`].
 
 use std::path::{Path, PathBuf};
 
-use stratigraph_surgery::LayerPlan;
+use crate::{Backend, Memory};
 
-use crate::Backend;
+/// The result of an operation of this crate.
+pub type Result<T, E = StudyError> = std::result::Result<T, E>;
 
-/// The result of an operation of the facade.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// An error of any Stratigraph crate, or of choosing a device.
+/// An error of `stratigraph-study`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
-    /// Of the vocabulary or a corpus.
+pub enum StudyError {
+    /// A model, a corpus or an edit that do not fit each other.
     #[error(transparent)]
     Core(#[from] stratigraph_core::CoreError),
-    /// Of a checkpoint.
-    #[error(transparent)]
-    Model(#[from] stratigraph_models::ModelError),
-    /// Of surgery.
+    /// An intervention or a sweep that cannot be run.
     #[error(transparent)]
     Surgery(#[from] stratigraph_surgery::SurgeryError),
-    /// Of a measure.
+    /// A metric or a probe that failed.
     #[error(transparent)]
     Probe(#[from] stratigraph_probes::ProbeError),
-    /// Of a task.
+    /// A benchmark that cannot be scored.
     #[error(transparent)]
     Task(#[from] stratigraph_tasks::TaskError),
-    /// Of writing results.
+    /// A curve or a matrix that does not fit its axes, or a name that the findings do not have.
     #[error(transparent)]
-    Report(#[from] stratigraph_report::ReportError),
-    /// A model that is neither a path nor to be had from the hub.
-    #[error("there is no file or directory `{model}`, and the hub does not give it: {reason}")]
-    NoSuchModel {
-        /// The model as it was given.
-        model: String,
-        /// Why the hub or its cache does not give it.
-        reason: stratigraph_hub::HubError,
+    Profile(#[from] stratigraph_profile::ProfileError),
+
+    /// A measurement that cannot be made with this model or corpus.
+    #[error("cannot measure {name}: {reason}")]
+    CannotMeasure {
+        /// The measurement.
+        name: String,
+        /// What is missing.
+        reason: String,
     },
-    /// A name that is no backend's.
-    #[error("unknown device `{name}`; known: flex, ndarray, wgpu")]
+    /// A name that is not a built-in measurement's.
+    #[error("unknown measurement `{name}`; known: {known}")]
+    UnknownMeasurement {
+        /// The name as it was given.
+        name: String,
+        /// The names that are known, with commas between.
+        known: String,
+    },
+    /// Two things of one kind with one name.
+    #[error("there is already a {what} named `{name}`; give the other one another name")]
+    NameTaken {
+        /// `measurement`, `sweep`, `curve` and so on.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A sweep whose results are neither curves nor matrices.
+    #[error("the sweep {sweep} has {n_axes} axes; a curve has one axis and a matrix two")]
+    TooManyAxes {
+        /// The sweep.
+        sweep: String,
+        /// How many axes it has.
+        n_axes: usize,
+    },
+    /// A model on another device that is not the same model.
+    #[error(
+        "the models on the devices differ: layers, d_model and d_vocab are {found:?} on one and {expected:?} on the first; \
+         load the same checkpoint on every device"
+    )]
+    OtherReplica {
+        /// Layers, width and vocabulary of the first model.
+        expected: [usize; 3],
+        /// Those of the other one.
+        found: [usize; 3],
+    },
+
+    /// A benchmark that cannot be run under an intervention.
+    #[error("cannot score tasks under {name}: {reason}")]
+    CannotScore {
+        /// The intervention.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A continuation of a benchmark's item whose log-probability is NaN or infinite.
+    #[error(
+        "the log-probability of continuation {continuation} of item {item} (both counted from 0) is {log_prob} under \
+         {intervention}"
+    )]
+    ItemNotFinite {
+        /// The item, from 0.
+        item: usize,
+        /// The continuation of the item, from 0.
+        continuation: usize,
+        /// The intervention's name.
+        intervention: String,
+        /// The value.
+        log_prob: f64,
+    },
+
+    /// A name that is not a backend's.
+    #[error("unknown backend `{name}`; known: flex, ndarray, wgpu")]
     UnknownBackend {
         /// The name as it was given.
         name: String,
     },
-    /// A text that names no device.
-    #[error("`{name}` names no device; write flex, ndarray, wgpu, wgpu:N, remote:ws://HOST:PORT or remote:ID")]
+    /// A text that does not name a device.
+    #[error("unknown device `{name}`; write flex, ndarray, wgpu, wgpu:N, remote:ws://HOST:PORT or remote:ID")]
     UnknownDevice {
         /// The name as it was given.
         name: String,
     },
-    /// Remote devices were left out when the program was built.
-    #[error("remote devices are not part of this build; build it with `--features remote`")]
-    RemoteNotBuilt,
-    /// A remote device that cannot be connected.
-    #[error("the remote device {server} cannot be used: {reason}")]
-    RemoteUnreachable {
-        /// The server as it was given.
-        server: String,
-        /// Why.
-        reason: String,
-    },
-    /// A remote device that was lost while it was used.
-    #[error("a remote device was lost, or the program is at fault: {reason}")]
-    RemoteLost {
-        /// What burn says.
-        reason: String,
-    },
-    /// An experiment that reads or edits what the model does not show, or repeats more layers than it has.
-    #[error(
-        "the experiment `{experiment}` cannot be done with this model: it lacks layers, hooks or weights that it takes"
-    )]
-    ExperimentImpossible {
-        /// The experiment.
-        experiment: crate::Experiment,
-    },
-    /// A name that is no experiment's.
-    #[error(
-        "unknown experiment `{name}`; known: delete, swap, lens, repeat_N (N layers twice), attention, geometry, neurons, \
-         and delete_, mean_ or resample_ before attention or mlp"
-    )]
-    UnknownExperiment {
-        /// The name as it was given.
-        name: String,
-    },
     /// A backend that was left out when the program was built.
-    #[error("the device {backend} is not part of this build; build it with `--features {backend}`")]
+    #[error("the backend {backend} is not part of this build; build with `--features {backend}`")]
     BackendNotBuilt {
         /// The backend that was asked for.
         backend: Backend,
     },
-    /// No graphics adapter, or one that cannot be opened.
-    #[error("the device wgpu cannot be used: {reason}")]
+    /// A graphics adapter that is absent or cannot be opened.
+    #[error("cannot open a graphics adapter for wgpu: {reason}")]
     NoAdapter {
-        /// What the system says.
+        /// The reason.
         reason: String,
     },
+    /// Remote devices were left out when the program was built.
+    #[error("remote devices are not part of this build; build with `--features remote`")]
+    RemoteNotBuilt,
+    /// A remote device that cannot be connected to.
+    #[error("cannot use the remote device {server}: {reason}")]
+    RemoteUnreachable {
+        /// The server as it was given.
+        server: String,
+        /// The reason.
+        reason: String,
+    },
+    /// A remote device that was lost while it was in use.
+    #[error("lost a remote device: {reason}")]
+    RemoteLost {
+        /// burn's message.
+        reason: String,
+    },
+
+    /// A text that is not a size of memory.
+    #[error("`{text}` is not a size of memory; write it like 600MB, 4GB or 1.5GiB")]
+    NotMemory {
+        /// The text as it was given.
+        text: String,
+    },
+    /// Less memory than the weights and the process itself take.
+    #[error(
+        "a limit of {memory} is too low: the weights and the program take {needed} before anything runs; allow more memory, \
+         or stream the weights from disk"
+    )]
+    MemoryTooSmall {
+        /// The limit.
+        memory: Memory,
+        /// What is taken already.
+        needed: Memory,
+    },
+
     /// A file or directory that cannot be read or written.
     #[error("{}: {reason}", path.display())]
     Io {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: std::io::Error,
     },
-    /// A text that is no shard.
-    #[error("`{text}` is no shard; write I/N for the I-th of N, counted from 0, such as 0/8")]
+    /// A text that is not a shard.
+    #[error("`{text}` is not a shard; write I/N for the I-th of N shards, counted from 0, such as 0/8")]
     NotShard {
         /// The text as it was given.
         text: String,
     },
-    /// An experiment that a job cannot do in parts.
-    #[error(
-        "the experiment `{experiment}` cannot be done in shards: it is no surgery, or replaces by a mean over the whole corpus"
-    )]
-    ExperimentNotInJob {
-        /// The experiment.
-        experiment: crate::Experiment,
-    },
-    /// A plan that a job cannot run in parts.
-    #[error("the plan {plan} cannot be run in shards: it replaces by a mean over the whole corpus")]
-    PlanNotInJob {
-        /// The plan.
-        plan: LayerPlan,
-    },
-    /// A plan of a job that this version cannot do.
-    #[error("the plan cannot be done: {reason}")]
-    JobImpossible {
-        /// Why.
+    /// A sweep, an intervention or a metric that a job cannot do in shards.
+    #[error("cannot shard {name}: {reason}")]
+    CannotShard {
+        /// Its name.
+        name: String,
+        /// Why not.
         reason: String,
     },
-    /// A directory that holds a job already, or what one wrote.
-    #[error("{} holds a job already", path.display())]
+    /// A job plan that is not valid.
+    #[error("the job plan is not valid: {reason}")]
+    BadJobPlan {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A directory that already holds a job.
+    #[error("{} already holds a job; choose another directory", path.display())]
     JobExists {
         /// The directory.
         path: PathBuf,
+    },
+    /// A job in another format of files.
+    #[error(
+        "{} has format {found}, and this version reads format {expected}; finish and merge the job with the version that \
+         planned it, or plan it again", path.display()
+    )]
+    JobFormat {
+        /// The plan file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+        /// The format that can be read.
+        expected: u64,
     },
     /// A file of a job that is damaged, or not what its name says.
     #[error("{} is damaged: {reason}", path.display())]
@@ -146,60 +211,32 @@ pub enum Error {
         reason: String,
     },
     /// Something that belongs to another job.
-    #[error("{} is of another {what}: {found}, and not {expected}", path.display())]
+    #[error("{} is of another {what}: {found}, not {expected}", path.display())]
     OtherJob {
-        /// The file or directory that is.
+        /// The file or directory.
         path: PathBuf,
-        /// Model, corpus, plan or version.
+        /// `model`, `corpus`, `plan` or `version`.
         what: &'static str,
         /// What it is of.
         found: String,
         /// What it should be of.
         expected: String,
     },
-    /// Parquet is to be written by a build that cannot.
-    #[error("Parquet is not part of this build; build it with `--features parquet`")]
-    ParquetNotBuilt,
     /// Steps that no shard has done yet.
     #[error("{}: {status}", path.display())]
     JobUnfinished {
         /// The job.
         path: PathBuf,
-        /// What is missing.
+        /// The missing steps.
         status: crate::job::Status,
     },
-    /// A text that is no size of memory.
-    #[error("`{text}` is no size of memory; write 600MB, 4GB or 1.5GiB")]
-    NotMemory {
-        /// The text as it was given.
-        text: String,
-    },
-    /// Less memory than the weights and the process itself take.
-    #[error("{memory} of memory are too few: the model and the program take {needed} before anything is run")]
-    MemoryTooSmall {
-        /// What there is.
-        memory: crate::Memory,
-        /// What is taken.
-        needed: crate::Memory,
-    },
-    /// A continuation of a benchmark's item whose log-probability is NaN or infinite.
-    #[error(
-        "the log-probability of continuation {continuation} of item {item} (both from 0) is {log_prob} under the plan {plan}"
-    )]
-    ItemNotFinite {
-        /// The item, from 0.
-        item: usize,
-        /// The continuation of the item, from 0.
-        continuation: usize,
-        /// The layers that ran.
-        plan: LayerPlan,
-        /// What came out.
-        log_prob: f64,
-    },
+    /// Parquet files are asked for from a build that cannot write them.
+    #[error("Parquet is not part of this build; build with `--features parquet`")]
+    ParquetNotBuilt,
 }
 
-impl Error {
+impl StudyError {
     pub(crate) fn io(path: &Path, reason: std::io::Error) -> Self {
-        Error::Io { path: path.to_owned(), reason }
+        StudyError::Io { path: path.to_owned(), reason }
     }
 }

@@ -1,8 +1,8 @@
-//! Continuations of many lengths as windows of one: [`TaskBatch`], filled up on the right.
+//! Continuations of many lengths as windows of one length, padded on the right: [`TaskBatch`].
 
 use std::cmp::Reverse;
 
-use stratigraph_core::{CoreError, ResidualModel, TokenWindows};
+use stratigraph_core::{CoreError, ResidualModel, TokenWindows, check_token_ids};
 
 use crate::{EncodedItems, Pair, PairProblem, Result, TaskError};
 
@@ -21,8 +21,8 @@ pub struct ReadSpan {
 
 /// Windows of one length, and what is read out of each.
 ///
-/// A shorter text is filled up on the right with its own last token. That changes nothing to the left: in a causal model no
-/// position sees a later one, all else works on each position alone, and positions are counted from the window's start.
+/// A shorter text is padded on the right with its own last token. This does not change the positions before: in a causal
+/// model no position attends to a later one, and positions are counted from the window's start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskBatch {
     /// What the model runs.
@@ -50,9 +50,9 @@ const LEAST_FILL: f64 = 0.75;
 impl EncodedItems {
     /// Lays every continuation out for `model`, in batches of about `batch_tokens` tokens.
     ///
-    /// A text too long for the model loses tokens at its start. Texts go from the longest to the shortest, so that little
-    /// is filled up. A text with which another begins is read out of the longer one: where continuations are one token
-    /// long, a context runs once for all of them.
+    /// A text too long for the model loses tokens at its start. Texts are sorted from the longest to the shortest, so that
+    /// there is little padding. A text that is the start of another is read out of the longer one: where continuations are
+    /// one token long, a context runs once for all of them.
     ///
     /// # Errors
     /// When there are no items, a continuation has no tokens, nothing before it or is too long, or a token is outside the
@@ -62,7 +62,7 @@ impl EncodedItems {
         for (item, pairs) in self.pairs.iter().enumerate() {
             for (continuation, pair) in pairs.iter().enumerate() {
                 let bad = |problem| TaskError::BadContinuation { item, continuation, problem };
-                check_tokens(&pair.continuation, model.d_vocab())?;
+                check_token_ids(&pair.continuation, model.d_vocab())?;
                 let input = input(pair, model.n_ctx()).map_err(bad)?;
                 let (position, tokens) = (input.len() - pair.continuation.len(), pair.continuation.clone());
                 singles.push(Sequence { input, reads: vec![ReadSpan { item, continuation, position, tokens }] });
@@ -77,7 +77,7 @@ impl EncodedItems {
     }
 }
 
-/// What the model reads: all tokens but the last, and no more than it can.
+/// The tokens that the model reads: all but the last, without those at the start that its context cannot hold.
 fn input(pair: &Pair, n_ctx: Option<usize>) -> Result<Vec<u32>, PairProblem> {
     let n_tokens = pair.continuation.len();
     match n_ctx {
@@ -91,14 +91,7 @@ fn input(pair: &Pair, n_ctx: Option<usize>) -> Result<Vec<u32>, PairProblem> {
     Ok(input)
 }
 
-fn check_tokens(tokens: &[u32], d_vocab: usize) -> Result<(), CoreError> {
-    match tokens.iter().find(|&&id| id as usize >= d_vocab) {
-        Some(&id) => Err(CoreError::TokenOutOfRange { id: id.into(), d_vocab }),
-        None => Ok(()),
-    }
-}
-
-/// Joins texts to those that begin with them. In alphabetical order these follow at once.
+/// Puts each text that is the start of another into that one; in alphabetical order the longer follows the shorter.
 fn shared(mut singles: Vec<Sequence>) -> Vec<Sequence> {
     singles.sort_by(|a, b| a.input.cmp(&b.input));
     let mut sequences: Vec<Sequence> = Vec::new();
@@ -128,12 +121,12 @@ fn cut(mut sequences: &[Sequence], batch_tokens: usize) -> Vec<&[Sequence]> {
 
 fn laid_out(batch: &[Sequence], model: &dyn ResidualModel) -> Result<TaskBatch> {
     let seq_len = batch[0].input.len().max(2); // the shortest window there is
-    let filled = batch.iter().flat_map(|sequence| {
+    let padded = batch.iter().flat_map(|sequence| {
         let last = sequence.input.last().expect("a context has tokens");
-        let fill = seq_len - sequence.input.len();
-        sequence.input.iter().chain(std::iter::repeat_n(last, fill)).copied()
+        let n_padding = seq_len - sequence.input.len();
+        sequence.input.iter().chain(std::iter::repeat_n(last, n_padding)).copied()
     });
-    let windows = TokenWindows::new(&filled.collect::<Vec<_>>(), seq_len)?;
+    let windows = TokenWindows::new(&padded.collect::<Vec<_>>(), seq_len)?;
     windows.check(model)?;
     Ok(TaskBatch { windows, reads: batch.iter().map(|sequence| sequence.reads.clone()).collect() })
 }

@@ -14,8 +14,9 @@ pub struct Pair {
 impl Pair {
     /// Encodes a context with its continuation.
     ///
-    /// Both are encoded as one text, since tokens hold the space before their word; the continuation's tokens are those
-    /// beyond as many as the context has alone. White space at the context's end counts as the continuation's.
+    /// Both are encoded as one text, since a token contains the space before its word. As many tokens as the context has
+    /// when it is encoded alone belong to the context, the rest to the continuation. White space at the context's end
+    /// belongs to the continuation.
     ///
     /// # Errors
     /// Those of `encode`.
@@ -59,7 +60,7 @@ impl EncodedItems {
 impl Task {
     /// Encodes items with a tokenizer, given as a function from text to token ids.
     ///
-    /// A model that was trained with a token at the start of every text wants it here too: let `encode` put it there.
+    /// If the model was trained with a token at the start of every text, `encode` should add it.
     ///
     /// # Errors
     /// Those of `encode`.

@@ -10,9 +10,9 @@ use crate::{ItemProblem, Result, Task, TaskError};
 /// One question of a benchmark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// What the model reads.
+    /// The text that the model reads.
     pub context: String,
-    /// What may follow, each with the space that parts it from the context.
+    /// The texts that may follow, each with the space that separates it from the context.
     pub continuations: Vec<String>,
     /// Which continuation is right, from 0.
     pub answer: usize,
@@ -30,7 +30,7 @@ impl Item {
 }
 
 impl Task {
-    /// Reads a file with an item in each line, in the form in which the benchmark is given out; empty lines are passed over.
+    /// Reads a file with an item in each line, in the benchmark's own format; empty lines are skipped.
     ///
     /// - LAMBADA: `{"text": ..}`
     /// - HellaSwag: `{"activity_label": .., "ctx_a": .., "ctx_b": .., "endings": [..], "label": ..}`, the label a number or
@@ -46,7 +46,7 @@ impl Task {
         self.parse(&std::fs::read(path).map_err(cannot)?, path)
     }
 
-    /// The items of a file's content; `path` is what errors call it.
+    /// The items of a file's content; errors name `path`.
     ///
     /// # Errors
     /// As [`read`](Task::read).
@@ -133,7 +133,7 @@ fn capitalised(text: &str) -> String {
     head.collect::<String>() + &letters.as_str().to_lowercase()
 }
 
-/// Without what WikiHow's headings left in a text: ` [title]` ends a sentence, other words in brackets go.
+/// Removes what WikiHow's headings left in a text: ` [title]` ends a sentence, other words in brackets are dropped.
 fn without_marks(text: &str) -> String {
     let text = text.trim().replace(" [title]", ". ");
     let mut kept = String::with_capacity(text.len());

@@ -1,7 +1,7 @@
 //! Benchmarks whose items are continuations of a text, scored by their log-probabilities: [`Task`].
 //!
 //! In the order of use: [`Task::read`] reads [`Item`]s from a JSONL file, [`Task::encode`] makes token [`Pair`]s of them,
-//! [`EncodedItems::batches`] lays these out as windows ([`TaskBatch`]) that any model can run, and
+//! [`EncodedItems::batches`] lays these out as windows ([`TaskBatch`]) that any causal model can run, and
 //! [`EncodedItems::score`] turns the [`Likelihood`] of every continuation into [`TaskScores`].
 //!
 //! Contexts, continuations and scores are those of EleutherAI's lm-evaluation-harness (tasks `lambada_openai`, `hellaswag`
@@ -38,7 +38,7 @@ pub use scores::{ItemScore, Likelihood, TaskScores};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// The last word of a passage, which only its whole context tells (Paperno et al. 2016, the texts as OpenAI cut them).
+    /// The last word of a passage; predicting it takes the whole context (Paperno et al. 2016, the texts as OpenAI cut them).
     Lambada,
     /// Which of four endings follows a description (Zellers et al. 2019).
     #[serde(rename = "hellaswag")]
@@ -60,7 +60,7 @@ impl Task {
         }
     }
 
-    /// Whether an item is a choice among continuations, not one continuation to be foretold.
+    /// Whether an item is a choice among continuations; otherwise it has one continuation to predict.
     pub fn is_choice(self) -> bool {
         self != Task::Lambada
     }

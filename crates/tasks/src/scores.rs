@@ -8,7 +8,7 @@ use stratigraph_core::{Moments, Summary};
 
 use crate::{EncodedItems, Item, Task};
 
-/// How likely a model holds a continuation.
+/// How likely a continuation is to a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Likelihood {
     /// The sum of its tokens' log-probabilities, in nats.
@@ -28,17 +28,17 @@ pub struct ItemScore {
     pub correct_norm: Option<bool>,
 }
 
-/// What a model makes of a task. Standard errors are over items.
+/// How well a model does a task. Standard errors are over items.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskScores {
     /// The task.
     pub task: Task,
-    /// The fraction of items whose right continuation is the most likely one; in LAMBADA, whose word a model that always
-    /// takes the most likely token writes. On ties the first counts.
+    /// The fraction of items whose right continuation is the most likely one, the first on ties; in LAMBADA, the fraction
+    /// of items whose word is generated when the most likely token is always taken.
     pub acc: Summary,
     /// The same with log-probabilities divided by the characters of the continuation. None in LAMBADA.
     pub acc_norm: Option<Summary>,
-    /// `exp` of the mean of the negative log-probability of the last word, a word and not a token. In LAMBADA only. Its
+    /// `exp` of the mean negative log-probability of the last word (of the word, not of each token). In LAMBADA only. Its
     /// standard error is the first-order one, the perplexity times that of the mean.
     pub perplexity: Option<Summary>,
     /// The accuracy of guessing. None in LAMBADA.

@@ -148,7 +148,7 @@ impl Attention {
     }
 
     /// Each key-value head as often as it has query heads, which not every backend's fused attention knows to share.
-    fn repeated(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(super) fn repeated(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, heads, pos, d_head] = x.dims();
         let group = self.n_heads / heads;
         if group == 1 {

@@ -107,12 +107,12 @@ impl Block {
         Ok(add(resid, mlp_out))
     }
 
-    fn attn_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+    pub(super) fn attn_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let out = self.attn.forward(normed, site, tap)?;
         visit(tap, site, Hook::AttnOut, normed_by(&self.attn_post_norm, out))
     }
 
-    fn mlp_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+    pub(super) fn mlp_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let out = self.mlp.forward(normed, site, tap)?;
         visit(tap, site, Hook::MlpOut, normed_by(&self.mlp_post_norm, out))
     }

@@ -9,6 +9,8 @@ mod norm;
 mod params;
 mod rotary;
 mod streamed;
+#[cfg(test)]
+mod tests;
 mod vocab;
 
 use std::ops::Range;

@@ -3,7 +3,7 @@
 
 use std::f64::consts::LN_2;
 
-use stratigraph_core::CoreError;
+use stratigraph_core::check_token_ids;
 use stratigraph_kernels::softmax;
 
 use super::{LogitRow, LogitRows, Metric, MetricInput};
@@ -227,14 +227,6 @@ impl Metric for LogitDifference {
     }
 
     fn check(&self, d_vocab: usize) -> Result<()> {
-        check_tokens(&[self.a, self.b], d_vocab)
-    }
-}
-
-/// Refuses tokens outside a vocabulary.
-pub(crate) fn check_tokens(tokens: &[u32], d_vocab: usize) -> Result<()> {
-    match tokens.iter().find(|&&id| id as usize >= d_vocab) {
-        Some(&id) => Err(CoreError::TokenOutOfRange { id, d_vocab }.into()),
-        None => Ok(()),
+        Ok(check_token_ids(&[self.a, self.b], d_vocab)?)
     }
 }

@@ -22,8 +22,8 @@ mod logit_rows;
 mod row_statistics;
 mod set;
 
+pub(crate) use from_logits::check_top_k;
 pub use from_logits::{JensenShannon, LogitDifference, Rank, ReverseKl, TopKOverlap};
-pub(crate) use from_logits::{check_tokens, check_top_k};
 pub use from_statistics::{Accuracy, EntropyBits, Kl, Loss, Top1Agreement};
 pub use logit_rows::{LogitRow, LogitRows};
 pub(crate) use row_statistics::Position;

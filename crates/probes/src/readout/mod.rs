@@ -188,7 +188,7 @@ impl<'a> Readout<'a> {
                         found.join(PartialStatistics::of(range, R::read(sums), &batch.tokens));
                     }
                 }
-                Ok((found, unread))
+                Ok::<_, ProbeError>((found, unread))
             };
             let mut all = PartialStatistics::default();
             for reduced in self.lanes.map(ranges.chunks(part).collect(), reduce) {

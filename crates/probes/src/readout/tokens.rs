@@ -2,6 +2,7 @@
 //! ([`TokenScore`]).
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use stratigraph_core::check_token_ids;
 use stratigraph_kernels::softmax;
 
 use super::batch::{ReadoutBatch, Stream};
@@ -9,7 +10,7 @@ use super::comparison::check_shape;
 use super::full_rows::floats;
 use super::reduction::Part;
 use super::{Readout, RowSums, TopK};
-use crate::metrics::{check_tokens, check_top_k};
+use crate::metrics::check_top_k;
 use crate::{ProbeError, Result};
 
 /// How likely a token is at a row.
@@ -83,7 +84,7 @@ impl Readout<'_> {
     /// When a token is outside the vocabulary, or the rows are not as wide as the model's residual stream.
     pub fn logits_of(&self, rows: Tensor<2>, tokens: &[u32]) -> Result<Vec<Vec<f32>>> {
         self.check_rows(&rows)?;
-        check_tokens(tokens, self.model.d_vocab())?;
+        check_token_ids(tokens, self.model.d_vocab())?;
         let mut logits = vec![Vec::with_capacity(tokens.len()); rows.dims()[0]];
         let stream = self.stream(rows)?;
         for &token in tokens {
@@ -118,7 +119,7 @@ impl Readout<'_> {
         if rows.len() != tokens.len() {
             return Err(ProbeError::TokensMissing { n_tokens: tokens.len(), n_rows: rows.len() });
         }
-        check_tokens(tokens, self.model.d_vocab())?;
+        check_token_ids(tokens, self.model.d_vocab())?;
         let [batch, pos, d_model] = resid.dims();
         let n_rows = batch * pos;
         if let Some(&row) = rows.iter().find(|&&row| row >= n_rows) {

@@ -1,250 +1,236 @@
-//! What a job does, as its plan file says it: [`JobPlan`].
+//! What a job does, as its plan file holds it: [`JobPlan`].
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_core::{EditKind, ModelShape, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
-use stratigraph_surgery::{Ablation, LayerPlan, Step};
+use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
 
-use super::hash_tokens;
-use crate::runs::Runs;
-use crate::{Error, Experiment, Result, versions};
+use super::{JobCorpus, JobIntervention, JobModel, JobSweep, StepSize};
+use crate::{Result, StudyError, versions};
 
 /// The format of plan files and records that this version writes and reads.
-const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u64 = 2;
 
-/// The format of before, whose records have five metrics by their positions and not by name.
-const FORMAT_BY_POSITION: u32 = 1;
-
-/// The model of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JobModel {
-    /// What it is called.
-    pub name: String,
-    /// Where it was when the job was planned: a path, or a model of the hub.
-    pub source: String,
-    /// What [`hash_checkpoint`](super::hash_checkpoint) gives.
-    pub sha256: String,
-    /// Its layers.
-    pub n_layers: usize,
-    /// The width of its residual stream.
-    pub d_model: usize,
-    /// The size of its vocabulary.
-    pub d_vocab: usize,
-}
-
-impl JobModel {
-    /// Of a model, with its name, where it is, and the hash of its content.
-    pub fn of(model: &dyn ResidualModel, name: &str, source: &str, sha256: String) -> Self {
-        let (name, source) = (name.to_owned(), source.to_owned());
-        Self { name, source, sha256, n_layers: model.n_layers(), d_model: model.d_model(), d_vocab: model.d_vocab() }
-    }
-}
-
-/// The corpus of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JobCorpus {
-    /// What it is called.
-    pub name: String,
-    /// Its windows.
-    pub n_sequences: usize,
-    /// Tokens in each.
-    pub seq_len: usize,
-    /// Whether the tokenizer's special tokens are among them.
-    pub special_tokens: bool,
-    /// What [`hash_tokens`] gives.
-    pub sha256: String,
-}
-
-/// How much is done between two writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StepSize {
-    /// Windows in a step.
-    pub windows: usize,
-    /// Plans in a step. Plans share their first layers, so a step of all of them is the least work.
-    pub plans: usize,
-}
-
-/// Everything that decides what a job measures.
+/// Everything that decides what a job measures: the content of `job.json`.
+///
+/// ```no_run
+/// use stratigraph_core::{ResidualModel, TokenWindows};
+/// use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, StepSize};
+/// use stratigraph_surgery::Sweep;
+///
+/// fn plan(model: &dyn ResidualModel, sha256: &str, windows: TokenWindows) -> stratigraph_study::Result<Job> {
+///     let record = JobModel::new(model, "pythia-6.9b", "/shared/pythia-6.9b", sha256);
+///     let plan = JobPlan::new(model, record, JobCorpus::new("text.txt", &windows), &windows)?
+///         .with_sweep(&Sweep::delete())?
+///         .with_sweep(&Sweep::swap())?
+///         .with_metrics(["kl", "nll"])?
+///         .with_step_size(StepSize::new(16))?;
+///     Job::create("sweeps/pythia", plan, windows)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct JobPlan {
     /// The format of the job's files.
-    pub format: u32,
+    pub format: u64,
     /// The model.
     pub model: JobModel,
     /// The corpus.
     pub corpus: JobCorpus,
-    /// The experiments, surgery and lens.
-    pub experiments: Vec<Experiment>,
-    /// Plans of the user's own.
-    pub plans: Vec<LayerPlan>,
-    /// What is measured of each: the names of [built-in metrics](Metrics::from_names).
+    /// The sweeps.
+    pub sweeps: Vec<JobSweep>,
+    /// Interventions beside those of sweeps.
+    pub interventions: Vec<JobIntervention>,
+    /// The names of the [built-in metrics](Metrics::from_names) that are measured.
     pub metrics: Vec<String>,
-    /// Whether every token's numbers are kept, in Parquet.
+    /// Whether the values of every token are kept, in Parquet.
     pub per_token: bool,
-    /// The type that is computed with.
+    /// The type of numbers that is computed with.
     pub dtype: String,
-    /// Decides what is drawn at random.
+    /// The seed of everything that is drawn at random.
     pub seed: u64,
-    /// The steps.
+    /// The size of a step.
     pub step: StepSize,
     /// The versions of what computes.
     pub versions: BTreeMap<String, String>,
+    /// The model's sizes and hooks, against which sweeps are checked; a plan read from a file does not have them.
+    #[serde(skip)]
+    shape: Option<ModelShape>,
 }
 
 impl JobPlan {
-    /// A plan of some experiments on a model and a corpus called `corpus`, in steps of eight windows and all plans.
+    /// A plan of the unchanged model alone: the default metrics, in steps of eight windows and all interventions.
     ///
     /// # Errors
-    /// When an experiment looks inside the model or cannot be done with it, needs the whole corpus at once (the mean of an
-    /// output), or the windows do not fit the model.
+    /// When the windows do not fit the model, or are not those of the corpus record.
     pub fn new(
         model: &dyn ResidualModel,
         record: JobModel,
-        (corpus, windows): (&str, &TokenWindows),
-        experiments: &[Experiment],
+        corpus: JobCorpus,
+        windows: &TokenWindows,
     ) -> Result<Self> {
-        const WINDOWS: usize = 8;
-        windows.check(model).map_err(stratigraph_surgery::SurgeryError::from)?;
-        let experiments: Vec<_> = experiments.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        if let Some(&experiment) = experiments.iter().find(|experiment| needs_all(**experiment)) {
-            return Err(Error::ExperimentNotInJob { experiment });
-        }
-        if let Some(&experiment) = experiments.iter().find(|experiment| !experiment.is_possible(model)) {
-            return Err(Error::ExperimentImpossible { experiment });
-        }
-        let corpus = JobCorpus {
-            name: corpus.to_owned(),
-            n_sequences: windows.n_sequences(),
-            seq_len: windows.seq_len(),
-            special_tokens: false,
-            sha256: hash_tokens(windows),
-        };
-        let plans = Runs::new(model.n_layers(), &experiments, &[]).distinct().len();
-        Ok(Self {
+        windows.check(model)?;
+        let plan = Self {
             format: FORMAT,
             model: record,
             corpus,
-            experiments,
-            plans: Vec::new(),
+            sweeps: Vec::new(),
+            interventions: Vec::new(),
             metrics: Metrics::default().names().map(str::to_owned).collect(),
             per_token: false,
             dtype: "f32".to_owned(),
             seed: 0,
-            step: StepSize { windows: WINDOWS, plans },
+            step: StepSize::default(),
             versions: versions(),
-        })
+            shape: Some(model.shape()),
+        };
+        plan.check_windows(windows)?;
+        Ok(plan)
     }
 
-    /// With a plan of the user's own; one that it has is not added again.
+    /// With a sweep, of this crate or of the user's own.
     ///
     /// # Errors
-    /// When it does not fit the model, or replaces an output by its mean, which takes the whole corpus.
-    pub fn plan(mut self, model: &dyn ResidualModel, plan: LayerPlan) -> Result<Self> {
-        plan.check_model(model)?;
-        if has_mean(&plan) {
-            return Err(Error::PlanNotInJob { plan });
+    /// When it does not fit the model or the windows, has more than two axes, there is a sweep of its name, or one of its
+    /// interventions [cannot be sharded](StudyError::CannotShard).
+    pub fn with_sweep(mut self, sweep: &Sweep) -> Result<Self> {
+        let (shape, seq_len) = (self.shape()?, self.corpus.seq_len);
+        let points = sweep.points(&SweepContext::new(shape, seq_len))?;
+        let name = sweep.name();
+        if self.sweeps.iter().any(|other| other.name == name) {
+            return Err(StudyError::NameTaken { what: "sweep", name: name.to_owned() });
         }
-        if !self.plans.contains(&plan) {
-            self.plans.push(plan);
-            self.step.plans += 1;
+        if points.axes.len() > 2 {
+            return Err(StudyError::TooManyAxes { sweep: name.to_owned(), n_axes: points.axes.len() });
+        }
+        for intervention in &points.interventions {
+            intervention.check(&shape, seq_len)?;
+            check_shardable(name, intervention)?;
+        }
+        self.sweeps.push(JobSweep::new(name, &points));
+        Ok(self)
+    }
+
+    /// With a single intervention; one that the plan has under the same name is not added again.
+    ///
+    /// # Errors
+    /// When it does not fit the model or the windows, or [cannot be sharded](StudyError::CannotShard).
+    pub fn with_intervention(mut self, intervention: impl Into<Intervention>) -> Result<Self> {
+        let intervention = intervention.into();
+        intervention.check(&self.shape()?, self.corpus.seq_len)?;
+        check_shardable(&intervention.name(), &intervention)?;
+        let record = JobIntervention::new(&intervention);
+        if !self.interventions.contains(&record) {
+            self.interventions.push(record);
         }
         Ok(self)
     }
 
-    pub(crate) fn runs(&self) -> Runs {
-        Runs::new(self.model.n_layers, &self.experiments, &self.plans)
+    /// With these built-in metrics in place of the default ones.
+    ///
+    /// # Errors
+    /// When there are none, one is unknown or named twice, or it is not defined on the model's vocabulary.
+    pub fn with_metrics<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self> {
+        self.metrics = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
+        self.check_metrics()?;
+        Ok(self)
     }
 
-    /// What is measured.
+    /// With the values of every token kept, in a Parquet file for each step.
+    ///
+    /// # Errors
+    /// When this build cannot write Parquet.
+    pub fn with_per_token(mut self) -> Result<Self> {
+        self.per_token = true;
+        self.check_build()?;
+        Ok(self)
+    }
+
+    /// With steps of another size.
+    ///
+    /// # Errors
+    /// When a step has no windows or no interventions.
+    pub fn with_step_size(mut self, step: StepSize) -> Result<Self> {
+        self.step = step;
+        self.check_step()?;
+        Ok(self)
+    }
+
+    /// With another seed for the record.
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The metrics.
     pub(crate) fn metrics(&self) -> Result<Metrics> {
         Ok(Metrics::from_names(&self.metrics)?)
     }
 
-    /// Groups of plans, each of which goes through a step together; neighbours share layers.
-    pub(crate) fn groups(&self) -> Vec<BTreeSet<LayerPlan>> {
-        let distinct: Vec<_> = self.runs().distinct().into_iter().collect();
-        distinct.chunks(self.step.plans.max(1)).map(|group| group.iter().cloned().collect()).collect()
-    }
-
-    /// How many steps there are.
-    pub fn n_steps(&self) -> usize {
-        self.corpus.n_sequences.div_ceil(self.step.windows.max(1)) * self.groups().len()
-    }
-
-    /// Which windows a step runs, and which group of plans. All groups of some windows are neighbours.
-    pub(crate) fn step(&self, step: usize, n_groups: usize) -> (Range<usize>, usize) {
-        let size = self.step.windows.max(1);
-        let start = step / n_groups * size;
-        (start..(start + size).min(self.corpus.n_sequences), step % n_groups)
-    }
-
-    /// Why this version cannot do it, if so: a plan's fields are the user's, and its file can be edited.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let Self { format, model, dtype, metrics, step, experiments, plans, .. } = self;
-        let mut once = BTreeSet::new();
-        let reason = if *format == FORMAT_BY_POSITION {
-            format!(
-                "it is in format {format}, whose records hold metrics by position; this version reads format {FORMAT}, by \
-                 name: merge the job with the version that planned it, or plan it again"
-            )
-        } else if *format != FORMAT {
-            format!("its format is {format}, and {FORMAT} is known")
-        } else if dtype != "f32" {
-            format!("it computes in {dtype}, and f32 is known")
-        } else if let Err(reason) = Metrics::from_names(metrics).and_then(|metrics| metrics.check(model.d_vocab)) {
-            reason.to_string()
-        } else if metrics.is_empty() {
-            "it measures no metric".to_owned()
-        } else if step.windows == 0 || step.plans == 0 {
-            "its steps are empty".to_owned()
-        } else if let Some(twice) = experiments.iter().find(|experiment| !once.insert(**experiment)) {
-            format!("the experiment {twice} stands in it twice")
-        } else if let Some(experiment) = experiments.iter().find(|experiment| needs_all(**experiment)) {
-            format!("the experiment {experiment} cannot be done in shards")
-        } else if let Some(plan) = plans.iter().find(|plan| has_mean(plan)) {
-            format!("the plan {plan} cannot be run in shards")
-        } else {
+    /// Refuses windows that are not those of the corpus record.
+    pub(crate) fn check_windows(&self, windows: &TokenWindows) -> Result<()> {
+        let JobCorpus { name, special_tokens, .. } = &self.corpus;
+        if JobCorpus::new(name, windows).with_special_tokens(*special_tokens) == self.corpus {
             return Ok(());
-        };
-        Err(reason)
+        }
+        Err(bad(format!("its corpus record is of other windows than the {} that were given", windows.n_sequences())))
     }
 
     /// Refuses what this build cannot write.
     pub(crate) fn check_build(&self) -> Result<()> {
-        if self.per_token && !cfg!(feature = "parquet") { Err(Error::ParquetNotBuilt) } else { Ok(()) }
+        if self.per_token && !cfg!(feature = "parquet") { Err(StudyError::ParquetNotBuilt) } else { Ok(()) }
+    }
+
+    pub(crate) fn check_metrics(&self) -> Result<()> {
+        if self.metrics.is_empty() {
+            return Err(bad("it measures no metric".to_owned()));
+        }
+        Ok(self.metrics()?.check(self.model.d_vocab)?)
+    }
+
+    pub(crate) fn check_step(&self) -> Result<()> {
+        match self.step {
+            StepSize { windows: 0, .. } | StepSize { interventions: Some(0), .. } => {
+                Err(bad("its steps are empty; a step takes at least one window and one intervention".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn shape(&self) -> Result<ModelShape> {
+        self.shape.ok_or_else(|| bad("it was read from a file and cannot be added to; plan the job again".to_owned()))
     }
 }
 
-/// Whether an experiment takes more than some windows under some plans.
-fn needs_all(experiment: Experiment) -> bool {
-    experiment.looks_inside() || matches!(experiment, Experiment::Ablate(Ablation::Mean, _))
+/// An error about a plan.
+pub(crate) fn bad(reason: String) -> StudyError {
+    StudyError::BadJobPlan { reason }
 }
 
-/// Whether a plan takes means over the whole corpus.
-fn has_mean(plan: &LayerPlan) -> bool {
-    plan.steps().iter().any(|step| matches!(step, Step::Ablated(_, _, Ablation::Mean)))
-}
-
-impl fmt::Display for JobPlan {
-    /// One line: what is done on what.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, corpus, step, .. } = self;
-        let experiments: Vec<_> = self.experiments.iter().map(Experiment::to_string).collect();
-        let plans = self.runs().distinct().len();
-        write!(
-            f,
-            "{} on {} windows of {} tokens of {}, ",
-            model.name, corpus.n_sequences, corpus.seq_len, corpus.name
-        )?;
-        write!(f, "{plans} plans ({}) ", experiments.join(", "))?;
-        write!(f, "in {} steps of {} windows and {} plans", self.n_steps(), step.windows, step.plans.min(plans))
+/// Refuses an intervention that another process cannot read, or that takes more than the windows of a step. `name` is that
+/// of its sweep, or its own.
+pub(crate) fn check_shardable(name: &str, intervention: &Intervention) -> Result<()> {
+    let cannot = |reason: String| Err(StudyError::CannotShard { name: name.to_owned(), reason });
+    if let Some(edit) = intervention.edits().iter().find(|edit| !edit.is_text()) {
+        return cannot(format!(
+            "the edit `{edit}` holds tensors, a mask or a function, which a plan file cannot; run it in a study"
+        ));
     }
+    if intervention.edits().iter().any(|edit| *edit.kind() == EditKind::Mean) {
+        return cannot("it needs the whole corpus".to_owned());
+    }
+    Ok(())
+}
+
+/// The points of a sweep that was read from a file, named as [`Sweep::points`] names them.
+pub(crate) fn named_points(
+    JobSweep { name, axes, .. }: &JobSweep,
+    interventions: Vec<Intervention>,
+    model: &JobModel,
+) -> Result<SweepPoints> {
+    let context = SweepContext::new(ModelShape::new(model.n_layers, model.d_model, model.d_vocab), 0);
+    let points = SweepPoints::new(&context, axes.iter().cloned(), interventions.into_iter().map(Ok))?;
+    Ok(Sweep::new(name, move |_| Ok(points.clone())).points(&context)?)
 }

@@ -1,43 +1,47 @@
 //! A shard of a job, done: [`ShardRun`].
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 
 use stratigraph_core::ResidualModel;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::scores::{PositionScores, Row, ScoreSink, Scores};
-use stratigraph_surgery::{Budget, LayerPlan};
+use stratigraph_surgery::Budget;
 
-use super::store::PlanScores;
+use super::store::StepWork;
 use super::{Job, JobModel, Shard};
-use crate::scoring::{Scorer, Scoring};
-use crate::share::{Heard, share_out};
-use crate::study::shape;
-use crate::{Error, Progress, Result, versions};
+use crate::scoring::{ReadoutOptions, Scorer, Scoring};
+use crate::workers::{WorkerEvent, run_workers};
+use crate::{Progress, Result, StudyError, versions};
 
 /// Does the steps of a shard that are not done yet, one after the other, and writes each.
 ///
 /// ```no_run
-/// use stratigraph::job::{Job, ShardRun, hash_checkpoint};
-/// # fn run(checkpoint: stratigraph::models::Pretrained) -> stratigraph::Result<()> {
-/// let job = Job::open("sweeps/pythia")?;
-/// let model = checkpoint.load(&stratigraph::Backend::Flex.device()?)?;
-/// ShardRun::new(&job, "flex", &model, &hash_checkpoint(&checkpoint)?)?.shard("3/8".parse()?).run()?;
-/// # Ok(())
-/// # }
+/// use stratigraph_core::ResidualModel;
+/// use stratigraph_study::job::{Job, ShardRun};
+///
+/// /// `sha256` is the hash of the checkpoint that the model was loaded from.
+/// fn run(model: &dyn ResidualModel, sha256: &str) -> stratigraph_study::Result<usize> {
+///     let job = Job::open("sweeps/pythia")?;
+///     ShardRun::new(&job, "flex", model, sha256)?.with_shard("3/8".parse()?).run()
+/// }
 /// ```
 pub struct ShardRun<'a> {
     job: &'a Job,
-    /// The model on each device, with the device's name.
-    devices: Vec<(String, &'a dyn ResidualModel)>,
+    devices: Vec<NamedDevice<'a>>,
     shard: Shard,
     budget: Budget,
     on_progress: Box<dyn FnMut(Progress) + 'a>,
 }
 
+/// The model on a device.
+struct NamedDevice<'a> {
+    name: String,
+    model: &'a dyn ResidualModel,
+}
+
 impl<'a> ShardRun<'a> {
-    /// All of a job, with its model on a device called `device`; `sha256` is what [`hash_checkpoint`](super::hash_checkpoint)
-    /// gives.
+    /// All of a job, with its model on a device called `device`; `sha256` is the hash of the model's content.
     ///
     /// # Errors
     /// When the job is for another model, or was planned by another version, whose numbers may differ.
@@ -47,7 +51,7 @@ impl<'a> ShardRun<'a> {
         let planned = &job.plan().versions;
         if *planned != versions() {
             let (found, expected) = (format!("{planned:?}"), format!("{:?}", versions()));
-            return Err(Error::OtherJob { path: job.path().to_owned(), what: "version", found, expected });
+            return Err(StudyError::OtherJob { path: job.path().to_owned(), what: "version", found, expected });
         }
         let run = Self {
             job,
@@ -56,93 +60,92 @@ impl<'a> ShardRun<'a> {
             budget: Budget::default(),
             on_progress: Box::new(|_| {}),
         };
-        Ok(run.also_on(device, model))
+        run.also_on(device, model)
     }
 
-    /// With the same model on another device: whichever is free takes the next step.
+    /// With the same model on another device: a free device takes the next step.
     ///
-    /// # Panics
+    /// # Errors
     /// When it is a model of another shape.
-    pub fn also_on(mut self, device: &str, model: &'a dyn ResidualModel) -> Self {
+    pub fn also_on(mut self, device: &str, model: &'a dyn ResidualModel) -> Result<Self> {
         let JobModel { n_layers, d_model, d_vocab, .. } = self.job.plan().model;
-        assert_eq!(shape(model), [n_layers, d_model, d_vocab], "layers, width and vocabulary of the job's model");
-        self.devices.push((device.to_owned(), model));
-        self
+        let (expected, found) = ([n_layers, d_model, d_vocab], [model.n_layers(), model.d_model(), model.d_vocab()]);
+        if found != expected {
+            return Err(StudyError::OtherReplica { expected, found });
+        }
+        self.devices.push(NamedDevice { name: device.to_owned(), model });
+        Ok(self)
     }
 
-    /// With a part of the job only.
-    pub fn shard(mut self, shard: Shard) -> Self {
-        self.shard = shard;
-        self
+    /// With a part of the job alone.
+    pub fn with_shard(self, shard: Shard) -> Self {
+        Self { shard, ..self }
     }
 
     /// With another memory budget, for each device.
-    pub fn budget(mut self, budget: Budget) -> Self {
-        self.budget = budget;
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// With a function that is called as the shard gets on.
+    pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + 'a) -> Self {
+        self.on_progress = Box::new(on_progress);
         self
     }
 
-    /// With a function that hears how far the shard is.
-    pub fn on_progress(mut self, hear: impl FnMut(Progress) + 'a) -> Self {
-        self.on_progress = Box::new(hear);
-        self
-    }
-
-    /// Does what is left, and gives how many steps that were.
+    /// Does the steps that are left, and returns how many those were.
     ///
     /// # Errors
     /// When the job does not fit the model, the budget is too small, a score is not finite, a record is another job's, or a
     /// file cannot be written; steps that were written before stay.
     pub fn run(self) -> Result<usize> {
         let Self { job, devices, shard, budget, mut on_progress } = self;
-        let plan = job.plan();
         job.make_directories()?;
-        let (runs, groups) = (plan.runs(), plan.groups());
-        let metrics = plan.metrics()?;
-        let scoring = |group: &BTreeSet<_>| {
-            let scoring = Scoring::new(group.clone(), runs.clean(), job.windows(), (budget, None));
-            scoring.with_metrics(metrics.clone())
+        let steps = Steps::new(job, budget)?;
+        let left = steps.left(shard)?;
+        let total = left.iter().map(|&step| steps.work(step, devices[0].model)).sum();
+        let work = |index: usize, left: &mut dyn Iterator<Item = usize>, report: &mut dyn FnMut(WorkerEvent<Done>)| {
+            steps.run_on(&devices[index], left, report)
         };
-        let steps = Steps { job, scorings: groups.iter().map(scoring).collect(), groups };
-        let todo = steps.left(shard)?;
-        let total = todo.iter().map(|&step| steps.work(step, devices[0].1)).sum();
-
-        let work = |index: usize, todo: &mut dyn Iterator<Item = usize>, hear: &mut dyn FnMut(Heard<Done>)| {
-            steps.run_on((index, devices[index].1), todo, hear)
-        };
-        let (mut done, mut n_steps) = (0, 0);
-        let take = |heard: Heard<Done>| {
-            match heard {
-                Heard::Work(work) => {
-                    done += work;
-                    on_progress(Progress { done, total });
+        let (mut progress, mut n_steps) = (Progress::new(0, total), 0);
+        let take = |event: WorkerEvent<Done>| {
+            match event {
+                WorkerEvent::Progress(work) => {
+                    progress.done += work;
+                    on_progress(progress);
                 }
-                Heard::Done(Done { device, step, scores }) => {
-                    steps.write(step, &devices[device].0, scores)?;
+                WorkerEvent::Done(done) => {
+                    steps.write(done)?;
                     n_steps += 1;
                 }
             }
             Ok(())
         };
-        share_out(devices.len(), todo, work, take)?;
+        run_workers(devices.len(), left, work, take)?;
         job.remove_leftovers();
         Ok(n_steps)
     }
 }
 
-/// The steps of a job, with what each group of plans is scored by.
+/// The steps of a job, with a scoring for each group of interventions.
 struct Steps<'a> {
     job: &'a Job,
-    groups: Vec<BTreeSet<LayerPlan>>,
     scorings: Vec<Scoring<'a>>,
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    fn new(job: &'a Job, budget: Budget) -> Result<Self> {
+        let options = ReadoutOptions::new(job.plan().metrics()?, budget);
+        let clean = &job.interventions()[0];
+        let scoring = |group: &[_]| Scoring::new(group.to_vec(), clean, job.windows(), options.clone());
+        Ok(Self { job, scorings: job.groups().map(scoring).collect() })
+    }
+
     /// The steps of a shard that are not done yet.
     fn left(&self, shard: Shard) -> Result<Vec<usize>> {
         let mut left = Vec::new();
-        for step in shard.of(self.job.plan().n_steps()) {
-            if !self.job.is_done(step, &self.groups)? {
+        for step in shard.part_of(self.job.n_steps()) {
+            if !self.job.is_done(step)? {
                 left.push(step);
             }
         }
@@ -150,68 +153,65 @@ impl Steps<'_> {
     }
 
     fn work(&self, step: usize, model: &dyn ResidualModel) -> u64 {
-        let (windows, group) = self.job.plan().step(step, self.groups.len());
+        let StepWork { windows, group } = self.job.step(step);
         self.scorings[group].work(model) * windows.len() as u64
     }
 
-    /// Runs steps on a model, but for those that another process has done meanwhile.
+    /// Runs steps on a device, except those that another process has done in the meantime.
     fn run_on(
         &self,
-        (device, model): (usize, &dyn ResidualModel),
-        todo: &mut dyn Iterator<Item = usize>,
-        hear: &mut dyn FnMut(Heard<Done>),
+        NamedDevice { name, model }: &NamedDevice,
+        left: &mut dyn Iterator<Item = usize>,
+        report: &mut dyn FnMut(WorkerEvent<Done>),
     ) -> Result<()> {
         let plan = self.job.plan();
         let positions = plan.per_token.then(PositionScores::default);
-        let empty = || StepScores { sequences: Scores::default(), positions: positions.clone() };
+        let empty = || Measured { sequences: Scores::default(), positions: positions.clone() };
         let mut scorers: BTreeMap<usize, Scorer> = BTreeMap::new();
-        for step in todo {
-            if self.job.is_done(step, &self.groups)? {
+        for step in left {
+            if self.job.is_done(step)? {
                 continue;
             }
-            let (windows, group) = plan.step(step, self.groups.len());
+            let StepWork { windows, group } = self.job.step(step);
+            let longest = plan.step.windows.min(plan.corpus.n_sequences);
             let scorer = match scorers.entry(group) {
                 Entry::Occupied(scorer) => scorer.into_mut(),
-                Entry::Vacant(place) => place.insert(self.scorings[group].on(model, plan.step.windows)?),
+                Entry::Vacant(place) => place.insert(self.scorings[group].on(*model, longest)?),
             };
-            let scores = scorer.score(windows, empty, &mut |work| hear(Heard::Work(work)))?;
-            hear(Heard::Done(Done { device, step, scores }));
+            let mut measured = scorer.score(windows, empty, &mut |work| report(WorkerEvent::Progress(work)))?;
+            measured.truncate(self.job.group(group).len()); // the unchanged model may follow the group's own
+            report(WorkerEvent::Done(Done { device: name.clone(), step, measured }));
         }
         Ok(())
     }
 
-    /// Writes what a step gave; its tokens first, so that a step that counts as done has them.
-    fn write(&self, step: usize, device: &str, scores: Vec<StepScores>) -> Result<()> {
-        let (windows, group) = self.job.plan().step(step, self.groups.len());
-        let scores = self.scorings[group].plans().iter().zip(scores);
-        let own: Vec<_> = scores.filter(|(plan, _)| self.groups[group].contains(plan)).collect();
+    /// Writes what a step gave, its tokens first, so that a step with a record has them.
+    fn write(&self, Done { device, step, measured }: Done) -> Result<()> {
         #[cfg(feature = "parquet")]
         if self.job.plan().per_token {
-            let tokens = own.iter().filter_map(|(plan, scores)| Some((*plan, scores.positions.as_ref()?)));
-            self.job.write_tokens(step, &super::table::of_tokens(self.job, &tokens.collect()))?;
+            let positions = measured.iter().filter_map(|measured| measured.positions.as_ref()).collect::<Vec<_>>();
+            self.job.write_tokens(step, &super::parquet::token_table(self.job, step, &positions))?;
         }
-        let record =
-            |(plan, scores): (&LayerPlan, StepScores)| PlanScores { plan: plan.clone(), scores: scores.sequences };
-        self.job.write_step((step, windows), device, own.into_iter().map(record).collect())
+        self.job.write_step(step, &device, measured.into_iter().map(|measured| measured.sequences).collect())
     }
 }
 
 /// A step that a device has done.
 struct Done {
-    device: usize,
+    device: String,
     step: usize,
-    /// Of each plan of its [`Scoring`].
-    scores: Vec<StepScores>,
+    /// Of each intervention of its group.
+    measured: Vec<Measured>,
 }
 
-/// What a step measures of a plan.
-struct StepScores {
+/// What a step measures under an intervention.
+struct Measured {
     sequences: Scores,
-    /// Where every token's numbers are to be kept.
+    /// The values of every token, where they are kept.
     positions: Option<PositionScores>,
 }
 
-impl ScoreSink for StepScores {
+impl ScoreSink for Measured {
     fn begin(&mut self, metrics: &Metrics) -> stratigraph_probes::Result<()> {
         self.sequences.begin(metrics)?;
         self.positions.iter_mut().try_for_each(|positions| positions.begin(metrics))

@@ -1,11 +1,19 @@
 //! What each MLP neuron writes, seen from the vocabulary: [`vocabulary_profiles`], and the [`NeuronProfile`] of one.
 
+mod eigen;
+mod null_space;
+mod token_class;
+
 use std::ops::Range;
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use stratigraph_core::{ModelWeights, ResidualModel};
+
+pub(crate) use eigen::dot;
+pub use null_space::NullSpace;
+pub use token_class::{TokenClass, class_association};
 
 use crate::{ProbeError, Result};
 

@@ -4,8 +4,8 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use stratigraph_core::{ModelWeights, ResidualModel};
 
-use crate::eigen::{dot, symmetric_eigen};
-use crate::neurons::{unit_rows, weights_of};
+use super::eigen::{dot, symmetric_eigen};
+use super::{unit_rows, weights_of};
 use crate::{ProbeError, Result};
 
 /// The directions of the residual stream that change the logits least.

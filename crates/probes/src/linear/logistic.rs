@@ -4,9 +4,9 @@
 use rayon::prelude::*;
 use stratigraph_core::SplitMix64;
 
-use crate::Proportion;
-use crate::convex::{Problem, sigmoid, softplus};
-use crate::eigen::dot;
+use super::convex::{Problem, sigmoid, softplus};
+use crate::neurons::dot;
+use crate::statistics::Proportion;
 
 /// Vectors with an answer each.
 #[derive(Debug, Clone, Default)]

@@ -8,7 +8,9 @@ use stratigraph_core::{
     observe,
 };
 
-use crate::{PerSequence, ProbeError, Result, Summary, Words};
+use super::Words;
+use crate::statistics::{PerSequence, Summary};
+use crate::{ProbeError, Result};
 
 /// Windows that end with the end of a word: some with a word of several tokens, as many with a word of one.
 #[derive(Debug, Clone, PartialEq, Eq)]

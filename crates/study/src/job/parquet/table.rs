@@ -1,4 +1,4 @@
-//! Tables as Parquet files, which DuckDB, polars and pandas read: [`ParquetTable`].
+//! Parquet files, which DuckDB, polars and pandas read: [`ParquetTable`], of [`ParquetColumn`]s.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 
-/// The values of a column; all but text may be missing.
+/// The values of a column, any of which may be missing.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ParquetColumn<'a> {
+pub(crate) enum ParquetColumn<'a> {
     /// Text.
-    Text(Vec<&'a str>),
+    Text(Vec<Option<&'a str>>),
     /// Whole numbers.
     Whole(Vec<Option<i64>>),
     /// Numbers of 64 bits.
@@ -33,7 +33,7 @@ impl ParquetColumn<'_> {
 
     fn declared(&self, name: &str) -> String {
         match self {
-            ParquetColumn::Text(_) => format!("required binary {name} (string);"),
+            ParquetColumn::Text(_) => format!("optional binary {name} (string);"),
             ParquetColumn::Whole(_) => format!("optional int64 {name};"),
             ParquetColumn::Double(_) => format!("optional double {name};"),
             ParquetColumn::Single(_) => format!("optional float {name};"),
@@ -43,8 +43,9 @@ impl ParquetColumn<'_> {
     fn write(&self, mut writer: SerializedColumnWriter) -> parquet::errors::Result<()> {
         match self {
             ParquetColumn::Text(values) => {
-                let values: Vec<_> = values.iter().map(|text| ByteArray::from(*text)).collect();
-                writer.typed::<ByteArrayType>().write_batch(&values, None, None)?;
+                let (present, levels) = split(values);
+                let present: Vec<_> = present.into_iter().map(ByteArray::from).collect();
+                writer.typed::<ByteArrayType>().write_batch(&present, Some(&levels), None)?;
             }
             ParquetColumn::Whole(values) => {
                 let (present, levels) = split(values);
@@ -69,18 +70,8 @@ fn split<T: Copy>(values: &[Option<T>]) -> (Vec<T>, Vec<i16>) {
 }
 
 /// Columns of one length, each with its name.
-///
-/// ```
-/// use stratigraph_report::{ParquetColumn, ParquetTable};
-///
-/// let table = ParquetTable::new(vec![
-///     ("plan".to_owned(), ParquetColumn::Text(vec!["0-1-2", "0-2"])),
-///     ("kl".to_owned(), ParquetColumn::Double(vec![Some(0.0), Some(1.5)])),
-/// ]);
-/// assert!(table.to_bytes().starts_with(b"PAR1"));
-/// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct ParquetTable<'a> {
+pub(crate) struct ParquetTable<'a> {
     columns: Vec<(String, ParquetColumn<'a>)>,
 }
 
@@ -89,7 +80,7 @@ impl<'a> ParquetTable<'a> {
     ///
     /// # Panics
     /// When they are of several lengths.
-    pub fn new(columns: Vec<(String, ParquetColumn<'a>)>) -> Self {
+    pub(crate) fn new(columns: Vec<(String, ParquetColumn<'a>)>) -> Self {
         let lengths = columns.iter().map(|(_, column)| column.len());
         assert_eq!(lengths.clone().min(), lengths.max(), "columns are of one length");
         Self { columns }
@@ -99,7 +90,7 @@ impl<'a> ParquetTable<'a> {
     ///
     /// # Panics
     /// When the name of a column is not one word.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.write().expect("columns of one length and known types go into memory")
     }
 
@@ -122,16 +113,16 @@ mod tests {
     use std::io::Write;
 
     use parquet::file::reader::{FileReader, SerializedFileReader};
-    use parquet::record::{Field, RowAccessor};
+    use parquet::record::Field;
 
     use super::*;
 
     #[test]
     fn a_table_is_read_back_as_it_was_written() {
-        let names = vec!["delete", "swap", "swap"];
+        let names = vec![Some("delete"), None, Some("swap")];
         let columns = vec![
-            ("intervention".to_owned(), ParquetColumn::Text(names.clone())),
-            ("layer".to_owned(), ParquetColumn::Whole(vec![Some(3), None, Some(7)])),
+            ("sweep".to_owned(), ParquetColumn::Text(names.clone())),
+            ("index".to_owned(), ParquetColumn::Whole(vec![Some(3), None, Some(7)])),
             ("kl".to_owned(), ParquetColumn::Double(vec![Some(0.1), Some(f64::MIN_POSITIVE), None])),
             ("nll".to_owned(), ParquetColumn::Single(vec![None, Some(2.5), Some(-1.0)])),
         ];
@@ -140,8 +131,9 @@ mod tests {
         file.write_all(&bytes).unwrap();
         let reader = SerializedFileReader::new(file).unwrap();
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
-        assert_eq!(rows.iter().map(|row| row.get_string(0).unwrap().as_str()).collect::<Vec<_>>(), names);
         let column = |index: usize| rows.iter().map(move |row| row.get_column_iter().nth(index).unwrap().1.clone());
+        let texts = names.iter().map(|name| name.map_or(Field::Null, |name| Field::Str(name.to_owned())));
+        assert!(column(0).eq(texts));
         assert_eq!(column(1).collect::<Vec<_>>(), [Field::Long(3), Field::Null, Field::Long(7)]);
         let doubles = [Field::Double(0.1), Field::Double(f64::MIN_POSITIVE), Field::Null];
         assert_eq!(column(2).collect::<Vec<_>>(), doubles);

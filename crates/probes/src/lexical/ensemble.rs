@@ -10,11 +10,12 @@ use stratigraph_core::{
     SplitMix64, Tap, TokenWindows, observe,
 };
 
-use crate::neurons::weights_of;
-use crate::{
-    Examples, Logistic, ProbeError, Proportion, Readout, Result, TokenClass, VocabularyDirections, Words,
-    class_association,
-};
+use super::Words;
+use crate::linear::{Examples, Logistic};
+use crate::neurons::{TokenClass, VocabularyDirections, class_association, weights_of};
+use crate::readout::Readout;
+use crate::statistics::Proportion;
+use crate::{ProbeError, Result};
 
 /// Windows of which half are followed by a word of one token with some suffix, the other half by one without.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use std::fmt;
 use burn::tensor::{Tensor, TensorData};
 use stratigraph_core::ResidualModel;
 
-use crate::neurons::{unit_rows, weights_of};
-use crate::{ProbeError, Result, VocabularyDirections};
+use super::{VocabularyDirections, unit_rows, weights_of};
+use crate::{ProbeError, Result};
 
 /// A set of tokens, defined by their text. White space before a token does not count, and neither does case unless it is what
 /// the class is about.

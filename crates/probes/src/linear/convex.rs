@@ -1,6 +1,6 @@
 //! The function that a logistic probe minimises, and its minimum: [`Problem`].
 
-use crate::eigen::dot;
+use crate::neurons::dot;
 
 /// A convex function of the weights and the intercept.
 pub(crate) struct Problem<'a> {

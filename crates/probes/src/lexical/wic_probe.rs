@@ -8,8 +8,11 @@ use stratigraph_core::{
     SamplePositions, Site, Tap, TokenWindows, observe,
 };
 
-use crate::wic::Target;
-use crate::{Examples, Logistic, ProbeError, Proportion, Result, WicTokens};
+use super::WicTokens;
+use super::wic::Target;
+use crate::linear::{Examples, Logistic};
+use crate::statistics::Proportion;
+use crate::{ProbeError, Result};
 
 /// How probes are fitted.
 #[derive(Debug, Clone, PartialEq)]
