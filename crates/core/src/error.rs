@@ -103,6 +103,9 @@ pub enum CoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A measure that reads weights, on a model that does not give access to them.
+    #[error("this model does not give access to its weights; implement ResidualModel::weights")]
+    WeightsMissing,
     /// The model could not run: a checkpoint on disk changed, or a device was lost.
     #[error("layer {layer} could not run: {reason}")]
     LayerFailed {

@@ -5,7 +5,8 @@
 //! ([`RunModel`]), a [`Hook`] names an activation inside a block and a [`HookPoint`] says in which slot of the run, an
 //! [`Edit`] changes one, a [`Tap`] reads or changes them by code, an [`ActivationCache`] is the tap that keeps what it sees,
 //! and an [`ActivationSampler`] keeps some rows over a corpus. An [`Observer`] is a tap that measures a whole corpus
-//! ([`observe`]).
+//! ([`observe`]), and [`PerSequence`]
+//! sums up what it measures.
 //!
 //! A user with a burn model of their own implements [`ResidualModel`] and needs nothing else from this workspace's
 //! decoder to run surgery and measures on it.
@@ -19,12 +20,14 @@ mod hook_set;
 mod host;
 mod lanes;
 mod model;
+mod moments;
 mod observer;
 mod random;
 mod run;
 mod sampler;
 mod tap;
 mod taps;
+mod tokens;
 mod windows;
 
 pub use activation::Activation;
@@ -39,10 +42,12 @@ pub use hook_set::HookSet;
 pub use host::lies_in_host_memory;
 pub use lanes::Lanes;
 pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
+pub use moments::{Moments, PerSequence, Summary};
 pub use observer::{Observer, observe};
 pub use random::SplitMix64;
-pub use run::{RunModel, check_tap, embed, finish};
+pub use run::{RunModel, check_tap, check_tokens, embed, finish};
 pub use sampler::{ActivationSampler, SamplePositions};
 pub use tap::{NoTap, Replacement, Tap, visit, visit_heads};
 pub use taps::Taps;
+pub use tokens::check_token_ids;
 pub use windows::TokenWindows;

@@ -80,6 +80,11 @@ impl ModelShape {
         Self { n_layers, d_model, d_vocab, n_ctx: None, heads: None, d_mlp: None, hooks: HookSet::EMPTY }
     }
 
+    /// With another number of layers.
+    pub fn with_n_layers(self, n_layers: usize) -> Self {
+        Self { n_layers, ..self }
+    }
+
     /// With a longest window.
     pub fn with_n_ctx(self, n_ctx: usize) -> Self {
         Self { n_ctx: Some(n_ctx), ..self }

@@ -143,8 +143,12 @@ fn run_layers<M: ResidualModel + ?Sized>(
     Ok(resid)
 }
 
-/// Checks token ids and length: an embedding in chunks has a row of zeros for an id that it does not know.
-fn check_tokens<M: ResidualModel + ?Sized>(model: &M, tokens: &Tensor<2, Int>) -> Result<()> {
+/// Checks token ids `[batch, pos]` and their number: an embedding in chunks has a row of zeros for an id that it does not
+/// know.
+///
+/// # Errors
+/// [`CoreError::TokenOutOfRange`], [`CoreError::WindowTooLong`].
+pub fn check_tokens<M: ResidualModel + ?Sized>(model: &M, tokens: &Tensor<2, Int>) -> Result<()> {
     let (shape, [_, seq_len]) = (model.shape(), tokens.dims());
     check_length(model, seq_len)?;
     let ids: Vec<i64> = tokens.clone().try_into_vec_as().expect("token ids are whole numbers");

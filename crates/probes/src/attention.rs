@@ -6,7 +6,8 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 use stratigraph_core::{Activation, Hook, HookSet, Observer, Result as CoreResult, Site, Tap};
 
-use crate::{PerSequence, ProbeError, Result};
+use crate::statistics::PerSequence;
+use crate::{ProbeError, Result};
 
 /// A number of one head's pattern `[query, key]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

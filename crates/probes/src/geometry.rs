@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use stratigraph_core::{Activation, Hook, HookSet, Observer, Result as CoreResult, Site, Tap};
 
-use crate::{Moments, PerSequence};
+use crate::statistics::{Moments, PerSequence};
 
 /// The cosine of each row of `a` with the same row of `b`: `[batch, pos, d_model]` twice to `[batch, pos]`.
 pub fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {

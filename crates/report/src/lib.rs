@@ -2,11 +2,8 @@
 //!
 //! In the order of use: [`OutDir`] makes sure of a place to write before the work begins, [`LayerTable`] and
 //! [`TerminalChart`] print a [`Profile`](stratigraph_stages::Profile), and [`OutDir::write`] leaves its files, among them the
-//! [`Page`] and the [`figures`] of the curves. [`Comparison`] puts several profiles on one page. With the feature `parquet`
-//! there are tables for programs, `ParquetTable`.
+//! [`Page`] and the [`figures`] of the curves. [`Comparison`] puts several profiles on one page.
 
-#[cfg(feature = "parquet")]
-mod columns;
 mod comparison;
 mod error;
 pub mod figure;
@@ -20,8 +17,6 @@ mod text;
 mod valid;
 mod view;
 
-#[cfg(feature = "parquet")]
-pub use columns::{ParquetColumn, ParquetTable};
 pub use comparison::Comparison;
 pub use error::{ReportError, Result};
 pub use figure::figures;

@@ -4,14 +4,17 @@
 mod common;
 
 use common::{LOUD, Noise, QUIET, Random, drift, from_shapes, in_random_order, known, recovered, walk, white};
-use stratigraph_stages::{Profile, Rule, Segmentation};
+use stratigraph_profile::Profile;
+use stratigraph_stages::{Rule, Segmenter};
 
 type Make = fn(usize, Noise, &mut Random) -> Profile;
 
 const SEEDS: u64 = 200;
 
 fn main() {
-    let rule = Rule { resamples: 100, permutations: 199, ..Rule::default() };
+    let mut rule = Rule::default();
+    (rule.resamples, rule.permutations) = (100, 199);
+    let segmenter = Segmenter::new(rule);
     let kinds: [(&str, Make); 4] = [
         ("white noise", |n, noise, random| from_shapes(n, noise, random, white)),
         ("random walks", |n, noise, random| from_shapes(n, noise, random, walk)),
@@ -24,7 +27,7 @@ fn main() {
         let has_stages = |n: usize, seed: u64| {
             let noise = if seed.is_multiple_of(2) { QUIET } else { LOUD };
             let profile = make(n, noise, &mut Random(7919 * seed + n as u64));
-            Segmentation::with(&profile, &rule).has_stages()
+            segmenter.segment(&profile).has_stages()
         };
         let wrong: usize = depths.iter().map(|&n| (0..SEEDS).filter(|&seed| has_stages(n, seed)).count()).sum();
         println!("{kind:<48}{wrong:>6} of {}", depths.len() as u64 * SEEDS);
@@ -32,7 +35,7 @@ fn main() {
     for (name, noise) in [("little", QUIET), ("much", LOUD)] {
         println!("profiles with four stages, {name} noise: boundaries within one layer, further off, not drawn");
         for n in [6, 8, 12, 24, 48, 96] {
-            let found = |seed| recovered(&Segmentation::with(&known(n, noise, 31 * seed + n as u64), &rule), n);
+            let found = |seed| recovered(&segmenter.segment(&known(n, noise, 31 * seed + n as u64)), n);
             let counts: Vec<_> = (0..SEEDS).map(found).collect();
             let (near, drawn): (usize, usize) = (counts.iter().map(|c| c[0]).sum(), counts.iter().map(|c| c[1]).sum());
             let all = 3 * SEEDS as usize;

@@ -1,9 +1,9 @@
-//! Change points that know nothing of stages: [`change_points`].
+//! Change points of the curves, found without any idea of stages: [`change_points`].
 
 use crate::reading::{View, Views};
 use crate::robust::median;
 
-/// Values further than this many spreads from the centre count as so many; one odd layer then makes no segment.
+/// Values further than this many spreads from the centre count as this many, so that one odd layer makes no segment.
 const FARTHEST: f64 = 5.0;
 
 /// The first layers of segments in which all curves together are level, by penalised least squares: exact dynamic
@@ -41,7 +41,7 @@ fn standardised(view: &View) -> Option<Vec<f64>> {
     let differences: Vec<f64> = view.values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
     // The difference of two normal numbers has a median size of 0.6745 times the square root of 2.
     let noise = median(&differences)? / (0.6745 * std::f64::consts::SQRT_2);
-    let scaled = |x: f64| ((x - view.majority.centre) / noise).clamp(-FARTHEST, FARTHEST);
+    let scaled = |x: f64| ((x - view.robust.centre) / noise).clamp(-FARTHEST, FARTHEST);
     (noise > 0.0).then(|| view.values.iter().map(|&x| if x.is_finite() { scaled(x) } else { 0.0 }).collect())
 }
 
@@ -74,35 +74,44 @@ impl Costs {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::Rule;
-    use crate::random::Random;
-    use crate::reading::Means;
+    use stratigraph_profile::Axis;
 
-    /// Two curves that step at layers 5 and 12 of 20, each by so many times their noise.
-    fn stepped(step: f64, seed: u64) -> Views {
+    use super::*;
+    use crate::random::Random;
+    use crate::reading::{MeanCurve, Means};
+    use crate::signal::SignalSet;
+    use crate::{Rule, Signal};
+
+    fn points_of(curves: [(&'static str, Vec<f64>); 2]) -> Vec<usize> {
+        let (n, rule) = (curves[0].1.len(), Rule::default());
+        let (axis, set) = (Axis::layers(n), SignalSet::new(Signal::standard(&rule)).unwrap());
+        let means: Means = curves.map(|(name, mean)| (name, MeanCurve { axis: &axis, mean })).into();
+        change_points(&Views::new(&set, &means, n, &rule))
+    }
+
+    /// The change points of two curves that step at layers 5 and 12 of 20, by `step` times their noise.
+    fn stepped(step: f64, seed: u64) -> Vec<usize> {
         let mut random = Random::new(seed);
         let mut level = |layer: usize| f64::from(u8::from((5..12).contains(&layer))) * step + random.normal();
         let mut curve = |scale: f64| (0..20).map(|layer| (scale * level(layer)).exp()).collect();
-        let means = Means::from([("delete_kl".to_owned(), curve(0.5)), ("mlp_out_norm".to_owned(), curve(0.2))]);
-        Views::of(&means, 20, &Rule::default())
+        points_of([("delete_kl", curve(0.5)), ("mlp_out_norm", curve(0.2))])
     }
 
     #[test]
     fn steps_are_found_and_noise_has_none() {
         for seed in 0..20 {
-            let points = change_points(&stepped(8.0, seed));
+            let points = stepped(8.0, seed);
             let near = |step: usize| points.iter().any(|at| at.abs_diff(step) <= 1);
             assert!(near(5) && near(12) && points.len() <= 3, "{seed}: {points:?}");
         }
-        let of_noise: usize = (0..100).map(|seed| usize::from(!change_points(&stepped(0.0, seed)).is_empty())).sum();
+        let of_noise: usize = (0..100).map(|seed| usize::from(!stepped(0.0, seed).is_empty())).sum();
         // The noise is estimated from 19 differences, so it is itself uncertain.
         assert!(of_noise <= 15, "{of_noise}");
     }
 
     #[test]
     fn three_layers_have_no_change_points() {
-        let means = Means::from([("delete_kl".to_owned(), vec![9.0, 0.1, 9.0])]);
-        assert!(change_points(&Views::of(&means, 3, &Rule::default())).is_empty());
+        let curve = || vec![9.0, 0.1, 9.0];
+        assert!(points_of([("delete_kl", curve()), ("mlp_out_norm", curve())]).is_empty());
     }
 }

@@ -1,150 +1,152 @@
-//! What each curve says of a stage, in words and numbers: [`evidence`].
+//! What each curve says about a stage, in words and numbers: [`evidence`].
 
 use std::ops::Range;
 
+use stratigraph_profile::{Curve, Evidence, Profile, Stage, Support, Unit, catalogue};
+
 use crate::reading::{View, Views, by_layer};
 use crate::robust::{mean, median, rounded};
-use crate::signal::{Expected, Reading, SIGNALS, Signal};
-use crate::{Evidence, Measurement, Profile, Stage, Stand};
+use crate::signal::SignalSet;
+use crate::words::{self, number};
+use crate::{Expected, Reading, Signal};
 
-/// Under this part of full strength a curve speaks neither for nor against: a tenth.
+/// Below this part of full strength a curve is neither for nor against: a tenth.
 const UNCLEAR: f64 = 0.1;
 
-/// What the lack of a thing that often goes along with a stage counts, where to have it counts 1.
+/// How much it counts to lack a thing that often goes along with a stage, where having it counts 1.
 const LACK: f64 = 0.37;
 
 /// The curves that the rule reads and the profile lacks.
-pub(crate) fn missing(profile: &Profile) -> impl Iterator<Item = String> {
-    SIGNALS.iter().filter(|signal| measured(signal, profile).is_none()).map(|signal| signal.curve.to_owned())
+pub(crate) fn missing(set: &SignalSet, profile: &Profile) -> Vec<String> {
+    let absent = set.signals.iter().filter(|signal| measured(signal, profile).is_none());
+    absent.map(|signal| signal.curve.clone()).collect()
 }
 
-/// The curves that the rule reads and the profile has, from which it can read nothing.
-pub(crate) fn unreadable(views: &Views, profile: &Profile) -> impl Iterator<Item = String> {
-    let no_view = |signal: &&Signal| views.get(signal.curve).is_none() && measured(signal, profile).is_some();
-    SIGNALS.iter().filter(no_view).map(|signal| signal.curve.to_owned())
+/// The curves that the rule reads and the profile has, but in a form that cannot be read.
+pub(crate) fn unreadable(set: &SignalSet, views: &Views, profile: &Profile) -> Vec<String> {
+    let no_view = |signal: &&Signal| views.get(&signal.curve).is_none() && measured(signal, profile).is_some();
+    set.signals.iter().filter(no_view).map(|signal| signal.curve.clone()).collect()
 }
 
-/// The curve of a signal; none where it is absent or has no layer.
-fn measured<'a>(signal: &Signal, profile: &'a Profile) -> Option<&'a [f64]> {
-    profile.curves.get(signal.curve).map(|curve| &curve.mean[..]).filter(|mean| !mean.is_empty())
+/// The curve of a signal; none where it is absent or has no value.
+fn measured<'a>(signal: &Signal, profile: &'a Profile) -> Option<&'a Curve> {
+    profile.curves.get(&signal.curve).filter(|curve| !curve.is_empty())
 }
 
-/// What every curve that has to do with a stage says about its being in `layers`.
-pub(crate) fn evidence(stage: Stage, layers: Range<usize>, views: &Views, profile: &Profile) -> Vec<Evidence> {
-    let speaks = |signal: &&'static Signal| signal.measurement.expected()[stage as usize] != Expected::Either;
-    let told = |signal: &'static Signal| {
-        let mut evidence = one(signal, stage, layers.clone(), views, profile);
-        if views.get(signal.curve).is_some() {
-            evidence.text += &aside(signal, layers.clone(), profile).unwrap_or_default();
+/// What every curve that has to do with a stage says about its having `layers`: first the kinds of evidence that the stage is
+/// recognised by, each with the strongest support first.
+pub(crate) fn evidence(set: &SignalSet, stage: Stage, layers: Range<usize>, read: (&Views, &Profile)) -> Vec<Evidence> {
+    let concerns = |signal: &&Signal| signal.kind.expected(stage) != Expected::Either;
+    let one = |signal: &Signal| {
+        let mut evidence = one(signal, stage, layers.clone(), read);
+        if read.0.get(&signal.curve).is_some() {
+            evidence.text += &aside(signal, layers.clone(), read.1).unwrap_or_default();
         }
         evidence
     };
-    SIGNALS.iter().filter(speaks).map(told).collect()
+    let mut all: Vec<Evidence> = set.signals.iter().filter(concerns).map(one).collect();
+    let absent = |it: &Evidence| it.support == Support::Absent;
+    all.sort_by(|a, b| {
+        let order = absent(a).cmp(&absent(b)).then(b.characteristic.cmp(&a.characteristic));
+        order.then(b.strength.total_cmp(&a.strength))
+    });
+    all
 }
 
-/// What has to be known to read the number: the sink dilutes all attention, and a probe that learnt nothing still has the
-/// accuracy of the larger class.
+/// What a reader has to know about the number: the first token dilutes all attention, and a probe that learnt nothing still has
+/// the accuracy of the larger class.
 fn aside(signal: &Signal, layers: Range<usize>, profile: &Profile) -> Option<String> {
-    match signal.measurement {
-        Measurement::Locality => {
-            let sink = profile.curves.get("first_token_attention")?.mean.get(layers)?;
-            Some(format!("; the first token takes {}", number(mean(sink.iter().copied())?)))
+    match signal.curve.as_str() {
+        "prev5_attention_mass" => {
+            let first = profile.curves.get("first_token_attention")?.mean.get(layers)?;
+            Some(format!("; the first token takes {}", number(mean(first.iter().copied())?)))
         }
-        Measurement::Meaning => {
+        "wic_accuracy" => {
             let majority = Some(profile.values.get("wic_majority")?.mean).filter(|majority| majority.is_finite())?;
-            Some(format!("; always answering alike gives {}", number(majority)))
+            Some(format!("; the same answer to all pairs gives {}", number(majority)))
         }
         _ => None,
     }
 }
 
-fn one(signal: &Signal, stage: Stage, layers: Range<usize>, views: &Views, profile: &Profile) -> Evidence {
-    let words = |view| words(view, layers.clone(), profile);
-    let (stand, strength, text) = match views.get(signal.curve) {
-        None => match measured(signal, profile) {
-            None => (Stand::Absent, 0.0, "not in the profile".to_owned()),
-            Some(curve) => {
-                let (n, all) = (curve.iter().filter(|value| value.is_finite()).count(), curve.len());
-                (
-                    Stand::Unclear,
-                    0.0,
-                    format!("cannot be read: {n} numbers in {all} places, for {} layers", views.n_layers),
-                )
-            }
-        },
-        Some(view) if view.silent => (Stand::Unclear, 0.0, format!("no layer stands out: {}", words(view))),
-        Some(view) => {
-            let shown = mean(view.shown[layers.clone()].iter().copied()).unwrap_or(0.0);
-            let strength = match signal.measurement.expected()[stage as usize] {
-                Expected::Always => shown,
-                Expected::Rarely => -shown,
-                // Half the layers of the stage do without it, so to lack it says less than to have it: ln(0.5 / 0.9)
-                // against ln(0.5 / 0.1).
-                Expected::Often | Expected::Either => shown.max(LACK * shown),
+fn one(signal: &Signal, stage: Stage, layers: Range<usize>, (views, profile): (&Views, &Profile)) -> Evidence {
+    let text = |view| text(view, layers.clone(), profile);
+    let (support, strength, text) = match (views.get(&signal.curve), measured(signal, profile)) {
+        (None, None) => (Support::Absent, 0.0, "not in the profile".to_owned()),
+        (None, Some(curve)) => {
+            let n = curve.mean.iter().filter(|value| value.is_finite()).count();
+            let (all, depth) = (curve.len(), views.n_layers);
+            (Support::Unclear, 0.0, format!("cannot be read: {n} numbers in {all} places, for {depth} layers"))
+        }
+        (Some(view), _) if view.silent => (Support::Unclear, 0.0, format!("no layer stands out: {}", text(view))),
+        (Some(view), _) => {
+            let strength = strength(view, signal.kind.expected(stage), layers.clone());
+            let support = match strength {
+                s if s > UNCLEAR => Support::For,
+                s if s < -UNCLEAR => Support::Against,
+                _ => Support::Unclear,
             };
-            let stand = match strength {
-                s if s > UNCLEAR => Stand::For,
-                s if s < -UNCLEAR => Stand::Against,
-                _ => Stand::Unclear,
-            };
-            (stand, strength, words(view))
+            (support, strength, text(view))
         }
     };
-    Evidence {
-        signal: signal.curve.to_owned(),
-        measurement: signal.measurement,
-        stand,
-        strength: rounded(strength),
-        text,
+    let (signal, kind) = (signal.curve.clone(), &signal.kind);
+    let (characteristic, kind) = (kind.characteristic_of.contains(&stage), kind.name.clone());
+    Evidence { signal, kind, characteristic, support, strength: rounded(strength), text }
+}
+
+/// How clearly the layers show what is expected: from -1 to 1.
+fn strength(view: &View, expected: Expected, layers: Range<usize>) -> f64 {
+    let shown = mean(view.shown[layers].iter().copied()).unwrap_or(0.0);
+    match expected {
+        Expected::Always => shown,
+        Expected::Rarely => -shown,
+        // Half the layers of the stage do without it, so lacking it says less than having it: ln(0.5 / 0.9) against
+        // ln(0.5 / 0.1).
+        Expected::Often | Expected::Either => shown.max(LACK * shown),
     }
 }
 
-/// `layer 3`, or `layers 3-7`.
-pub(crate) fn named(layers: &Range<usize>) -> String {
-    match layers.len() {
-        1 => format!("layer {}", layers.start),
-        _ => format!("layers {}-{}", layers.start, layers.end.saturating_sub(1)),
-    }
-}
-
-/// A number with three digits that matter, however large; `unknown` where there is none.
-pub(crate) fn number(x: f64) -> String {
-    match x.abs() {
-        size if !size.is_finite() => "unknown".to_owned(),
-        size if size >= 100.0 => format!("{x:.0}"),
-        size if size >= 10.0 => format!("{x:.1}"),
-        size if size >= 0.1 || size == 0.0 => format!("{x:.2}"),
-        size if size >= 0.001 => format!("{x:.4}"),
-        _ => format!("{x:.1e}"),
-    }
-}
-
-/// What the curve has in these layers, in its own numbers: their plain mean, and the median over all layers.
-fn words(view: &View, layers: Range<usize>, profile: &Profile) -> String {
-    let (signal, spoken) = (view.signal, named(&layers));
+/// The curve in these layers, in its own numbers: their plain mean, and the median over all layers.
+fn text(view: &View, layers: Range<usize>, profile: &Profile) -> String {
+    let (signal, spoken) = (view.signal, words::layers(&layers));
     let Some(here) = mean(view.values[layers.clone()].iter().copied()) else {
         return format!("no number in {spoken}");
     };
-    let curve = profile.curves.get(signal.curve).map_or(&[][..], |curve| &curve.mean);
-    let raw = by_layer(signal, curve, view.values.len()).unwrap_or_default();
+    let curve = profile.curves.get(&signal.curve);
+    let raw = curve.and_then(|curve| by_layer(&curve.axis, &curve.mean, view.values.len())).unwrap_or_default();
     let value = raw.get(layers.clone()).and_then(|raw| mean(raw.iter().copied())).unwrap_or(f64::NAN);
-    let (value, unit) = (number(value), signal.unit);
+    let (value, unit) = (number(value), curve.map(|curve| unit(&signal.curve, curve)).unwrap_or_default());
     let on_average = if layers.len() == 1 { "" } else { " on average" };
     match signal.reading {
         Reading::High(_) | Reading::Low(_) => {
-            let (median, z) = (number(median(&raw).unwrap_or(f64::NAN)), view.majority.z(here));
+            let (median, z) = (number(median(&raw).unwrap_or(f64::NAN)), view.robust.z(here));
             format!("{value}{unit} in {spoken}{on_average}, {median} in the median layer (robust z {z:+.1})")
         }
-        Reading::NearPeak => {
-            let finite = raw.iter().enumerate().filter(|(_, value)| value.is_finite());
-            let peak = finite.max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-            let most = peak.map(|(layer, most)| format!(", most in layer {layer} ({most:.0})")).unwrap_or_default();
-            format!("{value}{unit} in {spoken}{on_average}{most}")
-        }
+        Reading::NearPeak => format!("{value}{unit} in {spoken}{on_average}{}", peak(&raw)),
         Reading::Approach => {
-            let way = if here < 0.0 { "away from" } else { "towards" };
-            let go = if layers.len() == 1 { "goes" } else { "go" };
-            format!("{spoken} {go} {} even shares {way} the output's{on_average}", number(here.abs()))
+            let bring = if layers.len() == 1 { "brings" } else { "bring" };
+            let way = if here < 0.0 { "away from" } else { "closer to" };
+            let pace = number(here.abs());
+            format!("{spoken} {bring} it {way} its final value,{on_average} at {pace} times an even pace")
         }
+    }
+}
+
+/// What stands behind a number of a curve in a sentence.
+fn unit(name: &str, curve: &Curve) -> String {
+    match &curve.unit {
+        Unit::Nats | Unit::Bits | Unit::Other(_) => format!(" {}", curve.unit),
+        Unit::Count => format!(" {}", catalogue::describe(name, curve).quantity),
+        _ => String::new(),
+    }
+}
+
+/// The layer with the largest value, and the value.
+fn peak(raw: &[f64]) -> String {
+    let finite = raw.iter().enumerate().filter(|(_, value)| value.is_finite());
+    match finite.max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0))) {
+        Some((layer, most)) if *most > 0.0 => format!("; layer {layer} has the most, {most:.0}"),
+        Some(_) => "; no layer has any".to_owned(),
+        None => String::new(),
     }
 }

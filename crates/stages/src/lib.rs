@@ -1,39 +1,46 @@
-//! What a study of a model found, as numbers over layers, and the stages of inference that they show.
+//! Curves over layers in, stages of inference out.
 //!
-//! A [`Profile`] holds [`Curve`]s; [`Segmentation::of`] divides its depth into [`Stage`]s, each with its [`Evidence`], or says
-//! that it has none. How is in `docs/stages.md`; weights and the tests' thresholds are fields of [`Rule`].
+//! [`segment`] divides the depth of a [`Profile`]'s model into [`Stage`]s, each with the evidence for and against it, or finds
+//! that it has none. A [`Segmenter`] does it by another [`Rule`] or with other [`Signal`]s. `docs/stages.md` explains the
+//! method; weights and thresholds are fields of [`Rule`].
 //!
-//! No tensor enters here: everything is f64 and serialises.
+//! There are no tensors here: everything is f64.
 //!
 //! ```
-//! use stratigraph_stages::{Curve, Profile, Segmentation, Verdict};
-//! # let json = r#"{"model": {"name": "m", "n_layers": 6, "d_model": 8, "d_vocab": 100}, "device": "cpu", "versions": {},
-//! #   "corpus": {"name": "c", "n_sequences": 1, "seq_len": 8, "special_tokens": false}, "curves": {}}"#;
-//! # let mut profile: Profile = serde_json::from_str(json)?;
-//! // Twelve nats for any layer: nothing tells one from another.
-//! profile.curves.insert("delete_kl".into(), Curve { mean: vec![12.0; 6], ..Curve::default() });
-//! assert_eq!(Segmentation::of(&profile).verdict, Verdict::NoStageStructure);
-//! # Ok::<(), serde_json::Error>(())
+//! use stratigraph_profile::{Axis, CorpusRecord, Curve, ModelRecord, Profile, Unit, Verdict};
+//! use stratigraph_stages::segment;
+//!
+//! let (model, corpus) = (ModelRecord::new("m", 6, 8, 100), CorpusRecord::new("c", 1, 8));
+//! // Twelve nats for any layer: no layer differs from another.
+//! let profile = Profile::new(model, corpus)
+//!     .with_curve("delete_kl", Curve::new(Axis::layers(6), Unit::Nats, vec![12.0; 6]))?;
+//! assert_eq!(segment(&profile).verdict, Verdict::NoStageStructure);
+//! # Ok::<(), stratigraph_profile::ProfileError>(())
 //! ```
 
+mod boundary;
 mod change;
-mod display;
 mod draws;
+mod error;
 mod evidence;
+mod kind;
+mod loss;
 mod outlier;
 mod path;
-mod profile;
 mod random;
 mod reading;
 mod robust;
 mod rule;
-mod segment;
+mod segmenter;
 mod signal;
-mod stage;
+mod standard;
+mod trial;
+mod words;
 
-pub use profile::{
-    Axis, CorpusRecord, Curve, Estimate, Intervention, InterventionKind, Matrix, ModelRecord, Profile, Units,
-};
+pub use error::{Result, StagesError};
+pub use kind::{EvidenceKind, Expected};
 pub use rule::{Rule, Weights};
-pub use signal::Measurement;
-pub use stage::{Boundary, Doubt, Evidence, Outlier, Rejected, Segmentation, Stage, StageSpan, Stand, Verdict};
+pub use segmenter::{Segmenter, segment};
+pub use signal::{ComparisonScale, Reading, Signal};
+#[doc(no_inline)]
+pub use stratigraph_profile::{Profile, Segmentation, Stage};

@@ -14,19 +14,27 @@ pub(crate) struct Path {
     pub(crate) score: f64,
 }
 
+/// Neighbouring layers of one stage: `first` to before `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) stage: usize,
+    pub(crate) first: usize,
+    pub(crate) end: usize,
+}
+
 impl Path {
     /// The first layer behind each of the first three stages, whether they occur or not; this orders all divisions.
     pub(crate) fn cuts(&self) -> [usize; 3] {
         [0, 1, 2].map(|stage| self.stages.iter().filter(|&&at| at <= stage).count())
     }
 
-    /// The stages that occur: `(stage, first layer, layer behind the last)`.
-    pub(crate) fn runs(&self) -> Vec<(usize, usize, usize)> {
-        let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+    /// The stages that occur.
+    pub(crate) fn runs(&self) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
         for (layer, &stage) in self.stages.iter().enumerate() {
             match runs.last_mut() {
-                Some(run) if run.0 == stage => run.2 = layer + 1,
-                _ => runs.push((stage, layer, layer + 1)),
+                Some(run) if run.stage == stage => run.end = layer + 1,
+                _ => runs.push(Run { stage, first: layer, end: layer + 1 }),
             }
         }
         runs
@@ -122,7 +130,8 @@ mod tests {
     fn cuts_and_runs_say_the_same() {
         let path = Path { stages: vec![0, 0, 2, 2, 2, 3], score: 0.0 };
         assert_eq!(path.cuts(), [2, 2, 5]);
-        assert_eq!(path.runs(), [(0, 0, 2), (2, 2, 5), (3, 5, 6)]);
+        let runs: Vec<_> = path.runs().iter().map(|run| (run.stage, run.first, run.end)).collect();
+        assert_eq!(runs, [(0, 0, 2), (2, 2, 5), (3, 5, 6)]);
     }
 
     #[test]

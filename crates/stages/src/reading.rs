@@ -2,46 +2,60 @@
 
 use std::collections::BTreeMap;
 
-use crate::robust::{Majority, mean, median};
-use crate::signal::{Measurement, Reading, SIGNALS, Signal, Unit};
-use crate::{Rule, path::Scores};
+use stratigraph_profile::Axis;
 
-/// The means of curves, by name; of a profile, or of one draw of its windows.
-pub(crate) type Means = BTreeMap<String, Vec<f64>>;
+use crate::robust::{RobustScale, mean, median};
+use crate::signal::SignalSet;
+use crate::{ComparisonScale, EvidenceKind, Reading, Rule, Signal, path::Scores};
 
-/// What one signal says of each layer.
+/// The means of one curve; of a profile, or of one draw of its windows.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct View {
-    pub(crate) signal: &'static Signal,
+pub(crate) struct MeanCurve<'a> {
+    pub(crate) axis: &'a Axis,
+    pub(crate) mean: Vec<f64>,
+}
+
+/// The means of curves, by name.
+pub(crate) type Means<'a> = BTreeMap<&'a str, MeanCurve<'a>>;
+
+/// What one signal shows in each layer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct View<'a> {
+    pub(crate) signal: &'a Signal,
+    /// Which of the kinds of evidence it is.
+    kind: usize,
+    /// Each of the curve's numbers is of several neighbouring layers, as swaps are.
+    is_shared: bool,
     /// On the signal's own scale, by layer; NaN where there is no number.
     pub(crate) values: Vec<f64>,
     /// Median and spread of the values.
-    pub(crate) majority: Majority,
+    pub(crate) robust: RobustScale,
     /// In [-1, 1], by layer; 0 where there is no number.
     pub(crate) shown: Vec<f64>,
-    /// It says nothing of where stages lie: no layer stands out.
+    /// It is ignored, since no layer stands out.
     pub(crate) silent: bool,
 }
 
-impl View {
-    /// None where the curve is missing, has too few numbers or a length that does not belong to `n_layers` layers.
-    pub(crate) fn of(signal: &'static Signal, means: &Means, n_layers: usize, rule: &Rule) -> Option<Self> {
-        let curve = means.get(signal.curve)?;
+impl<'a> View<'a> {
+    /// None where the curve is missing, has too few numbers or is not over the layers of a model of `n_layers`.
+    fn new(set: &SignalSet, signal: &'a Signal, means: &Means, n_layers: usize, rule: &Rule) -> Option<Self> {
+        let curve = means.get(signal.curve.as_str())?;
         let values = match signal.reading {
-            Reading::High(unit) | Reading::Low(unit) => on_scale(signal, unit, curve, n_layers)?,
-            Reading::NearPeak => on_scale(signal, Unit::Count, curve, n_layers)?,
+            Reading::High(scale) | Reading::Low(scale) => on_scale(scale, curve, n_layers)?,
+            Reading::NearPeak => on_scale(ComparisonScale::SquareRoot, curve, n_layers)?,
             Reading::Approach => approach(curve, n_layers)?,
         };
-        let majority = Majority::of(&values, rule.outlier, signal.least_spread(rule))?;
-        let score = |x: f64| clamped(score(signal, x, &majority, rule, &values));
+        let robust = RobustScale::new(&values, rule.outlier, signal.least_spread(rule))?;
+        let score = |x: f64| clamped(score(signal, x, &robust, rule, &values));
         let shown: Vec<f64> = values.iter().map(|&x| if x.is_finite() { score(x) } else { 0.0 }).collect();
-        let equal = values.iter().all(|&x| !x.is_finite() || (x - majority.centre).abs() < 1e-12);
+        let equal = values.iter().all(|&x| !x.is_finite() || (x - robust.centre).abs() < 1e-12);
         let special = |&x: &f64| match signal.reading {
-            Reading::Low(_) => -majority.z(x) > rule.stands_out,
-            _ => majority.z(x) > rule.stands_out,
+            Reading::Low(_) => -robust.z(x) > rule.stands_out,
+            _ => robust.z(x) > rule.stands_out,
         };
         let flat = signal.reading != Reading::Approach && !values.iter().any(special);
-        Some(Self { signal, values, majority, shown, silent: equal || flat })
+        let (kind, is_shared) = (set.kind_of(signal), layers_in_each(curve.axis) > 1);
+        Some(Self { signal, kind, is_shared, values, robust, shown, silent: equal || flat })
     }
 }
 
@@ -50,98 +64,140 @@ fn clamped(x: f64) -> f64 {
     if x.is_finite() { x.clamp(-1.0, 1.0) } else { 0.0 }
 }
 
-fn score(signal: &Signal, x: f64, majority: &Majority, rule: &Rule, values: &[f64]) -> f64 {
+fn score(signal: &Signal, x: f64, robust: &RobustScale, rule: &Rule, values: &[f64]) -> f64 {
     let special = |z: f64| (z - rule.stands_out) / (rule.outlier - rule.stands_out);
     match signal.reading {
-        Reading::High(_) => special(majority.z(x)),
-        Reading::Low(_) => special(-majority.z(x)),
+        Reading::High(_) => special(robust.z(x)),
+        Reading::Low(_) => special(-robust.z(x)),
         Reading::Approach => 2.0 * x - 1.0,
         Reading::NearPeak => 2.0 * x / values.iter().copied().fold(0.0, f64::max) - 1.0,
     }
 }
 
 /// A curve on a scale, one value a layer.
-fn on_scale(signal: &Signal, unit: Unit, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
-    let values: Vec<f64> = curve.iter().map(|&value| unit.forward(value)).collect();
-    by_layer(signal, &values, n_layers)
+fn on_scale(scale: ComparisonScale, curve: &MeanCurve, n_layers: usize) -> Option<Vec<f64>> {
+    let values: Vec<f64> = curve.mean.iter().map(|&value| scale.forward(value)).collect();
+    by_layer(curve.axis, &values, n_layers)
 }
 
-/// One value a layer: a curve of places gives the place behind the layer, a curve of swaps the mean of the swaps that the
-/// layer takes part in. None if its length does not belong to `n_layers` layers.
-pub(crate) fn by_layer(signal: &Signal, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
-    let n = curve.len();
-    if signal.measurement == Measurement::Swap {
-        let around = |layer: usize| curve[layer.saturating_sub(1)..(layer + 1).min(n)].iter().copied();
-        let of = |layer: usize| mean(around(layer)).unwrap_or(f64::NAN);
-        return (n + 1 == n_layers).then(|| (0..n_layers).map(of).collect());
-    }
-    match n {
-        n if n == n_layers => Some(curve.to_vec()),
-        n if n == n_layers + 1 => Some(curve[1..].to_vec()),
-        _ => None,
+/// How many layers a point of an axis is of.
+fn layers_in_each(axis: &Axis) -> usize {
+    match axis {
+        Axis::AdjacentPairs { .. } => 2,
+        Axis::BlockStarts { length, .. } => *length,
+        _ => 1,
     }
 }
 
-/// How much nearer to its last value each layer brings the curve, in even shares. The even share is what would carry the
-/// curve from its median distance to 0 in half the layers: for a straight fall and for one that starts half way this is the
-/// slope of the fall, and what the lens makes of the bare embedding does not change it.
-fn approach(curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
-    let last = *curve.last().filter(|_| curve.len() == n_layers + 1)?;
-    let distances: Vec<f64> = curve.iter().map(|value| (value - last).abs()).collect();
+/// One value a layer: the residual position behind the layer, or the mean of the pairs or blocks that contain it. None where
+/// the axis is not over the depth of a model of `n_layers` layers, or has another length than the curve.
+pub(crate) fn by_layer(axis: &Axis, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
+    if axis.n_layers() != Some(n_layers) || axis.len() != curve.len() {
+        return None;
+    }
+    match axis {
+        Axis::Layers { .. } => Some(curve.to_vec()),
+        Axis::ResidualPositions { .. } => Some(curve[1..].to_vec()),
+        _ => {
+            let (n, before) = (curve.len(), layers_in_each(axis) - 1);
+            let around = |layer: usize| curve[layer.saturating_sub(before).min(n)..(layer + 1).min(n)].iter().copied();
+            Some((0..n_layers).map(|layer| mean(around(layer)).unwrap_or(f64::NAN)).collect())
+        }
+    }
+}
+
+/// How much nearer to its last value each layer brings the curve, where 1 is an even pace: the one that would carry the curve
+/// from its median distance to 0 in half the layers. For a straight fall and for one that starts half way this is the slope of
+/// the fall, and the lens of the bare embedding does not change it.
+fn approach(curve: &MeanCurve, n_layers: usize) -> Option<Vec<f64>> {
+    let values = &curve.mean;
+    let fits = *curve.axis == Axis::residual_positions(n_layers) && values.len() == n_layers + 1;
+    let last = *values.last().filter(|_| fits)?;
+    let distances: Vec<f64> = values.iter().map(|value| (value - last).abs()).collect();
     let share = median(&distances[..n_layers])? / (n_layers as f64 / 2.0);
     let shares = |pair: &[f64]| if share > 0.0 { (pair[0] - pair[1]) / share } else { 0.0 };
     Some(distances.windows(2).map(shares).collect())
 }
 
-/// What all signals say.
+/// What all signals show.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Views {
-    pub(crate) views: Vec<View>,
+pub(crate) struct Views<'a> {
+    pub(crate) views: Vec<View<'a>>,
     pub(crate) n_layers: usize,
+    kinds: &'a [EvidenceKind],
 }
 
-impl Views {
+impl<'a> Views<'a> {
     /// Of every signal whose curve is there.
-    pub(crate) fn of(means: &Means, n_layers: usize, rule: &Rule) -> Self {
-        let mut views: Vec<View> =
-            SIGNALS.iter().filter_map(|signal| View::of(signal, means, n_layers, rule)).collect();
-        for kind in Measurement::ALL.into_iter().filter(|kind| !kind.is_silent_when_flat()) {
-            if views.iter().all(|view| view.signal.measurement != kind || view.silent) {
-                views.iter_mut().filter(|view| view.signal.measurement == kind).for_each(|view| view.silent = false);
+    pub(crate) fn new(set: &'a SignalSet, means: &Means, n_layers: usize, rule: &Rule) -> Self {
+        let view = |signal| View::new(set, signal, means, n_layers, rule);
+        let mut views: Vec<View> = set.signals.iter().filter_map(view).collect();
+        for (kind, _) in set.kinds.iter().enumerate().filter(|(_, kind)| !kind.silent_when_flat) {
+            if views.iter().all(|view| view.kind != kind || view.silent) {
+                views.iter_mut().filter(|view| view.kind == kind).for_each(|view| view.silent = false);
             }
         }
-        Self { views, n_layers }
+        Self { views, n_layers, kinds: &set.kinds }
     }
 
     /// That of one curve.
-    pub(crate) fn get(&self, curve: &str) -> Option<&View> {
+    pub(crate) fn get(&self, curve: &str) -> Option<&View<'a>> {
         self.views.iter().find(|view| view.signal.curve == curve)
     }
 
-    /// The kinds of measurement that say something.
-    pub(crate) fn speaking(&self) -> impl Iterator<Item = Measurement> + '_ {
-        Measurement::ALL.into_iter().filter(|&kind| self.heard(kind).next().is_some())
+    /// The name of a kind of evidence.
+    pub(crate) fn kind_name(&self, kind: usize) -> &'a str {
+        &self.kinds[kind].name
     }
 
-    fn heard(&self, kind: Measurement) -> impl Iterator<Item = &View> {
-        self.views.iter().filter(move |view| view.signal.measurement == kind && !view.silent)
+    /// The kinds of evidence that have a curve which is not ignored.
+    pub(crate) fn informative(&self) -> Vec<usize> {
+        (0..self.kinds.len()).filter(|&kind| self.of_kind(kind).next().is_some()).collect()
     }
 
-    /// The score of each stage in each layer, in nats: the log likelihood of what the layer shows, were each kind of
-    /// measurement independent given the stage. A kind's curves are averaged; kinds can be left out.
-    pub(crate) fn scores(&self, rule: &Rule, without: &[Measurement]) -> Scores {
+    /// Those of them with curves of which each number is of several neighbouring layers.
+    pub(crate) fn shared(&self) -> Vec<usize> {
+        let shared = |kind: &usize| self.of_kind(*kind).any(|view| view.is_shared);
+        self.informative().into_iter().filter(shared).collect()
+    }
+
+    fn of_kind(&self, kind: usize) -> impl Iterator<Item = &View<'a>> {
+        self.views.iter().filter(move |view| view.kind == kind && !view.silent)
+    }
+
+    /// The score of each stage in each layer, in nats: the log likelihood of what the layer shows, if each kind of evidence were
+    /// independent given the stage. A kind's curves are averaged; kinds can be left out.
+    pub(crate) fn scores(&self, rule: &Rule, without: &[usize]) -> Scores {
         let mut scores = vec![[0.0; 4]; self.n_layers];
-        for kind in self.speaking().filter(|kind| !without.contains(kind)) {
-            let expected = kind.expected().map(|expected| expected.probability(rule));
-            let weight = kind.weight(&rule.weights);
+        for index in self.informative().into_iter().filter(|kind| !without.contains(kind)) {
+            let (kind, views) = (&self.kinds[index], self.of_kind(index).collect::<Vec<_>>());
+            let expected = kind.expected.map(|expected| expected.probability(rule));
             for (layer, score) in scores.iter_mut().enumerate() {
-                let Some(shown) = mean(self.heard(kind).map(|view| view.shown[layer])) else { continue };
+                let Some(shown) = mean(views.iter().map(|view| view.shown[layer])) else { continue };
                 let chance = (1.0 + shown) / 2.0;
                 for (score, q) in score.iter_mut().zip(expected) {
-                    *score += weight * (chance * q.ln() + (1.0 - chance) * (1.0 - q).ln());
+                    *score += kind.weight * (chance * q.ln() + (1.0 - chance) * (1.0 - q).ln());
                 }
             }
         }
         scores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_axis_over_depth_gives_a_value_for_each_layer() {
+        let curve = [1.0, 2.0, 4.0, 8.0];
+        assert_eq!(by_layer(&Axis::layers(4), &curve, 4).unwrap(), curve);
+        assert_eq!(by_layer(&Axis::residual_positions(3), &curve, 3).unwrap(), [2.0, 4.0, 8.0]);
+        assert_eq!(by_layer(&Axis::adjacent_pairs(5), &curve, 5).unwrap(), [1.0, 1.5, 3.0, 6.0, 8.0]);
+        assert_eq!(by_layer(&Axis::block_starts(5, 2), &curve, 5).unwrap(), [1.0, 1.5, 3.0, 6.0, 8.0]);
+        assert_eq!(by_layer(&Axis::block_starts(6, 3), &curve, 6).unwrap()[3], 14.0 / 3.0);
+        for (axis, n_layers) in [(Axis::layers(5), 5), (Axis::layers(4), 5), (Axis::counting("x", 4), 4)] {
+            assert_eq!(by_layer(&axis, &curve, n_layers), None, "{axis:?}");
+        }
     }
 }

@@ -1,34 +1,34 @@
-//! What most layers do, whatever the others do: [`Majority`].
+//! Median and spread of most layers, however extreme the others are: [`RobustScale`].
 
-/// The median and the spread of the ordinary ones among numbers.
+/// The median and the spread of numbers, of which some may be extreme.
 ///
 /// A few layers may be hundreds of times as sensitive as the rest without moving either. Numbers further than a cut from the
 /// median, in spreads, are set aside and both taken again until none is left that far, or half are set aside (sigma
 /// clipping with median and median absolute deviation). In an even drift no number is further than 1.35 spreads from the
 /// median, since the largest distance is twice the median one, so nothing is set aside.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Majority {
+pub(crate) struct RobustScale {
     /// The median.
     pub(crate) centre: f64,
-    /// The median absolute deviation, as the standard deviation of a normal distribution that has such a one.
+    /// The median absolute deviation, scaled to be the standard deviation of a normal distribution.
     pub(crate) scale: f64,
 }
 
 /// Half of a normal distribution lies within 1 / 1.4826 standard deviations of its middle.
 const NORMAL: f64 = 1.4826;
 
-impl Majority {
-    /// That of the finite ones among `values`, with a spread of `least` or more; none if there are under three.
-    pub(crate) fn of(values: &[f64], cut: f64, least: f64) -> Option<Self> {
+impl RobustScale {
+    /// That of the finite `values`, with a spread of at least `least`; none if there are fewer than three.
+    pub(crate) fn new(values: &[f64], cut: f64, least: f64) -> Option<Self> {
         let all = sorted(values);
         let mut kept = all.clone();
-        let mut majority = Self::unclipped(&kept, least)?;
+        let mut robust = Self::unclipped(&kept, least)?;
         loop {
-            let ordinary: Vec<f64> = kept.iter().copied().filter(|&x| majority.z(x).abs() <= cut).collect();
+            let ordinary: Vec<f64> = kept.iter().copied().filter(|&x| robust.z(x).abs() <= cut).collect();
             if ordinary.len() == kept.len() || 2 * ordinary.len() < all.len() || ordinary.len() < 3 {
-                return Some(majority);
+                return Some(robust);
             }
-            majority = Self::unclipped(&ordinary, least)?;
+            robust = Self::unclipped(&ordinary, least)?;
             kept = ordinary;
         }
     }
@@ -71,7 +71,7 @@ pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (n > 0).then(|| sum / f64::from(n))
 }
 
-/// Four decimals: what is told and written, so that it reads back as the same number.
+/// Rounded to four decimals, as it is written.
 pub(crate) fn rounded(value: f64) -> f64 {
     let rounded = (value * 1e4).round() / 1e4;
     if rounded.is_finite() { rounded + 0.0 } else { 0.0 }
@@ -83,22 +83,22 @@ mod tests {
 
     #[test]
     fn a_third_of_the_numbers_may_be_anything() {
-        let quiet = Majority::of(&[1.0, 1.1, 0.9, 1.05, 0.95, 1.0], 2.5, 0.0).unwrap();
-        let loud = Majority::of(&[1e3, 1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1e5, -1e4], 2.5, 0.0).unwrap();
+        let quiet = RobustScale::new(&[1.0, 1.1, 0.9, 1.05, 0.95, 1.0], 2.5, 0.0).unwrap();
+        let loud = RobustScale::new(&[1e3, 1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1e5, -1e4], 2.5, 0.0).unwrap();
         assert_eq!(quiet, loud);
     }
 
     #[test]
     fn no_number_of_an_even_drift_stands_out() {
         let drift: Vec<f64> = (0..40).map(f64::from).collect();
-        let majority = Majority::of(&drift, 2.5, 0.0).unwrap();
-        assert!(drift.iter().all(|&x| majority.z(x).abs() < 1.35), "{majority:?}");
+        let robust = RobustScale::new(&drift, 2.5, 0.0).unwrap();
+        assert!(drift.iter().all(|&x| robust.z(x).abs() < 1.35), "{robust:?}");
     }
 
     #[test]
-    fn equal_numbers_do_not_stand_out_and_two_are_no_majority() {
-        assert_eq!(Majority::of(&[2.0; 5], 2.5, 0.0).unwrap().z(2.0), 0.0);
-        assert_eq!(Majority::of(&[2.0; 5], 2.5, 0.5).unwrap().z(3.0), 2.0);
-        assert_eq!(Majority::of(&[1.0, f64::NAN, 2.0], 2.5, 0.0), None);
+    fn equal_numbers_do_not_stand_out_and_two_are_too_few() {
+        assert_eq!(RobustScale::new(&[2.0; 5], 2.5, 0.0).unwrap().z(2.0), 0.0);
+        assert_eq!(RobustScale::new(&[2.0; 5], 2.5, 0.5).unwrap().z(3.0), 2.0);
+        assert_eq!(RobustScale::new(&[1.0, f64::NAN, 2.0], 2.5, 0.0), None);
     }
 }

@@ -1,13 +1,17 @@
 //! Every weight and threshold of the segmentation, each with its reason: [`Rule`] and its [`Weights`].
 
 use serde::{Deserialize, Serialize};
+use stratigraph_profile::Segmentation;
+
+use crate::Result;
 
 /// How curves become stages. Nothing here knows a model's name, depth or size; every threshold is in units of the
 /// model's own curves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Rule {
-    /// What each kind of measurement counts.
+    /// The weight of each kind of evidence.
     pub weights: Weights,
     /// How many robust standard deviations from the model's own median a layer is neither ordinary nor special. 2.5 is the
     /// usual cut for a median absolute deviation (Leys et al., *J. Exp. Soc. Psychol.* 49, 2013).
@@ -29,15 +33,15 @@ pub struct Rule {
     /// What one more stage must bring, in units of `ln L` nats: 1, the description length of where its boundary lies among `L`
     /// layers, which is the Bayesian information criterion's price for it.
     pub stage_price: f64,
-    /// The part of that price which a boundary must still bring without any one kind of measurement: a half. No stage may
-    /// rest on one kind of measurement alone.
+    /// The part of that price which a boundary must still bring without any one kind of evidence: a half. No stage may
+    /// rest on one kind of evidence alone.
     pub alone: f64,
     /// Orders of the layers that the segmentation is compared with.
     pub permutations: usize,
     /// The largest share of those orders, the true one among them, that may gain as much from stages as the true one does:
     /// 0.05, which is an upper bound for the rate of false stages in layers of random order.
     pub significance: f64,
-    /// The same with any one kind of measurement left out: 0.1, since less is left to tell by. A single curve that wanders
+    /// The same with any one kind of evidence left out: 0.1, since less is left to tell by. A single curve that wanders
     /// tells a story that no other order tells, and is no structure.
     pub significance_alone: f64,
     /// Draws of the windows for intervals.
@@ -53,13 +57,14 @@ pub struct Rule {
     pub seed: u64,
 }
 
-/// The weight of each kind of measurement: what part of its log likelihood counts.
+/// The weight of each kind of evidence: what part of its log likelihood counts.
 ///
 /// The curves of one kind are averaged first, so that a measurement does not count more for being reported in more ways.
 /// How far a measurement decides between two stages is in the frequencies that the stages are expected to show it with;
 /// weights are 1 but for a measurement that repeats another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Weights {
     /// What deleting the layer does: the paper defines the first and the last stage by it.
     pub deletion: f64,
@@ -80,6 +85,26 @@ pub struct Weights {
     pub suppression: f64,
     /// How much the MLP writes.
     pub mlp_write: f64,
+}
+
+impl Rule {
+    /// The default with another seed of orders and draws.
+    pub fn with_seed(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
+    /// The rule by which a segmentation was made. Settings that it does not have are those of the default.
+    ///
+    /// # Errors
+    /// When its settings are not those of a rule.
+    pub fn from_segmentation(segmentation: &Segmentation) -> Result<Self> {
+        Ok(serde_json::from_value(segmentation.rule.clone())?)
+    }
+
+    /// Its settings by name, as they are kept in a profile.
+    pub(crate) fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a rule is plain data")
+    }
 }
 
 impl Default for Weights {

@@ -1,225 +1,188 @@
-//! What is read off a profile, and what each stage should look like: [`Measurement`] and the list [`SIGNALS`].
+//! How a curve is read: [`Signal`], its [`Reading`] and its [`ComparisonScale`].
 
-use std::fmt;
+use crate::{EvidenceKind, Result, Rule, StagesError};
 
-use serde::{Deserialize, Serialize};
-
-use crate::{Rule, Weights};
-
-/// A kind of measurement. The curves of one kind say the same thing in several ways and count once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measurement {
-    /// What deleting the layer does to the output.
-    Deletion,
-    /// What swapping it with its neighbours does.
-    Swap,
-    /// How much it rewrites the residual stream.
-    Rewriting,
-    /// How local its attention is.
-    Locality,
-    /// Whether words still lack their meaning in context.
-    Meaning,
-    /// How much of the way to the output the lens goes in it.
-    Convergence,
-    /// How many of its neurons speak for tokens.
-    Vocabulary,
-    /// How many of its neurons speak against tokens.
-    Suppression,
-    /// How much its MLP writes.
-    MlpWrite,
-}
-
-/// How a curve becomes a number in [-1, 1] for each layer: 1 where the layer plainly shows the thing, -1 where it does not.
+/// The scale on which the values of a curve are compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Reading {
-    /// It lies above most layers' value: 0 at a robust score of [`Rule::stands_out`], 1 at [`Rule::outlier`], -1 as far below.
-    High(Unit),
-    /// It lies below.
-    Low(Unit),
-    /// The share of the way to the curve's last value that the layer goes, against an even share: `2 f - 1`.
-    Approach,
-    /// Its value against the largest of any layer, `2 x / max - 1`, on the square-root scale of counts.
-    NearPeak,
-}
-
-/// The scale on which a curve is compared.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Unit {
+#[non_exhaustive]
+pub enum ComparisonScale {
     /// The logarithm: a ratio counts, not a difference.
     Log,
     /// The logarithm of one minus the value, for agreements and similarities.
-    LogRest,
+    LogComplement,
     /// The square root of a count, whose sampling error is one half whatever the count (Poisson).
-    Count,
-    /// The number itself, a kurtosis.
-    Kurtosis,
-    /// The number itself, an accuracy.
-    Accuracy,
+    SquareRoot,
+    /// The value itself.
+    #[non_exhaustive]
+    Linear {
+        /// The smallest spread that layers are given: values closer than this are of one kind.
+        least_spread: f64,
+    },
 }
 
-/// A curve, what it measures and how it is read.
+/// Agreements and similarities above 0.99 do not differ in kind.
+const LEAST_COMPLEMENT: f64 = 0.01;
+
+impl ComparisonScale {
+    /// The value itself; values closer than `least_spread` are of one kind.
+    pub fn linear(least_spread: f64) -> Self {
+        ComparisonScale::Linear { least_spread }
+    }
+
+    /// The value on this scale; NaN for one that is not finite, which is ignored.
+    pub(crate) fn forward(self, value: f64) -> f64 {
+        match self {
+            _ if !value.is_finite() => f64::NAN,
+            // f32 logits cannot tell a millionth from nothing.
+            ComparisonScale::Log => value.max(1e-6).ln(),
+            ComparisonScale::LogComplement => (1.0 - value).max(LEAST_COMPLEMENT).ln(),
+            ComparisonScale::SquareRoot => value.max(0.0).sqrt(),
+            ComparisonScale::Linear { .. } => value,
+        }
+    }
+
+    /// The smallest spread that layers are given on it.
+    pub(crate) fn least_spread(self, rule: &Rule) -> f64 {
+        match self {
+            ComparisonScale::Log | ComparisonScale::LogComplement => rule.least_ratio.ln(),
+            ComparisonScale::SquareRoot => 0.5,
+            ComparisonScale::Linear { least_spread } => least_spread,
+        }
+    }
+}
+
+/// How a curve becomes a number in [-1, 1] for each layer: 1 where the layer clearly shows the thing, -1 where it clearly does
+/// not.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Signal {
-    pub(crate) curve: &'static str,
-    pub(crate) measurement: Measurement,
+#[non_exhaustive]
+pub enum Reading {
+    /// It lies above the value of most layers: 0 at a robust score of [`Rule::stands_out`], 1 at [`Rule::outlier`], -1 as far
+    /// below.
+    High(ComparisonScale),
+    /// It lies below the value of most layers.
+    Low(ComparisonScale),
+    /// The fraction of the way to the curve's last value that the layer covers, compared with an even pace: `2 f - 1`. The
+    /// curve has to run over residual positions.
+    Approach,
+    /// Its value compared with the largest of any layer, `2 x / max - 1`, on the square-root scale of counts.
+    NearPeak,
+}
+
+/// A curve that the rule reads, and what it is evidence of.
+///
+/// ```
+/// use stratigraph_profile::Stage;
+/// use stratigraph_stages::{ComparisonScale, EvidenceKind, Expected, Reading, Rule, Segmenter, Signal};
+/// use Expected::{Often, Rarely};
+///
+/// // Induction scores that are high in some layers of feature engineering.
+/// let kind = EvidenceKind::new("induction", [Rarely, Often, Rarely, Rarely]).characteristic_of([Stage::FeatureEngineering]);
+/// let mut signals = Signal::standard(&Rule::default());
+/// signals.push(Signal::new("induction_score", kind, Reading::High(ComparisonScale::Log)));
+/// let segmenter = Segmenter::new(Rule::default()).with_signals(signals)?;
+/// assert!(segmenter.signals().iter().any(|signal| signal.curve() == "induction_score"));
+/// # Ok::<(), stratigraph_stages::StagesError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    pub(crate) curve: String,
+    pub(crate) kind: EvidenceKind,
     pub(crate) reading: Reading,
-    /// What stands behind a number of the curve in a sentence.
-    pub(crate) unit: &'static str,
-}
-
-const fn signal(curve: &'static str, measurement: Measurement, reading: Reading, unit: &'static str) -> Signal {
-    Signal { curve, measurement, reading, unit }
-}
-
-/// Everything the rule looks at.
-pub(crate) const SIGNALS: [Signal; 15] = [
-    signal("delete_kl", Measurement::Deletion, Reading::High(Unit::Log), " nats"),
-    signal("delete_top1_agreement", Measurement::Deletion, Reading::High(Unit::LogRest), ""),
-    signal("swap_kl", Measurement::Swap, Reading::High(Unit::Log), " nats"),
-    signal("swap_top1_agreement", Measurement::Swap, Reading::High(Unit::LogRest), ""),
-    signal("block_influence", Measurement::Rewriting, Reading::High(Unit::Log), ""),
-    signal("cka_adjacent", Measurement::Rewriting, Reading::High(Unit::LogRest), ""),
-    signal("prev5_attention_mass", Measurement::Locality, Reading::High(Unit::Log), " of attention"),
-    signal("wic_accuracy", Measurement::Meaning, Reading::Low(Unit::Accuracy), ""),
-    signal("lens_kl", Measurement::Convergence, Reading::Approach, " nats"),
-    signal("lens_top1_agreement", Measurement::Convergence, Reading::Approach, ""),
-    signal("lens_entropy_bits", Measurement::Convergence, Reading::Approach, " bits"),
-    signal("prediction_neurons", Measurement::Vocabulary, Reading::High(Unit::Count), " neurons"),
-    signal("mean_kurtosis", Measurement::Vocabulary, Reading::High(Unit::Kurtosis), ""),
-    signal("suppression_neurons", Measurement::Suppression, Reading::NearPeak, " neurons"),
-    signal("mlp_out_norm", Measurement::MlpWrite, Reading::High(Unit::Log), ""),
-];
-
-impl Measurement {
-    /// All of them, in the order of [`SIGNALS`].
-    pub(crate) const ALL: [Measurement; 9] = [
-        Measurement::Deletion,
-        Measurement::Swap,
-        Measurement::Rewriting,
-        Measurement::Locality,
-        Measurement::Meaning,
-        Measurement::Convergence,
-        Measurement::Vocabulary,
-        Measurement::Suppression,
-        Measurement::MlpWrite,
-    ];
-
-    /// How often a layer of each stage should show it.
-    pub(crate) fn expected(self) -> [Expected; 4] {
-        use Expected::{Always, Either, Often, Rarely};
-        match self {
-            // The paper's U: the first and last layers cannot be removed or swapped, the middle can.
-            Measurement::Deletion | Measurement::Swap => [Always, Rarely, Rarely, Always],
-            // What cannot be removed often rewrites much, but need not.
-            Measurement::Rewriting => [Often, Rarely, Rarely, Often],
-            // Tokens are put together from their neighbours, and words get their meaning, before anything else.
-            Measurement::Locality | Measurement::Meaning => [Often, Rarely, Rarely, Rarely],
-            // The embedding's lens means nothing, so the first stage may do anything to it.
-            Measurement::Convergence => [Either, Rarely, Always, Always],
-            // Neurons that speak for tokens come with predictions, where the vocabulary lets them be seen.
-            Measurement::Vocabulary => [Rarely, Rarely, Often, Often],
-            Measurement::Suppression | Measurement::MlpWrite => [Rarely, Rarely, Rarely, Often],
-        }
-    }
-
-    /// Its weight under a rule.
-    pub(crate) fn weight(self, weights: &Weights) -> f64 {
-        match self {
-            Measurement::Deletion => weights.deletion,
-            Measurement::Swap => weights.swap,
-            Measurement::Rewriting => weights.rewriting,
-            Measurement::Locality => weights.locality,
-            Measurement::Meaning => weights.meaning,
-            Measurement::Convergence => weights.convergence,
-            Measurement::Vocabulary => weights.vocabulary,
-            Measurement::Suppression => weights.suppression,
-            Measurement::MlpWrite => weights.mlp_write,
-        }
-    }
-
-    /// Whether a curve of which no layer stands out says nothing, rather than that no layer is special. Only of deletion
-    /// and the lens is that news, since the stages are defined by them. A neuron's kurtosis has an upper bound that a small
-    /// vocabulary keeps under any threshold, and the swaps of a shallow model all touch its first or last layers.
-    pub(crate) fn is_silent_when_flat(self) -> bool {
-        !matches!(self, Measurement::Deletion | Measurement::Convergence)
-    }
-}
-
-impl fmt::Display for Measurement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Measurement::Deletion => "deletion",
-            Measurement::Swap => "swap",
-            Measurement::Rewriting => "rewriting",
-            Measurement::Locality => "locality",
-            Measurement::Meaning => "meaning",
-            Measurement::Convergence => "convergence",
-            Measurement::Vocabulary => "vocabulary",
-            Measurement::Suppression => "suppression",
-            Measurement::MlpWrite => "MLP write",
-        })
-    }
 }
 
 impl Signal {
-    /// The least spread that layers are given on its scale.
+    /// A reading of the curve of a name.
+    pub fn new(curve: impl Into<String>, kind: EvidenceKind, reading: Reading) -> Self {
+        Self { curve: curve.into(), kind, reading }
+    }
+
+    /// The name of its curve.
+    pub fn curve(&self) -> &str {
+        &self.curve
+    }
+
+    /// The kind of evidence that it is.
+    pub fn kind(&self) -> &EvidenceKind {
+        &self.kind
+    }
+
+    /// How its curve is read.
+    pub fn reading(&self) -> Reading {
+        self.reading
+    }
+
+    /// The smallest spread that layers are given on its scale.
     pub(crate) fn least_spread(&self, rule: &Rule) -> f64 {
         match self.reading {
-            Reading::High(unit) | Reading::Low(unit) => unit.least_spread(rule),
-            Reading::NearPeak => Unit::Count.least_spread(rule),
+            Reading::High(scale) | Reading::Low(scale) => scale.least_spread(rule),
+            Reading::NearPeak => ComparisonScale::SquareRoot.least_spread(rule),
             Reading::Approach => 0.0,
         }
     }
 }
 
-/// How often a layer of a stage shows a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expected {
-    /// It belongs to the definition of the stage.
-    Always,
-    /// It goes along with the stage.
-    Often,
-    /// It has nothing to do with the stage.
-    Either,
-    /// It belongs to another stage.
-    Rarely,
+/// Signals with their kinds of evidence, each kind once, in the order of the signals.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SignalSet {
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) kinds: Vec<EvidenceKind>,
 }
 
-impl Expected {
-    /// As a probability.
-    pub(crate) fn probability(self, rule: &Rule) -> f64 {
-        match self {
-            Expected::Always => rule.always,
-            Expected::Often | Expected::Either => 0.5,
-            Expected::Rarely => 1.0 - rule.always,
+impl SignalSet {
+    /// # Errors
+    /// When two signals read one curve, or a kind of evidence is defined in two ways.
+    pub(crate) fn new(signals: Vec<Signal>) -> Result<Self> {
+        let mut kinds: Vec<EvidenceKind> = Vec::new();
+        for (index, signal) in signals.iter().enumerate() {
+            let kind = &signal.kind;
+            if signals[..index].iter().any(|other| other.curve == signal.curve) {
+                return Err(StagesError::CurveReadTwice { curve: signal.curve.clone() });
+            }
+            match kinds.iter().find(|known| known.name == kind.name) {
+                None => kinds.push(kind.clone()),
+                Some(known) if known == kind => {}
+                Some(_) => return Err(StagesError::KindDefinedTwice { kind: kind.name.clone() }),
+            }
         }
+        Ok(Self { signals, kinds })
     }
-}
 
-/// Agreements and similarities above 0.99 do not differ in kind.
-const LEAST_REST: f64 = 0.01;
-
-impl Unit {
-    /// The value on this scale; NaN for one that is not finite, which says nothing.
-    pub(crate) fn forward(self, value: f64) -> f64 {
-        match self {
-            _ if !value.is_finite() => f64::NAN,
-            // A millionth is what f32 logits cannot tell from nothing.
-            Unit::Log => value.max(1e-6).ln(),
-            Unit::LogRest => (1.0 - value).max(LEAST_REST).ln(),
-            Unit::Count => value.max(0.0).sqrt(),
-            Unit::Kurtosis | Unit::Accuracy => value,
+    /// # Errors
+    /// When a kind of evidence has a weight that is not a number from 0 on.
+    pub(crate) fn check_weights(&self) -> Result<()> {
+        match self.kinds.iter().find(|kind| !kind.weight.is_finite() || kind.weight < 0.0) {
+            Some(kind) => Err(StagesError::Weight { kind: kind.name.clone(), weight: kind.weight }),
+            None => Ok(()),
         }
     }
 
-    /// The least spread that layers are given on it.
-    fn least_spread(self, rule: &Rule) -> f64 {
-        match self {
-            Unit::Log | Unit::LogRest => rule.least_ratio.ln(),
-            Unit::Count => 0.5,
-            Unit::Kurtosis => rule.least_kurtosis_spread,
-            Unit::Accuracy => rule.least_accuracy_spread,
-        }
+    /// Which of the kinds a signal belongs to.
+    pub(crate) fn kind_of(&self, signal: &Signal) -> usize {
+        self.kinds.iter().position(|kind| kind.name == signal.kind.name).expect("every signal's kind is in the set")
+    }
+
+    /// Whether a signal reads the curve of a name.
+    pub(crate) fn reads(&self, curve: &str) -> bool {
+        self.signals.iter().any(|signal| signal.curve == curve)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Expected;
+
+    #[test]
+    fn signals_that_contradict_each_other_are_refused() {
+        let kind = || EvidenceKind::new("mine", [Expected::Often; 4]);
+        let signal = |curve: &str, kind| Signal::new(curve, kind, Reading::NearPeak);
+        assert_eq!(SignalSet::new(vec![signal("a", kind()), signal("b", kind())]).unwrap().kinds, [kind()]);
+        let error = |signals| SignalSet::new(signals).unwrap_err().to_string();
+        assert!(error(vec![signal("a", kind()), signal("a", kind())]).contains("read the curve \"a\""));
+        assert!(error(vec![signal("a", kind()), signal("b", kind().with_weight(2.0))]).contains("two ways"));
+        let set = SignalSet::new(vec![signal("a", kind().with_weight(-1.0))]).unwrap();
+        assert!(set.check_weights().unwrap_err().to_string().contains("weight -1"));
+        let standard = SignalSet::new(Signal::standard(&Rule::default())).unwrap();
+        assert_eq!((standard.signals.len(), standard.kinds.len()), (15, 9));
     }
 }

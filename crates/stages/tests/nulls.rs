@@ -3,11 +3,14 @@
 mod common;
 
 use common::{LOUD, Noise, QUIET, Random, drift, from_shapes, in_random_order, profile, staged, walk, white};
-use stratigraph_stages::{Estimate, Profile, Rule, Segmentation, Verdict};
+use stratigraph_profile::{Estimate, Profile, Verdict};
+use stratigraph_stages::{Rule, Segmenter};
 
 /// The default with fewer draws and orders, for speed.
 fn rule() -> Rule {
-    Rule { resamples: 60, permutations: 199, ..Rule::default() }
+    let mut rule = Rule::default();
+    (rule.resamples, rule.permutations) = (60, 199);
+    rule
 }
 
 const DEPTHS: [usize; 4] = [6, 12, 30, 60];
@@ -20,7 +23,7 @@ fn rare(kind: &str, make: impl Fn(usize, Noise, &mut Random) -> Profile) {
         for seed in 0..SEEDS {
             let noise = if seed % 2 == 0 { QUIET } else { LOUD };
             let profile = make(n, noise, &mut Random(7919 * seed + n as u64));
-            let segmentation = Segmentation::with(&profile, &rule());
+            let segmentation = Segmenter::new(rule()).segment(&profile);
             if segmentation.has_stages() {
                 found.push(format!("{n} layers, seed {seed}: {segmentation}"));
             }
@@ -60,17 +63,19 @@ fn a_model_that_guesses_has_no_stages_of_inference() {
     let mut random = Random(1);
     let layers = staged(24, [3, 14, 22], QUIET, &mut random);
     let mut profile = profile(&layers, QUIET, &mut random);
-    let unknown = Segmentation::with(&profile, &rule());
+    let unknown = Segmenter::new(rule()).segment(&profile);
     assert!(unknown.has_stages() && unknown.missing.contains(&"clean_nll".to_owned()), "{unknown}");
     // The uniform guess over 1,000 tokens costs 6.91 nats.
-    profile.values.insert("clean_nll".into(), Estimate { mean: 6.95, sem: None });
-    let found = Segmentation::with(&profile, &rule());
+    profile.values.insert("clean_nll".into(), Estimate::exact(6.95));
+    let found = Segmenter::new(rule()).segment(&profile);
     assert!(found.verdict == Verdict::NoStageStructure && found.reason.contains("6.91"), "{found}");
-    assert!(found.reason.contains(": 6.95 nats") && !found.missing.contains(&"clean_nll".to_owned()), "{found}");
-    profile.values.insert("clean_nll".into(), Estimate { mean: f64::NAN, sem: None });
-    assert!(Segmentation::with(&profile, &rule()).missing.contains(&"clean_nll".to_owned()));
-    profile.values.insert("clean_nll".into(), Estimate { mean: 6.8, sem: Some(0.1) });
-    let found = Segmentation::with(&profile, &rule());
-    assert!(found.reason.contains(": 6.80 ± 0.10 nats"), "{found}");
-    assert!(Segmentation::with(&profile, &Rule { must_predict: false, ..rule() }).has_stages());
+    assert!(found.reason.contains("is 6.95 nats") && !found.missing.contains(&"clean_nll".to_owned()), "{found}");
+    profile.values.insert("clean_nll".into(), Estimate::exact(f64::NAN));
+    assert!(Segmenter::new(rule()).segment(&profile).missing.contains(&"clean_nll".to_owned()));
+    profile.values.insert("clean_nll".into(), Estimate::new(6.8, Some(0.1)));
+    let found = Segmenter::new(rule()).segment(&profile);
+    assert!(found.reason.contains("is 6.80 ± 0.10 nats"), "{found}");
+    let mut any = rule();
+    any.must_predict = false;
+    assert!(Segmenter::new(any).segment(&profile).has_stages());
 }

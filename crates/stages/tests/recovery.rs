@@ -3,16 +3,24 @@
 mod common;
 
 use common::{LOUD, Noise, QUIET, Random, cuts, known, profile, recovered, staged};
-use stratigraph_stages::{Curve, Estimate, Profile, Rule, Segmentation, Stage, Stand, Verdict};
+use stratigraph_profile::{Axis, Curve, Estimate, Profile, Segmentation, Stage, Support, Unit, Verdict};
+use stratigraph_stages::{ComparisonScale, EvidenceKind, Expected, Reading, Rule, Segmenter, Signal, segment};
 
 /// The default with fewer draws and orders, for speed.
 fn rule() -> Rule {
-    Rule { resamples: 60, permutations: 199, ..Rule::default() }
+    let mut rule = Rule::default();
+    (rule.resamples, rule.permutations) = (60, 199);
+    rule
+}
+
+/// The stages by that rule.
+fn found_in(profile: &Profile) -> Segmentation {
+    Segmenter::new(rule()).segment(profile)
 }
 
 /// Boundaries found within one layer, boundaries found, and boundaries there are.
 fn counts(n: usize, noise: Noise, seeds: u64) -> (usize, usize, usize) {
-    let each = (0..seeds).map(|seed| Segmentation::with(&known(n, noise, 31 * seed + n as u64), &rule()));
+    let each = (0..seeds).map(|seed| found_in(&known(n, noise, 31 * seed + n as u64)));
     let [near, found] = each.fold([0; 2], |[near, found], division| {
         let [more_near, more_found] = recovered(&division, n);
         [near + more_near, found + more_found]
@@ -52,7 +60,7 @@ fn a_stage_may_be_absent() {
     ] {
         let mut random = Random(5);
         let layers = staged(24, cuts, QUIET, &mut random);
-        let found = Segmentation::with(&profile(&layers, QUIET, &mut random), &rule());
+        let found = found_in(&profile(&layers, QUIET, &mut random));
         assert_eq!(found.stages.iter().map(|span| span.stage).collect::<Vec<_>>(), stages, "{found}");
     }
 }
@@ -66,7 +74,7 @@ fn one_odd_layer_is_an_outlier_and_no_boundary() {
         layers[odd].sensitivity = 2.0;
         layers[odd].influence = 0.5;
         layers[odd].write = 300.0;
-        let found = Segmentation::with(&profile(&layers, QUIET, &mut random), &rule());
+        let found = found_in(&profile(&layers, QUIET, &mut random));
         let at: Vec<usize> = found.boundaries.iter().map(|boundary| boundary.at).collect();
         assert!(at.len() == 3 && at.iter().zip(cuts(24)).all(|(at, cut)| at.abs_diff(cut) <= 1), "{odd}: {found}");
         assert_eq!(found.outliers.iter().map(|outlier| outlier.layer).collect::<Vec<_>>(), [odd], "{found}");
@@ -79,39 +87,42 @@ fn a_missing_curve_is_said_and_does_not_fail() {
     for name in full.curves.keys() {
         let mut less = full.clone();
         less.curves.remove(name);
-        let found = Segmentation::with(&less, &rule());
+        let found = found_in(&less);
         assert!(found.has_stages(), "without {name}: {found}");
         assert!(found.missing.contains(name) && found.to_string().contains(name), "without {name}: {found}");
         let absent = found.stages.iter().flat_map(|span| &span.evidence).filter(|it| it.signal == *name);
-        assert!(absent.clone().count() > 0 && absent.clone().all(|it| it.stand == Stand::Absent), "{name}");
+        assert!(absent.clone().count() > 0 && absent.clone().all(|it| it.support == Support::Absent), "{name}");
     }
     let mut none = full;
     none.curves.clear();
-    assert_eq!(Segmentation::of(&none).verdict, Verdict::NoStageStructure);
+    assert_eq!(segment(&none).verdict, Verdict::NoStageStructure);
 }
 
 #[test]
 fn without_windows_there_are_stages_and_no_intervals() {
     let mut profile = known(24, QUIET, 2);
     profile.curves.values_mut().for_each(|curve| curve.replicates.clear());
-    let found = Segmentation::with(&profile, &rule());
-    assert!(found.boundaries.len() == 3 && found.boundaries.iter().all(|boundary| boundary.doubt.is_none()), "{found}");
+    let found = found_in(&profile);
+    assert!(
+        found.boundaries.len() == 3 && found.boundaries.iter().all(|boundary| boundary.interval.is_none()),
+        "{found}"
+    );
 }
 
 #[test]
 fn intervals_hold_the_estimate_and_shares_are_shares() {
     for seed in 0..10 {
-        for boundary in Segmentation::with(&known(30, LOUD, seed), &rule()).boundaries {
-            let doubt = boundary.doubt.expect("there are windows");
-            assert!(doubt.low <= boundary.at && boundary.at <= doubt.high, "{boundary:?}");
-            assert!(doubt.within_one <= doubt.support && doubt.support <= 1.0, "{boundary:?}");
+        for boundary in found_in(&known(30, LOUD, seed)).boundaries {
+            let interval = boundary.interval.expect("there are windows");
+            assert!(interval.low <= boundary.at && boundary.at <= interval.high, "{boundary:?}");
+            assert!(interval.within_one <= interval.frequency && interval.frequency <= 1.0, "{boundary:?}");
         }
     }
 }
 
 #[test]
 fn stages_cover_all_layers_in_order_and_boundaries_lie_between() {
-    let found = Segmentation::with(&known(40, LOUD, 3), &rule());
+    let found = found_in(&known(40, LOUD, 3));
     assert_eq!((found.stages[0].first, found.stages.last().unwrap().end), (0, 40));
     for (pair, boundary) in found.stages.windows(2).zip(&found.boundaries) {
         assert!(pair[0].end == pair[1].first && pair[0].stage < pair[1].stage);
@@ -123,13 +134,13 @@ fn stages_cover_all_layers_in_order_and_boundaries_lie_between() {
 #[test]
 fn the_same_profile_gives_the_same_answer_and_reads_back() {
     let mut profile = known(24, LOUD, 4);
-    let found = Segmentation::of(&profile);
-    assert_eq!(found, Segmentation::of(&profile));
-    assert_eq!(found.found_again(&found, 0), found.boundaries.len());
+    let found = segment(&profile);
+    assert_eq!(found, segment(&profile));
+    assert_eq!(found.n_shared_boundaries(&found, 0), found.boundaries.len());
     profile.stages = Some(found);
-    let json = serde_json::to_string(&profile).unwrap();
-    assert!(json.contains(r#""verdict":"stages""#) && json.contains(r#""stage":"detokenization""#));
-    assert_eq!(serde_json::from_str::<Profile>(&json).unwrap().stages, profile.stages);
+    let json = profile.to_json();
+    assert!(json.contains(r#""verdict": "stages""#) && json.contains(r#""stage": "detokenization""#));
+    assert_eq!(Profile::from_json(&json).unwrap().stages, profile.stages);
 }
 
 #[test]
@@ -141,14 +152,14 @@ fn numbers_that_are_missing_or_out_of_range_do_no_harm() {
     profile.curves.get_mut("block_influence").unwrap().mean[2] = -1.0;
     profile.curves.get_mut("mlp_out_norm").unwrap().mean.pop();
     profile.curves.values_mut().for_each(|curve| curve.replicates.clear());
-    let found = Segmentation::with(&profile, &rule());
+    let found = found_in(&profile);
     assert_eq!(found.boundaries.len(), 3, "{found}");
     assert_eq!(found.unreadable, ["mlp_out_norm"]);
     assert!(!found.missing.contains(&"mlp_out_norm".to_owned()));
     let short = found.stages[3].evidence.iter().find(|it| it.signal == "mlp_out_norm").unwrap();
     assert_eq!(
-        (short.stand, &short.text[..]),
-        (Stand::Unclear, "cannot be read: 23 numbers in 23 places, for 24 layers")
+        (short.support, &short.text[..]),
+        (Support::Unclear, "cannot be read: 23 numbers in 23 places, for 24 layers")
     );
     profile.stages = Some(found);
     let json = serde_json::to_string(&profile.stages).unwrap();
@@ -165,7 +176,7 @@ fn a_number_that_is_missing_says_nothing() {
             curve.mean[layer.min(last)] = odd;
             curve.replicates.clear();
         }
-        let found = Segmentation::with(&profile, &rule());
+        let found = found_in(&profile);
         let at: Vec<usize> = found.boundaries.iter().map(|boundary| boundary.at).collect();
         assert!(
             at.len() == 3 && at.iter().zip(cuts(24)).all(|(at, cut)| at.abs_diff(cut) <= 1),
@@ -182,19 +193,21 @@ fn a_stage_without_a_number_has_no_number_in_its_text() {
     let mut profile = known(24, QUIET, 6);
     profile.curves.get_mut("delete_top1_agreement").unwrap().mean[..3].fill(f64::NAN);
     profile.curves.values_mut().for_each(|curve| curve.replicates.clear());
-    profile.curves.insert("first_token_attention".into(), Curve { mean: vec![f64::NAN; 24], ..Curve::default() });
-    profile.values.insert("wic_majority".into(), Estimate { mean: f64::NAN, sem: None });
-    let found = Segmentation::with(&profile, &rule());
+    profile
+        .curves
+        .insert("first_token_attention".into(), Curve::new(Axis::layers(24), Unit::Fraction, vec![f64::NAN; 24]));
+    profile.values.insert("wic_majority".into(), Estimate::exact(f64::NAN));
+    let found = found_in(&profile);
     let silent = &found.stages[0].evidence.iter().find(|it| it.signal == "delete_top1_agreement").unwrap();
-    assert_eq!((silent.stand, silent.strength), (Stand::Unclear, 0.0), "{found}");
-    assert_eq!(silent.text, "no number in layers 0-2");
+    assert_eq!((silent.support, silent.strength), (Support::Unclear, 0.0), "{found}");
+    assert_eq!(silent.text, "no number in layers 0 to 2");
     assert!(!found.to_string().contains("NaN"), "{found}");
 }
 
 #[test]
 fn evidence_tells_the_curve_s_own_numbers() {
     let profile = known(24, QUIET, 1);
-    let found = Segmentation::with(&profile, &rule());
+    let found = found_in(&profile);
     let first = &found.stages[0];
     let kl = &profile.curves["delete_kl"].mean;
     let mean = kl[first.first..first.end].iter().sum::<f64>() / (first.end - first.first) as f64;
@@ -202,11 +215,12 @@ fn evidence_tells_the_curve_s_own_numbers() {
     sorted.sort_by(f64::total_cmp);
     let median = (sorted[11] + sorted[12]) / 2.0;
     let text = &first.evidence.iter().find(|it| it.signal == "delete_kl").unwrap().text;
-    let told = format!("{mean:.2} nats in layers 0-2 on average, {median:.2} in the median layer");
+    let told = format!("{mean:.2} nats in layers 0 to 2 on average, {median:.2} in the median layer");
     assert!(text.starts_with(&told), "{text} is not {told}");
     let lens = found.stages.last().unwrap().evidence.iter().find(|it| it.signal == "lens_kl").unwrap();
     assert!(
-        lens.text.contains("layers 22-23 go ") && lens.text.ends_with("towards the output's on average"),
+        lens.text.starts_with("layers 22 to 23 bring it closer to its final value")
+            && lens.text.ends_with("an even pace"),
         "{}",
         lens.text
     );
@@ -215,32 +229,43 @@ fn evidence_tells_the_curve_s_own_numbers() {
 #[test]
 fn half_of_the_windows_show_the_same() {
     let profile = known(24, LOUD, 7);
-    let all = Segmentation::with(&profile, &rule());
+    let all = found_in(&profile);
     for half in [[0, 1, 2, 3], [4, 5, 6, 7]] {
-        let part = profile.of_windows(&half);
+        let part = profile.select_windows(&half).unwrap();
         assert_eq!((part.corpus.n_sequences, part.curves["delete_kl"].n_windows()), (4, Some(4)));
         assert_eq!(part.curves["mean_kurtosis"], profile.curves["mean_kurtosis"]);
-        assert_eq!(all.found_again(&Segmentation::with(&part, &rule()), 1), all.boundaries.len());
+        assert_eq!(all.n_shared_boundaries(&found_in(&part), 1), all.boundaries.len());
     }
 }
 
 #[test]
 fn a_file_of_before_some_fields_is_read() {
-    let mut json = serde_json::to_value(Segmentation::of(&known(12, QUIET, 1))).unwrap();
+    let mut json = serde_json::to_value(segment(&known(12, QUIET, 1))).unwrap();
     for name in ["p_value_alone", "unreadable"] {
         json.as_object_mut().unwrap().remove(name).unwrap();
     }
     json["rule"].as_object_mut().unwrap().remove("significance_alone").unwrap();
     json["rule"]["weights"].as_object_mut().unwrap().remove("swap").unwrap();
     let read: Segmentation = serde_json::from_value(json).unwrap();
-    assert_eq!((read.p_value_alone, read.rule), (1.0, Rule::default()));
+    assert_eq!((read.p_value_alone, Rule::from_segmentation(&read).unwrap()), (1.0, Rule::default()));
 }
 
 #[test]
-fn a_file_s_names_cannot_steer_a_terminal() {
-    let mut found = Segmentation::of(&known(12, QUIET, 1));
-    found.missing = vec!["\u{1b}[2J".into()];
-    found.stages[0].evidence[0].text = "\u{9b}31m\u{7}".into();
-    let text = found.to_string();
-    assert!(text.contains("\u{fffd}[2J") && !text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+fn a_signal_of_the_user_s_own_is_evidence() {
+    use Expected::{Often, Rarely};
+    let kind =
+        EvidenceKind::new("mine", [Rarely, Rarely, Rarely, Often]).characteristic_of([Stage::ResidualSharpening]);
+    let mut signals = Signal::standard(&rule());
+    signals.push(Signal::new("mine", kind, Reading::High(ComparisonScale::linear(0.1))));
+    let segmenter = Segmenter::new(rule()).with_signals(signals).unwrap();
+    let known = known(24, QUIET, 1);
+    let values = (0..24).map(|layer| if layer >= 22 { 9.0 } else { 1.0 }).collect();
+    let profile = known.clone().with_curve("mine", Curve::new(Axis::layers(24), Unit::Dimensionless, values)).unwrap();
+    let (with, without) = (segmenter.segment(&profile), segmenter.segment(&known));
+    let of = |found: &Segmentation| {
+        let evidence = found.stages.last().unwrap().evidence.iter().find(|it| it.signal == "mine").unwrap();
+        (evidence.support, evidence.characteristic)
+    };
+    assert_eq!((of(&with), of(&without)), ((Support::For, true), (Support::Absent, true)));
+    assert!(with.gain > without.gain && without.missing.contains(&"mine".to_owned()));
 }

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_stages::{CorpusRecord, Curve, ModelRecord, Profile, Segmentation, Stage};
+use stratigraph_profile::{
+    CorpusRecord, Curve, Estimate, ModelRecord, Profile, ReplicateUnit, Segmentation, Stage, catalogue,
+};
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -137,11 +139,14 @@ pub fn profile(layers: &[Layer], noise: Noise, random: &mut Random) -> Profile {
 /// A curve, and the means of windows about it where it has any. The windows' noise is a factor, or of an agreement or a
 /// similarity a power, so that it stays between 0 and 1; most of it is a window's own and the same in all layers.
 fn curve(name: &str, mean: Vec<f64>, of_windows: bool, noise: Noise, random: &mut Random) -> Curve {
+    let entry = catalogue::find(name).unwrap();
+    let n_layers = (0..).find(|&n| entry.axis.of(n).len() == mean.len()).unwrap();
+    let axis = entry.axis.of(n_layers);
     if !of_windows {
-        return Curve { sem: vec![None; mean.len()], mean, ..Curve::default() };
+        return Curve::new(axis, entry.unit, mean);
     }
     let is_share = name.contains("agreement") || name.starts_with("cka");
-    let mut made = Curve::default();
+    let mut made = Curve::empty(axis, entry.unit).with_replicates(ReplicateUnit::Windows, Vec::new());
     let difficulty: Vec<f64> = (0..noise.n_windows).map(|_| random.normal()).collect();
     for value in mean {
         let window = |window: usize| {
@@ -150,25 +155,16 @@ fn curve(name: &str, mean: Vec<f64>, of_windows: bool, noise: Noise, random: &mu
         };
         let windows: Vec<f64> = (0..noise.n_windows).map(window).collect();
         let mean = windows.iter().sum::<f64>() / noise.n_windows as f64;
-        made.push(stratigraph_stages::Estimate { mean, sem: None }, windows);
+        made.push(Estimate::exact(mean), windows);
     }
     made
 }
 
 /// A profile of nothing but curves.
 pub fn named(n_layers: usize, noise: Noise, curves: BTreeMap<String, Curve>) -> Profile {
-    Profile {
-        model: ModelRecord { name: "synthetic".into(), n_layers, d_model: 64, d_vocab: 1000 },
-        corpus: CorpusRecord { name: "none".into(), n_sequences: noise.n_windows, seq_len: 64, special_tokens: false },
-        device: "none".into(),
-        versions: BTreeMap::new(),
-        command: Vec::new(),
-        seed: 0,
-        values: BTreeMap::new(),
-        matrices: BTreeMap::new(),
-        curves,
-        stages: None,
-    }
+    let model = ModelRecord::new("synthetic", n_layers, 64, 1000);
+    let profile = Profile::new(model, CorpusRecord::new("none", noise.n_windows, 64));
+    curves.into_iter().fold(profile, |profile, (name, curve)| profile.with_curve(name, curve).unwrap())
 }
 
 /// The names of curves over layers, each with a value that is usual for it and how far it usually strays, on a log scale.

@@ -1,0 +1,212 @@
+//! What the values of a curve or a matrix run over: [`Axis`].
+
+use serde::{Deserialize, Serialize};
+
+/// One side of a [`Curve`](crate::Curve) or a [`Matrix`](crate::Matrix): its length, and a label for each of its points.
+///
+/// Axes over the depth of a model give each point a [depth](Axis::depth) in layers, so that curves over layers, residual
+/// positions and pairs of layers can share one plot.
+///
+/// ```
+/// use stratigraph_profile::Axis;
+///
+/// let positions = Axis::residual_positions(12);
+/// assert_eq!(positions.len(), 13);
+/// assert_eq!((positions.label(3), positions.depth(3)), ("before layer 3".to_owned(), Some(2.5)));
+/// assert_eq!(positions.label(12), "after the last layer");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Axis {
+    /// The layers of a model.
+    #[non_exhaustive]
+    Layers {
+        /// How many layers the model has.
+        n_layers: usize,
+    },
+    /// The residual stream before each layer, and after the last one.
+    #[non_exhaustive]
+    ResidualPositions {
+        /// How many layers the model has.
+        n_layers: usize,
+    },
+    /// Each layer with the next one.
+    #[non_exhaustive]
+    AdjacentPairs {
+        /// How many layers the model has.
+        n_layers: usize,
+    },
+    /// Blocks of neighbouring layers, by their first layer.
+    #[non_exhaustive]
+    BlockStarts {
+        /// How many layers the model has.
+        n_layers: usize,
+        /// How many layers a block has.
+        length: usize,
+    },
+    /// Attention heads.
+    #[non_exhaustive]
+    Heads {
+        /// How many heads there are.
+        n_heads: usize,
+    },
+    /// Things that are counted from 0.
+    #[non_exhaustive]
+    Counting {
+        /// What is counted, in the singular.
+        name: String,
+        /// How many there are.
+        length: usize,
+    },
+    /// Things with a name each.
+    #[non_exhaustive]
+    Labelled {
+        /// What they are, in the singular.
+        name: String,
+        /// The name of each.
+        labels: Vec<String>,
+    },
+}
+
+impl Axis {
+    /// The `n_layers` layers of a model.
+    pub fn layers(n_layers: usize) -> Self {
+        Axis::Layers { n_layers }
+    }
+
+    /// The `n_layers + 1` residual positions of a model: before each layer, and after the last one.
+    pub fn residual_positions(n_layers: usize) -> Self {
+        Axis::ResidualPositions { n_layers }
+    }
+
+    /// The `n_layers - 1` pairs of a layer and the next one.
+    pub fn adjacent_pairs(n_layers: usize) -> Self {
+        Axis::AdjacentPairs { n_layers }
+    }
+
+    /// The `n_layers - length + 1` blocks of `length` neighbouring layers.
+    pub fn block_starts(n_layers: usize, length: usize) -> Self {
+        Axis::BlockStarts { n_layers, length }
+    }
+
+    /// The heads of a layer.
+    pub fn heads(n_heads: usize) -> Self {
+        Axis::Heads { n_heads }
+    }
+
+    /// `length` things that are counted from 0; `name` is what one of them is called, such as `position`.
+    pub fn counting(name: impl Into<String>, length: usize) -> Self {
+        Axis::Counting { name: name.into(), length }
+    }
+
+    /// Things with a label each; `name` is what one of them is called, such as `neurons`.
+    pub fn labelled(name: impl Into<String>, labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Axis::Labelled { name: name.into(), labels: labels.into_iter().map(Into::into).collect() }
+    }
+
+    /// What one point of the axis is called: `layer`, `residual position`, `head`.
+    pub fn name(&self) -> String {
+        match self {
+            Axis::Layers { .. } => "layer".to_owned(),
+            Axis::ResidualPositions { .. } => "residual position".to_owned(),
+            Axis::AdjacentPairs { .. } => "layer and the next".to_owned(),
+            Axis::BlockStarts { length, .. } => format!("first of {length} layers"),
+            Axis::Heads { .. } => "head".to_owned(),
+            Axis::Counting { name, .. } | Axis::Labelled { name, .. } => name.clone(),
+        }
+    }
+
+    /// How many points it has.
+    pub fn len(&self) -> usize {
+        match self {
+            Axis::Layers { n_layers } => *n_layers,
+            Axis::ResidualPositions { n_layers } => n_layers.saturating_add(1),
+            Axis::AdjacentPairs { n_layers } => n_layers.saturating_sub(1),
+            Axis::BlockStarts { n_layers, length } => n_layers.saturating_add(1).saturating_sub(*length),
+            Axis::Heads { n_heads } => *n_heads,
+            Axis::Counting { length, .. } => *length,
+            Axis::Labelled { labels, .. } => labels.len(),
+        }
+    }
+
+    /// Whether it has no point.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A point in words: `layer 3`, `before layer 3`, `after the last layer`, `layers 3 and 4`, `layers 3 to 7`, `head 2`.
+    pub fn label(&self, index: usize) -> String {
+        match self {
+            Axis::ResidualPositions { n_layers } if index == *n_layers => "after the last layer".to_owned(),
+            Axis::ResidualPositions { .. } => format!("before layer {index}"),
+            Axis::AdjacentPairs { .. } => format!("layers {index} and {}", index + 1),
+            Axis::BlockStarts { length, .. } if *length > 1 => format!("layers {index} to {}", index + length - 1),
+            Axis::Layers { .. } | Axis::BlockStarts { .. } => format!("layer {index}"),
+            _ => format!("{} {}", self.name(), self.tick(index)),
+        }
+    }
+
+    /// A point in as few characters as possible, for a table or beside a plot: its number, or its label.
+    pub fn tick(&self, index: usize) -> String {
+        match self {
+            Axis::Labelled { labels, .. } => labels.get(index).cloned().unwrap_or_else(|| index.to_string()),
+            _ => index.to_string(),
+        }
+    }
+
+    /// Where a point lies in the depth of the model, in layers: layer `l` at `l`, the residual position before it at
+    /// `l - 0.5`, the pair of `l` and `l + 1` at `l + 0.5`, a block at its first layer. None for axes that are not over depth.
+    pub fn depth(&self, index: usize) -> Option<f64> {
+        let at = index as f64;
+        match self {
+            Axis::Layers { .. } | Axis::BlockStarts { .. } => Some(at),
+            Axis::ResidualPositions { .. } => Some(at - 0.5),
+            Axis::AdjacentPairs { .. } => Some(at + 0.5),
+            _ => None,
+        }
+    }
+
+    /// The number of layers of the model over whose depth it runs; none for other axes.
+    pub fn n_layers(&self) -> Option<usize> {
+        match self {
+            Axis::Layers { n_layers }
+            | Axis::ResidualPositions { n_layers }
+            | Axis::AdjacentPairs { n_layers }
+            | Axis::BlockStarts { n_layers, .. } => Some(*n_layers),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_and_labels_follow_the_kind() {
+        let axes = [
+            (Axis::layers(12), 12, "layer 3", Some(3.0)),
+            (Axis::residual_positions(12), 13, "before layer 3", Some(2.5)),
+            (Axis::adjacent_pairs(12), 11, "layers 3 and 4", Some(3.5)),
+            (Axis::block_starts(12, 5), 8, "layers 3 to 7", Some(3.0)),
+            (Axis::block_starts(12, 1), 12, "layer 3", Some(3.0)),
+            (Axis::heads(9), 9, "head 3", None),
+            (Axis::counting("position", 7), 7, "position 3", None),
+            (Axis::labelled("neurons", ["1", "2", "4", "8"]), 4, "neurons 8", None),
+        ];
+        for (axis, len, label, depth) in axes {
+            assert_eq!((axis.len(), axis.label(3), axis.depth(3)), (len, label.to_owned(), depth), "{axis:?}");
+            let json = serde_json::to_string(&axis).unwrap();
+            assert_eq!(serde_json::from_str::<Axis>(&json).unwrap(), axis);
+        }
+        assert_eq!(Axis::residual_positions(12).label(12), "after the last layer");
+    }
+
+    #[test]
+    fn a_model_that_is_too_shallow_has_empty_axes() {
+        assert!(Axis::adjacent_pairs(0).is_empty() && Axis::adjacent_pairs(1).is_empty());
+        assert!(Axis::block_starts(2, 5).is_empty());
+        assert_eq!(Axis::residual_positions(0).len(), 1);
+    }
+}

@@ -1,0 +1,94 @@
+//! The names of all curves, values and matrices that Stratigraph computes, with title, unit, scale, axis and definition.
+//!
+//! A curve of a sweep is named after the [sweep](sweeps) and the [metric](metrics): `delete_kl`, `lens_entropy_bits`. Their
+//! products are not listed but derived. All other curves are rows of [`curves`]. A name with a number in it, such as
+//! `repeat_5_kl`, is found by its pattern `repeat_{n}`.
+//!
+//! ```
+//! use stratigraph_profile::{Axis, Unit, catalogue};
+//!
+//! let entry = catalogue::find("repeat_5_kl").unwrap();
+//! assert_eq!(entry.title, "Repeating each of 5 layers: KL divergence from the unchanged model");
+//! assert_eq!((entry.unit, entry.axis.of(12)), (Unit::Nats, Axis::block_starts(12, 5)));
+//! assert!(catalogue::find("repeat_5_speed").is_none());
+//! ```
+
+mod curves;
+mod entry;
+mod markdown;
+mod metrics;
+mod pattern;
+mod single;
+mod sweeps;
+mod values;
+
+pub use entry::{AxisKind, CurveEntry, describe};
+pub use markdown::{curves_table, matrices_table, metrics_table, sweeps_table, values_table};
+pub use metrics::{MetricEntry, find_metric, metrics};
+pub use single::{SingleCurve, curves};
+pub use sweeps::{SweepEntry, find_sweep, sweeps};
+pub use values::{MatrixEntry, ValueEntry, find_matrix, find_value, matrices, values};
+
+use crate::{Curve, ProfileError, Result};
+
+/// What the catalogue says about a curve; none for a name that it does not have.
+pub fn find(name: &str) -> Option<CurveEntry> {
+    single::find(name).or_else(|| {
+        let (sweep, metric) = split(name)?;
+        Some(CurveEntry::of_sweep(name, &find_sweep(sweep)?, &metric))
+    })
+}
+
+/// A curve of the catalogue without points, to which they are [pushed](Curve::push).
+///
+/// # Errors
+/// When the catalogue does not have the name.
+pub fn empty_curve(name: &str, n_layers: usize) -> Result<Curve> {
+    let entry = find(name).ok_or_else(|| ProfileError::NotInCatalogue { name: name.to_owned() })?;
+    Ok(Curve::empty(entry.axis.of(n_layers), entry.unit))
+}
+
+/// The name of a sweep and its metric. Of several metrics that the name ends with, the longest is meant.
+pub(crate) fn split(name: &str) -> Option<(&str, MetricEntry)> {
+    let ends = name.match_indices('_').map(|(at, _)| (&name[..at], &name[at + 1..]));
+    ends.into_iter().find_map(|(sweep, metric)| Some((sweep, find_metric(metric)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Axis, Unit};
+
+    #[test]
+    fn a_curve_of_a_sweep_is_derived() {
+        let entry = find("swap_top1_agreement").unwrap();
+        assert_eq!((entry.unit, entry.axis.of(12)), (Unit::Fraction, Axis::adjacent_pairs(12)));
+        // `reverse_kl` ends with the name of another metric.
+        assert_eq!(find("delete_reverse_kl").unwrap().label, "delete: reverse KL");
+        assert_eq!(find("mean_mlp_kl").unwrap().axis.of(12), Axis::layers(12));
+        assert_eq!(find("delete_from_1_top5_overlap").unwrap().unit, Unit::Fraction);
+        assert_eq!(find("lens_rank").unwrap().axis.of(12), Axis::residual_positions(12));
+        for unknown in ["", "kl", "_kl", "delete_", "delete", "skip_kl", "repeat_kl", "repeat_x_kl", "repeat_05_kl"] {
+            assert!(find(unknown).is_none(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn no_name_stands_for_two_curves() {
+        for single in curves() {
+            let name = single.name.replace("{n}", "2");
+            assert!(split(&name).and_then(|(sweep, _)| find_sweep(sweep)).is_none(), "{name}");
+            assert_eq!(find(&name).unwrap().name, name);
+        }
+        let sweeps = sweeps().into_iter().map(|it| it.name);
+        let names: Vec<_> = curves().iter().map(|it| it.name.to_owned()).chain(sweeps).collect();
+        assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn an_empty_curve_has_the_axis_of_the_catalogue() {
+        let curve = empty_curve("resid_norm", 4).unwrap();
+        assert_eq!((&curve.axis, curve.len()), (&Axis::residual_positions(4), 0));
+        assert!(empty_curve("resid_nrom", 4).unwrap_err().to_string().contains("resid_nrom"));
+    }
+}

@@ -1,0 +1,177 @@
+//! The families of interventions: [`SweepEntry`].
+
+use super::entry::AxisKind;
+use super::pattern::number_in;
+
+/// A family of interventions, one for each point of an axis.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SweepEntry {
+    /// Its name, at the beginning of a curve's name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// A word or two for legends and headings.
+    pub label: String,
+    /// The group of curves it belongs to.
+    pub group: &'static str,
+    /// What it runs over.
+    pub axis: AxisKind,
+    /// The form of its interventions as text.
+    pub text: String,
+    /// What is done to the model.
+    pub definition: String,
+}
+
+/// A row of the table, with the number `{n}` left open.
+struct Row {
+    name: &'static str,
+    title: &'static str,
+    label: &'static str,
+    group: &'static str,
+    axis: fn(usize) -> AxisKind,
+    text: &'static str,
+    definition: &'static str,
+}
+
+const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
+const SUBLAYERS: &str = "Attention and MLP apart";
+const DELETED: &str = "Deleting a layer";
+
+static SWEEPS: [Row; 11] = [
+    Row {
+        name: "delete",
+        title: "Deleting a layer",
+        label: "delete",
+        group: DELETED,
+        axis: LAYERS,
+        text: "0-..-(l-1)-(l+1)-..",
+        definition: "Layer `l` is left out; the residual stream passes by it. The same as zeroing what its attention and \
+                     MLP write",
+    },
+    Row {
+        name: "delete_from_{n}",
+        title: "Deleting a layer from position {n} on",
+        label: "delete from {n}",
+        group: DELETED,
+        axis: LAYERS,
+        text: "blocks.l skip at positions {n}..",
+        definition: "Layer `l` is left out at position {n} of each window and after it; the positions before pass through it",
+    },
+    Row {
+        name: "swap",
+        title: "Swapping a layer with the next",
+        label: "swap",
+        group: "Swapping a layer with the next",
+        axis: |_| AxisKind::AdjacentPairs,
+        text: "..-(l+1)-l-..",
+        definition: "Layers `l` and `l + 1` run in each other's place",
+    },
+    Row {
+        name: "lens",
+        title: "Logit lens",
+        label: "lens",
+        group: "The lens before a layer",
+        axis: |_| AxisKind::ResidualPositions,
+        text: "0-..-(l-1)",
+        definition: "The first `l` layers run, then the final norm and the unembedding. This is the logit lens: the residual \
+                     stream before layer `l`, normed by its own statistics. At `l = L` it is the model",
+    },
+    Row {
+        name: "repeat_{n}",
+        title: "Repeating each of {n} layers",
+        label: "repeat {n}",
+        group: "Repeating blocks of layers",
+        axis: AxisKind::BlockStarts,
+        text: "..-l-l-(l+1)-(l+1)-..",
+        definition: "Each of the {n} layers from `l` on runs twice in a row",
+    },
+    Row {
+        name: "delete_attention",
+        title: "Deleting the attention of a layer",
+        label: "delete attention",
+        group: SUBLAYERS,
+        axis: LAYERS,
+        text: "..-3m-..",
+        definition: "The attention of layer `l` is left out and its MLP runs (zero-ablation)",
+    },
+    Row {
+        name: "delete_mlp",
+        title: "Deleting the MLP of a layer",
+        label: "delete MLP",
+        group: SUBLAYERS,
+        axis: LAYERS,
+        text: "..-3a-..",
+        definition: "The MLP of layer `l` is left out and its attention runs (zero-ablation)",
+    },
+    Row {
+        name: "mean_attention",
+        title: "Mean-ablating the attention of a layer",
+        label: "mean attention",
+        group: SUBLAYERS,
+        axis: LAYERS,
+        text: "..-3[a=mean]-..",
+        definition: "What the attention of layer `l` writes is replaced by its mean in the unchanged model, over all positions \
+                     and windows",
+    },
+    Row {
+        name: "mean_mlp",
+        title: "Mean-ablating the MLP of a layer",
+        label: "mean MLP",
+        group: SUBLAYERS,
+        axis: LAYERS,
+        text: "..-3[m=mean]-..",
+        definition: "What the MLP of layer `l` writes is replaced by its mean in the unchanged model, over all positions and \
+                     windows",
+    },
+    Row {
+        name: "resample_attention",
+        title: "Resample-ablating the attention of a layer",
+        label: "resample attention",
+        group: SUBLAYERS,
+        axis: LAYERS,
+        text: "..-3[a=resample]-..",
+        definition: "What the attention of layer `l` writes is replaced by what it writes in the unchanged model at the same \
+                     position of the next window (of the first, for the last)",
+    },
+    Row {
+        name: "resample_mlp",
+        title: "Resample-ablating the MLP of a layer",
+        label: "resample MLP",
+        group: SUBLAYERS,
+        axis: LAYERS,
+        text: "..-3[m=resample]-..",
+        definition: "What the MLP of layer `l` writes is replaced by what it writes in the unchanged model at the same \
+                     position of the next window (of the first, for the last)",
+    },
+];
+
+impl Row {
+    fn entry(&self, n: usize) -> SweepEntry {
+        self.with(n, &n.to_string())
+    }
+
+    /// The entry with a text in place of the number.
+    fn with(&self, n: usize, text: &str) -> SweepEntry {
+        let filled = |it: &str| it.replace("{n}", text);
+        SweepEntry {
+            name: filled(self.name),
+            title: filled(self.title),
+            label: filled(self.label),
+            group: self.group,
+            axis: (self.axis)(n),
+            text: filled(self.text),
+            definition: filled(self.definition),
+        }
+    }
+}
+
+/// All sweeps; the number in a name with one, such as `repeat_b`, is the letter `b`.
+pub fn sweeps() -> Vec<SweepEntry> {
+    SWEEPS.iter().map(|row| row.with(1, "b")).collect()
+}
+
+/// The sweep of a name.
+pub fn find_sweep(name: &str) -> Option<SweepEntry> {
+    SWEEPS.iter().find_map(|row| number_in(row.name, name).map(|n| row.entry(n)))
+}

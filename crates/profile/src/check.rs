@@ -1,0 +1,157 @@
+//! Whether the parts of a profile fit each other: [`profile`], [`curve`], [`matrix`].
+
+use crate::{Axis, Curve, Matrix, Profile, ProfileError, Result, Segmentation};
+
+/// No model has more layers; a file that says so would lead to pictures without end.
+const MOST_LAYERS: usize = 10_000;
+
+/// Checks every part of a profile against its model.
+pub(crate) fn profile(profile: &Profile) -> Result<()> {
+    let n_layers = profile.model.n_layers;
+    if n_layers > MOST_LAYERS {
+        return Err(ProfileError::TooManyLayers { n_layers, most: MOST_LAYERS });
+    }
+    profile.curves.iter().try_for_each(|(name, it)| curve(name, it, n_layers))?;
+    profile.matrices.iter().try_for_each(|(name, it)| matrix(name, it, n_layers))?;
+    let stages = profile.stages.as_ref().map_or(Ok(()), |found| stages(found, n_layers));
+    stages.map_err(ProfileError::Stages)
+}
+
+/// Checks that a curve has a value and a standard error for each point of its axis.
+pub(crate) fn curve(name: &str, curve: &Curve, n_layers: usize) -> Result<()> {
+    depth(name, &curve.axis, n_layers)?;
+    let expected = curve.axis.len();
+    match [curve.mean.len(), curve.sem.len()].into_iter().find(|&found| found != expected) {
+        None => Ok(()),
+        Some(found) => {
+            let (name, axis) = (name.to_owned(), described(&curve.axis));
+            Err(ProfileError::CurveLength { name, found, axis, expected })
+        }
+    }
+}
+
+/// Checks that a matrix has a value for each pair of points of its axes.
+pub(crate) fn matrix(name: &str, matrix: &Matrix, n_layers: usize) -> Result<()> {
+    [&matrix.rows, &matrix.columns].into_iter().try_for_each(|axis| depth(name, axis, n_layers))?;
+    let (rows, columns) = (matrix.rows.len(), matrix.columns.len());
+    let fits = matrix.values.len() == rows && matrix.values.iter().all(|row| row.len() == columns);
+    if fits { Ok(()) } else { Err(ProfileError::MatrixShape { name: name.to_owned(), rows, columns }) }
+}
+
+/// An axis in words: what it runs over, and in what model.
+fn described(axis: &Axis) -> String {
+    match axis.n_layers() {
+        Some(n_layers) => format!("{} of {n_layers} layers", axis.name()),
+        None => axis.name(),
+    }
+}
+
+fn depth(name: &str, axis: &Axis, n_layers: usize) -> Result<()> {
+    match axis.n_layers().filter(|&found| found != n_layers) {
+        Some(found) => Err(ProfileError::AxisDepth { name: name.to_owned(), found, n_layers }),
+        None => Ok(()),
+    }
+}
+
+fn stages(found: &Segmentation, n_layers: usize) -> std::result::Result<(), String> {
+    if found.n_layers != n_layers {
+        return Err(format!("they are for a model of {} layers, and the model has {n_layers}", found.n_layers));
+    }
+    let mut from = 0;
+    for span in &found.stages {
+        if span.first != from || span.end <= from || span.end > n_layers {
+            let (stage, first, end) = (span.stage, span.first, span.end);
+            return Err(format!("{stage} has layers {first}..{end}, and should begin at layer {from}"));
+        }
+        from = span.end;
+    }
+    if !found.stages.is_empty() && from != n_layers {
+        return Err(format!("the last one ends before layer {from} of {n_layers}"));
+    }
+    let intervals = found.boundaries.iter().filter_map(|boundary| boundary.interval);
+    // An interval may reach past the last layer: the earlier stage does not end in some resamples.
+    if let Some(it) = intervals.into_iter().find(|it| it.low > it.high || it.high > n_layers) {
+        return Err(format!("the interval from {} to {} does not fit {n_layers} layers", it.low, it.high));
+    }
+    let boundaries = found.boundaries.iter().map(|boundary| ("a boundary", boundary.at));
+    let rejected = found.rejected.iter().map(|rejected| ("a rejected boundary", rejected.at));
+    let outliers = found.outliers.iter().map(|outlier| ("an outlier", outlier.layer));
+    let changes = found.change_points.iter().map(|&layer| ("a change point", layer));
+    let mut all = boundaries.chain(rejected).chain(outliers).chain(changes);
+    match all.find(|&(_, layer)| layer >= n_layers) {
+        Some((what, layer)) => Err(format!("{what} is at layer {layer} of {n_layers}")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Boundary, BoundaryInterval, CorpusRecord, ModelRecord, OutlierLayer, RejectedBoundary, Stage, StageSpan, Unit,
+        Verdict,
+    };
+
+    fn segmentation() -> Segmentation {
+        let (before, after) = (Stage::Detokenization, Stage::ResidualSharpening);
+        let span = |stage, first, end| StageSpan { stage, first, end, evidence: Vec::new() };
+        let interval = Some(BoundaryInterval { low: 1, high: 4, frequency: 0.9, within_one: 0.9 });
+        Segmentation {
+            n_layers: 4,
+            verdict: Verdict::Stages,
+            reason: String::new(),
+            p_value: 0.001,
+            p_value_alone: 0.02,
+            gain: 3.0,
+            stages: vec![span(before, 0, 1), span(after, 1, 4)],
+            boundaries: vec![Boundary { before, after, at: 1, interval }],
+            rejected: vec![RejectedBoundary { before, after, at: 1, reason: String::new() }],
+            outliers: vec![OutlierLayer { layer: 1, signal: String::new(), z: 12.5, reason: String::new() }],
+            change_points: vec![1],
+            missing: Vec::new(),
+            unreadable: Vec::new(),
+            rule: serde_json::Value::Null,
+        }
+    }
+
+    /// The error of a sound profile after a change.
+    fn error(change: impl Fn(&mut Profile, &mut Segmentation)) -> String {
+        let mut profile = Profile::new(ModelRecord::new("m", 4, 8, 16), CorpusRecord::new("c", 3, 5));
+        let mut stages = segmentation();
+        let lens = Curve::new(Axis::residual_positions(4), Unit::Nats, vec![3.0, 2.0, 1.0, 1.0, 0.0]);
+        profile.curves.insert("lens_kl".into(), lens);
+        change(&mut profile, &mut stages);
+        profile.stages = Some(stages);
+        profile.check().map_or_else(|error| error.to_string(), |()| "none".to_owned())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        assert_eq!(error(|_, _| ()), "none");
+        assert!(error(|profile, _| profile.model.n_layers = usize::MAX).contains("more than the 10000"));
+        assert!(error(|profile, _| profile.model.n_layers = 3).contains("\"lens_kl\" is for a model of 4 layers"));
+        let short = |profile: &mut Profile, _: &mut _| profile.curves.get_mut("lens_kl").unwrap().mean.truncate(4);
+        assert_eq!(
+            error(short),
+            "the curve \"lens_kl\" has 4 values, and its axis (residual position of 4 layers) has 5"
+        );
+        let flat = Matrix::new(Axis::heads(2), Axis::heads(2), Unit::Count, vec![vec![1.0; 2]; 3]);
+        let wrong = |profile: &mut Profile, _: &mut _| drop(profile.matrices.insert("mine".into(), flat.clone()));
+        assert!(error(wrong).contains("\"mine\" is not of the shape of its axes, 2 rows and 2 columns"));
+    }
+
+    #[test]
+    fn stages_that_no_model_has_are_refused() {
+        assert!(error(|_, found| found.n_layers = 5).contains("model of 5 layers"));
+        assert!(error(|_, found| found.stages[1].first = 2).contains("should begin at layer 1"));
+        assert!(error(|_, found| found.stages[0].end = 0).contains("layers 0..0"));
+        assert!(error(|_, found| found.stages[1].end = usize::MAX).contains("should begin"));
+        assert!(error(|_, found| found.stages.truncate(1)).contains("ends before layer 1 of 4"));
+        assert!(error(|_, found| found.boundaries[0].at = 4).contains("a boundary is at layer 4"));
+        assert!(error(|_, found| found.boundaries[0].interval.as_mut().unwrap().high = 5).contains("interval"));
+        assert!(error(|_, found| found.boundaries[0].interval.as_mut().unwrap().low = 5).contains("interval"));
+        assert!(error(|_, found| found.rejected[0].at = 9).contains("a rejected boundary"));
+        assert!(error(|_, found| found.outliers[0].layer = 9).contains("an outlier"));
+        assert!(error(|_, found| found.change_points[0] = 9).contains("a change point"));
+    }
+}

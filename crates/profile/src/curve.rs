@@ -1,0 +1,175 @@
+//! Numbers over one axis: [`Curve`], made of [`Estimate`]s.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Axis, Unit, nullable};
+
+/// A mean and its standard error, which a single replicate does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The mean; NaN, written as `null`, where there is none.
+    #[serde(deserialize_with = "nullable::number")]
+    pub mean: f64,
+    /// Its standard error.
+    pub sem: Option<f64>,
+}
+
+impl Estimate {
+    /// A mean with its standard error.
+    pub fn new(mean: f64, sem: Option<f64>) -> Self {
+        Self { mean, sem }
+    }
+
+    /// A number that has no standard error, such as one of weights.
+    pub fn exact(mean: f64) -> Self {
+        Self { mean, sem: None }
+    }
+}
+
+/// What the replicates of a [`Curve`] are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ReplicateUnit {
+    /// The windows of the corpus, the same ones in the same order for every curve.
+    #[default]
+    Windows,
+    /// The pairs of a Word-in-Context test.
+    Pairs,
+}
+
+/// A mean for each point of an axis, with its standard error and the replicates it is the mean of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Curve {
+    /// What it runs over.
+    pub axis: Axis,
+    /// What its numbers are measured in.
+    pub unit: Unit,
+    /// Its title, where it is not in the [catalogue](crate::catalogue).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// How it is computed, where it is not in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// The means, one for each point of the axis; NaN, written as `null`, where there is none.
+    #[serde(deserialize_with = "nullable::numbers")]
+    pub mean: Vec<f64>,
+    /// Their standard errors.
+    pub sem: Vec<Option<f64>>,
+    /// `[point][replicate]`: the mean of each window, or of each of another [`ReplicateUnit`]. The bootstrap draws from these.
+    /// They are not written to the file.
+    #[serde(skip)]
+    pub replicates: Vec<Vec<f64>>,
+    /// What the replicates are. It is not written either.
+    #[serde(skip)]
+    pub replicate_unit: ReplicateUnit,
+}
+
+impl Curve {
+    /// A curve of these means, without standard errors. Its length is checked when it is added to a profile.
+    pub fn new(axis: Axis, unit: Unit, mean: Vec<f64>) -> Self {
+        let (sem, replicates) = (vec![None; mean.len()], Vec::new());
+        let (title, definition) = (None, None);
+        Self { axis, unit, title, definition, mean, sem, replicates, replicate_unit: ReplicateUnit::default() }
+    }
+
+    /// A curve to which points are [pushed](Curve::push) one after the other.
+    pub fn empty(axis: Axis, unit: Unit) -> Self {
+        Self::new(axis, unit, Vec::new())
+    }
+
+    /// Sets the standard errors, one for each mean.
+    pub fn with_sem(mut self, sem: Vec<Option<f64>>) -> Self {
+        self.sem = sem;
+        self
+    }
+
+    /// Sets the replicates, `[point][replicate]`, and what they are.
+    pub fn with_replicates(mut self, unit: ReplicateUnit, replicates: Vec<Vec<f64>>) -> Self {
+        (self.replicate_unit, self.replicates) = (unit, replicates);
+        self
+    }
+
+    /// Sets the title that reports show for it.
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Sets the sentence that says how it is computed.
+    pub fn with_definition(mut self, definition: impl Into<String>) -> Self {
+        self.definition = Some(definition.into());
+        self
+    }
+
+    /// Adds the next point of the axis.
+    pub fn push(&mut self, estimate: Estimate, replicates: Vec<f64>) {
+        self.mean.push(estimate.mean);
+        self.sem.push(estimate.sem);
+        self.replicates.push(replicates);
+    }
+
+    /// How many points it has.
+    pub fn len(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.mean.is_empty()
+    }
+
+    /// The points with their standard errors.
+    pub fn estimates(&self) -> impl Iterator<Item = Estimate> + '_ {
+        let sem = self.sem.iter().copied().chain(std::iter::repeat(None));
+        self.mean.iter().zip(sem).map(|(&mean, sem)| Estimate { mean, sem })
+    }
+
+    /// Whether any of its means is a number.
+    pub fn has_numbers(&self) -> bool {
+        self.mean.iter().any(|mean| mean.is_finite())
+    }
+
+    /// How many windows it has the means of: at least two, and as many at every point.
+    pub fn n_windows(&self) -> Option<usize> {
+        self.n_replicates().filter(|_| self.replicate_unit == ReplicateUnit::Windows)
+    }
+
+    /// How many replicates of any unit it has: at least two, and as many at every point.
+    pub fn n_replicates(&self) -> Option<usize> {
+        let n = self.replicates.first()?.len();
+        let even = self.replicates.len() == self.len() && self.replicates.iter().all(|each| each.len() == n);
+        (n >= 2 && even).then_some(n)
+    }
+
+    /// The curve of the chosen replicates; one that is named twice counts twice. None where there is no such replicate.
+    pub(crate) fn select(&self, chosen: &[usize]) -> Option<Self> {
+        let mut curve = Self { mean: Vec::new(), sem: Vec::new(), replicates: Vec::new(), ..self.clone() };
+        for replicates in &self.replicates {
+            let kept = chosen.iter().map(|&index| replicates.get(index).copied()).collect::<Option<Vec<f64>>>()?;
+            let n = kept.len() as f64;
+            let mean = kept.iter().sum::<f64>() / n;
+            let variance = kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            curve.push(Estimate { mean, sem: (kept.len() > 1).then(|| (variance / n).sqrt()) }, kept);
+        }
+        Some(curve)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_replicates_have_their_own_mean_and_error() {
+        let replicates = vec![vec![1.0, 3.0, 8.0]];
+        let curve =
+            Curve::new(Axis::layers(1), Unit::Nats, vec![4.0]).with_replicates(ReplicateUnit::Windows, replicates);
+        assert_eq!(curve.n_windows(), Some(3));
+        let half = curve.select(&[0, 1]).unwrap();
+        // The standard deviation of 1 and 3 is the square root of 2; their standard error is 1.
+        assert_eq!((half.mean[0], half.sem[0], half.n_windows()), (2.0, Some(1.0), Some(2)));
+        assert_eq!(curve.select(&[3]), None);
+        assert_eq!(curve.select(&[2]).unwrap().sem[0], None);
+    }
+}

@@ -1,0 +1,136 @@
+//! Profiles as JSON: [`Format`], the version of the file, and how [`Profile`]s are read and written.
+
+use std::fs;
+use std::path::Path;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Profile, ProfileError, Result, migrate};
+
+/// The newest version of the file's form, which is written. Files of version 1 do not name their version.
+const NEWEST: u64 = 2;
+
+/// The `format` of a file, of which only the newest is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Format;
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_u64(NEWEST)
+    }
+}
+
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            NEWEST => Ok(Format),
+            found => Err(D::Error::custom(format!("format {found} has to be read with Profile::from_json"))),
+        }
+    }
+}
+
+impl Profile {
+    /// Reads a `profile.json`, of this version or an earlier one.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a profile or one of a newer version, or its parts do not fit each other.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let json = fs::read(path).map_err(|reason| ProfileError::CannotRead { path: path.to_owned(), reason })?;
+        Self::from_slice(&json).map_err(|error| error.in_file(path))
+    }
+
+    /// A profile from JSON, of this version or an earlier one.
+    ///
+    /// # Errors
+    /// When the text is not a profile or one of a newer version, or its parts do not fit each other.
+    pub fn from_json(json: &str) -> Result<Self> {
+        Self::from_slice(json.as_bytes())
+    }
+
+    fn from_slice(json: &[u8]) -> Result<Self> {
+        let value: serde_json::Value = serde_json::from_slice(json)?;
+        let profile = match value.get("format").and_then(serde_json::Value::as_u64) {
+            Some(found) if found > NEWEST => return Err(ProfileError::NewerFormat { found, newest: NEWEST }),
+            Some(NEWEST) => serde_json::from_value(value)?,
+            _ => migrate::from_version_1(value)?,
+        };
+        profile.check()?;
+        Ok(profile)
+    }
+
+    /// The profile as JSON with line breaks. NaN is written as `null`.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a profile is plain data") + "\n"
+    }
+
+    /// Writes the profile to a file that does not exist yet.
+    ///
+    /// # Errors
+    /// When its parts do not fit each other, or the file exists or cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        self.check()?;
+        let cannot_write = |reason| ProfileError::CannotWrite { path: path.to_owned(), reason };
+        let mut file = fs::File::create_new(path).map_err(cannot_write)?;
+        std::io::Write::write_all(&mut file, self.to_json().as_bytes()).map_err(cannot_write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Unit};
+
+    fn profile() -> Profile {
+        let matrix =
+            Matrix::new(Axis::layers(2), Axis::heads(2), "weight".into(), vec![vec![1.0, f64::NAN], vec![-0.0, 2.0]]);
+        let sem = vec![Some(0.1 + 0.2), None, None];
+        Profile::new(ModelRecord::new("m", 2, 4, 8), CorpusRecord::new("c", 3, 5))
+            .with_command(["a", "b \"c\"", ""].map(String::from).into())
+            .with_value("tiny", Estimate::new(5e-324, Some(1.0 / 3.0)))
+            .with_value("none", Estimate::exact(f64::NAN))
+            .with_intervention(InterventionRecord::in_sweep("delete", 1, "0").with_metric("kl", Estimate::exact(1.5)))
+            .with_curve(
+                "lens_kl",
+                Curve::new(Axis::residual_positions(2), Unit::Nats, vec![3.0, f64::NAN, 0.0]).with_sem(sem),
+            )
+            .and_then(|it| it.with_matrix("mine", matrix))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_profile_is_read_back_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a name \"with\" <odd> & things.json");
+        profile().write(&path).unwrap();
+        // NaN is not equal to itself, but prints as it is.
+        assert_eq!(format!("{:?}", Profile::read(&path).unwrap()), format!("{:?}", profile()));
+        assert!(matches!(profile().write(&path), Err(ProfileError::CannotWrite { .. })));
+        assert!(matches!(Profile::read(dir.path().join("none.json")), Err(ProfileError::CannotRead { .. })));
+        assert_eq!(profile().interventions[0].name, "delete 1");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_by_name() {
+        let json = profile().to_json();
+        assert!(json.contains("\"format\": 2"));
+        let error = Profile::from_json(&json.replacen("\"format\": 2", "\"format\": 3", 1)).unwrap_err().to_string();
+        assert!(error.contains("format 3") && error.contains("update Stratigraph"), "{error}");
+        assert!(matches!(Profile::from_json("{}"), Err(ProfileError::Json(_))));
+        assert!(matches!(Profile::from_json("[1"), Err(ProfileError::Json(_))));
+    }
+
+    #[test]
+    fn a_file_with_a_fault_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("profile.json");
+        fs::write(&path, profile().to_json().replacen("\"n_layers\": 2", "\"n_layers\": 3", 1)).unwrap();
+        let error = Profile::read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("profile.json is not a valid profile") && error.contains("model of 2 layers"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! What a study of a language model found: a [`Profile`] of [`Curve`]s, each over a named [`Axis`] with a [`Unit`].
+//!
+//! The [`catalogue`] names every curve that Stratigraph computes, with its title, unit, scale, axis and definition. Reports,
+//! stages, tables and CSV files take them from there. A curve with another name carries its own title and definition.
+//!
+//! A profile is kept in one JSON file. [`Profile::read`] also reads the files of earlier versions.
+//!
+//! ```
+//! use stratigraph_profile::{Axis, CorpusRecord, Curve, ModelRecord, Profile, Unit};
+//!
+//! let model = ModelRecord::new("my-model", 4, 64, 1000);
+//! let corpus = CorpusRecord::new("text.txt", 8, 128);
+//! let damage = Curve::new(Axis::layers(4), Unit::Nats, vec![7.1, 0.2, 0.3, 1.4]);
+//! let own = Curve::new(Axis::adjacent_pairs(4), Unit::Cosine, vec![0.9, 0.8, 0.7]).with_title("Cosine of neighbouring writes");
+//! let profile = Profile::new(model, corpus).with_curve("delete_kl", damage)?.with_curve("write_cosine", own)?;
+//!
+//! let curve = profile.curve("delete_kl")?;
+//! assert_eq!((curve.axis.label(3), curve.mean[3]), ("layer 3".to_owned(), 1.4));
+//! assert!(profile.curve("delete_kll").unwrap_err().to_string().contains("delete_kl"));
+//! assert_eq!(Profile::from_json(&profile.to_json())?, profile);
+//! # Ok::<(), stratigraph_profile::ProfileError>(())
+//! ```
+
+mod axis;
+pub mod catalogue;
+mod check;
+mod curve;
+mod error;
+mod file;
+mod matrix;
+mod migrate;
+mod names;
+mod nullable;
+mod profile;
+mod record;
+mod segmentation;
+mod segmentation_text;
+mod unit;
+
+pub use axis::Axis;
+pub use curve::{Curve, Estimate, ReplicateUnit};
+pub use error::{ProfileError, Result};
+pub use matrix::Matrix;
+pub use profile::Profile;
+pub use record::{CorpusRecord, InterventionRecord, ModelRecord};
+pub use segmentation::{
+    Boundary, BoundaryInterval, Evidence, OutlierLayer, RejectedBoundary, Segmentation, Stage, StageSpan, Support,
+    Verdict,
+};
+pub use unit::{Scale, Unit};

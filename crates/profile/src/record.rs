@@ -1,0 +1,105 @@
+//! What a profile is of: [`ModelRecord`], [`CorpusRecord`], [`InterventionRecord`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Estimate;
+
+/// The model that was studied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ModelRecord {
+    /// Its file, directory or name in the hub.
+    pub name: String,
+    /// Its number of layers.
+    pub n_layers: usize,
+    /// The width of its residual stream.
+    pub d_model: usize,
+    /// The size of its vocabulary.
+    pub d_vocab: usize,
+}
+
+impl ModelRecord {
+    /// A model of `n_layers` layers of width `d_model` with a vocabulary of `d_vocab` tokens.
+    pub fn new(name: impl Into<String>, n_layers: usize, d_model: usize, d_vocab: usize) -> Self {
+        Self { name: name.into(), n_layers, d_model, d_vocab }
+    }
+}
+
+/// The text that the model was studied on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CorpusRecord {
+    /// Its file.
+    pub name: String,
+    /// How many windows.
+    pub n_sequences: usize,
+    /// Tokens in a window.
+    pub seq_len: usize,
+    /// Whether the tokenizer's special tokens were added.
+    pub special_tokens: bool,
+}
+
+impl CorpusRecord {
+    /// `n_sequences` windows of `seq_len` tokens, without special tokens.
+    pub fn new(name: impl Into<String>, n_sequences: usize, seq_len: usize) -> Self {
+        Self { name: name.into(), n_sequences, seq_len, special_tokens: false }
+    }
+
+    /// Sets whether the tokenizer's special tokens were added.
+    pub fn with_special_tokens(mut self, special_tokens: bool) -> Self {
+        self.special_tokens = special_tokens;
+        self
+    }
+}
+
+/// One intervention and everything measured under it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct InterventionRecord {
+    /// What a reader calls it: `delete 11`, or `clean` for the unchanged model.
+    pub name: String,
+    /// The sweep that it belongs to, such as `delete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<String>,
+    /// Which point of the sweep's axis it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
+    /// The intervention as text, from which it can be run again, such as `0-1-3-4`.
+    pub text: String,
+    /// What was measured, by metric.
+    pub metrics: BTreeMap<String, Estimate>,
+}
+
+impl InterventionRecord {
+    /// The name of the unchanged model among interventions.
+    pub const CLEAN: &'static str = "clean";
+
+    /// An intervention that belongs to no sweep.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), sweep: None, index: None, text: text.into(), metrics: BTreeMap::new() }
+    }
+
+    /// The unchanged model.
+    pub fn clean(text: impl Into<String>) -> Self {
+        Self::new(Self::CLEAN, text)
+    }
+
+    /// Point `index` of a sweep; it is called after both, such as `delete 11`.
+    pub fn in_sweep(sweep: impl Into<String>, index: usize, text: impl Into<String>) -> Self {
+        let sweep = sweep.into();
+        Self { index: Some(index), ..Self::new(format!("{sweep} {index}"), text) }.belonging_to(sweep)
+    }
+
+    fn belonging_to(mut self, sweep: String) -> Self {
+        self.sweep = Some(sweep);
+        self
+    }
+
+    /// Adds what a metric measured.
+    pub fn with_metric(mut self, name: impl Into<String>, estimate: Estimate) -> Self {
+        self.metrics.insert(name.into(), estimate);
+        self
+    }
+}

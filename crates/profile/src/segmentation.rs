@@ -1,0 +1,238 @@
+//! The stages of inference that were found in a profile: [`Segmentation`], made of [`StageSpan`]s with their [`Evidence`].
+//!
+//! These are plain records. `stratigraph-stages` fills them in; reports read them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A stage of inference (Lad, Lee, Gurnee and Tegmark, arXiv 2406.19384), in the order of depth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Tokens are joined with their neighbours; the layers cannot be removed.
+    Detokenization,
+    /// Features are built; layers can be removed and swapped, and the lens does not come nearer to the output.
+    FeatureEngineering,
+    /// Predictions are collected; the lens comes nearer to the output, and neurons raise single tokens.
+    PredictionEnsembling,
+    /// The distribution is finished; neurons lower single tokens, MLPs write much, the layers cannot be removed.
+    ResidualSharpening,
+}
+
+impl Stage {
+    /// All, in the order of depth.
+    pub const ALL: [Stage; 4] =
+        [Stage::Detokenization, Stage::FeatureEngineering, Stage::PredictionEnsembling, Stage::ResidualSharpening];
+
+    /// The letter that stands for it in charts: D, F, P or R.
+    pub fn letter(self) -> char {
+        match self {
+            Stage::Detokenization => 'D',
+            Stage::FeatureEngineering => 'F',
+            Stage::PredictionEnsembling => 'P',
+            Stage::ResidualSharpening => 'R',
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Stage::Detokenization => "detokenization",
+            Stage::FeatureEngineering => "feature engineering",
+            Stage::PredictionEnsembling => "prediction ensembling",
+            Stage::ResidualSharpening => "residual sharpening",
+        })
+    }
+}
+
+/// Whether a model has stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It has two stages or more.
+    Stages,
+    /// No stages were found.
+    NoStageStructure,
+}
+
+/// Whether a curve supports a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Support {
+    /// The curve shows what the stage should show.
+    For,
+    /// It shows the opposite.
+    Against,
+    /// It shows neither, or no layer stands out in it, or it cannot be read.
+    Unclear,
+    /// It was not measured.
+    Absent,
+}
+
+impl fmt::Display for Support {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Support::For => "for",
+            Support::Against => "against",
+            Support::Unclear => "unclear",
+            Support::Absent => "absent",
+        })
+    }
+}
+
+/// What one curve says about one stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The curve.
+    pub signal: String,
+    /// The kind of evidence, such as `deletion`; curves of one kind count once.
+    #[serde(alias = "measurement")]
+    pub kind: String,
+    /// Whether the stage is recognised by this kind of evidence; other kinds it shares with other stages.
+    #[serde(default)]
+    pub characteristic: bool,
+    /// Whether the curve supports the stage.
+    #[serde(alias = "stand")]
+    pub support: Support,
+    /// How clearly: from -1, against in every layer, to 1, for in every layer.
+    pub strength: f64,
+    /// The reason in words, with the curve's own numbers.
+    pub text: String,
+}
+
+/// A stage and its layers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageSpan {
+    /// Which stage.
+    pub stage: Stage,
+    /// Its first layer.
+    pub first: usize,
+    /// The layer after its last one.
+    pub end: usize,
+    /// What each curve says about it.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Where one stage ends and the next begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Boundary {
+    /// The stage that ends.
+    pub before: Stage,
+    /// The stage that begins.
+    pub after: Stage,
+    /// The first layer of the stage that begins.
+    pub at: usize,
+    /// How certain it is; none without the means of single windows.
+    #[serde(alias = "doubt")]
+    pub interval: Option<BoundaryInterval>,
+}
+
+/// What bootstrap resamples of the windows do to a boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BoundaryInterval {
+    /// The lower end of the interval, a first layer like [`Boundary::at`].
+    pub low: usize,
+    /// Its upper end, included. It is the number of layers where the earlier stage does not end in some resamples.
+    pub high: usize,
+    /// The fraction of the resamples that have the boundary.
+    #[serde(alias = "support")]
+    pub frequency: f64,
+    /// The fraction of the resamples that have it within one layer of the estimate.
+    pub within_one: f64,
+}
+
+/// A boundary that the curves suggest and that a test rejected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RejectedBoundary {
+    /// The stage that would end.
+    pub before: Stage,
+    /// The stage that would begin.
+    pub after: Stage,
+    /// The first layer of the stage that would begin.
+    pub at: usize,
+    /// Why it was rejected.
+    pub reason: String,
+}
+
+/// A layer that cannot be removed among layers that can; it makes no boundary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutlierLayer {
+    /// Which layer.
+    pub layer: usize,
+    /// The curve in which it stands out.
+    pub signal: String,
+    /// Its robust z score there.
+    pub z: f64,
+    /// What else the layer does, in words and numbers.
+    pub reason: String,
+}
+
+/// The stages of a model, with the evidence for and against each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Segmentation {
+    /// Layers of the model.
+    pub n_layers: usize,
+    /// Whether it has stages.
+    pub verdict: Verdict,
+    /// The test that decided the verdict, in words.
+    pub reason: String,
+    /// The fraction of orders of the same layers that gain as much from stages as the true order, which is counted among
+    /// them: `(1 + k) / (1 + n)` for `k` of `n` random orders. All four stages are allowed in each order.
+    pub p_value: f64,
+    /// The largest such fraction with one kind of evidence left out; 1 in a file without it.
+    #[serde(default = "one")]
+    pub p_value_alone: f64,
+    /// How much the stages gain over a single one, in nats of evidence.
+    pub gain: f64,
+    /// The stages, in the order of depth; empty where there are none.
+    pub stages: Vec<StageSpan>,
+    /// Where they meet.
+    pub boundaries: Vec<Boundary>,
+    /// Boundaries that a test rejected.
+    pub rejected: Vec<RejectedBoundary>,
+    /// Layers that stand out and make no boundary.
+    pub outliers: Vec<OutlierLayer>,
+    /// Change points of all curves together, found without any idea of stages: first layers of new segments.
+    pub change_points: Vec<usize>,
+    /// Curves that the rule reads and the profile lacks, and `clean_nll` where the model's loss is not known.
+    pub missing: Vec<String>,
+    /// Curves that the rule reads and the profile has, but with fewer than three numbers or of the wrong length.
+    #[serde(default)]
+    pub unreadable: Vec<String>,
+    /// The settings of the rule that was used, by name.
+    #[serde(default)]
+    pub rule: serde_json::Value,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Segmentation {
+    /// The stage of a layer.
+    pub fn stage_of(&self, layer: usize) -> Option<Stage> {
+        self.stages.iter().find(|span| (span.first..span.end).contains(&layer)).map(|span| span.stage)
+    }
+
+    /// The boundary between two stages.
+    pub fn boundary(&self, before: Stage, after: Stage) -> Option<&Boundary> {
+        self.boundaries.iter().find(|boundary| boundary.before == before && boundary.after == after)
+    }
+
+    /// Whether the model has stages.
+    pub fn has_stages(&self) -> bool {
+        self.verdict == Verdict::Stages
+    }
+
+    /// How many of these boundaries another segmentation has too, between the same stages and within `layers` layers.
+    pub fn n_shared_boundaries(&self, other: &Segmentation, layers: usize) -> usize {
+        let shared = |boundary: &&Boundary| {
+            other.boundary(boundary.before, boundary.after).is_some_and(|its| its.at.abs_diff(boundary.at) <= layers)
+        };
+        self.boundaries.iter().filter(shared).count()
+    }
+}

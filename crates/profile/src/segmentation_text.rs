@@ -1,0 +1,214 @@
+//! A [`Segmentation`] in words: its summary, how certain a boundary is, and all of it as a text.
+
+use std::fmt::{self, Write};
+
+use crate::{BoundaryInterval, Evidence, Segmentation, StageSpan, Support, catalogue};
+
+/// How much of the evidence for a stage is listed with its reasons; of the rest only the names are.
+const SHOWN: usize = 5;
+
+impl StageSpan {
+    /// Its layers in words: `layer 3`, `layers 3 to 7`.
+    pub fn layers(&self) -> String {
+        let (first, end) = (self.first, self.end);
+        if end <= first.saturating_add(1) { format!("layer {first}") } else { format!("layers {first} to {}", end - 1) }
+    }
+
+    /// The evidence that a reader sees first: the clearest for the stage, and everything that is not for it.
+    pub fn leading_evidence(&self) -> Vec<&Evidence> {
+        let is_for = |it: &&Evidence| it.support == Support::For;
+        let others = |it: &&Evidence| !is_for(it) && it.support != Support::Absent;
+        self.evidence.iter().filter(is_for).take(SHOWN).chain(self.evidence.iter().filter(others)).collect()
+    }
+
+    /// The rest of the evidence for the stage.
+    pub fn further_evidence(&self) -> Vec<&Evidence> {
+        self.evidence.iter().filter(|it| it.support == Support::For).skip(SHOWN).collect()
+    }
+
+    /// The labels of the curves that were not measured.
+    pub fn unmeasured(&self) -> Vec<String> {
+        self.evidence.iter().filter(|it| it.support == Support::Absent).map(Evidence::label).collect()
+    }
+}
+
+impl Evidence {
+    /// What a reader calls the curve: its label in the [catalogue] and its name.
+    pub fn label(&self) -> String {
+        match catalogue::find(&self.signal) {
+            Some(entry) => format!("{} ({})", entry.label, self.signal),
+            None => self.signal.clone(),
+        }
+    }
+
+    /// `+` for the stage, `-` against it, `o` for neither.
+    pub fn marker(&self) -> char {
+        match self.support {
+            Support::For => '+',
+            Support::Against => '-',
+            Support::Unclear | Support::Absent => 'o',
+        }
+    }
+}
+
+impl BoundaryInterval {
+    /// The interval in words, for a stage that begins at layer `at`.
+    pub fn in_words(&self, at: usize) -> String {
+        let (low, high, percent) = (self.low, self.high, (100.0 * self.frequency).round());
+        let interval = if low == high { format!("layer {low} alone") } else { format!("layers {low} to {high}") };
+        format!(
+            "begins at layer {at} (95 % interval: {interval}; {percent} % of the bootstrap resamples have this boundary)"
+        )
+    }
+}
+
+impl Segmentation {
+    /// The interval in which a stage begins; none for the first stage, or without the means of single windows.
+    pub fn start_interval(&self, span: &StageSpan) -> Option<BoundaryInterval> {
+        self.boundaries.iter().find(|boundary| boundary.after == span.stage)?.interval
+    }
+
+    /// The finding in a sentence or two, with its reason.
+    pub fn summary(&self) -> String {
+        if !self.has_stages() {
+            return format!("No stage structure: {}.", self.reason);
+        }
+        let named = self.stages.iter().map(|span| format!("{} in {}", span.stage, span.layers()));
+        let count = ["No", "One", "Two", "Three", "Four"].get(self.stages.len()).copied().unwrap_or("Many");
+        format!("{count} stages: {}. {}.", named.collect::<Vec<_>>().join(", "), capitalised(&self.reason))
+    }
+
+    /// Everything else that was found: a heading, and a sentence for each finding. Headings without findings are left out.
+    pub fn remarks(&self) -> Vec<(&'static str, Vec<String>)> {
+        let outlier = |it: &crate::OutlierLayer| {
+            format!("layer {} in {} (robust z {:+.1}): {}", it.layer, it.signal, it.z, it.reason)
+        };
+        let rejected = |it: &crate::RejectedBoundary| {
+            format!("between {} and {} at layer {}: {}", it.before, it.after, it.at, it.reason)
+        };
+        let joined = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(", ")] };
+        let changes: Vec<String> = self.change_points.iter().map(usize::to_string).collect();
+        let all = [
+            ("Layers that stand out inside a stage", self.outliers.iter().map(outlier).collect()),
+            ("Boundaries that were tested and rejected", self.rejected.iter().map(rejected).collect()),
+            ("Layers at which all curves together change, found without any idea of stages", joined(&changes)),
+            ("Curves that the stages could use and that were not measured", joined(&self.missing)),
+            ("Curves that are too short or of the wrong length to be used", joined(&self.unreadable)),
+        ];
+        all.into_iter().filter(|(_, remarks): &(_, Vec<String>)| !remarks.is_empty()).collect()
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Writes without control characters but line breaks: a terminal obeys them, and the text may come from a file.
+struct Plain<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Plain<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let plain = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+        text.chars().try_for_each(|c| self.0.write_char(plain(c)))
+    }
+}
+
+impl fmt::Display for Segmentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let f = &mut Plain(f);
+        writeln!(f, "{}", self.summary())?;
+        if !self.stages.is_empty() {
+            writeln!(f, "Evidence: + for the stage, - against it, o unclear.")?;
+        }
+        self.stages.iter().try_for_each(|span| stage(f, span, self.start_interval(span)))?;
+        for (title, remarks) in self.remarks() {
+            remarks.iter().try_for_each(|remark| writeln!(f, "{title}: {remark}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn stage(f: &mut impl Write, span: &StageSpan, interval: Option<BoundaryInterval>) -> fmt::Result {
+    let begins = interval.map(|interval| format!("; {}", interval.in_words(span.first))).unwrap_or_default();
+    writeln!(f, "{}: {}{begins}", capitalised(&span.stage.to_string()), span.layers())?;
+    for evidence in span.leading_evidence() {
+        writeln!(f, "  {} {}: {}", evidence.marker(), evidence.label(), evidence.text)?;
+    }
+    let further = span.further_evidence().into_iter().map(Evidence::label).collect::<Vec<_>>();
+    for (title, labels) in [("also for it", further), ("not measured", span.unmeasured())] {
+        if !labels.is_empty() {
+            writeln!(f, "  {title}: {}", labels.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Boundary, Stage, Verdict};
+
+    fn evidence(signal: &str, support: Support) -> Evidence {
+        let (signal, kind, text) = (signal.into(), "deletion".into(), "its reason".into());
+        Evidence { signal, kind, characteristic: true, support, strength: 0.5, text }
+    }
+
+    fn segmentation() -> Segmentation {
+        let all = ["delete_kl", "a", "b", "c", "d", "e"].map(|name| evidence(name, Support::For));
+        let others = [evidence("lens_kl", Support::Against), evidence("swap_kl", Support::Absent)];
+        let (before, after) = (Stage::Detokenization, Stage::ResidualSharpening);
+        let first = StageSpan { stage: before, first: 0, end: 1, evidence: all.into_iter().chain(others).collect() };
+        let last = StageSpan { stage: after, first: 1, end: 6, evidence: Vec::new() };
+        let interval = Some(BoundaryInterval { low: 1, high: 2, frequency: 0.9, within_one: 0.9 });
+        Segmentation {
+            n_layers: 6,
+            verdict: Verdict::Stages,
+            reason: "a reason".into(),
+            p_value: 0.001,
+            p_value_alone: 0.02,
+            gain: 3.0,
+            stages: vec![first, last],
+            boundaries: vec![Boundary { before, after, at: 1, interval }],
+            rejected: Vec::new(),
+            outliers: Vec::new(),
+            change_points: vec![1, 3],
+            missing: Vec::new(),
+            unreadable: Vec::new(),
+            rule: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_segmentation_is_told_in_full() {
+        let expected = "\
+Two stages: detokenization in layer 0, residual sharpening in layers 1 to 5. A reason.
+Evidence: + for the stage, - against it, o unclear.
+Detokenization: layer 0
+  + delete: KL (delete_kl): its reason
+  + a: its reason
+  + b: its reason
+  + c: its reason
+  + d: its reason
+  - lens: KL (lens_kl): its reason
+  also for it: e
+  not measured: swap: KL (swap_kl)
+Residual sharpening: layers 1 to 5; begins at layer 1 (95 % interval: layers 1 to 2; 90 % of the bootstrap resamples have \
+this boundary)
+Layers at which all curves together change, found without any idea of stages: 1, 3
+";
+        assert_eq!(segmentation().to_string(), expected);
+        let none = Segmentation { verdict: Verdict::NoStageStructure, ..segmentation() };
+        assert_eq!(none.summary(), "No stage structure: a reason.");
+        assert_eq!(segmentation().n_shared_boundaries(&none, 0), 1);
+    }
+
+    #[test]
+    fn a_text_from_a_file_cannot_steer_a_terminal() {
+        let mut found = segmentation();
+        found.missing = vec!["\u{1b}[2J".into()];
+        found.stages[0].evidence[0].text = "\u{9b}31m\u{7}".into();
+        let text = found.to_string();
+        assert!(text.contains("\u{fffd}[2J") && !text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    }
+}

@@ -1,0 +1,174 @@
+//! The tests that a division of depth has to pass: [`Trial`].
+
+use stratigraph_profile::{Boundary, RejectedBoundary, Stage};
+
+use crate::Rule;
+use crate::boundary::{divides, interval};
+use crate::draws::Draws;
+use crate::path::{Allowed, Path, Run, Scores, best, gain};
+use crate::random::Random;
+use crate::reading::Views;
+use crate::signal::SignalSet;
+use crate::words;
+
+/// How many random orders of the layers gain as much from stages as the true one.
+#[derive(Clone, Copy)]
+pub(crate) struct Chance {
+    as_good: usize,
+    orders: usize,
+}
+
+impl Chance {
+    /// The fraction with the true order counted among the orders, so that it is never 0.
+    pub(crate) fn p_value(self) -> f64 {
+        (self.as_good + 1) as f64 / (self.orders + 1) as f64
+    }
+
+    pub(crate) fn in_words(self) -> String {
+        let (Self { as_good, orders }, p) = (self, self.p_value());
+        format!("{as_good} of {orders} random orders of the layers fit stages as well as the true order (p = {p:.3})")
+    }
+}
+
+/// The order test with all kinds of evidence, and with the one left out that makes it worst.
+pub(crate) struct Chances<'a> {
+    pub(crate) all: Chance,
+    pub(crate) alone: Chance,
+    /// The kind of evidence that is left out; none where only the price of a stage differs.
+    left_out: Option<&'a str>,
+}
+
+/// What the search for boundaries ends with.
+pub(crate) struct Settled {
+    pub(crate) path: Path,
+    /// The stages that were not given up.
+    allowed: Allowed,
+    pub(crate) rejected: Vec<RejectedBoundary>,
+}
+
+/// The scores of a profile, of its draws, and of the same without single kinds of evidence.
+pub(crate) struct Trial<'a> {
+    rule: &'a Rule,
+    pub(crate) price: f64,
+    pub(crate) scores: Scores,
+    /// By kind of evidence, the scores without it.
+    without: Vec<(&'a str, Scores)>,
+    /// The scores without evidence that neighbouring layers share.
+    unshared: Scores,
+    /// By kind of evidence, the same without that kind too; no name where the kind is itself shared.
+    unshared_without: Vec<(Option<&'a str>, Scores)>,
+    drawn: Vec<Scores>,
+}
+
+impl<'a> Trial<'a> {
+    pub(crate) fn new(set: &'a SignalSet, views: &Views<'a>, draws: &Draws, rule: &'a Rule) -> Self {
+        let mut random = Random::new(rule.seed);
+        let n_draws = if draws.is_possible() { rule.resamples } else { 0 };
+        let draw = |_| Views::new(set, &draws.draw(&mut random), views.n_layers, rule).scores(rule, &[]);
+        let (kinds, shared) = (views.informative(), views.shared());
+        let without = |&kind: &usize| (views.kind_name(kind), views.scores(rule, &[kind]));
+        let unshared_without = |&kind: &usize| {
+            let name = (!shared.contains(&kind)).then(|| views.kind_name(kind));
+            (name, views.scores(rule, &[&shared[..], &[kind]].concat()))
+        };
+        Self {
+            rule,
+            price: rule.stage_price * (views.n_layers.max(1) as f64).ln(),
+            scores: views.scores(rule, &[]),
+            without: kinds.iter().map(without).collect(),
+            unshared: views.scores(rule, &shared),
+            unshared_without: kinds.iter().map(unshared_without).collect(),
+            drawn: (0..n_draws).map(draw).collect(),
+        }
+    }
+
+    /// The chance of a division with all four stages allowed: with all kinds of evidence, and the largest with one left out.
+    /// Swaps and the like are always left out: each is of several layers, so that neighbours look alike in the true order and in
+    /// no other.
+    pub(crate) fn chances(&self) -> Chances<'a> {
+        let all = self.orders_as_good(&self.unshared, self.price);
+        let mut chances = Chances { all, alone: all, left_out: None };
+        for (left_out, scores) in &self.unshared_without {
+            let alone = self.orders_as_good(scores, self.rule.alone * self.price);
+            if alone.as_good > chances.alone.as_good {
+                (chances.alone, chances.left_out) = (alone, *left_out);
+            }
+        }
+        chances
+    }
+
+    fn orders_as_good(&self, scores: &Scores, price: f64) -> Chance {
+        let mut random = Random::new(self.rule.seed ^ 0x5eed);
+        let mut order = scores.clone();
+        let found = gain(&order, price);
+        let orders = self.rule.permutations;
+        let mut as_good = |_: &usize| {
+            random.shuffle(&mut order);
+            gain(&order, price) >= found - 1e-9
+        };
+        Chance { as_good: (0..orders).filter(&mut as_good).count(), orders }
+    }
+
+    /// The best division of which every boundary passes; of one that does not, the stage on one of its sides is given up.
+    pub(crate) fn settle(&self) -> Settled {
+        let mut allowed: Allowed = [true; 4];
+        let mut rejected = Vec::new();
+        loop {
+            let path = best(&self.scores, self.price, allowed);
+            let runs = path.runs();
+            let fault = runs.windows(2).find_map(|pair| Some((pair, self.fault(pair, allowed)?)));
+            let Some((pair, reason)) = fault else { return Settled { path, allowed, rejected } };
+            let (before, after) = (pair[0].stage, pair[1].stage);
+            let at = pair[1].first;
+            rejected.push(RejectedBoundary { before: Stage::ALL[before], after: Stage::ALL[after], at, reason });
+            let giving_up = |stage: usize| {
+                let mut fewer = allowed;
+                fewer[stage] = false;
+                (best(&self.scores, self.price, fewer).score, fewer)
+            };
+            let (without_before, without_after) = (giving_up(before), giving_up(after));
+            allowed = if without_before.0 > without_after.0 { without_before.1 } else { without_after.1 };
+        }
+    }
+
+    /// Why the boundary between two runs does not pass.
+    fn fault(&self, pair: &[Run], allowed: Allowed) -> Option<String> {
+        let alone =
+            |(_, scores): &&(&str, Scores)| !divides(&best(scores, self.rule.alone * self.price, allowed), pair);
+        if let Some((kind, _)) = self.without.iter().find(alone) {
+            return Some(format!("it rests on one kind of evidence alone: {}", words::kind(kind)));
+        }
+        let passing = self.drawn.iter().filter(|scores| divides(&best(scores, self.price, allowed), pair)).count();
+        let frequency = passing as f64 / self.drawn.len().max(1) as f64;
+        let rare = !self.drawn.is_empty() && frequency < self.rule.least_support;
+        rare.then(|| format!("only {:.0} % of the bootstrap resamples of the windows have it", 100.0 * frequency))
+    }
+
+    /// Why the division is not one into stages.
+    pub(crate) fn objection(&self, path: &Path, chances: &Chances) -> Option<String> {
+        if path.runs().len() < 2 {
+            return Some("no boundary between stages passes the tests".to_owned());
+        }
+        if chances.all.p_value() > self.rule.significance {
+            return Some(chances.all.in_words());
+        }
+        let without = || match chances.left_out {
+            Some(kind) => format!("without the evidence of {}", words::kind(kind)),
+            None => "at a lower price for a stage".to_owned(),
+        };
+        let failed = chances.alone.p_value() > self.rule.significance_alone;
+        failed.then(|| format!("{}, {}", without(), chances.alone.in_words()))
+    }
+
+    pub(crate) fn boundaries(&self, settled: &Settled) -> Vec<Boundary> {
+        let draws = self.drawn.iter();
+        let paths: Vec<Path> = draws.map(|scores| best(scores, self.price, settled.allowed)).collect();
+        let boundary = |pair: &[Run]| Boundary {
+            before: Stage::ALL[pair[0].stage],
+            after: Stage::ALL[pair[1].stage],
+            at: pair[1].first,
+            interval: (!paths.is_empty()).then(|| interval(&paths, pair, self.rule.coverage)),
+        };
+        settled.path.runs().windows(2).map(boundary).collect()
+    }
+}
