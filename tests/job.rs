@@ -3,56 +3,13 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
 
+use common::given::{EXPERIMENTS, Given, SMALL};
 use common::{device, fixture};
-use stratigraph::job::{Job, JobModel, JobPlan, Merged, Shard, ShardRun, StepSize, hash_checkpoint};
+use stratigraph::job::{Job, JobModel, JobPlan, Shard, ShardRun, StepSize, hash_checkpoint};
 use stratigraph::prelude::*;
 use stratigraph::surgery::Budget;
 use stratigraph::{Error, Experiment};
-
-const EXPERIMENTS: [Experiment; 3] = [Experiment::Delete, Experiment::Swap, Experiment::Lens];
-
-struct Given {
-    model: Decoder,
-    sha256: String,
-    windows: TokenWindows,
-}
-
-impl Given {
-    fn new(name: &str) -> Self {
-        let checkpoint = Pretrained::open(fixture(name)).unwrap();
-        let ids: Vec<u32> = (0..7 * 12).map(|i| (i * i * 7 % 60) as u32).collect();
-        Self {
-            model: checkpoint.load(&device()).unwrap(),
-            sha256: hash_checkpoint(&checkpoint).unwrap(),
-            windows: TokenWindows::new(&ids, 12).unwrap(),
-        }
-    }
-
-    fn plan(&self, experiments: &[Experiment]) -> JobPlan {
-        let model = JobModel::of(&self.model, "fixture", "nowhere", self.sha256.clone());
-        JobPlan::new(&self.model, model, ("text", &self.windows), experiments).unwrap()
-    }
-
-    fn job(&self, path: &Path, plan: JobPlan) -> Job {
-        Job::create(path, plan, self.windows.clone()).unwrap()
-    }
-
-    fn run(&self, job: &Job, shard: Shard) -> usize {
-        ShardRun::new(job, "flex", &self.model, &self.sha256).unwrap().shard(shard).run().unwrap()
-    }
-
-    /// Makes a job of small steps in a new directory, and does all of it.
-    fn done(&self, path: &Path, experiments: &[Experiment], step: StepSize) -> (Job, Merged) {
-        let job = self.job(path, JobPlan { step, ..self.plan(experiments) });
-        assert_eq!(self.run(&job, Shard::WHOLE), job.plan().n_steps());
-        let merged = job.merge(&[]).unwrap();
-        (job, merged)
-    }
-}
-
-const SMALL: StepSize = StepSize { windows: 2, plans: 3 };
 
 #[test]
 fn one_step_over_everything_is_a_study_to_the_bit() {
@@ -251,7 +208,7 @@ fn what_is_damaged_is_named() {
     let second = fs::read_to_string(dir.path().join("steps/000002.json")).unwrap();
     damage("steps/000003.json", &|_| second.clone()); // of another step
     damage("steps/000003.json", &|text| text.replacen("\"count\":12", "\"count\":11", 1));
-    damage("job.json", &|text| text.replacen("\"format\": 1", "\"format\": 2", 1));
+    damage("job.json", &|text| text.replacen("\"format\": 2", "\"format\": 3", 1));
     damage("job.json", &|text| text.replacen("\"dtype\": \"f32\"", "\"dtype\": \"f16\"", 1));
     damage("job.json", &|text| text.replacen("\"delete\"", "\"attention\"", 1));
     damage("job.json", &|text| text.replacen("\"delete\"", "\"swap\"", 1));

@@ -7,9 +7,9 @@ use common::{FAMILIES, assert_close, device, devices, fixture, host};
 use stratigraph::TaskRun;
 use stratigraph::core::{CoreError, forward, logits};
 use stratigraph::prelude::*;
-use stratigraph::probes::tasks::{EncodedItems, Item, Likelihood, Pair, PairProblem, Task, TaskScores};
-use stratigraph::probes::{ProbeError, Reduction, Tiles};
+use stratigraph::probes::readout::{Reduction, Tiles};
 use stratigraph::surgery::Budget;
+use stratigraph::tasks::{EncodedItems, Item, Likelihood, Pair, PairProblem, Task, TaskError, TaskScores};
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny");
 
@@ -233,7 +233,7 @@ fn what_cannot_be_scored_is_named() {
         TaskRun::new(&model).run(&of_tokens(Task::ArcEasy, pairs)).unwrap_err()
     };
     let problem = |error| match error {
-        stratigraph::Error::Probe(ProbeError::BadContinuation { item: 1, continuation: 1, problem }) => problem,
+        stratigraph::Error::Task(TaskError::BadContinuation { item: 1, continuation: 1, problem }) => problem,
         other => panic!("{other:?}"),
     };
     assert_eq!(problem(run(vec![], vec![1])), PairProblem::NoContext);
@@ -300,13 +300,15 @@ fn some_rows_read_out_alone_are_those_of_all_logits() {
         for reduction in [Reduction::Host, Reduction::Device] {
             for tiles in [Tiles { rows: 2, vocab: 100 }, Tiles::usual(&model)] {
                 let readout = Readout::new(&model).with_reduction(reduction).with_tiles(tiles);
-                for ((row, token), found) in rows.iter().zip(tokens).zip(readout.of_tokens(&resid, &rows, &tokens)) {
+                for ((row, token), found) in
+                    rows.iter().zip(tokens).zip(readout.of_tokens(&resid, &rows, &tokens).unwrap())
+                {
                     let row = &all[row * model.d_vocab()..][..model.d_vocab()];
                     let lse = row.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
-                    assert!((found.log_prob - (f64::from(row[token]) - lse)).abs() < 1e-4, "{found:?}");
-                    assert_eq!(found.is_top1, row.iter().all(|&x| x <= row[token]));
+                    assert!((found.log_prob - (f64::from(row[token as usize]) - lse)).abs() < 1e-4, "{found:?}");
+                    assert_eq!(found.is_top1, row.iter().all(|&x| x <= row[token as usize]));
                 }
-                let broken = readout.of_tokens(&resid.clone().mul_scalar(f32::NAN), &rows, &tokens);
+                let broken = readout.of_tokens(&resid.clone().mul_scalar(f32::NAN), &rows, &tokens).unwrap();
                 assert!(broken.iter().all(|found| found.log_prob.is_nan()), "{broken:?}");
             }
         }

@@ -1,68 +1,120 @@
 //! The tap that keeps what it sees: [`ActivationCache`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Tensor;
 
-use crate::{Hook, HookPoint, Site, Tap};
+use crate::{Activation, CoreError, Hook, HookPoint, HookSet, Result, Site, Tap};
 
-/// Keeps activations of a run, by slot and hook.
+/// Keeps activations of a run, by hook point.
 ///
-/// A cache holds every activation it was asked for until it is dropped: for whole sweeps use a reducing tap instead.
+/// A cache holds every activation it was asked for until it is dropped: for whole corpora use an
+/// [`ActivationSampler`](crate::ActivationSampler) or another tap that reduces.
 ///
 /// ```
 /// use stratigraph_core::{ActivationCache, Hook};
-/// let cache = ActivationCache::of([Hook::ResidPre, Hook::Pattern]);
-/// assert!(cache.get(0, Hook::ResidPre).is_none()); // nothing has run yet
+/// let everywhere = ActivationCache::at([Hook::ResidPre, Hook::Pattern]);
+/// let in_one_layer = ActivationCache::at([Hook::Z.at(5)]);
+/// assert!(in_one_layer.get(Hook::Z.at(5)).is_none()); // nothing has run yet
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ActivationCache {
-    hooks: Vec<Hook>,
-    activations: BTreeMap<HookPoint, Tensor<3>>,
-    patterns: BTreeMap<usize, Tensor<4>>,
+    everywhere: HookSet,
+    points: BTreeSet<HookPoint>,
+    activations: BTreeMap<HookPoint, Activation>,
+}
+
+/// What a cache keeps: a hook in every slot, or at one point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheFilter {
+    /// The hook in every slot.
+    Hook(Hook),
+    /// The hook in one slot.
+    Point(HookPoint),
+}
+
+impl From<Hook> for CacheFilter {
+    fn from(hook: Hook) -> Self {
+        CacheFilter::Hook(hook)
+    }
+}
+
+impl From<HookPoint> for CacheFilter {
+    fn from(point: HookPoint) -> Self {
+        CacheFilter::Point(point)
+    }
 }
 
 impl ActivationCache {
-    /// A cache of these hooks in every slot.
-    pub fn of(hooks: impl IntoIterator<Item = Hook>) -> Self {
-        Self { hooks: hooks.into_iter().collect(), ..Self::default() }
+    /// A cache of these hooks, each in every slot or at one point.
+    pub fn at<F: Into<CacheFilter>>(filters: impl IntoIterator<Item = F>) -> Self {
+        Self::default().and(filters)
     }
 
-    /// The activation `[batch, pos, width]` of `hook` in `slot`, if it was asked for and the slot ran.
-    pub fn get(&self, slot: usize, hook: Hook) -> Option<&Tensor<3>> {
-        self.activations.get(&HookPoint { slot, hook })
+    /// With more hooks or points.
+    pub fn and<F: Into<CacheFilter>>(mut self, filters: impl IntoIterator<Item = F>) -> Self {
+        for filter in filters {
+            match filter.into() {
+                CacheFilter::Hook(hook) => self.everywhere = self.everywhere.with(hook),
+                CacheFilter::Point(point) => drop(self.points.insert(point)),
+            }
+        }
+        self
     }
 
-    /// The attention probabilities `[batch, n_heads, query, key]` in `slot`, if they were asked for and the slot ran.
-    pub fn pattern(&self, slot: usize) -> Option<&Tensor<4>> {
-        self.patterns.get(&slot)
+    /// The activation at a point, if it was asked for and the slot ran.
+    pub fn get(&self, point: HookPoint) -> Option<&Activation> {
+        self.activations.get(&point)
+    }
+
+    /// The activation at a point.
+    ///
+    /// # Errors
+    /// [`CoreError::NotCached`] when it was not asked for or the slot did not run.
+    pub fn activation(&self, point: HookPoint) -> Result<&Activation> {
+        self.get(point).ok_or(CoreError::NotCached { point })
+    }
+
+    /// The tensor `[batch, pos, width]` at a point.
+    ///
+    /// # Errors
+    /// As [`activation`](ActivationCache::activation), and when it has an axis of heads.
+    pub fn tensor(&self, point: HookPoint) -> Result<Tensor<3>> {
+        self.activation(point)?.clone().wide(point)
+    }
+
+    /// The tensor with an axis of heads at a point: `[batch, pos, heads, d_head]`, or `[batch, n_heads, query, key]`.
+    ///
+    /// # Errors
+    /// As [`activation`](ActivationCache::activation), and when it has none.
+    pub fn heads(&self, point: HookPoint) -> Result<Tensor<4>> {
+        self.activation(point)?.clone().heads(point)
     }
 
     /// The hook points that hold an activation, in order.
-    pub fn points(&self) -> Vec<HookPoint> {
-        let patterns = self.patterns.keys().map(|&slot| HookPoint { slot, hook: Hook::Pattern });
-        let mut points: Vec<_> = self.activations.keys().copied().chain(patterns).collect();
-        points.sort();
-        points
+    pub fn points(&self) -> impl Iterator<Item = HookPoint> {
+        self.activations.keys().copied()
     }
 }
 
 impl Tap for ActivationCache {
-    fn hooks(&self) -> Vec<Hook> {
-        self.hooks.clone()
+    fn hooks(&self) -> HookSet {
+        self.points.iter().fold(self.everywhere, |hooks, point| hooks.with(point.hook))
     }
 
-    fn wants(&self, _site: Site, hook: Hook) -> bool {
-        self.hooks.contains(&hook)
+    fn wants(&self, site: Site, hook: Hook) -> bool {
+        self.everywhere.contains(hook) || self.points.contains(&hook.at(site.slot))
     }
 
-    fn visit(&mut self, site: Site, hook: Hook, activation: Tensor<3>) -> Tensor<3> {
-        self.activations.insert(HookPoint { slot: site.slot, hook }, activation.clone());
-        activation
+    fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> Result<Activation> {
+        self.activations.insert(hook.at(site.slot), activation.clone());
+        Ok(activation)
     }
 
-    fn visit_pattern(&mut self, site: Site, pattern: Tensor<4>) -> Tensor<4> {
-        self.patterns.insert(site.slot, pattern.clone());
-        pattern
+    fn finish(&mut self) -> Result<()> {
+        match self.points.iter().find(|point| !self.activations.contains_key(point)) {
+            Some(&point) => Err(CoreError::NotCached { point }),
+            None => Ok(()),
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! What can go wrong in the vocabulary itself: [`CoreError`].
 
-use crate::{Hook, HookPoint, Sublayer};
+use crate::{Hook, HookPoint};
 
 /// The result of an operation of this crate.
-pub type Result<T> = std::result::Result<T, CoreError>;
+pub type Result<T, E = CoreError> = std::result::Result<T, E>;
 
 /// An error of `stratigraph-core`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,22 +16,103 @@ pub enum CoreError {
         name: String,
     },
     /// A tap asked for an activation that the model does not have.
-    #[error("this model has no `{hook}`")]
+    #[error("this model does not offer the hook `{hook}`")]
     HookMissing {
         /// The hook that was asked for.
         hook: Hook,
     },
     /// An edit whose hook point was never reached: the run was the same as without it.
-    #[error("the edit at `{point}` never fired: no block ran in slot {}", point.slot)]
+    #[error("the edit at `{point}` never fired: no block reached it, or no window is long enough for its positions")]
     EditNeverFired {
-        /// Where the edit was to happen.
+        /// Where the edit was to be made.
         point: HookPoint,
     },
-    /// The model cannot run one sublayer of a block on its own.
-    #[error("this model cannot run {sublayer} of a block on its own")]
-    SublayerMissing {
-        /// The part that was asked for.
-        sublayer: Sublayer,
+    /// An edit that does not fit where it is.
+    #[error("the edit `{edit}` cannot be made: {reason}")]
+    BadEdit {
+        /// The edit, as text.
+        edit: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// An edit that returned another shape than it was given.
+    #[error("the edit at `{point}` returned the shape {after:?} for an activation of shape {before:?}")]
+    ShapeChanged {
+        /// Where it was made.
+        point: HookPoint,
+        /// The shape of the activation.
+        before: Vec<usize>,
+        /// The shape it returned.
+        after: Vec<usize>,
+    },
+    /// An activation that has an axis of heads where none is expected, or the other way round.
+    #[error("the activation at `{point}` has the shape {found:?}; {expected} axes were expected")]
+    OtherRank {
+        /// Where it is from.
+        point: HookPoint,
+        /// The expected number of axes.
+        expected: usize,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// An activation that a cache or a sampler does not hold.
+    #[error("no activation of `{point}` was kept: it was not asked for, or no block ran in that slot")]
+    NotCached {
+        /// Where it would be from.
+        point: HookPoint,
+    },
+    /// A sample without a position.
+    #[error("the sample of positions would be empty: {reason}")]
+    EmptySample {
+        /// Why.
+        reason: String,
+    },
+    /// A position that a window does not have.
+    #[error("window {window} has no position {position}: it has {seq_len} (0 to {})", seq_len.saturating_sub(1))]
+    PositionOutOfRange {
+        /// The position that was asked for.
+        position: usize,
+        /// The window of the corpus.
+        window: usize,
+        /// How many positions it has.
+        seq_len: usize,
+    },
+    /// A unit that an activation does not have.
+    #[error("the activation at `{point}` has no unit {unit}: it has {width} (0 to {})", width.saturating_sub(1))]
+    UnitOutOfRange {
+        /// Where it is from.
+        point: HookPoint,
+        /// The unit that was asked for.
+        unit: usize,
+        /// How many units it has.
+        width: usize,
+    },
+    /// A residual stream of another width than the model's.
+    #[error("a residual stream {found} wide does not fit a model of d_model {d_model}")]
+    OtherWidth {
+        /// The width it has.
+        found: usize,
+        /// The model's width.
+        d_model: usize,
+    },
+    /// A text that is not an edit.
+    #[error("`{text}` is not an edit: {reason}; edits are written like `blocks.3.attn.hook_z heads=2 pos=1.. zero`")]
+    UnknownEdit {
+        /// The text as it was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A measure that reads weights, on a model that does not give access to them.
+    #[error("this model does not give access to its weights; implement ResidualModel::weights")]
+    WeightsMissing,
+    /// The model could not run: a checkpoint on disk changed, or a device was lost.
+    #[error("layer {layer} could not run: {reason}")]
+    LayerFailed {
+        /// The layer.
+        layer: usize,
+        /// What happened.
+        reason: String,
     },
     /// A layer that the model does not have.
     #[error("layer {layer} does not exist: the model has {n_layers} layers (0 to {})", n_layers.saturating_sub(1))]
@@ -62,7 +143,7 @@ pub enum CoreError {
     #[error("token id {id} is outside the model's vocabulary of {d_vocab}")]
     TokenOutOfRange {
         /// The token.
-        id: u32,
+        id: i64,
         /// The size of the vocabulary.
         d_vocab: usize,
     },

@@ -1,30 +1,53 @@
-//! The vocabulary that every Stratigraph crate speaks: what a residual model is, and where one can look inside it.
+//! The vocabulary that every Stratigraph crate speaks: what a residual model is, and where one can look inside it and
+//! change it.
 //!
-//! In the order of use: [`TokenWindows`] cuts text into windows, [`ResidualModel`] runs them block by block, a [`Site`]
-//! says which block runs in which place, a [`Hook`] names an activation inside it, a [`Tap`] reads or edits one, and
-//! [`ActivationCache`] is the tap that keeps what it sees.
+//! In the order of use: [`TokenWindows`] cuts text into windows, a [`ResidualModel`] runs them block by block
+//! ([`RunModel`]), a [`Hook`] names an activation inside a block and a [`HookPoint`] says in which slot of the run, an
+//! [`Edit`] changes one, a [`Tap`] reads or changes them by code, an [`ActivationCache`] is the tap that keeps what it sees,
+//! and an [`ActivationSampler`] keeps some rows over a corpus. An [`Observer`] is a tap that measures a whole corpus
+//! ([`observe`]), and [`PerSequence`]
+//! sums up what it measures.
 //!
 //! A user with a burn model of their own implements [`ResidualModel`] and needs nothing else from this workspace's
 //! decoder to run surgery and measures on it.
 
+mod activation;
 mod cache;
+mod edit;
 mod error;
 mod hook;
+mod hook_set;
 mod host;
 mod lanes;
 mod model;
+mod moments;
+mod observer;
 mod random;
+mod run;
+mod sampler;
 mod tap;
 mod taps;
+mod tokens;
 mod windows;
 
-pub use cache::ActivationCache;
+pub use activation::Activation;
+pub use cache::{ActivationCache, CacheFilter};
+pub use edit::{
+    BlockEdits, CorpusValues, Edit, EditContext, EditFunction, EditKind, EditTap, EditValues, PositionMask, Positions,
+    Units,
+};
 pub use error::{CoreError, Result};
 pub use hook::{Hook, HookPoint};
+pub use hook_set::HookSet;
 pub use host::lies_in_host_memory;
 pub use lanes::Lanes;
-pub use model::{ResidualModel, Site, Sublayer, check_tap, forward, logits};
+pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
+pub use moments::{Moments, PerSequence, Summary};
+pub use observer::{Observer, observe};
 pub use random::SplitMix64;
-pub use tap::{Edit, NoTap, Tap};
+pub use run::{RunModel, check_tap, check_tokens, embed, finish};
+pub use sampler::{ActivationSampler, SamplePositions};
+pub use tap::{NoTap, Replacement, Tap, visit, visit_heads};
 pub use taps::Taps;
+pub use tokens::check_token_ids;
 pub use windows::TokenWindows;

@@ -1,4 +1,4 @@
-//! What a residual model is: [`ResidualModel`], with [`forward`] and [`logits`] to run one straight.
+//! What a residual model is: [`ResidualModel`], described by a [`ModelShape`]; its weights: [`ModelWeights`].
 
 use std::fmt;
 use std::ops::Range;
@@ -6,155 +6,229 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, Hook, Result, Tap};
+use crate::{HookSet, Result, Tap};
 
-/// Which block runs where: `slot` is the place in the run, `layer` whose weights run there.
+/// Which block runs where: `slot` is the position in the run, `layer` whose weights run there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Site {
-    /// The place in the run, from 0.
+    /// The position in the run, from 0.
     pub slot: usize,
     /// The layer whose weights run there.
     pub layer: usize,
 }
 
-/// One half of a block.
+/// One of the two parts of a block that add to the residual stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Sublayer {
-    /// Only attention adds to the residual stream.
+    /// Attention.
     Attention,
-    /// Only the MLP adds to the residual stream.
+    /// The MLP.
     Mlp,
 }
 
 impl fmt::Display for Sublayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Sublayer::Attention => "the attention",
-            Sublayer::Mlp => "the MLP",
+            Sublayer::Attention => "attention",
+            Sublayer::Mlp => "mlp",
         })
+    }
+}
+
+/// The sizes of a model and the hooks it offers.
+///
+/// ```
+/// use stratigraph_core::{Hook, ModelShape};
+/// let shape = ModelShape::new(12, 768, 50_257).with_n_ctx(1024).with_heads(12, 12, 64).with_hooks([Hook::ResidPre]);
+/// assert!(shape.hooks.contains(Hook::ResidPre));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelShape {
+    /// How many layers it has.
+    pub n_layers: usize,
+    /// The width of the residual stream.
+    pub d_model: usize,
+    /// The size of the vocabulary.
+    pub d_vocab: usize,
+    /// The longest window it can run, where there is a limit.
+    pub n_ctx: Option<usize>,
+    /// Its attention heads, where it has attention.
+    pub heads: Option<HeadShape>,
+    /// Neurons of an MLP, where it has one.
+    pub d_mlp: Option<usize>,
+    /// The hooks that [`ResidualModel::block`] offers. [`Hook::Embed`](crate::Hook::Embed) and
+    /// [`Hook::LnFinalNormalized`](crate::Hook::LnFinalNormalized) exist on every model and need not be named.
+    pub hooks: HookSet,
+}
+
+/// The attention heads of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeadShape {
+    /// Query heads.
+    pub n_heads: usize,
+    /// Key and value heads, each of which serves `n_heads / n_kv_heads` query heads.
+    pub n_kv_heads: usize,
+    /// The width of a head.
+    pub d_head: usize,
+}
+
+impl ModelShape {
+    /// A model without hooks and without a limit of its context, of whose inside nothing is known.
+    pub fn new(n_layers: usize, d_model: usize, d_vocab: usize) -> Self {
+        Self { n_layers, d_model, d_vocab, n_ctx: None, heads: None, d_mlp: None, hooks: HookSet::EMPTY }
+    }
+
+    /// With another number of layers.
+    pub fn with_n_layers(self, n_layers: usize) -> Self {
+        Self { n_layers, ..self }
+    }
+
+    /// With a longest window.
+    pub fn with_n_ctx(self, n_ctx: usize) -> Self {
+        Self { n_ctx: Some(n_ctx), ..self }
+    }
+
+    /// With attention heads.
+    pub fn with_heads(self, n_heads: usize, n_kv_heads: usize, d_head: usize) -> Self {
+        Self { heads: Some(HeadShape { n_heads, n_kv_heads, d_head }), ..self }
+    }
+
+    /// With MLP neurons.
+    pub fn with_d_mlp(self, d_mlp: usize) -> Self {
+        Self { d_mlp: Some(d_mlp), ..self }
+    }
+
+    /// With the hooks that blocks offer.
+    pub fn with_hooks(self, hooks: impl Into<HookSet>) -> Self {
+        Self { hooks: hooks.into(), ..self }
+    }
+
+    /// The floats of one token of the widest activation inside a block, by which runs are kept under a memory budget:
+    /// MLP neurons (four times `d_model` where they are not known), queries, or attention scores.
+    pub fn widest_activation(&self, seq_len: usize) -> usize {
+        let heads = self.heads.map_or(0, |heads| heads.n_heads * heads.d_head.max(seq_len));
+        self.d_mlp.unwrap_or(4 * self.d_model).max(heads).max(self.d_model)
     }
 }
 
 /// A decoder-only model as a residual stream that blocks read and write.
 ///
-/// Seven methods make a model that can be swept; the rest have defaults. Implementations must not depend on the slot a
-/// block runs in, only on its layer: that is what makes deleting and swapping layers meaningful. On a CPU blocks of several
-/// plans run side by side, so a model is shared among threads.
+/// Six methods make a model that can be swept; the others have defaults. Two things are asked of an implementation. A
+/// block depends on its layer, never on the slot it runs in: that is what makes deleting and swapping layers meaningful.
+/// And it is causal: position `t` depends on positions up to `t` alone, so that a window can be cut short. On a CPU blocks
+/// of several runs work side by side, so a model is shared among threads.
 pub trait ResidualModel: Sync {
-    /// How many layers the model has.
-    fn n_layers(&self) -> usize;
-
-    /// The width of the residual stream.
-    fn d_model(&self) -> usize;
-
-    /// The size of the vocabulary.
-    fn d_vocab(&self) -> usize;
+    /// Its sizes and hooks.
+    fn shape(&self) -> ModelShape;
 
     /// The device that holds the weights.
     fn device(&self) -> Device;
 
     /// Token ids `[batch, pos]` to the residual stream before the first block, `[batch, pos, d_model]`.
-    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3>;
+    ///
+    /// # Errors
+    /// When a disk or a network fails.
+    fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>>;
 
     /// Runs the block of `site.layer` on the residual stream `[batch, pos, d_model]`.
     ///
     /// A model that offers hooks calls `tap` once for each hook it wants.
     ///
-    /// # Panics
-    /// When there is no such layer.
-    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3>;
+    /// # Errors
+    /// What the tap returns; [`CoreError::LayerOutOfRange`](crate::CoreError::LayerOutOfRange); when a disk or a network
+    /// fails.
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>>;
 
-    /// Normed rows `[rows, d_model]` to their logits over a range of the vocabulary, `[rows, vocab.len()]`.
-    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Tensor<2>;
-
-    /// The norm before the unembedding, on rows `[rows, d_model]`, each by its own statistics. By default there is none.
-    fn final_norm(&self, rows: Tensor<2>) -> Tensor<2> {
-        rows
-    }
-
-    /// Runs only one half of the block: `resid + attention(norm(resid))`, or the same with the MLP.
+    /// The norm before the unembedding, on rows `[rows, d_model]`, each by its own statistics; a model without one returns
+    /// the rows.
     ///
     /// # Errors
-    /// [`CoreError::SublayerMissing`] when the model cannot, which is the default; one that can says so in
-    /// [`runs_sublayers`](ResidualModel::runs_sublayers).
-    fn sublayer(&self, _site: Site, sublayer: Sublayer, _resid: Tensor<3>, _tap: &mut dyn Tap) -> Result<Tensor<3>> {
-        Err(CoreError::SublayerMissing { sublayer })
-    }
+    /// When a disk or a network fails.
+    fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>>;
 
-    /// Whether [`sublayer`](ResidualModel::sublayer) works: plans that run half a layer are refused before a run where it does
-    /// not. By default not.
-    fn runs_sublayers(&self) -> bool {
-        false
-    }
-
-    /// What the MLP neurons of a layer write to the residual stream, `[d_mlp, d_model]`, with whatever gain stands between.
-    /// By default the model does not tell.
+    /// Normed rows `[rows, d_model]` to their logits over a range of the vocabulary, `[rows, vocab.len()]`.
     ///
-    /// # Panics
-    /// When there is no such layer.
-    fn neuron_outputs(&self, _layer: usize) -> Option<Tensor<2>> {
+    /// # Errors
+    /// When a disk or a network fails.
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>>;
+
+    /// Its weights, for measures that read them. By default they are not available.
+    fn weights(&self) -> Option<&dyn ModelWeights> {
         None
     }
 
-    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain folded in. By
-    /// default the model does not tell.
-    fn unembedding(&self, _vocab: Range<usize>) -> Option<Tensor<2>> {
-        None
+    /// How many layers the model has.
+    fn n_layers(&self) -> usize {
+        self.shape().n_layers
     }
 
-    /// Whether the final norm subtracts the mean over `d_model`, as LayerNorm does and RMSNorm does not. By default not.
-    fn norm_subtracts_mean(&self) -> bool {
-        false
+    /// The width of the residual stream.
+    fn d_model(&self) -> usize {
+        self.shape().d_model
     }
 
-    /// The hooks that [`block`](ResidualModel::block) offers. By default none.
-    fn hooks(&self) -> Vec<Hook> {
-        Vec::new()
+    /// The size of the vocabulary.
+    fn d_vocab(&self) -> usize {
+        self.shape().d_vocab
     }
 
-    /// The longest window the model can run, where there is one.
+    /// The longest window the model can run, where there is a limit.
     fn n_ctx(&self) -> Option<usize> {
-        None
+        self.shape().n_ctx
     }
 
-    /// The floats per token of the widest activation inside a block, by which runs are kept under a memory budget.
-    /// By default a guess for a usual transformer: four times `d_model`.
-    fn widest_activation(&self, _seq_len: usize) -> usize {
-        4 * self.d_model()
-    }
-}
-
-/// Refuses a tap that asks for a hook the model does not have; whoever drives blocks calls it before the first one.
-///
-/// # Errors
-/// [`CoreError::HookMissing`] with the first such hook.
-pub fn check_tap(model: &dyn ResidualModel, tap: &dyn Tap) -> Result<()> {
-    let offered = model.hooks();
-    match tap.hooks().into_iter().find(|hook| !offered.contains(hook)) {
-        Some(hook) => Err(CoreError::HookMissing { hook }),
-        None => Ok(()),
+    /// The hooks of its blocks, and those that every model has.
+    fn hooks(&self) -> HookSet {
+        self.shape().hooks.with(crate::Hook::Embed).with(crate::Hook::LnFinalNormalized)
     }
 }
 
-/// Runs every block once in the model's order: tokens `[batch, pos]` to the last residual stream `[batch, pos, d_model]`.
-///
-/// # Errors
-/// When the tap asks for a hook that the model lacks, or an edit never fired; never with [`NoTap`](crate::NoTap).
-pub fn forward(model: &dyn ResidualModel, tokens: Tensor<2, Int>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
-    check_tap(model, tap)?;
-    let mut resid = model.embed(tokens);
-    for layer in 0..model.n_layers() {
-        resid = model.block(Site { slot: layer, layer }, resid, tap);
-    }
-    tap.finish()?;
-    Ok(resid)
+/// The weights of a model that measures read.
+pub trait ModelWeights {
+    /// What the MLP neurons of a layer write to the residual stream, `[d_mlp, d_model]`, with whatever gain stands between.
+    ///
+    /// # Errors
+    /// When there is no such layer, or it cannot be read.
+    fn w_out(&self, layer: usize) -> Result<Tensor<2>>;
+
+    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain folded in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn w_u(&self, vocab: Range<usize>) -> Result<Tensor<2>>;
+
+    /// Whether the final norm subtracts the mean over `d_model`, as LayerNorm does and RMSNorm does not.
+    fn final_norm_is_centered(&self) -> bool;
 }
 
-/// The logits `[batch, pos, d_vocab]` of a residual stream `[batch, pos, d_model]`, all at once.
-///
-/// For a few positions or a small vocabulary; the measures of `stratigraph-probes` never hold more than a tile.
-pub fn logits(model: &dyn ResidualModel, resid: Tensor<3>) -> Tensor<3> {
-    let [batch, pos, d_model] = resid.dims();
-    let normed = model.final_norm(resid.reshape([batch * pos, d_model]));
-    model.unembed(normed, 0..model.d_vocab()).reshape([batch, pos, model.d_vocab()])
+impl<M: ResidualModel + ?Sized> ResidualModel for &M {
+    fn shape(&self) -> ModelShape {
+        (**self).shape()
+    }
+
+    fn device(&self) -> Device {
+        (**self).device()
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
+        (**self).embed(tokens)
+    }
+
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        (**self).block(site, resid, tap)
+    }
+
+    fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
+        (**self).final_norm(rows)
+    }
+
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>> {
+        (**self).unembed(normed, vocab)
+    }
+
+    fn weights(&self) -> Option<&dyn ModelWeights> {
+        (**self).weights()
+    }
 }

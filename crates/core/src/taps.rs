@@ -1,10 +1,8 @@
 //! Several taps on one run: [`Taps`].
 
-use burn::tensor::Tensor;
+use crate::{Activation, Hook, HookSet, Replacement, Result, Site, Tap};
 
-use crate::{Hook, Result, Site, Tap};
-
-/// Taps that see the same run; of two that want an activation, the second sees what the first gave back.
+/// Taps that see the same run; of two that want an activation, the second sees what the first returned.
 pub struct Taps<'a> {
     taps: Vec<&'a mut dyn Tap>,
 }
@@ -17,24 +15,25 @@ impl<'a> Taps<'a> {
 }
 
 impl Tap for Taps<'_> {
-    fn hooks(&self) -> Vec<Hook> {
-        let mut hooks: Vec<_> = self.taps.iter().flat_map(|tap| tap.hooks()).collect();
-        hooks.sort();
-        hooks.dedup();
-        hooks
+    fn hooks(&self) -> HookSet {
+        self.taps.iter().fold(HookSet::EMPTY, |hooks, tap| hooks.union(tap.hooks()))
     }
 
     fn wants(&self, site: Site, hook: Hook) -> bool {
         self.taps.iter().any(|tap| tap.wants(site, hook))
     }
 
-    fn visit(&mut self, site: Site, hook: Hook, activation: Tensor<3>) -> Tensor<3> {
-        self.taps.iter_mut().filter(|tap| tap.wants(site, hook)).fold(activation, |x, tap| tap.visit(site, hook, x))
+    fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> Result<Activation> {
+        let mut wanting = self.taps.iter_mut().filter(|tap| tap.wants(site, hook));
+        wanting.try_fold(activation, |x, tap| tap.visit(site, hook, x))
     }
 
-    fn visit_pattern(&mut self, site: Site, pattern: Tensor<4>) -> Tensor<4> {
-        let wanting = self.taps.iter_mut().filter(|tap| tap.wants(site, Hook::Pattern));
-        wanting.fold(pattern, |pattern, tap| tap.visit_pattern(site, pattern))
+    fn replacement(&mut self, site: Site, hook: Hook, dims: [usize; 3]) -> Result<Option<Replacement>> {
+        let mut wanting = self.taps.iter_mut().filter(|tap| tap.wants(site, hook));
+        match (wanting.next(), wanting.next()) {
+            (Some(only), None) => only.replacement(site, hook, dims),
+            _ => Ok(None), // each has to see the activation
+        }
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::{CoreError, ResidualModel, Result};
+use crate::run::check_length;
+use crate::{CoreError, ResidualModel, Result, check_token_ids};
 
 /// A corpus: `n_sequences` windows of `seq_len` token ids each, cut one after the other from a text.
 ///
@@ -96,18 +97,12 @@ impl TokenWindows {
     ///
     /// # Errors
     /// When there are no windows, a token is outside the model's vocabulary, or a window longer than its context.
-    pub fn check(&self, model: &dyn ResidualModel) -> Result<()> {
-        let d_vocab = model.d_vocab();
+    pub fn check<M: ResidualModel + ?Sized>(&self, model: &M) -> Result<()> {
         if self.ids.is_empty() {
             return Err(CoreError::NoWindows);
         }
-        if let Some(&id) = self.ids.iter().find(|&&id| id as usize >= d_vocab) {
-            return Err(CoreError::TokenOutOfRange { id, d_vocab });
-        }
-        match model.n_ctx() {
-            Some(n_ctx) if n_ctx < self.seq_len => Err(CoreError::WindowTooLong { seq_len: self.seq_len, n_ctx }),
-            _ => Ok(()),
-        }
+        check_token_ids(&self.ids, model.d_vocab())?;
+        check_length(model, self.seq_len)
     }
 }
 

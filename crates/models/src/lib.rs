@@ -24,6 +24,7 @@ mod config;
 mod decoder;
 mod error;
 mod family;
+mod hash;
 mod param;
 mod pretrained;
 mod save;

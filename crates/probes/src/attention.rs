@@ -4,16 +4,17 @@ use std::fmt;
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use stratigraph_core::{Hook, Site, Tap};
+use stratigraph_core::{Activation, Hook, HookSet, Observer, Result as CoreResult, Site, Tap};
 
-use crate::{Observer, PerSequence};
+use crate::statistics::PerSequence;
+use crate::{ProbeError, Result};
 
 /// A number of one head's pattern `[query, key]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AttentionMeasure {
-    /// The mean attention to the token so many places back, over the queries that have one.
+    /// The mean attention to the token at this distance before the query, over the queries that have one.
     AtDistance(usize),
-    /// The mean of all entries one to five places back: the sub-diagonals 1 to 5 (as the paper's code has it).
+    /// The mean of all entries at distances 1 to 5: the sub-diagonals 1 to 5 (as the paper's code has it).
     Prev5,
     /// What a query gives to the five tokens before it, summed; the mean over all queries (as the paper's figure 1 has it).
     Prev5Mass,
@@ -23,8 +24,8 @@ pub enum AttentionMeasure {
 }
 
 impl AttentionMeasure {
-    /// The usual ones: distances 1, 2, 4, 8 and 16, the previous five in both ways, and the first token.
-    pub const USUAL: [AttentionMeasure; 8] = [
+    /// The default ones: distances 1, 2, 4, 8 and 16, the previous five in both ways, and the first token.
+    pub const DEFAULT: [AttentionMeasure; 8] = [
         AttentionMeasure::AtDistance(1),
         AttentionMeasure::AtDistance(2),
         AttentionMeasure::AtDistance(4),
@@ -73,17 +74,19 @@ impl fmt::Display for AttentionMeasure {
 
 /// Every measure of every head: patterns `[batch, n_heads, query, key]` to `[batch, n_heads, measure]`, on the device.
 ///
-/// # Panics
-/// When the windows are too short for a measure.
-pub fn attention(pattern: Tensor<4>, measures: &[AttentionMeasure]) -> Tensor<3> {
+/// # Errors
+/// [`ProbeError::WindowsTooShort`] when the windows are too short for a measure.
+pub fn attention(pattern: Tensor<4>, measures: &[AttentionMeasure]) -> Result<Tensor<3>> {
     let [batch, n_heads, seq_len, _] = pattern.dims();
+    if let Some(measure) = measures.iter().find(|measure| !measure.fits(seq_len)) {
+        return Err(ProbeError::WindowsTooShort { measure: measure.to_string(), seq_len });
+    }
     let weights = weights(measures, seq_len, &pattern.device());
-    weigh(pattern, weights).reshape([batch, n_heads, measures.len()])
+    Ok(weigh(pattern, weights).reshape([batch, n_heads, measures.len()]))
 }
 
-/// `[seq_len * seq_len, measure]`
+/// `[seq_len * seq_len, measure]`, of measures that fit the windows.
 fn weights(measures: &[AttentionMeasure], seq_len: usize, device: &Device) -> Tensor<2> {
-    assert!(measures.iter().all(|measure| measure.fits(seq_len)), "windows of {seq_len} tokens are too short");
     let rows: Vec<f32> = measures.iter().flat_map(|measure| measure.weights(seq_len)).collect();
     Tensor::<2>::from_data(TensorData::new(rows, [measures.len(), seq_len * seq_len]), device).transpose()
 }
@@ -99,7 +102,7 @@ pub struct AttentionHeads {
     measures: Vec<AttentionMeasure>,
     /// Of the windows' length.
     weights: Tensor<2>,
-    sequences: Range<usize>,
+    windows: Range<usize>,
     /// By layer, head and measure.
     layers: Vec<Vec<Vec<PerSequence>>>,
 }
@@ -109,7 +112,7 @@ impl AttentionHeads {
     pub fn new(measures: &[AttentionMeasure], seq_len: usize, device: &Device) -> Self {
         let measures: Vec<_> = measures.iter().copied().filter(|measure| measure.fits(seq_len)).collect();
         let weights = weights(&measures, seq_len, device);
-        Self { measures, weights, sequences: 0..0, layers: Vec::new() }
+        Self { measures, weights, windows: 0..0, layers: Vec::new() }
     }
 
     /// What is collected.
@@ -135,36 +138,35 @@ impl AttentionHeads {
 }
 
 impl Tap for AttentionHeads {
-    fn hooks(&self) -> Vec<Hook> {
-        vec![Hook::Pattern]
+    fn hooks(&self) -> HookSet {
+        [Hook::Pattern].into()
     }
 
-    fn wants(&self, _site: Site, hook: Hook) -> bool {
-        hook == Hook::Pattern
-    }
-
-    fn visit_pattern(&mut self, site: Site, pattern: Tensor<4>) -> Tensor<4> {
-        let [batch, n_heads, _, _] = pattern.dims();
-        assert_eq!(batch, self.sequences.len(), "the pattern is of other windows");
-        let values: Vec<f32> = weigh(pattern.clone(), self.weights.clone()).try_into_vec_as().expect("any float");
+    fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> CoreResult<Activation> {
         let n_measures = self.measures.len();
+        if n_measures == 0 {
+            return Ok(activation);
+        }
+        let pattern = activation.clone().heads(hook.at(site.slot))?;
+        let [_, n_heads, _, _] = pattern.dims();
+        let values: Vec<f32> = weigh(pattern, self.weights.clone()).try_into_vec_as().expect("any float");
         if self.layers.len() <= site.layer {
             self.layers.resize_with(site.layer + 1, || vec![vec![PerSequence::default(); n_measures]; n_heads]);
         }
         let of_heads = values.chunks(n_measures).enumerate();
         for (index, of_head) in of_heads {
-            let (sequence, head) = (self.sequences.start + index / n_heads, index % n_heads);
+            let (sequence, head) = (self.windows.start + index / n_heads, index % n_heads);
             for (collected, &value) in self.layers[site.layer][head].iter_mut().zip(of_head) {
                 collected.push(sequence, f64::from(value));
             }
         }
-        pattern
+        Ok(activation)
     }
 }
 
 impl Observer for AttentionHeads {
-    fn begin(&mut self, sequences: Range<usize>) {
-        self.sequences = sequences;
+    fn begin(&mut self, windows: Range<usize>) {
+        self.windows = windows;
     }
 }
 
@@ -180,7 +182,7 @@ mod tests {
     }
 
     fn measured(pattern: Tensor<4>, measure: AttentionMeasure) -> f32 {
-        attention(pattern, &[measure]).into_scalar()
+        attention(pattern, &[measure]).unwrap().into_scalar()
     }
 
     #[test]
@@ -201,16 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn windows_too_short_for_a_measure_are_refused() {
+        let message = attention(even(4), &[AttentionMeasure::AtDistance(4)]).unwrap_err().to_string();
+        assert_eq!(message, "windows of 4 tokens are too short for attention_at_distance_4");
+    }
+
+    #[test]
     fn a_head_that_looks_at_the_previous_token_is_found() {
         let entry = |query: usize, key: usize| f32::from(u8::from(key == query.saturating_sub(1)));
         let values: Vec<f32> = (0..36).map(|i| entry(i / 6, i % 6)).collect();
         let device = Device::flex();
         let previous = Tensor::from_data(TensorData::new(values, [1, 1, 6, 6]), &device);
         let pattern = Tensor::cat(vec![previous, even(6)], 1);
-        let mut heads = AttentionHeads::new(&AttentionMeasure::USUAL, 6, &device);
+        let mut heads = AttentionHeads::new(&AttentionMeasure::DEFAULT, 6, &device);
         assert_eq!(heads.measures().len(), 6, "distances 8 and 16 do not fit");
         heads.begin(3..4);
-        heads.visit_pattern(Site { slot: 1, layer: 1 }, pattern);
+        heads.visit(Site { slot: 1, layer: 1 }, Hook::Pattern, pattern.into()).unwrap();
         let first = heads.heads(AttentionMeasure::AtDistance(1));
         assert!(first[0].iter().all(|head| head.means().is_empty()), "layer 0 was not seen");
         assert_eq!(first[1][0].summary().mean, 1.0);

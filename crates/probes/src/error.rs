@@ -4,9 +4,6 @@ use std::path::PathBuf;
 
 use stratigraph_core::CoreError;
 
-use crate::Metric;
-use crate::tasks::{ItemProblem, PairProblem};
-
 /// The result of an operation of this crate.
 pub type Result<T, E = ProbeError> = std::result::Result<T, E>;
 
@@ -17,11 +14,14 @@ pub enum ProbeError {
     /// A corpus or a hook that does not fit the model.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// A number that is NaN or infinite: the model's activations left the range of f32.
-    #[error("{metric} is {value} at position {position} of window {sequence}: the activations are not finite there")]
+    /// A metric that is NaN or infinite.
+    #[error(
+        "{metric} is {value} at position {position} of window {sequence}: the logits there are not finite, or the metric \
+         is not defined for them; run the model in f32, or leave the metric out"
+    )]
     NotFinite {
-        /// What was measured.
-        metric: Metric,
+        /// The metric's name.
+        metric: String,
         /// What came out.
         value: f64,
         /// The window of the corpus.
@@ -29,11 +29,143 @@ pub enum ProbeError {
         /// The position in the window.
         position: usize,
     },
-    /// Weights that a measure reads and the model does not tell.
-    #[error("the model does not tell its {what} weights, which neurons are measured by")]
-    WeightsMissing {
-        /// Which.
-        what: &'static str,
+    /// A name that is no metric's.
+    #[error("unknown metric `{name}`; known: {known}")]
+    UnknownMetric {
+        /// The name as it was given.
+        name: String,
+        /// The names that are known here, with commas between.
+        known: String,
+    },
+    /// Two metrics of one name in a set.
+    #[error("the set has a metric `{name}` already; give the other one another name")]
+    DuplicateMetric {
+        /// The name.
+        name: String,
+    },
+    /// A metric whose name is empty.
+    #[error("a metric has an empty name; scores are kept by the metric's name")]
+    MetricWithoutName,
+    /// A metric that has no value at any position that was measured.
+    #[error(
+        "the metric `{name}` has no value at any position; check that what it is computed from is what it implements"
+    )]
+    MetricWithoutValues {
+        /// The metric's name.
+        name: String,
+    },
+    /// Scores of other metrics than expected, or of the same in another order.
+    #[error("the scores are of the metrics {found}, not of {expected}; measure both with the same set")]
+    OtherMetrics {
+        /// The metrics that were found, with commas between.
+        found: String,
+        /// The metrics that were expected, with commas between.
+        expected: String,
+    },
+    /// A number of most likely tokens that the vocabulary cannot give.
+    #[error("the {k} most likely tokens were asked for; it must be from 1 to {d_vocab}, the size of the vocabulary")]
+    TopKOutOfRange {
+        /// How many were asked for.
+        k: usize,
+        /// The size of the vocabulary.
+        d_vocab: usize,
+    },
+    /// A tensor of another shape than expected.
+    #[error("{what} has the wrong shape: {found:?} instead of {expected:?}")]
+    WrongShape {
+        /// The tensor.
+        what: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: Vec<usize>,
+    },
+    /// Windows that the corpus does not have.
+    #[error("windows {start} to {end} (exclusive) were asked for, and the corpus has {n_sequences}")]
+    NoSuchWindows {
+        /// The first window that was asked for.
+        start: usize,
+        /// The window behind the last.
+        end: usize,
+        /// Windows of the corpus.
+        n_sequences: usize,
+    },
+    /// A clean stream that is not among the residual streams.
+    #[error("the clean stream {stream} does not exist: there are {n_streams} residual streams, counted from 0")]
+    NoSuchStream {
+        /// The index that was given.
+        stream: usize,
+        /// How many residual streams there are.
+        n_streams: usize,
+    },
+    /// A clean model with another vocabulary.
+    #[error(
+        "the clean model has a vocabulary of {clean} tokens and the other one of {changed}; distributions over different \
+         tokens cannot be compared"
+    )]
+    OtherVocabulary {
+        /// The size of the clean model's vocabulary.
+        clean: usize,
+        /// The size of the other model's.
+        changed: usize,
+    },
+    /// More or fewer scores than residual streams.
+    #[error("there are {n_scores} scores for {n_streams} residual streams; give one for each stream")]
+    ScoresMissing {
+        /// How many scores there are.
+        n_scores: usize,
+        /// How many residual streams there are.
+        n_streams: usize,
+    },
+    /// More or fewer tokens than rows.
+    #[error("there are {n_tokens} tokens for {n_rows} rows; give one for each row")]
+    TokensMissing {
+        /// How many tokens there are.
+        n_tokens: usize,
+        /// How many rows there are.
+        n_rows: usize,
+    },
+    /// A row that a residual stream does not have.
+    #[error("row {row} does not exist: the residual stream has {n_rows} rows, counted from 0 through all its windows")]
+    NoSuchRow {
+        /// The row that was asked for.
+        row: usize,
+        /// How many rows there are.
+        n_rows: usize,
+    },
+    /// Tiles of logits that hold nothing.
+    #[error("tiles of {rows} rows and {vocab} tokens hold no logits; both must be at least 1")]
+    EmptyTiles {
+        /// Rows of a tile.
+        rows: usize,
+        /// Tokens of a tile.
+        vocab: usize,
+    },
+    /// A measure of weights, and a model that does not give them.
+    #[error(
+        "this model does not give access to its weights, which this measure reads; implement ResidualModel::weights"
+    )]
+    WeightsMissing,
+    /// A model whose neurons write nothing that can be compared with tokens.
+    #[error("the model has no MLP neuron whose output weights are finite and not all zero")]
+    NoNeurons,
+    /// Windows in which a measure of attention has nothing to measure.
+    #[error("windows of {seq_len} tokens are too short for {measure}")]
+    WindowsTooShort {
+        /// The measure.
+        measure: String,
+        /// Tokens in a window.
+        seq_len: usize,
+    },
+    /// A setting that a measure cannot use.
+    #[error("{setting} cannot be {value}: {reason}")]
+    BadSetting {
+        /// The setting.
+        setting: &'static str,
+        /// The value it was given.
+        value: usize,
+        /// What it may be.
+        reason: String,
     },
     /// A text in which too few words are of the kind that a measure looks at.
     #[error("the text has {found} words {kind}, and {needed} are needed")]
@@ -71,12 +203,6 @@ pub enum ProbeError {
         /// The sentence.
         sentence: String,
     },
-    /// A name that is no task's.
-    #[error("unknown task `{name}`; known: lambada, hellaswag, arc_easy")]
-    UnknownTask {
-        /// The name as it was given.
-        name: String,
-    },
     /// A file that cannot be read.
     #[error("cannot read {}: {reason}", path.display())]
     CannotRead {
@@ -94,31 +220,5 @@ pub enum ProbeError {
         line: usize,
         /// What is wrong with it.
         reason: String,
-    },
-    /// A file of items that has none.
-    #[error("{} has no items", path.display())]
-    NoItems {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A line that is not an item of the task.
-    #[error("{}, line {line}: {problem}", path.display())]
-    BadItem {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: ItemProblem,
-    },
-    /// A continuation whose tokens cannot be scored.
-    #[error("continuation {continuation} of item {item} (both from 0) cannot be scored: {problem}")]
-    BadContinuation {
-        /// The item, from 0.
-        item: usize,
-        /// The continuation of the item, from 0.
-        continuation: usize,
-        /// Why.
-        problem: PairProblem,
     },
 }

@@ -4,9 +4,9 @@ use std::f64::consts::PI;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use stratigraph_core::{Hook, Site, Tap};
+use stratigraph_core::{Activation, Hook, HookSet, Observer, Result as CoreResult, Site, Tap};
 
-use crate::{Moments, Observer, PerSequence};
+use crate::statistics::{Moments, PerSequence};
 
 /// The cosine of each row of `a` with the same row of `b`: `[batch, pos, d_model]` twice to `[batch, pos]`.
 pub fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
@@ -19,12 +19,14 @@ pub fn norm(x: Tensor<3>) -> Tensor<2> {
     x.square().sum_dim(2).sqrt().squeeze_dim::<2>(2)
 }
 
-/// Collects norms and cosines over a corpus, for all pairs of places in the residual stream.
+/// Collects norms and cosines over a corpus, for all pairs of residual positions.
 ///
-/// The residual stream has `n_layers + 1` places: before each layer, and after the last. One batch's are held at a time.
+/// A model of `n_layers` layers has `n_layers + 1` residual positions: before each layer, and after the last. The residual
+/// streams of one batch are held at a time.
+#[derive(Default)]
 pub struct Geometry {
     skip_first: usize,
-    sequences: Range<usize>,
+    windows: Range<usize>,
     /// The residual streams of the run so far.
     streams: Vec<Tensor<3>>,
     resid_norm: Vec<PerSequence>,
@@ -37,21 +39,10 @@ pub struct Geometry {
 impl Geometry {
     /// Leaves out the first `skip_first` positions of each window, whose norms may be far larger than all others'.
     pub fn new(skip_first: usize) -> Self {
-        let (cosine, angle) = (Vec::new(), Vec::new());
-        let (resid_norm, attn_out_norm, mlp_out_norm) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
-            skip_first,
-            sequences: 0..0,
-            streams: Vec::new(),
-            resid_norm,
-            attn_out_norm,
-            mlp_out_norm,
-            cosine,
-            angle,
-        }
+        Self { skip_first, ..Self::default() }
     }
 
-    /// The mean length of the residual stream, at each place.
+    /// The mean length of the residual stream, at each residual position.
     pub fn resid_norm(&self) -> &[PerSequence] {
         &self.resid_norm
     }
@@ -66,20 +57,20 @@ impl Geometry {
         &self.mlp_out_norm
     }
 
-    /// The mean cosine of the residual stream at one place with that at another, `[place][place]`.
+    /// The mean cosine of the residual stream at one residual position with that at another, `[position][position]`.
     pub fn cosine(&self) -> &[Vec<PerSequence>] {
         &self.cosine
     }
 
-    /// `arccos(cosine) / pi` of the residual stream at each place with that `n` layers later, the mean over positions; 0
+    /// `arccos(cosine) / pi` of the residual stream at each residual position with that `n` layers later, the mean over positions; 0
     /// when they have one direction, 1 when opposite ones (Gromov et al., arXiv 2403.17887).
     pub fn angular_distance(&self, n: usize) -> Vec<f64> {
-        (0..self.angle.len().saturating_sub(n)).map(|place| self.angle[place][place + n].mean).collect()
+        (0..self.angle.len().saturating_sub(n)).map(|first| self.angle[first][first + n].mean).collect()
     }
 
     /// Adds a number of every position that counts, `[batch, pos]`, to the one at `index`.
     fn push(&mut self, of: fn(&mut Self) -> &mut Vec<PerSequence>, index: usize, values: Tensor<2>) {
-        let (first, skip) = (self.sequences.start, self.skip_first);
+        let (first, skip) = (self.windows.start, self.skip_first);
         let [_, pos] = values.dims();
         let values: Vec<f32> = values.try_into_vec_as().expect("any float");
         let collected = of(self);
@@ -91,28 +82,28 @@ impl Geometry {
         }
     }
 
-    /// The cosines of every place with every other, from the directions `[batch * pos, place, d_model]`.
+    /// The cosines of every residual position with every other, from the directions `[batch * pos, position, d_model]`.
     fn push_cosines(&mut self, batch: usize, pos: usize) {
-        let n_places = self.streams.len();
+        let n_streams = self.streams.len();
         let directions = |stream: Tensor<3>| {
             let norms = norm(stream.clone()).unsqueeze_dim::<3>(2);
             let [.., d_model] = stream.dims();
             (stream / norms).reshape([batch * pos, 1, d_model])
         };
         let directions = Tensor::cat(std::mem::take(&mut self.streams).into_iter().map(directions).collect(), 1);
-        let cosines = directions.clone().matmul(directions.swap_dims(1, 2)); // [batch * pos, place, place]
+        let cosines = directions.clone().matmul(directions.swap_dims(1, 2)); // [batch * pos, stream, stream]
         let cosines: Vec<f32> = cosines.try_into_vec_as().expect("any float");
         if self.cosine.is_empty() {
-            self.cosine = vec![vec![PerSequence::default(); n_places]; n_places];
-            self.angle = vec![vec![Moments::default(); n_places]; n_places];
+            self.cosine = vec![vec![PerSequence::default(); n_streams]; n_streams];
+            self.angle = vec![vec![Moments::default(); n_streams]; n_streams];
         }
-        for (row, of_row) in cosines.chunks(n_places * n_places).enumerate() {
+        for (row, of_row) in cosines.chunks(n_streams * n_streams).enumerate() {
             if row % pos < self.skip_first {
                 continue;
             }
             for (pair, &cosine) in of_row.iter().enumerate() {
-                let (a, b, cosine) = (pair / n_places, pair % n_places, f64::from(cosine));
-                self.cosine[a][b].push(self.sequences.start + row / pos, cosine);
+                let (a, b, cosine) = (pair / n_streams, pair % n_streams, f64::from(cosine));
+                self.cosine[a][b].push(self.windows.start + row / pos, cosine);
                 self.angle[a][b].push(cosine.clamp(-1.0, 1.0).acos() / PI);
             }
         }
@@ -120,37 +111,35 @@ impl Geometry {
 }
 
 impl Tap for Geometry {
-    fn hooks(&self) -> Vec<Hook> {
-        vec![Hook::ResidPre, Hook::AttnOut, Hook::MlpOut]
+    fn hooks(&self) -> HookSet {
+        [Hook::ResidPre, Hook::AttnOut, Hook::MlpOut].into()
     }
 
-    fn wants(&self, _site: Site, hook: Hook) -> bool {
-        matches!(hook, Hook::ResidPre | Hook::AttnOut | Hook::MlpOut)
-    }
-
-    fn visit(&mut self, site: Site, hook: Hook, activation: Tensor<3>) -> Tensor<3> {
+    fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> CoreResult<Activation> {
+        let x = activation.clone().wide(hook.at(site.slot))?;
         match hook {
-            Hook::AttnOut => self.push(|all| &mut all.attn_out_norm, site.layer, norm(activation.clone())),
-            Hook::MlpOut => self.push(|all| &mut all.mlp_out_norm, site.layer, norm(activation.clone())),
+            Hook::AttnOut => self.push(|all| &mut all.attn_out_norm, site.layer, norm(x)),
+            Hook::MlpOut => self.push(|all| &mut all.mlp_out_norm, site.layer, norm(x)),
             _ => {
-                self.push(|all| &mut all.resid_norm, site.slot, norm(activation.clone()));
-                self.streams.push(activation.clone());
+                self.push(|all| &mut all.resid_norm, site.slot, norm(x.clone()));
+                self.streams.push(x);
             }
         }
-        activation
+        Ok(activation)
     }
 }
 
 impl Observer for Geometry {
-    fn begin(&mut self, sequences: Range<usize>) {
-        self.sequences = sequences;
+    fn begin(&mut self, windows: Range<usize>) {
+        self.windows = windows;
         self.streams.clear();
     }
 
-    fn end(&mut self, resid: &Tensor<3>) {
+    fn end(&mut self, resid: &Tensor<3>) -> CoreResult<()> {
         let [batch, pos, _] = resid.dims();
         self.push(|all| &mut all.resid_norm, self.streams.len(), norm(resid.clone()));
         self.streams.push(resid.clone());
         self.push_cosines(batch, pos);
+        Ok(())
     }
 }

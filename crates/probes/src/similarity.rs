@@ -3,34 +3,49 @@
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
+use crate::{ProbeError, Result};
+
 /// Linear CKA of every set with every other, `[row, width]` each with the same rows, by the biased estimator:
 /// `<K, L> / (|K| |L|)` of the Gram matrices `K` and `L` of the sets, each centred over its rows (Kornblith et al., arXiv
 /// 1905.00414, eq. 3). 1 when one set is the other turned and scaled; the same for any widths.
 ///
 /// A set whose rows are all equal has no shape: its numbers are NaN.
 ///
-/// # Panics
-/// When the sets have different numbers of rows.
-pub fn cka(sets: &[Tensor<2>]) -> Vec<Vec<f64>> {
+/// # Errors
+/// [`ProbeError::BadSetting`] when the sets have different numbers of rows.
+pub fn cka(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
+    check_rows(sets, 1)?;
     let grams: Vec<_> = sets.iter().map(|set| gram(centred(set.clone()))).collect();
-    pairs(&grams, |k, l| k.iter().zip(l).map(|(k, l)| k * l).sum())
+    Ok(pairs(&grams, |k, l| k.iter().zip(l).map(|(k, l)| k * l).sum()))
 }
 
 /// As [`cka`], by the unbiased estimator HSIC_1 (Song et al., JMLR 13, 2012, eq. 5), whose mean for unrelated sets is 0
 /// however few rows there are; for few rows the biased one is near 1.
 ///
-/// # Panics
-/// When there are fewer than four rows, or the sets have different numbers of rows.
-pub fn cka_unbiased(sets: &[Tensor<2>]) -> Vec<Vec<f64>> {
-    let rows = sets.first().map_or(4, |set| set.dims()[0]);
-    assert!(rows > 3, "the unbiased estimator needs four rows, not {rows}");
+/// # Errors
+/// [`ProbeError::BadSetting`] when there are fewer than four rows, or the sets have different numbers of rows.
+pub fn cka_unbiased(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
+    let rows = check_rows(sets, 4)?;
     let without_diagonal = |set: &Tensor<2>| {
         let mut gram = gram(centred(set.clone()));
         (0..rows).for_each(|i| gram[i * rows + i] = 0.0);
         gram
     };
     let grams: Vec<_> = sets.iter().map(without_diagonal).collect();
-    pairs(&grams, |k, l| hsic_1(k, l, rows))
+    Ok(pairs(&grams, |k, l| hsic_1(k, l, rows)))
+}
+
+/// The number of rows of all sets.
+fn check_rows(sets: &[Tensor<2>], least: usize) -> Result<usize> {
+    let rows = sets.first().map_or(least, |set| set.dims()[0]);
+    let bad = |value, reason| Err(ProbeError::BadSetting { setting: "the number of rows of a set", value, reason });
+    if rows < least {
+        return bad(rows, format!("this estimator needs at least {least}"));
+    }
+    match sets.iter().map(|set| set.dims()[0]).find(|other| *other != rows) {
+        Some(other) => bad(other, format!("another set has {rows}, and sets are compared row by row")),
+        None => Ok(rows),
+    }
 }
 
 /// `h(k, l) / sqrt(h(k, k) h(l, l))` of every pair.
@@ -93,7 +108,7 @@ mod tests {
     fn a_set_is_like_itself_turned_scaled_and_moved() {
         let x = noise(40, 3, 1);
         let turned = x.clone().matmul(orthogonal()) * 7.0 + 3.0;
-        for matrix in [cka(&[x.clone(), turned.clone()]), cka_unbiased(&[x, turned])] {
+        for matrix in [cka(&[x.clone(), turned.clone()]).unwrap(), cka_unbiased(&[x, turned]).unwrap()] {
             assert!(matrix.iter().flatten().all(|similarity| (similarity - 1.0).abs() < 1e-5), "{matrix:?}");
         }
     }
@@ -101,12 +116,19 @@ mod tests {
     #[test]
     fn unrelated_sets_are_unlike_by_the_unbiased_estimator_alone() {
         let (n, width, pairs) = (20, 50, 30);
-        let means = |of: fn(&[Tensor<2>]) -> Vec<Vec<f64>>| {
-            let one = |seed| of(&[noise(n, width, seed), noise(n, width, seed + 1000)])[0][1];
+        let means = |of: fn(&[Tensor<2>]) -> Result<Vec<Vec<f64>>>| {
+            let one = |seed| of(&[noise(n, width, seed), noise(n, width, seed + 1000)]).unwrap()[0][1];
             (0..pairs).map(one).sum::<f64>() / pairs as f64
         };
         assert!(means(cka) > 0.5, "{}", means(cka)); // what the bias is
         assert!(means(cka_unbiased).abs() < 0.05, "{}", means(cka_unbiased));
+    }
+
+    #[test]
+    fn sets_that_cannot_be_compared_are_refused() {
+        let message = |sets: &[Tensor<2>]| cka_unbiased(sets).unwrap_err().to_string();
+        assert!(message(&[noise(3, 2, 1)]).contains("cannot be 3: this estimator needs at least 4"));
+        assert!(message(&[noise(5, 2, 1), noise(6, 2, 1)]).contains("cannot be 6: another set has 5"));
     }
 
     #[test]
@@ -117,6 +139,6 @@ mod tests {
             f64::from(product.square().sum().into_scalar::<f32>())
         };
         let expected = dot(&x, &y) / (dot(&x, &x) * dot(&y, &y)).sqrt();
-        assert!((cka(&[x, y])[0][1] - expected).abs() < 1e-5);
+        assert!((cka(&[x, y]).unwrap()[0][1] - expected).abs() < 1e-5);
     }
 }

@@ -3,7 +3,7 @@
 //! A [`Report`] of a [`Profile`](stratigraph_profile::Profile) writes a directory with all of it. [`LayerTable`] and
 //! [`TerminalChart`] print to a terminal. [`Comparison`] puts several profiles on one page. Titles, units and axes come from the
 //! [catalogue](stratigraph_profile::catalogue); a curve or matrix with a name of the user's own gets a panel too, and
-//! [`Report::with_figure`] adds whole figures. With the feature `parquet` there are tables for programs, `ParquetTable`.
+//! [`Report::with_figure`] adds whole figures.
 //!
 //! ```
 //! use stratigraph_profile::{Axis, CorpusRecord, Curve, ModelRecord, Profile, Unit};
@@ -24,8 +24,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#[cfg(feature = "parquet")]
-mod columns;
 mod comparison;
 mod csv;
 mod error;
@@ -40,8 +38,6 @@ mod testing;
 mod text;
 mod view;
 
-#[cfg(feature = "parquet")]
-pub use columns::{ParquetColumn, ParquetTable};
 pub use comparison::Comparison;
 pub use error::{ReportError, Result};
 pub use figure::figures;

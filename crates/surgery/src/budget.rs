@@ -54,27 +54,27 @@ pub(crate) struct Fit {
 
 /// What a run keeps of each window from its first step to its last.
 pub(crate) struct Kept {
-    /// Plans, each with a state of its own.
-    pub(crate) plans: usize,
-    /// Bytes of what replaces ablated outputs.
-    pub(crate) replacements: usize,
+    /// Residual streams, one for each intervention.
+    pub(crate) states: usize,
+    /// Bytes of what edits take from the corpus.
+    pub(crate) corpus: usize,
 }
 
 impl Budget {
-    /// Divides the budget: first a state for each plan, then the activations of calls. The run has `n_sequences` windows of
+    /// Divides the budget: first a state for each intervention, then the activations of calls. The run has `n_sequences` windows of
     /// `seq_len` tokens.
     pub(crate) fn fit(
         self,
         model: &dyn ResidualModel,
         seq_len: usize,
         n_sequences: usize,
-        Kept { plans, replacements }: Kept,
+        Kept { states, corpus }: Kept,
     ) -> Result<Fit> {
         let device = model.device();
         let tokens = Tokens::suited_to(&device);
         let state = seq_len * model.d_model().max(1) * size_of::<f32>();
-        let widest = seq_len * model.widest_activation(seq_len).max(1) * size_of::<f32>();
-        let kept = state * (plans + 1) + replacements; // of a window
+        let widest = seq_len * model.shape().widest_activation(seq_len).max(1) * size_of::<f32>();
+        let kept = state * (states + 1) + corpus; // of a window
         let inside = widest * WIDE_ACTIVATIONS + 2 * state; // of a window in a call
         let needed = kept + inside;
         let Budget { bytes, largest_tensor_bytes } = self;

@@ -25,13 +25,13 @@ pub enum SurgeryError {
         n_slots: usize,
     },
     /// A range whose end lies before its start, or an empty one where something is needed.
-    #[error("the slots {}..{} hold nothing", slots.start, slots.end)]
+    #[error("the range of slots {}..{} is empty", slots.start, slots.end)]
     EmptyRange {
         /// The range as it was given.
         slots: Range<usize>,
     },
     /// An edit of a whole layer where a plan holds something else.
-    #[error("slot {slot} holds `{step}`, and this edit is for a whole layer")]
+    #[error("slot {slot} holds `{step}`, and a whole layer is needed there")]
     NotAWholeLayer {
         /// The place that was asked for.
         slot: usize,
@@ -39,7 +39,7 @@ pub enum SurgeryError {
         step: Step,
     },
     /// A parallel step without layers.
-    #[error("slot {slot} runs no layer at all")]
+    #[error("slot {slot} holds a parallel step without layers")]
     EmptyStep {
         /// Where it stands.
         slot: usize,
@@ -52,29 +52,45 @@ pub enum SurgeryError {
         /// The step.
         step: Step,
     },
-    /// An ablation whose replacement is taken from a corpus, in a run that has none.
-    #[error("`{step}` in slot {slot} takes its replacement from a corpus of windows, and this run has none")]
-    NeedsCorpus {
-        /// Where the step stands.
-        slot: usize,
-        /// The step.
-        step: Step,
-    },
     /// A resample-ablation over a corpus of one window, which has no other to take from.
-    #[error("resample-ablation takes activations from another window, and there is only one")]
+    #[error("resampling takes activations from another window, and there is only one; give at least two windows")]
     NothingToResample,
-    /// A text that is no plan.
+    /// A text that is not a plan.
     #[error(
-        "`{text}` is no layer plan ({reason}); plans are written like 0-1-3-2-4, 0-1a-1m-2, 0-1[a=mean]-2 or 0-(1+2)-3"
+        "`{text}` is not a layer plan: {reason}; plans are written like 0..11-12..30, 0-1-3-2-4 or 0-(1+2)-3, and edits \
+         follow after ` | `"
     )]
     BadPlan {
         /// The text as it was given.
         text: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
+    },
+    /// An executor without interventions.
+    #[error("there are no interventions to run")]
+    NothingToRun,
+    /// A sweep that has no point on a model.
+    #[error("the sweep {sweep} has no point on a model of {n_layers} layers")]
+    EmptySweep {
+        /// The sweep.
+        sweep: String,
+        /// Layers of the model.
+        n_layers: usize,
+    },
+    /// A sweep with more or fewer interventions than its axes have points.
+    #[error("the sweep {sweep} has {found} interventions for {expected} points of its axes")]
+    SweepShape {
+        /// The sweep.
+        sweep: String,
+        /// Points of the axes.
+        expected: usize,
+        /// Interventions.
+        found: usize,
     },
     /// Even one sequence at a time needs more memory than the budget grants.
-    #[error("a memory budget of {budget} bytes is too small: one sequence of this run needs {needed}")]
+    #[error(
+        "a memory budget of {budget} bytes is too small: one window of this run needs {needed}; raise the budget, or run fewer interventions at once"
+    )]
     BudgetTooSmall {
         /// Bytes granted.
         budget: usize,

@@ -1,8 +1,10 @@
-//! Layer surgery: run a model's layers in another order, or without some of them, and see what comes out.
+//! Layer surgery: run a model's layers in another order, without some of them, or with what they compute changed, and see
+//! what comes out.
 //!
-//! In the order of use: a [`LayerPlan`] is a list of layers to run, [`sweep`] makes the usual families of plans, and
-//! the [`Executor`] runs many plans over one corpus at once, doing shared work once, and hands each residual stream to
-//! a [`Sink`]. No weight is copied or moved, and nothing here knows of metrics.
+//! In the order of use: a [`LayerPlan`] is a list of layers to run, an [`Intervention`] a plan and edits of what its layers
+//! compute, a [`Sweep`] a family of interventions over an axis, and the [`Executor`] runs many interventions over one corpus
+//! at once, doing shared work once, and hands each residual stream to a [`Sink`]. No weight is copied or moved, and nothing
+//! here knows of metrics.
 //!
 //! ```
 //! use stratigraph_surgery::LayerPlan;
@@ -12,20 +14,22 @@
 //! # Ok::<(), stratigraph_surgery::SurgeryError>(())
 //! ```
 
-mod ablation;
 mod budget;
 mod calls;
+mod corpus;
 mod error;
 mod executor;
+mod intervention;
 mod plan;
-mod rearranged;
-pub mod sweep;
+mod planned;
+mod sweep;
 mod text;
 mod tree;
 
-pub use ablation::Ablation;
 pub use budget::Budget;
 pub use error::{Result, SurgeryError};
 pub use executor::{Executor, Prepared, Sink};
+pub use intervention::{Change, Intervention};
 pub use plan::{LayerPlan, Step};
-pub use rearranged::Rearranged;
+pub use planned::PlannedModel;
+pub use sweep::{Sweep, SweepContext, SweepPoints};

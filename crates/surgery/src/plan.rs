@@ -3,20 +3,16 @@
 use std::ops::Range;
 
 use burn::tensor::{Int, Tensor};
-use stratigraph_core::{CoreError, ResidualModel, Site, SplitMix64, Sublayer, Tap, check_tap};
+use stratigraph_core::{CoreError, Edit, ResidualModel, Site, SplitMix64, Tap, check_tap, check_tokens, embed, finish};
 
-use crate::{Ablation, Result, SurgeryError};
+use crate::{Intervention, Result, SurgeryError};
 
 /// What runs in one slot of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Step {
     /// The whole layer, written `3`.
     Layer(usize),
-    /// One half of the layer, written `3a` (attention) or `3m` (MLP): the other half is zero-ablated.
-    Half(usize, Sublayer),
-    /// The layer with what one half writes replaced by something that does not depend on its input, written `3[a=mean]`
-    /// or `3[m=resample]`. It takes a corpus, so only an [`Executor`](crate::Executor) runs it.
-    Ablated(usize, Sublayer, Ablation),
     /// Several layers on the same input, their outputs averaged, written `(3+4)`.
     Parallel(Vec<usize>),
 }
@@ -25,7 +21,7 @@ impl Step {
     /// The layers whose weights the step runs.
     pub fn layers(&self) -> &[usize] {
         match self {
-            Step::Layer(layer) | Step::Half(layer, _) | Step::Ablated(layer, ..) => std::slice::from_ref(layer),
+            Step::Layer(layer) => std::slice::from_ref(layer),
             Step::Parallel(layers) => layers,
         }
     }
@@ -33,10 +29,7 @@ impl Step {
     /// Runs the step in `slot` on the residual stream `[batch, pos, d_model]`.
     ///
     /// # Errors
-    /// When the model cannot run half a layer, or the step takes a corpus.
-    ///
-    /// # Panics
-    /// When the model has no such layer.
+    /// What the model returns, and a parallel step without layers.
     pub fn run(
         &self,
         model: &dyn ResidualModel,
@@ -44,23 +37,30 @@ impl Step {
         resid: Tensor<3>,
         tap: &mut dyn Tap,
     ) -> Result<Tensor<3>> {
-        Ok(match self {
-            Step::Layer(layer) => model.block(Site { slot, layer: *layer }, resid, tap),
-            Step::Half(layer, half) => model.sublayer(Site { slot, layer: *layer }, *half, resid, tap)?,
-            Step::Ablated(..) => return Err(SurgeryError::NeedsCorpus { slot, step: self.clone() }),
+        match self {
+            Step::Layer(layer) => Ok(model.block(Site { slot, layer: *layer }, resid, tap)?),
             Step::Parallel(layers) => {
-                let outputs = layers.iter().map(|&layer| model.block(Site { slot, layer }, resid.clone(), tap));
-                outputs.reduce(|a, b| a + b).expect("a parallel step has layers") / layers.len() as f64
+                let mut sum: Option<Tensor<3>> = None;
+                for &layer in layers {
+                    let output = model.block(Site { slot, layer }, resid.clone(), tap)?;
+                    sum = Some(match sum {
+                        Some(sum) => sum + output,
+                        None => output,
+                    });
+                }
+                let sum = sum.ok_or(SurgeryError::EmptyStep { slot })?;
+                Ok(sum / layers.len() as f64)
             }
-        })
+        }
     }
 }
 
 /// The layers that a run goes through, in order; it may leave layers out, repeat or reorder them, or be empty.
 ///
-/// Edits speak of slots, the places of the plan: in a [full](LayerPlan::full) plan slot `l` holds layer `l`. They are
+/// Methods name slots, the positions of the plan: in a [full](LayerPlan::full) plan slot `l` holds layer `l`. They are
 /// pure, and what they are given is checked against the plan; [`validate`](LayerPlan::validate) checks the plan
-/// against a model. A plan prints as `0-1-3-2-4` (an empty one as `none`), parses back and serialises as that text.
+/// against a model. A plan prints as `0..14-12..30` (half-open ranges, the shortest form; an empty plan as `none`), parses
+/// back and serialises as that text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayerPlan {
     steps: Vec<Step>,
@@ -148,28 +148,21 @@ impl LayerPlan {
         if slots.is_empty() {
             return Err(SurgeryError::EmptyRange { slots });
         }
-        let layers = slots.clone().map(|slot| self.whole_layer(slot)).collect::<Result<Vec<_>>>()?;
+        let layers = slots.clone().map(|slot| self.layer_at(slot)).collect::<Result<Vec<_>>>()?;
         self.edit_range(slots, |_| vec![Step::Parallel(layers)])
     }
 
-    /// With only one half of the layer in `slot`.
+    /// With the steps in `slots` run `times` in all as a block: `i..j i..j` for two.
     ///
     /// # Errors
-    /// When the plan has no such slot, or it does not hold one whole layer.
-    pub fn only(&self, slot: usize, half: Sublayer) -> Result<Self> {
-        self.check(slot)?;
-        let layer = self.whole_layer(slot)?;
-        self.edit_range(slot..slot + 1, |_| vec![Step::Half(layer, half)])
+    /// When the plan does not have all of these slots.
+    pub fn repeat_block(&self, slots: Range<usize>, times: usize) -> Result<Self> {
+        self.edit_range(slots, |steps| (0..times).flat_map(|_| steps.to_vec()).collect())
     }
 
-    /// With what one half of the layer in `slot` writes replaced by `ablation`.
-    ///
-    /// # Errors
-    /// When the plan has no such slot, or it does not hold one whole layer.
-    pub fn ablate(&self, slot: usize, half: Sublayer, ablation: Ablation) -> Result<Self> {
-        self.check(slot)?;
-        let layer = self.whole_layer(slot)?;
-        self.edit_range(slot..slot + 1, |_| vec![Step::Ablated(layer, half, ablation)])
+    /// An intervention of this plan with an edit.
+    pub fn edit(self, edit: Edit) -> Intervention {
+        Intervention::from(self).edit(edit)
     }
 
     /// The first `n_slots` steps alone: the residual stream after them is what a lens reads at that depth.
@@ -194,47 +187,42 @@ impl LayerPlan {
         }
     }
 
-    /// Checks that `model` can run the plan: that it has the layers, and runs halves of them where the plan asks for one.
-    ///
-    /// # Errors
-    /// As [`validate`](LayerPlan::validate), and [`CoreError::SublayerMissing`].
-    pub fn check_model(&self, model: &dyn ResidualModel) -> Result<()> {
-        self.validate(model.n_layers())?;
-        let half = self.steps.iter().find_map(|step| if let Step::Half(_, half) = step { Some(*half) } else { None });
-        match half {
-            Some(sublayer) if !model.runs_sublayers() => Err(CoreError::SublayerMissing { sublayer }.into()),
-            _ => Ok(()),
-        }
-    }
-
     /// Runs the plan on tokens `[batch, pos]`, with a tap, to the residual stream `[batch, pos, d_model]` after the
     /// last step.
     ///
     /// # Errors
-    /// When the model cannot run the plan or the tap, or the tap wants a hook of layers that share a slot.
+    /// When the model cannot run the plan, the tokens or the tap, or the tap wants a hook of layers that share a slot.
     pub fn run(&self, model: &dyn ResidualModel, tokens: Tensor<2, Int>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
-        self.check_model(model)?;
+        self.validate(model.n_layers())?;
         check_tap(model, tap)?;
         self.check_tap(tap)?;
-        let mut resid = model.embed(tokens);
+        check_tokens(model, &tokens)?;
+        let mut resid = embed(model, tokens, tap)?;
         for (slot, step) in self.steps.iter().enumerate() {
             resid = step.run(model, slot, resid, tap)?;
         }
-        tap.finish()?;
+        finish(model, &resid, tap)?;
         Ok(resid)
     }
 
     fn check_tap(&self, tap: &dyn Tap) -> Result<()> {
-        let shared = |(_, step): &(usize, &Step)| step.layers().len() > 1;
+        let wanted = |slot: usize, layer: usize| tap.hooks().iter().any(|hook| tap.wants(Site { slot, layer }, hook));
+        let shared = |(slot, step): &(usize, &Step)| match step.layers() {
+            [] | [_] => false,
+            layers => layers.iter().any(|&layer| wanted(*slot, layer)),
+        };
         match self.steps.iter().enumerate().find(shared) {
-            Some((slot, step)) if !tap.hooks().is_empty() => {
-                Err(SurgeryError::TapOnParallel { slot, step: step.clone() })
-            }
-            _ => Ok(()),
+            Some((slot, step)) => Err(SurgeryError::TapOnParallel { slot, step: step.clone() }),
+            None => Ok(()),
         }
     }
 
-    fn whole_layer(&self, slot: usize) -> Result<usize> {
+    /// The layer in a slot that holds one whole layer.
+    ///
+    /// # Errors
+    /// When the plan has no such slot, or it holds layers side by side.
+    pub fn layer_at(&self, slot: usize) -> Result<usize> {
+        self.check(slot)?;
         match &self.steps[slot] {
             Step::Layer(layer) => Ok(*layer),
             step => Err(SurgeryError::NotAWholeLayer { slot, step: step.clone() }),

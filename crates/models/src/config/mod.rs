@@ -5,6 +5,7 @@ mod validate;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use stratigraph_core::{Hook, HookSet, ModelShape};
 
 pub use self::axes::{
     Activation, Bias, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling, SlidingWindow,
@@ -72,6 +73,21 @@ impl DecoderConfig {
     pub fn init(&self, seed: u64, device: &Device) -> Result<Decoder> {
         self.validate()?;
         Decoder::build(self, self.n_layers, &mut RandomParams::new(seed), &Default::default(), device)
+    }
+
+    /// The sizes of the model, and the hooks of its blocks: all but `hook_resid_mid` where the sublayers stand side by side,
+    /// and `ln2.hook_normalized` where one norm serves both.
+    pub fn shape(&self) -> ModelShape {
+        let hooks = match self.residual {
+            Residual::Sequential => HookSet::all(),
+            Residual::Parallel => HookSet::all().without(Hook::ResidMid),
+            Residual::ParallelSharedNorm => HookSet::all().without(Hook::ResidMid).without(Hook::Ln2Normalized),
+        };
+        ModelShape::new(self.n_layers, self.d_model, self.d_vocab)
+            .with_n_ctx(self.n_ctx)
+            .with_heads(self.n_heads, self.n_kv_heads, self.d_head)
+            .with_d_mlp(self.d_mlp)
+            .with_hooks(hooks)
     }
 
     /// How far back the attention of `layer` reaches; `None` when it sees everything before it.

@@ -7,7 +7,7 @@ use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rayon::prelude::*;
-use stratigraph_core::{Hook, Site, Tap};
+use stratigraph_core::{Hook, Result, Site, Tap, visit_heads};
 use stratigraph_kernels as kernels;
 
 use super::norm::AnyNorm;
@@ -42,66 +42,86 @@ pub(super) struct Attention {
 impl Attention {
     /// What attention adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
     ///
-    /// The whole pattern is computed when `tap` wants it, and on a CPU for short windows; otherwise burn's fused attention runs.
-    pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Tensor<3> {
+    /// Scores and pattern are computed as a whole when `tap` wants one of them, and on a CPU for short windows; otherwise
+    /// burn's fused attention runs.
+    pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let [_, pos, _] = normed.dims();
         let device = normed.device();
         let angles = self.rotary.as_ref().map(|rotary| rotary.angles(pos, &device));
-        let query = linear(&self.query, normed.clone());
-        let key = linear(&self.key, normed.clone());
-        let value = linear(&self.value, normed);
-        let query = self.heads(query, (&self.query_norm, angles.as_ref()));
-        let key = self.heads(key, (&self.key_norm, angles.as_ref()));
-        let value = self.heads(value, (&None, None));
-        let mixed = if tap.wants(site, Hook::Pattern) {
-            self.mixed(tap.visit_pattern(site, self.pattern(query, key)), value)
+        let query = self.split(linear(&self.query, normed.clone()));
+        let key = self.split(linear(&self.key, normed.clone()));
+        let value = self.split(linear(&self.value, normed));
+        let query = visit_heads(tap, site, Hook::Q, query)?;
+        let key = visit_heads(tap, site, Hook::K, key)?;
+        let value = visit_heads(tap, site, Hook::V, value)?;
+        let query = by_heads(query, &self.query_norm, angles.as_ref());
+        let key = by_heads(key, &self.key_norm, angles.as_ref());
+        let value = by_heads(value, &None, None);
+        let mixed = if tap.wants(site, Hook::AttnScores) || tap.wants(site, Hook::Pattern) {
+            self.mixed(self.visited_pattern(query, key, site, tap)?, value)
         } else if host::on_host(&device) && pos <= MOST_ON_HOST {
-            self.mixed(self.pattern(query, key), value)
+            self.mixed(self.pattern(self.products(query, key), self.scale), value)
         } else {
             self.fused(query, key, value)
         };
-        linear(&self.output, self.join(mixed))
+        let joined = if tap.wants(site, Hook::Z) {
+            let z = visit_heads(tap, site, Hook::Z, mixed.swap_dims(1, 2))?;
+            let [batch, pos, ..] = z.dims();
+            z.reshape([batch, pos, self.n_heads * self.d_head])
+        } else {
+            self.join(mixed)
+        };
+        Ok(linear(&self.output, joined))
     }
 
-    /// Queries, keys or values `[batch, pos, heads * d_head]`, normed and rotated where they are to be, as
-    /// `[batch, heads, pos, d_head]`.
-    fn heads(&self, x: Tensor<3>, (norm, angles): (&Option<AnyNorm>, Option<&Angles>)) -> Tensor<4> {
+    /// `[batch, pos, heads * d_head]` to `[batch, pos, heads, d_head]`.
+    fn split(&self, x: Tensor<3>) -> Tensor<4> {
         let [batch, pos, width] = x.dims();
-        let (heads, device) = (width / self.d_head, x.device());
-        let x = x.reshape([batch, pos, heads, self.d_head]);
-        let x = match norm {
-            Some(norm) => norm.forward(x),
-            None => x,
-        };
-        if host::on_host(&device) {
-            return heads_on_host(x, angles);
-        }
-        let x = match angles {
-            Some(angles) => angles.rotate(x),
-            None => x,
-        };
-        x.swap_dims(1, 2)
+        x.reshape([batch, pos, width / self.d_head, self.d_head])
     }
 
-    /// Attention probabilities `[batch, n_heads, query, key]`: softmax of the scaled scores over what a query sees.
-    fn pattern(&self, query: Tensor<4>, key: Tensor<4>) -> Tensor<4> {
-        let ([batch, _, pos, _], device) = (query.dims(), query.device());
-        let window = self.window_within(pos);
+    /// The products of queries and keys, `[batch, n_heads, query, key]`.
+    fn products(&self, query: Tensor<4>, key: Tensor<4>) -> Tensor<4> {
+        let [batch, _, pos, _] = query.dims();
         // The query heads that share a key head are rows of one product.
         let query = query.reshape([batch, self.n_kv_heads, self.n_heads / self.n_kv_heads * pos, self.d_head]);
-        let scores = query.matmul(key.swap_dims(2, 3)).reshape([batch, self.n_heads, pos, pos]);
+        query.matmul(key.swap_dims(2, 3)).reshape([batch, self.n_heads, pos, pos])
+    }
+
+    /// Attention probabilities `[batch, n_heads, query, key]`: the softmax of `scale` times the scores over what a query
+    /// sees.
+    fn pattern(&self, scores: Tensor<4>, scale: f64) -> Tensor<4> {
+        let ([_, _, pos, _], device) = (scores.dims(), scores.device());
         if host::on_host(&device) {
-            let scale = self.scale as f32;
+            let (window, scale) = (self.window_within(pos), scale as f32);
             return host::edit(scores, pos * pos, |heads| kernels::causal_softmax(heads, pos, window, scale));
         }
+        softmax(self.masked(scores * scale), 3)
+    }
+
+    /// The pattern, after the tap has seen the scores and it.
+    fn visited_pattern(&self, query: Tensor<4>, key: Tensor<4>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<4>> {
+        let products = self.products(query, key);
+        let pattern = if tap.wants(site, Hook::AttnScores) {
+            let scores = self.masked(products * self.scale);
+            self.pattern(visit_heads(tap, site, Hook::AttnScores, scores)?, 1.0)
+        } else {
+            self.pattern(products, self.scale)
+        };
+        visit_heads(tap, site, Hook::Pattern, pattern)
+    }
+
+    /// Scores `[batch, n_heads, query, key]` with minus infinity where a query does not see a key.
+    fn masked(&self, scores: Tensor<4>) -> Tensor<4> {
+        let ([_, _, pos, _], device) = (scores.dims(), scores.device());
         // tril_mask is true where a key lies after its query.
         let future = Tensor::<2, Bool>::tril_mask([pos, pos], 0, &device);
-        let unseen = match window {
+        let unseen = match self.window_within(pos) {
             Some(window) => future.bool_or(before_window(pos, window, &device)),
             None => future,
         };
         let unseen = unseen.unsqueeze::<4>().expand(scores.dims());
-        softmax((scores * self.scale).mask_fill(unseen, f32::NEG_INFINITY), 3)
+        scores.mask_fill(unseen, f32::NEG_INFINITY)
     }
 
     /// The values that each query mixes by its pattern, `[batch, n_heads, pos, d_head]`.
@@ -128,7 +148,7 @@ impl Attention {
     }
 
     /// Each key-value head as often as it has query heads, which not every backend's fused attention knows to share.
-    fn repeated(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(super) fn repeated(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, heads, pos, d_head] = x.dims();
         let group = self.n_heads / heads;
         if group == 1 {
@@ -151,6 +171,23 @@ impl Attention {
         windows.for_each(|(rows, heads)| kernels::join_heads(heads, pos, d_head, rows));
         Tensor::from_data(TensorData::new(out, [batch, pos, width]), &device)
     }
+}
+
+/// Queries, keys or values `[batch, pos, heads, d_head]`, normed and rotated where they are to be, as
+/// `[batch, heads, pos, d_head]`.
+fn by_heads(x: Tensor<4>, norm: &Option<AnyNorm>, angles: Option<&Angles>) -> Tensor<4> {
+    let x = match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
+    };
+    if host::on_host(&x.device()) {
+        return heads_on_host(x, angles);
+    }
+    let x = match angles {
+        Some(angles) => angles.rotate(x),
+        None => x,
+    };
+    x.swap_dims(1, 2)
 }
 
 /// `[batch, pos, heads, d_head]` to `[batch, heads, pos, d_head]` in one pass over the tensor's memory, rotated on the way.

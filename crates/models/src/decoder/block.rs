@@ -2,12 +2,17 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use stratigraph_core::{Hook, Site, Sublayer, Tap};
+use stratigraph_core::{CoreError, Hook, Replacement, Result, Site, Tap, visit};
 
 use super::attention::Attention;
 use super::mlp::FeedForward;
 use super::norm::AnyNorm;
-use super::visit;
+
+/// Hooks inside attention; where a tap wants one of them, attention runs even if its output is replaced.
+const IN_ATTENTION: [Hook; 7] =
+    [Hook::Ln1Normalized, Hook::Q, Hook::K, Hook::V, Hook::AttnScores, Hook::Pattern, Hook::Z];
+/// Hooks inside the MLP.
+const IN_MLP: [Hook; 3] = [Hook::Ln2Normalized, Hook::MlpPre, Hook::MlpPost];
 
 /// A pre-norm block; its sublayers run one after the other or side by side.
 #[derive(Module, Debug)]
@@ -25,41 +30,35 @@ pub(crate) struct Block {
     pub(super) side_by_side: bool,
 }
 
+/// A residual stream, and what a sublayer adds to it: none when it adds nothing.
+struct Added {
+    resid: Tensor<3>,
+    out: Option<Tensor<3>>,
+}
+
 impl Block {
     /// The whole block, `[batch, pos, d_model]` to the same.
-    pub(super) fn forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        let resid = visit(tap, site, Hook::ResidPre, resid);
-        let resid = if self.side_by_side {
-            let (resid, normed) = self.attn_norm.beside(resid);
-            let (resid, for_mlp) = match &self.mlp_norm {
-                Some(norm) => norm.beside(resid),
-                None => (resid, normed.clone()),
-            };
-            let attn_out = self.attn_out(site, normed, tap);
-            resid + attn_out + self.mlp_out(site, for_mlp, tap)
-        } else {
-            let resid = self.with_sublayer(site, Sublayer::Attention, resid, tap);
-            let resid = visit(tap, site, Hook::ResidMid, resid);
-            self.with_sublayer(site, Sublayer::Mlp, resid, tap)
+    pub(super) fn forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        let resid = visit(tap, site, Hook::ResidPre, resid)?;
+        let resid = match &self.mlp_norm {
+            None => self.with_shared_norm(site, resid, tap)?,
+            Some(norm) if self.side_by_side => {
+                let attn = self.attention(site, resid, tap)?;
+                let mlp = self.feed_forward(site, norm, attn.resid, tap)?;
+                add(add(mlp.resid, attn.out), mlp.out)
+            }
+            Some(norm) => {
+                let attn = self.attention(site, resid, tap)?;
+                let resid = visit(tap, site, Hook::ResidMid, add(attn.resid, attn.out))?;
+                let mlp = self.feed_forward(site, norm, resid, tap)?;
+                add(mlp.resid, mlp.out)
+            }
         };
         visit(tap, site, Hook::ResidPost, resid)
     }
 
-    /// The block with one of its halves left out.
-    pub(super) fn forward_sublayer(
-        &self,
-        site: Site,
-        sublayer: Sublayer,
-        resid: Tensor<3>,
-        tap: &mut dyn Tap,
-    ) -> Tensor<3> {
-        let resid = visit(tap, site, Hook::ResidPre, resid);
-        let resid = self.with_sublayer(site, sublayer, resid, tap);
-        visit(tap, site, Hook::ResidPost, resid)
-    }
-
     /// What each neuron writes, `[d_mlp, d_model]`, the gain of the norm behind the MLP folded in.
-    pub(super) fn neuron_outputs(&self) -> Tensor<2> {
+    pub(super) fn w_out(&self) -> Tensor<2> {
         let weight = self.mlp.down.weight.val();
         match &self.mlp_post_norm {
             Some(norm) => weight * norm.gains().unsqueeze(),
@@ -67,28 +66,81 @@ impl Block {
         }
     }
 
-    /// The residual stream with what a sublayer that reads it adds.
-    fn with_sublayer(&self, site: Site, sublayer: Sublayer, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        match sublayer {
-            Sublayer::Attention => {
-                let (resid, normed) = self.attn_norm.beside(resid);
-                resid + self.attn_out(site, normed, tap)
-            }
-            Sublayer::Mlp => {
-                let (resid, normed) = self.mlp_norm.as_ref().unwrap_or(&self.attn_norm).beside(resid);
-                resid + self.mlp_out(site, normed, tap)
-            }
+    fn attention(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Added> {
+        if let Some(replacement) = replacement(tap, site, Hook::AttnOut, &resid)? {
+            return Ok(Added { out: replaced(replacement, site, Hook::AttnOut, &resid)?, resid });
         }
+        let (resid, normed) = self.attn_norm.beside(resid);
+        let normed = visit(tap, site, Hook::Ln1Normalized, normed)?;
+        Ok(Added { out: Some(self.attn_out(site, normed, tap)?), resid })
     }
 
-    fn attn_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        let out = self.attn.forward(normed, site, tap);
+    fn feed_forward(&self, site: Site, norm: &AnyNorm, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Added> {
+        if let Some(replacement) = replacement(tap, site, Hook::MlpOut, &resid)? {
+            return Ok(Added { out: replaced(replacement, site, Hook::MlpOut, &resid)?, resid });
+        }
+        let (resid, normed) = norm.beside(resid);
+        let normed = visit(tap, site, Hook::Ln2Normalized, normed)?;
+        Ok(Added { out: Some(self.mlp_out(site, normed, tap)?), resid })
+    }
+
+    /// Both sublayers side by side, which read one normed stream; it is computed where one of them runs.
+    fn with_shared_norm(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        let attn = replacement(tap, site, Hook::AttnOut, &resid)?;
+        let mlp = replacement(tap, site, Hook::MlpOut, &resid)?;
+        if let (Some(attn), Some(mlp)) = (&attn, &mlp) {
+            let attn_out = replaced(attn.clone(), site, Hook::AttnOut, &resid)?;
+            let mlp_out = replaced(mlp.clone(), site, Hook::MlpOut, &resid)?;
+            return Ok(add(add(resid, attn_out), mlp_out));
+        }
+        let (resid, normed) = self.attn_norm.beside(resid);
+        let normed = visit(tap, site, Hook::Ln1Normalized, normed)?;
+        let attn_out = match attn {
+            Some(attn) => replaced(attn, site, Hook::AttnOut, &resid)?,
+            None => Some(self.attn_out(site, normed.clone(), tap)?),
+        };
+        let resid = add(resid, attn_out);
+        let mlp_out = match mlp {
+            Some(mlp) => replaced(mlp, site, Hook::MlpOut, &resid)?,
+            None => Some(self.mlp_out(site, normed, tap)?),
+        };
+        Ok(add(resid, mlp_out))
+    }
+
+    pub(super) fn attn_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        let out = self.attn.forward(normed, site, tap)?;
         visit(tap, site, Hook::AttnOut, normed_by(&self.attn_post_norm, out))
     }
 
-    fn mlp_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        let out = self.mlp.forward(normed, site, tap);
+    pub(super) fn mlp_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        let out = self.mlp.forward(normed, site, tap)?;
         visit(tap, site, Hook::MlpOut, normed_by(&self.mlp_post_norm, out))
+    }
+}
+
+/// What the tap puts in place of a sublayer's output, which is of the shape of `resid`; none where the sublayer has to run.
+fn replacement(tap: &mut dyn Tap, site: Site, hook: Hook, resid: &Tensor<3>) -> Result<Option<Replacement>> {
+    let inside: &[Hook] = if hook == Hook::AttnOut { &IN_ATTENTION } else { &IN_MLP };
+    if !tap.wants(site, hook) || inside.iter().any(|inside| tap.wants(site, *inside)) {
+        return Ok(None);
+    }
+    tap.replacement(site, hook, resid.dims())
+}
+
+/// What a replaced sublayer adds to `resid`.
+fn replaced(replacement: Replacement, site: Site, hook: Hook, resid: &Tensor<3>) -> Result<Option<Tensor<3>>> {
+    let Replacement::Values(values) = replacement else { return Ok(None) };
+    let (point, before, after) = (hook.at(site.slot), resid.dims().to_vec(), values.dims());
+    if after != before {
+        return Err(CoreError::ShapeChanged { point, before, after });
+    }
+    values.to_device(&resid.device()).wide(point).map(Some)
+}
+
+fn add(resid: Tensor<3>, out: Option<Tensor<3>>) -> Tensor<3> {
+    match out {
+        Some(out) => resid + out,
+        None => resid,
     }
 }
 

@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
-use stratigraph_core::{Hook, Site, Tap};
+use stratigraph_core::{Hook, Result, Site, Tap, visit};
 use stratigraph_kernels as kernels;
 
-use super::{host, linear, visit};
+use super::{host, linear};
 use crate::Activation;
 
 /// `down(activation(up(x)))`, or `down(activation(gate(x)) * up(x))` with a gate.
@@ -22,13 +22,16 @@ pub(super) struct FeedForward {
 
 impl FeedForward {
     /// What the MLP adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
-    pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Tensor<3> {
+    pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let up = linear(&self.up, normed.clone());
         let post = match &self.gate {
-            Some(gate) => activate_gated(self.activation, linear(gate, normed), up),
-            None => activate(self.activation, up),
+            Some(gate) => {
+                let gate = visit(tap, site, Hook::MlpPre, linear(gate, normed))?;
+                activate_gated(self.activation, gate, up)
+            }
+            None => activate(self.activation, visit(tap, site, Hook::MlpPre, up)?),
         };
-        linear(&self.down, visit(tap, site, Hook::MlpPost, post))
+        Ok(linear(&self.down, visit(tap, site, Hook::MlpPost, post)?))
     }
 }
 

@@ -9,6 +9,8 @@ mod norm;
 mod params;
 mod rotary;
 mod streamed;
+#[cfg(test)]
+mod tests;
 mod vocab;
 
 use std::ops::Range;
@@ -16,7 +18,7 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{Hook, ResidualModel, Result, Site, Sublayer, Tap, lies_in_host_memory};
+use stratigraph_core::{CoreError, ModelShape, ModelWeights, ResidualModel, Result, Site, Tap, lies_in_host_memory};
 
 pub(crate) use self::block::Block;
 use self::build::Builder;
@@ -24,7 +26,7 @@ use self::norm::AnyNorm;
 pub use self::streamed::StreamedDecoder;
 use self::vocab::VocabMatrix;
 use crate::param::{ParamSource, Part};
-use crate::{DecoderConfig, Head, LoadOptions, Residual};
+use crate::{DecoderConfig, Head, LoadOptions};
 
 /// A decoder-only language model as its [`DecoderConfig`] describes it; a burn module, so it moves, trains and saves.
 #[derive(Module, Debug)]
@@ -87,90 +89,82 @@ impl Decoder {
         &self.config
     }
 
-    fn block_at(&self, site: Site) -> &Block {
+    fn block_at(&self, layer: usize) -> Result<&Block> {
         let n_layers = self.blocks.len();
-        self.blocks.get(site.layer).unwrap_or_else(|| panic!("layer {} of a model with {n_layers}", site.layer))
+        self.blocks.get(layer).ok_or(CoreError::LayerOutOfRange { layer, n_layers })
+    }
+
+    /// Refuses windows that embedding cannot take. Ids are read where that moves nothing; elsewhere a run's entry has
+    /// checked them.
+    fn check_tokens(&self, tokens: &Tensor<2, Int>) -> Result<()> {
+        let ([_, seq_len], n_ctx, d_vocab) = (tokens.dims(), self.config.n_ctx, self.config.d_vocab);
+        if seq_len > n_ctx {
+            return Err(CoreError::WindowTooLong { seq_len, n_ctx });
+        }
+        if !lies_in_host_memory(&tokens.device()) {
+            return Ok(());
+        }
+        let ids: Vec<i64> = tokens.clone().try_into_vec_as().expect("token ids are whole numbers");
+        match ids.into_iter().find(|id| !(0..d_vocab as i64).contains(id)) {
+            Some(id) => Err(CoreError::TokenOutOfRange { id, d_vocab }),
+            None => Ok(()),
+        }
     }
 }
 
 impl ResidualModel for Decoder {
-    fn n_layers(&self) -> usize {
-        self.blocks.len()
-    }
-
-    fn d_model(&self) -> usize {
-        self.config.d_model
-    }
-
-    fn d_vocab(&self) -> usize {
-        self.config.d_vocab
+    fn shape(&self) -> ModelShape {
+        self.config.shape()
     }
 
     fn device(&self) -> Device {
         self.final_norm.gains().device()
     }
 
-    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+    fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
+        self.check_tokens(&tokens)?;
         let [_, pos] = tokens.dims();
         let rows = self.embed.rows(tokens);
         let rows = if self.config.embed_scale == 1.0 { rows } else { rows * self.config.embed_scale };
-        match &self.pos_embed {
+        Ok(match &self.pos_embed {
             Some(positions) => rows + positions.val().narrow(0, 0, pos).unsqueeze(),
             None => rows,
-        }
+        })
     }
 
-    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        self.block_at(site).forward(site, resid, tap)
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        self.block_at(site.layer)?.forward(site, resid, tap)
     }
 
-    fn sublayer(&self, site: Site, sublayer: Sublayer, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
-        Ok(self.block_at(site).forward_sublayer(site, sublayer, resid, tap))
+    fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
+        Ok(self.final_norm.forward(rows))
     }
 
-    fn runs_sublayers(&self) -> bool {
-        true
-    }
-
-    fn final_norm(&self, rows: Tensor<2>) -> Tensor<2> {
-        self.final_norm.forward(rows)
-    }
-
-    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>> {
         let logits = self.unembed.as_ref().unwrap_or(&self.embed).logits(normed, vocab.clone());
-        match &self.head_bias {
+        Ok(match &self.head_bias {
             Some(bias) => logits + bias.val().slice([vocab]).unsqueeze(),
             None => logits,
-        }
+        })
     }
 
-    fn neuron_outputs(&self, layer: usize) -> Option<Tensor<2>> {
-        Some(self.block_at(Site { slot: layer, layer }).neuron_outputs())
+    fn weights(&self) -> Option<&dyn ModelWeights> {
+        Some(self)
+    }
+}
+
+impl ModelWeights for Decoder {
+    fn w_out(&self, layer: usize) -> Result<Tensor<2>> {
+        Ok(self.block_at(layer)?.w_out())
     }
 
-    fn unembedding(&self, vocab: Range<usize>) -> Option<Tensor<2>> {
+    fn w_u(&self, vocab: Range<usize>) -> Result<Tensor<2>> {
         let rows = self.unembed.as_ref().unwrap_or(&self.embed).of_tokens(vocab);
-        Some((rows * self.final_norm.gains().unsqueeze()).transpose())
+        Ok((rows * self.final_norm.gains().unsqueeze()).transpose())
     }
 
-    fn norm_subtracts_mean(&self) -> bool {
+    fn final_norm_is_centered(&self) -> bool {
         matches!(self.final_norm, AnyNorm::Layer(_))
-    }
-
-    fn hooks(&self) -> Vec<Hook> {
-        let side_by_side = self.config.residual != Residual::Sequential;
-        let absent = |hook: Hook| side_by_side && hook == Hook::ResidMid; // nothing stands between the sublayers
-        Hook::ALL.into_iter().filter(|hook| !absent(*hook)).collect()
-    }
-
-    fn n_ctx(&self) -> Option<usize> {
-        Some(self.config.n_ctx)
-    }
-
-    fn widest_activation(&self, seq_len: usize) -> usize {
-        // Queries, MLP neurons, or the attention scores of one query.
-        let config = &self.config;
-        config.d_mlp.max(config.n_heads * config.d_head.max(seq_len)).max(config.d_model)
     }
 }
 
@@ -184,9 +178,4 @@ fn linear(map: &Linear, x: Tensor<3>) -> Tensor<3> {
     let y = map.forward(x.reshape([batch * pos, width]));
     let [_, width] = y.dims();
     y.reshape([batch, pos, width])
-}
-
-/// Shows an activation to the tap if the tap wants it.
-fn visit(tap: &mut dyn Tap, site: Site, hook: Hook, activation: Tensor<3>) -> Tensor<3> {
-    if tap.wants(site, hook) { tap.visit(site, hook, activation) } else { activation }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{Hook, ResidualModel, Result as CoreResult, Site, Sublayer, Tap};
+use stratigraph_core::{CoreError, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, Site, Tap};
 
 use super::Decoder;
 use super::block::Block;
@@ -72,88 +72,66 @@ impl StreamedDecoder {
     }
 
     /// The block of a layer; whoever asks for one that is being read waits for it.
-    fn block_at(&self, layer: usize) -> Arc<Block> {
+    fn block_at(&self, layer: usize) -> CoreResult<Arc<Block>> {
         let n_layers = self.config().n_layers;
-        assert!(layer < n_layers, "layer {layer} of a model with {n_layers}");
+        if layer >= n_layers {
+            return Err(CoreError::LayerOutOfRange { layer, n_layers });
+        }
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, block)) = held.iter().find(|(other, _)| *other == layer) {
-            return block.clone();
+            return Ok(block.clone());
         }
         if held.len() == HELD {
             held.pop_front();
         }
         self.n_reads.fetch_add(1, Ordering::Relaxed);
         let read = self.checkpoint.read_block(layer, &self.options, &self.device);
-        let block = Arc::new(read.unwrap_or_else(|e| panic!("layer {layer} could be read before, and now: {e}")));
+        let block = Arc::new(read.map_err(|error| CoreError::LayerFailed { layer, reason: error.to_string() })?);
         held.push_back((layer, block.clone()));
-        block
+        Ok(block)
     }
 }
 
 impl ResidualModel for StreamedDecoder {
-    fn n_layers(&self) -> usize {
-        self.config().n_layers
-    }
-
-    fn d_model(&self) -> usize {
-        self.trunk.d_model()
-    }
-
-    fn d_vocab(&self) -> usize {
-        self.trunk.d_vocab()
+    fn shape(&self) -> ModelShape {
+        self.config().shape()
     }
 
     fn device(&self) -> Device {
         self.device.clone()
     }
 
-    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+    fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
         self.trunk.embed(tokens)
     }
 
-    /// # Panics
-    /// When the checkpoint can no longer be read.
-    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Tensor<3> {
-        self.block_at(site.layer).forward(site, resid, tap)
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
+        self.block_at(site.layer)?.forward(site, resid, tap)
     }
 
-    fn sublayer(&self, site: Site, sublayer: Sublayer, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
-        Ok(self.block_at(site.layer).forward_sublayer(site, sublayer, resid, tap))
-    }
-
-    fn runs_sublayers(&self) -> bool {
-        true
-    }
-
-    fn final_norm(&self, rows: Tensor<2>) -> Tensor<2> {
+    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
         self.trunk.final_norm(rows)
     }
 
-    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
         self.trunk.unembed(normed, vocab)
     }
 
-    fn neuron_outputs(&self, layer: usize) -> Option<Tensor<2>> {
-        Some(self.block_at(layer).neuron_outputs())
+    fn weights(&self) -> Option<&dyn ModelWeights> {
+        Some(self)
+    }
+}
+
+impl ModelWeights for StreamedDecoder {
+    fn w_out(&self, layer: usize) -> CoreResult<Tensor<2>> {
+        Ok(self.block_at(layer)?.w_out())
     }
 
-    fn unembedding(&self, vocab: Range<usize>) -> Option<Tensor<2>> {
-        self.trunk.unembedding(vocab)
+    fn w_u(&self, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
+        self.trunk.w_u(vocab)
     }
 
-    fn norm_subtracts_mean(&self) -> bool {
-        self.trunk.norm_subtracts_mean()
-    }
-
-    fn hooks(&self) -> Vec<Hook> {
-        self.trunk.hooks()
-    }
-
-    fn n_ctx(&self) -> Option<usize> {
-        self.trunk.n_ctx()
-    }
-
-    fn widest_activation(&self, seq_len: usize) -> usize {
-        self.trunk.widest_activation(seq_len)
+    fn final_norm_is_centered(&self) -> bool {
+        self.trunk.final_norm_is_centered()
     }
 }

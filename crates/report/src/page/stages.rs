@@ -87,7 +87,8 @@ fn evidence(f: &mut impl Write, all: &[&Evidence]) -> fmt::Result {
             Support::Against => "against",
             _ => "soft",
         };
-        write!(f, "<tr><th scope=\"row\">{}</th><td class=\"{class}\">{} ", breakable(&line.label()), line.support)?;
+        write!(f, "<tr title=\"evidence of {}\">", Escaped(&line.kind))?;
+        write!(f, "<th scope=\"row\">{}</th><td class=\"{class}\">{} ", breakable(&line.label()), line.support)?;
         writeln!(f, "{:+.2}</td><td>{}</td></tr>", line.strength, Escaped(&line.text))?;
     }
     f.write_str("</tbody></table>\n")

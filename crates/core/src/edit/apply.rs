@@ -1,0 +1,176 @@
+//! What an edit makes of an activation: [`apply`].
+
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+
+use super::{CorpusValues, EditContext};
+use crate::{Activation, CoreError, Edit, EditKind, Positions, Result, Units};
+
+/// The activation after the edit, of the same shape.
+///
+/// # Errors
+/// When the edit's values do not fit, or come from a corpus that this run does not have.
+pub(super) fn apply(
+    edit: &Edit,
+    activation: Activation,
+    context: &EditContext,
+    corpus: Option<&dyn CorpusValues>,
+) -> Result<Activation> {
+    let before = activation.dims();
+    if let Some(hidden) = hidden_keys(edit, &before, context) {
+        let scores = activation.heads(edit.point())?;
+        let hidden = bools(hidden, &scores.device()).expand(scores.dims());
+        return Ok(scores.mask_fill(hidden, f32::NEG_INFINITY).into());
+    }
+    let changed = change(edit, activation.clone(), context, corpus)?;
+    let after = changed.dims();
+    if after != before {
+        return Err(CoreError::ShapeChanged { point: edit.point(), before, after });
+    }
+    select(edit, activation, changed, context)
+}
+
+/// What stands in for an activation of shape `dims` that an edit replaces altogether.
+pub(super) fn replacement(
+    edit: &Edit,
+    dims: [usize; 3],
+    context: &EditContext,
+    corpus: Option<&dyn CorpusValues>,
+) -> Result<Activation> {
+    let values = values_of(edit, context, corpus)?;
+    expand(edit, values, &dims)
+}
+
+fn change(
+    edit: &Edit,
+    activation: Activation,
+    context: &EditContext,
+    corpus: Option<&dyn CorpusValues>,
+) -> Result<Activation> {
+    let (dims, device) = (activation.dims(), activation.device());
+    match edit.kind() {
+        EditKind::Zero => Ok(match activation {
+            Activation::Wide(x) => x.zeros_like().into(),
+            Activation::Heads(x) => x.zeros_like().into(),
+        }),
+        EditKind::Scale(factor) => Ok(match activation {
+            Activation::Wide(x) => (x * *factor).into(),
+            Activation::Heads(x) => (x * *factor).into(),
+        }),
+        EditKind::Add(values) => {
+            let values = expand(edit, values.for_windows(context.windows)?.to_device(&device), &dims)?;
+            match (activation, values) {
+                (Activation::Wide(x), Activation::Wide(y)) => Ok((x + y).into()),
+                (Activation::Heads(x), Activation::Heads(y)) => Ok((x + y).into()),
+                (x, _) => x.wide(edit.point()).and(Err(other_shape(edit, &dims, &[]))),
+            }
+        }
+        EditKind::Custom(function) => function.call(activation, context),
+        _ => expand(edit, values_of(edit, context, corpus)?.to_device(&device), &dims),
+    }
+}
+
+/// The values that a replacing edit puts in place, of any shape that stretches to the activation's.
+fn values_of(edit: &Edit, context: &EditContext, corpus: Option<&dyn CorpusValues>) -> Result<Activation> {
+    let of_corpus = |values: Option<Activation>| {
+        values.ok_or_else(|| CoreError::BadEdit {
+            edit: edit.to_string(),
+            reason: "its values come from a pass over a corpus, and this run has none; use an executor".to_owned(),
+        })
+    };
+    match edit.kind() {
+        EditKind::Patch(values) => values.for_windows(context.windows),
+        EditKind::Mean => of_corpus(corpus.and_then(|corpus| corpus.mean(context))),
+        EditKind::Resample => of_corpus(corpus.and_then(|corpus| corpus.next_window(context))),
+        kind => unreachable!("{kind:?} puts no values in place"),
+    }
+}
+
+/// Stretches axes of length 1.
+fn expand(edit: &Edit, values: Activation, dims: &[usize]) -> Result<Activation> {
+    let found = values.dims();
+    let fits = found.len() == dims.len() && found.iter().zip(dims).all(|(found, dim)| found == dim || *found == 1);
+    if !fits {
+        return Err(other_shape(edit, dims, &found));
+    }
+    Ok(match values {
+        Activation::Wide(x) => x.expand([dims[0], dims[1], dims[2]]).into(),
+        Activation::Heads(x) => x.expand([dims[0], dims[1], dims[2], dims[3]]).into(),
+    })
+}
+
+fn other_shape(edit: &Edit, dims: &[usize], found: &[usize]) -> CoreError {
+    CoreError::ShapeChanged { point: edit.point(), before: dims.to_vec(), after: found.to_vec() }
+}
+
+/// The changed activation at the edit's positions and units, what it was elsewhere.
+pub(super) fn select(edit: &Edit, kept: Activation, changed: Activation, context: &EditContext) -> Result<Activation> {
+    if *edit.positions() == Positions::All && *edit.units() == Units::All {
+        return Ok(changed);
+    }
+    let (dims, device) = (kept.dims(), kept.device());
+    let n_windows = if edit.positions().differ() { dims[0] } else { 1 };
+    let (position, unit) = if edit.point().hook.is_square() { (2, 1) } else { (1, 2) };
+    let shape = |axis: usize| match axis {
+        0 => n_windows,
+        axis if axis == position => dims[axis],
+        axis if axis == unit && *edit.units() != Units::All => dims[axis],
+        _ => 1,
+    };
+    let shape: Vec<usize> = (0..dims.len()).map(shape).collect();
+    let window = |row: usize| context.windows.get(row).copied().unwrap_or(row);
+    let chosen = |index: usize| {
+        let at = index_of(index, &shape);
+        let units = edit.units();
+        edit.positions().contains(window(at[0]), at[position]) && (*units == Units::All || units.contains(at[unit]))
+    };
+    let chosen: Vec<bool> = (0..shape.iter().product()).map(chosen).collect();
+    match (kept, changed) {
+        (Activation::Wide(kept), Activation::Wide(changed)) => {
+            let mask = Tensor::<3, Bool>::from_data(TensorData::new(chosen, shape), &device);
+            Ok(kept.clone().mask_where(mask.expand(kept.dims()), changed).into())
+        }
+        (Activation::Heads(kept), Activation::Heads(changed)) => {
+            let mask = bools((chosen, [shape[0], shape[1], shape[2], shape[3]]), &device);
+            Ok(kept.clone().mask_where(mask.expand(kept.dims()), changed).into())
+        }
+        (kept, changed) => Err(other_shape(edit, &kept.dims(), &changed.dims())),
+    }
+}
+
+/// The place along each axis of an index in row-major order.
+fn index_of(mut index: usize, shape: &[usize]) -> Vec<usize> {
+    let mut at = vec![0; shape.len()];
+    for (place, dim) in at.iter_mut().zip(shape).rev() {
+        *place = index % dim;
+        index /= dim;
+    }
+    at
+}
+
+/// Which scores `[batch, head, query, key]` an edit hides, if it hides keys; axes of length 1 stand for all.
+fn hidden_keys(edit: &Edit, dims: &[usize], context: &EditContext) -> Option<(Vec<bool>, [usize; 4])> {
+    let is_key = |window: usize, query: usize, key: usize| match edit.kind() {
+        EditKind::MaskDistances(distances) => query >= key && distances.contains(&(query - key)),
+        EditKind::MaskKeys(keys) => query != key && keys.contains(window, key),
+        _ => false,
+    };
+    let by_window = match edit.kind() {
+        EditKind::MaskDistances(_) => edit.positions().differ(),
+        EditKind::MaskKeys(keys) => edit.positions().differ() || keys.differ(),
+        _ => return None,
+    };
+    let &[batch, n_heads, n_queries, n_keys] = dims else { return None };
+    let shape =
+        [if by_window { batch } else { 1 }, if *edit.units() == Units::All { 1 } else { n_heads }, n_queries, n_keys];
+    let hidden = |index: usize| {
+        let at = index_of(index, &shape);
+        let window = context.windows.get(at[0]).copied().unwrap_or(at[0]);
+        let chosen = *edit.units() == Units::All || edit.units().contains(at[1]);
+        chosen && edit.positions().contains(window, at[2]) && is_key(window, at[2], at[3])
+    };
+    Some(((0..shape.iter().product()).map(hidden).collect(), shape))
+}
+
+fn bools((values, shape): (Vec<bool>, [usize; 4]), device: &Device) -> Tensor<4, Bool> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}

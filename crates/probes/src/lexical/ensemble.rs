@@ -1,0 +1,254 @@
+//! Whether neurons together know more than each alone: [`SuffixTask`] and [`ensembles`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use stratigraph_core::{
+    ActivationSampler, Hook, HookPoint, HookSet, Observer, ResidualModel, Result as CoreResult, SamplePositions,
+    SplitMix64, Tap, TokenWindows, observe,
+};
+
+use super::Words;
+use crate::linear::{Examples, Logistic};
+use crate::neurons::{TokenClass, VocabularyDirections, class_association, weights_of};
+use crate::readout::Readout;
+use crate::statistics::Proportion;
+use crate::{ProbeError, Result};
+
+/// Windows of which half are followed by a word of one token with some suffix, the other half by one without.
+#[derive(Debug, Clone)]
+pub struct SuffixTask {
+    class: TokenClass,
+    windows: TokenWindows,
+    answers: Vec<bool>,
+    /// The first ones, which probes are fitted to.
+    n_fitted: usize,
+}
+
+impl SuffixTask {
+    /// The paper's 24 tokens of context.
+    pub const CONTEXT: usize = 24;
+    /// Windows of a kind and a part without which probes tell nothing.
+    const FEWEST: usize = 5;
+
+    /// At most `at_most` windows of `context` tokens of either kind, drawn by `seed`.
+    ///
+    /// Probes are fitted to windows from the first part of the text and asked about others from the rest, so that no token is
+    /// in both; the text is cut where half of its words with the suffix are over.
+    ///
+    /// # Errors
+    /// [`ProbeError::TooFewWords`] when a part has fewer than five words of either kind behind so much context.
+    pub fn find(words: &Words, suffix: &str, context: usize, at_most: usize, seed: u64) -> Result<Self> {
+        let class = TokenClass::Suffix(suffix.to_owned());
+        let single = || words.words().iter().filter(|word| word.tokens.len() == 1);
+        let starts = |wanted: bool| -> Vec<usize> {
+            let of_kind = single().filter(|word| class.contains(&word.text) == wanted);
+            of_kind.filter_map(|word| word.tokens.start.checked_sub(context)).collect()
+        };
+        let kinds = [starts(true), starts(false)];
+        let cut = kinds[0].get(kinds[0].len() / 2).copied().unwrap_or(0);
+        let mut random = SplitMix64::new(seed);
+        let mut draw = |part: Range<usize>| -> Result<Vec<usize>> {
+            let [with, without] = kinds.each_ref().map(|starts| {
+                let inside = |start: &&usize| part.start <= **start && **start + context <= part.end;
+                let mut inside: Vec<usize> = starts.iter().filter(inside).copied().collect();
+                random.shuffle(&mut inside);
+                inside
+            });
+            let found = with.len().min(without.len());
+            if found < Self::FEWEST {
+                let of_kind = if with.len() == found { "that end" } else { "that do not end" };
+                let kind = format!("of one token {of_kind} in {class}, behind {context} others, in one half of it");
+                return Err(ProbeError::TooFewWords { kind, found, needed: Self::FEWEST });
+            }
+            let n = found.min(at_most.div_ceil(2));
+            Ok(with[..n].iter().zip(&without[..n]).flat_map(|(a, b)| [*a, *b]).collect())
+        };
+        let (fitted, asked) = (draw(0..cut)?, draw(cut..words.ids().len())?);
+        let n_fitted = fitted.len();
+        let starts = [fitted, asked].concat();
+        let answers = [true, false].repeat(starts.len() / 2);
+        let windows = TokenWindows::starting_at(words.ids(), context, &starts)?;
+        Ok(Self { class, windows, answers, n_fitted })
+    }
+
+    /// The windows.
+    pub fn windows(&self) -> &TokenWindows {
+        &self.windows
+    }
+
+    /// Whether the word behind each window has the suffix.
+    pub fn answers(&self) -> &[bool] {
+        &self.answers
+    }
+}
+
+/// A neuron that was picked, and how well it does alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnsembleNeuron {
+    /// Its layer.
+    pub layer: usize,
+    /// Its index in the layer.
+    pub neuron: usize,
+    /// The mean of its cosines with tokens that have the suffix, less the mean of those with others, in standard deviations
+    /// of its cosines with all tokens.
+    pub association: f64,
+    /// How often a probe on its activation alone is right, on windows it was not fitted to.
+    pub accuracy: Proportion,
+}
+
+/// What single neurons, ensembles and the model know of the next word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ensembles {
+    /// The picked neurons, those first that were right most often on the windows that probes were fitted to.
+    pub neurons: Vec<EnsembleNeuron>,
+    /// How often a probe on the first `k` of them together is right, by `k`.
+    pub together: Vec<(usize, Proportion)>,
+    /// How often the model's most likely token has the suffix just when the next word has it, on the same windows.
+    pub model: Proportion,
+    /// Windows that probes were fitted to.
+    pub n_fitted: usize,
+}
+
+/// Neurons that are picked by default, as in the paper.
+pub const ENSEMBLE_NEURONS: usize = 32;
+
+/// Strengths of the penalty that cross-validation chooses from.
+const STRENGTHS: [f64; 4] = [0.1, 1.0, 10.0, 100.0];
+const FOLDS: usize = 5;
+const BATCH: usize = 64;
+
+/// Picks `n_neurons` over all layers by their weights alone, fits probes to their activations at the last token of windows
+/// from the first part of the text, and asks them about the others. `token_texts` is the text of every token; `done` is
+/// called with the number of windows that have run.
+///
+/// # Errors
+/// When the model does not give access to its weights or MLP activations, no neuron is to be picked, no token has the
+/// suffix, or an activation is not finite.
+pub fn ensembles(
+    model: &dyn ResidualModel,
+    task: &SuffixTask,
+    token_texts: &[String],
+    n_neurons: usize,
+    done: impl FnMut(usize),
+) -> Result<Ensembles> {
+    if n_neurons == 0 {
+        let reason = "an ensemble has at least 1".to_owned();
+        return Err(ProbeError::BadSetting { setting: "the number of neurons", value: n_neurons, reason });
+    }
+    let belongs: Vec<bool> = token_texts.iter().map(|text| task.class.contains(text)).collect();
+    let picked = pick(model, &belongs, n_neurons)?;
+    let seen = LastTokens::run(model, task, &picked, done)?;
+    let half = task.n_fitted;
+    let fitted = |columns: &[usize]| {
+        let examples = |range: Range<usize>| {
+            let mut examples = Examples::new(columns.len());
+            for index in range {
+                examples.push(columns.iter().map(|&column| seen.rows[index][column]), task.answers[index]);
+            }
+            examples
+        };
+        let (train, test) = (examples(0..half), examples(half..task.answers.len()));
+        let (probe, _) = Logistic::cross_validated(&train, &STRENGTHS, FOLDS, 0);
+        (probe.right(&train), probe.right(&test))
+    };
+    let alone: Vec<_> = (0..picked.len()).map(|column| fitted(&[column])).collect();
+    let mut order: Vec<usize> = (0..picked.len()).collect();
+    order.sort_by_key(|&column| std::cmp::Reverse(alone[column].0.some)); // stable: the stronger association first
+    let sizes = std::iter::successors(Some(1), |k| Some(k * 2)).take_while(|k| *k < order.len()).chain([order.len()]);
+    let neuron = |&column: &usize| EnsembleNeuron { accuracy: alone[column].1, ..picked[column].clone() };
+    let belongs = |token: &u32| belongs.get(*token as usize).copied().unwrap_or(false);
+    let model_right = seen.top1[half..].iter().zip(&task.answers[half..]).map(|(top1, is)| belongs(top1) == *is);
+    Ok(Ensembles {
+        neurons: order.iter().map(neuron).collect(),
+        together: sizes.map(|k| (k, fitted(&order[..k]).1)).collect(),
+        model: model_right.collect(),
+        n_fitted: half,
+    })
+}
+
+/// The neurons with the strongest association with the tokens of a class, the strongest first.
+fn pick(model: &dyn ResidualModel, belongs: &[bool], n_neurons: usize) -> Result<Vec<EnsembleNeuron>> {
+    let directions = VocabularyDirections::new(model)?;
+    let (spread, weights) = (directions.spread(), weights_of(model)?);
+    let mut all = Vec::new();
+    for layer in 0..model.n_layers() {
+        let differences = class_association(model, &directions, layer, belongs)?;
+        let variances = spread.variances(weights.w_out(layer)?);
+        let of_layer = differences.iter().zip(variances).enumerate();
+        all.extend(of_layer.map(|(neuron, (difference, variance))| {
+            let association = difference / variance.sqrt();
+            EnsembleNeuron { layer, neuron, association, accuracy: Proportion::default() }
+        }));
+    }
+    all.retain(|neuron| neuron.association.is_finite());
+    all.sort_by(|a, b| b.association.total_cmp(&a.association));
+    all.truncate(n_neurons);
+    if all.is_empty() {
+        return Err(ProbeError::NoNeurons);
+    }
+    Ok(all)
+}
+
+/// What the model holds at the last token of each window.
+struct LastTokens {
+    /// The activations of the picked neurons, `[window][neuron]`.
+    rows: Vec<Vec<f64>>,
+    /// The most likely next token of each window.
+    top1: Vec<u32>,
+}
+
+impl LastTokens {
+    fn run(
+        model: &dyn ResidualModel,
+        task: &SuffixTask,
+        picked: &[EnsembleNeuron],
+        done: impl FnMut(usize),
+    ) -> Result<Self> {
+        let mut columns: BTreeMap<HookPoint, Vec<usize>> = BTreeMap::new();
+        for (column, neuron) in picked.iter().enumerate() {
+            columns.entry(Hook::MlpPost.at(neuron.layer)).or_default().push(column);
+        }
+        let none: [HookPoint; 0] = [];
+        let mut sampler = ActivationSampler::new(SamplePositions::last(&task.windows, usize::MAX)?, none);
+        for (point, columns) in &columns {
+            sampler = sampler.with_units(*point, columns.iter().map(|&column| picked[column].neuron));
+        }
+        let mut last = LastStreams::default();
+        observe(model, &task.windows, BATCH, &mut [&mut sampler, &mut last], done)?;
+        let mut rows = vec![vec![0.0; picked.len()]; task.windows.n_sequences()];
+        for (point, columns) in &columns {
+            for (window, values) in sampler.values(*point)?.chunks(columns.len()).enumerate() {
+                columns.iter().zip(values).for_each(|(&column, &value)| rows[window][column] = f64::from(value));
+            }
+        }
+        let broken = |row: &Vec<f64>| row.iter().position(|x| !x.is_finite());
+        if let Some((sequence, column)) = rows.iter().enumerate().find_map(|(i, row)| Some((i, broken(row)?))) {
+            let (what, place) = ("a neuron of layer", picked[column].layer);
+            return Err(ProbeError::ActivationNotFinite { what, place, sequence });
+        }
+        let readout = Readout::new(model);
+        let top1 = last.0.into_iter().map(|rows| readout.top1(rows)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { rows, top1: top1.concat() })
+    }
+}
+
+/// Keeps the last residual stream at the last position of each window, `[window, d_model]` a batch.
+#[derive(Default)]
+struct LastStreams(Vec<Tensor<2>>);
+
+impl Tap for LastStreams {
+    fn hooks(&self) -> HookSet {
+        HookSet::EMPTY
+    }
+}
+
+impl Observer for LastStreams {
+    fn end(&mut self, resid: &Tensor<3>) -> CoreResult<()> {
+        let [batch, pos, d_model] = resid.dims();
+        self.0.push(resid.clone().narrow(1, pos - 1, 1).reshape([batch, d_model]));
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! Measurements of words: their senses ([`wic_accuracy`]), their ends ([`merging_heads`]) and their suffixes
+//! ([`ensembles`]), in a text whose [`Words`] are known.
+
+mod ensemble;
+mod merging;
+mod wic;
+mod wic_probe;
+mod words;
+
+pub use ensemble::{ENSEMBLE_NEURONS, EnsembleNeuron, Ensembles, SuffixTask, ensembles};
+pub use merging::{MergingHead, WordEndOptions, WordEnds, merging_heads};
+pub use wic::{WicPair, WicSentence, WicTokens};
+pub use wic_probe::{WicAccuracy, WicOptions, WicProbe, WicSplit, wic_accuracy};
+pub use words::{Word, Words};

@@ -1,0 +1,6 @@
+//! Linear probes: [`Logistic`] regression on [`Examples`].
+
+mod convex;
+mod logistic;
+
+pub use logistic::{Examples, Logistic};

@@ -1,0 +1,242 @@
+//! What each MLP neuron writes, seen from the vocabulary: [`vocabulary_profiles`], and the [`NeuronProfile`] of one.
+
+mod eigen;
+mod null_space;
+mod token_class;
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use stratigraph_core::{ModelWeights, ResidualModel};
+
+pub(crate) use eigen::dot;
+pub use null_space::NullSpace;
+pub use token_class::{TokenClass, class_association};
+
+use crate::{ProbeError, Result};
+
+/// Moments, over the vocabulary, of the cosine of a neuron's output weights with each token's unembedding.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NeuronProfile {
+    /// The mean.
+    pub mean: f64,
+    /// The population variance.
+    pub variance: f64,
+    /// The third standardised moment.
+    pub skew: f64,
+    /// The fourth standardised moment: 3 for normal cosines, large when few tokens stand out.
+    pub kurtosis: f64,
+}
+
+impl NeuronProfile {
+    /// Beyond it a neuron is about few tokens (the paper's threshold).
+    pub const FEW_TOKENS: f64 = 10.0;
+
+    /// Whether the neuron promotes few tokens over all others.
+    pub fn is_prediction(&self) -> bool {
+        self.kurtosis > Self::FEW_TOKENS && self.skew > 0.0
+    }
+
+    /// Whether the neuron suppresses few tokens.
+    pub fn is_suppression(&self) -> bool {
+        self.kurtosis > Self::FEW_TOKENS && self.skew < 0.0
+    }
+}
+
+/// Sums of powers, which merge.
+#[derive(Debug, Clone, Copy, Default)]
+struct PowerSums {
+    n: f64,
+    sums: [f64; 4],
+}
+
+impl PowerSums {
+    fn add(&mut self, values: &[f32]) {
+        self.n += values.len() as f64;
+        // Short runs in f32 lanes would lose digits of the fourth power; f64 is fast enough here.
+        let [mut a, mut b, mut c, mut d] = [0.0f64; 4];
+        for &value in values {
+            let x = f64::from(value);
+            let square = x * x;
+            a += x;
+            b += square;
+            c += square * x;
+            d += square * square;
+        }
+        for (sum, part) in self.sums.iter_mut().zip([a, b, c, d]) {
+            *sum += part;
+        }
+    }
+
+    fn profile(&self) -> NeuronProfile {
+        let [m1, m2, m3, m4] = self.sums.map(|sum| sum / self.n);
+        let variance = m2 - m1 * m1;
+        let third = m3 - 3.0 * m1 * m2 + 2.0 * m1.powi(3);
+        let fourth = m4 - 4.0 * m1 * m3 + 6.0 * m1 * m1 * m2 - 3.0 * m1.powi(4);
+        NeuronProfile { mean: m1, variance, skew: third / variance.powf(1.5), kurtosis: fourth / (variance * variance) }
+    }
+}
+
+/// Neurons whose cosines are held at once.
+const NEURONS: usize = 256;
+
+/// The unembedding as neurons are compared with it, cut into ranges of the vocabulary.
+///
+/// The final norm's gain is folded in; the mean over the vocabulary is subtracted, since what all tokens share changes no
+/// probability; for models whose norm subtracts the mean over `d_model`, so is that.
+pub struct VocabularyDirections {
+    /// Unit columns `[d_model, tokens]`.
+    chunks: Vec<Tensor<2>>,
+    subtracts_mean: bool,
+}
+
+/// The weights of a model.
+///
+/// # Errors
+/// [`ProbeError::WeightsMissing`] when it does not give access to them.
+pub(crate) fn weights_of(model: &dyn ResidualModel) -> Result<&dyn ModelWeights> {
+    model.weights().ok_or(ProbeError::WeightsMissing)
+}
+
+impl VocabularyDirections {
+    /// The directions of a model's tokens, in tensors of up to 128 MiB.
+    ///
+    /// # Errors
+    /// [`ProbeError::WeightsMissing`] when the model does not give access to its weights.
+    pub fn new(model: &dyn ResidualModel) -> Result<Self> {
+        const CHUNK_BYTES: usize = 128 << 20;
+        Self::with_chunk(model, CHUNK_BYTES / size_of::<f32>() / model.d_model().max(NEURONS))
+    }
+
+    /// The directions of a model's tokens, at most `chunk` of them in a tensor.
+    ///
+    /// # Errors
+    /// As [`new`](VocabularyDirections::new).
+    pub fn with_chunk(model: &dyn ResidualModel, chunk: usize) -> Result<Self> {
+        let (weights, d_vocab) = (weights_of(model)?, model.d_vocab());
+        let ranges = || (0..d_vocab).step_by(chunk.max(1)).map(move |start| start..(start + chunk.max(1)).min(d_vocab));
+        let subtracts_mean = weights.final_norm_is_centered();
+        let columns = |range: Range<usize>| -> Result<Tensor<2>> {
+            let weight = weights.w_u(range)?;
+            Ok(if subtracts_mean { weight.clone() - weight.mean_dim(0) } else { weight })
+        };
+        let sums = ranges().map(|range| -> Result<Tensor<2>> { Ok(columns(range)?.sum_dim(1)) });
+        let sum = sums.reduce(|a, b| Ok(a? + b?));
+        let mean = sum.expect("a vocabulary is not empty")? / d_vocab as f64;
+        let unit = |range: Range<usize>| {
+            let centred = columns(range)? - mean.clone();
+            Ok(centred.clone() / centred.square().sum_dim(0).sqrt())
+        };
+        Ok(Self { chunks: ranges().map(unit).collect::<Result<_>>()?, subtracts_mean })
+    }
+
+    /// The covariance of the tokens' directions, which gives the variance of any neuron's cosines without computing them.
+    pub(crate) fn spread(&self) -> Spread {
+        let n_tokens: usize = self.chunks.iter().map(|tokens| tokens.dims()[1]).sum();
+        let products = self.chunks.iter().map(|tokens| tokens.clone().matmul(tokens.clone().transpose()));
+        let sums = self.chunks.iter().map(|tokens| tokens.clone().sum_dim(1));
+        let mean = |parts: Option<Tensor<2>>| parts.expect("a vocabulary is not empty") / n_tokens as f64;
+        let (square, mean) = (mean(products.reduce(|a, b| a + b)), mean(sums.reduce(|a, b| a + b)));
+        let covariance = square - mean.clone().matmul(mean.transpose());
+        Spread { covariance, subtracts_mean: self.subtracts_mean }
+    }
+
+    /// Unit columns `[d_model, tokens]`, chunk after chunk.
+    pub(crate) fn chunks(&self) -> &[Tensor<2>] {
+        &self.chunks
+    }
+
+    /// The cosine of each row of `w_out` `[neuron, d_model]` with each token, `[neuron, tokens]` a chunk.
+    fn cosines(&self, w_out: Tensor<2>) -> impl Iterator<Item = Tensor<2>> + '_ {
+        let unit = unit_rows(w_out, self.subtracts_mean);
+        self.chunks.iter().map(move |tokens| unit.clone().matmul(tokens.clone()))
+    }
+
+    /// The cosine of one neuron's output weights, `[1, d_model]`, with every token.
+    pub fn cosines_of(&self, w_out: Tensor<2>) -> Vec<f32> {
+        self.cosines(w_out).flat_map(|part| part.try_into_vec_as::<f32>().expect("any float")).collect()
+    }
+
+    /// The profile of each row of `w_out` `[neuron, d_model]`.
+    ///
+    /// A neuron whose weights are all zero has none: its numbers are NaN.
+    pub fn profiles(&self, w_out: Tensor<2>) -> Vec<NeuronProfile> {
+        let [n_neurons, _] = w_out.dims();
+        let slab = |start: usize| {
+            let neurons = start..(start + NEURONS).min(n_neurons);
+            let mut sums = vec![PowerSums::default(); neurons.len()];
+            for part in self.cosines(w_out.clone().slice([neurons])) {
+                let [_, tokens] = part.dims();
+                let values: Vec<f32> = part.try_into_vec_as().expect("any float");
+                sums.par_iter_mut().zip(values.par_chunks(tokens)).for_each(|(sums, values)| sums.add(values));
+            }
+            sums.into_iter().map(|sums| sums.profile()).collect::<Vec<_>>()
+        };
+        (0..n_neurons).step_by(NEURONS).flat_map(slab).collect()
+    }
+}
+
+/// The covariance of the tokens' directions over the vocabulary, `[d_model, d_model]`.
+pub(crate) struct Spread {
+    covariance: Tensor<2>,
+    subtracts_mean: bool,
+}
+
+impl Spread {
+    /// The population variance, over the vocabulary, of the cosines of each row of `w_out` `[neuron, d_model]`.
+    pub(crate) fn variances(&self, w_out: Tensor<2>) -> Vec<f64> {
+        let unit = unit_rows(w_out, self.subtracts_mean);
+        let variances = (unit.clone().matmul(self.covariance.clone()) * unit).sum_dim(1);
+        let variances: Vec<f32> = variances.try_into_vec_as().expect("any float");
+        variances.into_iter().map(f64::from).collect()
+    }
+}
+
+/// Rows `[neuron, d_model]` of length 1, their mean subtracted where the final norm does so.
+pub(crate) fn unit_rows(w_out: Tensor<2>, subtracts_mean: bool) -> Tensor<2> {
+    let w_out = if subtracts_mean { w_out.clone() - w_out.mean_dim(1) } else { w_out };
+    w_out.clone() / w_out.square().sum_dim(1).sqrt()
+}
+
+/// The profile of every neuron of every layer, `[layer][neuron]`; `done` is called with the number of layers that are done.
+///
+/// # Errors
+/// [`ProbeError::WeightsMissing`] when the model does not give access to its weights.
+pub fn vocabulary_profiles(model: &dyn ResidualModel, mut done: impl FnMut(usize)) -> Result<Vec<Vec<NeuronProfile>>> {
+    let (directions, weights) = (VocabularyDirections::new(model)?, weights_of(model)?);
+    let layer = |layer: usize| {
+        let profiles = directions.profiles(weights.w_out(layer)?);
+        done(layer + 1);
+        Ok(profiles)
+    };
+    (0..model.n_layers()).map(layer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_those_of_known_distributions() {
+        let n = 100_001;
+        let mut even = PowerSums::default();
+        even.add(&(0..n).map(|i| i as f32 / (n - 1) as f32).collect::<Vec<_>>());
+        let profile = even.profile();
+        // Of the uniform distribution on [0, 1].
+        for (found, expected) in
+            [(profile.mean, 0.5), (profile.variance, 1.0 / 12.0), (profile.skew, 0.0), (profile.kurtosis, 1.8)]
+        {
+            assert!((found - expected).abs() < 1e-4, "{profile:?}");
+        }
+        // One that stands out among n: skew and kurtosis of a Bernoulli variable with p = 1 / n.
+        let mut one = PowerSums::default();
+        one.add(&[0.0; 99]);
+        one.add(&[1.0]);
+        let (p, profile) = (0.01f64, one.profile());
+        assert!((profile.skew - (1.0 - 2.0 * p) / (p * (1.0 - p)).sqrt()).abs() < 1e-9);
+        assert!((profile.kurtosis - (3.0 + (1.0 - 6.0 * p * (1.0 - p)) / (p * (1.0 - p)))).abs() < 1e-9);
+        assert!(profile.is_prediction() && !profile.is_suppression());
+    }
+}

@@ -1,0 +1,184 @@
+//! Residual streams of a batch compared with a clean one: [`Comparison`], the work behind [`Readout::compare`].
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use stratigraph_core::{ResidualModel, TokenWindows};
+
+use super::batch::{ReadoutBatch, Stream};
+use super::batch_rows::BatchRows;
+use super::full_rows::{FullRows, LogitValues};
+use super::{Clean, Readout, RowSums};
+use crate::metrics::{MetricInput, Position, RowStatistics};
+use crate::scores::ScoreSink;
+use crate::{ProbeError, Result};
+
+/// Normed residual streams of some windows, and which of them is the clean one.
+pub(crate) struct Comparison<'a> {
+    readout: &'a Readout<'a>,
+    rows: BatchRows<'a>,
+    n_rows: usize,
+    streams: Vec<Stream<'a>>,
+    clean: usize,
+    /// How many streams are scored, from the first; a clean one of another model stands behind them.
+    n_scored: usize,
+}
+
+impl<'a> Comparison<'a> {
+    /// Checks what is to be compared, and norms it.
+    pub(crate) fn new(
+        readout: &'a Readout<'a>,
+        windows: &'a TokenWindows,
+        sequences: Range<usize>,
+        residuals: Vec<Tensor<3>>,
+        clean: Clean<'a>,
+    ) -> Result<Self> {
+        readout.check_tiles()?;
+        readout.metrics.check(readout.model.d_vocab())?;
+        windows.check(readout.model)?;
+        let n_sequences = windows.n_sequences();
+        if sequences.start > sequences.end || sequences.end > n_sequences {
+            return Err(ProbeError::NoSuchWindows { start: sequences.start, end: sequences.end, n_sequences });
+        }
+        check_vocabulary(readout.model, &clean)?;
+        let n_scored = residuals.len();
+        let mut streams: Vec<_> = residuals.into_iter().map(|resid| (readout.model, resid)).collect();
+        let clean = with_clean(&mut streams, clean)?;
+        for (index, (model, resid)) in streams.iter().enumerate() {
+            let expected = [sequences.len(), windows.seq_len(), model.d_model()];
+            check_shape(|| format!("residual stream {index}"), resid.dims(), expected)?;
+        }
+        let n_rows = sequences.len() * windows.seq_len();
+        let normed = |(model, resid): Unread<'a>| {
+            let normed = model.final_norm(resid.reshape([n_rows, model.d_model()]))?;
+            Ok(Stream { model, normed })
+        };
+        let streams = readout.lanes.map(streams, normed).into_iter().collect::<Result<_>>()?;
+        let rows = BatchRows { windows, first_sequence: sequences.start };
+        Ok(Self { readout, rows, n_rows, streams, clean, n_scored })
+    }
+
+    fn tiles(&self) -> impl Iterator<Item = Range<usize>> {
+        let (size, n_rows) = (self.readout.tiles.rows, self.n_rows);
+        (0..n_rows).step_by(size).map(move |start| start..(start + size).min(n_rows))
+    }
+
+    /// Hands the values of every metric at each position to the stream's scores.
+    pub(crate) fn score<S: ScoreSink>(&self, scores: &mut [S]) -> Result<()> {
+        if scores.len() != self.n_scored {
+            return Err(ProbeError::ScoresMissing { n_scores: scores.len(), n_streams: self.n_scored });
+        }
+        let metrics = &self.readout.metrics;
+        scores.iter_mut().try_for_each(|scores| scores.begin(metrics))?;
+        let (statistics, of_logits) = (self.statistics()?, self.logit_values()?);
+        let mut values = vec![None; metrics.len()];
+        for (tile, streams) in self.tiles().zip(&statistics) {
+            for (stream, scores) in scores.iter_mut().enumerate() {
+                let pairs = streams[self.clean].iter().zip(&streams[stream]);
+                for (row, (clean, changed)) in tile.clone().zip(pairs) {
+                    let at = self.rows.position(row);
+                    let statistics = RowStatistics::new(clean, changed, at);
+                    let of_logits = of_logits.as_ref().map_or(&[][..], |all| all.of(row, stream));
+                    self.fill(&mut values, &statistics, of_logits);
+                    self.check_finite(&values, at)?;
+                    scores.row(at.sequence, at.position, &values);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of a row in the order of the set.
+    fn fill(&self, values: &mut [Option<f64>], statistics: &RowStatistics, of_logits: &[Option<f64>]) {
+        let mut of_logits = of_logits.iter();
+        for (value, entry) in values.iter_mut().zip(self.readout.metrics.entries()) {
+            *value = match entry.input {
+                MetricInput::Logits => of_logits.next().copied().flatten(),
+                MetricInput::Statistics if entry.needs_next_token && !statistics.has_next_token() => None,
+                MetricInput::Statistics => entry.metric.of_row(statistics),
+            };
+        }
+    }
+
+    fn check_finite(&self, values: &[Option<f64>], at: Position) -> Result<()> {
+        let broken =
+            values.iter().enumerate().find_map(|(index, value)| Some((index, value.filter(|x| !x.is_finite())?)));
+        let Some((index, value)) = broken else { return Ok(()) };
+        let metric = self.readout.metrics.shared_names()[index].clone();
+        Err(ProbeError::NotFinite { metric, value, sequence: at.sequence, position: at.position })
+    }
+
+    /// The statistics of all rows, `[tile][stream][row]`.
+    fn statistics(&self) -> Result<Vec<Vec<Vec<RowSums>>>> {
+        let batches = self.tiles().map(|tile| {
+            Ok(ReadoutBatch {
+                streams: self.streams.iter().map(|stream| stream.rows(tile.clone())).collect(),
+                clean: Some(self.clean),
+                tokens: self.rows.next_tokens(tile),
+                common_device: (self.clean == self.n_scored).then(|| self.readout.model.device()),
+            })
+        });
+        self.readout.reduce(batches)
+    }
+
+    /// The values of the metrics that need both rows of logits, if there is such a metric.
+    fn logit_values(&self) -> Result<Option<LogitValues>> {
+        /// Rows of logits that are held for each row of a chunk: the clean and the changed ones, and the clean ones'
+        /// exponentials.
+        const COPIES: usize = 3;
+        let Readout { metrics, tiles, lanes, row_bytes, .. } = self.readout;
+        let (n_metrics, d_vocab) = (metrics.of_logits().count(), self.readout.model.d_vocab());
+        if n_metrics == 0 {
+            return Ok(None);
+        }
+        let full = FullRows {
+            streams: &self.streams,
+            clean: self.clean,
+            n_measured: self.n_scored,
+            metrics,
+            rows: self.rows,
+            d_vocab,
+            tile: tiles.rows * tiles.vocab,
+        };
+        let chunk = (row_bytes / lanes.n_lanes() / (COPIES * size_of::<f32>() * d_vocab)).max(1);
+        let chunk = chunk.min(self.n_rows.div_ceil(lanes.n_lanes()));
+        let chunks = (0..self.n_rows).step_by(chunk.max(1)).map(|start| start..(start + chunk).min(self.n_rows));
+        let parts = lanes.map(chunks.collect(), |rows| full.measure(rows)).into_iter().collect::<Result<_>>()?;
+        Ok(Some(LogitValues::new(parts, self.n_scored, n_metrics)))
+    }
+}
+
+/// A residual stream `[batch, pos, d_model]` of a model.
+type Unread<'a> = (&'a dyn ResidualModel, Tensor<3>);
+
+/// The index of the clean stream among `streams`, behind which one of another model is put.
+fn with_clean<'a>(streams: &mut Vec<Unread<'a>>, clean: Clean<'a>) -> Result<usize> {
+    let n_streams = streams.len();
+    match clean {
+        Clean::Stream(stream) if stream < n_streams => Ok(stream),
+        Clean::Stream(stream) => Err(ProbeError::NoSuchStream { stream, n_streams }),
+        Clean::Other { model, resid } => {
+            streams.push((model, resid));
+            Ok(n_streams)
+        }
+    }
+}
+
+/// Refuses a clean model with another vocabulary.
+fn check_vocabulary(model: &dyn ResidualModel, clean: &Clean) -> Result<()> {
+    let Clean::Other { model: other, .. } = clean else { return Ok(()) };
+    let (clean, changed) = (other.d_vocab(), model.d_vocab());
+    if clean == changed { Ok(()) } else { Err(ProbeError::OtherVocabulary { clean, changed }) }
+}
+
+/// Refuses a tensor of another shape.
+pub(crate) fn check_shape<const D: usize>(
+    what: impl Fn() -> String,
+    found: [usize; D],
+    expected: [usize; D],
+) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ProbeError::WrongShape { what: what(), found: found.into(), expected: expected.into() })
+}

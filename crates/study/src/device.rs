@@ -1,0 +1,201 @@
+//! Devices by name, of this machine and of others: [`DeviceName`].
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::str::FromStr;
+
+use burn::tensor::Device;
+
+use crate::{Backend, Result, StudyError};
+
+/// A device as a user writes it.
+///
+/// | text | device |
+/// |---|---|
+/// | `flex`, `ndarray`, `wgpu` | the default one of a [`Backend`] |
+/// | `wgpu:1` | the second graphics adapter that wgpu lists |
+/// | `remote:ws://HOST:PORT` | one that another machine serves over WebSocket |
+/// | `remote:ID` | one that is served over iroh, found by the server's identity through the public relays |
+/// | `remote:ID@IP:PORT` | the same, dialled directly |
+///
+/// A remote server may serve several devices: `#1` at the end is its second. Remote devices need the feature `remote`.
+///
+/// ```
+/// use stratigraph_study::DeviceName;
+///
+/// let device = "flex".parse::<DeviceName>()?.open()?;
+/// # Ok::<(), stratigraph_study::StudyError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeviceName {
+    /// The default device of a backend.
+    Backend(Backend),
+    /// A graphics adapter of this machine, by its index in wgpu's list.
+    Adapter(usize),
+    /// A device of another machine.
+    Remote {
+        /// Where its server is: the URL of a WebSocket, or an iroh identity, with an address or a relay after `@`.
+        server: String,
+        /// Which of the server's devices.
+        index: usize,
+    },
+}
+
+impl DeviceName {
+    /// The environment variable with the token that a remote server asks for. It is not an argument, because other users of a
+    /// machine can read command lines.
+    pub const TOKEN: &str = "STRATIGRAPH_TOKEN";
+
+    /// Opens it; a remote one is connected, with the token of [`DeviceName::TOKEN`].
+    ///
+    /// # Errors
+    /// When this build or this machine does not have it, the server cannot be reached, or it refuses the token.
+    pub fn open(&self) -> Result<Device> {
+        match self {
+            DeviceName::Backend(backend) => backend.device(),
+            DeviceName::Adapter(index) => adapter(*index),
+            DeviceName::Remote { server, index } => remote(server, *index),
+        }
+    }
+}
+
+/// Runs something that uses remote devices: burn panics when a connection breaks, and here that becomes an error. Any other
+/// panic goes on.
+///
+/// # Errors
+/// Those of `run`, and [`StudyError::RemoteLost`] where a remote device is lost.
+///
+/// # Panics
+/// When `run` panics for any other reason.
+pub fn guard_remote<T, E: From<StudyError>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| match lost_remote(&*panic) {
+        Some(reason) => Err(StudyError::RemoteLost { reason }.into()),
+        None => resume_unwind(panic),
+    })
+}
+
+/// Texts in the panics of burn-remote 0.22.1 when a session cannot be opened or breaks.
+const LOST: [&str; 6] = [
+    "Failed to open a remote session",
+    "Service call failed",
+    "Failed to read tensor: RecvError",
+    "Remote response channel closed",
+    "Remote service has not connected",
+    "the handshake reports the device count",
+];
+
+/// The first line of a panic of burn's remote backend; none for other panics.
+fn lost_remote(panic: &(dyn Any + Send)) -> Option<String> {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())?;
+    LOST.iter().any(|lost| text.contains(lost)).then(|| text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(feature = "wgpu-unfused")]
+fn adapter(index: usize) -> Result<Device> {
+    let adapters = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();
+    let n = adapters.len();
+    let reason = || format!("there is no adapter {index}; wgpu lists {n}, counted from 0");
+    adapters.into_iter().nth(index).ok_or_else(|| StudyError::NoAdapter { reason: reason() })
+}
+
+#[cfg(not(feature = "wgpu-unfused"))]
+fn adapter(_index: usize) -> Result<Device> {
+    Err(StudyError::BackendNotBuilt { backend: Backend::Wgpu })
+}
+
+#[cfg(feature = "remote")]
+fn remote(server: &str, index: usize) -> Result<Device> {
+    use burn::remote::{EndpointId, IrohHost, IrohRelays, RemoteHost};
+
+    let unreachable = |reason: String| StudyError::RemoteUnreachable { server: server.to_owned(), reason };
+    let host = if server.starts_with("ws://") || server.starts_with("wss://") {
+        RemoteHost::websocket(server)
+    } else {
+        let (id, place) = server.split_once('@').map_or((server, None), |(id, place)| (id, Some(place)));
+        let id: EndpointId = id.parse().map_err(|error| unreachable(format!("`{id}` is not an identity: {error}")))?;
+        let host = IrohHost::new(id);
+        RemoteHost::iroh(match place.map(|place| (place, place.parse())) {
+            None => host,
+            Some((_, Ok(address))) => host.with_address(address).with_relays(IrohRelays::Disabled),
+            Some((relay, Err(_))) => host.with_relays(
+                relay.parse().map_err(|error: burn::remote::InvalidRelays| unreachable(error.to_string()))?,
+            ),
+        })
+    };
+    let host = match std::env::var(DeviceName::TOKEN) {
+        Ok(token) => host.with_credential(token.as_str()),
+        Err(_) => host,
+    };
+    Device::remote_options(&host).device_index(index).init().map_err(|error| unreachable(error.to_string()))
+}
+
+#[cfg(not(feature = "remote"))]
+fn remote(_server: &str, _index: usize) -> Result<Device> {
+    Err(StudyError::RemoteNotBuilt)
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceName::Backend(backend) => write!(f, "{backend}"),
+            DeviceName::Adapter(index) => write!(f, "{}:{index}", Backend::Wgpu),
+            DeviceName::Remote { server, index: 0 } => write!(f, "remote:{server}"),
+            DeviceName::Remote { server, index } => write!(f, "remote:{server}#{index}"),
+        }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = StudyError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let unknown = || StudyError::UnknownDevice { name: name.to_owned() };
+        match name.split_once(':') {
+            None => Ok(DeviceName::Backend(name.parse()?)),
+            Some(("wgpu", index)) => index.parse().map(DeviceName::Adapter).map_err(|_| unknown()),
+            Some(("remote", server)) if !server.is_empty() => {
+                let (server, index) = server.rsplit_once('#').unwrap_or((server, "0"));
+                let index = index.parse().map_err(|_| unknown())?;
+                Ok(DeviceName::Remote { server: server.to_owned(), index })
+            }
+            Some(_) => Err(unknown()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_device_is_an_error() {
+        for text in ["Service call failed: CallError\nbacktrace", "Failed to open a remote session at ws://gpu: refused"] {
+            let lost = guard_remote(|| -> Result<()> { panic!("{text}") });
+            assert!(matches!(lost, Err(StudyError::RemoteLost { reason }) if Some(&*reason) == text.lines().next()));
+        }
+        assert_eq!(guard_remote(|| Ok::<_, StudyError>(7)).unwrap(), 7);
+        assert!(matches!(guard_remote(|| Err::<(), _>(StudyError::RemoteNotBuilt)), Err(StudyError::RemoteNotBuilt)));
+    }
+
+    #[test]
+    fn any_other_panic_goes_on() {
+        let ours = catch_unwind(|| guard_remote(|| -> Result<()> { panic!("index {} out of bounds", 7) }));
+        assert_eq!(*ours.unwrap_err().downcast::<String>().unwrap(), "index 7 out of bounds");
+        let other = catch_unwind(|| guard_remote(|| -> Result<()> { std::panic::panic_any(7) }));
+        assert_eq!(*other.unwrap_err().downcast::<i32>().unwrap(), 7);
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for name in
+            ["flex", "ndarray", "wgpu", "wgpu:2", "remote:ws://gpu:3000", "remote:ws://gpu:3000#1", "remote:0ab1"]
+        {
+            assert_eq!(name.parse::<DeviceName>().unwrap().to_string(), name);
+        }
+        for name in ["", "cuda", "wgpu:", "wgpu:x", "flex:0", "remote:", "remote:ws://gpu#x"] {
+            assert!(name.parse::<DeviceName>().is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What a study found: [`Findings`], which become a [`Profile`].
+
+use std::collections::BTreeMap;
+
+use stratigraph_core::{PerSequence, ResidualModel, TokenWindows};
+use stratigraph_profile::{
+    Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit, Unit,
+};
+use stratigraph_stages::segment;
+
+use crate::{Result, StudyError, versions};
+
+/// What a study found: curves, matrices, single values and interventions, each by name.
+///
+/// ```
+/// use stratigraph_profile::{CorpusRecord, Curve, ModelRecord, Axis, Unit};
+/// use stratigraph_study::Findings;
+///
+/// let mut findings = Findings::new(ModelRecord::new("mine", 2, 64, 100), CorpusRecord::new("text", 4, 16));
+/// findings.add_curve("delete_kl", Curve::new(Axis::layers(2), Unit::Nats, vec![3.0, 0.5]))?;
+/// assert_eq!(findings.curve("delete_kl")?.mean, [3.0, 0.5]);
+/// assert!(findings.add_curve("delete_kl", Curve::new(Axis::layers(2), Unit::Nats, vec![0.0, 0.0])).is_err());
+/// # Ok::<(), stratigraph_study::StudyError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    profile: Profile,
+}
+
+impl Findings {
+    /// Nothing yet, of a model on a corpus.
+    pub fn new(model: ModelRecord, corpus: CorpusRecord) -> Self {
+        Self { profile: Profile::new(model, corpus).with_versions(versions()) }
+    }
+
+    /// Adds a curve.
+    ///
+    /// # Errors
+    /// When there is one of that name, or its length is not that of its axis.
+    pub fn add_curve(&mut self, name: &str, curve: Curve) -> Result<()> {
+        if self.profile.curves.contains_key(name) {
+            return Err(StudyError::NameTaken { what: "curve", name: name.to_owned() });
+        }
+        Ok(self.profile.add_curve(name, curve)?)
+    }
+
+    /// Adds a matrix.
+    ///
+    /// # Errors
+    /// When there is one of that name, or its shape is not that of its axes.
+    pub fn add_matrix(&mut self, name: &str, matrix: Matrix) -> Result<()> {
+        if self.profile.matrices.contains_key(name) {
+            return Err(StudyError::NameTaken { what: "matrix", name: name.to_owned() });
+        }
+        Ok(self.profile.add_matrix(name, matrix)?)
+    }
+
+    /// Adds a single value.
+    ///
+    /// # Errors
+    /// When there is one of that name.
+    pub fn add_value(&mut self, name: &str, value: Estimate) -> Result<()> {
+        if self.profile.values.contains_key(name) {
+            return Err(StudyError::NameTaken { what: "value", name: name.to_owned() });
+        }
+        self.profile.values.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// Adds an intervention with what was measured under it.
+    pub fn add_intervention(&mut self, intervention: InterventionRecord) {
+        self.profile.interventions.push(intervention);
+    }
+
+    /// The curve of a name.
+    ///
+    /// # Errors
+    /// When there is none; the error suggests close names.
+    pub fn curve(&self, name: &str) -> Result<&Curve> {
+        Ok(self.profile.curve(name)?)
+    }
+
+    /// The matrix of a name.
+    ///
+    /// # Errors
+    /// When there is none; the error suggests close names.
+    pub fn matrix(&self, name: &str) -> Result<&Matrix> {
+        Ok(self.profile.matrix(name)?)
+    }
+
+    /// The single value of a name.
+    ///
+    /// # Errors
+    /// When there is none; the error suggests close names.
+    pub fn value(&self, name: &str) -> Result<Estimate> {
+        Ok(self.profile.value(name)?)
+    }
+
+    /// All curves, by name.
+    pub fn curves(&self) -> &BTreeMap<String, Curve> {
+        &self.profile.curves
+    }
+
+    /// All matrices, by name.
+    pub fn matrices(&self) -> &BTreeMap<String, Matrix> {
+        &self.profile.matrices
+    }
+
+    /// All single values, by name.
+    pub fn values(&self) -> &BTreeMap<String, Estimate> {
+        &self.profile.values
+    }
+
+    /// The unchanged model, every point of every sweep, and single interventions, with what was measured under each.
+    pub fn interventions(&self) -> &[InterventionRecord] {
+        &self.profile.interventions
+    }
+
+    /// With the command and the device that the record names.
+    pub fn with_record(mut self, device: impl Into<String>, command: Vec<String>) -> Self {
+        self.profile = self.profile.with_device(device).with_command(command);
+        self
+    }
+
+    pub(crate) fn with_seed(mut self, seed: u64) -> Self {
+        self.profile = self.profile.with_seed(seed);
+        self
+    }
+
+    /// The profile, with the stages of inference that its curves show.
+    pub fn into_profile(self) -> Profile {
+        let stages = segment(&self.profile);
+        self.profile.with_stages(stages)
+    }
+
+    /// The profile without stages, for a reader that looks for them by a rule of its own.
+    pub fn into_profile_without_stages(self) -> Profile {
+        self.profile
+    }
+}
+
+/// The record of a model.
+pub(crate) fn model_record(model: &dyn ResidualModel, name: &str) -> ModelRecord {
+    let shape = model.shape();
+    ModelRecord::new(name, shape.n_layers, shape.d_model, shape.d_vocab)
+}
+
+/// The record of a corpus.
+pub(crate) fn corpus_record(windows: &TokenWindows, name: &str) -> CorpusRecord {
+    CorpusRecord::new(name, windows.n_sequences(), windows.seq_len())
+}
+
+/// The mean over windows and its standard error.
+pub(crate) fn estimate(measured: &PerSequence) -> Estimate {
+    let summary = measured.summary();
+    Estimate::new(summary.mean, summary.sem)
+}
+
+/// A curve of what was measured at each point of an axis, with the mean of each window.
+pub fn measured_curve<'a>(axis: Axis, unit: Unit, points: impl IntoIterator<Item = &'a PerSequence>) -> Curve {
+    let mut curve = Curve::empty(axis, unit).with_replicates(ReplicateUnit::Windows, Vec::new());
+    points.into_iter().for_each(|measured| curve.push(estimate(measured), measured.means()));
+    curve
+}

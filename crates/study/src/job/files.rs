@@ -1,0 +1,84 @@
+//! Files that are there whole or not at all: [`write_whole`].
+
+#[cfg(unix)]
+use std::fs::Permissions;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::Builder;
+
+use crate::{Result, StudyError};
+
+/// The end of the names of files that are being written.
+const PARTIAL: &str = ".partial";
+
+/// Writes a file that is there whole or not at all, whenever the process or the machine stops. An existing one is replaced.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let directory = path.parent().expect("a file of a job lies in its directory");
+    let mut builder = Builder::new();
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    builder.prefix(&prefix).suffix(PARTIAL);
+    #[cfg(unix)]
+    builder.permissions(Permissions::from_mode(0o666)); // less what the user masks
+    let write = || -> io::Result<()> {
+        let mut file = builder.tempfile_in(directory)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    match write() {
+        // Another process has written the same and removed ours as a leftover.
+        Err(reason) if reason.kind() == ErrorKind::NotFound && path.exists() => {}
+        written => written.map_err(|reason| StudyError::io(path, reason))?,
+    }
+    // The new name is safe when the directory is on disk too; not every file system can do that.
+    #[cfg(unix)]
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    Ok(())
+}
+
+/// Removes partial files that killed processes left behind, where the whole file is there.
+pub(crate) fn remove_leftovers(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let whole = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL)?.rsplit_once('.'));
+        if whole.is_some_and(|(file, _)| directory.join(file).exists()) {
+            let _ = fs::remove_file(entry.path()); // one that stays does no harm
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("000001.json");
+        for content in ["first", "second"] {
+            write_whole(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let error = write_whole(&directory.path().join("absent/000001.json"), b"").unwrap_err();
+        assert!(matches!(error, StudyError::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn leftovers_of_whole_files_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["000001.json", ".000001.json.Ab3.partial", ".000002.json.Cd4.partial", "notes.partial"] {
+            fs::write(directory.path().join(name), "x").unwrap();
+        }
+        remove_leftovers(directory.path());
+        let left = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, [".000002.json.Cd4.partial", "000001.json", "notes.partial"]);
+    }
+}

@@ -1,0 +1,82 @@
+//! What came of a job: [`Merged`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stratigraph_probes::scores::Scores;
+use stratigraph_profile::{CorpusRecord, ModelRecord, Profile};
+
+use super::step::StepScores;
+use super::{Job, JobCorpus, JobModel, Status};
+use crate::study::units;
+use crate::{Findings, Result, StudyError};
+
+/// What a finished job found: what one run over everything finds, but for the rounding of devices.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Merged {
+    /// Curves, matrices, values and interventions; the record names the devices.
+    pub findings: Findings,
+    /// The devices that the steps were computed on, with commas between.
+    pub device: String,
+    /// Of each distinct intervention.
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "the tables are made of them"))]
+    pub(crate) scores: Vec<Scores>,
+}
+
+impl Merged {
+    /// The profile, with the stages of inference that its curves show, made by `command`, argument by argument.
+    pub fn into_profile(self, command: Vec<String>) -> Profile {
+        self.findings.with_record(self.device, command).into_profile()
+    }
+}
+
+impl Job {
+    /// Puts together what all steps gave, in this directory and in `others`, copies of the job that ran elsewhere. The values
+    /// of a window lie in one step, so merging adds no rounding, whichever shards did what.
+    ///
+    /// # Errors
+    /// When steps are missing, one of the others is another job, or a record is another job's or damaged.
+    pub fn merge(&self, others: &[Job]) -> Result<Merged> {
+        others.iter().try_for_each(|other| self.check_same(other))?;
+        let index: BTreeMap<String, usize> =
+            self.interventions().iter().enumerate().map(|(index, it)| (it.to_string(), index)).collect();
+        let mut scores = vec![Scores::default(); index.len()];
+        let (mut missing, mut devices) = (Vec::new(), BTreeSet::new());
+        for step in 0..self.n_steps() {
+            let records = std::iter::once(self).chain(others).map(|job| job.read_step(step));
+            let Some(record) = records.flat_map(Result::transpose).next().transpose()? else {
+                missing.push(step);
+                continue;
+            };
+            devices.insert(record.device);
+            for StepScores { intervention, scores: measured } in &record.scores {
+                scores[index[intervention]].merge(measured)?;
+            }
+        }
+        if !missing.is_empty() {
+            let status = Status { n_steps: self.n_steps(), missing };
+            return Err(StudyError::JobUnfinished { path: self.path().to_owned(), status });
+        }
+        let device = devices.into_iter().collect::<Vec<_>>().join(", ");
+        let findings = self.findings(&scores)?.with_record(device.clone(), Vec::new());
+        Ok(Merged { findings, device, scores })
+    }
+
+    /// Findings from the scores of each distinct intervention.
+    fn findings(&self, scores: &[Scores]) -> Result<Findings> {
+        let metrics = self.plan().metrics()?;
+        let is_clean = |name: &str| metrics.get(name).is_some_and(|metric| !metric.is_comparison());
+        let (model, corpus) = (model_record(&self.plan().model), corpus_record(&self.plan().corpus));
+        let mut findings = Findings::new(model, corpus).with_seed(self.plan().seed);
+        self.runs().collect(scores, &units(&metrics), is_clean, &mut findings)?;
+        Ok(findings)
+    }
+}
+
+fn model_record(JobModel { name, n_layers, d_model, d_vocab, .. }: &JobModel) -> ModelRecord {
+    ModelRecord::new(name, *n_layers, *d_model, *d_vocab)
+}
+
+fn corpus_record(JobCorpus { name, n_sequences, seq_len, special_tokens, .. }: &JobCorpus) -> CorpusRecord {
+    CorpusRecord::new(name, *n_sequences, *seq_len).with_special_tokens(*special_tokens)
+}

@@ -1,0 +1,151 @@
+//! What a plan file says of model, corpus and work: [`JobModel`], [`JobCorpus`], [`JobSweep`], [`JobIntervention`],
+//! [`StepSize`].
+
+use serde::{Deserialize, Serialize};
+use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_profile::Axis;
+use stratigraph_surgery::{Intervention, SweepPoints};
+
+use super::hash_tokens;
+
+/// The model of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JobModel {
+    /// Its name.
+    pub name: String,
+    /// Where it was when the job was planned: a path, or a model of the hub.
+    pub source: String,
+    /// The SHA-256 of its content.
+    pub sha256: String,
+    /// Its layers.
+    pub n_layers: usize,
+    /// The width of its residual stream.
+    pub d_model: usize,
+    /// The size of its vocabulary.
+    pub d_vocab: usize,
+}
+
+impl JobModel {
+    /// The record of a model. `sha256` identifies its content, and is compared before a shard runs.
+    pub fn new(
+        model: &dyn ResidualModel,
+        name: impl Into<String>,
+        source: impl Into<String>,
+        sha256: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            source: source.into(),
+            sha256: sha256.into(),
+            n_layers: model.n_layers(),
+            d_model: model.d_model(),
+            d_vocab: model.d_vocab(),
+        }
+    }
+}
+
+/// The corpus of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JobCorpus {
+    /// Its name.
+    pub name: String,
+    /// How many windows.
+    pub n_sequences: usize,
+    /// Tokens in a window.
+    pub seq_len: usize,
+    /// Whether the tokenizer's special tokens were added.
+    pub special_tokens: bool,
+    /// What [`hash_tokens`] gives.
+    pub sha256: String,
+}
+
+impl JobCorpus {
+    /// The record of some windows, without special tokens.
+    pub fn new(name: impl Into<String>, windows: &TokenWindows) -> Self {
+        Self {
+            name: name.into(),
+            n_sequences: windows.n_sequences(),
+            seq_len: windows.seq_len(),
+            special_tokens: false,
+            sha256: hash_tokens(windows),
+        }
+    }
+
+    /// Sets whether the tokenizer's special tokens were added.
+    pub fn with_special_tokens(self, special_tokens: bool) -> Self {
+        Self { special_tokens, ..self }
+    }
+}
+
+/// A sweep of a job, with everything that it takes to run it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JobSweep {
+    /// Its name, such as `delete`.
+    pub name: String,
+    /// One axis or two.
+    pub axes: Vec<Axis>,
+    /// The intervention of each point as text, the last axis running fastest.
+    pub interventions: Vec<String>,
+}
+
+impl JobSweep {
+    pub(crate) fn new(name: &str, points: &SweepPoints) -> Self {
+        let interventions = points.interventions.iter().map(Intervention::to_string).collect();
+        Self { name: name.to_owned(), axes: points.axes.clone(), interventions }
+    }
+}
+
+/// A single intervention of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JobIntervention {
+    /// Its name.
+    pub name: String,
+    /// The intervention as text.
+    pub text: String,
+}
+
+impl JobIntervention {
+    pub(crate) fn new(intervention: &Intervention) -> Self {
+        Self { name: intervention.name(), text: intervention.to_string() }
+    }
+}
+
+/// How much is done between two writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StepSize {
+    /// Windows in a step.
+    pub windows: usize,
+    /// Interventions in a step; all of them where it is not set, which is the least work: interventions share their first
+    /// layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interventions: Option<usize>,
+}
+
+impl StepSize {
+    /// Steps of some windows and all interventions.
+    pub fn new(windows: usize) -> Self {
+        Self { windows, interventions: None }
+    }
+
+    /// With some interventions in a step.
+    pub fn with_interventions(self, interventions: usize) -> Self {
+        Self { interventions: Some(interventions), ..self }
+    }
+}
+
+impl Default for StepSize {
+    /// Eight windows and all interventions.
+    fn default() -> Self {
+        Self::new(8)
+    }
+}

@@ -1,0 +1,117 @@
+//! What a step gave, in a file of its own: [`StepRecord`].
+
+use std::fs;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use stratigraph_probes::scores::Scores;
+
+use super::files::{remove_leftovers, write_whole};
+use super::store::{PER_TOKEN, STEPS, StepWork, refuse_other};
+use super::{Job, JobPlan};
+use crate::{Result, StudyError};
+
+/// The scores of an intervention in a step.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepScores {
+    /// The intervention as text.
+    pub(crate) intervention: String,
+    pub(crate) scores: Scores,
+}
+
+/// The content of a step's file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepRecord {
+    job: String,
+    model: String,
+    corpus: String,
+    step: usize,
+    windows: Range<usize>,
+    pub(crate) device: String,
+    pub(crate) scores: Vec<StepScores>,
+}
+
+impl Job {
+    /// The file of a step's record.
+    fn step_file(&self, step: usize) -> PathBuf {
+        self.path().join(STEPS).join(format!("{step:06}.json"))
+    }
+
+    /// The file of the values of a step's tokens.
+    fn tokens_file(&self, step: usize) -> PathBuf {
+        self.path().join(PER_TOKEN).join(format!("{step:06}.parquet"))
+    }
+
+    /// Whether a step is done: its record is there and holds what it should, and so do its tokens.
+    pub(crate) fn is_done(&self, step: usize) -> Result<bool> {
+        let tokens = !self.plan().per_token || self.tokens_file(step).exists();
+        Ok(tokens && self.read_step(step)?.is_some())
+    }
+
+    /// Writes what a step gave, the scores of its interventions in their order.
+    pub(crate) fn write_step(&self, step: usize, device: &str, scores: Vec<Scores>) -> Result<()> {
+        let StepWork { windows, group } = self.step(step);
+        let texts = self.group(group).iter().map(ToString::to_string);
+        let scores = texts.zip(scores).map(|(intervention, scores)| StepScores { intervention, scores });
+        let record = StepRecord {
+            job: self.hash().to_owned(),
+            model: self.plan().model.sha256.clone(),
+            corpus: self.plan().corpus.sha256.clone(),
+            step,
+            windows,
+            device: device.to_owned(),
+            scores: scores.collect(),
+        };
+        let json = serde_json::to_vec(&record).expect("a record is plain data");
+        write_whole(&self.step_file(step), &json)
+    }
+
+    /// Writes the values of a step's tokens.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn write_tokens(&self, step: usize, table: &[u8]) -> Result<()> {
+        write_whole(&self.tokens_file(step), table)
+    }
+
+    /// Reads what a step gave; none when it is not done.
+    ///
+    /// # Errors
+    /// When the record is of another job, or not of this step.
+    pub(crate) fn read_step(&self, step: usize) -> Result<Option<StepRecord>> {
+        let path = self.step_file(step);
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(reason) if reason.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(reason) => return Err(StudyError::io(&path, reason)),
+        };
+        let damaged = |reason: String| StudyError::JobDamaged { path: path.clone(), reason };
+        let record: StepRecord = serde_json::from_slice(&json).map_err(|reason| damaged(reason.to_string()))?;
+        let JobPlan { model, corpus, .. } = self.plan();
+        refuse_other(&path, "model", &record.model, &model.sha256)?;
+        refuse_other(&path, "corpus", &record.corpus, &corpus.sha256)?;
+        refuse_other(&path, "plan", &record.job, self.hash())?;
+        if !self.is_complete(&record, step)? {
+            return Err(damaged("it does not hold the scores of its step; delete it, and run the shard again".to_owned()));
+        }
+        Ok(Some(record))
+    }
+
+    /// Whether a record holds every score of a step and no other.
+    fn is_complete(&self, record: &StepRecord, step: usize) -> Result<bool> {
+        let StepWork { windows, group } = self.step(step);
+        let (metrics, seq_len) = (self.plan().metrics()?, self.windows().seq_len());
+        let texts = self.group(group).iter().map(ToString::to_string);
+        Ok(record.step == step
+            && record.windows == windows
+            && record.scores.iter().map(|scored| &scored.intervention).eq(texts.collect::<Vec<_>>().iter())
+            && record.scores.iter().all(|scored| scored.scores.are_of(&metrics, &windows, seq_len)))
+    }
+
+    /// Removes what killed processes left of files that are there whole.
+    pub(crate) fn remove_leftovers(&self) {
+        [STEPS, PER_TOKEN].iter().for_each(|directory| remove_leftovers(&self.path().join(directory)));
+    }
+}

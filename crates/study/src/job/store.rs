@@ -1,0 +1,234 @@
+//! A job's directory: [`Job`].
+//!
+//! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and `tokens/` the
+//! values of its tokens where they are asked for.
+
+use std::fmt;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use stratigraph_core::TokenWindows;
+use stratigraph_surgery::Intervention;
+
+use super::files::write_whole;
+use super::hash::{hash_bytes, token_bytes};
+use super::plan::FORMAT;
+use super::{JobModel, JobPlan};
+use crate::runs::Runs;
+use crate::{Result, StudyError};
+
+const PLAN: &str = "job.json";
+const TOKENS: &str = "tokens.bin";
+pub(crate) const STEPS: &str = "steps";
+pub(crate) const PER_TOKEN: &str = "tokens";
+
+/// A directory with a plan, a corpus, and what has been done so far. It prints as one line about the work.
+#[derive(Debug)]
+pub struct Job {
+    path: PathBuf,
+    plan: JobPlan,
+    windows: TokenWindows,
+    hash: String,
+    runs: Runs,
+}
+
+/// What a step runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StepWork {
+    pub(crate) windows: Range<usize>,
+    /// Which group of interventions.
+    pub(crate) group: usize,
+}
+
+impl Job {
+    /// Makes a job in a directory that holds none.
+    ///
+    /// # Errors
+    /// When there is one already, the plan is not valid or is for other windows, or the directory cannot be written.
+    pub fn create(path: impl AsRef<Path>, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
+        let path = path.as_ref();
+        plan.check_build()?;
+        plan.check_windows(&windows)?;
+        let job = Self::new(path, plan, windows)?;
+        job.make_directories()?;
+        let steps = fs::read_dir(path.join(STEPS)).map_err(|reason| StudyError::io(path, reason))?;
+        if steps.count() > 0 || path.join(PLAN).exists() {
+            return Err(StudyError::JobExists { path: path.to_owned() });
+        }
+        write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;
+        write_whole(&path.join(PLAN), &plan_bytes(&job.plan))?; // last, because a directory with a plan is a job
+        Ok(job)
+    }
+
+    /// Opens a job that was made before.
+    ///
+    /// # Errors
+    /// When there is none, it is in another format, or its plan or its token ids are damaged.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (file, tokens) = (path.join(PLAN), path.join(TOKENS));
+        let damaged = |path: &Path, reason: String| StudyError::JobDamaged { path: path.to_owned(), reason };
+        let plan = read_plan(&file)?;
+        let bytes = fs::read(&tokens).map_err(|reason| StudyError::io(&tokens, reason))?;
+        if hash_bytes(&bytes) != plan.corpus.sha256 {
+            return Err(damaged(&tokens, "its token ids are not those of the plan".to_owned()));
+        }
+        let ids: Vec<u32> = bytes.as_chunks().0.iter().map(|id| u32::from_le_bytes(*id)).collect();
+        let windows = TokenWindows::new(&ids, plan.corpus.seq_len);
+        let windows = windows.map_err(|error| damaged(&file, error.to_string()))?;
+        if windows.n_sequences() != plan.corpus.n_sequences {
+            let (n, found) = (plan.corpus.n_sequences, windows.n_sequences());
+            return Err(damaged(&file, format!("it has {n} windows, and its token ids make {found}")));
+        }
+        Self::new(path, plan, windows).map_err(|error| damaged(&file, error.to_string()))
+    }
+
+    fn new(path: &Path, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
+        let (hash, runs) = (hash_bytes(&plan_bytes(&plan)), plan.runs()?);
+        Ok(Self { path: path.to_owned(), plan, windows, hash, runs })
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is to be done.
+    pub fn plan(&self) -> &JobPlan {
+        &self.plan
+    }
+
+    /// The corpus.
+    pub fn windows(&self) -> &TokenWindows {
+        &self.windows
+    }
+
+    /// Its distinct interventions; the first is the unchanged model.
+    pub fn interventions(&self) -> &[Intervention] {
+        self.runs.distinct()
+    }
+
+    /// How many steps there are.
+    pub fn n_steps(&self) -> usize {
+        self.windows.n_sequences().div_ceil(self.plan.step.windows) * self.n_groups()
+    }
+
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// The SHA-256 of its plan file.
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Interventions in a step, at most.
+    fn group_size(&self) -> usize {
+        let n = self.interventions().len();
+        self.plan.step.interventions.unwrap_or(n).min(n)
+    }
+
+    /// Groups of interventions, each of which goes through a step together.
+    pub(crate) fn groups(&self) -> impl ExactSizeIterator<Item = &[Intervention]> {
+        self.interventions().chunks(self.group_size())
+    }
+
+    pub(crate) fn n_groups(&self) -> usize {
+        self.groups().len()
+    }
+
+    /// The interventions of a group.
+    pub(crate) fn group(&self, group: usize) -> &[Intervention] {
+        self.groups().nth(group).expect("a step has a group")
+    }
+
+    /// What a step runs. All groups of the same windows are neighbours.
+    pub(crate) fn step(&self, step: usize) -> StepWork {
+        let n_groups = self.n_groups();
+        let (n, size) = (self.windows.n_sequences(), self.plan.step.windows);
+        let start = step / n_groups * size;
+        StepWork { windows: start..start.saturating_add(size).min(n), group: step % n_groups }
+    }
+
+    /// Refuses another job.
+    pub(crate) fn check_same(&self, other: &Job) -> Result<()> {
+        let (ours, theirs) = (&self.plan, &other.plan);
+        let named = |name: &str, hash: &str| format!("{name} ({hash})");
+        let model = |plan: &JobPlan| named(&plan.model.name, &plan.model.sha256);
+        let corpus = |plan: &JobPlan| named(&plan.corpus.name, &plan.corpus.sha256);
+        refuse_other(&other.path, "model", model(theirs), model(ours))?;
+        refuse_other(&other.path, "corpus", corpus(theirs), corpus(ours))?;
+        refuse_other(&other.path, "plan", &other.hash, &self.hash)
+    }
+
+    /// Refuses a model whose content is not the planned one's.
+    ///
+    /// # Errors
+    /// [`StudyError::OtherJob`].
+    pub fn check_model(&self, sha256: &str) -> Result<()> {
+        let JobModel { name, sha256: planned, .. } = &self.plan.model;
+        if planned == sha256 {
+            return Ok(());
+        }
+        let (path, expected) = (self.path.clone(), sha256.to_owned());
+        Err(StudyError::OtherJob { path, what: "model", found: format!("{name} ({planned})"), expected })
+    }
+
+    /// Makes the directories of records: a copy of a job may hold its plan and its token ids alone.
+    pub(crate) fn make_directories(&self) -> Result<()> {
+        for directory in [STEPS, PER_TOKEN].into_iter().take(1 + usize::from(self.plan.per_token)) {
+            let directory = self.path.join(directory);
+            fs::create_dir_all(&directory).map_err(|reason| StudyError::io(&directory, reason))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let JobPlan { model, corpus, step, sweeps, interventions, .. } = &self.plan;
+        let mut names: Vec<_> = sweeps.iter().map(|sweep| sweep.name.clone()).collect();
+        if !interventions.is_empty() {
+            names.push(format!("{} single", interventions.len()));
+        }
+        let (n, n_windows) = (self.interventions().len(), step.windows.min(corpus.n_sequences));
+        write!(f, "{}: {n} interventions ({}) ", model.name, names.join(", "))?;
+        write!(f, "on {} windows of {} tokens of {}, ", corpus.n_sequences, corpus.seq_len, corpus.name)?;
+        write!(f, "in {} steps of {n_windows} windows and {} interventions", self.n_steps(), self.group_size())
+    }
+}
+
+/// Refuses what is of another model, corpus or plan.
+pub(crate) fn refuse_other(
+    path: &Path,
+    what: &'static str,
+    found: impl Into<String>,
+    expected: impl Into<String>,
+) -> Result<()> {
+    let (found, expected) = (found.into(), expected.into());
+    if found == expected { Ok(()) } else { Err(StudyError::OtherJob { path: path.to_owned(), what, found, expected }) }
+}
+
+fn plan_bytes(plan: &JobPlan) -> Vec<u8> {
+    let mut json = serde_json::to_vec_pretty(plan).expect("a plan is plain data");
+    json.push(b'\n');
+    json
+}
+
+/// The part of a plan file that every format has.
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
+}
+
+fn read_plan(file: &Path) -> Result<JobPlan> {
+    let json = fs::read(file).map_err(|reason| StudyError::io(file, reason))?;
+    let damaged = |reason: serde_json::Error| StudyError::JobDamaged { path: file.to_owned(), reason: reason.to_string() };
+    let Format { format } = serde_json::from_slice(&json).map_err(damaged)?;
+    if format != FORMAT {
+        return Err(StudyError::JobFormat { path: file.to_owned(), found: format, expected: FORMAT });
+    }
+    serde_json::from_slice(&json).map_err(damaged)
+}

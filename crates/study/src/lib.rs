@@ -1,0 +1,30 @@
+//! Studies of a language model: surgery and probes over a corpus, on one device or many, at once or in shards.
+//!
+//! In the order of use: a [`Backend`] or a [`DeviceName`] opens a device, a [`Study`] runs [`Measurement`]s on a model and its
+//! windows, and its [`Findings`] become a profile. A [`Sweep`](stratigraph_surgery::Sweep) is a measurement; others are in
+//! [`measurements`]. [`TaskRun`] scores benchmarks under interventions. What takes hours is a [`job`], done in shards.
+
+mod backend;
+mod device;
+mod error;
+mod findings;
+pub mod job;
+mod measurement;
+pub mod measurements;
+mod memory;
+mod progress;
+mod runs;
+mod scoring;
+mod study;
+mod task_run;
+mod workers;
+
+pub use backend::Backend;
+pub use device::{DeviceName, guard_remote};
+pub use error::{Result, StudyError};
+pub use findings::{Findings, measured_curve};
+pub use measurement::{Measurement, Needs, Observation, OwnRun, OwnWork, StudyContext, Work};
+pub use memory::Memory;
+pub use progress::{Progress, block_work, pass_work, readout_work};
+pub use study::{Study, versions};
+pub use task_run::{TaskResult, TaskRun};

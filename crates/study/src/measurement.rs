@@ -1,0 +1,218 @@
+//! What a study can do: [`Measurement`], which asks for [`Work`] and needs something of the model ([`Needs`]).
+
+use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
+use stratigraph_surgery::{Sweep, SweepContext, SweepPoints};
+
+use crate::{Findings, Result, StudyError};
+
+/// What a measurement is made of and for.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct StudyContext<'a> {
+    /// The model.
+    pub model: &'a dyn ResidualModel,
+    /// The corpus.
+    pub windows: &'a TokenWindows,
+    /// Decides what is drawn at random.
+    pub seed: u64,
+}
+
+impl<'a> StudyContext<'a> {
+    /// For a model and a corpus.
+    pub fn new(model: &'a dyn ResidualModel, windows: &'a TokenWindows, seed: u64) -> Self {
+        Self { model, windows, seed }
+    }
+}
+
+/// What a measurement needs of a model and a corpus; a study refuses before it runs where that is missing.
+///
+/// ```
+/// use stratigraph_core::Hook;
+/// use stratigraph_study::Needs;
+/// let needs = Needs::hooks([Hook::Pattern]).with_n_layers(3);
+/// assert!(needs.hooks.contains(Hook::Pattern));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Needs {
+    /// Hooks that the model has to offer.
+    pub hooks: HookSet,
+    /// Whether it has to give access to its weights.
+    pub weights: bool,
+    /// How many layers it has to have.
+    pub n_layers: usize,
+    /// How many tokens a window has to have.
+    pub seq_len: usize,
+}
+
+impl Needs {
+    /// Nothing that not every model has.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// These hooks.
+    pub fn hooks(hooks: impl Into<HookSet>) -> Self {
+        Self { hooks: hooks.into(), ..Self::default() }
+    }
+
+    /// And access to the weights.
+    pub fn with_weights(self) -> Self {
+        Self { weights: true, ..self }
+    }
+
+    /// And at least so many layers.
+    pub fn with_n_layers(self, n_layers: usize) -> Self {
+        Self { n_layers, ..self }
+    }
+
+    /// And windows of at least so many tokens.
+    pub fn with_seq_len(self, seq_len: usize) -> Self {
+        Self { seq_len, ..self }
+    }
+
+    /// What is missing, in words; none where everything is there.
+    pub fn missing(&self, context: &StudyContext) -> Option<String> {
+        let shape = context.model.shape();
+        let offered = context.model.hooks();
+        if let Some(hook) = self.hooks.iter().find(|hook| !offered.contains(*hook)) {
+            return Some(format!("the model does not offer the hook `{hook}`"));
+        }
+        if self.weights && context.model.weights().is_none() {
+            return Some("the model does not give access to its weights".to_owned());
+        }
+        if shape.n_layers < self.n_layers {
+            return Some(format!("it takes {} layers, and the model has {}", self.n_layers, shape.n_layers));
+        }
+        let seq_len = context.windows.seq_len();
+        (seq_len < self.seq_len)
+            .then(|| format!("it takes windows of {} tokens, and they have {seq_len}", self.seq_len))
+    }
+}
+
+/// Reads activations of the unchanged model in a pass over the corpus that all such measurements share.
+pub trait Observation: Observer {
+    /// Adds what was found, after the last window.
+    ///
+    /// # Errors
+    /// When a number is not finite or a name is taken.
+    fn finish(self: Box<Self>, findings: &mut Findings) -> Result<()>;
+}
+
+/// Work that a measurement does by itself.
+pub struct OwnWork<'a> {
+    /// About how many multiplications it takes; [`pass_work`](crate::pass_work) and
+    /// [`readout_work`](crate::readout_work) estimate them.
+    pub work: u64,
+    /// Does it: is given the findings to add to, and a function to call with the multiplications done since the last call.
+    pub run: Box<OwnRun<'a>>,
+}
+
+/// The function of [`OwnWork`].
+pub type OwnRun<'a> = dyn FnOnce(&mut Findings, &mut dyn FnMut(u64)) -> Result<()> + 'a;
+
+/// A part of a measurement.
+#[non_exhaustive]
+pub enum Work<'a> {
+    /// Interventions that run together with those of all other sweeps, and are scored by the study's metrics: a curve or a
+    /// matrix for each, named after the sweep and the metric.
+    Sweep {
+        /// The name.
+        name: String,
+        /// Axes and interventions.
+        points: SweepPoints,
+    },
+    /// A share of the pass over the corpus.
+    Observe(Box<dyn Observation + 'a>),
+    /// Anything else.
+    Own(OwnWork<'a>),
+}
+
+impl<'a> Work<'a> {
+    /// Work that a measurement does by itself.
+    pub fn own(work: u64, run: impl FnOnce(&mut Findings, &mut dyn FnMut(u64)) -> Result<()> + 'a) -> Self {
+        Work::Own(OwnWork { work, run: Box::new(run) })
+    }
+}
+
+/// Something that a study measures, and adds to its findings.
+///
+/// ```
+/// use stratigraph_core::{Hook, RunModel};
+/// use stratigraph_profile::{Axis, Curve, Unit};
+/// use stratigraph_study::{Measurement, Needs, Result, StudyContext, Work};
+///
+/// /// How many weights of each layer's MLP output are exactly zero.
+/// struct ZeroWeights;
+///
+/// impl Measurement for ZeroWeights {
+///     fn name(&self) -> String {
+///         "zero_weights".to_owned()
+///     }
+///
+///     fn needs(&self, _: &StudyContext) -> Needs {
+///         Needs::nothing().with_weights()
+///     }
+///
+///     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+///         let model = context.model;
+///         Ok(vec![Work::own(0, move |findings, _| {
+///             let Some(weights) = model.weights() else { return Ok(()) };
+///             let count = |layer: usize| Ok(weights.w_out(layer)?.equal_elem(0.0).int().sum().into_scalar::<i32>() as f64);
+///             let counts = (0..model.n_layers()).map(count).collect::<Result<_>>()?;
+///             findings.add_curve("zero_weights", Curve::new(Axis::layers(model.n_layers()), Unit::Count, counts))
+///         })])
+///     }
+/// }
+/// ```
+pub trait Measurement {
+    /// Its name, by which errors and the command line know it.
+    fn name(&self) -> String;
+
+    /// What it needs. By default nothing.
+    fn needs(&self, _context: &StudyContext) -> Needs {
+        Needs::nothing()
+    }
+
+    /// What is to be done.
+    ///
+    /// # Errors
+    /// When it cannot be done with this model and corpus.
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>>;
+
+    /// Refuses what cannot be done, in one sentence.
+    ///
+    /// # Errors
+    /// [`StudyError::CannotMeasure`].
+    fn check(&self, context: &StudyContext) -> Result<()> {
+        match self.needs(context).missing(context) {
+            Some(reason) => Err(StudyError::CannotMeasure { name: self.name(), reason }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Measurement for Sweep {
+    fn name(&self) -> String {
+        Sweep::name(self).to_owned()
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        sweep_work(self, context)
+    }
+}
+
+/// The work of a sweep; its interventions fit the model.
+pub(crate) fn sweep_work<'a>(sweep: &Sweep, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+    let (shape, seq_len) = (context.model.shape(), context.windows.seq_len());
+    let points = sweep.points(&SweepContext::new(shape, seq_len))?;
+    points.interventions.iter().try_for_each(|intervention| intervention.check(&shape, seq_len))?;
+    Ok(vec![Work::Sweep { name: sweep.name().to_owned(), points }])
+}
+
+/// Several observations as one observer's taps.
+pub(crate) fn as_observers<'o, 'a>(
+    observations: &'o mut [Box<dyn Observation + 'a>],
+) -> Vec<&'o mut (dyn Observer + 'o)> {
+    observations.iter_mut().map(|observation| &mut **observation as &mut dyn Observer).collect()
+}

@@ -1,0 +1,176 @@
+//! Lengths and directions of the residual stream: [`ResidualGeometry`].
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor};
+use stratigraph_core::{
+    Activation, ActivationSampler, Hook, HookPoint, HookSet, Observer, PerSequence, SamplePositions, Site, Tap, Taps,
+};
+use stratigraph_probes::geometry::Geometry;
+use stratigraph_probes::similarity::{cka, cka_unbiased};
+use stratigraph_profile::{Curve, Estimate, Matrix, catalogue};
+
+use super::{empty_curve, residual_positions};
+use crate::findings::estimate;
+use crate::{Findings, Measurement, Needs, Observation, Result, StudyContext, Work};
+
+/// Positions between which similarity is measured: their inner products are held for every residual position.
+const SIMILAR_POSITIONS: usize = 1024;
+/// Windows that the unbiased estimator of similarity needs.
+const UNBIASED_WINDOWS: usize = 4;
+
+/// Lengths and directions of the residual stream, in the unchanged model: curves `resid_norm`, `cosine_to_final`,
+/// `attn_out_norm`, `mlp_out_norm`, `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`; matrices
+/// `cosine`, `cka`, `cka_last_unbiased`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResidualGeometry {
+    skip_first: usize,
+}
+
+impl ResidualGeometry {
+    pub(super) const NAME: &str = "geometry";
+
+    pub(super) fn requirements() -> Needs {
+        Needs::hooks([Hook::ResidPre, Hook::AttnOut, Hook::MlpOut, Hook::ResidPost]).with_n_layers(1)
+    }
+
+    /// Of all positions but the first `n` of each window, where a few massive activations can decide every number.
+    pub fn skipping_first(n: usize) -> Self {
+        Self { skip_first: n }
+    }
+}
+
+impl Measurement for ResidualGeometry {
+    fn name(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
+    fn needs(&self, _: &StudyContext) -> Needs {
+        Self::requirements().with_seq_len(self.skip_first + 1)
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let (windows, n_layers) = (context.windows, context.model.n_layers());
+        let sampler = |positions| ActivationSampler::of_residual(positions, n_layers, 0..n_layers + 1);
+        Ok(vec![Work::Observe(Box::new(Streams {
+            geometry: Geometry::new(self.skip_first),
+            spaced: sampler(SamplePositions::spaced(windows, self.skip_first, SIMILAR_POSITIONS)?),
+            last: sampler(SamplePositions::last(windows, SIMILAR_POSITIONS)?),
+            n_layers,
+            n_sequences: windows.n_sequences(),
+            device: context.model.device(),
+        }))])
+    }
+}
+
+struct Streams {
+    geometry: Geometry,
+    /// Evenly spaced positions.
+    spaced: ActivationSampler,
+    /// The last position of each window.
+    last: ActivationSampler,
+    n_layers: usize,
+    n_sequences: usize,
+    device: Device,
+}
+
+impl Streams {
+    fn observers(&mut self) -> [&mut dyn Observer; 3] {
+        [&mut self.geometry, &mut self.spaced, &mut self.last]
+    }
+
+    /// The rows of a sampler at each residual position.
+    fn rows(&self, sampler: &ActivationSampler) -> Result<Vec<Tensor<2>>> {
+        let points = (0..=self.n_layers).map(|position| HookPoint::of_residual(position, self.n_layers));
+        Ok(points.map(|point| sampler.tensor(point, &self.device)).collect::<stratigraph_core::Result<_>>()?)
+    }
+
+    fn add_curve(&self, name: &str, points: &[PerSequence], findings: &mut Findings) -> Result<()> {
+        let mut curve = empty_curve(name, self.n_layers);
+        points.iter().for_each(|measured| curve.push(estimate(measured), measured.means()));
+        findings.add_curve(name, curve)
+    }
+
+    fn add_exact(&self, name: &str, values: impl IntoIterator<Item = f64>, findings: &mut Findings) -> Result<()> {
+        let mut curve = empty_curve(name, self.n_layers);
+        values.into_iter().for_each(|value| curve.push(Estimate::exact(value), Vec::new()));
+        findings.add_curve(name, curve)
+    }
+
+    fn add_matrix(&self, name: &str, values: Vec<Vec<f64>>, findings: &mut Findings) -> Result<()> {
+        let unit = catalogue::find_matrix(name).map(|entry| entry.unit.clone()).unwrap_or_default();
+        let positions = residual_positions(self.n_layers);
+        findings.add_matrix(name, Matrix::new(positions.clone(), positions, unit, values))
+    }
+
+    fn add_geometry(&self, findings: &mut Findings) -> Result<()> {
+        let Self { geometry, .. } = self;
+        let cosine = geometry.cosine();
+        let mean = |row: &Vec<PerSequence>| row.iter().map(|cosine| cosine.summary().mean).collect();
+        self.add_matrix("cosine", cosine.iter().map(mean).collect(), findings)?;
+        let to_final: Vec<_> = cosine.iter().filter_map(|row| row.last().cloned()).collect();
+        self.add_curve("cosine_to_final", &to_final, findings)?;
+        self.add_curve("resid_norm", geometry.resid_norm(), findings)?;
+        self.add_curve("attn_out_norm", geometry.attn_out_norm(), findings)?;
+        self.add_curve("mlp_out_norm", geometry.mlp_out_norm(), findings)?;
+        let in_out: Vec<_> = (1..cosine.len()).map(|position| cosine[position - 1][position].clone()).collect();
+        self.add_curve("cosine_in_out", &in_out, findings)?;
+        let influence = one_minus(findings.curve("cosine_in_out")?);
+        findings.add_curve("block_influence", influence)?;
+        self.add_exact("angular_distance_1", geometry.angular_distance(1), findings)
+    }
+
+    fn add_similarity(&self, findings: &mut Findings) -> Result<()> {
+        let similar = cka(&self.rows(&self.spaced)?)?;
+        let adjacent: Vec<_> = (0..self.n_layers).map(|layer| similar[layer][layer + 1]).collect();
+        self.add_exact("cka_adjacent", adjacent, findings)?;
+        self.add_matrix("cka", similar, findings)?;
+        if self.n_sequences >= UNBIASED_WINDOWS {
+            self.add_matrix("cka_last_unbiased", cka_unbiased(&self.rows(&self.last)?)?, findings)?;
+        }
+        Ok(())
+    }
+}
+
+impl Tap for Streams {
+    fn hooks(&self) -> HookSet {
+        self.geometry.hooks().union(self.spaced.hooks()).union(self.last.hooks())
+    }
+
+    fn wants(&self, site: Site, hook: Hook) -> bool {
+        self.geometry.wants(site, hook) || self.spaced.wants(site, hook) || self.last.wants(site, hook)
+    }
+
+    fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> stratigraph_core::Result<Activation> {
+        Taps::new(self.observers().map(|observer| observer as &mut dyn Tap)).visit(site, hook, activation)
+    }
+
+    fn finish(&mut self) -> stratigraph_core::Result<()> {
+        self.observers().into_iter().try_for_each(|observer| observer.finish())
+    }
+}
+
+impl Observer for Streams {
+    fn begin(&mut self, windows: Range<usize>) {
+        self.observers().into_iter().for_each(|observer| observer.begin(windows.clone()));
+    }
+
+    fn end(&mut self, resid: &Tensor<3>) -> stratigraph_core::Result<()> {
+        self.observers().into_iter().try_for_each(|observer| observer.end(resid))
+    }
+}
+
+impl Observation for Streams {
+    fn finish(self: Box<Self>, findings: &mut Findings) -> Result<()> {
+        self.add_geometry(findings)?;
+        self.add_similarity(findings)
+    }
+}
+
+/// 1 minus each number of a curve.
+fn one_minus(curve: &Curve) -> Curve {
+    let mut other = curve.clone();
+    other.mean.iter_mut().for_each(|mean| *mean = 1.0 - *mean);
+    other.replicates.iter_mut().flatten().for_each(|mean| *mean = 1.0 - *mean);
+    other
+}

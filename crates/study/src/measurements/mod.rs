@@ -1,0 +1,91 @@
+//! The measurements that come with Stratigraph, beside every [`Sweep`]; [`by_name`] makes them by name.
+
+mod attention;
+mod geometry;
+mod neurons;
+mod words;
+
+use stratigraph_core::ResidualModel;
+use stratigraph_profile::{Axis, Curve, catalogue};
+use stratigraph_surgery::Sweep;
+
+pub use attention::AttentionByDistance;
+pub use geometry::ResidualGeometry;
+pub use neurons::VocabularyNeurons;
+pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
+
+use crate::{Measurement, Needs, Result, StudyContext, StudyError, Work};
+
+/// The logit lens: curves `lens_*` over residual positions. The same as [`Sweep::lens`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogitLens;
+
+impl Measurement for LogitLens {
+    fn name(&self) -> String {
+        Sweep::lens().name().to_owned()
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        crate::measurement::sweep_work(&Sweep::lens(), context)
+    }
+}
+
+/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `geometry` or `neurons`.
+///
+/// # Errors
+/// [`StudyError::UnknownMeasurement`], which lists the known names.
+pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
+    Ok(match name {
+        AttentionByDistance::NAME => Box::new(AttentionByDistance::default()),
+        ResidualGeometry::NAME => Box::new(ResidualGeometry::default()),
+        VocabularyNeurons::NAME => Box::new(VocabularyNeurons),
+        _ => match Sweep::by_name(name) {
+            Some(sweep) => Box::new(sweep),
+            None => {
+                let (name, known) = (name.to_owned(), known_names().join(", "));
+                return Err(StudyError::UnknownMeasurement { name, known });
+            }
+        },
+    })
+}
+
+/// The names that [`by_name`] takes; N stands for a number.
+pub fn known_names() -> Vec<&'static str> {
+    let own = [AttentionByDistance::NAME, ResidualGeometry::NAME, VocabularyNeurons::NAME];
+    Sweep::KNOWN.into_iter().chain(own).collect()
+}
+
+/// What the paper does with every model, as far as this one has the layers, hooks and weights.
+pub fn paper(model: &dyn ResidualModel) -> Vec<Box<dyn Measurement>> {
+    let offered = model.hooks();
+    let all: [(Box<dyn Measurement>, Needs); 8] = [
+        (Box::new(Sweep::delete()), Needs::nothing()),
+        (Box::new(Sweep::swap()), Needs::nothing().with_n_layers(2)),
+        (Box::new(Sweep::lens()), Needs::nothing()),
+        (Box::new(Sweep::repeat(3)), Needs::nothing().with_n_layers(3)),
+        (Box::new(Sweep::repeat(5)), Needs::nothing().with_n_layers(5)),
+        (Box::new(AttentionByDistance::default()), AttentionByDistance::requirements()),
+        (Box::new(ResidualGeometry::default()), ResidualGeometry::requirements()),
+        (Box::new(VocabularyNeurons), Needs::nothing().with_weights().with_n_layers(1)),
+    ];
+    let possible = |needs: &Needs| {
+        needs.hooks.iter().all(|hook| offered.contains(hook))
+            && needs.n_layers <= model.n_layers()
+            && (!needs.weights || model.weights().is_some())
+    };
+    all.into_iter().filter(|(_, needs)| possible(needs)).map(|(measurement, _)| measurement).collect()
+}
+
+/// A curve of the catalogue, with its axis on a model of `n_layers` layers and its unit.
+///
+/// # Panics
+/// When the catalogue does not have the name, which is this crate's fault.
+fn empty_curve(name: &str, n_layers: usize) -> Curve {
+    let entry = catalogue::find(name).unwrap_or_else(|| panic!("the catalogue has no curve `{name}`"));
+    Curve::empty(entry.axis.of(n_layers), entry.unit)
+}
+
+/// The residual positions of a model.
+fn residual_positions(n_layers: usize) -> Axis {
+    Axis::residual_positions(n_layers)
+}

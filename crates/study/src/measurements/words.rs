@@ -1,0 +1,176 @@
+//! Measurements of words, on sentences and windows of their own: [`WordInContext`], [`MergingHeads`], [`SuffixEnsembles`].
+
+use stratigraph_core::{Hook, ModelShape};
+use stratigraph_probes::lexical::{
+    ENSEMBLE_NEURONS, Ensembles, MergingHead, SuffixTask, WicAccuracy, WicOptions, WicSplit, WordEnds, ensembles,
+    merging_heads, wic_accuracy,
+};
+use stratigraph_probes::statistics::Proportion;
+use stratigraph_profile::{Axis, Estimate, Matrix, ReplicateUnit, Unit};
+
+use super::empty_curve;
+use crate::progress::pass_work;
+use crate::{Findings, Measurement, Needs, Result, StudyContext, Work};
+
+/// Windows of a few tokens that are run at once.
+const BATCH: usize = 64;
+
+/// Probes for a word's sense: curve `wic_accuracy` over residual positions; values `wic_static` (the same without any
+/// layer) and `wic_majority` (the commoner answer).
+#[derive(Debug, Clone)]
+pub struct WordInContext {
+    split: WicSplit,
+}
+
+impl WordInContext {
+    /// With pairs to fit probes to, five at least, and pairs to test them on.
+    pub fn new(split: WicSplit) -> Self {
+        Self { split }
+    }
+
+    /// About how many multiplications it takes.
+    fn units(&self, shape: &ModelShape) -> u64 {
+        /// How often, about, a probe is evaluated on all its examples while it is fitted and cross-validated.
+        const EVALUATIONS: u64 = 1000;
+        let WicSplit { train, test } = &self.split;
+        let probing = EVALUATIONS * (train.len() * 4 * shape.d_model * (shape.n_layers + 2)) as u64;
+        pass_work(shape, train.n_tokens() + test.n_tokens()) + probing
+    }
+}
+
+impl Measurement for WordInContext {
+    fn name(&self) -> String {
+        "wic".to_owned()
+    }
+
+    fn needs(&self, _: &StudyContext) -> Needs {
+        Needs::hooks([Hook::ResidPre])
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let (model, seed) = (context.model, context.seed);
+        let options = WicOptions { seed, ..WicOptions::default() };
+        options.check(&self.split.train, &self.split.test)?;
+        self.split.train.check(model)?;
+        self.split.test.check(model)?;
+        let units = self.units(&model.shape());
+        Ok(vec![Work::own(units, move |findings, progress| {
+            let found = wic_accuracy(model, &self.split, &options, share_of(units, progress))?;
+            add_wic(&found, model.n_layers(), findings)
+        })])
+    }
+}
+
+fn add_wic(found: &WicAccuracy, n_layers: usize, findings: &mut Findings) -> Result<()> {
+    let estimate = |proportion: Proportion| Estimate::new(proportion.share(), proportion.sem());
+    let mut curve = empty_curve("wic_accuracy", n_layers).with_replicates(ReplicateUnit::Pairs, Vec::new());
+    for probe in &found.residual {
+        let right = probe.right.iter().map(|right| f64::from(u8::from(*right)));
+        curve.push(estimate(probe.accuracy()), right.collect());
+    }
+    findings.add_curve("wic_accuracy", curve)?;
+    findings.add_value("wic_static", estimate(found.static_embedding.accuracy()))?;
+    findings.add_value("wic_majority", Estimate::exact(found.majority))
+}
+
+/// What each head does at the end of words of several tokens: matrix `merging_heads` over layers and heads.
+#[derive(Debug, Clone)]
+pub struct MergingHeads {
+    ends: WordEnds,
+}
+
+impl MergingHeads {
+    /// At these ends of words.
+    pub fn new(ends: WordEnds) -> Self {
+        Self { ends }
+    }
+}
+
+impl Measurement for MergingHeads {
+    fn name(&self) -> String {
+        "merging_heads".to_owned()
+    }
+
+    fn needs(&self, _: &StudyContext) -> Needs {
+        Needs::hooks([Hook::Pattern])
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let model = context.model;
+        let WordEnds { multi_token, single_token, .. } = &self.ends;
+        multi_token.check(model)?;
+        single_token.check(model)?;
+        let units = pass_work(&model.shape(), multi_token.ids().len() + single_token.ids().len());
+        let n_windows = multi_token.n_sequences() + single_token.n_sequences();
+        Ok(vec![Work::own(units, move |findings, progress| {
+            let mut share = share_of(units, progress);
+            let heads = merging_heads(model, &self.ends, BATCH, |n| share(n as f64 / n_windows as f64))?;
+            findings.add_matrix("merging_heads", head_map(&heads))
+        })])
+    }
+}
+
+/// The difference of every head, `[layer][head]`.
+fn head_map(heads: &[Vec<MergingHead>]) -> Matrix {
+    let n_heads = heads.first().map_or(0, Vec::len);
+    let difference = |head: &MergingHead| head.difference().mean;
+    let values = heads.iter().map(|layer| layer.iter().map(difference).collect()).collect();
+    Matrix::new(Axis::layers(heads.len()), Axis::heads(n_heads), Unit::Fraction, values)
+}
+
+/// Ensembles of neurons that predict whether the next word has a suffix: matrix `ensemble_SUFFIX`.
+#[derive(Debug, Clone)]
+pub struct SuffixEnsembles {
+    suffix: String,
+    task: SuffixTask,
+    token_texts: Vec<String>,
+}
+
+impl SuffixEnsembles {
+    /// For a suffix such as `ing`; `token_texts` is the text of every token.
+    pub fn new(suffix: impl Into<String>, task: SuffixTask, token_texts: Vec<String>) -> Self {
+        Self { suffix: suffix.into(), task, token_texts }
+    }
+}
+
+impl Measurement for SuffixEnsembles {
+    fn name(&self) -> String {
+        format!("ensemble_{}", self.suffix)
+    }
+
+    fn needs(&self, _: &StudyContext) -> Needs {
+        Needs::hooks([Hook::MlpPost]).with_weights()
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let model = context.model;
+        self.task.windows().check(model)?;
+        let units = pass_work(&model.shape(), self.task.windows().ids().len());
+        let n_windows = self.task.windows().n_sequences() as f64;
+        Ok(vec![Work::own(units, move |findings, progress| {
+            let mut share = share_of(units, progress);
+            let done = |n| share(n as f64 / n_windows);
+            let found = ensembles(model, &self.task, &self.token_texts, ENSEMBLE_NEURONS, done)?;
+            findings.add_matrix(&self.name(), ensemble_matrix(&found))
+        })])
+    }
+}
+
+/// Accuracies of ensembles by their size, and of the model.
+fn ensemble_matrix(found: &Ensembles) -> Matrix {
+    let sizes = found.together.iter().map(|(k, _)| k.to_string());
+    let probe = found.together.iter().map(|(_, accuracy)| accuracy.share()).collect();
+    let model = vec![found.model.share(); found.together.len()];
+    let rows = Axis::labelled("predictor", ["probe", "model"]);
+    Matrix::new(rows, Axis::labelled("neurons", sizes), Unit::Fraction, vec![probe, model])
+}
+
+/// Turns the share that is done into the units that are new.
+fn share_of(units: u64, progress: &mut dyn FnMut(u64)) -> impl FnMut(f64) {
+    let mut before = 0;
+    move |share: f64| {
+        let now = (units as f64 * share.clamp(0.0, 1.0)) as u64;
+        progress(now.saturating_sub(before));
+        before = now.max(before);
+    }
+}

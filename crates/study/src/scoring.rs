@@ -1,0 +1,165 @@
+//! Interventions scored on parts of a corpus: [`Scoring`], and on a model [`Scorer`].
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use stratigraph_core::{NoTap, ResidualModel, RunModel, TokenWindows};
+use stratigraph_probes::metrics::Metrics;
+use stratigraph_probes::readout::{Clean, Readout, Tiles};
+use stratigraph_probes::scores::ScoreSink;
+use stratigraph_surgery::{Budget, Executor, Intervention, Prepared, Sink};
+
+use crate::progress::{block_work, readout_work};
+use crate::{Result, StudyError};
+
+/// How interventions are read out.
+#[derive(Clone)]
+pub(crate) struct ReadoutOptions<'a> {
+    pub(crate) metrics: Metrics,
+    pub(crate) budget: Budget,
+    pub(crate) tiles: Option<Tiles>,
+    /// The model whose distributions are the clean ones, where it is not the studied model itself.
+    pub(crate) reference: Option<&'a dyn ResidualModel>,
+}
+
+impl<'a> ReadoutOptions<'a> {
+    pub(crate) fn new(metrics: Metrics, budget: Budget) -> Self {
+        Self { metrics, budget, tiles: None, reference: None }
+    }
+
+    /// A readout with its part of the budget, a quarter.
+    pub(crate) fn readout<'m>(&self, model: &'m dyn ResidualModel) -> Readout<'m> {
+        let readout = Readout::new(model).with_metrics(self.metrics.clone()).with_bytes(self.budget.bytes / 4);
+        match self.tiles {
+            Some(tiles) => readout.with_tiles(tiles),
+            None => readout,
+        }
+    }
+
+    /// What the readout leaves of the budget.
+    pub(crate) fn executor_budget(&self) -> Budget {
+        Budget { bytes: self.budget.bytes - self.budget.bytes / 4, ..self.budget }
+    }
+}
+
+/// Some interventions to run and to read out against the unchanged model.
+pub(crate) struct Scoring<'a> {
+    executor: Executor,
+    /// Which of them is the unchanged model.
+    clean: usize,
+    windows: &'a TokenWindows,
+    options: ReadoutOptions<'a>,
+}
+
+impl<'a> Scoring<'a> {
+    /// Of these interventions; the unchanged model is added where it is not among them.
+    pub(crate) fn new(
+        mut interventions: Vec<Intervention>,
+        clean: &Intervention,
+        windows: &'a TokenWindows,
+        options: ReadoutOptions<'a>,
+    ) -> Self {
+        let place = interventions.iter().position(|intervention| intervention == clean);
+        let clean = place.unwrap_or_else(|| {
+            interventions.push(clean.clone());
+            interventions.len() - 1
+        });
+        let executor = Executor::new(interventions).with_budget(options.executor_budget());
+        Self { executor, clean, windows, options }
+    }
+
+    /// The interventions, in the order of their scores.
+    pub(crate) fn interventions(&self) -> &[Intervention] {
+        self.executor.interventions()
+    }
+
+    /// About how many multiplications a window takes, so that progress is even whatever the shape of the model.
+    pub(crate) fn work(&self, model: &dyn ResidualModel) -> u64 {
+        let Cost { step, readout } = Cost::new(model, self.windows);
+        self.executor.n_steps() as u64 * step + self.interventions().len() as u64 * readout
+    }
+
+    /// Gets ready to run on a model, in parts of `longest` windows at most.
+    ///
+    /// # Errors
+    /// When an intervention or the windows do not fit the model, or the budget is too small.
+    pub(crate) fn on(&'a self, model: &'a dyn ResidualModel, longest: usize) -> Result<Scorer<'a>> {
+        let readout = self.options.readout(model);
+        let prepared = self.executor.prepare(model, self.windows, longest)?;
+        Ok(Scorer { scoring: self, readout, prepared, cost: Cost::new(model, self.windows) })
+    }
+}
+
+/// A [`Scoring`] on a model.
+pub(crate) struct Scorer<'a> {
+    scoring: &'a Scoring<'a>,
+    readout: Readout<'a>,
+    prepared: Prepared<'a>,
+    cost: Cost,
+}
+
+impl Scorer<'_> {
+    /// Scores a part of the corpus, each intervention into what `empty` makes; `done` is called with the multiplications
+    /// since its last call.
+    ///
+    /// # Errors
+    /// When a score is not finite.
+    pub(crate) fn score<S: ScoreSink>(
+        &mut self,
+        part: Range<usize>,
+        empty: impl Fn() -> S,
+        done: &mut dyn FnMut(u64),
+    ) -> Result<Vec<S>> {
+        let Self { scoring, readout, prepared, cost } = self;
+        let scores = scoring.interventions().iter().map(|_| empty()).collect();
+        let mut sink = MetricSink { readout, scoring, scores, cost: *cost, done };
+        prepared.run(part, &mut sink)?;
+        Ok(sink.scores)
+    }
+}
+
+/// About how many multiplications one window takes.
+#[derive(Clone, Copy)]
+struct Cost {
+    step: u64,
+    readout: u64,
+}
+
+impl Cost {
+    fn new(model: &dyn ResidualModel, windows: &TokenWindows) -> Self {
+        let (shape, tokens) = (model.shape(), windows.seq_len());
+        Self { step: block_work(&shape, tokens), readout: readout_work(&shape, tokens) }
+    }
+}
+
+/// Reads residual streams out into scores.
+struct MetricSink<'a, S> {
+    readout: &'a Readout<'a>,
+    scoring: &'a Scoring<'a>,
+    scores: Vec<S>,
+    cost: Cost,
+    done: &'a mut dyn FnMut(u64),
+}
+
+impl<S: ScoreSink> Sink for MetricSink<'_, S> {
+    type Error = StudyError;
+
+    fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
+        let readouts = (residuals.len() * sequences.len()) as u64;
+        let Scoring { clean, windows, options, .. } = self.scoring;
+        let clean = match options.reference {
+            Some(model) => {
+                let tokens = windows.batch(sequences.clone(), &model.device());
+                Clean::other(model, model.forward(tokens, &mut NoTap)?)
+            }
+            None => Clean::Stream(*clean),
+        };
+        self.readout.compare(windows, sequences, residuals, clean, &mut self.scores)?;
+        (self.done)(readouts * self.cost.readout);
+        Ok(())
+    }
+
+    fn step_done(&mut self, n_sequences: usize) {
+        (self.done)(n_sequences as u64 * self.cost.step);
+    }
+}

@@ -1,0 +1,321 @@
+//! Measurements on a model and a corpus, together: [`Study`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use stratigraph_core::{ResidualModel, TokenWindows, observe};
+use stratigraph_probes::metrics::{Metric, Metrics};
+use stratigraph_probes::readout::Tiles;
+use stratigraph_probes::scores::Scores;
+use stratigraph_profile::Unit;
+use stratigraph_surgery::{Budget, Intervention};
+
+use crate::findings::{corpus_record, model_record};
+use crate::measurement::{OwnWork, as_observers};
+use crate::progress::pass_work;
+use crate::runs::{NamedSweep, Runs};
+use crate::scoring::{ReadoutOptions, Scoring};
+use crate::workers::{WorkerEvent, run_workers};
+use crate::{Findings, Measurement, Observation, Progress, Result, StudyContext, StudyError, Work, measurements};
+
+/// Runs measurements on a model and a corpus; every block, readout and pass that they share is run once.
+///
+/// ```no_run
+/// use stratigraph_core::{ResidualModel, TokenWindows, observe};
+/// use stratigraph_study::{Study, measurements::AttentionByDistance};
+/// use stratigraph_surgery::Sweep;
+///
+/// fn study(model: &dyn ResidualModel, windows: &TokenWindows) -> stratigraph_study::Result<()> {
+///     let findings = Study::new(model)
+///         .add(Sweep::delete())
+///         .add(AttentionByDistance::default())
+///         .run(windows)?;
+///     println!("{:?} nats", findings.curve("delete_kl")?.mean);
+///     Ok(())
+/// }
+/// ```
+pub struct Study<'a> {
+    model: &'a dyn ResidualModel,
+    replicas: Vec<&'a dyn ResidualModel>,
+    measurements: Vec<Box<dyn Measurement + 'a>>,
+    interventions: Vec<Intervention>,
+    own_metrics: Vec<std::sync::Arc<dyn Metric>>,
+    options: ReadoutOptions<'a>,
+    seed: u64,
+    names: (String, String),
+    on_progress: Box<dyn FnMut(Progress) + 'a>,
+}
+
+impl<'a> Study<'a> {
+    /// A study without measurements; it measures the unchanged model alone.
+    pub fn new(model: &'a dyn ResidualModel) -> Self {
+        Self {
+            model,
+            replicas: Vec::new(),
+            measurements: Vec::new(),
+            interventions: Vec::new(),
+            own_metrics: Vec::new(),
+            options: ReadoutOptions::new(Metrics::default(), Budget::default()),
+            seed: 0,
+            names: ("model".to_owned(), "corpus".to_owned()),
+            on_progress: Box::new(|_| {}),
+        }
+    }
+
+    /// A study of what the paper does with every model, as far as this one has the layers, hooks and weights: deletions,
+    /// swaps, the logit lens, blocks of three and five layers repeated, attention, geometry and neurons.
+    pub fn paper(model: &'a dyn ResidualModel) -> Self {
+        measurements::paper(model).into_iter().fold(Self::new(model), Self::add_boxed)
+    }
+
+    /// With another measurement.
+    pub fn add(self, measurement: impl Measurement + 'a) -> Self {
+        self.add_boxed(Box::new(measurement))
+    }
+
+    /// With another measurement, of a kind that is chosen at run time.
+    pub fn add_boxed(mut self, measurement: Box<dyn Measurement + 'a>) -> Self {
+        self.measurements.push(measurement);
+        self
+    }
+
+    /// With one intervention, whose scores are among [`Findings::interventions`] under its name.
+    pub fn intervention(mut self, intervention: impl Into<Intervention>) -> Self {
+        self.interventions.push(intervention.into());
+        self
+    }
+
+    /// With one metric more, beside the five of [`Metrics::default`] or those of [`with_metrics`](Study::with_metrics).
+    pub fn metric(mut self, metric: impl Metric + 'static) -> Self {
+        self.own_metrics.push(std::sync::Arc::new(metric));
+        self
+    }
+
+    /// With these metrics in place of the default ones.
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.options.metrics = metrics;
+        self
+    }
+
+    /// Against another model of the same vocabulary: its next-token distributions are the clean ones, such as those of the
+    /// original of a pruned, quantised or fine-tuned model. Values `clean_*` then say how far the unchanged model is from it.
+    pub fn against(mut self, reference: &'a dyn ResidualModel) -> Self {
+        self.options.reference = Some(reference);
+        self
+    }
+
+    /// With the same model on another device: windows are shared out among all devices, and whichever is free takes the
+    /// next. Findings depend on it by no more than the devices' own rounding. Measurements that are not sweeps run on the
+    /// first device.
+    pub fn also_on(mut self, replica: &'a dyn ResidualModel) -> Self {
+        self.replicas.push(replica);
+        self
+    }
+
+    /// With another seed of what is drawn at random; 0 by default.
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// With another memory budget, for each device.
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.options.budget = budget;
+        self
+    }
+
+    /// With other tiles of the readout than the budget gives.
+    pub fn with_tiles(mut self, tiles: Tiles) -> Self {
+        self.options.tiles = Some(tiles);
+        self
+    }
+
+    /// With the names of the model and the corpus for the record.
+    pub fn with_names(mut self, model: impl Into<String>, corpus: impl Into<String>) -> Self {
+        self.names = (model.into(), corpus.into());
+        self
+    }
+
+    /// With a function that is called as the study gets on.
+    pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + 'a) -> Self {
+        self.on_progress = Box::new(on_progress);
+        self
+    }
+
+    /// Runs everything on every window.
+    ///
+    /// # Errors
+    /// When the windows, a measurement, an intervention or a metric does not fit the model, two measurements have one name,
+    /// the budget is too small, or a score or an activation is not finite.
+    pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
+        let Self {
+            model,
+            replicas,
+            measurements,
+            interventions,
+            own_metrics,
+            mut options,
+            seed,
+            names,
+            mut on_progress,
+        } = self;
+        windows.check(model)?;
+        replicas.iter().try_for_each(|replica| check_replica(model, *replica))?;
+        options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;
+        let context = StudyContext::new(model, windows, seed);
+        let mut work = Sorted::new(&measurements, &context)?;
+        let runs = Runs::new(model.n_layers(), std::mem::take(&mut work.sweeps), interventions);
+        let scoring = Scoring::new(runs.distinct().to_vec(), &runs.distinct()[0], windows, options.clone());
+
+        let total = scoring.work(model) * windows.n_sequences() as u64 + work.units(&context);
+        let mut done = 0;
+        let mut progress = |units| {
+            done += units;
+            on_progress(Progress::new(done, total));
+        };
+        let models: Vec<_> = std::iter::once(model).chain(replicas).collect();
+        let scores = score_all(&scoring, &models, windows, &mut progress)?;
+        let mut findings =
+            Findings::new(model_record(model, &names.0), corpus_record(windows, &names.1)).with_seed(seed);
+        let is_clean = |name: &str| {
+            options.reference.is_some() || options.metrics.get(name).is_some_and(|metric| !metric.is_comparison())
+        };
+        runs.collect(&scores, &units(&options.metrics), is_clean, &mut findings)?;
+        work.run(&context, &mut findings, &mut progress)?;
+        Ok(findings)
+    }
+}
+
+/// The unit of each metric.
+pub(crate) fn units(metrics: &Metrics) -> BTreeMap<String, Unit> {
+    metrics.iter().map(|metric| (metric.name().to_owned(), Unit::from(metric.unit().to_owned()))).collect()
+}
+
+/// The work of all measurements, by kind.
+struct Sorted<'m> {
+    sweeps: Vec<NamedSweep>,
+    observations: Vec<Box<dyn Observation + 'm>>,
+    own: Vec<OwnWork<'m>>,
+}
+
+impl<'m> Sorted<'m> {
+    fn new<'a: 'm>(measurements: &'m [Box<dyn Measurement + 'a>], context: &StudyContext<'m>) -> Result<Self> {
+        let mut sorted = Self { sweeps: Vec::new(), observations: Vec::new(), own: Vec::new() };
+        let mut names = Vec::new();
+        for measurement in measurements {
+            let name = measurement.name();
+            if names.contains(&name) {
+                return Err(StudyError::NameTaken { what: "measurement", name });
+            }
+            measurement.check(context)?;
+            for work in measurement.work(context)? {
+                match work {
+                    Work::Sweep { name, points } => sorted.sweeps.push(NamedSweep::new(name, points)),
+                    Work::Observe(observation) => sorted.observations.push(observation),
+                    Work::Own(own) => sorted.own.push(own),
+                }
+            }
+            names.push(name);
+        }
+        Ok(sorted)
+    }
+
+    /// Units of work of the shared pass.
+    fn pass(&self, context: &StudyContext) -> u64 {
+        let tokens = context.windows.ids().len();
+        if self.observations.is_empty() { 0 } else { pass_work(&context.model.shape(), tokens) }
+    }
+
+    /// Units of work beside the sweeps.
+    fn units(&self, context: &StudyContext) -> u64 {
+        self.pass(context) + self.own.iter().map(|own| own.work).sum::<u64>()
+    }
+
+    fn run(mut self, context: &StudyContext, findings: &mut Findings, progress: &mut dyn FnMut(u64)) -> Result<()> {
+        if !self.observations.is_empty() {
+            let StudyContext { model, windows, .. } = *context;
+            let each = self.pass(context) / windows.n_sequences().max(1) as u64;
+            let batch = batch_of_pass(model, windows);
+            let mut before = 0;
+            let windows_done = |n: usize| {
+                progress(each * (n - before) as u64);
+                before = n;
+            };
+            observe(model, windows, batch, &mut as_observers(&mut self.observations), windows_done)?;
+            self.observations.into_iter().try_for_each(|observation| observation.finish(findings))?;
+        }
+        self.own.into_iter().try_for_each(|own| (own.run)(findings, progress))
+    }
+}
+
+/// Windows of a batch of the shared pass: residual streams of every layer may be held, and their directions.
+fn batch_of_pass(model: &dyn ResidualModel, windows: &TokenWindows) -> usize {
+    /// Bytes of residual streams that one batch of the pass may keep.
+    const STREAM_BYTES: usize = 256 << 20;
+    /// Tokens beyond which a batch runs no faster.
+    const BATCH_TOKENS: usize = 2048;
+    let shape = model.shape();
+    let streams = 2 * (shape.n_layers + 1) * shape.d_model * size_of::<f32>(); // of a token
+    let tokens = (STREAM_BYTES / streams.max(1)).min(BATCH_TOKENS);
+    (tokens / windows.seq_len()).max(1)
+}
+
+/// Scores every intervention on every window, on all models.
+fn score_all<'a>(
+    scoring: &'a Scoring<'a>,
+    models: &[&'a dyn ResidualModel],
+    windows: &TokenWindows,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<Scores>> {
+    let n_sequences = windows.n_sequences();
+    let longest = longest_part(windows, models.len());
+    let parts = (0..n_sequences).step_by(longest).map(|start| start..(start + longest).min(n_sequences));
+    let work = |index: usize, parts: &mut dyn Iterator<Item = Range<usize>>, tell: &mut dyn FnMut(WorkerEvent<_>)| {
+        let mut scorer = scoring.on(models[index], longest)?;
+        for part in parts {
+            let scores = scorer.score(part, Scores::default, &mut |units| tell(WorkerEvent::Progress(units)))?;
+            tell(WorkerEvent::Done(scores));
+        }
+        Ok(())
+    };
+    let mut scores = vec![Scores::default(); scoring.interventions().len()];
+    let take = |event: WorkerEvent<Vec<Scores>>| {
+        match event {
+            WorkerEvent::Progress(units) => progress(units),
+            WorkerEvent::Done(part) => {
+                scores.iter_mut().zip(&part).try_for_each(|(all, part)| all.merge(part))?;
+            }
+        }
+        Ok(())
+    };
+    run_workers(models.len(), parts, work, take)?;
+    Ok(scores)
+}
+
+/// Windows of a part of the corpus: all of them for one device, and for several so few that none waits long for the others at
+/// the end, and no more than run as one batch.
+fn longest_part(windows: &TokenWindows, n_devices: usize) -> usize {
+    const PARTS_EACH: usize = 4;
+    const BATCH_TOKENS: usize = 4096;
+    let n_sequences = windows.n_sequences().max(1);
+    if n_devices == 1 {
+        return n_sequences;
+    }
+    n_sequences.div_ceil(n_devices * PARTS_EACH).min(BATCH_TOKENS.div_ceil(windows.seq_len()))
+}
+
+/// Refuses a replica that is another model.
+pub(crate) fn check_replica(model: &dyn ResidualModel, replica: &dyn ResidualModel) -> Result<()> {
+    let sizes = |model: &dyn ResidualModel| [model.n_layers(), model.d_model(), model.d_vocab()];
+    let (expected, found) = (sizes(model), sizes(replica));
+    if found == expected { Ok(()) } else { Err(StudyError::OtherReplica { expected, found }) }
+}
+
+/// The versions of what computes a study, by name.
+pub fn versions() -> BTreeMap<String, String> {
+    let versions = [("stratigraph", env!("CARGO_PKG_VERSION")), ("burn", BURN_VERSION)];
+    versions.map(|(name, version)| (name.to_owned(), version.to_owned())).into()
+}
+
+/// The version of burn that the workspace pins.
+const BURN_VERSION: &str = "0.22.1";

@@ -1,0 +1,132 @@
+//! A plan as a model of its own: [`PlannedModel`].
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Int, Tensor};
+use stratigraph_core::{
+    Activation, CoreError, Hook, HookSet, ModelShape, ModelWeights, Replacement, ResidualModel, Result as CoreResult,
+    Site, Tap,
+};
+
+use crate::{LayerPlan, Result};
+
+/// A model that runs another one's layers in the order of a plan: its layer `l` is what stands in slot `l`.
+///
+/// Everything that studies a model can so study a changed one: a model whose layers are shuffled, or that lacks some.
+///
+/// ```
+/// # use stratigraph_core::ResidualModel;
+/// # use stratigraph_surgery::{LayerPlan, PlannedModel};
+/// # fn shuffled(model: &dyn ResidualModel) -> Result<(), stratigraph_surgery::SurgeryError> {
+/// let plan = LayerPlan::full(model.n_layers()).shuffle(0..model.n_layers(), 7)?;
+/// let shuffled = PlannedModel::new(model, &plan)?;
+/// assert_eq!(shuffled.n_layers(), model.n_layers());
+/// # Ok(())
+/// # }
+/// ```
+pub struct PlannedModel<'a> {
+    model: &'a dyn ResidualModel,
+    /// Whose weights each layer has.
+    layers: Vec<usize>,
+}
+
+impl<'a> PlannedModel<'a> {
+    /// The model that runs `model` by `plan`.
+    ///
+    /// # Errors
+    /// When the plan does not fit the model, or one of its steps is not a whole layer.
+    pub fn new(model: &'a dyn ResidualModel, plan: &LayerPlan) -> Result<Self> {
+        plan.validate(model.n_layers())?;
+        let layers = (0..plan.steps().len()).map(|slot| plan.layer_at(slot)).collect::<Result<_>>()?;
+        Ok(Self { model, layers })
+    }
+
+    /// Whose weights a layer has.
+    fn layer(&self, layer: usize) -> CoreResult<usize> {
+        let n_layers = self.layers.len();
+        self.layers.get(layer).copied().ok_or(CoreError::LayerOutOfRange { layer, n_layers })
+    }
+
+    fn beneath(&self) -> CoreResult<&dyn ModelWeights> {
+        self.model.weights().ok_or(CoreError::WeightsMissing)
+    }
+}
+
+impl ResidualModel for PlannedModel<'_> {
+    fn shape(&self) -> ModelShape {
+        self.model.shape().with_n_layers(self.layers.len())
+    }
+
+    fn device(&self) -> Device {
+        self.model.device()
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
+        self.model.embed(tokens)
+    }
+
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
+        let beneath = Site { slot: site.slot, layer: self.layer(site.layer)? };
+        self.model.block(beneath, resid, &mut Renamed { tap, layer: site.layer })
+    }
+
+    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
+        self.model.final_norm(rows)
+    }
+
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
+        self.model.unembed(normed, vocab)
+    }
+
+    fn weights(&self) -> Option<&dyn ModelWeights> {
+        self.model.weights().map(|_| self as &dyn ModelWeights)
+    }
+}
+
+impl ModelWeights for PlannedModel<'_> {
+    fn w_out(&self, layer: usize) -> CoreResult<Tensor<2>> {
+        self.beneath()?.w_out(self.layer(layer)?)
+    }
+
+    fn w_u(&self, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
+        self.beneath()?.w_u(vocab)
+    }
+
+    fn final_norm_is_centered(&self) -> bool {
+        self.model.weights().is_some_and(|weights| weights.final_norm_is_centered())
+    }
+}
+
+/// A tap that knows a layer by its place in the plan.
+struct Renamed<'a> {
+    tap: &'a mut dyn Tap,
+    layer: usize,
+}
+
+impl Renamed<'_> {
+    fn site(&self, site: Site) -> Site {
+        Site { slot: site.slot, layer: self.layer }
+    }
+}
+
+impl Tap for Renamed<'_> {
+    fn hooks(&self) -> HookSet {
+        self.tap.hooks()
+    }
+
+    fn wants(&self, site: Site, hook: Hook) -> bool {
+        self.tap.wants(self.site(site), hook)
+    }
+
+    fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> CoreResult<Activation> {
+        self.tap.visit(self.site(site), hook, activation)
+    }
+
+    fn replacement(&mut self, site: Site, hook: Hook, dims: [usize; 3]) -> CoreResult<Option<Replacement>> {
+        self.tap.replacement(self.site(site), hook, dims)
+    }
+
+    fn finish(&mut self) -> CoreResult<()> {
+        self.tap.finish()
+    }
+}

@@ -1,0 +1,126 @@
+//! What can go wrong with a task: [`TaskError`]; with an item in its file, [`ItemProblem`], and in its tokens,
+//! [`PairProblem`].
+
+use std::path::PathBuf;
+
+use stratigraph_core::CoreError;
+
+/// The result of an operation of this crate.
+pub type Result<T, E = TaskError> = std::result::Result<T, E>;
+
+/// An error of `stratigraph-tasks`.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// Items that do not fit the model.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// A name that is no task's.
+    #[error("unknown task `{name}`; known: lambada, hellaswag, arc_easy")]
+    UnknownTask {
+        /// The name as it was given.
+        name: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    CannotRead {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A file of items that has none.
+    #[error("{} has no items", path.display())]
+    NoItems {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A line that is not an item of the task.
+    #[error("{}, line {line}: {problem}", path.display())]
+    BadItem {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: ItemProblem,
+    },
+    /// A continuation whose tokens cannot be scored.
+    #[error("continuation {continuation} of item {item} (both from 0) cannot be scored: {problem}")]
+    BadContinuation {
+        /// The item, from 0.
+        item: usize,
+        /// The continuation of the item, from 0.
+        continuation: usize,
+        /// Why.
+        problem: PairProblem,
+    },
+}
+
+/// What is wrong with one line of a file of items.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ItemProblem {
+    /// Bytes that are no text.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    /// Text that is not JSON.
+    #[error("it is not JSON: {reason}")]
+    NotJson {
+        /// What the JSON reader says.
+        reason: String,
+    },
+    /// A field that the task needs.
+    #[error("it has no field `{field}`")]
+    MissingField {
+        /// The field.
+        field: &'static str,
+    },
+    /// A field that holds something else.
+    #[error("its field `{field}` is not {expected}")]
+    WrongType {
+        /// The field.
+        field: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A passage from which no last word can be cut.
+    #[error("its text does not end in a space and a word after other text")]
+    NoLastWord,
+    /// Choices and labels that do not pair up.
+    #[error("it has {n_choices} choices but {n_labels} labels")]
+    UnevenChoices {
+        /// Texts of choices.
+        n_choices: usize,
+        /// Labels of choices.
+        n_labels: usize,
+    },
+    /// An answer that is no choice.
+    #[error("its answer `{answer}` is none of its choices ({})", labels.join(", "))]
+    UnknownAnswer {
+        /// The answer as it was given.
+        answer: String,
+        /// The labels of the choices.
+        labels: Vec<String>,
+    },
+}
+
+/// Why the tokens of a continuation cannot be scored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairProblem {
+    /// Nothing to predict the first token from.
+    #[error("no token stands before it")]
+    NoContext,
+    /// Nothing to predict: the tokenizer gives the context as many tokens as the context with the continuation.
+    #[error("it has no tokens of its own")]
+    NoContinuation,
+    /// A continuation that the model's context cannot hold.
+    #[error("its {n_tokens} tokens do not fit the model's context of {n_ctx}")]
+    TooLong {
+        /// Tokens of the continuation.
+        n_tokens: usize,
+        /// The longest window that the model can run.
+        n_ctx: usize,
+    },
+}

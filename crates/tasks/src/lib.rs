@@ -1,0 +1,97 @@
+//! Benchmarks whose items are continuations of a text, scored by their log-probabilities: [`Task`].
+//!
+//! In the order of use: [`Task::read`] reads [`Item`]s from a JSONL file, [`Task::encode`] makes token [`Pair`]s of them,
+//! [`EncodedItems::batches`] lays these out as windows ([`TaskBatch`]) that any causal model can run, and
+//! [`EncodedItems::score`] turns the [`Likelihood`] of every continuation into [`TaskScores`].
+//!
+//! Contexts, continuations and scores are those of EleutherAI's lm-evaluation-harness (tasks `lambada_openai`, `hellaswag`
+//! and `arc_easy`, without examples before the question).
+
+mod batches;
+mod encode;
+mod error;
+mod item;
+mod json;
+mod scores;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use batches::{ReadSpan, TaskBatch};
+pub use encode::{EncodedItems, Pair};
+pub use error::{ItemProblem, PairProblem, Result, TaskError};
+pub use item::Item;
+pub use scores::{ItemScore, Likelihood, TaskScores};
+
+/// A benchmark.
+///
+/// ```
+/// use stratigraph_tasks::Task;
+/// let line = r#"{"question": "Which is hot?", "choices": {"text": ["ice", "fire"], "label": ["1", "2"]}, "answerKey": "2"}"#;
+/// let items = Task::ArcEasy.parse(line.as_bytes(), "items.jsonl")?;
+/// assert_eq!(items[0].context, "Question: Which is hot?\nAnswer:");
+/// assert_eq!(items[0].continuations[items[0].answer], " fire");
+/// # Ok::<(), stratigraph_tasks::TaskError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// The last word of a passage; predicting it takes the whole context (Paperno et al. 2016, the texts as OpenAI cut them).
+    Lambada,
+    /// Which of four endings follows a description (Zellers et al. 2019).
+    #[serde(rename = "hellaswag")]
+    HellaSwag,
+    /// A question of school science with three to five answers (Clark et al. 2018, the easy part).
+    ArcEasy,
+}
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Task; 3] = [Task::Lambada, Task::HellaSwag, Task::ArcEasy];
+
+    /// Its name: `lambada`, `hellaswag` or `arc_easy`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Lambada => "lambada",
+            Task::HellaSwag => "hellaswag",
+            Task::ArcEasy => "arc_easy",
+        }
+    }
+
+    /// Whether an item is a choice among continuations; otherwise it has one continuation to predict.
+    pub fn is_choice(self) -> bool {
+        self != Task::Lambada
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Task {
+    type Err = TaskError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = Task::ALL.into_iter().find(|task| task.name() == name);
+        known.ok_or_else(|| TaskError::UnknownTask { name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for task in Task::ALL {
+            assert_eq!(task.to_string().parse(), Ok(task));
+            assert_eq!(serde_json::to_string(&task).unwrap(), format!("\"{task}\""));
+        }
+        let unknown = "winogrande".parse::<Task>().unwrap_err();
+        assert_eq!(unknown.to_string(), "unknown task `winogrande`; known: lambada, hellaswag, arc_easy");
+    }
+}
