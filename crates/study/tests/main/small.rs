@@ -1,11 +1,13 @@
 //! What several tests share: a small causal model, a corpus, and how to compare findings.
-#![allow(dead_code)] // every test uses a part of it
+#![allow(dead_code)] // each test binary uses a part of it
 
+use std::io::Write;
 use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result, Site, Tap, TokenWindows, visit};
-use stratigraph_study::{Backend, Findings};
+use stratigraph_profile::Profile;
+use stratigraph_study::{Backend, Findings, StudyError};
 
 /// Hooks of [`Small`].
 const HOOKS: [Hook; 4] = [Hook::ResidPre, Hook::AttnOut, Hook::MlpOut, Hook::ResidPost];
@@ -115,6 +117,16 @@ pub fn device() -> Device {
     Backend::Flex.device().expect("tests are built with flex")
 }
 
+/// Every device of this build that the machine has; says which are skipped.
+pub fn devices() -> Vec<Device> {
+    let open = |backend: Backend| {
+        let opened = backend.device();
+        let skipped = |reason: &StudyError| _ = writeln!(std::io::stderr(), "skipped: {backend}: {reason}");
+        opened.inspect_err(skipped).ok()
+    };
+    Backend::ALL.into_iter().filter_map(open).collect()
+}
+
 /// Seven windows of twelve tokens.
 pub fn windows() -> TokenWindows {
     let ids: Vec<u32> = (0..7 * 12).map(|i| i * i * 7 % 60).collect();
@@ -124,12 +136,19 @@ pub fn windows() -> TokenWindows {
 /// Checks that two studies found the same curves, but for the rounding of other batches.
 #[track_caller]
 pub fn assert_close(found: &Findings, expected: &Findings) {
-    assert!(!expected.curves().is_empty() && found.curves().keys().eq(expected.curves().keys()));
-    for (name, curve) in expected.curves() {
-        let (a, b) = (&found.curves()[name], curve);
+    let profile = |findings: &Findings| findings.clone().into_profile_without_stages();
+    assert_close_profiles(&profile(found), &profile(expected));
+}
+
+/// The same of profiles.
+#[track_caller]
+pub fn assert_close_profiles(found: &Profile, expected: &Profile) {
+    assert!(!expected.curves.is_empty() && found.curves.keys().eq(expected.curves.keys()));
+    for (name, b) in &expected.curves {
+        let a = &found.curves[name];
         assert_eq!((a.mean.len(), a.replicates.len()), (b.mean.len(), b.replicates.len()));
-        let pairs = a.mean.iter().zip(&b.mean);
-        for (a, b) in pairs.chain(a.replicates.iter().flatten().zip(b.replicates.iter().flatten())) {
+        let replicates = a.replicates.iter().flatten().zip(b.replicates.iter().flatten());
+        for (a, b) in a.mean.iter().zip(&b.mean).chain(replicates) {
             assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{name}: {a} and {b}");
         }
     }
