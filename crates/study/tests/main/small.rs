@@ -118,11 +118,10 @@ pub fn device() -> Device {
 }
 
 /// Every device of this build that the machine has; says which are skipped.
-pub fn devices() -> Vec<Device> {
+pub fn devices() -> Vec<(Backend, Device)> {
     let open = |backend: Backend| {
-        let opened = backend.device();
         let skipped = |reason: &StudyError| _ = writeln!(std::io::stderr(), "skipped: {backend}: {reason}");
-        opened.inspect_err(skipped).ok()
+        Some((backend, backend.device().inspect_err(skipped).ok()?))
     };
     Backend::ALL.into_iter().filter_map(open).collect()
 }
@@ -137,19 +136,19 @@ pub fn windows() -> TokenWindows {
 #[track_caller]
 pub fn assert_close(found: &Findings, expected: &Findings) {
     let profile = |findings: &Findings| findings.clone().into_profile_without_stages();
-    assert_close_profiles(&profile(found), &profile(expected));
+    assert_within(&profile(found), &profile(expected), 1e-5);
 }
 
-/// The same of profiles.
+/// Checks that two profiles have the same curves, to within a tolerance relative to values above 1.
 #[track_caller]
-pub fn assert_close_profiles(found: &Profile, expected: &Profile) {
+pub fn assert_within(found: &Profile, expected: &Profile, tolerance: f64) {
     assert!(!expected.curves.is_empty() && found.curves.keys().eq(expected.curves.keys()));
     for (name, b) in &expected.curves {
         let a = &found.curves[name];
         assert_eq!((a.mean.len(), a.replicates.len()), (b.mean.len(), b.replicates.len()));
         let replicates = a.replicates.iter().flatten().zip(b.replicates.iter().flatten());
         for (a, b) in a.mean.iter().zip(&b.mean).chain(replicates) {
-            assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{name}: {a} and {b}");
+            assert!((a - b).abs() < tolerance * b.abs().max(1.0), "{name}: {a} and {b}");
         }
     }
 }

@@ -115,7 +115,7 @@ fn every_backend_gives_the_same() {
         TaskRun::new(&model).interventions(interventions().into_iter().take(1)).run(&encoded).unwrap()
     };
     let expected = run(&device());
-    for device in devices() {
+    for (_, device) in devices() {
         for (found, expected) in run(&device).iter().zip(&expected) {
             assert_same(&found.scores, &expected.scores);
         }
