@@ -119,8 +119,13 @@ pub fn run(args: &StudyArgs) -> Result<()> {
 
 /// Prints the table of layers, the rest of the numbers, the chart and the stages.
 pub fn print(profile: &Profile) -> Result<()> {
-    let (table, summary, chart) = (LayerTable::new(profile), results::Summary(profile), TerminalChart::new(profile));
-    output::line(format_args!("{table}\n{summary}\n{chart}"))
+    let parts = [
+        LayerTable::new(profile).to_string(),
+        results::Summary(profile).to_string(),
+        TerminalChart::new(profile).to_string(),
+    ];
+    let parts = parts.iter().map(|part| part.trim_end()).filter(|part| !part.is_empty());
+    output::line(parts.collect::<Vec<_>>().join("\n\n"))
 }
 
 fn metrics(args: &MeasureArgs) -> Result<Metrics> {
