@@ -55,7 +55,7 @@ enum Command {
 impl Command {
     fn run(&self) -> Result<()> {
         match self {
-            Command::Study(args) => args.source.devices.guard(|| study::run(args)),
+            Command::Study(args) => args.devices.guard(|| study::run(args)),
             Command::Sweep(args) => sweep::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),
