@@ -1,4 +1,4 @@
-//! Measures of the model in the box on each backend: neurons by their weights, heads and probes on words, halves of layers:
+//! Measures of the model in the box on each backend: neurons by their weights, heads and probes on words, sublayers:
 //! `cargo bench --bench measures`.
 
 mod common;
@@ -7,12 +7,12 @@ use std::hint::black_box;
 
 use common::{backends, root, tiny, tokenizer};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use stratigraph::Experiment;
 use stratigraph::prelude::*;
-use stratigraph::probes::{
-    NullSpace, SuffixTask, WicOptions, WicPair, WicTokens, WordEnds, Words, ensembles, merging_heads,
-    vocabulary_profiles, wic_accuracy,
+use stratigraph::probes::lexical::{
+    SuffixTask, WicOptions, WicPair, WicSplit, WicTokens, WordEndOptions, WordEnds, Words, ensembles, merging_heads,
+    wic_accuracy,
 };
+use stratigraph::probes::neurons::{NullSpace, vocabulary_profiles};
 
 const SAMPLE: &str = include_str!("../examples/data/sample.txt");
 
@@ -22,7 +22,7 @@ fn words() -> Words {
 
 fn pairs(part: &str) -> WicTokens {
     let pairs = WicPair::read(&root().join("examples/data/wic"), part).expect("the pairs are committed");
-    let encode = |text: &str| Ok::<_, stratigraph::Error>(tokenizer().encode_with_offsets(text)?);
+    let encode = |text: &str| Ok::<_, Box<dyn std::error::Error>>(tokenizer().encode_with_offsets(text)?);
     WicTokens::new(&pairs, encode).expect("they are text").take(100)
 }
 
@@ -38,16 +38,18 @@ fn each_backend(criterion: &mut Criterion, name: &str, mut run: impl FnMut(&Deco
 
 fn weights(criterion: &mut Criterion) {
     each_backend(criterion, "vocabulary_profiles", |model, _| {
-        black_box(vocabulary_profiles(model, |_| {}).expect("the weights are told"));
+        black_box(vocabulary_profiles(model, |_| {}).expect("a decoder gives its weights"));
     });
     each_backend(criterion, "null_space", |model, _| {
-        black_box(NullSpace::of(model, 2).expect("the weights are told").singular_values()[0]);
+        black_box(NullSpace::new(model, 2).expect("a decoder gives its weights").singular_values()[0]);
     });
 }
 
 fn of_words(criterion: &mut Criterion) {
     let words = words();
-    let ends = WordEnds::find(&words, WordEnds::USUAL, 64, 0).expect("the sample has long words");
+    let mut options = WordEndOptions::default();
+    options.at_most = 64;
+    let ends = WordEnds::find(&words, options).expect("the sample has long words");
     each_backend(criterion, "merging_heads", |model, _| {
         black_box(merging_heads(model, &ends, 64, |_| {}).expect("it runs"));
     });
@@ -56,19 +58,23 @@ fn of_words(criterion: &mut Criterion) {
     each_backend(criterion, "ensembles", |model, _| {
         black_box(ensembles(model, &task, &texts, 8, |_| {}).expect("it runs"));
     });
-    let (train, test) = (pairs("train"), pairs("dev"));
+    let split = WicSplit { train: pairs("train"), test: pairs("dev") };
     each_backend(criterion, "wic", |model, _| {
         let options = WicOptions { strengths: vec![100.0], folds: 2, ..WicOptions::default() };
-        black_box(wic_accuracy(model, (&train, &test), &options, |_| {}).expect("it runs"));
+        black_box(wic_accuracy(model, &split, &options, |_| {}).expect("it runs"));
     });
 }
 
-fn halves(criterion: &mut Criterion) {
+fn sublayers(criterion: &mut Criterion) {
     each_backend(criterion, "sublayers", |model, windows| {
-        let study = Study::new(model).experiments(Experiment::HALVES);
+        let kinds = [EditKind::Zero, EditKind::Mean, EditKind::Resample];
+        let pairs = kinds.into_iter().flat_map(|kind| {
+            [Sublayer::Attention, Sublayer::Mlp].map(|sublayer| Sweep::sublayers(sublayer, kind.clone()))
+        });
+        let study = pairs.fold(Study::new(model), Study::add);
         black_box(study.run(windows).expect("it runs"));
     });
 }
 
-criterion_group!(benches, weights, of_words, halves);
+criterion_group!(benches, weights, of_words, sublayers);
 criterion_main!(benches);
