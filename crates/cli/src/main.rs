@@ -12,6 +12,7 @@ mod results;
 mod serve;
 mod study;
 mod sweep;
+mod table;
 mod tasks;
 mod words;
 

@@ -16,6 +16,7 @@ use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, TextArgs};
 use crate::experiments::Experiment;
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
+use crate::table::SweepTable;
 use crate::words::{WordData, WordExperiment};
 use crate::{load, output, results};
 
@@ -127,6 +128,7 @@ pub fn run(args: &StudyArgs) -> Result<()> {
 pub fn print(profile: &Profile) -> Result<()> {
     let parts = [
         LayerTable::new(profile).to_string(),
+        SweepTable::new(profile).to_string(),
         results::Summary(profile).to_string(),
         TerminalChart::new(profile).to_string(),
     ];
