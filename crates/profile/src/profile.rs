@@ -91,25 +91,43 @@ impl Profile {
         self
     }
 
-    /// Adds a curve.
+    /// Adds a curve; one of that name is replaced.
     ///
     /// # Errors
     /// When its length is not that of its axis, or its axis is for a model of another depth.
-    pub fn with_curve(mut self, name: impl Into<String>, curve: Curve) -> Result<Self> {
+    pub fn add_curve(&mut self, name: impl Into<String>, curve: Curve) -> Result<()> {
         let name = name.into();
         check::curve(&name, &curve, self.model.n_layers)?;
         self.curves.insert(name, curve);
-        Ok(self)
+        Ok(())
     }
 
-    /// Adds a matrix.
+    /// Adds a matrix; one of that name is replaced.
     ///
     /// # Errors
     /// When its shape is not that of its axes, or an axis is for a model of another depth.
-    pub fn with_matrix(mut self, name: impl Into<String>, matrix: Matrix) -> Result<Self> {
+    pub fn add_matrix(&mut self, name: impl Into<String>, matrix: Matrix) -> Result<()> {
         let name = name.into();
         check::matrix(&name, &matrix, self.model.n_layers)?;
         self.matrices.insert(name, matrix);
+        Ok(())
+    }
+
+    /// With another curve.
+    ///
+    /// # Errors
+    /// As [`add_curve`](Profile::add_curve).
+    pub fn with_curve(mut self, name: impl Into<String>, curve: Curve) -> Result<Self> {
+        self.add_curve(name, curve)?;
+        Ok(self)
+    }
+
+    /// With another matrix.
+    ///
+    /// # Errors
+    /// As [`add_matrix`](Profile::add_matrix).
+    pub fn with_matrix(mut self, name: impl Into<String>, matrix: Matrix) -> Result<Self> {
+        self.add_matrix(name, matrix)?;
         Ok(self)
     }
 

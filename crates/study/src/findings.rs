@@ -6,7 +6,7 @@ use stratigraph_core::{PerSequence, ResidualModel, TokenWindows};
 use stratigraph_profile::{
     Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit, Unit,
 };
-use stratigraph_stages::Segmentation;
+use stratigraph_stages::segment;
 
 use crate::{Result, StudyError, versions};
 
@@ -41,7 +41,7 @@ impl Findings {
         if self.profile.curves.contains_key(name) {
             return Err(StudyError::NameTaken { what: "curve", name: name.to_owned() });
         }
-        self.update(|profile| profile.with_curve(name, curve))
+        Ok(self.profile.add_curve(name, curve)?)
     }
 
     /// Adds a matrix.
@@ -52,7 +52,7 @@ impl Findings {
         if self.profile.matrices.contains_key(name) {
             return Err(StudyError::NameTaken { what: "matrix", name: name.to_owned() });
         }
-        self.update(|profile| profile.with_matrix(name, matrix))
+        Ok(self.profile.add_matrix(name, matrix)?)
     }
 
     /// Adds a single value.
@@ -129,19 +129,13 @@ impl Findings {
 
     /// The profile, with the stages of inference that its curves show.
     pub fn into_profile(self) -> Profile {
-        let stages = Segmentation::new(&self.profile);
+        let stages = segment(&self.profile);
         self.profile.with_stages(stages)
     }
 
     /// The profile without stages, for a reader that looks for them by a rule of its own.
     pub fn into_profile_without_stages(self) -> Profile {
         self.profile
-    }
-
-    fn update(&mut self, change: impl FnOnce(Profile) -> stratigraph_profile::Result<Profile>) -> Result<()> {
-        // `change` takes the profile whole; an error leaves the findings as they were.
-        self.profile = change(self.profile.clone())?;
-        Ok(())
     }
 }
 
