@@ -6,11 +6,10 @@ mod common;
 use burn::tensor::Device;
 use common::{WINDOWS, backends, config, config_of, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use stratigraph::core::forward;
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 
-/// Times one pass that shows these hooks to a tap.
+/// Times one pass in which a tap wants these hooks.
 fn pass(
     criterion: &mut Criterion,
     group: &str,
@@ -25,8 +24,8 @@ fn pass(
     group.sample_size(20);
     group.bench_function(id, |bencher| {
         bencher.iter(|| {
-            let mut tap = ActivationCache::of(hooks.iter().copied());
-            let resid = forward(&model, tokens.clone(), &mut tap).expect("it runs");
+            let mut tap = ActivationCache::at(hooks.iter().copied());
+            let resid = model.forward(tokens.clone(), &mut tap).expect("it runs");
             resid.into_data() // waits for the device
         });
     });

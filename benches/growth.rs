@@ -1,4 +1,4 @@
-//! How the time of a sweep grows with layers, tokens and vocabulary, beside the naive way's: `cargo bench --bench growth`.
+//! How the time of a sweep grows with layers, tokens and vocabulary, compared with the naive way's: `cargo bench --bench growth`.
 //!
 //! Random weights: what is computed does not depend on what they are. The naive way runs the model from its start for
 //! every intervention, and the clean model again beside it. Exponents are fitted by least squares on logarithms.
@@ -8,11 +8,10 @@ mod common;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use common::{config_of_width, is_benchmark, random_windows};
-use stratigraph::Experiment;
-use stratigraph::core::forward;
+use common::{config_of_width, deletions_and_swaps, is_benchmark, random_windows};
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
+use stratigraph::probes::scores::Scores;
 
 #[derive(Debug, Clone, Copy)]
 struct Size {
@@ -21,7 +20,7 @@ struct Size {
     d_vocab: usize,
 }
 
-/// A size that is so many steps along an axis.
+/// A size by its number of steps along an axis.
 type Scaled = fn(usize) -> Size;
 
 const USUAL: Size = Size { n_layers: 12, tokens: 512, d_vocab: 4096 };
@@ -72,20 +71,19 @@ fn model(Size { n_layers, tokens, d_vocab }: Size, device: &Device) -> (Decoder,
 fn sweep(size: Size, device: &Device) -> f64 {
     let (model, windows) = model(size, device);
     let started = Instant::now();
-    Study::new(&model).experiments([Experiment::Delete, Experiment::Swap]).run(&windows).expect("it runs");
+    Study::new(&model).add(Sweep::delete()).add(Sweep::swap()).run(&windows).expect("it runs");
     started.elapsed().as_secs_f64()
 }
 
 fn naive(size: Size, device: &Device) -> f64 {
     let (model, windows) = model(size, device);
-    let plans = [sweep::delete_each(size.n_layers), sweep::swap_adjacent(size.n_layers)].concat();
+    let interventions = deletions_and_swaps(&model, &windows);
     let readout = Readout::new(&model);
     let started = Instant::now();
-    for plan in plans {
+    for intervention in interventions {
         let mut scores = [Scores::default(), Scores::default()];
-        let tokens = || windows.batch(0..windows.n_sequences(), device);
-        let clean = forward(&model, tokens(), &mut NoTap).expect("it runs");
-        let other = plan.run(&model, tokens(), &mut NoTap).expect("it runs");
+        let clean = model.run_with_edits(&windows, &[]).expect("it runs");
+        let other = intervention.run(&model, &windows).expect("it runs");
         readout.compare(&windows, 0..windows.n_sequences(), vec![clean, other], 0, &mut scores).expect("it runs");
     }
     started.elapsed().as_secs_f64()

@@ -13,7 +13,7 @@ use stratigraph::prelude::*;
 
 fn load(criterion: &mut Criterion) {
     let path = std::env::var_os("STRATIGRAPH_MODEL").map_or_else(|| root().join("models/tiny"), PathBuf::from);
-    let open = || Pretrained::open(&path).expect("there is a model");
+    let open = || Checkpoint::open(&path).expect("there is a model");
     let checkpoint = open();
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let mut group = criterion.benchmark_group("load");

@@ -1,4 +1,4 @@
-//! Measures of the model in the box on each backend: neurons by their weights, heads and probes on words, halves of layers:
+//! Measures of the model in the box on each backend: neurons by their weights, heads and probes on words, sublayers:
 //! `cargo bench --bench measures`.
 
 mod common;
@@ -7,12 +7,12 @@ use std::hint::black_box;
 
 use common::{backends, root, tiny, tokenizer};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use stratigraph::Experiment;
 use stratigraph::prelude::*;
-use stratigraph::probes::{
-    NullSpace, SuffixTask, WicOptions, WicPair, WicTokens, WordEnds, Words, ensembles, merging_heads,
-    vocabulary_profiles, wic_accuracy,
+use stratigraph::probes::lexical::{
+    SuffixTask, WicOptions, WicPair, WicSplit, WicTokens, WordEndOptions, WordEnds, Words, ensembles, merging_heads,
+    wic_accuracy,
 };
+use stratigraph::probes::neurons::{NullSpace, vocabulary_profiles};
 
 const SAMPLE: &str = include_str!("../examples/data/sample.txt");
 
@@ -22,7 +22,7 @@ fn words() -> Words {
 
 fn pairs(part: &str) -> WicTokens {
     let pairs = WicPair::read(&root().join("examples/data/wic"), part).expect("the pairs are committed");
-    let encode = |text: &str| Ok::<_, stratigraph::Error>(tokenizer().encode_with_offsets(text)?);
+    let encode = |text: &str| Ok::<_, Box<dyn std::error::Error>>(tokenizer().encode_with_offsets(text)?);
     WicTokens::new(&pairs, encode).expect("they are text").take(100)
 }
 
@@ -63,12 +63,16 @@ fn of_words(criterion: &mut Criterion) {
     });
 }
 
-fn halves(criterion: &mut Criterion) {
+fn sublayers(criterion: &mut Criterion) {
     each_backend(criterion, "sublayers", |model, windows| {
-        let study = Study::new(model).experiments(Experiment::HALVES);
+        let kinds = [EditKind::Zero, EditKind::Mean, EditKind::Resample];
+        let pairs = kinds.into_iter().flat_map(|kind| {
+            [Sublayer::Attention, Sublayer::Mlp].map(|sublayer| Sweep::sublayers(sublayer, kind.clone()))
+        });
+        let study = pairs.fold(Study::new(model), Study::add);
         black_box(study.run(windows).expect("it runs"));
     });
 }
 
-criterion_group!(benches, weights, of_words, halves);
+criterion_group!(benches, weights, of_words, sublayers);
 criterion_main!(benches);

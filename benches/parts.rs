@@ -10,7 +10,9 @@ use burn::tensor::{Distribution, Tensor};
 use common::{backends, config_of_width, flops_of_block, is_benchmark, random_windows};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use stratigraph::core::{Activation, Replacement};
 use stratigraph::prelude::*;
+use stratigraph::probes::scores::Scores;
 
 const SEQ_LEN: usize = 128;
 
@@ -61,27 +63,42 @@ fn block(criterion: &mut Criterion) {
         let resid = resid(model, tokens);
         group.throughput(Throughput::Elements(flops_of_block(model.config(), tokens, SEQ_LEN)));
         group.bench_function(BenchmarkId::new(backend.to_string(), size(model, tokens)), |bencher| {
-            bencher.iter(|| model.block(Site { slot: 0, layer: 0 }, resid.clone(), &mut NoTap).into_data());
+            bencher.iter(|| model.block(Site { slot: 0, layer: 0 }, resid.clone(), &mut NoTap).expect("it runs").into_data());
         });
     });
 }
 
-/// Half a layer, fused and with its pattern shown to a tap.
+/// A layer without its MLP, with fused attention and with a tap that wants the pattern.
 fn attention(criterion: &mut Criterion) {
     let mut group = group(criterion, "attention");
     each_size(|backend, model, tokens| {
         let resid = resid(model, tokens);
-        for (name, hooks) in [("fused", &[][..]), ("explicit", &[Hook::Pattern])] {
+        for (name, hooks) in [("fused", [].into()), ("explicit", [Hook::Pattern].into())] {
             group.bench_function(BenchmarkId::new(format!("{name}/{backend}"), size(model, tokens)), |bencher| {
                 bencher.iter(|| {
-                    let mut tap = ActivationCache::of(hooks.iter().copied());
                     let site = Site { slot: 0, layer: 0 };
-                    let out = model.sublayer(site, stratigraph::core::Sublayer::Attention, resid.clone(), &mut tap);
-                    out.expect("it has halves").into_data()
+                    model.block(site, resid.clone(), &mut WithoutMlp(hooks)).expect("it runs").into_data()
                 });
             });
         }
     });
+}
+
+/// Replaces what the MLP writes by nothing, so that it is not computed, and wants some other hooks.
+struct WithoutMlp(HookSet);
+
+impl Tap for WithoutMlp {
+    fn hooks(&self) -> HookSet {
+        self.0.with(Hook::MlpOut)
+    }
+
+    fn visit(&mut self, _: Site, _: Hook, activation: Activation) -> Result<Activation, CoreError> {
+        Ok(activation)
+    }
+
+    fn replacement(&mut self, _: Site, hook: Hook, _: [usize; 3]) -> Result<Option<Replacement>, CoreError> {
+        Ok((hook == Hook::MlpOut).then_some(Replacement::Zero))
+    }
 }
 
 /// Logits and every metric of one residual stream against another.

@@ -9,8 +9,7 @@ mod common;
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use common::{config_of_width, flops_of_block, is_benchmark, random_windows};
-use stratigraph::Experiment;
+use common::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 
@@ -26,13 +25,13 @@ fn main() {
     let config = DecoderConfig { n_layers, ..config_of_width(576) };
     let model = config.init(0, &device).expect("it is sound");
     let windows = random_windows(&config, windows, SEQ_LEN);
-    let (blocks, logits) = operations(&config, &windows);
+    let (blocks, logits) = operations(&model, &windows);
     println!("{n_layers} layers on {backend}: {:.2} TFLOP in blocks, {:.2} in logits", blocks / 1e12, logits / 1e12);
     product(side, &device); // warms up
     for _ in 0..rounds {
         let rate = product(side, &device);
         let started = Instant::now();
-        Study::new(&model).experiments([Experiment::Delete, Experiment::Swap]).run(&windows).expect("it runs");
+        Study::new(&model).add(Sweep::delete()).add(Sweep::swap()).run(&windows).expect("it runs");
         let seconds = started.elapsed().as_secs_f64();
         let again = product(side, &device);
         let (sweep, large) = ((blocks + logits) / seconds / 1e9, f64::max(rate, again));
@@ -48,13 +47,13 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// Operations of the sweep's blocks and of its logits.
-fn operations(config: &DecoderConfig, windows: &TokenWindows) -> (f64, f64) {
-    let n = config.n_layers;
-    let plans = [vec![LayerPlan::full(n)], sweep::delete_each(n), sweep::swap_adjacent(n)].concat();
-    let executor = Executor::new(plans);
+fn operations(model: &Decoder, windows: &TokenWindows) -> (f64, f64) {
+    let clean = Intervention::none(config.n_layers);
+    let executor = Executor::new(std::iter::once(clean).chain(deletions_and_swaps(model, windows)));
+    let config = model.config();
     let tokens = windows.ids().len();
     let block = flops_of_block(config, tokens, windows.seq_len());
-    let logits = 2 * tokens * config.d_model * config.d_vocab * executor.plans().len();
+    let logits = 2 * tokens * config.d_model * config.d_vocab * executor.interventions().len();
     (executor.n_steps() as f64 * block as f64, logits as f64)
 }
 

@@ -7,21 +7,24 @@ use std::hint::black_box;
 
 use common::{WINDOWS, backends, config, tiny, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use stratigraph::Experiment;
 use stratigraph::prelude::*;
 use stratigraph::probes::readout::Reduction;
+use stratigraph::probes::scores::Scores;
+use stratigraph::study::measurements::by_name;
 
 /// Every deletion and every swap; and what is measured inside the unchanged model.
 fn study(criterion: &mut Criterion) {
-    let surgery = [Experiment::Delete, Experiment::Swap];
-    for (name, experiments) in [("sweep", &surgery[..]), ("inside", &[Experiment::Attention, Experiment::Geometry])] {
+    for (name, measurements) in [("sweep", ["delete", "swap"]), ("inside", ["attention", "geometry"])] {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         for (backend, device) in backends() {
             let (model, windows) = tiny(&device);
             group.bench_function(BenchmarkId::from_parameter(backend), |bencher| {
-                let study = || Study::new(&model).experiments(experiments.iter().copied());
-                bencher.iter(|| black_box(study().run(&windows).expect("it runs")));
+                let add = |study: Study<'_>, name: &str| study.add_boxed(by_name(name).expect("it is known"));
+                bencher.iter(|| {
+                    let study = measurements.into_iter().fold(Study::new(&model), add);
+                    black_box(study.run(&windows).expect("it runs"))
+                });
             });
         }
     }
@@ -34,7 +37,7 @@ fn readout(criterion: &mut Criterion) {
     let Ok(device) = Backend::Flex.device() else { return };
     let model = config().init(0, &device).expect("the configuration is sound");
     let windows = windows();
-    let resid = model.embed(windows.batch(0..WINDOWS, &device));
+    let resid = model.embed(windows.batch(0..WINDOWS, &device)).expect("it runs");
     for reduction in [Reduction::Host, Reduction::Device] {
         let readout = Readout::new(&model).with_reduction(reduction);
         group.bench_function(BenchmarkId::from_parameter(format!("{reduction:?}")), |bencher| {

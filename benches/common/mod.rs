@@ -15,7 +15,7 @@ pub const SEQ_LEN: usize = 64;
 /// The axes are those of the tiny checkpoint of that name among the tests' fixtures.
 pub fn config_of(fixture: &str) -> DecoderConfig {
     let path = root().join("tests/fixtures").join(fixture);
-    let axes = Pretrained::open(path).expect("the fixture is committed").config().clone();
+    let axes = Checkpoint::open(path).expect("the fixture is committed").config().clone();
     let sizes = DecoderConfig { n_layers: 8, d_model: 128, n_heads: 4, d_head: 32, d_mlp: 384, ..axes };
     DecoderConfig { n_kv_heads: 4 / (axes.n_heads / axes.n_kv_heads), d_vocab: 8192, n_ctx: 256, ..sizes }
 }
@@ -41,7 +41,7 @@ pub fn tokenizer() -> Tokenizer {
 /// The trained model that comes with the repository, and windows of the sample text.
 #[allow(dead_code)]
 pub fn tiny(device: &Device) -> (Decoder, TokenWindows) {
-    let checkpoint = Pretrained::open(root().join("models/tiny")).expect("the model is committed");
+    let checkpoint = Checkpoint::open(root().join("models/tiny")).expect("the model is committed");
     let ids = tokenizer().encode(include_str!("../../examples/data/sample.txt")).expect("it is text");
     let windows = TokenWindows::new(&ids, SEQ_LEN).expect("the text is long").take(WINDOWS);
     (checkpoint.load(device).expect("the model is whole"), windows)
@@ -106,4 +106,12 @@ pub fn flops_of_block(config: &DecoderConfig, tokens: usize, seq_len: usize) -> 
 pub fn random_windows(config: &DecoderConfig, n_sequences: usize, seq_len: usize) -> TokenWindows {
     let ids: Vec<u32> = (0..n_sequences * seq_len).map(|i| (i * 7919 % config.d_vocab) as u32).collect();
     TokenWindows::new(&ids, seq_len).expect("there are windows")
+}
+
+/// Every deletion and every swap, as a study's sweeps have them.
+#[allow(dead_code)]
+pub fn deletions_and_swaps(model: &Decoder, windows: &TokenWindows) -> Vec<Intervention> {
+    let context = SweepContext::new(model.shape(), windows.seq_len());
+    let points = |sweep: Sweep| sweep.points(&context).expect("the model has several layers").interventions;
+    [points(Sweep::delete()), points(Sweep::swap())].concat()
 }

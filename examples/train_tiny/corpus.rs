@@ -38,11 +38,6 @@ impl Texts {
         Ok(texts)
     }
 
-    /// How many bytes there are to train on.
-    pub fn train_bytes(&self) -> usize {
-        self.train.iter().map(String::len).sum()
-    }
-
     /// Learns byte-level BPE with `d_vocab` tokens, none of them special, from what is trained on, and writes it to `path`.
     pub fn train_tokenizer(&self, d_vocab: usize, path: &Path) -> Result<Tokenizer> {
         let byte_level = ByteLevel::new(false, true, true);

@@ -14,11 +14,10 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use stratigraph::core::{forward, logits};
 use stratigraph::models::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual};
 use stratigraph::prelude::*;
 
-use super::Args;
+use super::args::Args;
 use super::checkpoint::{Checkpoints, Point, State};
 use super::corpus::Corpus;
 
@@ -175,13 +174,13 @@ fn batch_loss(model: &Decoder, windows: &[&[u32]], device: &Device) -> Tensor<1>
         let ids: Vec<i32> = ids.map(|&id| id as i32).collect();
         Tensor::<2, Int>::from_data(TensorData::new(ids, [n, seq_len]), device)
     };
-    let resid = forward(model, ids(0), &mut NoTap).expect("no tap, no error");
-    let log_probs = log_softmax(logits(model, resid), 2); // [batch, pos, d_vocab]
+    let resid = model.forward(ids(0), &mut NoTap).expect("the windows are of the model's vocabulary and context");
+    let logits = model.logits(resid).expect("the stream is the model's own");
+    let log_probs = log_softmax(logits, 2); // [batch, pos, d_vocab]
     log_probs.gather(2, ids(1).unsqueeze_dim::<3>(2)).mean().neg()
 }
 
-/// The loss on windows as [`Study`] measures it: over every token of a window but its first, nats.
+/// The loss on windows as a study measures it: over every token of a window but its first, in nats.
 pub fn loss(model: &Decoder, windows: &TokenWindows) -> Result<f64> {
-    let findings = Study::new(model).experiments([]).run(windows)?;
-    Ok(findings.interventions[0].metrics["nll"].mean)
+    Ok(Study::new(model).run(windows)?.value("clean_nll")?.mean)
 }

@@ -57,6 +57,17 @@ fn hand_computed_values() {
 }
 
 #[test]
+fn a_logit_difference_at_the_last_position_ignores_the_others() {
+    let rows = [[1.0, 2.0, 5.0], [0.0, 7.0, 3.0]].map(Vec::from);
+    let metrics = Metrics::new().with(LogitDifference::new(2, 0)).unwrap();
+    let metrics = metrics.with(LogitDifference::new(2, 0).with_name("last").at_last_position()).unwrap();
+    let scores = score(&metrics, &rows, &rows, &[1]);
+    assert!((mean(&scores, "logit_difference") - 3.5).abs() < 1e-6); // of 4 and 3
+    assert!((mean(&scores, "last") - 3.0).abs() < 1e-6);
+    assert_eq!(scores.get("last").unwrap().counts().collect::<Vec<_>>(), [(0, 1)]);
+}
+
+#[test]
 fn a_distribution_compared_with_itself() {
     let p = rows(6, 40, 1.3, false);
     let scores = score(&all(), &p, &p, &[3, 4, 5, 6, 7]);

@@ -184,17 +184,23 @@ pub struct LogitDifference {
     a: u32,
     b: u32,
     name: String,
+    last_only: bool,
 }
 
 impl LogitDifference {
-    /// The logit of token `a` minus that of token `b`.
+    /// The logit of token `a` minus that of token `b`, at every position.
     pub fn new(a: u32, b: u32) -> Self {
-        Self { a, b, name: "logit_difference".to_owned() }
+        Self { a, b, name: "logit_difference".to_owned(), last_only: false }
     }
 
     /// With another name.
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// At the last position of each window only, where a prompt is answered.
+    pub fn at_last_position(self) -> Self {
+        Self { last_only: true, ..self }
     }
 }
 
@@ -212,6 +218,9 @@ impl Metric for LogitDifference {
     }
 
     fn of_logits(&self, rows: &LogitRows) -> Option<f64> {
+        if self.last_only && rows.next_token().is_some() {
+            return None;
+        }
         let logits = rows.changed().logits();
         let logit = |token: u32| logits.get(token as usize).copied().map(f64::from);
         Some(logit(self.a)? - logit(self.b)?)
