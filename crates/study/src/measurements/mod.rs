@@ -56,7 +56,7 @@ pub fn known_names() -> Vec<&'static str> {
 }
 
 /// What the paper does with every model, as far as this one has the layers, hooks and weights.
-pub(crate) fn paper(model: &dyn ResidualModel) -> Vec<Box<dyn Measurement>> {
+pub fn paper(model: &dyn ResidualModel) -> Vec<Box<dyn Measurement>> {
     let offered = model.hooks();
     let all: [(Box<dyn Measurement>, Needs); 8] = [
         (Box::new(Sweep::delete()), Needs::nothing()),

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{example, skipped};
+use common::{path, program, repository, skipped};
 
 /// A cluster of this machine alone, in a directory; it ends with the test.
 struct Cluster {
@@ -120,21 +120,12 @@ fn an_array_of_shards_survives_requeues_and_kills() {
         }
     };
     let (job, out) = (dir.path().join("job"), dir.path().join("out"));
-    let at = |path: &Path| path.to_str().unwrap().to_owned();
-    output(example("sweep").args([
-        "plan",
-        &at(&job),
-        "--sequences",
-        "64",
-        "--seq-len",
-        "128",
-        "--windows-per-step",
-        "1",
-    ]));
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cluster/sweep.sbatch");
-    let sweep = example("sweep").get_program().to_owned();
+    let planned = ["sweep", "plan", path(&job), "--sequences", "64", "--seq-len", "128", "--windows-per-step", "1"];
+    output(program().args(planned));
+    let script = repository().join("scripts/cluster/sweep.sbatch");
+    let stratigraph = program().get_program().to_owned();
     let mut submit = cluster.command("sbatch");
-    submit.args(["--parsable", "--array=0-1"]).arg(script).arg(sweep).arg(&job);
+    submit.args(["--parsable", "--array=0-1"]).arg(script).arg(stratigraph).arg(&job);
     let id = output(&mut submit).trim().to_owned();
 
     let is_step = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
@@ -142,7 +133,7 @@ fn an_array_of_shards_survives_requeues_and_kills() {
     cluster.wait("both tasks run", || cluster.queue(&id).matches("RUNNING").count() == 2 && done() >= 2);
     // One task nears its time limit, as Slurm tells it by a signal; the other one's program is killed.
     output(cluster.command("scancel").args(["--batch", "--signal=USR1", &format!("{id}_0")]));
-    output(Command::new("pkill").args(["-9", "-f", &format!("run {} --shard 1/2", at(&job))]));
+    output(Command::new("pkill").args(["-9", "-f", &format!("sweep run {} --shard 1/2", path(&job))]));
     let after = done();
     assert!(after < 64, "{after} of 64 steps were done: too quick for this test");
     cluster.wait("the array is done", || {
@@ -151,7 +142,7 @@ fn an_array_of_shards_survives_requeues_and_kills() {
     });
     let log = |task: &str| fs::read_to_string(dir.path().join(format!("sweep-{id}-{task}.log"))).unwrap();
     assert!(log("0").contains("shard 0/2: ") && log("1").contains("shard 1/2: "), "{}\n{}", log("0"), log("1"));
-    output(example("sweep").args(["merge", &at(&job), "--out", &at(&out)]));
+    output(program().args(["sweep", "merge", path(&job), "--out", path(&out)]));
     assert!(out.join("profile.json").is_file());
     assert_eq!(done(), 64);
 }

@@ -1,33 +1,27 @@
-//! The example `sweep` as its users run it: killed at any moment, on a full disk, many at once, and told what is wrong.
+//! `sweep` as its users run it: killed at any moment, on a full disk, many at once, and with wrong input.
 
 mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{example, fixture, path, skipped};
+use common::{fixture, is_misused, path, program, skipped};
 
-fn sweep(arguments: &[&str]) -> Output {
-    example("sweep").args(arguments).output().expect("examples are built along with tests")
+fn sweep<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["sweep"], arguments].concat()
 }
 
 #[track_caller]
 fn succeeds(arguments: &[&str]) -> String {
-    let output = sweep(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    common::succeeds(sweep(arguments))
 }
 
 #[track_caller]
 fn fails(arguments: &[&str], part: &str) {
-    let output = sweep(arguments);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
-    assert!(message.starts_with("error: ") && message.contains(part), "{arguments:?}: {message}");
-    assert_eq!(message.lines().count(), 1, "{arguments:?}: {message}");
+    common::fails(sweep(arguments), part);
 }
 
 /// Plans a job on the model in the box, of steps that take some hundredths of a second each.
@@ -86,8 +80,8 @@ fn killed_at_any_moment_it_loses_the_step_under_way_and_nothing_else() {
     plan(&killed, "32");
     let (mut kills, mut before) = (0u32, Vec::new());
     loop {
-        let mut child = example("sweep");
-        let child = child.args(["run", path(&killed)]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = program();
+        let child = child.args(sweep(&["run", path(&killed)])).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = child.spawn().unwrap();
         // One step more, or two, and then at some moment of the next.
         let steps = before.len() + 1 + kills as usize % 2;
@@ -126,19 +120,15 @@ fn many_at_once_count_each_step_once() {
     plan(&shared, "12");
     let shards = ["0/3", "1/3", "2/3", "1/3", "0/1"]; // two of them twice
     let spawn = |shard: &str| {
-        let mut command = example("sweep");
-        command
-            .args(["run", path(&shared), "--shard", shard])
-            .stderr(Stdio::inherit())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap()
+        let mut command = program();
+        let command = command.args(sweep(&["run", path(&shared), "--shard", shard]));
+        command.stderr(Stdio::inherit()).stdout(Stdio::null()).spawn().unwrap()
     };
     for mut child in shards.map(spawn) {
         assert!(child.wait().unwrap().success());
     }
     assert_same_as(&shared, &undisturbed);
-    assert!(succeeds(&["status", path(&shared), "--shards", "3"]).contains("12 of 12 steps are done"));
+    assert!(succeeds(&["status", path(&shared), "--shards", "3"]).contains("12 of 12 steps done"));
 }
 
 /// Runs a shell in a small file system of its own at `directory`; says why where the system does not allow it.
@@ -147,7 +137,7 @@ fn on_a_small_disk(directory: &Path, kilobytes: usize, script: &str) -> Result<O
         format!("mount -t tmpfs -o size={kilobytes}k tmpfs '{0}' || exit 99; cd '{0}'; {script}", path(directory));
     let user: &[&str] =
         if cfg!(target_os = "linux") { &["--user", "--map-root-user", "--mount"] } else { &["--mount"] };
-    let output = std::process::Command::new("unshare").args(user).args(["sh", "-c", &mounted]).output();
+    let output = Command::new("unshare").args(user).args(["sh", "-c", &mounted]).output();
     match output {
         Err(reason) => Err(format!("there is no unshare: {reason}")),
         Ok(output) if output.status.code() == Some(99) || !output.stderr.is_empty() && output.stdout.is_empty() => {
@@ -165,13 +155,13 @@ fn a_full_disk_is_one_error_and_room_lets_it_go_on() {
         ["steps", "tokens"].iter().flat_map(|part| files(&undisturbed.join(part))).map(|file| file.1.len()).sum();
     let (disk, kept) = (dir.path().join("disk"), dir.path().join("kept"));
     fs::create_dir(&disk).unwrap();
-    let program = example("sweep").get_program().to_owned();
+    let program = program().get_program().to_owned();
     // Half of it fits. Then everything that is there is moved to where there is room.
     let script = format!(
-        "cp '{job}/job.json' '{job}/tokens.bin' .; '{sweep}' run . 2>&1; echo \"code $?\"; \
+        "cp '{job}/job.json' '{job}/tokens.bin' .; '{program}' sweep run . 2>&1; echo \"code $?\"; \
          cp -r . '{kept}'",
         job = path(&undisturbed),
-        sweep = program.to_str().unwrap(),
+        program = program.to_str().unwrap(),
         kept = path(&kept),
     );
     let output = match on_a_small_disk(&disk, bytes / 2 / 1024, &script) {
@@ -194,30 +184,47 @@ fn what_is_wrong_is_said_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let (job, model, absent) = (dir.path().join("job"), fixture("llama-gqa"), dir.path().join("absent"));
     let planned = ["plan", path(&job), "--model", path(&model), "--sequences", "4", "--seq-len", "16"];
-    let told =
-        succeeds(&[&planned[..], &["--windows-per-step", "2", "--plans-per-step", "4", "--plan", "0-2-1"]].concat());
-    assert!(
-        told.contains("llama-gqa on 4 windows of 16 tokens of sample.txt, 8 plans (delete, swap, lens) in 4 steps"),
-        "{told}"
-    );
+    let more = ["--windows-per-step", "2", "--interventions-per-step", "4", "--intervention", "turned=0-2-1"];
+    let told = succeeds(&[&planned[..], &more].concat());
+    assert!(told.contains("llama-gqa: 8 interventions (delete, swap, lens, 1 single)"), "{told}");
+    assert!(told.contains("on 4 windows of 16 tokens of sample.txt, in 4 steps of 2 windows"), "{told}");
     fails(&planned, "holds a job already");
     fails(&["run", path(&absent)], "absent");
     fails(&["run", path(&job), "--model", path(&fixture("llama-untied"))], "is of another model");
-    fails(&["merge", path(&job)], "0 of 4 steps are done; missing: 0 to 3");
-    assert!(succeeds(&["run", path(&job), "--shard", "1/4"]).contains("shard 1/4: 1 steps done on flex"));
+    fails(&["merge", path(&job)], "missing: 0 to 3");
+    assert_eq!(succeeds(&["run", path(&job), "--shard", "1/4"]), "shard 1/4: 1 of 1 steps done on flex\n");
+    assert_eq!(succeeds(&["run", path(&job), "--shard", "1/4"]), "shard 1/4: nothing left to do\n");
     let status = succeeds(&["status", path(&job), "--shards", "2"]);
-    assert!(status.contains("missing: 0, 2 to 3") && status.contains("shards with steps left: 0/2, 1/2"), "{status}");
+    assert!(status.contains("1 of 4 steps") && status.contains("missing: 0, 2 to 3"), "{status}");
+    assert!(status.contains("shards with steps left: 0/2, 1/2"), "{status}");
     succeeds(&["run", path(&job), "--shard", "3/9"]); // more shards than steps: some have nothing to do
-    succeeds(&["run", path(&job), "--device", "flex", "--device", "flex"]);
-    succeeds(&["merge", path(&job)]);
+    let rest = succeeds(&["run", path(&job), "--device", "flex", "--device", "flex"]);
+    assert!(rest.starts_with("shard 0/1: ") && rest.contains("of 4 steps done on flex, flex"), "{rest}");
+    let merged = succeeds(&["merge", path(&job)]);
+    assert!(merged.contains("turned: "), "{merged}");
     let out = dir.path().join("full");
     fs::create_dir(&out).unwrap();
     fs::write(out.join("file"), "").unwrap();
     fails(&["merge", path(&job), "--out", path(&out)], "is not empty");
-    let experiments = |names: &'static str| ["plan", "nowhere/job", "--experiments", names];
-    fails(&experiments("attention"), "cannot be done in shards");
-    fails(&experiments("mean_mlp"), "cannot be done in shards");
-    fails(&["plan", "nowhere/job", "--plan", "0-99"], "99");
-    fails(&["plan", "nowhere/job", "--text", path(&absent)], "cannot read");
-    assert!(!Path::new("nowhere").exists());
+}
+
+#[test]
+fn what_cannot_be_sharded_is_refused_before_a_job_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = dir.path().join("nowhere/job");
+    let model = fixture("llama-gqa");
+    let plan = |option: &'static str, value: &str| {
+        let arguments =
+            ["plan", path(&job), "--model", path(&model), "--sequences", "2", "--seq-len", "16", option, value];
+        arguments.map(str::to_owned)
+    };
+    let refused = |arguments: [String; 10], part: &str| fails(&arguments.each_ref().map(String::as_str), part);
+    refused(plan("--experiments", "attention"), "cannot shard attention: it is not a sweep");
+    refused(plan("--experiments", "wic"), "cannot shard wic: it is not a sweep");
+    refused(plan("--experiments", "mean_mlp"), "cannot shard mean_mlp: it needs the whole corpus");
+    refused(plan("--intervention", "0-99"), "99");
+    refused(plan("--metrics", "perplexity"), "unknown metric `perplexity`");
+    refused(plan("--text", path(&dir.path().join("absent"))), "cannot read");
+    is_misused(sweep(&["plan", path(&job), "--experiments", "delte"]), "unknown experiment");
+    assert!(!dir.path().join("nowhere").exists());
 }

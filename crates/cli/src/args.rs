@@ -1,0 +1,161 @@
+//! Arguments that several subcommands share: [`SourceArgs`], [`ModelArgs`], [`TextArgs`], [`DeviceArgs`], [`MemoryArgs`].
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use burn::tensor::Device;
+use stratigraph_study::{DeviceName, Memory};
+use stratigraph_surgery::Intervention;
+
+use crate::{defaults, remote};
+
+/// Which model.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model and text")]
+pub struct ModelArgs {
+    /// A GGUF file, a Hugging Face directory or ORGANISATION/NAME[@REVISION] of the hub [default: models/tiny]
+    ///
+    /// A model of the hub is taken from the local cache; with the feature `hub` it is downloaded.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    /// The path or the name of the model.
+    pub fn path(&self) -> Result<PathBuf> {
+        self.model.clone().map_or_else(defaults::model, Ok)
+    }
+}
+
+/// Which windows of which text.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model and text")]
+pub struct TextArgs {
+    /// A text file in UTF-8 [default: examples/data/sample.txt]
+    ///
+    /// It is read only as far as the windows need it.
+    #[arg(long)]
+    pub text: Option<PathBuf>,
+    /// How many windows of the text to use
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least::<1>)]
+    pub sequences: usize,
+    /// Tokens in a window
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least::<2>)]
+    pub seq_len: usize,
+}
+
+impl TextArgs {
+    /// The text file.
+    pub fn path(&self) -> Result<PathBuf> {
+        self.text.clone().map_or_else(defaults::text, Ok)
+    }
+}
+
+/// Where to run.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Devices and memory")]
+pub struct DeviceArgs {
+    /// flex, ndarray, wgpu, wgpu:N or remote:SERVER; may be given more than once
+    ///
+    /// flex and ndarray run on the CPU; wgpu on a GPU, wgpu:1 on the second one; remote:ws://HOST:PORT or remote:ID on a
+    /// device that another machine serves. Several devices share the work.
+    #[arg(long = "device", value_name = "DEVICE", default_value = "flex")]
+    pub names: Vec<DeviceName>,
+}
+
+impl DeviceArgs {
+    /// Opens each.
+    pub fn open(&self) -> Result<Vec<Device>> {
+        Ok(self.names.iter().map(DeviceName::open).collect::<Result<_, _>>()?)
+    }
+
+    /// Opens the only one.
+    pub fn open_one(&self) -> Result<Device> {
+        ensure!(
+            self.names.len() == 1,
+            "this subcommand runs on one device, and --device is given {} times",
+            self.names.len()
+        );
+        Ok(self.names[0].open()?)
+    }
+
+    /// Runs what uses the devices; a remote device that is lost becomes an error.
+    pub fn guard(&self, run: impl FnOnce() -> Result<()>) -> Result<()> {
+        if !self.names.iter().any(|name| matches!(name, DeviceName::Remote { .. })) {
+            return run();
+        }
+        remote::guard(run)
+    }
+}
+
+impl fmt::Display for DeviceArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names.iter().map(DeviceName::to_string).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// How a model is kept in memory, and how much memory a run may take.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Devices and memory")]
+pub struct MemoryArgs {
+    /// Read each layer when it is to run, for a model that is larger than memory
+    #[arg(long)]
+    pub stream: bool,
+    /// The most memory to take, such as 600MB or 4GB [default: the weights and 1 GB for each device]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+}
+
+/// A model, a text, and where to run: the arguments of a study.
+#[derive(clap::Args)]
+pub struct SourceArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub text: TextArgs,
+    #[command(flatten)]
+    pub devices: DeviceArgs,
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+}
+
+/// A number of an argument that must not be smaller than `N`.
+pub fn at_least<const N: usize>(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "it is not a whole number".to_owned())?;
+    if number < N { Err(format!("it must be at least {N}")) } else { Ok(number) }
+}
+
+/// An intervention as text, with a name before `=` where it has one: `no-11=0..11-12..30`.
+pub fn intervention(text: &str) -> Result<Intervention, String> {
+    let is_name =
+        |name: &str| !name.is_empty() && !name.contains(['|', '[', '(']) && !name.contains(char::is_whitespace);
+    let parse = |text: &str| text.trim().parse::<Intervention>().map_err(|error| error.to_string());
+    match text.split_once('=').filter(|(name, _)| is_name(name)) {
+        Some((name, text)) => Ok(parse(text)?.with_name(name)),
+        None => parse(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_intervention_has_a_name_before_the_first_equals_sign() {
+        let named = intervention("no-2=0-1-3").unwrap();
+        assert_eq!((named.name().as_str(), named.to_string().as_str()), ("no-2", "0-1-3"));
+        let text = "0..4 | blocks.3.attn.hook_z heads=1 zero";
+        assert_eq!(intervention(text).unwrap().name(), text);
+        assert_eq!(intervention(&format!("head={text}")).unwrap().to_string(), text);
+        assert_eq!(intervention("0-1[a=mean]").unwrap().edits().len(), 1);
+        assert!(intervention("name=").is_err() && intervention("").is_err());
+    }
+
+    #[test]
+    fn a_number_has_a_lower_bound() {
+        assert_eq!(at_least::<2>("2"), Ok(2));
+        assert_eq!(at_least::<2>("1").unwrap_err(), "it must be at least 2");
+        assert!(at_least::<0>("-1").is_err() && at_least::<0>("x").is_err());
+    }
+}

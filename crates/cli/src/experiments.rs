@@ -1,0 +1,86 @@
+//! Experiments by name: [`Experiment`] is one that the command line knows, a measurement of the library or one of words.
+
+use std::fmt;
+use std::str::FromStr;
+
+use stratigraph_core::ResidualModel;
+use stratigraph_study::measurements::{self, ResidualGeometry};
+use stratigraph_study::{Measurement, Result};
+
+use crate::words::WordExperiment;
+
+/// An experiment that the program knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Experiment {
+    /// A measurement that needs a model and windows alone, by its name.
+    Named(String),
+    /// One that needs words.
+    Words(WordExperiment),
+}
+
+impl Experiment {
+    /// The measurement of a name that needs no words; geometry leaves out the first positions of each window.
+    ///
+    /// # Errors
+    /// When the library does not know the name.
+    pub fn measurement(name: &str, skip_first: usize) -> Result<Box<dyn Measurement>> {
+        Ok(skipping(measurements::by_name(name)?, skip_first))
+    }
+
+    /// The measurements of the paper that the model has the layers, hooks and weights for.
+    pub fn paper(model: &dyn ResidualModel, skip_first: usize) -> Vec<Box<dyn Measurement>> {
+        measurements::paper(model).into_iter().map(|measurement| skipping(measurement, skip_first)).collect()
+    }
+
+    /// What the names may be, with N for a number.
+    pub fn known() -> String {
+        let words = WordExperiment::ALL.map(WordExperiment::name);
+        measurements::known_names().into_iter().chain(words).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Geometry is the one measurement that can leave out positions.
+fn skipping(measurement: Box<dyn Measurement>, skip_first: usize) -> Box<dyn Measurement> {
+    let geometry = ResidualGeometry::skipping_first(skip_first);
+    if measurement.name() == geometry.name() { Box::new(geometry) } else { measurement }
+}
+
+impl FromStr for Experiment {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if let Some(words) = WordExperiment::ALL.into_iter().find(|words| words.name() == name) {
+            return Ok(Experiment::Words(words));
+        }
+        match measurements::by_name(name) {
+            Ok(_) => Ok(Experiment::Named(name.to_owned())),
+            Err(_) => Err(format!("unknown experiment `{name}`; known: {}", Experiment::known())),
+        }
+    }
+}
+
+impl fmt::Display for Experiment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Experiment::Named(name) => f.write_str(name),
+            Experiment::Words(words) => f.write_str(words.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_others_list_the_known_ones() {
+        for name in
+            ["delete", "repeat_3", "delete_from_1", "mean_heads", "geometry", "wic", "merging_heads", "ensembles"]
+        {
+            assert_eq!(name.parse::<Experiment>().unwrap().to_string(), name);
+        }
+        let message = "delte".parse::<Experiment>().unwrap_err();
+        assert!(message.starts_with("unknown experiment `delte`; known: delete, "), "{message}");
+        assert!(message.contains("repeat_N") && message.ends_with("wic, merging_heads, ensembles"), "{message}");
+    }
+}

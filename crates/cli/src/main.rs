@@ -1,0 +1,88 @@
+//! The program `stratigraph`: [`Command`] is what it can do, one module for each subcommand.
+
+mod args;
+mod compare;
+mod defaults;
+mod experiments;
+mod load;
+mod output;
+mod remote;
+mod results;
+#[cfg(feature = "remote")]
+mod serve;
+mod study;
+mod sweep;
+mod tasks;
+mod words;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// `.cargo/config.toml` makes it keep freed memory, in huge pages.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Finds out what each layer of a language model does: layers are ablated, swapped and repeated, and the damage is measured.
+#[derive(Parser)]
+#[command(name = "stratigraph", version, arg_required_else_help = true)]
+#[command(after_help = "Examples:\n  \
+    stratigraph study --out results\n  \
+    stratigraph study --model EleutherAI/pythia-70m --text text.txt --experiments delete,swap,lens")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What the program can do.
+#[derive(Subcommand)]
+enum Command {
+    /// Measure what each layer of a model does, and find its stages of inference
+    Study(Box<study::StudyArgs>),
+    /// Run a large study in shards, on one machine or many, that survives being killed
+    Sweep(sweep::SweepArgs),
+    /// Put the profiles of several models on one page
+    Compare(compare::CompareArgs),
+    /// Score LAMBADA, HellaSwag or ARC-Easy under interventions
+    Tasks(tasks::TaskArgs),
+    /// Serve the devices of this machine to other machines
+    #[cfg(feature = "remote")]
+    Serve(serve::ServeArgs),
+}
+
+impl Command {
+    fn run(&self) -> Result<()> {
+        match self {
+            Command::Study(args) => args.source.devices.guard(|| study::run(args)),
+            Command::Sweep(args) => sweep::run(args),
+            Command::Compare(args) => compare::run(args),
+            Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),
+            #[cfg(feature = "remote")]
+            Command::Serve(args) => serve::run(args),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,148 @@
+//! What the program writes: lines for a reader that may have gone away ([`line`]), notes, bars and [`CsvFile`]s.
+
+use std::fmt::{Display, Formatter};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use stratigraph_study::Progress;
+
+/// Prints a line. A closed pipe is no error: whoever reads has seen enough.
+///
+/// # Errors
+/// When standard output cannot be written for another reason.
+pub fn line(text: impl Display) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints an error as one line on standard error.
+pub fn error(error: &anyhow::Error) {
+    to_stderr(format_args!("error: {}", OneLine(format!("{error:#}"))));
+}
+
+/// Prints what a panic said on standard error.
+pub fn panic(text: impl Display) {
+    to_stderr(text);
+}
+
+/// Prints a note on standard error.
+pub fn note(text: impl Display) {
+    to_stderr(format_args!("note: {text}"));
+}
+
+/// Says on standard error what is left out, and why.
+pub fn skipped(what: impl Display, reason: impl Display) {
+    to_stderr(format_args!("skipped: {what}: {reason}"));
+}
+
+/// Nobody can be told when standard error is closed.
+fn to_stderr(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// A text with its lines joined by spaces.
+struct OneLine(String);
+
+impl Display for OneLine {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let lines = self.0.lines().map(str::trim).filter(|line| !line.is_empty());
+        f.write_str(&lines.collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Says which files were written, a line each.
+///
+/// # Errors
+/// As [`line`].
+pub fn written<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<()> {
+    paths.into_iter().try_for_each(|path| line(format_args!("wrote {}", path.as_ref().display())))
+}
+
+/// A bar on standard error, which is hidden where that is not a terminal.
+pub fn bar() -> Result<ProgressBar> {
+    Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {percent:>3}%, {eta} left")?))
+}
+
+/// A bar for a download.
+pub fn download_bar() -> Result<ProgressBar> {
+    Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}")?))
+}
+
+/// Shows progress on a bar.
+pub fn shown(bar: &ProgressBar) -> impl FnMut(Progress) {
+    |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    }
+}
+
+/// A new CSV file, which is written at the end.
+pub struct CsvFile {
+    path: PathBuf,
+}
+
+impl CsvFile {
+    /// Makes sure before the work begins that the file can be written.
+    ///
+    /// # Errors
+    /// When it is there already or cannot be made.
+    pub fn new(path: &Path) -> Result<Self> {
+        File::create_new(path).and_then(|_| fs::remove_file(path)).with_context(|| cannot_write(path))?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Writes the file, and returns its path.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<PathBuf> {
+        let cannot = || cannot_write(&self.path);
+        let mut writer = csv::Writer::from_writer(File::create_new(&self.path).with_context(cannot)?);
+        writer.write_record(header).with_context(cannot)?;
+        rows.into_iter().try_for_each(|row| writer.write_record(row)).with_context(cannot)?;
+        writer.flush().with_context(cannot)?;
+        Ok(self.path)
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+/// A number as a cell; empty where there is none.
+pub fn cell(number: Option<f64>) -> String {
+    number.filter(|number| !number.is_nan()).map(|number| number.to_string()).unwrap_or_default()
+}
+
+/// The arguments of the program, for the record.
+pub fn command() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line() {
+        assert_eq!(OneLine("a\n\n  b\n".to_owned()).to_string(), "a b");
+    }
+
+    #[test]
+    fn a_csv_file_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        let rows = [vec!["1".to_owned(), cell(None)], vec!["2".to_owned(), cell(Some(0.5))]];
+        CsvFile::new(&path).unwrap().write(&["n", "x"], rows).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "n,x\n1,\n2,0.5\n");
+        assert!(CsvFile::new(&path).is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! A profile in words and rows: [`Summary`] for the terminal, [`rows`] for one CSV file of everything.
+
+use std::fmt;
+
+use stratigraph_profile::{Axis, Estimate, Matrix, Profile};
+
+use crate::output::cell;
+
+/// Rows of a matrix that is printed whole.
+const FEW_ROWS: usize = 4;
+/// Values of a larger matrix that are printed.
+const TOP: usize = 8;
+
+/// What a table of layers does not show: single values, the user's own interventions, and matrices over heads.
+pub struct Summary<'a>(pub &'a Profile);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(profile) = self;
+        let estimates = |values: &mut dyn Iterator<Item = (&String, &Estimate)>| {
+            values.map(|(name, value)| format!("{name} {}", shown(value))).collect::<Vec<_>>().join(", ")
+        };
+        if !profile.values.is_empty() {
+            writeln!(f, "{}", estimates(&mut profile.values.iter()))?;
+        }
+        for run in profile.interventions.iter().filter(|run| run.sweep.is_none() && run.name != "clean") {
+            writeln!(f, "{}: {}", run.name, estimates(&mut run.metrics.iter()))?;
+        }
+        profile.matrices.iter().try_for_each(|(name, matrix)| write_matrix(f, name, matrix))
+    }
+}
+
+/// A mean with its standard error.
+fn shown(Estimate { mean, sem }: &Estimate) -> String {
+    let sem = sem.map(|sem| format!(" ± {sem:.3}")).unwrap_or_default();
+    format!("{mean:.3}{sem}")
+}
+
+/// A small matrix whole, and of one over heads the largest values; others are for a figure.
+fn write_matrix(f: &mut fmt::Formatter<'_>, name: &str, matrix: &Matrix) -> fmt::Result {
+    let is_small = matrix.rows.len() <= FEW_ROWS && matches!(matrix.columns, Axis::Labelled { .. });
+    let is_of_heads = matches!(matrix.columns, Axis::Heads { .. });
+    if is_small {
+        writeln!(f, "{name}, {}, by {}:", matrix.unit, matrix.columns.name())?;
+        for (row, values) in matrix.values.iter().enumerate() {
+            let values = values.iter().enumerate().map(|(i, value)| format!("{} {value:.3}", matrix.columns.tick(i)));
+            writeln!(f, "  {}: {}", matrix.rows.tick(row), values.collect::<Vec<_>>().join(", "))?;
+        }
+    } else if is_of_heads {
+        let cells = matrix
+            .values
+            .iter()
+            .enumerate()
+            .flat_map(|(layer, heads)| heads.iter().enumerate().map(move |(head, value)| (layer, head, *value)));
+        let mut cells: Vec<_> = cells.filter(|(.., value)| value.is_finite()).collect();
+        cells.sort_by(|a, b| b.2.total_cmp(&a.2));
+        writeln!(f, "{name}, {}, the largest of {} heads:", matrix.unit, cells.len())?;
+        for (layer, head, value) in cells.into_iter().take(TOP) {
+            writeln!(f, "  {}, {}: {value:.3}", matrix.rows.label(layer), matrix.columns.label(head))?;
+        }
+    }
+    Ok(())
+}
+
+/// The columns of [`rows`].
+pub const HEADER: [&str; 6] = ["name", "row", "column", "mean", "sem", "unit"];
+
+/// Every number of a profile as a row: values, points of curves, cells of matrices, metrics of the user's interventions.
+pub fn rows(profile: &Profile) -> impl Iterator<Item = Vec<String>> + '_ {
+    let values = profile.values.iter().map(|(name, value)| row(name, ["", ""], *value, ""));
+    let curves = profile.curves.iter().flat_map(|(name, curve)| {
+        let unit = curve.unit.to_string();
+        curve.estimates().enumerate().map(move |(i, value)| row(name, [&curve.axis.tick(i), ""], value, &unit))
+    });
+    let matrices = profile.matrices.iter().flat_map(|(name, matrix)| {
+        let cells = matrix.values.iter().enumerate().flat_map(|(i, values)| (0..values.len()).map(move |j| (i, j)));
+        cells.map(move |(i, j)| {
+            let ticks = [&*matrix.rows.tick(i), &*matrix.columns.tick(j)];
+            row(name, ticks, Estimate::exact(matrix.values[i][j]), &matrix.unit.to_string())
+        })
+    });
+    let own = profile.interventions.iter().filter(|run| run.sweep.is_none());
+    let own = own.flat_map(|run| run.metrics.iter().map(|(metric, value)| row(metric, [&run.name, ""], *value, "")));
+    values.chain(curves).chain(matrices).chain(own)
+}
+
+fn row(name: &str, [row, column]: [&str; 2], value: Estimate, unit: &str) -> Vec<String> {
+    let cells = [row.to_owned(), column.to_owned(), cell(Some(value.mean)), cell(value.sem), unit.to_owned()];
+    std::iter::once(name.to_owned()).chain(cells).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use stratigraph_profile::{CorpusRecord, Curve, InterventionRecord, ModelRecord, Unit};
+
+    use super::*;
+
+    fn profile() -> Profile {
+        let heads = Matrix::new(Axis::layers(1), Axis::heads(2), Unit::Fraction, vec![vec![0.25, 0.5]]);
+        let mut profile = Profile::new(ModelRecord::new("m", 1, 4, 8), CorpusRecord::new("c", 1, 4))
+            .with_curve("delete_kl", Curve::new(Axis::layers(1), Unit::Nats, vec![1.5]))
+            .and_then(|profile| profile.with_matrix("merging_heads", heads))
+            .unwrap();
+        profile.values.insert("clean_nll".to_owned(), Estimate::new(2.0, Some(0.5)));
+        let own = InterventionRecord::new("mine", "none").with_metric("kl", Estimate::exact(3.0));
+        profile.interventions.push(own);
+        profile
+    }
+
+    #[test]
+    fn every_number_is_a_row() {
+        let rows: Vec<_> = rows(&profile()).map(|row| row.join(",")).collect();
+        let expected = [
+            "clean_nll,,,2,0.5,",
+            "delete_kl,0,,1.5,,nats",
+            "merging_heads,0,0,0.25,,fraction",
+            "merging_heads,0,1,0.5,,fraction",
+            "kl,mine,,3,,",
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn heads_are_ranked() {
+        let text = Summary(&profile()).to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[..2], ["clean_nll 2.000 ± 0.500", "mine: kl 3.000"]);
+        assert_eq!(lines[2], "merging_heads, fraction, the largest of 2 heads:");
+        assert_eq!(lines[3], "  layer 0, head 1: 0.500");
+    }
+}

@@ -1,0 +1,190 @@
+//! `stratigraph study`: measurements on a model and a text, with their table, chart, stages and files.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_models::Tokenizer;
+use stratigraph_probes::metrics::Metrics;
+use stratigraph_profile::Profile;
+use stratigraph_report::{LayerTable, OutDir, Report, TerminalChart};
+use stratigraph_study::{Measurement, Study, StudyContext};
+use stratigraph_surgery::Intervention;
+
+use crate::args::{self, SourceArgs};
+use crate::experiments::Experiment;
+use crate::load::LoadedModel;
+use crate::output::CsvFile;
+use crate::words::{WordData, WordExperiment};
+use crate::{load, output, results};
+
+/// The arguments of `study`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    stratigraph study --model gpt2 --text text.txt --out results\n  \
+    stratigraph study --experiments attention,merging_heads --csv attention.csv")]
+pub struct StudyArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    measure: MeasureArgs,
+    #[command(flatten)]
+    files: FileArgs,
+}
+
+/// What to measure.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Measurements")]
+struct MeasureArgs {
+    /// What to do, with commas between; an unknown name lists all [default: what the paper does]
+    ///
+    /// delete, swap, lens, repeat_N, delete_from_N, delete_attention, delete_mlp, the same with mean_ or resample_,
+    /// zero_heads, mean_heads, resample_heads, attention, geometry, neurons, wic, merging_heads, ensembles.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    experiments: Vec<Experiment>,
+    /// Metrics of sweeps, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
+    ///
+    /// Others are reverse_kl, js, topK_overlap (such as top5_overlap) and rank.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    metrics: Vec<String>,
+    /// An intervention of your own, such as `no-11=0..11-12..30`; may be given more than once
+    ///
+    /// It is a plan of layers and, after `|`, edits: `0..30 | blocks.3.attn.hook_z heads=2 zero`. NAME= before it names it.
+    #[arg(long = "intervention", value_name = "[NAME=]TEXT", value_parser = args::intervention)]
+    interventions: Vec<Intervention>,
+    /// Compare with the distributions of another model of the same vocabulary
+    ///
+    /// Metrics then compare with that model, such as the original of a pruned, quantised or fine-tuned one.
+    #[arg(long, value_name = "MODEL")]
+    against: Option<PathBuf>,
+    /// Leave this many positions at the start of each window out of geometry
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    skip_first: usize,
+    /// A directory of Word-in-Context pairs [default: examples/data/wic]
+    ///
+    /// It holds train.data.txt, train.gold.txt, dev.data.txt and dev.gold.txt, as the benchmark does.
+    #[arg(long, value_name = "DIR")]
+    wic: Option<PathBuf>,
+    /// Leave out wic, merging_heads and ensembles
+    #[arg(long)]
+    no_words: bool,
+    /// The seed of what is drawn at random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+/// Where results go.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Output")]
+struct FileArgs {
+    /// A new or empty directory for profile.json, report.html, tables and figures
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// A new CSV file of every number
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+}
+
+/// What a study runs on.
+struct Setup {
+    models: Vec<LoadedModel>,
+    reference: Option<LoadedModel>,
+    tokenizer: Tokenizer,
+    windows: TokenWindows,
+    model_path: PathBuf,
+    text_path: PathBuf,
+}
+
+/// Runs a study.
+pub fn run(args: &StudyArgs) -> Result<()> {
+    let seq_len = args.source.text.seq_len;
+    ensure!(args.measure.skip_first < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
+    let metrics = metrics(&args.measure)?;
+    let out = args.files.out.as_ref().map(OutDir::create).transpose()?;
+    let csv = args.files.csv.as_deref().map(CsvFile::new).transpose()?;
+    let setup = load(args)?;
+    let started = Instant::now();
+    let profile = measure(args, &setup, metrics)?;
+    let seconds = started.elapsed();
+    // Results are written before anything is printed: a reader may close the pipe.
+    let mut files = out.map(|out| Report::new(&profile).write_to(&out)).transpose()?.unwrap_or_default();
+    files.extend(csv.map(|csv| csv.write(&results::HEADER, results::rows(&profile))).transpose()?);
+    print(&profile)?;
+    let n_windows = setup.windows.n_sequences();
+    let (name, devices) = (load::name(&setup.model_path), &args.source.devices);
+    output::line(format_args!("{n_windows} windows of {seq_len} tokens, {name} on {devices}: {seconds:.1?}"))?;
+    output::written(files)
+}
+
+/// Prints the table of layers, the rest of the numbers, the chart and the stages.
+pub fn print(profile: &Profile) -> Result<()> {
+    let parts = [
+        LayerTable::new(profile).to_string(),
+        results::Summary(profile).to_string(),
+        TerminalChart::new(profile).to_string(),
+    ];
+    let parts = parts.iter().map(|part| part.trim_end()).filter(|part| !part.is_empty());
+    output::line(parts.collect::<Vec<_>>().join("\n\n"))
+}
+
+fn metrics(args: &MeasureArgs) -> Result<Metrics> {
+    Ok(if args.metrics.is_empty() { Metrics::default() } else { Metrics::from_names(&args.metrics)? })
+}
+
+fn load(args: &StudyArgs) -> Result<Setup> {
+    let SourceArgs { model, text, devices, memory } = &args.source;
+    let model_path = model.path()?;
+    let text_path = text.path()?;
+    let devices = devices.open()?;
+    let checkpoint = load::open(&model_path)?;
+    let tokenizer = checkpoint.tokenizer()?;
+    let windows = load::windows(&tokenizer, &text_path, text.seq_len, text.sequences)?;
+    let models = load::models(&checkpoint, memory.stream, &devices)?;
+    let reference = args.measure.against.as_ref();
+    let reference = reference.map(|path| load::model(&load::open(path)?, memory.stream, &devices[0])).transpose()?;
+    Ok(Setup { models, reference, tokenizer, windows, model_path, text_path })
+}
+
+/// Runs the measurements.
+fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile> {
+    let Setup { models, reference, windows, .. } = setup;
+    let model = &*models[0].model;
+    windows.check(model)?;
+    let weights = models.iter().chain(reference).map(|loaded| loaded.n_bytes).sum();
+    let budget = load::budget(&args.source.memory, weights, models.len())?;
+    let bar = output::bar()?;
+    let study = Study::new(model)
+        .with_metrics(metrics)
+        .with_seed(args.measure.seed)
+        .with_budget(budget)
+        .with_names(load::name(&setup.model_path), load::name(&setup.text_path))
+        .on_progress(output::shown(&bar));
+    let study = measurements(&args.measure, setup, model)?.into_iter().fold(study, Study::add_boxed);
+    let study = args.measure.interventions.iter().cloned().fold(study, Study::intervention);
+    let study = models[1..].iter().fold(study, |study, replica| study.also_on(&*replica.model));
+    let study = reference.iter().fold(study, |study, reference| study.against(&*reference.model));
+    let findings = study.run(windows);
+    bar.finish_and_clear();
+    Ok(findings?.with_record(args.source.devices.to_string(), output::command()).into_profile())
+}
+
+/// The measurements that were asked for, or all of the paper's that the model and the text allow.
+fn measurements(args: &MeasureArgs, setup: &Setup, model: &dyn ResidualModel) -> Result<Vec<Box<dyn Measurement>>> {
+    let is_default = args.experiments.is_empty() && args.interventions.is_empty();
+    let mut measurements = if is_default { Experiment::paper(model, args.skip_first) } else { Vec::new() };
+    let mut words = if is_default { WordExperiment::ALL.to_vec() } else { Vec::new() };
+    for experiment in &args.experiments {
+        match experiment {
+            Experiment::Named(name) => measurements.push(Experiment::measurement(name, args.skip_first)?),
+            Experiment::Words(experiment) => words.push(*experiment),
+        }
+    }
+    if args.no_words {
+        words.clear();
+    }
+    let data = WordData { wic: args.wic.as_deref(), text: &setup.text_path, tokenizer: &setup.tokenizer };
+    let context = StudyContext::new(model, &setup.windows, args.seed);
+    measurements.extend(data.measurements(&words, !is_default, &context)?);
+    Ok(measurements)
+}

@@ -1,0 +1,162 @@
+//! `stratigraph sweep`: a study that many processes share and that survives being killed, as a job in a directory.
+
+mod args;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use stratigraph_report::{OutDir, Report};
+use stratigraph_study::Backend;
+use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun, StepSize};
+use stratigraph_surgery::Sweep;
+
+pub use args::SweepArgs;
+use args::{MergeArgs, PlanArgs, PlanMeasureArgs, RunArgs, StatusArgs, SweepCommand};
+
+use crate::experiments::Experiment;
+use crate::{load, output, study};
+
+/// Does one step of a sweep.
+pub fn run(args: &SweepArgs) -> Result<()> {
+    match &args.command {
+        SweepCommand::Plan(args) => plan(args),
+        SweepCommand::Run(args) => args.devices.guard(|| run_shard(args)),
+        SweepCommand::Status(args) => status(args),
+        SweepCommand::Merge(args) => merge(args),
+    }
+}
+
+fn plan(args: &PlanArgs) -> Result<()> {
+    let (model_path, text_path) = (args.model.path()?, args.text.path()?);
+    let sweeps = sweeps(&args.measure)?;
+    let checkpoint = load::open(&model_path)?;
+    let windows = load::windows(&checkpoint.tokenizer()?, &text_path, args.text.seq_len, args.text.sequences)?;
+    let sha256 = checkpoint.sha256()?;
+    // Reads and checks every weight, and keeps none.
+    let model = checkpoint.stream(&Backend::Flex.device()?)?;
+    let record = JobModel::new(&model, load::name(&model_path), source(&model_path)?, sha256);
+    let corpus = JobCorpus::new(load::name(&text_path), &windows);
+    let plan = JobPlan::new(&model, record, corpus, &windows)?.with_seed(args.measure.seed);
+    let plan = sweeps.iter().try_fold(plan, JobPlan::with_sweep)?;
+    let plan = with_options(plan, args)?;
+    let job = Job::create(&args.job, plan, windows)?;
+    output::line(format_args!("{}: {job}", job.path().display()))
+}
+
+fn with_options(plan: JobPlan, args: &PlanArgs) -> Result<JobPlan> {
+    let PlanArgs { measure, steps, .. } = args;
+    let step = StepSize::new(steps.windows_per_step);
+    let step = steps.interventions_per_step.map_or(step, |n| step.with_interventions(n));
+    let mut plan = measure.interventions.iter().cloned().try_fold(plan, JobPlan::with_intervention)?;
+    plan = plan.with_step_size(step)?;
+    if !measure.metrics.is_empty() {
+        plan = plan.with_metrics(&measure.metrics)?;
+    }
+    if measure.per_token {
+        plan = plan.with_per_token()?;
+    }
+    Ok(plan)
+}
+
+/// The sweeps of a job. Other measurements cannot be cut into shards.
+fn sweeps(args: &PlanMeasureArgs) -> Result<Vec<Sweep>> {
+    let sweep = |experiment: &Experiment| match experiment {
+        Experiment::Named(name) => Sweep::by_name(name),
+        Experiment::Words(_) => None,
+    };
+    let named = args.experiments.iter().map(|experiment| {
+        sweep(experiment)
+            .ok_or_else(|| anyhow!("cannot shard {experiment}: it is not a sweep; run it with `stratigraph study`"))
+    });
+    named.collect()
+}
+
+/// Where `run` finds the model: an absolute path, or the name of a model of the hub.
+fn source(model: &Path) -> Result<String> {
+    let path = if model.exists() { std::path::absolute(model)? } else { model.to_owned() };
+    match path.to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => bail!("a job cannot hold the path {}, which is not UTF-8: rename it or link to it", path.display()),
+    }
+}
+
+fn run_shard(args: &RunArgs) -> Result<()> {
+    let job = Job::open(&args.job)?;
+    let model = args.model.clone().unwrap_or_else(|| PathBuf::from(&job.plan().model.source));
+    let checkpoint = load::open(&model)?;
+    let sha256 = checkpoint.sha256()?;
+    job.check_model(&sha256)?;
+    let models = load::models(&checkpoint, args.memory.stream, &args.devices.open()?)?;
+    let budget = load::budget(&args.memory, models.iter().map(|loaded| loaded.n_bytes).sum(), models.len())?;
+    let names: Vec<_> = args.devices.names.iter().map(ToString::to_string).collect();
+    let bar = output::bar()?;
+    let shard = ShardRun::new(&job, &names[0], &*models[0].model, &sha256)?;
+    let mut others = names.iter().zip(&models).skip(1);
+    let shard = others.try_fold(shard, |shard, (device, loaded)| shard.also_on(device, &*loaded.model))?;
+    let done = shard.with_shard(args.shard).with_budget(budget).on_progress(output::shown(&bar)).run();
+    bar.finish_and_clear();
+    let n_steps = args.shard.part_of(job.n_steps()).len();
+    output::line(format_args!("shard {}: {}", args.shard, told(done?, n_steps, &args.devices)))
+}
+
+/// What a process did of a shard of `n_steps` steps.
+fn told(n_done: usize, n_steps: usize, devices: impl std::fmt::Display) -> String {
+    match n_done {
+        0 => "nothing left to do".to_owned(),
+        _ if n_done == n_steps => format!("{n_done} of {n_steps} steps done on {devices}"),
+        _ => format!("{n_done} of {n_steps} steps done on {devices}; the others were done before"),
+    }
+}
+
+/// A job and its copies.
+struct Jobs {
+    job: Job,
+    copies: Vec<Job>,
+}
+
+impl Jobs {
+    fn open(paths: &[PathBuf]) -> Result<Self> {
+        let mut jobs = paths.iter().map(Job::open);
+        let job = jobs.next().context("no job is given")??;
+        Ok(Self { job, copies: jobs.collect::<Result<_, _>>()? })
+    }
+}
+
+fn status(args: &StatusArgs) -> Result<()> {
+    let Jobs { job, copies } = Jobs::open(&args.jobs)?;
+    let status = job.status(&copies)?;
+    output::line(format_args!("{}: {job}\n{status}", job.path().display()))?;
+    let Some(n_shards) = args.shards else { return Ok(()) };
+    let left: Vec<_> = status.unfinished(n_shards).iter().map(Shard::to_string).collect();
+    let left = if left.is_empty() { "none".to_owned() } else { left.join(", ") };
+    output::line(format_args!("shards with steps left: {left}"))
+}
+
+fn merge(args: &MergeArgs) -> Result<()> {
+    let out = args.out.as_ref().map(OutDir::create).transpose()?;
+    let Jobs { job, copies } = Jobs::open(&args.jobs)?;
+    let merged = job.merge(&copies)?;
+    #[cfg(feature = "parquet")]
+    let table = merged.to_parquet(&job);
+    let profile = merged.into_profile(output::command());
+    let mut files = Vec::new();
+    if let Some(out) = out {
+        files.extend(Report::new(&profile).write_to(&out)?);
+        #[cfg(feature = "parquet")]
+        files.push(out.write_file("sequences.parquet", &table)?);
+    }
+    study::print(&profile)?;
+    output::written(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_says_what_is_done() {
+        assert_eq!(told(0, 5, "flex"), "nothing left to do");
+        assert_eq!(told(5, 5, "flex"), "5 of 5 steps done on flex");
+        assert_eq!(told(3, 5, "flex"), "3 of 5 steps done on flex; the others were done before");
+    }
+}
