@@ -38,16 +38,18 @@ fn each_backend(criterion: &mut Criterion, name: &str, mut run: impl FnMut(&Deco
 
 fn weights(criterion: &mut Criterion) {
     each_backend(criterion, "vocabulary_profiles", |model, _| {
-        black_box(vocabulary_profiles(model, |_| {}).expect("the weights are told"));
+        black_box(vocabulary_profiles(model, |_| {}).expect("a decoder gives its weights"));
     });
     each_backend(criterion, "null_space", |model, _| {
-        black_box(NullSpace::of(model, 2).expect("the weights are told").singular_values()[0]);
+        black_box(NullSpace::new(model, 2).expect("a decoder gives its weights").singular_values()[0]);
     });
 }
 
 fn of_words(criterion: &mut Criterion) {
     let words = words();
-    let ends = WordEnds::find(&words, WordEnds::USUAL, 64, 0).expect("the sample has long words");
+    let mut options = WordEndOptions::default();
+    options.at_most = 64;
+    let ends = WordEnds::find(&words, options).expect("the sample has long words");
     each_backend(criterion, "merging_heads", |model, _| {
         black_box(merging_heads(model, &ends, 64, |_| {}).expect("it runs"));
     });
@@ -56,10 +58,10 @@ fn of_words(criterion: &mut Criterion) {
     each_backend(criterion, "ensembles", |model, _| {
         black_box(ensembles(model, &task, &texts, 8, |_| {}).expect("it runs"));
     });
-    let (train, test) = (pairs("train"), pairs("dev"));
+    let split = WicSplit { train: pairs("train"), test: pairs("dev") };
     each_backend(criterion, "wic", |model, _| {
         let options = WicOptions { strengths: vec![100.0], folds: 2, ..WicOptions::default() };
-        black_box(wic_accuracy(model, (&train, &test), &options, |_| {}).expect("it runs"));
+        black_box(wic_accuracy(model, &split, &options, |_| {}).expect("it runs"));
     });
 }
 

@@ -48,7 +48,7 @@ fn variable(name: &str) -> Option<String> {
 
 /// Operations of the sweep's blocks and of its logits.
 fn operations(model: &Decoder, windows: &TokenWindows) -> (f64, f64) {
-    let clean = Intervention::none(config.n_layers);
+    let clean = Intervention::none(model.n_layers());
     let executor = Executor::new(std::iter::once(clean).chain(deletions_and_swaps(model, windows)));
     let config = model.config();
     let tokens = windows.ids().len();
