@@ -15,7 +15,7 @@ const HALVES: [(Sublayer, Hook); 2] = [(Sublayer::Attention, Hook::AttnOut), (Su
 
 /// A model whose sublayers follow one another, or run side by side.
 fn models(device: &Device) -> [Decoder; 2] {
-    ["llama-gqa", "neox-parallel"].map(|name| Pretrained::open(fixture(name)).unwrap().load(device).unwrap())
+    ["llama-gqa", "neox-parallel"].map(|name| Checkpoint::open(fixture(name)).unwrap().load(device).unwrap())
 }
 
 fn windows(model: &Decoder, n_sequences: usize) -> TokenWindows {

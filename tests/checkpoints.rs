@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use common::{Expected, device, fixture};
 use rlx_gguf::{GgmlType, GgufWriter, MetaValue, TensorPayload};
 use serde_json::{Value, json};
-use stratigraph::models::{ModelError, Pretrained, Tokenizer};
+use stratigraph::models::{Checkpoint, ModelError, Tokenizer};
 use tempfile::TempDir;
 
 /// A copy of a fixture that a test may damage.
@@ -23,7 +23,7 @@ fn copy(name: &str) -> (TempDir, PathBuf) {
 }
 
 fn load(path: &Path) -> Result<(), ModelError> {
-    Pretrained::open(path)?.load(&device()).map(|_| ())
+    Checkpoint::open(path)?.load(&device()).map(|_| ())
 }
 
 #[track_caller]
@@ -67,7 +67,7 @@ fn every_gguf_type_is_read_as_its_reference_reads_it() {
         let tensor = &header.tensors[name];
         let bytes = header.tensor_bytes(tensor).unwrap().to_vec();
         let file = embedding_gguf(tensor.dtype, bytes);
-        let model = Pretrained::open(file.path()).unwrap().load(&device()).unwrap();
+        let model = Checkpoint::open(file.path()).unwrap().load(&device()).unwrap();
         let ids = burn::tensor::Tensor::from_data([[0, 1]], &device());
         let found = common::host(stratigraph::core::ResidualModel::embed(&model, ids));
         assert_eq!(found, expected.values(name).1, "{name}");
@@ -114,7 +114,7 @@ fn both_tokenizers_give_the_ids_of_the_tokenizers_library() {
     let cases: Vec<Value> = serde_json::from_slice(&fs::read(fixture("llama-gqa/tokens.json")).unwrap()).unwrap();
     assert!(cases.len() > 10);
     for path in ["llama-gqa", "llama-gqa/model.gguf"] {
-        let tokenizer = Pretrained::open(fixture(path)).unwrap().tokenizer().unwrap();
+        let tokenizer = Checkpoint::open(fixture(path)).unwrap().tokenizer().unwrap();
         assert_eq!(tokenizer.n_tokens(), 300);
         for case in &cases {
             let text = case["text"].as_str().unwrap();
@@ -180,13 +180,13 @@ fn configurations_that_cannot_be_honoured() {
 fn a_key_that_is_not_known_and_without_effect_is_reported() {
     let (_keep, path) = copy("llama-gqa");
     configure(&path, json!({"fine_tuned_by": "somebody", "use_new_attention": false}));
-    assert_eq!(Pretrained::open(&path).unwrap().unread_keys(), ["fine_tuned_by", "use_new_attention"]);
+    assert_eq!(Checkpoint::open(&path).unwrap().unread_keys(), ["fine_tuned_by", "use_new_attention"]);
     for name in common::FAMILIES {
-        assert!(Pretrained::open(fixture(name)).unwrap().unread_keys().is_empty(), "{name}");
+        assert!(Checkpoint::open(fixture(name)).unwrap().unread_keys().is_empty(), "{name}");
     }
     for name in common::GGUFS {
         let file = fixture(&format!("{name}/model.gguf"));
-        assert!(Pretrained::open(file).unwrap().unread_keys().is_empty(), "{name}");
+        assert!(Checkpoint::open(file).unwrap().unread_keys().is_empty(), "{name}");
     }
 }
 
@@ -328,7 +328,7 @@ fn flipped_bits_never_panic() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&file, bytes).unwrap();
-        if let Ok(checkpoint) = Pretrained::open(&file) {
+        if let Ok(checkpoint) = Checkpoint::open(&file) {
             let _ = checkpoint.tokenizer();
             let _ = checkpoint.load(&device());
         }
@@ -338,8 +338,8 @@ fn flipped_bits_never_panic() {
 #[test]
 fn tokenizers_that_cannot_be_used() {
     let refused = |result: Result<Tokenizer, ModelError>, parts: &[&str]| assert_says(result.map(|_| ()), parts);
-    refused(Pretrained::open(fixture("llama-f16")).unwrap().tokenizer(), &["tokenizer.json"]);
-    refused(Pretrained::open(fixture("llama-untied/model.gguf")).unwrap().tokenizer(), &["model.gguf", "`none`"]);
+    refused(Checkpoint::open(fixture("llama-f16")).unwrap().tokenizer(), &["tokenizer.json"]);
+    refused(Checkpoint::open(fixture("llama-untied/model.gguf")).unwrap().tokenizer(), &["model.gguf", "`none`"]);
     let (_keep, path) = copy("llama-gqa");
     fs::write(path.join("tokenizer.json"), "{}").unwrap();
     refused(Tokenizer::from_file(path.join("tokenizer.json")), &["tokenizer.json", "cannot be used"]);
@@ -348,5 +348,5 @@ fn tokenizers_that_cannot_be_used() {
     let pre = position(&bytes, b"smollm");
     bytes[pre..pre + 6].copy_from_slice(b"falcon");
     fs::write(path.join("model.gguf"), bytes).unwrap();
-    refused(Pretrained::open(path.join("model.gguf")).unwrap().tokenizer(), &["`falcon`", "smollm"]);
+    refused(Checkpoint::open(path.join("model.gguf")).unwrap().tokenizer(), &["`falcon`", "smollm"]);
 }

@@ -12,7 +12,7 @@ use stratigraph::models::{DecoderConfig, LoadOptions};
 use stratigraph::prelude::*;
 
 fn load(name: &str, device: &Device) -> Decoder {
-    Pretrained::open(fixture(name)).unwrap().load(device).unwrap()
+    Checkpoint::open(fixture(name)).unwrap().load(device).unwrap()
 }
 
 fn ids(name: &str, device: &Device) -> Tensor<2, Int> {
@@ -132,7 +132,7 @@ fn a_small_largest_tensor_changes_nothing() {
     for (backend, device) in devices() {
         for name in ["gemma3", "phi"] {
             let run = |options: LoadOptions| {
-                let model = Pretrained::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
+                let model = Checkpoint::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
                 host(logits(&model, forward(&model, ids(name, &device), &mut NoTap).unwrap()))
             };
             let chunked = run(LoadOptions { largest_tensor_bytes: 2048 });
@@ -225,14 +225,14 @@ fn patterns_are_causal_windowed_and_sum_to_one() {
 #[test]
 fn random_weights_depend_on_the_seed_alone() {
     for name in FAMILIES {
-        let config = Pretrained::open(fixture(name)).unwrap().config().clone();
+        let config = Checkpoint::open(fixture(name)).unwrap().config().clone();
         let run = |seed, device: &Device| {
             host(forward(&config.init(seed, device).unwrap(), ids(name, device), &mut NoTap).unwrap())
         };
         let first = run(1, &device());
         assert!(run(1, &device()) == first && run(2, &device()) != first, "{name}");
     }
-    let config = Pretrained::open(fixture("llama-gqa")).unwrap().config().clone();
+    let config = Checkpoint::open(fixture("llama-gqa")).unwrap().config().clone();
     let run = |device: &Device| {
         host(forward(&config.init(1, device).unwrap(), ids("llama-gqa", device), &mut NoTap).unwrap())
     };

@@ -10,7 +10,7 @@ use stratigraph::prelude::*;
 const TOLERANCE: f32 = 1e-4;
 
 fn load(name: &str, device: &Device) -> Decoder {
-    Pretrained::open(fixture(name)).unwrap().load(device).unwrap()
+    Checkpoint::open(fixture(name)).unwrap().load(device).unwrap()
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn a_planted_neuron_is_picked_by_its_weights_and_right_by_its_activation() {
 
 #[test]
 fn association_is_the_difference_of_mean_cosines() {
-    let model = Pretrained::open(fixture("gpt2")).unwrap().load(&device()).unwrap();
+    let model = Checkpoint::open(fixture("gpt2")).unwrap().load(&device()).unwrap();
     let belongs: Vec<bool> = (0..model.d_vocab()).map(|token| token % 7 == 2).collect();
     let directions = VocabularyDirections::of(&model, 50).unwrap();
     let found = class_association(&model, &directions, 1, &belongs).unwrap();
@@ -226,7 +226,7 @@ fn root() -> &'static Path {
 
 /// The model in the box and its pairs.
 fn in_the_box() -> (Decoder, WicTokens, WicTokens) {
-    let checkpoint = Pretrained::open(root().join("models/tiny")).unwrap();
+    let checkpoint = Checkpoint::open(root().join("models/tiny")).unwrap();
     let tokenizer = checkpoint.tokenizer().unwrap();
     let part = |name: &str| {
         let encode = |text: &str| Ok::<_, stratigraph::Error>(tokenizer.encode_with_offsets(text)?);

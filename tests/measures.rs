@@ -20,7 +20,7 @@ fn some<T>(backend: Backend, all: &[T]) -> &[T] {
 const INSIDE: [Experiment; 3] = [Experiment::Attention, Experiment::Geometry, Experiment::Neurons];
 
 fn study(name: &str, device: &Device, skip_first: usize) -> (Decoder, BTreeMap<String, Curve>) {
-    let model = Pretrained::open(fixture(name)).unwrap().load(device).unwrap();
+    let model = Checkpoint::open(fixture(name)).unwrap().load(device).unwrap();
     let (shape, ids) = Expected::open(&format!("{name}/expected.safetensors")).values("ids");
     let ids: Vec<u32> = ids.into_iter().map(|id| id as u32).collect();
     let windows = TokenWindows::new(&ids, shape[1]).unwrap();
@@ -209,7 +209,7 @@ fn neuron_profiles_are_what_the_definitions_say() {
 
 #[test]
 fn a_planted_prediction_neuron_is_found_whatever_the_chunk() {
-    let model = Pretrained::open(fixture("llama-untied")).unwrap().load(&common::device()).unwrap();
+    let model = Checkpoint::open(fixture("llama-untied")).unwrap().load(&common::device()).unwrap();
     let d_vocab = model.d_vocab();
     let wanted = 17;
     let towards = model.unembedding(wanted..wanted + 1).unwrap().transpose(); // [1, d_model]
@@ -230,7 +230,7 @@ fn a_planted_prediction_neuron_is_found_whatever_the_chunk() {
 
 #[test]
 fn windows_that_are_too_short_for_a_measure_leave_it_out() {
-    let phi = Pretrained::open(fixture("phi")).unwrap().load(&common::device()).unwrap();
+    let phi = Checkpoint::open(fixture("phi")).unwrap().load(&common::device()).unwrap();
     let windows = TokenWindows::new(&[1, 2, 3, 4, 5, 6], 3).unwrap();
     let curves = Study::new(&phi).run(&windows).unwrap().curves;
     assert!(curves.contains_key("attention_at_distance_2") && !curves.contains_key("attention_at_distance_4"));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use common::{FAMILIES, GGUFS, device, fixture};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stratigraph::models::{ModelError, Pretrained, Tokenizer};
+use stratigraph::models::{Checkpoint, ModelError, Tokenizer};
 use tempfile::TempDir;
 
 /// Remembers the largest allocation that each thread has asked for.
@@ -53,7 +53,7 @@ const MOST_BYTES: usize = 16 << 20;
 /// Opens and loads whatever lies at `path`; an error has one line, and nothing asks for much memory.
 fn try_everything(path: &Path) -> Result<(), ModelError> {
     LARGEST.set(0);
-    let result = Pretrained::open(path).and_then(|checkpoint| {
+    let result = Checkpoint::open(path).and_then(|checkpoint| {
         let _ = checkpoint.tokenizer();
         checkpoint.load(&device()).map(|_| ())
     });

@@ -33,7 +33,7 @@ fn assert_same(found: &Findings, expected: &Findings, tolerance: f64) {
 }
 
 fn streamed(name: &str, device: &Device) -> StreamedDecoder {
-    Pretrained::open(fixture(name)).unwrap().stream(device).unwrap()
+    Checkpoint::open(fixture(name)).unwrap().stream(device).unwrap()
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn blocks_on_disk_give_the_same_bits_and_are_read_once_a_batch() {
     let windows = windows(4, 12);
     for (backend, device) in devices() {
         for name in ["llama-gqa", "gpt2", "neox-parallel"] {
-            let whole = Pretrained::open(fixture(name)).unwrap().load(&device).unwrap();
+            let whole = Checkpoint::open(fixture(name)).unwrap().load(&device).unwrap();
             let model = streamed(name, &device);
             assert_eq!(model.n_reads(), 0, "what was read to be checked does not count");
             let found = study(&model, &windows, Budget::default());
@@ -61,7 +61,7 @@ fn blocks_on_disk_give_the_same_bits_and_are_read_once_a_batch() {
 
 #[test]
 fn threads_change_nothing() {
-    let model = Pretrained::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
+    let model = Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
     let windows = windows(7, 12);
     let with_threads = |n| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
@@ -76,7 +76,7 @@ fn threads_change_nothing() {
 #[test]
 fn what_streams_keeps_no_block() {
     let model = streamed("llama-gqa", &device());
-    let whole = Pretrained::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
+    let whole = Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
     assert!(model.n_bytes() < whole.n_bytes(), "two of three blocks are counted");
 }
 
@@ -92,11 +92,11 @@ fn what_cannot_be_streamed_is_refused_before_it_runs() {
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     fs::write(&weights, &bytes).unwrap();
-    let refused = Pretrained::open(directory.path()).unwrap().stream(&device());
+    let refused = Checkpoint::open(directory.path()).unwrap().stream(&device());
     assert!(matches!(refused.map(|_| ()), Err(ModelError::NotFinite { .. })));
     // A file that is cut short once it is open is told from a fault of memory.
     fs::copy(fixture("llama-gqa").join("model.safetensors"), &weights).unwrap();
-    let opened = Pretrained::open(directory.path()).unwrap();
+    let opened = Checkpoint::open(directory.path()).unwrap();
     fs::OpenOptions::new().write(true).open(&weights).unwrap().set_len(end as u64 / 2).unwrap();
     assert!(matches!(opened.load(&device()).map(|_| ()), Err(ModelError::Malformed { .. })));
 }

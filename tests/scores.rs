@@ -209,7 +209,7 @@ fn deletion(model: &Decoder, windows: &TokenWindows, sequences: std::ops::Range<
 #[test]
 fn tiles_and_vocabulary_chunks_change_nothing() {
     for (backend, device) in devices() {
-        let model = Pretrained::open(fixture("llama-untied")).unwrap().load(&device).unwrap();
+        let model = Checkpoint::open(fixture("llama-untied")).unwrap().load(&device).unwrap();
         let model_windows = windows(3, 10);
         let run = |tiles, reduction| {
             let tokens = model_windows.batch(0..3, &device);
@@ -248,7 +248,7 @@ fn usual_tiles_stay_within_their_bytes() {
 #[test]
 fn a_sharded_corpus_scores_as_a_whole_one() {
     let device = device();
-    let model = Pretrained::open(fixture("llama-gqa")).unwrap().load(&device).unwrap();
+    let model = Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device).unwrap();
     let windows = windows(5, 10);
     let tiles = Tiles { rows: 64, vocab: 300 };
     let whole = deletion(&model, &windows, 0..5, tiles);
@@ -267,7 +267,7 @@ fn every_backend_gives_the_same_study() {
     let windows = windows(3, 12);
     let mut first = None;
     for (backend, device) in devices() {
-        let model = Pretrained::open(fixture("llama-gqa")).unwrap().load(&device).unwrap();
+        let model = Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device).unwrap();
         let mut heard = Vec::new();
         let study = Study::new(&model).plan("0-(1+2)".parse().unwrap()).on_progress(|progress| heard.push(progress));
         let findings = study.run(&windows).unwrap();
@@ -305,7 +305,7 @@ fn every_backend_gives_the_same_study() {
 
 #[test]
 fn a_study_does_not_depend_on_its_budget() {
-    let model = Pretrained::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
+    let model = Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
     let windows = windows(4, 12);
     let run = |bytes| {
         let budget = Budget { bytes, ..Budget::default() };
@@ -321,7 +321,7 @@ fn a_study_does_not_depend_on_its_budget() {
 
 #[test]
 fn one_window_has_no_standard_error() {
-    let model = Pretrained::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
+    let model = Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
     let findings = Study::new(&model).experiments([Experiment::Delete]).run(&windows(1, 12)).unwrap();
     assert!(findings.curves["delete_kl"].sem.iter().all(Option::is_none));
 }

@@ -12,7 +12,7 @@ use stratigraph::prelude::*;
 use stratigraph::surgery::{Ablation, Budget, Sink, Step, SurgeryError};
 
 fn model(device: &Device) -> Decoder {
-    Pretrained::open(fixture("llama-gqa")).unwrap().load(device).unwrap()
+    Checkpoint::open(fixture("llama-gqa")).unwrap().load(device).unwrap()
 }
 
 fn windows(n_sequences: usize, seq_len: usize) -> TokenWindows {

@@ -6,8 +6,8 @@ use common::{Expected, assert_close, devices, host};
 use stratigraph::core::{forward, logits};
 use stratigraph::prelude::*;
 
-fn checkpoint() -> Pretrained {
-    Pretrained::open(concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny")).unwrap()
+fn checkpoint() -> Checkpoint {
+    Checkpoint::open(concat!(env!("CARGO_MANIFEST_DIR"), "/models/tiny")).unwrap()
 }
 
 fn sample() -> Vec<u32> {

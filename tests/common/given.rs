@@ -18,7 +18,7 @@ pub struct Given {
 
 impl Given {
     pub fn new(name: &str) -> Self {
-        let checkpoint = Pretrained::open(fixture(name)).unwrap();
+        let checkpoint = Checkpoint::open(fixture(name)).unwrap();
         let ids: Vec<u32> = (0..7 * 12).map(|i| (i * i * 7 % 60) as u32).collect();
         Self {
             model: checkpoint.load(&device()).unwrap(),
