@@ -117,7 +117,10 @@ fn a_job_of_another_format_is_refused_with_the_way_out() {
     for format in [1, 3] {
         edit(&file, |plan| plan["format"] = json!(format));
         let message = Job::open(dir.path()).unwrap_err().to_string();
-        assert!(message.contains(&format!("job.json has format {format}, and this version reads format 2")), "{message}");
+        assert!(
+            message.contains(&format!("job.json has format {format}, and this version reads format 2")),
+            "{message}"
+        );
         assert!(message.ends_with("finish and merge the job with the version that planned it, or plan it again"));
     }
     // The plan file of format 1 has other fields.
@@ -138,7 +141,10 @@ fn a_record_by_the_position_of_metrics_is_damaged() {
         }
     });
     let damaged = Job::open(dir.path()).unwrap().merge(&[]).unwrap_err();
-    assert!(matches!(&damaged, StudyError::JobDamaged { path, .. } if path.ends_with("steps/000001.json")), "{damaged}");
+    assert!(
+        matches!(&damaged, StudyError::JobDamaged { path, .. } if path.ends_with("steps/000001.json")),
+        "{damaged}"
+    );
 }
 
 /// A few bytes of a plan file must not ask for much memory or time.
@@ -159,7 +165,10 @@ fn huge_sizes_in_a_plan_file_are_refused() {
         ("/sweeps/0/axes", counting(u64::MAX)),
         ("/sweeps/0/axes", json!([counting(1 << 33)[0], counting(1 << 33)[0]])),
         ("/sweeps/0/interventions", texts(1000)),
-        ("/sweeps/0/interventions/0", json!(format!("0-1-2{}", " | blocks.0.hook_mlp_out units=0..1048576 zero".repeat(99)))),
+        (
+            "/sweeps/0/interventions/0",
+            json!(format!("0-1-2{}", " | blocks.0.hook_mlp_out units=0..1048576 zero".repeat(99))),
+        ),
     ];
     for (pointer, value) in huge {
         fs::write(&file, &kept).unwrap();
@@ -186,7 +195,13 @@ fn a_plan_that_was_read_cannot_be_added_to() {
 #[test]
 fn a_job_says_what_it_does_in_one_line() {
     let (given, dir) = (Given::new(), tempfile::tempdir().unwrap());
-    let job = given.job(dir.path(), given.plan_of(&sweeps()).with_intervention("2-2".parse::<stratigraph_surgery::Intervention>().unwrap()).unwrap());
+    let job = given.job(
+        dir.path(),
+        given
+            .plan_of(&sweeps())
+            .with_intervention("2-2".parse::<stratigraph_surgery::Intervention>().unwrap())
+            .unwrap(),
+    );
     let expected = "small: 10 interventions (delete, swap, lens, 1 single) on 7 windows of 12 tokens of text, \
                     in 16 steps of 2 windows and 3 interventions";
     assert_eq!(job.to_string(), expected);

@@ -1,0 +1,9 @@
+//! Checkpoints, families, tokenizers and training, against Hugging Face transformers and against damage.
+
+mod checkpoints;
+mod conformance;
+mod families;
+mod mutations;
+mod tiny;
+mod tokenizers;
+mod training;
