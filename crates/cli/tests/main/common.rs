@@ -1,20 +1,10 @@
 //! What the tests of the program share: how it is run, and checks of what it says.
-#![allow(dead_code)] // every test uses a part of it
 
 use std::ffi::OsStr;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-/// The root of the repository.
-pub fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// A small checkpoint with a tokenizer.
-pub fn fixture(name: &str) -> PathBuf {
-    repository().join("tests/fixtures").join(name)
-}
+pub use stratigraph_testing::{fixture, repository, skipped};
 
 /// The program, in the repository and without a network.
 pub fn program() -> Command {
@@ -54,11 +44,6 @@ pub fn is_misused<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>, part:
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.starts_with("error: ") && message.contains(part), "`{part}` is not in: {message}");
-}
-
-/// Says that a test did not run, past the test runner, which hides what a passing test prints.
-pub fn skipped(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
 }
 
 /// A path as an argument of a command.

@@ -1,8 +1,6 @@
 //! What the program says of itself: help with examples and headings, and misuse.
 
-mod common;
-
-use common::{is_misused, run, succeeds, text};
+use crate::common::{is_misused, run, succeeds, text};
 
 const SUBCOMMANDS: [&[&str]; 9] = [
     &[],

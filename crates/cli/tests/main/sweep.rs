@@ -1,14 +1,12 @@
 //! `sweep` as its users run it: killed at any moment, on a full disk, many at once, and with wrong input.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{fixture, is_misused, path, program, skipped};
+use crate::common::{self, fixture, is_misused, path, program, skipped};
 
 fn sweep<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     [&["sweep"], arguments].concat()

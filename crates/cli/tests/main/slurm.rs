@@ -1,7 +1,4 @@
 //! The job-array script on a real Slurm of one node, where Slurm is installed: tasks that are queued again and killed lose nothing.
-#![cfg(unix)]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +6,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{path, program, repository, skipped};
+use crate::common::{path, program, repository, skipped};
 
 /// A cluster of this machine alone, in a directory; it ends with the test.
 struct Cluster {

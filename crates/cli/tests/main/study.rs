@@ -1,13 +1,12 @@
 //! `study`, `compare` and `tasks` as their users run them: on fixtures, into odd directories and pipes, and with wrong input.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{fails, fixture, path, program, run, succeeds, text};
 use serde_json::Value;
+
+use crate::common::{self, fails, fixture, path, program, run, succeeds, text};
 
 /// The arguments of a study that takes a moment.
 fn small() -> Vec<String> {
