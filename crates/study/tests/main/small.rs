@@ -1,13 +1,12 @@
 //! What several tests share: a small causal model, a corpus, and how to compare findings.
 #![allow(dead_code)] // each test binary uses a part of it
 
-use std::io::Write;
 use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result, Site, Tap, TokenWindows, visit};
 use stratigraph_profile::Profile;
-use stratigraph_study::{Backend, Findings, StudyError};
+use stratigraph_study::Findings;
 
 /// Hooks of [`Small`].
 const HOOKS: [Hook; 4] = [Hook::ResidPre, Hook::AttnOut, Hook::MlpOut, Hook::ResidPost];
@@ -110,20 +109,6 @@ impl ResidualModel for Small {
     fn unembed(&self, rows: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>> {
         Ok(rows.matmul(self.unembedding.clone().slice_dim(1, vocab)))
     }
-}
-
-/// A fast device for tests that are not about devices.
-pub fn device() -> Device {
-    Backend::Flex.device().expect("tests are built with flex")
-}
-
-/// Every device of this build that the machine has; says which are skipped.
-pub fn devices() -> Vec<(Backend, Device)> {
-    let open = |backend: Backend| {
-        let skipped = |reason: &StudyError| _ = writeln!(std::io::stderr(), "skipped: {backend}: {reason}");
-        Some((backend, backend.device().inspect_err(skipped).ok()?))
-    };
-    Backend::ALL.into_iter().filter_map(open).collect()
 }
 
 /// Seven windows of twelve tokens.

@@ -12,8 +12,9 @@ use stratigraph_probes::readout::Tiles;
 use stratigraph_study::{StudyError, TaskRun};
 use stratigraph_surgery::{Budget, Intervention, LayerPlan};
 use stratigraph_tasks::{EncodedItems, Item, Likelihood, Pair, PairProblem, Task, TaskError, TaskScores};
+use stratigraph_testing::{TestDevice, device, devices};
 
-use crate::small::{Small, device, devices};
+use crate::small::Small;
 
 /// Items whose texts have many lengths; tokens are their bytes.
 fn encoded(task: Task, n: usize) -> EncodedItems {
@@ -115,7 +116,7 @@ fn every_backend_gives_the_same() {
         TaskRun::new(&model).interventions(interventions().into_iter().take(1)).run(&encoded).unwrap()
     };
     let expected = run(&device());
-    for (_, device) in devices() {
+    for TestDevice { device, .. } in devices() {
         for (found, expected) in run(&device).iter().zip(&expected) {
             assert_same(&found.scores, &expected.scores);
         }
