@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-/// The root of the repository.
+/// The root of the repository, without links.
+///
+/// # Panics
+/// When it has been moved since the tests were built.
 pub fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the tests were built in it")
 }
 
 /// A file or directory of `tests/fixtures`.

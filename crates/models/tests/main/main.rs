@@ -4,6 +4,7 @@ mod checkpoints;
 mod conformance;
 mod families;
 mod mutations;
+mod streamed;
 mod tiny;
 mod tokenizers;
 mod training;
