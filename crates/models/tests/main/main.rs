@@ -3,8 +3,10 @@
 mod checkpoints;
 mod conformance;
 mod families;
+mod files;
 mod mutations;
 mod streamed;
+mod support;
 mod tiny;
 mod tokenizers;
 mod training;

@@ -17,6 +17,17 @@ fn windows(n_sequences: usize, seq_len: usize) -> TokenWindows {
     TokenWindows::new(&ids, seq_len).unwrap()
 }
 
+/// Points of a curve of a model of three layers.
+fn n_points(name: &str) -> usize {
+    match name {
+        _ if name.starts_with("swap") => 2,
+        _ if name.starts_with("repeat_3") => 1,
+        "resid_norm" | "cosine_to_final" => 4,
+        _ if name.starts_with("lens") => 4,
+        _ => 3,
+    }
+}
+
 #[test]
 fn every_backend_gives_the_same_study() {
     let windows = windows(3, 12);
@@ -36,16 +47,7 @@ fn every_backend_gives_the_same_study() {
         assert_eq!(names.len(), 4 * Metrics::default().len() + 7 + 8 + 4, "{names:?}");
         let expected = first.get_or_insert_with(|| findings.clone());
         for (name, curve) in findings.curves() {
-            let layers = if name.starts_with("swap") {
-                2
-            } else if name.starts_with("repeat_3") {
-                1
-            } else if name.starts_with("lens") || name == "resid_norm" || name == "cosine_to_final" {
-                4
-            } else {
-                3
-            };
-            assert_eq!(curve.len(), layers, "{name}");
+            assert_eq!(curve.len(), n_points(name), "{name}");
             for (a, b) in curve.mean.iter().zip(&expected.curve(name).unwrap().mean) {
                 assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{name} on {backend}: {a} and {b}");
             }

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use safetensors::SafeTensors;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::{Decoder, Pretrained};
-use stratigraph_probes::neurons::vocabulary_profiles;
+use stratigraph_probes::neurons::{NeuronProfile, vocabulary_profiles};
 use stratigraph_study::measurements::{AttentionByDistance, ResidualGeometry, VocabularyNeurons};
 use stratigraph_study::{Findings, Study};
 use stratigraph_testing::{Backend, Expected, TestDevice, device, devices, fixture};
@@ -156,6 +156,30 @@ fn without_mean(values: &[f64]) -> Vec<f64> {
     values.iter().map(|x| x - mean).collect()
 }
 
+/// Central moments of a neuron's cosines, by their definitions.
+struct Moments {
+    variance: f64,
+    skew: f64,
+    kurtosis: f64,
+}
+
+impl Moments {
+    fn of(cosines: &[f64]) -> Self {
+        let centred = without_mean(cosines);
+        let moment = |power| mean(centred.iter().map(|x| x.powi(power)));
+        let variance = moment(2);
+        Self { variance, skew: moment(3) / variance.powf(1.5), kurtosis: moment(4) / variance.powi(2) }
+    }
+
+    #[track_caller]
+    fn assert_close(&self, profile: &NeuronProfile, what: &str) {
+        let pairs = [(profile.variance, self.variance), (profile.skew, self.skew), (profile.kurtosis, self.kurtosis)];
+        for (a, b) in pairs {
+            assert!((a - b).abs() < 1e-3 * b.abs().max(0.1), "{what}: {profile:?}");
+        }
+    }
+}
+
 /// The names of unembedding, final norm and a layer's second MLP matrix.
 struct Names {
     unembed: &'static str,
@@ -193,14 +217,9 @@ fn neuron_profiles_are_what_the_definitions_say() {
                     let neuron = if layer_norm { without_mean(neuron) } else { neuron.clone() };
                     let cosines: Vec<f64> =
                         tokens.iter().map(|token| dot(token, &neuron) / norm(token) / norm(&neuron)).collect();
-                    let centred = without_mean(&cosines);
-                    let moment = |power| mean(centred.iter().map(|x| x.powi(power)));
-                    let (variance, skew) = (moment(2), moment(3) / moment(2).powf(1.5));
-                    let kurtosis = moment(4) / moment(2).powi(2);
-                    for (a, b) in [(profile.variance, variance), (profile.skew, skew), (profile.kurtosis, kurtosis)] {
-                        assert!((a - b).abs() < 1e-3 * b.abs().max(0.1), "{name} {layer}: {profile:?}");
-                    }
-                    found[usize::from(skew < 0.0)] += f64::from(u8::from(kurtosis > 10.0));
+                    let moments = Moments::of(&cosines);
+                    moments.assert_close(profile, &format!("{name} {layer}"));
+                    found[usize::from(moments.skew < 0.0)] += f64::from(u8::from(moments.kurtosis > 10.0));
                 }
                 counts.iter_mut().zip(found).for_each(|(counts, found)| counts.push(found));
             }

@@ -22,9 +22,8 @@ fn case(edit: Edit, change: impl Fn([usize; 4], f32) -> f32 + 'static) -> Case {
 
 const SLOT: usize = 2;
 
-/// Edits that need no values from anywhere.
+/// Zeroed and scaled activations.
 fn plain_cases() -> Vec<Case> {
-    let hidden = f32::NEG_INFINITY;
     let point = |hook: Hook| hook.at(SLOT);
     vec![
         case(Edit::zero(point(Hook::ResidPre)).with_positions(2..), |[_, p, ..], x| if p < 2 { x } else { 0.0 }),
@@ -45,6 +44,13 @@ fn plain_cases() -> Vec<Case> {
         case(Edit::scale(point(Hook::ResidPost), 0.25).with_positions(Positions::only([0, 4])), |[_, p, ..], x| {
             if p == 0 || p == 4 { 0.25 * x } else { x }
         }),
+    ]
+}
+
+/// Masked keys, and a function of one's own.
+fn masks_and_functions() -> Vec<Case> {
+    let hidden = f32::NEG_INFINITY;
+    vec![
         case(
             Edit::mask_distances(SLOT, 1..=3),
             move |[_, _, query, key], x| {
@@ -58,7 +64,7 @@ fn plain_cases() -> Vec<Case> {
             },
         ),
         case(
-            Edit::custom(point(Hook::MlpOut), "squared", |x, context| {
+            Edit::custom(Hook::MlpOut.at(SLOT), "squared", |x, context| {
                 assert_eq!((context.hook, context.layer), (Hook::MlpOut, 1), "the layer that runs in the slot");
                 Ok(x.wide(Hook::MlpOut.at(SLOT))?.square().into())
             }),
@@ -96,7 +102,8 @@ fn cases_with_values(model: &dyn ResidualModel, windows: &TokenWindows) -> Vec<C
 /// Runs the cases together and one by one by a tap, in a plan whose third slot runs layer 1 again.
 fn check(model: &dyn ResidualModel, windows: &TokenWindows, budgets: &[Budget], name: &str) {
     let plan = LayerPlan::full(model.n_layers()).repeat(1..2).unwrap();
-    let cases: Vec<_> = plain_cases().into_iter().chain(cases_with_values(model, windows)).collect();
+    let cases: Vec<_> =
+        [plain_cases(), masks_and_functions(), cases_with_values(model, windows)].into_iter().flatten().collect();
     let interventions: Vec<Intervention> = cases.iter().map(|case| plan.clone().edit(case.edit.clone())).collect();
     let by_hand: Vec<_> = cases
         .into_iter()
