@@ -1,5 +1,6 @@
 //! A decoder as something to train: gradients, weights that move to another device, a loss that falls, records.
 
+use approx::abs_diff_eq;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::store::ModuleRecord;
@@ -50,7 +51,10 @@ fn gradients_are_the_slope_of_the_loss() {
             let h = 0.01 / length; // the loss changes by about 0.01
             // Five points, so that the curvature of the loss does not matter.
             let slope = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
-            assert!((slope / length - 1.0).abs() < 0.01, "{family} on {name}: slope {slope}, gradient {length}");
+            assert!(
+                abs_diff_eq!(slope / length, 1.0, epsilon = 0.01),
+                "{family} on {name}: slope {slope}, gradient {length}"
+            );
         }
     }
 }
@@ -112,6 +116,6 @@ fn a_decoder_moves_between_devices() {
     let expected = number(loss(&model, &TOKENS));
     for TestDevice { backend, device } in devices() {
         let moved = model.clone().to_device(&device);
-        assert!((number(loss(&moved, &TOKENS)) - expected).abs() < 1e-5, "{backend}");
+        assert!(abs_diff_eq!(number(loss(&moved, &TOKENS)), expected, epsilon = 1e-5), "{backend}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::f64::consts::LN_2;
 
+use approx::abs_diff_eq;
 use stratigraph_core::TokenWindows;
 use stratigraph_probes::metrics::{LogitDifference, Metric, Metrics, TopKOverlap};
 use stratigraph_probes::readout::{Readout, Reduction, Tiles};
@@ -50,7 +51,10 @@ fn hand_computed_values() {
         assert!(scores.names().eq(expected.map(|(name, _)| name)));
         for (name, expected) in expected {
             let found = mean(&scores, name);
-            assert!((found - expected).abs() < 1e-6, "{name} by {reduction:?}: {found} instead of {expected}");
+            assert!(
+                abs_diff_eq!(found, expected, epsilon = 1e-6),
+                "{name} by {reduction:?}: {found} instead of {expected}"
+            );
         }
     }
 }
@@ -61,8 +65,8 @@ fn a_logit_difference_at_the_last_position_ignores_the_others() {
     let metrics = Metrics::new().with(LogitDifference::new(2, 0)).unwrap();
     let metrics = metrics.with(LogitDifference::new(2, 0).with_name("last").at_last_position()).unwrap();
     let scores = score(&metrics, &rows, &rows, &[1]);
-    assert!((mean(&scores, "logit_difference") - 3.5).abs() < 1e-6); // of 4 and 3
-    assert!((mean(&scores, "last") - 3.0).abs() < 1e-6);
+    assert!(abs_diff_eq!(mean(&scores, "logit_difference"), 3.5, epsilon = 1e-6)); // of 4 and 3
+    assert!(abs_diff_eq!(mean(&scores, "last"), 3.0, epsilon = 1e-6));
     assert_eq!(scores.get("last").unwrap().counts().collect::<Vec<_>>(), [(0, 1)]);
 }
 
@@ -85,7 +89,7 @@ fn reverse_kl_is_kl_with_the_roles_swapped() {
     assert!((mean(&forth, "kl") - mean(&forth, "reverse_kl")).abs() > 1e-3, "they differ, so that a mix-up shows");
     for [a, b] in [["kl", "reverse_kl"], ["reverse_kl", "kl"]] {
         let (a, b) = (mean(&forth, a), mean(&back, b));
-        assert!((a - b).abs() < 1e-6 * b, "{a} and {b}");
+        assert!(abs_diff_eq!(a, b, epsilon = 1e-6 * b), "{a} and {b}");
     }
 }
 
@@ -94,14 +98,14 @@ fn js_is_symmetric_and_at_most_ln_2() {
     for seed in [0.7, 2.9, 11.3] {
         let (p, q) = (rows(8, 50, 1.3, false), rows(8, 50, seed, false));
         let [forth, back] = [[&p, &q], [&q, &p]].map(|[p, q]| mean(&score(&all(), p, q, &[0; 7]), "js"));
-        assert!((forth - back).abs() < 1e-7, "{forth} and {back}");
+        assert!(abs_diff_eq!(forth, back, epsilon = 1e-7), "{forth} and {back}");
         assert!(forth > 0.05 && forth < LN_2, "{forth}");
     }
     // Distributions without a token in common, once since one is impossible and once since it is very unlikely.
     for never in [f32::NEG_INFINITY, -200.0] {
         let (p, q) = (vec![vec![1.0, 2.0, never]; 2], vec![vec![never, never, 0.0]; 2]);
         let js = mean(&score(&Metrics::from_names(["js"]).unwrap(), &p, &q, &[0]), "js");
-        assert!((js - LN_2).abs() < 1e-12, "{js}");
+        assert!(abs_diff_eq!(js, LN_2, epsilon = 1e-12), "{js}");
     }
 }
 
@@ -145,7 +149,7 @@ fn tiles_chunks_and_reductions_change_nothing() {
             let found = score_by(&other, &p, &q, &next);
             for (name, measured) in found.iter() {
                 let (a, b) = (measured.summary().mean, mean(&whole, name));
-                assert!((a - b).abs() < 2e-6 * b.abs().max(1.0), "{name}: {a} and {b}");
+                assert!(abs_diff_eq!(a, b, epsilon = 2e-6 * b.abs().max(1.0)), "{name}: {a} and {b}");
             }
         }
     }
@@ -181,7 +185,7 @@ fn several_windows_and_streams_keep_their_places() {
         }
         for (name, measured) in scores.iter() {
             for (a, b) in measured.means().iter().zip(expected.get(name).unwrap().means()) {
-                assert!((a - b).abs() < 1e-6 * b.abs().max(1.0), "{name}: {a} and {b}");
+                assert!(abs_diff_eq!(*a, b, epsilon = 1e-6 * b.abs().max(1.0)), "{name}: {a} and {b}");
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Neurons by their output weights: association with a class of tokens, profiles over the vocabulary.
 
+use approx::abs_diff_eq;
 use stratigraph_core::{ModelWeights, ResidualModel};
 use stratigraph_models::Pretrained;
 use stratigraph_probes::ProbeError;
@@ -43,5 +44,8 @@ fn a_planted_prediction_neuron_is_found_whatever_the_chunk() {
         assert!((opposite.skew + profiles.last().unwrap().skew).abs() < 1e-5);
     }
     assert!(profiles[0].skew > 0.0);
-    assert!(profiles.iter().all(|profile| (profile.kurtosis - profiles[0].kurtosis).abs() < 1e-4), "{profiles:?}");
+    assert!(
+        profiles.iter().all(|profile| abs_diff_eq!(profile.kurtosis, profiles[0].kurtosis, epsilon = 1e-4)),
+        "{profiles:?}"
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{
     Hook, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, Site, SplitMix64, Tap, visit, visit_heads,
@@ -142,11 +143,20 @@ fn a_planted_merging_head_is_found_and_no_other() {
         assert!(ends.multi_token.ids().chunks(16).all(|window| window[12..] == [0, 1, 2, 3]));
         let heads = merging_heads(&Planted { device }, &ends, 7, |_| {}).unwrap();
         let [even, planted] = &heads[0][..] else { panic!("two heads") };
-        assert!((planted.in_words.mean - 1.0).abs() < 1e-6 && planted.elsewhere.mean == 0.0, "{planted:?}");
-        assert!((planted.difference().mean - 1.0).abs() < 1e-6);
+        assert!(
+            abs_diff_eq!(planted.in_words.mean, 1.0, epsilon = 1e-6) && planted.elsewhere.mean == 0.0,
+            "{planted:?}"
+        );
+        assert!(abs_diff_eq!(planted.difference().mean, 1.0, epsilon = 1e-6));
         let thirds = planted.row_in_words[12..].iter().zip([1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0]);
-        assert!(thirds.into_iter().all(|(found, expected)| (found - expected).abs() < 1e-6), "{planted:?}");
-        assert!((even.in_words.mean - 3.0 / 16.0).abs() < 1e-6 && even.difference().mean.abs() < 1e-6, "{even:?}");
+        assert!(
+            thirds.into_iter().all(|(found, expected)| abs_diff_eq!(*found, expected, epsilon = 1e-6)),
+            "{planted:?}"
+        );
+        assert!(
+            abs_diff_eq!(even.in_words.mean, 3.0 / 16.0, epsilon = 1e-6) && even.difference().mean.abs() < 1e-6,
+            "{even:?}"
+        );
     }
 }
 

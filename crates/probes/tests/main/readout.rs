@@ -1,6 +1,7 @@
 //! Readouts: chosen and most likely tokens, a clean distribution of another model, metrics of one's own, and what is
 //! refused.
 
+use approx::abs_diff_eq;
 use stratigraph_core::{CoreError, TokenWindows};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::metrics::{LogitDifference, LogitRows, Metric, MetricInput, Metrics, RowStatistics};
@@ -44,9 +45,9 @@ fn chosen_tokens_have_the_logits_and_log_probabilities_of_the_whole_row() {
             let log_sum_exp = logits.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
             let expected = |token: u32| f64::from(logits[token as usize]) - log_sum_exp;
             for (&token, found) in tokens.iter().zip(&log_probs[row]) {
-                assert!((found - expected(token)).abs() < 1e-6);
+                assert!(abs_diff_eq!(*found, expected(token), epsilon = 1e-6));
             }
-            assert!(top[row].iter().all(|top| (top.log_prob - expected(top.id)).abs() < 1e-6));
+            assert!(top[row].iter().all(|top| abs_diff_eq!(top.log_prob, expected(top.id), epsilon = 1e-6)));
         }
         assert_eq!(readout.logits_of(toy.rows(&logits), &[]).unwrap(), vec![Vec::<f32>::new(); 7]);
     }
@@ -66,7 +67,7 @@ fn the_clean_distribution_of_another_model_counts_as_that_of_a_stream() {
     let streams = vec![pruned.resid(&q), pruned.resid(&p)];
     readout.compare(&window(&next), 0..1, streams, Clean::other(&original, original.resid(&p)), &mut scores).unwrap();
     for (name, measured) in scores[0].iter() {
-        assert!((measured.summary().mean - mean(&expected, name)).abs() < 1e-6, "{name}");
+        assert!(abs_diff_eq!(measured.summary().mean, mean(&expected, name), epsilon = 1e-6), "{name}");
     }
     assert_eq!([mean(&scores[1], "kl"), mean(&scores[1], "js"), mean(&scores[1], "top3_overlap")], [0.0, 0.0, 1.0]);
 }
@@ -143,10 +144,10 @@ fn metrics_of_ones_own_stand_beside_the_built_in_ones() {
     let (p, q) = (vec![ln([0.5, 0.25, 0.25]); 3], vec![ln([0.125, 0.125, 0.75]); 3]);
     let metrics = Metrics::new().with(KeptProbability).unwrap().with(EntropyRise).unwrap().with(Forgotten).unwrap();
     let scores = score(&metrics, &p, &q, &[0, 0]);
-    assert!((mean(&scores, "kept_probability") - 0.125).abs() < 1e-6);
+    assert!(abs_diff_eq!(mean(&scores, "kept_probability"), 0.125, epsilon = 1e-6));
     let entropy = |probabilities: [f64; 3]| probabilities.map(|p| -p * p.ln()).iter().sum::<f64>();
     let rise = entropy([0.125, 0.125, 0.75]) - entropy([0.5, 0.25, 0.25]);
-    assert!((mean(&scores, "entropy_rise") - rise).abs() < 1e-6);
+    assert!(abs_diff_eq!(mean(&scores, "entropy_rise"), rise, epsilon = 1e-6));
     assert_eq!(scores.get("entropy_rise").unwrap().counts().collect::<Vec<_>>(), [(0, 2)]);
     let without = scores.summary("forgotten").unwrap_err();
     assert_eq!(without, ProbeError::MetricWithoutValues { name: "forgotten".to_owned() });

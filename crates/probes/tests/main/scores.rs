@@ -1,5 +1,6 @@
 //! Scores: their algebra, and that tiles, chunks, shards and backends change nothing.
 
+use approx::abs_diff_eq;
 use burn::tensor::Device;
 use stratigraph_core::{NoTap, ResidualModel, RunModel, TokenWindows};
 use stratigraph_models::{Decoder, Pretrained};
@@ -52,7 +53,10 @@ fn hand_computed_values() {
             for scores in score(Case { p: [p, p], q: [q, q], next: &[2], tiles }, &device) {
                 for (metric, expected) in expected {
                     let found = mean(&scores, metric);
-                    assert!((found - expected).abs() < 1e-6, "{metric} on {backend}: {found} instead of {expected}");
+                    assert!(
+                        abs_diff_eq!(found, expected, epsilon = 1e-6),
+                        "{metric} on {backend}: {found} instead of {expected}"
+                    );
                 }
             }
         }
@@ -93,8 +97,8 @@ fn extreme_and_impossible_tokens_stay_finite() {
             for scores in score(Case { p, q, next: &[1], tiles: Tiles { rows: 2, vocab } }, &device) {
                 // p is certain of token 1 and then of token 2; q gives them 1 and then 1/2.
                 let kl = mean(&scores, "kl");
-                assert!((kl - 0.5 * 2f64.ln()).abs() < 1e-3, "{backend}: {kl}");
-                assert!((mean(&scores, "entropy_bits") - 0.5).abs() < 1e-3, "{backend}");
+                assert!(abs_diff_eq!(kl, 0.5 * 2f64.ln(), epsilon = 1e-3), "{backend}: {kl}");
+                assert!(abs_diff_eq!(mean(&scores, "entropy_bits"), 0.5, epsilon = 1e-3), "{backend}");
             }
         }
     }
@@ -104,8 +108,8 @@ fn extreme_and_impossible_tokens_stay_finite() {
 fn a_uniform_distribution_has_log2_v_bits_and_a_certain_one_none() {
     for TestDevice { backend, device } in devices() {
         for uniform in score(Case { p: [[5.0; 64]; 2], q: [[-3.0; 64]; 2], next: &[63], tiles: WHOLE }, &device) {
-            assert!((mean(&uniform, "entropy_bits") - 6.0).abs() < 1e-5, "{backend}");
-            assert!((mean(&uniform, "nll") - 64f64.ln()).abs() < 1e-5, "{backend}");
+            assert!(abs_diff_eq!(mean(&uniform, "entropy_bits"), 6.0, epsilon = 1e-5), "{backend}");
+            assert!(abs_diff_eq!(mean(&uniform, "nll"), 64f64.ln(), epsilon = 1e-5), "{backend}");
         }
         let mut certain = [[-500.0; 64]; 2];
         certain.iter_mut().for_each(|row| row[17] = 500.0);
@@ -184,7 +188,7 @@ fn tiles_and_vocabulary_chunks_change_nothing() {
         for reduction in [Reduction::Host, Reduction::Device] {
             for tiles in [Tiles { rows: 7, vocab: 300 }, Tiles { rows: 30, vocab: 64 }, Tiles { rows: 1, vocab: 299 }] {
                 for (found, expected) in run(tiles, reduction).into_iter().zip(&whole) {
-                    let close = (found - expected).abs() < 2e-6 * expected.abs().max(1.0);
+                    let close = abs_diff_eq!(found, expected, epsilon = 2e-6 * expected.abs().max(1.0));
                     assert!(close, "{tiles:?} by {reduction:?} on {backend}: {found} and {expected}");
                 }
             }
@@ -213,8 +217,8 @@ fn a_sharded_corpus_scores_as_a_whole_one() {
     merged.merge(&deletion(&model, &windows, 0..3, tiles)).unwrap();
     for (metric, measured) in merged.iter() {
         let (a, b) = (measured.summary(), whole.summary(metric).unwrap());
-        assert!((a.mean - b.mean).abs() < 1e-6, "{metric}");
-        assert!((a.sem.unwrap() - b.sem.unwrap()).abs() < 1e-6, "{metric}");
+        assert!(abs_diff_eq!(a.mean, b.mean, epsilon = 1e-6), "{metric}");
+        assert!(abs_diff_eq!(a.sem.unwrap(), b.sem.unwrap(), epsilon = 1e-6), "{metric}");
         assert_eq!(measured.means().len(), 5);
     }
 }

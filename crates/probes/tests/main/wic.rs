@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Tap, visit};
 use stratigraph_models::{Decoder, Pretrained, Tokenizer};
@@ -115,7 +116,7 @@ fn a_probe_of_shuffled_answers_is_at_chance_and_a_probe_of_planted_ones_is_right
     };
     let shuffled: Vec<f64> = (0..3).flat_map(shuffled).collect();
     let chance = shuffled.iter().sum::<f64>() / shuffled.len() as f64;
-    assert!((chance - 0.5).abs() < 0.05, "{chance}");
+    assert!(abs_diff_eq!(chance, 0.5, epsilon = 0.05), "{chance}");
     let tokenizer = Tokenizer::from_file(repository().join("models/tiny/tokenizer.json")).unwrap();
     let [train, test] = [(120, 0), (60, 120)].map(|(n, first)| tokens(&told_by_form(n, first), &tokenizer));
     let planted = shares(&WicSplit { train, test });

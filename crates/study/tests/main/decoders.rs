@@ -1,5 +1,6 @@
 //! Studies of a decoder: every backend, budget, number of threads and place of the blocks gives the same.
 
+use approx::abs_diff_eq;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::{Decoder, Pretrained, StreamedDecoder};
 use stratigraph_probes::metrics::Metrics;
@@ -49,7 +50,7 @@ fn every_backend_gives_the_same_study() {
         for (name, curve) in findings.curves() {
             assert_eq!(curve.len(), n_points(name), "{name}");
             for (a, b) in curve.mean.iter().zip(&expected.curve(name).unwrap().mean) {
-                assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{name} on {backend}: {a} and {b}");
+                assert!(abs_diff_eq!(a, b, epsilon = 1e-4 * b.abs().max(1.0)), "{name} on {backend}: {a} and {b}");
             }
         }
         // The unchanged model, three deletions, two swaps, four residual positions, one block run twice, one of its own.
@@ -73,7 +74,7 @@ fn a_study_does_not_depend_on_its_budget() {
     let (small, large) = (run(60_000), run(2 << 30));
     for (name, curve) in small.curves() {
         for (a, b) in curve.mean.iter().zip(&large.curve(name).unwrap().mean) {
-            assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{name}");
+            assert!(abs_diff_eq!(a, b, epsilon = 1e-5 * b.abs().max(1.0)), "{name}");
         }
     }
 }
@@ -94,7 +95,7 @@ fn assert_same(found: &Findings, expected: &Findings, tolerance: f64) {
     assert!(!expected.curves().is_empty() && found.curves().keys().eq(expected.curves().keys()));
     for (name, curve) in found.curves() {
         for (a, b) in curve.mean.iter().zip(&expected.curve(name).unwrap().mean) {
-            assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{name}: {a} and {b}");
+            assert!(abs_diff_eq!(a, b, epsilon = tolerance * b.abs().max(1.0)), "{name}: {a} and {b}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Studies of every family: the lens at the end is the model; and the loss of the model in the box.
 
+use approx::abs_diff_eq;
 use stratigraph_core::{NoTap, RunModel, TokenWindows};
 use stratigraph_models::{Decoder, Pretrained};
 use stratigraph_study::Study;
@@ -15,7 +16,7 @@ fn the_lens_at_the_end_is_the_model() {
         let last = |curve: &str| *findings.curve(curve).unwrap().mean.last().unwrap();
         assert_eq!(findings.curve("lens_kl").unwrap().mean.len(), model.config().n_layers + 1);
         assert_eq!((last("lens_kl"), last("lens_top1_agreement")), (0.0, 1.0), "{name}");
-        assert!((last("lens_nll") - loss(&model, &windows)).abs() < 1e-5, "{name}");
+        assert!(abs_diff_eq!(last("lens_nll"), loss(&model, &windows), epsilon = 1e-5), "{name}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Measures inside the model against their definitions, written out over the activations and weights that transformers
 //! gives, on every backend.
 
+use approx::abs_diff_eq;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use stratigraph_core::{ResidualModel, TokenWindows};
@@ -175,7 +176,7 @@ impl Moments {
     fn assert_close(&self, profile: &NeuronProfile, what: &str) {
         let pairs = [(profile.variance, self.variance), (profile.skew, self.skew), (profile.kurtosis, self.kurtosis)];
         for (a, b) in pairs {
-            assert!((a - b).abs() < 1e-3 * b.abs().max(0.1), "{what}: {profile:?}");
+            assert!(abs_diff_eq!(a, b, epsilon = 1e-3 * b.abs().max(0.1)), "{what}: {profile:?}");
         }
     }
 }

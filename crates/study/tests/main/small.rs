@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result, Site, Tap, TokenWindows, visit};
 use stratigraph_profile::Profile;
@@ -133,7 +134,7 @@ pub fn assert_within(found: &Profile, expected: &Profile, tolerance: f64) {
         assert_eq!((a.mean.len(), a.replicates.len()), (b.mean.len(), b.replicates.len()));
         let replicates = a.replicates.iter().flatten().zip(b.replicates.iter().flatten());
         for (a, b) in a.mean.iter().zip(&b.mean).chain(replicates) {
-            assert!((a - b).abs() < tolerance * b.abs().max(1.0), "{name}: {a} and {b}");
+            assert!(abs_diff_eq!(a, b, epsilon = tolerance * b.abs().max(1.0)), "{name}: {a} and {b}");
         }
     }
 }
