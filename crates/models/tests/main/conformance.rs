@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{
     Activation, ActivationCache, Edit, EditTap, Hook, HookSet, NoTap, ResidualModel, Result, RunModel, Site, Tap,
 };
-use stratigraph_models::{Decoder, DecoderConfig, LoadOptions, Pretrained};
+use stratigraph_models::{Decoder, DecoderConfig, LoadOptions, Checkpoint};
 use stratigraph_surgery::LayerPlan;
 use stratigraph_testing::{
     Backend, Expected, FAMILIES, GGUFS, TestDevice, assert_close, device, devices, fixture, host,
@@ -106,7 +106,7 @@ fn a_small_largest_tensor_changes_nothing() {
                 let model = Checkpoint::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
                 host(logits(&model, forward(&model, ids(name, &device), &mut NoTap).unwrap()))
 =======
-                let model = Pretrained::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
+                let model = Checkpoint::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
                 host(model.logits(model.forward(ids(name, &device), &mut NoTap).unwrap()).unwrap())
 >>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f:crates/models/tests/main/conformance.rs
             };
@@ -211,7 +211,7 @@ fn random_weights_depend_on_the_seed_alone() {
     for (backend, device) in devices() {
         assert_close(&run(&device), &run(&common::device()), 1e-5, &format!("{backend}"));
 =======
-    let config = Pretrained::open(fixture("llama-gqa")).unwrap().config().clone();
+    let config = Checkpoint::open(fixture("llama-gqa")).unwrap().config().clone();
     let run =
         |device: &Device| host(config.init(1, device).unwrap().forward(ids("llama-gqa", device), &mut NoTap).unwrap());
     for TestDevice { backend, device } in devices() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 <<<<<<< HEAD:tests/mutations.rs
 use stratigraph::models::{Checkpoint, ModelError, Tokenizer};
 =======
-use stratigraph_models::{ModelError, Pretrained, Tokenizer};
+use stratigraph_models::{ModelError, Checkpoint, Tokenizer};
 use stratigraph_testing::{FAMILIES, GGUFS, device, fixture};
 >>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f:crates/models/tests/main/mutations.rs
 use tempfile::TempDir;

@@ -5,7 +5,7 @@ use approx::abs_diff_eq;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::{Decoder, Pretrained};
+use stratigraph_models::{Decoder, Checkpoint};
 use stratigraph_probes::neurons::{NeuronProfile, vocabulary_profiles};
 use stratigraph_study::measurements::{AttentionByDistance, ResidualGeometry, VocabularyNeurons};
 use stratigraph_study::{Findings, Study};
@@ -36,7 +36,7 @@ struct Inside {
 
 impl Inside {
     fn of(name: &str, device: &Device, skip_first: usize) -> Self {
-        let model = Pretrained::open(fixture(name)).unwrap().load(device).unwrap();
+        let model = Checkpoint::open(fixture(name)).unwrap().load(device).unwrap();
         let study = Study::new(&model)
             .add(AttentionByDistance::default())
             .add(ResidualGeometry::skipping_first(skip_first))
@@ -269,7 +269,7 @@ fn windows_that_are_too_short_for_a_measure_leave_it_out() {
     let phi = Checkpoint::open(fixture("phi")).unwrap().load(&common::device()).unwrap();
 =======
 fn windows_that_are_too_short_for_a_measure_leave_it_out() {
-    let phi = Pretrained::open(fixture("phi")).unwrap().load(&device()).unwrap();
+    let phi = Checkpoint::open(fixture("phi")).unwrap().load(&device()).unwrap();
 >>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f:crates/study/tests/main/measures.rs
     let windows = TokenWindows::new(&[1, 2, 3, 4, 5, 6], 3).unwrap();
     let findings = Study::paper(&phi).run(&windows).unwrap();
