@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use stratigraph_models::{ModelError, Pretrained, Tokenizer};
+use stratigraph_models::{Checkpoint, ModelError, Tokenizer};
 use stratigraph_testing::{FAMILIES, GGUFS, fixture};
 
 use crate::support::{assert_says, configure, copy, load, position, rewrite_header};
@@ -13,7 +13,7 @@ fn both_tokenizers_give_the_ids_of_the_tokenizers_library() {
     let cases: Vec<Value> = serde_json::from_slice(&fs::read(fixture("llama-gqa/tokens.json")).unwrap()).unwrap();
     assert!(cases.len() > 10);
     for path in ["llama-gqa", "llama-gqa/model.gguf"] {
-        let tokenizer = Pretrained::open(fixture(path)).unwrap().tokenizer().unwrap();
+        let tokenizer = Checkpoint::open(fixture(path)).unwrap().tokenizer().unwrap();
         assert_eq!(tokenizer.n_tokens(), 300);
         for case in &cases {
             let text = case["text"].as_str().unwrap();
@@ -79,13 +79,13 @@ fn configurations_that_cannot_be_honoured() {
 fn a_key_that_is_not_known_and_without_effect_is_reported() {
     let (_keep, path) = copy("llama-gqa");
     configure(&path, json!({"fine_tuned_by": "somebody", "use_new_attention": false}));
-    assert_eq!(Pretrained::open(&path).unwrap().unread_keys(), ["fine_tuned_by", "use_new_attention"]);
+    assert_eq!(Checkpoint::open(&path).unwrap().unread_keys(), ["fine_tuned_by", "use_new_attention"]);
     for name in FAMILIES {
-        assert!(Pretrained::open(fixture(name)).unwrap().unread_keys().is_empty(), "{name}");
+        assert!(Checkpoint::open(fixture(name)).unwrap().unread_keys().is_empty(), "{name}");
     }
     for name in GGUFS {
         let file = fixture(&format!("{name}/model.gguf"));
-        assert!(Pretrained::open(file).unwrap().unread_keys().is_empty(), "{name}");
+        assert!(Checkpoint::open(file).unwrap().unread_keys().is_empty(), "{name}");
     }
 }
 
@@ -147,8 +147,8 @@ fn a_weight_that_is_not_finite() {
 #[test]
 fn tokenizers_that_cannot_be_used() {
     let refused = |result: Result<Tokenizer, ModelError>, parts: &[&str]| assert_says(result.map(|_| ()), parts);
-    refused(Pretrained::open(fixture("llama-f16")).unwrap().tokenizer(), &["tokenizer.json"]);
-    refused(Pretrained::open(fixture("llama-untied/model.gguf")).unwrap().tokenizer(), &["model.gguf", "`none`"]);
+    refused(Checkpoint::open(fixture("llama-f16")).unwrap().tokenizer(), &["tokenizer.json"]);
+    refused(Checkpoint::open(fixture("llama-untied/model.gguf")).unwrap().tokenizer(), &["model.gguf", "`none`"]);
     let (_keep, path) = copy("llama-gqa");
     fs::write(path.join("tokenizer.json"), "{}").unwrap();
     refused(Tokenizer::from_file(path.join("tokenizer.json")), &["tokenizer.json", "cannot be used"]);
@@ -157,5 +157,5 @@ fn tokenizers_that_cannot_be_used() {
     let pre = position(&bytes, b"smollm");
     bytes[pre..pre + 6].copy_from_slice(b"falcon");
     fs::write(path.join("model.gguf"), bytes).unwrap();
-    refused(Pretrained::open(path.join("model.gguf")).unwrap().tokenizer(), &["`falcon`", "smollm"]);
+    refused(Checkpoint::open(path.join("model.gguf")).unwrap().tokenizer(), &["`falcon`", "smollm"]);
 }

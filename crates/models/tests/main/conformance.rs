@@ -6,14 +6,14 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{
     Activation, ActivationCache, Edit, EditTap, Hook, HookSet, NoTap, ResidualModel, Result, RunModel, Site, Tap,
 };
-use stratigraph_models::{Decoder, DecoderConfig, LoadOptions, Pretrained};
+use stratigraph_models::{Checkpoint, Decoder, DecoderConfig, LoadOptions};
 use stratigraph_surgery::LayerPlan;
 use stratigraph_testing::{
     Backend, Expected, FAMILIES, GGUFS, TestDevice, assert_close, device, devices, fixture, host,
 };
 
 fn load(name: &str, device: &Device) -> Decoder {
-    Pretrained::open(fixture(name)).unwrap().load(device).unwrap()
+    Checkpoint::open(fixture(name)).unwrap().load(device).unwrap()
 }
 
 fn ids(name: &str, device: &Device) -> Tensor<2, Int> {
@@ -102,7 +102,7 @@ fn a_small_largest_tensor_changes_nothing() {
     for TestDevice { backend, device } in devices() {
         for name in ["gemma3", "phi"] {
             let run = |options: LoadOptions| {
-                let model = Pretrained::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
+                let model = Checkpoint::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
                 host(model.logits(model.forward(ids(name, &device), &mut NoTap).unwrap()).unwrap())
             };
             let chunked = run(LoadOptions { largest_tensor_bytes: 2048 });
@@ -191,14 +191,14 @@ fn patterns_are_causal_windowed_and_sum_to_one() {
 #[test]
 fn random_weights_depend_on_the_seed_alone() {
     for name in FAMILIES {
-        let config = Pretrained::open(fixture(name)).unwrap().config().clone();
+        let config = Checkpoint::open(fixture(name)).unwrap().config().clone();
         let run = |seed, device: &Device| {
             host(config.init(seed, device).unwrap().forward(ids(name, device), &mut NoTap).unwrap())
         };
         let first = run(1, &device());
         assert!(run(1, &device()) == first && run(2, &device()) != first, "{name}");
     }
-    let config = Pretrained::open(fixture("llama-gqa")).unwrap().config().clone();
+    let config = Checkpoint::open(fixture("llama-gqa")).unwrap().config().clone();
     let run =
         |device: &Device| host(config.init(1, device).unwrap().forward(ids("llama-gqa", device), &mut NoTap).unwrap());
     for TestDevice { backend, device } in devices() {

@@ -2,14 +2,14 @@
 
 use burn::tensor::Device;
 use stratigraph_core::{ActivationCache, Hook, NoTap, ResidualModel, RunModel};
-use stratigraph_models::{Decoder, Pretrained};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_surgery::LayerPlan;
 use stratigraph_testing::{Expected, ExpectedTensor, FAMILIES, TestDevice, assert_close, devices, fixture, host};
 
 const TOLERANCE: f32 = 1e-4;
 
 fn load(name: &str, device: &Device) -> Decoder {
-    Pretrained::open(fixture(name)).unwrap().load(device).unwrap()
+    Checkpoint::open(fixture(name)).unwrap().load(device).unwrap()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use rlx_gguf::{GgmlType, GgufWriter, MetaValue, TensorPayload};
 use serde_json::json;
 use stratigraph_core::ResidualModel;
-use stratigraph_models::Pretrained;
+use stratigraph_models::Checkpoint;
 use stratigraph_testing::{Expected, device, fixture, host};
 
 use crate::support::{assert_says, copy, load, position, rewrite_header};
@@ -21,7 +21,7 @@ fn every_gguf_type_is_read_as_its_reference_reads_it() {
         let tensor = &header.tensors[name];
         let bytes = header.tensor_bytes(tensor).unwrap().to_vec();
         let file = embedding_gguf(tensor.dtype, bytes);
-        let model = Pretrained::open(file.path()).unwrap().load(&device()).unwrap();
+        let model = Checkpoint::open(file.path()).unwrap().load(&device()).unwrap();
         let ids = Tensor::from_data([[0, 1]], &device());
         let found = host(model.embed(ids).unwrap());
         assert_eq!(found, expected.tensor(name).values, "{name}");
@@ -142,7 +142,7 @@ fn flipped_bits_never_panic() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&file, bytes).unwrap();
-        if let Ok(checkpoint) = Pretrained::open(&file) {
+        if let Ok(checkpoint) = Checkpoint::open(&file) {
             let _ = checkpoint.tokenizer();
             let _ = checkpoint.load(&device());
         }

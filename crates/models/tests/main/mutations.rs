@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stratigraph_models::{ModelError, Pretrained, Tokenizer};
+use stratigraph_models::{Checkpoint, ModelError, Tokenizer};
 use stratigraph_testing::{FAMILIES, GGUFS, device, fixture};
 use tempfile::TempDir;
 
@@ -51,7 +51,7 @@ const MOST_BYTES: usize = 16 << 20;
 /// Opens and loads whatever lies at `path`; an error has one line, and nothing asks for much memory.
 fn try_everything(path: &Path) -> Result<(), ModelError> {
     LARGEST.set(0);
-    let result = Pretrained::open(path).and_then(|checkpoint| {
+    let result = Checkpoint::open(path).and_then(|checkpoint| {
         let _ = checkpoint.tokenizer();
         checkpoint.load(&device()).map(|_| ())
     });

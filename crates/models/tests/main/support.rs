@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use stratigraph_models::{ModelError, Pretrained};
+use stratigraph_models::{Checkpoint, ModelError};
 use stratigraph_testing::{device, fixture};
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ pub fn copy(name: &str) -> (TempDir, PathBuf) {
 }
 
 pub fn load(path: &Path) -> Result<(), ModelError> {
-    Pretrained::open(path)?.load(&device()).map(|_| ())
+    Checkpoint::open(path)?.load(&device()).map(|_| ())
 }
 
 #[track_caller]

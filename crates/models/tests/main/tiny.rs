@@ -1,11 +1,11 @@
 //! The model in the box: transformers gives the same ids and logits.
 
 use stratigraph_core::{NoTap, RunModel, TokenWindows};
-use stratigraph_models::Pretrained;
+use stratigraph_models::Checkpoint;
 use stratigraph_testing::{Expected, ExpectedTensor, TestDevice, assert_close, devices, host, repository};
 
-fn checkpoint() -> Pretrained {
-    Pretrained::open(repository().join("models/tiny")).unwrap()
+fn checkpoint() -> Checkpoint {
+    Checkpoint::open(repository().join("models/tiny")).unwrap()
 }
 
 fn sample() -> Vec<u32> {

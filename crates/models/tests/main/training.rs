@@ -7,7 +7,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{NoTap, ResidualModel, RunModel};
-use stratigraph_models::{Decoder, Pretrained};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_testing::{Backend, FAMILIES, TestDevice, devices, fixture};
 
 /// Token ids `[1, pos]`.
@@ -36,7 +36,7 @@ fn gradients_are_the_slope_of_the_loss() {
     for name in [Backend::Flex, Backend::Ndarray] {
         let device = name.device().unwrap();
         for family in FAMILIES {
-            let checkpoint = Pretrained::open(fixture(family)).unwrap();
+            let checkpoint = Checkpoint::open(fixture(family)).unwrap();
             let model = checkpoint.load(&device.clone().autodiff()).unwrap();
             let gradients = GradientsParams::from_grads(loss(&model, &TOKENS).backward(), &model);
             let n = model.num_params();
@@ -89,7 +89,7 @@ impl burn::module::ModuleMapper for Along<'_> {
 #[test]
 fn a_loss_falls_and_a_record_goes_on_where_it_was() {
     let device = Device::flex().autodiff();
-    let config = Pretrained::open(fixture("gpt2")).unwrap().config().clone();
+    let config = Checkpoint::open(fixture("gpt2")).unwrap().config().clone();
     let optimizer = || AdamWConfig::new().init();
     let train = |mut model: Decoder, mut optimizer: burn::optim::ModuleOptimizer, steps: usize| {
         for _ in 0..steps {
@@ -112,7 +112,7 @@ fn a_loss_falls_and_a_record_goes_on_where_it_was() {
 
 #[test]
 fn a_decoder_moves_between_devices() {
-    let model = Pretrained::open(fixture("gpt2")).unwrap().load(&Device::flex()).unwrap();
+    let model = Checkpoint::open(fixture("gpt2")).unwrap().load(&Device::flex()).unwrap();
     let expected = number(loss(&model, &TOKENS));
     for TestDevice { backend, device } in devices() {
         let moved = model.clone().to_device(&device);

@@ -2,14 +2,14 @@
 
 use approx::abs_diff_eq;
 use stratigraph_core::{ModelWeights, ResidualModel};
-use stratigraph_models::Pretrained;
+use stratigraph_models::Checkpoint;
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::neurons::{VocabularyDirections, class_association};
 use stratigraph_testing::{device, fixture};
 
 #[test]
 fn association_is_the_difference_of_mean_cosines() {
-    let model = Pretrained::open(fixture("gpt2")).unwrap().load(&device()).unwrap();
+    let model = Checkpoint::open(fixture("gpt2")).unwrap().load(&device()).unwrap();
     let belongs: Vec<bool> = (0..model.d_vocab()).map(|token| token % 7 == 2).collect();
     let directions = VocabularyDirections::with_chunk(&model, 50).unwrap();
     let found = class_association(&model, &directions, 1, &belongs).unwrap();
@@ -28,7 +28,7 @@ fn association_is_the_difference_of_mean_cosines() {
 
 #[test]
 fn a_planted_prediction_neuron_is_found_whatever_the_chunk() {
-    let model = Pretrained::open(fixture("llama-untied")).unwrap().load(&device()).unwrap();
+    let model = Checkpoint::open(fixture("llama-untied")).unwrap().load(&device()).unwrap();
     let d_vocab = model.d_vocab();
     let wanted = 17;
     let towards = model.w_u(wanted..wanted + 1).unwrap().transpose(); // [1, d_model]

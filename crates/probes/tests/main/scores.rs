@@ -3,7 +3,7 @@
 use approx::abs_diff_eq;
 use burn::tensor::Device;
 use stratigraph_core::{NoTap, ResidualModel, RunModel, TokenWindows};
-use stratigraph_models::{Decoder, Pretrained};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::readout::{Readout, Reduction, Tiles};
 use stratigraph_probes::scores::Scores;
@@ -170,7 +170,7 @@ fn deletion(model: &Decoder, windows: &TokenWindows, sequences: std::ops::Range<
 #[test]
 fn tiles_and_vocabulary_chunks_change_nothing() {
     for TestDevice { backend, device } in devices() {
-        let model = Pretrained::open(fixture("llama-untied")).unwrap().load(&device).unwrap();
+        let model = Checkpoint::open(fixture("llama-untied")).unwrap().load(&device).unwrap();
         let model_windows = windows(3, 10);
         let run = |tiles, reduction| {
             let tokens = model_windows.batch(0..3, &device);
@@ -209,7 +209,7 @@ fn usual_tiles_stay_within_their_bytes() {
 #[test]
 fn a_sharded_corpus_scores_as_a_whole_one() {
     let device = device();
-    let model = Pretrained::open(fixture("llama-gqa")).unwrap().load(&device).unwrap();
+    let model = Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device).unwrap();
     let windows = windows(5, 10);
     let tiles = Tiles { rows: 64, vocab: 300 };
     let whole = deletion(&model, &windows, 0..5, tiles);

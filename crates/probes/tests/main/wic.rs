@@ -5,7 +5,7 @@ use std::ops::Range;
 use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Tap, visit};
-use stratigraph_models::{Decoder, Pretrained, Tokenizer};
+use stratigraph_models::{Checkpoint, Decoder, Tokenizer};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lexical::{WicOptions, WicPair, WicSentence, WicSplit, WicTokens, wic_accuracy};
 use stratigraph_testing::{device, repository};
@@ -17,7 +17,7 @@ fn tokens(pairs: &[WicPair], tokenizer: &Tokenizer) -> WicTokens {
 
 /// The model in the box and its pairs.
 fn in_the_box() -> (Decoder, WicSplit) {
-    let checkpoint = Pretrained::open(repository().join("models/tiny")).unwrap();
+    let checkpoint = Checkpoint::open(repository().join("models/tiny")).unwrap();
     let tokenizer = checkpoint.tokenizer().unwrap();
     let pairs = |part: &str| WicPair::read(&repository().join("examples/data/wic"), part).unwrap();
     let [train, test] = ["train", "dev"].map(|part| tokens(&pairs(part), &tokenizer));

@@ -1,7 +1,7 @@
 //! Tasks on checkpoints: padding changes nothing in any family, and the model in the box answers better than without a layer.
 
 use stratigraph_core::{NoTap, RunModel, TokenWindows};
-use stratigraph_models::Pretrained;
+use stratigraph_models::Checkpoint;
 use stratigraph_probes::readout::{Readout, Reduction, Tiles};
 use stratigraph_study::TaskRun;
 use stratigraph_surgery::LayerPlan;
@@ -11,7 +11,7 @@ use stratigraph_testing::{FAMILIES, assert_close, device, fixture, host, reposit
 #[test]
 fn padding_on_the_right_changes_nothing_in_any_family() {
     for name in FAMILIES {
-        let model = Pretrained::open(fixture(name)).unwrap().load(&device()).unwrap();
+        let model = Checkpoint::open(fixture(name)).unwrap().load(&device()).unwrap();
         let ids: Vec<u32> = (0..15).map(|i| (i * i * 7 + 3) % 60).collect();
         let run = |ids: &[u32]| {
             let windows = TokenWindows::new(ids, ids.len()).unwrap();
@@ -28,7 +28,7 @@ fn padding_on_the_right_changes_nothing_in_any_family() {
 #[test]
 fn some_rows_read_out_alone_are_those_of_all_logits() {
     for path in ["tests/fixtures/llama-gqa", "models/tiny"] {
-        let model = Pretrained::open(repository().join(path)).unwrap().load(&device()).unwrap();
+        let model = Checkpoint::open(repository().join(path)).unwrap().load(&device()).unwrap();
         let windows = TokenWindows::new(&[5, 7, 9, 11, 13], 5).unwrap();
         let resid = model.forward(windows.batch(0..1, &device()), &mut NoTap).unwrap();
         let (rows, tokens) = ([4, 0, 2], [17, 250, 3]);
@@ -54,7 +54,7 @@ fn some_rows_read_out_alone_are_those_of_all_logits() {
 
 #[test]
 fn the_model_in_the_box_knows_more_than_one_without_a_layer() {
-    let checkpoint = Pretrained::open(repository().join("models/tiny")).unwrap();
+    let checkpoint = Checkpoint::open(repository().join("models/tiny")).unwrap();
     let (model, tokenizer) = (checkpoint.load(&device()).unwrap(), checkpoint.tokenizer().unwrap());
     let mut items = Task::Lambada.read(repository().join("examples/data/tasks/lambada.jsonl")).unwrap();
     items.truncate(12);

@@ -2,7 +2,7 @@
 
 use approx::abs_diff_eq;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::{Decoder, Pretrained, StreamedDecoder};
+use stratigraph_models::{Checkpoint, Decoder, StreamedDecoder};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::readout::Tiles;
 use stratigraph_study::{Findings, Study};
@@ -10,7 +10,7 @@ use stratigraph_surgery::{Budget, LayerPlan, Sweep};
 use stratigraph_testing::{Backend, TestDevice, device, devices, fixture};
 
 fn load(name: &str, device: &burn::tensor::Device) -> Decoder {
-    Pretrained::open(fixture(name)).unwrap().load(device).unwrap()
+    Checkpoint::open(fixture(name)).unwrap().load(device).unwrap()
 }
 
 fn windows(n_sequences: usize, seq_len: usize) -> TokenWindows {
@@ -106,7 +106,7 @@ fn blocks_on_disk_give_the_same_bits_and_are_read_once_a_batch() {
     for TestDevice { backend, device } in devices() {
         for name in ["llama-gqa", "gpt2", "neox-parallel"] {
             let whole = load(name, &device);
-            let streamed: StreamedDecoder = Pretrained::open(fixture(name)).unwrap().stream(&device).unwrap();
+            let streamed: StreamedDecoder = Checkpoint::open(fixture(name)).unwrap().stream(&device).unwrap();
             assert_eq!(streamed.n_reads(), 0, "what was read to be checked does not count");
             let found = deletions_and_swaps(&streamed, &windows);
             let tolerance = if backend == Backend::Wgpu { 1e-4 } else { 0.0 };

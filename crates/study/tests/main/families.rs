@@ -2,7 +2,7 @@
 
 use approx::abs_diff_eq;
 use stratigraph_core::{NoTap, RunModel, TokenWindows};
-use stratigraph_models::{Decoder, Pretrained};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_study::Study;
 use stratigraph_study::measurements::LogitLens;
 use stratigraph_testing::{Expected, FAMILIES, device, fixture, host, repository};
@@ -10,7 +10,7 @@ use stratigraph_testing::{Expected, FAMILIES, device, fixture, host, repository}
 #[test]
 fn the_lens_at_the_end_is_the_model() {
     for name in FAMILIES {
-        let model = Pretrained::open(fixture(name)).unwrap().load(&device()).unwrap();
+        let model = Checkpoint::open(fixture(name)).unwrap().load(&device()).unwrap();
         let windows = Expected::of_family(name).windows();
         let findings = Study::new(&model).add(LogitLens).run(&windows).unwrap();
         let last = |curve: &str| *findings.curve(curve).unwrap().mean.last().unwrap();
@@ -36,7 +36,7 @@ fn loss(model: &Decoder, windows: &TokenWindows) -> f64 {
 /// On a text it has never seen, written after it was trained.
 #[test]
 fn the_model_in_the_box_has_learnt_english() {
-    let checkpoint = Pretrained::open(repository().join("models/tiny")).unwrap();
+    let checkpoint = Checkpoint::open(repository().join("models/tiny")).unwrap();
     let text = std::fs::read_to_string(repository().join("examples/data/sample.txt")).unwrap();
     let ids = checkpoint.tokenizer().unwrap().encode(&text).unwrap();
     let model = checkpoint.load(&device()).unwrap();

@@ -5,7 +5,7 @@ use approx::abs_diff_eq;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::{Decoder, Pretrained};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::neurons::{NeuronProfile, vocabulary_profiles};
 use stratigraph_study::measurements::{AttentionByDistance, ResidualGeometry, VocabularyNeurons};
 use stratigraph_study::{Findings, Study};
@@ -24,7 +24,7 @@ struct Inside {
 
 impl Inside {
     fn of(name: &str, device: &Device, skip_first: usize) -> Self {
-        let model = Pretrained::open(fixture(name)).unwrap().load(device).unwrap();
+        let model = Checkpoint::open(fixture(name)).unwrap().load(device).unwrap();
         let study = Study::new(&model)
             .add(AttentionByDistance::default())
             .add(ResidualGeometry::skipping_first(skip_first))
@@ -232,7 +232,7 @@ fn neuron_profiles_are_what_the_definitions_say() {
 
 #[test]
 fn windows_that_are_too_short_for_a_measure_leave_it_out() {
-    let phi = Pretrained::open(fixture("phi")).unwrap().load(&device()).unwrap();
+    let phi = Checkpoint::open(fixture("phi")).unwrap().load(&device()).unwrap();
     let windows = TokenWindows::new(&[1, 2, 3, 4, 5, 6], 3).unwrap();
     let findings = Study::paper(&phi).run(&windows).unwrap();
     let curves = findings.curves();

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::{Decoder, Pretrained};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_surgery::{Budget, Executor, Intervention, LayerPlan, Sink, SurgeryError, Sweep, SweepContext};
 use stratigraph_testing::{fixture, host};
 
@@ -14,7 +14,7 @@ pub const KINDS: [&str; 3] = ["llama-gqa", "gpt2", "neox-parallel"];
 pub const SEQ_LEN: usize = 12;
 
 pub fn load(name: &str, device: &Device) -> Decoder {
-    Pretrained::open(fixture(name)).unwrap().load(device).unwrap()
+    Checkpoint::open(fixture(name)).unwrap().load(device).unwrap()
 }
 
 /// Windows of tokens that the model has.

@@ -8,12 +8,12 @@ use stratigraph_core::TokenWindows;
 use stratigraph_testing::fixture;
 
 use super::Decoder;
-use crate::Pretrained;
+use crate::Checkpoint;
 
 const SEQ_LEN: usize = 12;
 
-fn checkpoint(name: &str) -> Pretrained {
-    Pretrained::open(fixture(name)).unwrap()
+fn checkpoint(name: &str) -> Checkpoint {
+    Checkpoint::open(fixture(name)).unwrap()
 }
 
 fn load(name: &str) -> Decoder {

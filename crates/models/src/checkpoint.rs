@@ -1,14 +1,15 @@
-//! From a path to a model: [`Pretrained`].
+//! From a path or a name to a model: [`Checkpoint`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use serde_json::{Map, Value};
+use stratigraph_hub::{Download, Hub, HubId};
 
-use crate::checkpoint::{Checkpoint, GgufFile, SafetensorsFile, ShardedSafetensors};
 use crate::decoder::Block;
 use crate::family::{CheckpointParams, Recipe};
+use crate::files::{GgufFile, SafetensorsFile, ShardedSafetensors, TensorFiles};
 use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer};
 
 /// How weights are put on a device.
@@ -29,24 +30,42 @@ impl Default for LoadOptions {
 ///
 /// Two formats are known: a Hugging Face directory (`config.json`, `tokenizer.json`, and `model.safetensors` or the files
 /// that `model.safetensors.index.json` names) and one GGUF file, which holds all of it.
-pub struct Pretrained {
+pub struct Checkpoint {
     path: PathBuf,
     files: Files,
     recipe: Recipe,
 }
 
 enum Files {
-    HuggingFace(Box<dyn Checkpoint + Send + Sync>),
+    HuggingFace(Box<dyn TensorFiles + Send + Sync>),
     Gguf(Box<GgufFile>),
 }
 
-impl Pretrained {
-    /// Opens the checkpoint at `path`.
+impl Checkpoint {
+    /// Opens a GGUF file, a Hugging Face directory, or a model of the hub, `organisation/name[@revision]`. What exists as a
+    /// path is one.
+    ///
+    /// A model of the hub comes out of the local cache, or is downloaded into it when the feature `download` is on.
     ///
     /// # Errors
-    /// When the path holds no model, a file is damaged, or the configuration is not one this crate can honour.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+    /// When there is no such model, a file is damaged, or the configuration is not one this crate can honour.
+    pub fn open(model: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with_progress(model, |_| {})
+    }
+
+    /// As [`open`](Checkpoint::open); `progress` is called as a download gets on.
+    ///
+    /// # Errors
+    /// As [`open`](Checkpoint::open).
+    pub fn open_with_progress(model: impl AsRef<Path>, progress: impl FnMut(Download)) -> Result<Self> {
+        let model = model.as_ref();
+        match model.to_str().filter(|_| !model.exists()) {
+            Some(name) => Self::open_path(&from_hub(name, progress)?),
+            None => Self::open_path(model),
+        }
+    }
+
+    fn open_path(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(ModelError::io(path))?;
         let (files, recipe) = if metadata.is_dir() { open_directory(path)? } else { open_gguf(path)? };
         Ok(Self { path: path.to_owned(), files, recipe })
@@ -94,10 +113,10 @@ impl Pretrained {
         self.load_with(&LoadOptions::default(), device)
     }
 
-    /// As [`load`](Pretrained::load), with options.
+    /// As [`load`](Checkpoint::load), with options.
     ///
     /// # Errors
-    /// As [`load`](Pretrained::load).
+    /// As [`load`](Checkpoint::load).
     pub fn load_with(&self, options: &LoadOptions, device: &Device) -> Result<Decoder> {
         let config = self.config();
         self.read(|params| Decoder::build(config, config.n_layers, params, options, device))
@@ -107,15 +126,15 @@ impl Pretrained {
     /// and checked once before.
     ///
     /// # Errors
-    /// As [`load`](Pretrained::load).
+    /// As [`load`](Checkpoint::load).
     pub fn stream(self, device: &Device) -> Result<StreamedDecoder> {
         self.stream_with(LoadOptions::default(), device)
     }
 
-    /// As [`stream`](Pretrained::stream), with options.
+    /// As [`stream`](Checkpoint::stream), with options.
     ///
     /// # Errors
-    /// As [`load`](Pretrained::load).
+    /// As [`load`](Checkpoint::load).
     pub fn stream_with(self, options: LoadOptions, device: &Device) -> Result<StreamedDecoder> {
         StreamedDecoder::new(self, options, device)
     }
@@ -134,12 +153,20 @@ impl Pretrained {
     }
 
     fn params(&self) -> CheckpointParams<'_> {
-        let checkpoint: &dyn Checkpoint = match &self.files {
+        let checkpoint: &dyn TensorFiles = match &self.files {
             Files::HuggingFace(files) => files.as_ref(),
             Files::Gguf(file) => file.as_ref(),
         };
         CheckpointParams::new(checkpoint, &self.recipe)
     }
+}
+
+/// The directory of a model of the hub, in the local cache.
+fn from_hub(model: &str, progress: impl FnMut(Download)) -> Result<PathBuf> {
+    let fetch = |id: HubId| Hub::from_env()?.get(&id, progress);
+    let snapshot = model.parse::<HubId>().and_then(fetch);
+    let snapshot = snapshot.map_err(|reason| ModelError::NoSuchModel { model: model.to_owned(), reason })?;
+    Ok(snapshot.path().to_owned())
 }
 
 fn open_directory(path: &Path) -> Result<(Files, Recipe)> {
@@ -150,7 +177,7 @@ fn open_directory(path: &Path) -> Result<(Files, Recipe)> {
     }
     let recipe = Recipe::from_hf(read_json_object(&config)?)?;
     let (whole, index) = (path.join("model.safetensors"), path.join("model.safetensors.index.json"));
-    let files: Box<dyn Checkpoint + Send + Sync> = if whole.is_file() {
+    let files: Box<dyn TensorFiles + Send + Sync> = if whole.is_file() {
         Box::new(SafetensorsFile::open(&whole)?)
     } else if index.is_file() {
         Box::new(ShardedSafetensors::open(&index)?)
@@ -168,5 +195,6 @@ fn open_gguf(path: &Path) -> Result<(Files, Recipe)> {
 
 fn read_json_object(path: &Path) -> Result<Map<String, Value>> {
     let text = fs::read_to_string(path).map_err(ModelError::io(path))?;
-    serde_json::from_str(&text).map_err(|e| ModelError::malformed(path, e))
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text); // a byte order mark
+    serde_json::from_str(text).map_err(|e| ModelError::malformed(path, e))
 }

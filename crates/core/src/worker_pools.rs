@@ -1,4 +1,4 @@
-//! Independent work side by side on a device: [`Lanes`].
+//! Independent work run in parallel on a device: [`WorkerPools`].
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,50 +6,50 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::lies_in_host_memory;
+use crate::is_host_device;
 
-/// Shares independent pieces of work out among the cores of a CPU; on any other device they run one after the other.
+/// Divides independent work among the cores of a CPU; on any other device it runs one item after the other.
 ///
-/// A lane has cores of its own. Tensor operations are short, and many of a CPU backend use one core: on several lanes
-/// the cores stay busy where one lane would leave all but one of them idle between two matrix products.
+/// Each pool has threads of its own. Tensor operations are short, and many of a CPU backend use one core: with several
+/// pools the other cores stay busy between two matrix products.
 ///
 /// ```
-/// use stratigraph_core::Lanes;
+/// use stratigraph_core::WorkerPools;
 ///
-/// let lanes = Lanes::new(2);
-/// assert_eq!(lanes.map(vec![1, 2, 3], |x| x * x), [1, 4, 9]);
+/// let pools = WorkerPools::new(2);
+/// assert_eq!(pools.map(vec![1, 2, 3], |x| x * x), [1, 4, 9]);
 /// ```
 #[derive(Debug)]
-pub struct Lanes {
-    /// A pool for each lane; none when there is one lane, which is the calling thread's own pool.
+pub struct WorkerPools {
+    /// Empty when there is one pool, which is the calling thread's own.
     pools: Vec<ThreadPool>,
 }
 
-impl Lanes {
-    /// So many lanes, among which the threads of the calling pool are divided. A lane has one thread at least; where threads
-    /// cannot be started there is one lane.
-    pub fn new(n_lanes: usize) -> Self {
-        if n_lanes <= 1 {
+impl WorkerPools {
+    /// `n_pools` pools, which divide the threads of the calling pool; each has at least one thread. Where threads cannot be
+    /// started there is one pool.
+    pub fn new(n_pools: usize) -> Self {
+        if n_pools <= 1 {
             return Self { pools: Vec::new() };
         }
-        let threads = (rayon::current_num_threads() / n_lanes).max(1);
+        let threads = (rayon::current_num_threads() / n_pools).max(1);
         let pool = |_| ThreadPoolBuilder::new().num_threads(threads).build();
-        Self { pools: (0..n_lanes).map(pool).collect::<Result<_, _>>().unwrap_or_default() }
+        Self { pools: (0..n_pools).map(pool).collect::<Result<_, _>>().unwrap_or_default() }
     }
 
-    /// The lanes that suit a device: one for each thread of the calling pool where tensors lie in the host's memory, one
-    /// elsewhere; never more than `most`.
-    pub fn of(device: &Device, most: usize) -> Self {
-        let suited = if lies_in_host_memory(device) { rayon::current_num_threads() } else { 1 };
+    /// The pools for a device: one for each thread of the calling pool where tensors are in host memory, one elsewhere; at
+    /// most `most`.
+    pub fn for_device(device: &Device, most: usize) -> Self {
+        let suited = if is_host_device(device) { rayon::current_num_threads() } else { 1 };
         Self::new(suited.min(most))
     }
 
-    /// How many lanes there are.
-    pub fn n_lanes(&self) -> usize {
+    /// How many pools there are.
+    pub fn n_pools(&self) -> usize {
         self.pools.len().max(1)
     }
 
-    /// Runs `run` on each item, as many at once as there are lanes, and gives what it returns in the order of the items. A
+    /// Runs `run` on each item, as many at once as there are pools, and gives what it returns in the order of the items. A
     /// single item runs on the calling thread.
     ///
     /// # Panics
@@ -64,9 +64,9 @@ impl Lanes {
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&index| index < n_items) {
-                let item = items[index].lock().expect("no lane panicked with it").take();
+                let item = items[index].lock().expect("no pool panicked with it").take();
                 let output = run(item.expect("each item is taken once"));
-                *outputs[index].lock().expect("no lane panicked with it") = Some(output);
+                *outputs[index].lock().expect("no pool panicked with it") = Some(output);
             }
         };
         std::thread::scope(|scope| {
@@ -74,7 +74,7 @@ impl Lanes {
                 scope.spawn(|| pool.install(work));
             }
         });
-        let output = |slot: Mutex<Option<O>>| slot.into_inner().expect("no lane panicked with it");
+        let output = |slot: Mutex<Option<O>>| slot.into_inner().expect("no pool panicked with it");
         outputs.into_iter().map(|slot| output(slot).expect("every item has run")).collect()
     }
 }
@@ -85,9 +85,9 @@ mod tests {
 
     #[test]
     fn items_run_side_by_side_and_come_back_in_order() {
-        let lanes = Lanes::new(3);
+        let pools = WorkerPools::new(3);
         let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let squares = lanes.map((0..20).collect(), |x: usize| {
+        let squares = pools.map((0..20).collect(), |x: usize| {
             most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             std::thread::sleep(std::time::Duration::from_millis(5));
             running.fetch_sub(1, Ordering::SeqCst);
@@ -95,13 +95,13 @@ mod tests {
         });
         assert_eq!(squares, (0..20).map(|x| x * x).collect::<Vec<_>>());
         assert!((2..=3).contains(&most.load(Ordering::SeqCst)), "{most:?} at once");
-        assert!(Lanes::new(0).map(Vec::<u8>::new(), |x| x).is_empty());
+        assert!(WorkerPools::new(0).map(Vec::<u8>::new(), |x| x).is_empty());
     }
 
     #[test]
     fn lanes_divide_the_threads_of_the_pool() {
         let pool = ThreadPoolBuilder::new().num_threads(6).build().unwrap();
-        let threads = pool.install(|| Lanes::new(2).map(vec![(); 2], |()| rayon::current_num_threads()));
+        let threads = pool.install(|| WorkerPools::new(2).map(vec![(); 2], |()| rayon::current_num_threads()));
         assert_eq!(threads, [3, 3]);
     }
 }

@@ -1,4 +1,4 @@
-//! Files that hold tensors: [`Checkpoint`], each tensor mapped into memory and converted to f32 when it is asked for.
+//! Files that hold tensors: [`TensorFiles`], each tensor mapped into memory and converted to f32 when it is asked for.
 //!
 //! [`SafetensorsFile`], [`ShardedSafetensors`] and [`GgufFile`] check every size and offset of a header against the file
 //! before a tensor is read; nothing is allocated because a header says so. A [`MappedFile`] is mapped no longer than it is
@@ -21,7 +21,7 @@ pub(crate) use self::sharded::ShardedSafetensors;
 use crate::{ModelError, Result};
 
 /// Named tensors in storage order (the last axis is contiguous).
-pub(crate) trait Checkpoint {
+pub(crate) trait TensorFiles {
     /// The names of all tensors, sorted.
     fn names(&self) -> Vec<String>;
 

@@ -10,7 +10,7 @@ use rlx_gguf::{GgmlType, GgufTensor, MetaValue, bytes_for_public, dequant_typed}
 use serde_json::{Map, Value};
 
 use super::dtype::Float;
-use super::{Checkpoint, MappedFile};
+use super::{MappedFile, TensorFiles};
 use crate::{ModelError, Result};
 
 /// A GGUF file whose tensors all lie inside it.
@@ -130,7 +130,7 @@ impl GgufFile {
     }
 }
 
-impl Checkpoint for GgufFile {
+impl TensorFiles for GgufFile {
     fn files(&self) -> Vec<PathBuf> {
         vec![self.path().to_owned()]
     }

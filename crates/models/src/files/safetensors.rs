@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
 use super::dtype::Float;
-use super::{Checkpoint, MappedFile};
+use super::{MappedFile, TensorFiles};
 use crate::{ModelError, Result};
 
 /// A safetensors file with a header that has been checked against the file's size.
@@ -35,7 +35,7 @@ impl SafetensorsFile {
     }
 }
 
-impl Checkpoint for SafetensorsFile {
+impl TensorFiles for SafetensorsFile {
     fn files(&self) -> Vec<PathBuf> {
         vec![self.path().to_owned()]
     }

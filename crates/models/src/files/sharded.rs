@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Checkpoint, SafetensorsFile};
+use super::{SafetensorsFile, TensorFiles};
 use crate::{ModelError, Result};
 
 /// The files that a `model.safetensors.index.json` names, all of them there and holding what it says.
@@ -65,9 +65,9 @@ fn is_plain(name: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(part)), None) if part == name)
 }
 
-impl Checkpoint for ShardedSafetensors {
+impl TensorFiles for ShardedSafetensors {
     fn files(&self) -> Vec<PathBuf> {
-        self.shards.iter().flat_map(Checkpoint::files).collect()
+        self.shards.iter().flat_map(TensorFiles::files).collect()
     }
 
     fn names(&self) -> Vec<String> {
