@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stratigraph_models::{ModelError, Checkpoint, Tokenizer};
+use stratigraph_models::{Checkpoint, ModelError, Tokenizer};
 use stratigraph_testing::{FAMILIES, GGUFS, device, fixture};
 use tempfile::TempDir;
 

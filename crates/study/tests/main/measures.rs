@@ -5,7 +5,7 @@ use approx::abs_diff_eq;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::neurons::{NeuronProfile, vocabulary_profiles};
 use stratigraph_study::measurements::{AttentionByDistance, ResidualGeometry, VocabularyNeurons};
 use stratigraph_study::{Findings, Study};
