@@ -2,7 +2,7 @@
 #![allow(dead_code)] // every test uses a part of it
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use stratigraph_core::{ResidualModel, Site, Tap, TokenWindows};
+use stratigraph_core::{ModelShape, ResidualModel, Result, Site, Tap, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::readout::Readout;
 use stratigraph_probes::scores::Scores;
@@ -35,29 +35,27 @@ impl Toy {
 }
 
 impl ResidualModel for Toy {
-    fn n_layers(&self) -> usize {
-        0
-    }
-    fn d_model(&self) -> usize {
-        self.d_model
-    }
-    fn d_vocab(&self) -> usize {
-        self.d_vocab
+    fn shape(&self) -> ModelShape {
+        ModelShape::new(0, self.d_model, self.d_vocab)
     }
     fn device(&self) -> Device {
         Device::flex()
     }
-    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+    fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
         let [batch, pos] = tokens.dims();
-        Tensor::zeros([batch, pos, self.d_model], &self.device())
+        Ok(Tensor::zeros([batch, pos, self.d_model], &self.device()))
     }
-    fn block(&self, _: Site, resid: Tensor<3>, _: &mut dyn Tap) -> Tensor<3> {
-        resid
+    fn block(&self, _: Site, resid: Tensor<3>, _: &mut dyn Tap) -> Result<Tensor<3>> {
+        Ok(resid)
     }
-    fn unembed(&self, rows: Tensor<2>, vocab: std::ops::Range<usize>) -> Tensor<2> {
+    fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
+        Ok(rows)
+    }
+    fn unembed(&self, rows: Tensor<2>, vocab: std::ops::Range<usize>) -> Result<Tensor<2>> {
         let times = self.d_model / self.d_vocab;
         let [n_rows, _] = rows.dims();
-        rows.reshape([n_rows, self.d_vocab, times]).narrow(2, 0, 1).reshape([n_rows, self.d_vocab]).slice_dim(1, vocab)
+        let rows = rows.reshape([n_rows, self.d_vocab, times]).narrow(2, 0, 1);
+        Ok(rows.reshape([n_rows, self.d_vocab]).slice_dim(1, vocab))
     }
 }
 
