@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::{Checkpoint, Tokenizer};
