@@ -15,7 +15,7 @@ mod top_k;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use stratigraph_core::{WorkerPools, ResidualModel, TokenWindows};
+use stratigraph_core::{ResidualModel, TokenWindows, WorkerPools};
 
 use batch::{PartialStatistics, ReadoutBatch};
 use comparison::Comparison;

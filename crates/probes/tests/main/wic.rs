@@ -5,7 +5,7 @@ use std::ops::Range;
 use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Tap, visit};
-use stratigraph_models::{Decoder, Checkpoint, Tokenizer};
+use stratigraph_models::{Checkpoint, Decoder, Tokenizer};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lexical::{WicOptions, WicPair, WicSentence, WicSplit, WicTokens, wic_accuracy};
 use stratigraph_testing::{device, repository};

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
     EditKind, Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Sublayer, Tap, TokenWindows, visit,
 };
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lexical::{WicPair, WicSentence, WicSplit, WicTokens, WordEnds};
 use stratigraph_study::measurements::{MergingHeads, ResidualGeometry, VocabularyNeurons, WordInContext};
