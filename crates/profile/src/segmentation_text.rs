@@ -7,6 +7,9 @@ use crate::{BoundaryInterval, Evidence, Segmentation, StageSpan, Support, catalo
 /// How much of the evidence for a stage is listed with its reasons; of the rest only the names are.
 const SHOWN: usize = 5;
 
+const LEGEND: &str =
+    "Evidence: + for the stage, - against it, o unclear; robust z is the distance from the median layer in spreads.";
+
 impl StageSpan {
     /// Its layers in words: `layer 3`, `layers 3 to 7`.
     pub fn layers(&self) -> String {
@@ -119,7 +122,7 @@ impl fmt::Display for Segmentation {
         let f = &mut Plain(f);
         writeln!(f, "{}", self.summary())?;
         if !self.stages.is_empty() {
-            writeln!(f, "Evidence: + for the stage, - against it, o unclear.")?;
+            writeln!(f, "{LEGEND}")?;
         }
         self.stages.iter().try_for_each(|span| stage(f, span, self.start_interval(span)))?;
         for (title, remarks) in self.remarks() {
@@ -183,7 +186,7 @@ mod tests {
     fn a_segmentation_is_told_in_full() {
         let expected = "\
 Two stages: detokenization in layer 0, residual sharpening in layers 1 to 5. A reason.
-Evidence: + for the stage, - against it, o unclear.
+Evidence: + for the stage, - against it, o unclear; robust z is the distance from the median layer in spreads.
 Detokenization: layer 0
   + delete: KL (delete_kl): its reason
   + a: its reason
