@@ -14,7 +14,7 @@ pub enum AxisKind {
     ResidualPositions,
     /// A value for each layer and the next.
     AdjacentPairs,
-    /// A value for each block of so many layers.
+    /// A value for each block of this many layers.
     BlockStarts(usize),
 }
 
