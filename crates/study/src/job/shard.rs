@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use crate::{Result, StudyError};
 
-/// Part `I` of `N` equal parts, written `I/N` and counted from 0 as Slurm's array tasks and Kubernetes' completion indices are.
+/// Part `I` of `N` equal parts, written `I/N` and counted from 0 as Slurm's array tasks and Kubernetes' completion
+/// indices are.
 ///
 /// ```
 /// use stratigraph_study::job::Shard;

@@ -120,7 +120,11 @@ pub fn device() -> Device {
 /// Every device of this build that the machine has; says which are skipped.
 pub fn devices() -> Vec<(Backend, Device)> {
     let open = |backend: Backend| {
-        let skipped = |reason: &StudyError| _ = writeln!(std::io::stderr(), "skipped: {backend}: {reason}");
+        let skipped = |reason: &StudyError| {
+            let required = backend == Backend::Wgpu && std::env::var_os("STRATIGRAPH_REQUIRE_WGPU").is_some();
+            assert!(!required, "{reason}");
+            let _ = writeln!(std::io::stderr(), "skipped: {backend}: {reason}");
+        };
         Some((backend, backend.device().inspect_err(skipped).ok()?))
     };
     Backend::ALL.into_iter().filter_map(open).collect()
