@@ -1,4 +1,4 @@
-//! Arguments that several subcommands share: [`SourceArgs`], [`ModelArgs`], [`TextArgs`], [`DeviceArgs`], [`MemoryArgs`].
+//! Arguments that several subcommands share: [`ModelArgs`], [`TextArgs`], [`DeviceArgs`], [`MemoryArgs`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -105,19 +105,6 @@ pub struct MemoryArgs {
     /// The most memory to take, such as 600MB or 4GB [default: the weights and 1 GB for each device]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Memory>,
-}
-
-/// A model, a text, and where to run: the arguments of a study.
-#[derive(clap::Args)]
-pub struct SourceArgs {
-    #[command(flatten)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    pub text: TextArgs,
-    #[command(flatten)]
-    pub devices: DeviceArgs,
-    #[command(flatten)]
-    pub memory: MemoryArgs,
 }
 
 /// A number of an argument that must not be smaller than `N`.

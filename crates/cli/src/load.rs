@@ -28,7 +28,9 @@ pub fn open(model: &Path) -> Result<Pretrained> {
 
 fn from_hub(model: &Path) -> Result<Pretrained> {
     let absent = || format!("there is no file or directory {}, and the hub does not have it", model.display());
-    let id: HubId = model.to_str().ok_or_else(|| anyhow!("its name is not UTF-8"))?.parse().with_context(absent)?;
+    let name =
+        model.to_str().ok_or_else(|| anyhow!("{} is not a name of the hub: it is not UTF-8", model.display()))?;
+    let id: HubId = name.parse().with_context(absent)?;
     let bar = output::download_bar()?;
     let snapshot = Hub::from_env().and_then(|hub| {
         hub.get(&id, |download| {

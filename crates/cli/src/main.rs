@@ -12,6 +12,7 @@ mod results;
 mod serve;
 mod study;
 mod sweep;
+mod table;
 mod tasks;
 mod words;
 
@@ -55,7 +56,7 @@ enum Command {
 impl Command {
     fn run(&self) -> Result<()> {
         match self {
-            Command::Study(args) => args.source.devices.guard(|| study::run(args)),
+            Command::Study(args) => args.devices.guard(|| study::run(args)),
             Command::Sweep(args) => sweep::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),

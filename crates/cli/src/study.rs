@@ -12,23 +12,30 @@ use stratigraph_report::{LayerTable, OutDir, Report, TerminalChart};
 use stratigraph_study::{Measurement, Study, StudyContext};
 use stratigraph_surgery::Intervention;
 
-use crate::args::{self, SourceArgs};
+use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, TextArgs};
 use crate::experiments::Experiment;
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
+use crate::table::SweepTable;
 use crate::words::{WordData, WordExperiment};
 use crate::{load, output, results};
 
 /// The arguments of `study`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    stratigraph study --model gpt2 --text text.txt --out results\n  \
+    stratigraph study --model openai-community/gpt2 --text text.txt --out results\n  \
     stratigraph study --experiments attention,merging_heads --csv attention.csv")]
 pub struct StudyArgs {
     #[command(flatten)]
-    pub source: SourceArgs,
+    model: ModelArgs,
+    #[command(flatten)]
+    text: TextArgs,
     #[command(flatten)]
     measure: MeasureArgs,
+    #[command(flatten)]
+    pub devices: DeviceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
     #[command(flatten)]
     files: FileArgs,
 }
@@ -98,7 +105,7 @@ struct Setup {
 
 /// Runs a study.
 pub fn run(args: &StudyArgs) -> Result<()> {
-    let seq_len = args.source.text.seq_len;
+    let seq_len = args.text.seq_len;
     ensure!(args.measure.skip_first < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
     let metrics = metrics(&args.measure)?;
     let out = args.files.out.as_ref().map(OutDir::create).transpose()?;
@@ -112,15 +119,21 @@ pub fn run(args: &StudyArgs) -> Result<()> {
     files.extend(csv.map(|csv| csv.write(&results::HEADER, results::rows(&profile))).transpose()?);
     print(&profile)?;
     let n_windows = setup.windows.n_sequences();
-    let (name, devices) = (load::name(&setup.model_path), &args.source.devices);
+    let (name, devices) = (load::name(&setup.model_path), &args.devices);
     output::line(format_args!("{n_windows} windows of {seq_len} tokens, {name} on {devices}: {seconds:.1?}"))?;
     output::written(files)
 }
 
 /// Prints the table of layers, the rest of the numbers, the chart and the stages.
 pub fn print(profile: &Profile) -> Result<()> {
-    let (table, summary, chart) = (LayerTable::new(profile), results::Summary(profile), TerminalChart::new(profile));
-    output::line(format_args!("{table}\n{summary}\n{chart}"))
+    let parts = [
+        LayerTable::new(profile).to_string(),
+        SweepTable::new(profile).to_string(),
+        results::Summary(profile).to_string(),
+        TerminalChart::new(profile).to_string(),
+    ];
+    let parts = parts.iter().map(|part| part.trim_end()).filter(|part| !part.is_empty());
+    output::line(parts.collect::<Vec<_>>().join("\n\n"))
 }
 
 fn metrics(args: &MeasureArgs) -> Result<Metrics> {
@@ -128,7 +141,7 @@ fn metrics(args: &MeasureArgs) -> Result<Metrics> {
 }
 
 fn load(args: &StudyArgs) -> Result<Setup> {
-    let SourceArgs { model, text, devices, memory } = &args.source;
+    let StudyArgs { model, text, measure, devices, memory, .. } = args;
     let model_path = model.path()?;
     let text_path = text.path()?;
     let devices = devices.open()?;
@@ -136,7 +149,7 @@ fn load(args: &StudyArgs) -> Result<Setup> {
     let tokenizer = checkpoint.tokenizer()?;
     let windows = load::windows(&tokenizer, &text_path, text.seq_len, text.sequences)?;
     let models = load::models(&checkpoint, memory.stream, &devices)?;
-    let reference = args.measure.against.as_ref();
+    let reference = measure.against.as_ref();
     let reference = reference.map(|path| load::model(&load::open(path)?, memory.stream, &devices[0])).transpose()?;
     Ok(Setup { models, reference, tokenizer, windows, model_path, text_path })
 }
@@ -147,7 +160,7 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
     let model = &*models[0].model;
     windows.check(model)?;
     let weights = models.iter().chain(reference).map(|loaded| loaded.n_bytes).sum();
-    let budget = load::budget(&args.source.memory, weights, models.len())?;
+    let budget = load::budget(&args.memory, weights, models.len())?;
     let bar = output::bar()?;
     let study = Study::new(model)
         .with_metrics(metrics)
@@ -161,7 +174,7 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
     let study = reference.iter().fold(study, |study, reference| study.against(&*reference.model));
     let findings = study.run(windows);
     bar.finish_and_clear();
-    Ok(findings?.with_record(args.source.devices.to_string(), output::command()).into_profile())
+    Ok(findings?.with_record(args.devices.to_string(), output::command()).into_profile())
 }
 
 /// The measurements that were asked for, or all of the paper's that the model and the text allow.

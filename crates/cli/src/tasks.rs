@@ -18,7 +18,7 @@ use crate::{defaults, load, output};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     stratigraph tasks --task lambada --items lambada.jsonl --limit 500 --csv lambada.csv\n  \
-    stratigraph tasks --model gpt2 --intervention no-3=0..3-4..12 --delete-each")]
+    stratigraph tasks --model openai-community/gpt2 --intervention no-3=0..3-4..12 --delete-each")]
 pub struct TaskArgs {
     #[command(flatten)]
     items: ItemArgs,

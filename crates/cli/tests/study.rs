@@ -137,8 +137,13 @@ fn paths_need_not_be_utf_8() {
     ];
     let output = run(arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let profile = json(&out.join("profile.json"));
-    assert_eq!(profile["model"]["name"], "mod\u{fffd}le");
+    let profile = out.join("profile.json");
+    assert_eq!(json(&profile)["model"]["name"], "mod\u{fffd}le");
+    let page = odd(b"comparais\xf6n");
+    let arguments: [OsString; 4] = ["compare".into(), profile.into(), "--out".into(), page.clone().into()];
+    let output = run(arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(page.join("compare.html").is_file());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use stratigraph_core::CoreError;
+
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, ModelError>;
 
@@ -110,6 +112,37 @@ pub enum ModelError {
     NoFamilyToSave {
         /// The families that can.
         known: &'static [&'static str],
+    },
+    /// Windows that a text does not fill.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// A text that cannot be read.
+    #[error("cannot read the text: {reason}")]
+    UnreadableText {
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// A text that is not UTF-8.
+    #[error("the text is not UTF-8: byte {offset} (from 0) begins no character; convert it, with iconv for example")]
+    NotUtf8 {
+        /// The first byte that is not part of a character.
+        offset: usize,
+    },
+    /// A prompt in which no token predicts another.
+    #[error("the prompt {text:?} has {n_tokens} tokens; it takes at least 2")]
+    PromptTooShort {
+        /// The prompt.
+        text: String,
+        /// How many tokens it has.
+        n_tokens: usize,
+    },
+    /// A text that is not exactly one token.
+    #[error("{text:?} is {} tokens, not one: {tokens:?}", tokens.len())]
+    NotOneToken {
+        /// The text.
+        text: String,
+        /// The text of each of its tokens.
+        tokens: Vec<String>,
     },
     /// A tokenizer that is absent or not understood.
     #[error("the tokenizer of {} cannot be used: {reason}", path.display())]

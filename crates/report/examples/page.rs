@@ -5,18 +5,20 @@
 //! `cargo run --release -p stratigraph-report --example page -- profile.json OUT`
 
 use std::error::Error;
+use std::path::PathBuf;
 
-use stratigraph_report::{OutDir, TerminalChart, read_profile};
-use stratigraph_stages::Segmentation;
+use stratigraph_profile::Profile;
+use stratigraph_report::{Report, TerminalChart};
+use stratigraph_stages::segment;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [profile, out] = &arguments[..] else { return Err("give a profile.json and a new directory".into()) };
-    let mut profile = read_profile(profile)?;
+    let mut profile = Profile::read(profile)?;
     if profile.stages.is_none() {
-        profile.stages = Some(Segmentation::of(&profile));
+        profile.stages = Some(segment(&profile));
     }
-    let written = OutDir::create(out)?.write(&profile, &[])?;
+    let written = Report::new(&profile).write(out)?;
     println!("{}", TerminalChart::new(&profile));
     written.iter().for_each(|path| println!("wrote {}", path.display()));
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use stratigraph_profile::ProfileError;
+
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, ReportError>;
 
@@ -9,38 +11,34 @@ pub type Result<T> = std::result::Result<T, ReportError>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// A place that already holds something; nothing is ever overwritten.
-    #[error("{} is not empty; choose another place for the output, or clear it", path.display())]
+    /// A directory that already holds something; nothing is ever overwritten.
+    #[error("{} is not empty; choose another directory for the output, or empty it", path.display())]
     NotEmpty {
         /// The directory.
         path: PathBuf,
     },
-    /// A file that cannot be read.
-    #[error("cannot read {}: {reason}", path.display())]
-    CannotRead {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: std::io::Error,
-    },
-    /// A place that cannot be written.
+    /// A file or directory that cannot be written.
     #[error("cannot write {}: {reason}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: std::io::Error,
     },
-    /// A file that is no profile.
-    #[error("{} is not a profile: {reason}", path.display())]
-    NotAProfile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: Box<dyn std::error::Error + Send + Sync>,
+    /// A profile that cannot be read, or whose parts do not fit each other.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A figure whose name cannot be the name of a file, or is taken.
+    #[error(
+        "a figure cannot be called {name:?}; choose a name of letters, digits, '-' and '_' that no other figure or section \
+         of the page has"
+    )]
+    FigureName {
+        /// The name.
+        name: String,
     },
     /// Nothing to compare.
-    #[error("a comparison needs a profile")]
+    #[error("a comparison needs at least one profile")]
     NothingToCompare,
 }
 

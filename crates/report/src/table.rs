@@ -3,9 +3,13 @@
 use std::fmt;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
-use stratigraph_stages::Profile;
+use stratigraph_profile::catalogue::{self, CurveEntry};
+use stratigraph_profile::{Curve, Profile, Unit};
 
-/// Prints a profile as tables with a row a layer: what surgery and the lens measure, and what is measured inside.
+use crate::csv::{over_depth, row_names};
+
+/// Prints a profile as tables with a row a layer: damage and lens, the inside of the unchanged model, and the curves that are
+/// not in the catalogue. A residual position stands in the row of the layer behind it.
 pub struct LayerTable<'a> {
     profile: &'a Profile,
 }
@@ -13,36 +17,33 @@ pub struct LayerTable<'a> {
 /// A line above and below, and one under the heading, in the order in which comfy-table names the parts of a table.
 const LINES: &str = "  ── ──      ──    ";
 
-/// A curve, the heading of its column, and how many decimals it has there.
-type Column = (&'static str, &'static str, usize);
-
-/// What surgery and the lens measure.
-const DAMAGE: [Column; 11] = [
-    ("delete_kl", "delete\nKL nats", 3),
-    ("delete_top1_agreement", "\ntop-1", 3),
-    ("delete_entropy_bits", "\nH bits", 2),
-    ("delete_nll", "\nloss nats", 3),
-    ("swap_kl", "swap\nKL nats", 3),
-    ("swap_top1_agreement", "\ntop-1", 3),
-    ("swap_nll", "\nloss nats", 3),
-    ("lens_kl", "lens before\nKL nats", 3),
-    ("lens_top1_agreement", "\ntop-1", 3),
-    ("lens_entropy_bits", "\nH bits", 2),
-    ("lens_nll", "\nloss nats", 3),
+/// The effect of interventions, and the lens.
+const DAMAGE: [&str; 11] = [
+    "delete_kl",
+    "delete_top1_agreement",
+    "delete_entropy_bits",
+    "delete_nll",
+    "swap_kl",
+    "swap_top1_agreement",
+    "swap_nll",
+    "lens_kl",
+    "lens_top1_agreement",
+    "lens_entropy_bits",
+    "lens_nll",
 ];
 
-/// What is measured inside the unchanged model.
-const INSIDE: [Column; 10] = [
-    ("prev5_attention_mass", "attention\nto last 5", 3),
-    ("first_token_attention", "\nto first", 3),
-    ("resid_norm", "norm of\nresidual", 1),
-    ("attn_out_norm", "\nattention", 1),
-    ("mlp_out_norm", "\nMLP", 1),
-    ("block_influence", "block\ninfluence", 4),
-    ("cka_adjacent", "CKA with\nthe next", 4),
-    ("prediction_neurons", "neurons\npredict", 0),
-    ("suppression_neurons", "\nsuppress", 0),
-    ("mean_kurtosis", "\nkurtosis", 2),
+/// Measures inside the unchanged model.
+const INSIDE: [&str; 10] = [
+    "prev5_attention_mass",
+    "first_token_attention",
+    "resid_norm",
+    "attn_out_norm",
+    "mlp_out_norm",
+    "block_influence",
+    "cka_adjacent",
+    "prediction_neurons",
+    "suppression_neurons",
+    "mean_kurtosis",
 ];
 
 impl<'a> LayerTable<'a> {
@@ -54,7 +55,11 @@ impl<'a> LayerTable<'a> {
 
 impl fmt::Display for LayerTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tables: Vec<_> = [&DAMAGE[..], &INSIDE[..]].into_iter().filter_map(|columns| self.table(columns)).collect();
+        let own =
+            over_depth(self.profile).map(|(name, _)| name.as_str()).filter(|name| catalogue::find(name).is_none());
+        let own: Vec<&str> = own.collect();
+        let tables: Vec<_> =
+            [&DAMAGE[..], &INSIDE[..], &own].into_iter().filter_map(|names| self.table(names)).collect();
         for (index, table) in tables.iter().enumerate() {
             write!(f, "{}{table}", if index == 0 { "" } else { "\n" })?;
         }
@@ -64,23 +69,85 @@ impl fmt::Display for LayerTable<'_> {
 
 impl LayerTable<'_> {
     /// The table of those columns whose curves are there; `None` when there are none.
-    fn table(&self, columns: &[Column]) -> Option<Table> {
-        let columns =
-            columns.iter().filter_map(|(name, heading, d)| Some((self.profile.curves.get(*name)?, heading, d)));
-        let columns: Vec<_> = columns.collect();
-        let n_rows = columns.iter().map(|(curve, ..)| curve.len()).max()?;
+    fn table(&self, names: &[&str]) -> Option<Table> {
+        let curve = |name: &str| {
+            let curve = self.profile.curves.get(name).filter(|curve| !curve.is_empty())?;
+            Some((catalogue::describe(name, curve), curve))
+        };
+        let columns: Vec<(CurveEntry, &Curve)> = names.iter().filter_map(|name| curve(name)).collect();
+        columns.first()?;
         let mut table = Table::new();
         table.load_preset(LINES).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(std::iter::once("\nlayer").chain(columns.iter().map(|(_, heading, _)| **heading)));
-        for row in 0..n_rows {
-            let cells = columns.iter().map(|&(curve, _, &decimals)| match curve.mean.get(row) {
-                Some(mean) if mean.is_finite() => format!("{mean:.decimals$}"),
+        let group = |index: usize| columns[index].0.sweep.clone().unwrap_or_default();
+        // Above the columns of a sweep stands its name, once.
+        let above = |index: usize| match index.checked_sub(1).map(group) {
+            Some(before) if before == group(index) => "\n".to_owned(),
+            _ => format!("{}\n", group(index)),
+        };
+        let has_sweeps = columns.iter().any(|(entry, _)| entry.sweep.is_some());
+        let above = |index: usize| if has_sweeps { above(index) } else { String::new() };
+        let layer = if has_sweeps { "\n\nlayer" } else { "\nlayer" }.to_owned();
+        let headings = (0..columns.len()).map(|index| above(index) + &heading(&columns[index].0));
+        table.set_header(std::iter::once(layer).chain(headings));
+        let rows = row_names(columns.iter().map(|(_, curve)| *curve), self.profile.model.n_layers);
+        for (row, name) in rows.into_iter().enumerate() {
+            let cells = columns.iter().map(|(entry, curve)| match curve.mean.get(row) {
+                Some(mean) if mean.is_finite() => format!("{mean:.0$}", decimals(&entry.unit)),
                 _ => String::new(),
             });
-            let layer = if row < self.profile.model.n_layers { row.to_string() } else { "end".to_owned() };
-            table.add_row(std::iter::once(layer).chain(cells));
+            table.add_row(std::iter::once(name).chain(cells));
         }
         table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         Some(table)
+    }
+}
+
+/// The metric or curve with its unit, in two lines.
+fn heading(entry: &CurveEntry) -> String {
+    let label = entry.metric.as_ref().map_or(&entry.label, |metric| &metric.label);
+    let from_middle = |at: &usize| (2 * at).abs_diff(label.len());
+    match label.match_indices(' ').map(|(at, _)| at).min_by_key(from_middle) {
+        Some(at) => format!("{}\n{}", &label[..at], &label[at + 1..]),
+        None => format!("{label}\n{}", entry.unit),
+    }
+}
+
+/// How many decimals a number of a unit has.
+fn decimals(unit: &Unit) -> usize {
+    match unit {
+        Unit::Count => 0,
+        Unit::Norm => 1,
+        Unit::Bits => 2,
+        Unit::Cosine | Unit::Dimensionless => 4,
+        _ => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::profile;
+
+    #[test]
+    fn headings_come_from_the_catalogue() {
+        let curves: [(&str, &[f64]); 4] = [
+            ("delete_kl", &[0.5, 0.25]),
+            ("delete_top1_agreement", &[0.5, f64::NAN]),
+            ("lens_kl", &[3.0, 1.0, 0.0]),
+            ("mine", &[1.0, 2.0]),
+        ];
+        let text = LayerTable::new(&profile(2, &curves)).to_string();
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let lines: Vec<_> = text.lines().filter(|line| !line.contains('─')).map(words).collect();
+        let expected = [
+            &["delete", "lens"][..],
+            &["KL", "top-1", "KL"],
+            &["layer", "nats", "agreement", "nats"],
+            &["0", "0.500", "0.500", "3.000"],
+            &["1", "0.250", "1.000"],
+            &["end", "0.000"],
+        ];
+        assert_eq!(lines[..6], expected, "{text}");
+        assert!(text.contains("mine") && text.contains("2.0000"), "{text}");
     }
 }

@@ -5,9 +5,8 @@ mod browser;
 mod sample;
 
 use browser::{Browser, Seen};
-use sample::{interventions, profile, with_stages};
-use stratigraph_report::{Comparison, OutDir, Page};
-use stratigraph_stages::Curve;
+use sample::{profile, with_stages};
+use stratigraph_report::{Comparison, Report};
 
 fn nothing_is_wrong(seen: &[Seen]) {
     assert_eq!(seen.iter().map(|seen| seen.width).collect::<Vec<_>>(), [1280, 420]);
@@ -22,7 +21,7 @@ fn a_page_with_everything_is_readable_at_both_widths() {
     for (name, n_layers) in [("a model <of> \"30\" & more", 30), ("96 layers.gguf", 96)] {
         let profile = with_stages(name, n_layers);
         let figures = stratigraph_report::figures(&profile);
-        let page = Page::new(&profile, &interventions(n_layers)).to_string();
+        let page = Report::new(&profile).page();
         assert_eq!(browser.complaints(&page), Vec::<String>::new());
         let views = browser.look_at(&page);
         nothing_is_wrong(&views);
@@ -40,10 +39,10 @@ fn odd_profiles_have_readable_pages_too() {
     let mut no_numbers = profile("no numbers", 12);
     no_numbers.curves.values_mut().for_each(|curve| curve.mean.fill(f64::NAN));
     let mut empty = profile("", 12);
-    empty.curves.values_mut().for_each(|curve| *curve = Curve::default());
+    empty.curves.clear();
     empty.matrices.clear();
     for odd in [profile("one layer", 1), profile("none", 0), no_numbers, empty] {
-        let page = Page::new(&odd, &interventions(odd.model.n_layers)).to_string();
+        let page = Report::new(&odd).page();
         assert!(!page.contains("NaN") && !page.contains(">inf"), "{}", odd.model.name);
         nothing_is_wrong(&browser.look_at(&page));
     }
@@ -62,8 +61,8 @@ fn a_comparison_is_readable_at_both_widths() {
 fn figures_that_stand_alone_are_readable() {
     let Some(browser) = Browser::find() else { return };
     let dir = tempfile::tempdir().expect("a place for files");
-    let out = OutDir::create(dir.path().join("out")).expect("an empty place");
-    let written = out.write(&with_stages("m", 30), &[]).expect("a place to write");
+    let profile = with_stages("m", 30);
+    let written = Report::new(&profile).write(dir.path().join("out")).expect("an empty directory");
     let drawings = written.iter().filter(|path| path.extension().is_some_and(|end| end == "svg"));
     let inline: String = drawings.map(|path| std::fs::read_to_string(path).expect("it was written")).collect();
     let views = browser.look_at(&format!("<!doctype html><style>svg{{max-width:100%}}</style>{inline}"));

@@ -13,7 +13,7 @@ use crate::experiments::Experiment;
 #[derive(clap::Args)]
 #[command(arg_required_else_help = true)]
 #[command(after_help = "Examples:\n  \
-    stratigraph sweep plan job --model gpt2 --text text.txt --sequences 1000\n  \
+    stratigraph sweep plan job --model openai-community/gpt2 --text text.txt --sequences 1000\n  \
     stratigraph sweep run job --shard 0/8 && stratigraph sweep merge job --out results")]
 pub struct SweepArgs {
     #[command(subcommand)]
@@ -37,7 +37,7 @@ pub enum SweepCommand {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     stratigraph sweep plan job --sequences 256 --experiments delete,swap,lens\n  \
-    stratigraph sweep plan job --model gpt2 --text text.txt --experiments zero_heads --windows-per-step 2")]
+    stratigraph sweep plan job --model openai-community/gpt2 --text text.txt --experiments zero_heads --windows-per-step 2")]
 pub struct PlanArgs {
     /// A new directory for the job
     pub job: PathBuf,

@@ -179,7 +179,7 @@ impl GgufFile {
         values.par_chunks_mut(CHUNK).zip(bytes.par_chunks(chunk_bytes)).try_for_each(|(values, bytes)| {
             let chunk = dequant_typed(dtype, bytes, values.len(), name);
             values.copy_from_slice(&chunk.map_err(|e| ModelError::malformed(self.path(), e))?);
-            Ok(())
+            Ok::<(), ModelError>(())
         })?;
         Ok(values)
     }

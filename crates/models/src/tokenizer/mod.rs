@@ -3,10 +3,14 @@
 mod byte_level;
 mod gguf;
 mod sentence_piece;
+mod stream;
 mod vocabulary;
 
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use stratigraph_core::TokenWindows;
 
 use crate::checkpoint::GgufFile;
 use crate::{ModelError, Result};
@@ -69,6 +73,57 @@ impl Tokenizer {
         Ok(encoding.get_ids().iter().copied().zip(offsets).collect())
     }
 
+    /// The first `at_most` token ids of a text, or all of them where there are fewer; the text is read only as far as that
+    /// takes. They are the ids of the text as a whole, which is never held: memory grows with the ids alone.
+    ///
+    /// # Errors
+    /// When the text cannot be read, is not UTF-8 as far as it is read, or the tokenizer cannot encode it.
+    pub fn encode_reader(&self, reader: impl Read, at_most: usize) -> Result<Vec<u32>> {
+        stream::encode(self, reader, at_most, stream::Chunks::default())
+    }
+
+    /// The first `n` windows of `seq_len` tokens of a text, or all of them where there are fewer; the text is read only as
+    /// far as that takes.
+    ///
+    /// # Errors
+    /// As [`encode_reader`](Tokenizer::encode_reader); when a window is shorter than two tokens, or the text shorter than
+    /// one window.
+    pub fn windows(&self, reader: impl Read, seq_len: usize, n: usize) -> Result<TokenWindows> {
+        let ids = self.encode_reader(reader, n.max(1).saturating_mul(seq_len))?;
+        Ok(TokenWindows::new(&ids, seq_len)?.take(n))
+    }
+
+    /// One window of all tokens of `text`, without special tokens.
+    ///
+    /// # Errors
+    /// When the text has fewer than two tokens, or the tokenizer cannot encode it.
+    pub fn prompt(&self, text: &str) -> Result<TokenWindows> {
+        let ids = self.encode(text)?;
+        match ids.len() {
+            0 | 1 => Err(ModelError::PromptTooShort { text: text.to_owned(), n_tokens: ids.len() }),
+            n => Ok(TokenWindows::new(&ids, n)?),
+        }
+    }
+
+    /// The id of the one token that `text` is, alone or behind a letter; a token that begins a word is written with the space
+    /// before it, as in `" Paris"`.
+    ///
+    /// # Errors
+    /// When it is not exactly one token, or the tokenizer cannot encode it.
+    pub fn token(&self, text: &str) -> Result<u32> {
+        let ids = self.encode(text)?;
+        if let [id] = ids[..] {
+            return Ok(id);
+        }
+        // SentencePiece writes a space before a text, so that a word with its own space is one token in a text only.
+        let (letter, both) = (self.encode("a")?, self.encode(&format!("a{text}"))?);
+        if let Some(&[id]) = both.strip_prefix(&letter[..]) {
+            return Ok(id);
+        }
+        let tokens = ids.iter().map(|id| self.decode(&[*id])).collect::<Result<Vec<_>>>()?;
+        Err(ModelError::NotOneToken { text: text.to_owned(), tokens })
+    }
+
     /// The text of every token as it stands behind a letter, so that a token which begins a word shows the space before it.
     /// A token that is only a part of a character shows U+FFFD.
     ///
@@ -96,5 +151,50 @@ impl Tokenizer {
     /// How many tokens there are, added ones included.
     pub fn n_tokens(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokenizer(kind: &str) -> Tokenizer {
+        let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tokenizers");
+        Tokenizer::from_file(fixtures.join(kind).join("tokenizer.json")).unwrap()
+    }
+
+    #[test]
+    fn a_prompt_is_one_window_of_all_its_tokens() {
+        for kind in ["gpt-2", "llama-spm"] {
+            let tokenizer = tokenizer(kind);
+            let prompt = tokenizer.prompt("one two, three").unwrap();
+            assert_eq!((prompt.n_sequences(), prompt.ids()), (1, &tokenizer.encode("one two, three").unwrap()[..]));
+            let message = tokenizer.prompt("").unwrap_err().to_string();
+            assert_eq!(message, "the prompt \"\" has 0 tokens; it takes at least 2");
+        }
+    }
+
+    #[test]
+    fn every_token_that_is_one_is_found_by_its_text_behind_a_letter() {
+        for kind in ["gpt-2", "llama-spm", "gemma-spm", "llama-bpe"] {
+            let tokenizer = tokenizer(kind);
+            let space = tokenizer.token_texts().unwrap();
+            let words = space.iter().enumerate().filter(|(_, text)| {
+                text.len() > 2 && text.starts_with(' ') && text[1..].chars().all(|c| c.is_ascii_lowercase())
+            });
+            let found = words.filter(|(id, text)| tokenizer.token(text).ok() == Some(*id as u32)).count();
+            assert!(found > 0, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_several_tokens_is_refused_with_their_texts() {
+        let tokenizer = tokenizer("gpt-2");
+        let Err(ModelError::NotOneToken { tokens, .. }) = tokenizer.token("one, two; three") else {
+            panic!("one token")
+        };
+        assert_eq!(tokens.concat(), "one, two; three");
+        assert!(tokens.len() > 2);
+        assert!(tokenizer.token("").unwrap_err().to_string().contains("is 0 tokens, not one"));
     }
 }

@@ -19,7 +19,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     SingleCurve {
         name: "prev5_attention",
         title: "Mean weight on each of the last five tokens",
-        label: "each of the last 5",
+        label: "each of last 5",
         quantity: "attention weight",
         unit: Unit::Fraction,
         scale: Scale::Log,
@@ -30,7 +30,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     SingleCurve {
         name: "prev5_attention_mass",
         title: "Attention to the last five tokens",
-        label: "last 5 tokens",
+        label: "attention to last 5",
         quantity: "attention",
         unit: Unit::Fraction,
         scale: Scale::Share,
@@ -41,7 +41,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     SingleCurve {
         name: "first_token_attention",
         title: "Attention to the first token",
-        label: "first token",
+        label: "attention to first",
         quantity: "attention",
         unit: Unit::Fraction,
         scale: Scale::Share,
@@ -52,7 +52,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     SingleCurve {
         name: "resid_norm",
         title: "Norm of the residual stream",
-        label: "residual stream",
+        label: "residual norm",
         quantity: "mean norm",
         unit: Unit::Norm,
         scale: Scale::Log,
@@ -63,7 +63,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     SingleCurve {
         name: "attn_out_norm",
         title: "Norm of what attention adds",
-        label: "attention output",
+        label: "attention norm",
         quantity: "mean norm",
         unit: Unit::Norm,
         scale: Scale::Log,
@@ -74,7 +74,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     SingleCurve {
         name: "mlp_out_norm",
         title: "Norm of what the MLP adds",
-        label: "MLP output",
+        label: "MLP output norm",
         quantity: "mean norm",
         unit: Unit::Norm,
         scale: Scale::Log,
@@ -95,7 +95,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     },
     SingleCurve {
         name: "cosine_in_out",
-        title: "Cosine of a layer's input and output",
+        title: "Cosine of layer input and output",
         label: "cosine in to out",
         quantity: "cosine",
         unit: Unit::Cosine,
@@ -117,7 +117,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     },
     SingleCurve {
         name: "angular_distance_1",
-        title: "Angular distance of a layer's input and output",
+        title: "Angular distance of layer input and output",
         label: "angular distance",
         quantity: "angle",
         unit: Unit::HalfTurns,
@@ -128,7 +128,7 @@ pub(super) static CURVES: [SingleCurve; 17] = [
     },
     SingleCurve {
         name: "cka_adjacent",
-        title: "CKA of a layer's input and output",
+        title: "CKA of layer input and output",
         label: "CKA in to out",
         quantity: "CKA",
         unit: Unit::Dimensionless,

@@ -51,13 +51,17 @@ pub struct CurveEntry {
     pub definition: String,
     /// The group of curves it belongs to, such as `Attention`.
     pub group: String,
+    /// What a legend calls its sweep, where it belongs to one.
+    pub sweep: Option<String>,
+    /// Its metric, where it belongs to a sweep.
+    pub metric: Option<MetricEntry>,
 }
 
 impl CurveEntry {
     pub(super) fn of_sweep(name: &str, sweep: &SweepEntry, metric: &MetricEntry) -> Self {
         Self {
             name: name.to_owned(),
-            title: format!("{}: {}", sweep.title, metric.title),
+            title: format!("{}: {}", sweep.title, metric.label),
             label: format!("{}: {}", sweep.label, metric.label),
             quantity: metric.label.clone(),
             unit: metric.unit.clone(),
@@ -65,6 +69,8 @@ impl CurveEntry {
             axis: sweep.axis,
             definition: format!("{}. {}", sweep.definition, metric.definition),
             group: sweep.group.to_owned(),
+            sweep: Some(sweep.label.clone()),
+            metric: Some(metric.clone()),
         }
     }
 
@@ -79,6 +85,8 @@ impl CurveEntry {
             axis: single.axis,
             definition: fill(single.definition, n),
             group: single.group.to_owned(),
+            sweep: None,
+            metric: None,
         }
     }
 
@@ -108,25 +116,27 @@ pub fn describe(name: &str, curve: &Curve) -> CurveEntry {
 const OTHER: &str = "Other curves";
 
 fn unknown(name: &str, curve: &Curve) -> CurveEntry {
-    let spoken = name.replace('_', " ");
-    let metric = split(name);
-    let (label, quantity, scale) = match &metric {
-        Some((sweep, metric)) => {
-            (format!("{}: {}", sweep.replace('_', " "), metric.label), metric.label.clone(), metric.scale)
-        }
-        None => (spoken.clone(), "value".to_owned(), Scale::Fitted),
-    };
-    CurveEntry {
+    let spoken = |name: &str| name.replace('_', " ");
+    let mut entry = CurveEntry {
         name: name.to_owned(),
-        title: spoken,
-        label,
-        quantity,
+        title: spoken(name),
+        label: spoken(name),
+        quantity: "value".to_owned(),
         unit: curve.unit.clone(),
-        scale,
+        scale: Scale::Fitted,
         axis: AxisKind::Layers,
         definition: String::new(),
         group: OTHER.to_owned(),
+        sweep: None,
+        metric: None,
+    };
+    if let Some((sweep, metric)) = split(name) {
+        entry.label = format!("{}: {}", spoken(sweep), metric.label);
+        entry.title.clone_from(&entry.label);
+        (entry.quantity, entry.scale) = (metric.label.clone(), metric.scale);
+        (entry.sweep, entry.metric) = (Some(spoken(sweep)), Some(metric));
     }
+    entry
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! use stratigraph_profile::{Axis, Unit, catalogue};
 //!
 //! let entry = catalogue::find("repeat_5_kl").unwrap();
-//! assert_eq!(entry.title, "Repeating each of 5 layers: KL divergence from the unchanged model");
+//! assert_eq!(entry.title, "Repeating each of 5 layers: KL");
 //! assert_eq!((entry.unit, entry.axis.of(12)), (Unit::Nats, Axis::block_starts(12, 5)));
 //! assert!(catalogue::find("repeat_5_speed").is_none());
 //! ```

@@ -11,6 +11,8 @@ pub struct ValueEntry {
     pub name: String,
     /// Its title.
     pub title: String,
+    /// What a legend calls it beside curves.
+    pub label: &'static str,
     /// What it is measured in.
     pub unit: Unit,
     /// How it is computed.
@@ -18,8 +20,9 @@ pub struct ValueEntry {
 }
 
 impl ValueEntry {
-    fn new(name: &str, title: &str, unit: Unit, definition: &str) -> Self {
-        Self { name: name.to_owned(), title: title.to_owned(), unit, definition: definition.to_owned() }
+    fn wic(name: &str, title: &str, label: &'static str, definition: &str) -> Self {
+        let (name, title, definition) = (name.to_owned(), title.to_owned(), definition.to_owned());
+        Self { name, title, label, unit: Unit::Fraction, definition }
     }
 }
 
@@ -29,16 +32,16 @@ const CLEAN: &str = "clean_";
 /// All single numbers but those of the unchanged model, which are `clean_` and the name of a metric.
 pub fn values() -> Vec<ValueEntry> {
     vec![
-        ValueEntry::new(
+        ValueEntry::wic(
             "wic_static",
             "Word-in-Context accuracy without any layer",
-            Unit::Fraction,
+            "static embeddings",
             "`wic_accuracy` of a probe on the mean of each sentence's embeddings",
         ),
-        ValueEntry::new(
+        ValueEntry::wic(
             "wic_majority",
             "Word-in-Context accuracy of one answer to all",
-            Unit::Fraction,
+            "majority",
             "the larger of the fractions of pairs with the same and with another sense",
         ),
     ]
@@ -49,7 +52,8 @@ pub fn find_value(name: &str) -> Option<ValueEntry> {
     let clean = || {
         let metric = find_metric(name.strip_prefix(CLEAN)?)?;
         let title = format!("{} of the unchanged model", metric.title);
-        Some(ValueEntry::new(name, &title, metric.unit, &metric.definition))
+        let (label, unit, definition) = ("unchanged model", metric.unit, metric.definition);
+        Some(ValueEntry { name: name.to_owned(), title, label, unit, definition })
     };
     values().into_iter().find(|entry| entry.name == name).or_else(clean)
 }

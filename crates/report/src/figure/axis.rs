@@ -1,6 +1,6 @@
 //! From numbers to heights: [`Axis`] with round ticks.
 
-use super::Scale;
+use stratigraph_profile::Scale;
 
 /// A range of numbers, laid out from one coordinate to another.
 #[derive(Debug, Clone)]

@@ -1,11 +1,13 @@
-//! Draws [`Lines`]: title, legend, axes, curves with bands of one standard error, and columns that tell the numbers.
+//! Draws [`Lines`]: title, legend, axes, curves with bands of one standard error, and columns that show the numbers under the mouse.
 
 use std::fmt::{self, Display, Write};
+
+use stratigraph_profile::Scale;
 
 use super::axis::Axis;
 use super::legend::Legend;
 use super::strip::{self, Frame};
-use super::{Band, Horizontal, Lines, Point, Reference, Scale, Series, Side, colour};
+use super::{Band, Horizontal, Lines, Point, Reference, Series, Side, colour};
 use crate::text::{Escaped, Tick, shortened, with_error};
 
 pub(super) const WIDTH: f64 = 410.0;
@@ -53,7 +55,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// The panel in words.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         let Lines { title, x, left, right } = self.panel;
         let right = right.as_ref().map(|right| format!("; {}", right.label)).unwrap_or_default();
         format!("{title}: {} ({}{right}) by {}", self.legend, left.label, x.label)
@@ -154,25 +156,25 @@ impl<'a> Drawing<'a> {
         series.points.iter().filter_map(placed).try_for_each(|at| mark(f, index, at, size))
     }
 
-    /// A column for each layer, which tells every number that lies in it.
+    /// A column for each layer that shows every number in it under the mouse.
     fn draw_columns(&self, f: &mut impl Write) -> fmt::Result {
         let Frame { sides: (left, right), top, .. } = self.frame;
         let x: &Horizontal = &self.panel.x;
-        let mut told = vec![String::new(); x.columns];
+        let mut texts = vec![String::new(); x.columns];
         let labels = std::iter::repeat_n(&self.panel.left.label, self.panel.left.series.len());
         let labels = labels.chain(self.panel.right.iter().map(|side| &side.label).cycle());
         for ((series, _), label) in self.series().zip(labels) {
             for point in series.points.iter().filter(|point| point.y.is_finite()) {
                 let number = with_error(point.y, point.sem);
-                let told = &mut told[x.column_of(point.x)];
-                writeln!(told, "{}, {}: {number} ({label})", point.at, series.name)?;
+                let text = &mut texts[x.column_of(point.x)];
+                writeln!(text, "{}, {}: {number} ({label})", point.at, series.name)?;
             }
         }
         let width = (right - left) / x.columns as f64;
-        for (column, told) in told.iter().enumerate().filter(|(_, told)| !told.is_empty()) {
-            let (from, told) = (left + width * column as f64, Escaped(told.trim_end()));
+        for (column, text) in texts.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
+            let (from, text) = (left + width * column as f64, Escaped(text.trim_end()));
             write!(f, r#"<path class="over" d="M{from:.1} {top:.1}h{width:.2}v{PLOT}h-{width:.2}z">"#)?;
-            write!(f, "<title>{told}</title></path>")?;
+            write!(f, "<title>{text}</title></path>")?;
         }
         Ok(())
     }

@@ -1,13 +1,13 @@
-//! Draws a [`Heat`] map: cells that tell their numbers, names beside rows and columns, and a bar of the colours.
+//! Draws a [`Heat`] map: cells that show their numbers under the mouse, names beside rows and columns, and a bar of the colours.
 
 use std::fmt::{self, Write};
 
-use stratigraph_stages::Axis;
+use stratigraph_profile::Axis;
 
 use super::draw::{HEADING, TITLE, WIDTH};
 use super::horizontal::{LONGEST, round_step};
 use super::{Band, Heat, axis, colour};
-use crate::text::{Escaped, NOTHING, Number, Tick, shortened};
+use crate::text::{Escaped, Number, Tick, shortened};
 
 /// Beside the cells, and the room below them.
 const LEFT: f64 = 58.0;
@@ -26,6 +26,8 @@ const LINE: f64 = 15.0;
 const CHARACTER: f64 = 7.3;
 /// A longer name of a row is shortened.
 const BESIDE: usize = 4;
+/// A longer name of an axis is shortened.
+const NAME: usize = 20;
 /// How many colours the bar shows.
 const SHADES: usize = 24;
 
@@ -66,18 +68,19 @@ impl<'a> Drawing<'a> {
     }
 
     /// The map in words.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         let matrix = &self.heat.matrix;
         let range = match axis::range(matrix.values.iter().flatten().copied()) {
             Some((low, high)) => format!("{} to {}", Number(low), Number(high)),
             None => "no numbers".to_owned(),
         };
         let Heat { title, .. } = self.heat;
-        format!("{title}: {} by {} and {}, {range}", matrix.unit, matrix.rows.name, matrix.columns.name)
+        format!("{title}: {} by {} and {}, {range}", matrix.unit, matrix.rows.name(), matrix.columns.name())
     }
 
     pub(super) fn draw(&self, f: &mut impl Write) -> fmt::Result {
-        let [title, unit] = [&self.heat.title, &self.heat.matrix.unit].map(|text| shortened(text, HEADING));
+        let [title, unit] =
+            [self.heat.title.clone(), self.heat.matrix.unit.to_string()].map(|text| shortened(&text, HEADING));
         let (title, unit) = (Escaped(&title), Escaped(&unit));
         write!(f, r#"<text class="title" x="{LEFT}" y="16">{title}</text>"#)?;
         write!(f, r#"<text class="small" x="{LEFT}" y="34">{unit}</text>"#)?;
@@ -91,9 +94,8 @@ impl<'a> Drawing<'a> {
 
     fn draw_row(&self, f: &mut impl Write, row: usize, values: &[f64]) -> fmt::Result {
         let ((width, height), matrix) = (self.cell, &self.heat.matrix);
-        let name = |names: &'a [String], at: usize| names.get(at).map_or(NOTHING, String::as_str);
-        let (across, down) = (Escaped(&matrix.columns.name), Escaped(&matrix.rows.name));
-        let row_name = Escaped(name(&matrix.rows.labels, row));
+        let row_label = matrix.rows.label(row);
+        let row_label = Escaped(&row_label);
         write!(f, r#"<g transform="translate(0 {:.2})">"#, height * row as f64)?;
         for (column, &value) in values.iter().enumerate() {
             let x = width * column as f64;
@@ -102,23 +104,23 @@ impl<'a> Drawing<'a> {
                 true => write!(f, r#"fill="{}">"#, self.colour(value))?,
                 false => f.write_str(r#"class="none">"#)?,
             }
-            let column_name = Escaped(name(&matrix.columns.labels, column));
-            let number = Number(value);
-            write!(f, "<title>{down} {row_name}, {across} {column_name}: {number}</title></path>")?;
+            let column_label = matrix.columns.label(column);
+            let (column_label, number) = (Escaped(&column_label), Number(value));
+            write!(f, "<title>{row_label}, {column_label}: {number}</title></path>")?;
         }
         f.write_str("</g>")
     }
 
-    /// A stage above its columns and beside its rows. The place before a layer goes with the layer, and the one after
-    /// the last layer with that.
+    /// A stage above its columns and beside its rows. The residual position before a layer goes with the layer, and the one
+    /// after the last layer with that.
     fn draw_stage(&self, f: &mut impl Write, band: &Band) -> fmt::Result {
         let last = self.bands.iter().map(|band| band.range.1).fold(0.0, f64::max);
         let (from, to) = (band.range.0 + 0.5, band.range.1 + 0.5);
-        let (across, down) = self.heat.is_depth;
+        let [across, down] = [&self.heat.matrix.columns, &self.heat.matrix.rows].map(|axis| axis.n_layers().is_some());
         let ((width, height), offset) = (self.cell, -STRIP - GAP);
         let end = |n: usize| if band.range.1 >= last { n as f64 } else { to };
         let (right, bottom) = (end(self.n_columns) * width - 1.0, end(self.heat.matrix.values.len()) * height - 1.0);
-        write!(f, r#"<g class="b{}"><title>{}</title>"#, band.colour % 4, Escaped(&band.told))?;
+        write!(f, r#"<g class="b{}"><title>{}</title>"#, band.colour % 4, Escaped(&band.text))?;
         if across {
             write!(f, r#"<path d="M{:.2} {offset}H{right:.2}v{STRIP}H{:.2}z"/>"#, from * width, from * width)?;
         }
@@ -153,7 +155,7 @@ impl<'a> Drawing<'a> {
         let ((width, height), matrix) = (self.cell, &self.heat.matrix);
         let (top, bottom) = (TOP, TOP + self.cells_height());
         let names =
-            |axis: &Axis, longest| axis.labels.iter().map(move |name| shortened(name, longest)).collect::<Vec<_>>();
+            |axis: &Axis, longest| (0..axis.len()).map(|at| shortened(&axis.tick(at), longest)).collect::<Vec<_>>();
         let (across, down) = (names(&matrix.columns, LONGEST), names(&matrix.rows, BESIDE));
         let widest = across.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
         let step = round_step((widest as f64 * CHARACTER / width).ceil() as usize);
@@ -166,7 +168,7 @@ impl<'a> Drawing<'a> {
             let (x, y, name) = (LEFT - STRIP - 2.0 * GAP, top + height * (row as f64 + 0.5) + 4.0, Escaped(name));
             write!(f, r#"<text class="small" x="{x}" y="{y:.1}" text-anchor="end">{name}</text>"#)?;
         }
-        let [across, down] = [&matrix.columns, &matrix.rows].map(|axis| shortened(&axis.name, LONGEST));
+        let [across, down] = [&matrix.columns, &matrix.rows].map(|axis| shortened(&axis.name(), NAME));
         let (x, y, across) = (LEFT + CELLS / 2.0, bottom + 36.0, Escaped(&across));
         write!(f, r#"<text x="{x}" y="{y:.1}" text-anchor="middle">{across}</text>"#)?;
         let (y, down) = ((top + bottom) / 2.0, Escaped(&down));

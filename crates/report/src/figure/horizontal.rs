@@ -1,9 +1,13 @@
-//! What runs from left to right: [`Horizontal`], an axis of layers, of the places between them, or of things in order.
+//! What runs from left to right: [`Horizontal`], an axis over depth or of things in order.
+
+use stratigraph_profile::Axis;
 
 use crate::text::shortened;
 
-/// The horizontal axis of a panel. Layer `l` lies at `l`, the place before it at `l - 0.5`: curves of both share it.
+/// The horizontal axis of a panel. Layer `l` lies at `l`, the residual position before it at `l - 0.5`, so that curves of both
+/// share one axis.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Horizontal {
     /// What it counts.
     pub label: String,
@@ -13,7 +17,7 @@ pub struct Horizontal {
     pub ticks: Vec<(f64, String)>,
     /// Whether it runs over the depth of one model, where stages can be shaded.
     pub is_depth: bool,
-    /// Into how many columns it is divided, each of which tells its numbers to a mouse that rests on it.
+    /// Into how many columns it is divided, each of which shows its numbers under the mouse.
     pub columns: usize,
 }
 
@@ -29,10 +33,26 @@ impl Horizontal {
         Self { label: "layer".into(), ends: ends(n_layers), ticks, is_depth: true, columns: n_layers.max(1) }
     }
 
-    /// The same axis with the places before layers marked on it, and the one after the last.
-    pub fn places(n_layers: usize) -> Self {
-        let ticks = spread(n_layers + 1).map(|place| (place as f64 - 0.5, place.to_string())).collect();
-        Self { label: "before layer".into(), ends: ends(n_layers), ticks, is_depth: true, columns: n_layers.max(1) }
+    /// The same axis with the residual positions marked on it: before each layer, and after the last one.
+    pub fn residual_positions(n_layers: usize) -> Self {
+        let ticks = spread(n_layers + 1).map(|at| (at as f64 - 0.5, at.to_string())).collect();
+        let label = "residual position (before layer)".into();
+        Self { label, ends: ends(n_layers), ticks, is_depth: true, columns: n_layers.max(1) }
+    }
+
+    /// The axis of a curve.
+    pub fn from_axis(axis: &Axis) -> Self {
+        match (axis, axis.n_layers()) {
+            (Axis::ResidualPositions { .. }, Some(n_layers)) => Self::residual_positions(n_layers),
+            (Axis::BlockStarts { .. }, Some(n_layers)) => {
+                Self { label: "first layer of the block".into(), ..Self::layers(n_layers) }
+            }
+            (_, Some(n_layers)) => Self::layers(n_layers),
+            (_, None) => {
+                let names: Vec<_> = (0..axis.len()).map(|index| axis.tick(index)).collect();
+                Self::categories(&axis.name(), &names)
+            }
+        }
     }
 
     /// Things in order, with a name each.
@@ -85,18 +105,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_have_ticks_at_round_places() {
+    fn layers_have_ticks_at_round_numbers() {
         let at = |axis: Horizontal| axis.ticks.into_iter().map(|(at, _)| at).collect::<Vec<_>>();
         assert_eq!(at(Horizontal::layers(12)).len(), 12);
         assert_eq!(at(Horizontal::layers(31)), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
         assert_eq!(at(Horizontal::layers(96)).len(), 10);
         assert_eq!(at(Horizontal::layers(1)), [0.0]);
-        assert_eq!(at(Horizontal::places(2)), [-0.5, 0.5, 1.5]);
+        assert_eq!(at(Horizontal::residual_positions(2)), [-0.5, 0.5, 1.5]);
         assert_eq!(Horizontal::layers(0).ends, (-0.5, 0.5));
     }
 
     #[test]
-    fn a_layer_and_the_place_before_it_share_a_column() {
+    fn a_layer_and_the_residual_position_before_it_share_a_column() {
         for n in 1..=96 {
             let axis = Horizontal::layers(n);
             for layer in 0..n {

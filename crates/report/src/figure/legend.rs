@@ -25,7 +25,7 @@ enum Sample {
     Reference(usize),
 }
 
-/// The entries of a panel, by row, each with its place.
+/// The entries of a panel, by row, each with its distance from the left.
 pub(super) struct Legend {
     rows: Vec<Vec<(f64, Sample, String)>>,
 }

@@ -1,8 +1,20 @@
-//! Curves and matrices as pictures: a [`Figure`] is a row of [`Panel`]s, [`Lines`] over layers or a [`Heat`] map.
+//! Curves and matrices as pictures: a [`Figure`] is a row of [`Panel`]s, which are [`Lines`] over an axis or a [`Heat`] map.
 //!
-//! A figure is written as one SVG that needs nothing else: it follows the reader's light or dark setting, tells every
-//! number to a mouse that rests on it, and tells series apart by colour, dash and marker. [`figures`] are those that a
-//! profile has numbers for.
+//! A figure is written as one SVG that needs nothing else. It follows the reader's light or dark setting, shows every number
+//! under the mouse, and gives series different colours, dashes and markers. [`figures`] are those that a profile has numbers
+//! for.
+//!
+//! ```
+//! use stratigraph_report::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
+//! use stratigraph_profile::Scale;
+//!
+//! let points = [0.5, 0.25, 1.0].into_iter().enumerate();
+//! let points = points.map(|(layer, y)| Point::new(layer as f64, format!("layer {layer}"), y)).collect();
+//! let side = Side::new("score", Scale::Linear).with_series(Series::new("induction", points));
+//! let lines = Lines::new("Induction", Horizontal::layers(3), side);
+//! let figure = Figure::new("induction", "Induction heads").with_caption("By layer.").with_panel(Panel::Lines(lines));
+//! assert!(figure.to_string().contains("layer 2, induction: 1"));
+//! ```
 
 mod axis;
 mod catalogue;
@@ -11,18 +23,20 @@ mod draw;
 mod heat;
 mod horizontal;
 mod legend;
+mod panel;
 mod strip;
 mod svg;
 
 pub(crate) use axis::range;
 pub use catalogue::figures;
-pub(crate) use catalogue::{series, with_bands};
 pub(crate) use colour::{STAGES, style};
 pub use horizontal::Horizontal;
+pub use panel::{Heat, Lines, Panel, Point, Reference, Series, Side};
 pub(crate) use svg::Alone;
 
 /// A picture and the name of its file.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Figure {
     /// The stem of its file name.
     pub name: String,
@@ -30,7 +44,7 @@ pub struct Figure {
     pub title: String,
     /// What it shows, in a sentence or two.
     pub caption: String,
-    /// What was measured, on what.
+    /// What was measured, and on what.
     pub source: String,
     /// From left to right.
     pub panels: Vec<Panel>,
@@ -38,101 +52,49 @@ pub struct Figure {
     pub bands: Vec<Band>,
 }
 
-/// One picture of a figure.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Panel {
-    /// Curves over the same axes.
-    Lines(Lines),
-    /// A matrix in colours.
-    Heat(Heat),
+impl Figure {
+    /// A figure without panels; `name` is the stem of its file name.
+    pub fn new(name: impl Into<String>, title: impl Into<String>) -> Self {
+        let (caption, source) = (String::new(), String::new());
+        Self { name: name.into(), title: title.into(), caption, source, panels: Vec::new(), bands: Vec::new() }
+    }
+
+    /// Sets the sentences that say what it shows.
+    pub fn with_caption(mut self, caption: impl Into<String>) -> Self {
+        self.caption = caption.into();
+        self
+    }
+
+    /// Sets what was measured, and on what.
+    pub fn with_source(mut self, source: impl Into<String>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// Adds a panel on the right.
+    pub fn with_panel(mut self, panel: Panel) -> Self {
+        self.panels.push(panel);
+        self
+    }
+
+    /// Adds a stage that is shaded in each panel that runs over depth.
+    pub fn with_band(mut self, band: Band) -> Self {
+        self.bands.push(band);
+        self
+    }
+
+    /// With these stages, where it runs over depth and has none of its own.
+    pub(crate) fn shaded(mut self, bands: &[Band]) -> Self {
+        if self.bands.is_empty() && self.panels.iter().any(Panel::is_depth) {
+            self.bands = bands.to_vec();
+        }
+        self
+    }
 }
 
-/// Curves over one horizontal axis and one or two vertical ones.
+/// A stage, shaded on an axis of depth, where layer `l` lies at `l` and reaches half a layer to each side.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Lines {
-    /// The heading.
-    pub title: String,
-    /// What runs from left to right.
-    pub x: Horizontal,
-    /// What the left axis measures.
-    pub left: Side,
-    /// What the right axis measures, where there is one.
-    pub right: Option<Side>,
-}
-
-/// A vertical axis and the curves that it measures; both sides together have at most twelve, which are told apart.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Side {
-    /// What runs upwards, with its unit.
-    pub label: String,
-    /// How it does.
-    pub scale: Scale,
-    /// In the order of the legend.
-    pub series: Vec<Series>,
-    /// Numbers to compare with, drawn as level lines.
-    pub references: Vec<Reference>,
-}
-
-/// How numbers become heights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
-    /// In proportion, from 0.
-    Linear,
-    /// In proportion, from 0 and not beyond 1.
-    Share,
-    /// In proportion, over the range that the numbers have.
-    Fitted,
-    /// By their logarithm, where they span a decade or more, and else in proportion. Numbers that are not positive have
-    /// no place on a logarithmic axis and are left out; those a million times below the largest lie on its lower end.
-    Log,
-}
-
-/// One curve.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// Its name in the legend.
-    pub name: String,
-    /// From left to right.
-    pub points: Vec<Point>,
-}
-
-/// A number and its standard error, at a place.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Point {
-    /// Where it lies on the horizontal axis.
-    pub x: f64,
-    /// The place in words, such as `before layer 3`.
-    pub at: String,
-    /// The number.
-    pub y: f64,
-    /// Its standard error, drawn as a band.
-    pub sem: Option<f64>,
-}
-
-/// A number that curves are compared with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reference {
-    /// Its name in the legend.
-    pub name: String,
-    /// The number.
-    pub y: f64,
-}
-
-/// A matrix in colours.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Heat {
-    /// The heading.
-    pub title: String,
-    /// The numbers and what they are of.
-    pub matrix: stratigraph_stages::Matrix,
-    /// Whether 0 is in the middle of the colours, with one side for each sign.
-    pub signed: bool,
-    /// Whether its columns, and whether its rows, are layers or the places before them, beside which stages are shown.
-    pub is_depth: (bool, bool),
-}
-
-/// A stage, shaded on an axis of depth where layer `l` has the place `l` and reaches half a layer to each side.
-#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Band {
     /// Which colour it has: 0 to 3.
     pub colour: usize,
@@ -140,8 +102,28 @@ pub struct Band {
     pub name: String,
     /// Where it begins and ends.
     pub range: (f64, f64),
-    /// Between which places its beginning is known to lie.
+    /// The interval in which it begins.
     pub start_interval: Option<(f64, f64)>,
-    /// What it tells a mouse that rests on it.
-    pub told: String,
+    /// What is shown under the mouse.
+    pub text: String,
+}
+
+impl Band {
+    /// The layers from `first` to before `end`, in one of the colours 0 to 3.
+    pub fn layers(name: impl Into<String>, colour: usize, first: usize, end: usize) -> Self {
+        let (name, range) = (name.into(), (first as f64 - 0.5, end as f64 - 0.5));
+        Self { colour, text: name.clone(), name, range, start_interval: None }
+    }
+
+    /// Sets the interval of layers in which it begins, both ends included.
+    pub fn with_start_interval(mut self, low: usize, high: usize) -> Self {
+        self.start_interval = Some((low as f64 - 0.5, high as f64 - 0.5));
+        self
+    }
+
+    /// Sets what is shown under the mouse.
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.text = text.into();
+        self
+    }
 }

@@ -1,4 +1,4 @@
-//! The stages above and behind a panel: a strip with their letters, shades, and brackets where a beginning is in doubt.
+//! The stages above and behind a panel: a strip with their letters, shades, and brackets for the intervals in which stages begin.
 
 use std::fmt::{self, Write};
 
@@ -25,9 +25,9 @@ pub(super) struct Frame {
 pub(super) fn draw(f: &mut impl Write, bands: &[Band], x: &Horizontal, frame: Frame) -> fmt::Result {
     for band in bands {
         let (from, to) = ends(band, x, frame);
-        let (top, told) = (frame.top - HEIGHT, Escaped(&band.told));
+        let (top, text) = (frame.top - HEIGHT, Escaped(&band.text));
         let width = (to - from - 1.0).max(0.5);
-        write!(f, r#"<g><title>{told}</title><path class="b{}" d="M{from:.1} {top:.1}h{width:.1}"#, band.colour % 4)?;
+        write!(f, r#"<g><title>{text}</title><path class="b{}" d="M{from:.1} {top:.1}h{width:.1}"#, band.colour % 4)?;
         write!(f, r#"v{STRIP}h-{width:.1}z"/>"#)?;
         if let Some(letter) = band.name.chars().next().filter(|_| width >= LETTER) {
             let (middle, line) = (from + width / 2.0, top + 10.0);
@@ -46,10 +46,10 @@ fn bracket(f: &mut impl Write, band: &Band, x: &Horizontal, frame: Frame) -> fmt
         return Ok(());
     };
     let [from, to] = [low, high].map(|end| x.place(end, frame.sides));
-    let (y, told) = (frame.top - BRACKET / 2.0, Escaped(&band.told));
+    let (y, text) = (frame.top - BRACKET / 2.0, Escaped(&band.text));
     let up = y - 3.0;
     write!(f, r#"<path class="interval" d="M{from:.1} {up:.1}v6M{from:.1} {y:.1}H{to:.1}M{to:.1} {up:.1}v6">"#)?;
-    write!(f, "<title>{told}</title></path>")
+    write!(f, "<title>{text}</title></path>")
 }
 
 /// Draws the shades into the frame, and a line where one stage meets the next.

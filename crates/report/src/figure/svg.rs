@@ -27,10 +27,10 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    fn told(&self) -> String {
+    fn in_words(&self) -> String {
         match self {
-            Drawing::Lines(drawing) => drawing.told(),
-            Drawing::Heat(drawing) => drawing.told(),
+            Drawing::Lines(drawing) => drawing.in_words(),
+            Drawing::Heat(drawing) => drawing.in_words(),
         }
     }
 
@@ -48,7 +48,7 @@ pub(crate) struct Alone<'a>(pub(crate) &'a Panel, pub(crate) &'a [Band]);
 impl Display for Alone<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let drawing = Drawing::of(self.0, self.1);
-        let (height, told) = (drawing.height(), drawing.told());
+        let (height, told) = (drawing.height(), drawing.in_words());
         write!(f, r#"<svg viewBox="0 0 {WIDTH} {height:.0}" role="img" aria-label="{}">"#, Escaped(&told))?;
         drawing.draw(f)?;
         f.write_str("</svg>\n")
@@ -110,45 +110,35 @@ impl Figure {
     }
 }
 
-impl Panel {
-    /// Whether it runs over the depth of a model.
-    pub fn is_depth(&self) -> bool {
-        match self {
-            Panel::Lines(lines) => lines.x.is_depth,
-            Panel::Heat(heat) => heat.is_depth.0 || heat.is_depth.1,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Horizontal, Lines, Point, Reference, Scale, Series, Side};
+    use stratigraph_profile::Scale;
+
+    use super::super::{Horizontal, Lines, Point, Reference, Series, Side};
     use super::*;
 
     fn side(scale: Scale, ys: &[f64]) -> Side {
-        let point = |(i, &y): (usize, &f64)| Point { x: i as f64, at: format!("layer {i}"), y, sem: Some(0.1) };
-        let series = vec![Series { name: "a < b".into(), points: ys.iter().enumerate().map(point).collect() }];
-        Side { label: "nats".into(), scale, series, references: vec![Reference { name: "r".into(), y: 0.7 }] }
+        let point = |(i, &y): (usize, &f64)| Point::new(i as f64, format!("layer {i}"), y).with_sem(Some(0.1));
+        let series = Series::new("a < b", ys.iter().enumerate().map(point).collect());
+        Side::new("nats", scale).with_series(series).with_reference(Reference::new("r", 0.7))
     }
 
     fn figure(scale: Scale, ys: &[f64]) -> String {
         let x = Horizontal::layers(ys.len());
-        let panel = Panel::Lines(Lines { title: "t".into(), x, left: side(scale, ys), right: Some(side(scale, ys)) });
-        let band = |colour, range| Band {
-            colour,
-            name: "stage <1>".into(),
-            range,
-            start_interval: (colour == 1).then_some((0.5, 1.5)),
-            told: "told & \"told\"".into(),
-        };
-        let bands = vec![band(0, (-0.5, 0.5)), band(1, (0.5, 1.5))];
-        let panels = vec![panel.clone(), panel];
-        Figure { name: "f".into(), title: "F".into(), caption: "Q & A".into(), source: "m".into(), panels, bands }
+        let panel = Panel::Lines(Lines::new("t", x, side(scale, ys)).with_right(side(scale, ys)));
+        let band = |colour| Band::layers("stage <1>", colour, colour, colour + 1).with_text("text & \"text\"");
+        Figure::new("f", "F")
+            .with_caption("Q & A")
+            .with_source("m")
+            .with_panel(panel.clone())
+            .with_panel(panel)
+            .with_band(band(0))
+            .with_band(band(1).with_start_interval(1, 2))
             .to_string()
     }
 
     #[test]
-    fn every_number_is_told_and_text_is_escaped() {
+    fn every_number_is_shown_and_text_is_escaped() {
         let svg = figure(Scale::Linear, &[0.5, 1.25]);
         assert!(svg.contains("layer 1, a &lt; b: 1.25 ± 0.1 (nats)") && svg.contains("Q &amp; A"), "{svg}");
         assert_eq!(svg.matches("class=\"over\"").count(), 2 * 2);

@@ -6,11 +6,10 @@ mod tables;
 
 use std::fmt::{self, Display, Write};
 
-use stratigraph_stages::{Intervention, Profile};
+use stratigraph_profile::Profile;
 
 use crate::figure::{self, Alone, Band, Figure};
 use crate::text::Escaped;
-use crate::view::Stages;
 
 pub(crate) use stages::bar;
 pub(crate) use tables::{close_table, open_table};
@@ -18,36 +17,36 @@ pub(crate) use tables::{close_table, open_table};
 /// A profile as one HTML page without a script, which asks for nothing outside itself: what was measured on what, the
 /// stages with their evidence, every figure, and every number in tables. It follows the reader's light or dark setting,
 /// has room on a telephone, and prints.
-pub struct Page<'a> {
+pub(crate) struct Page<'a> {
     profile: &'a Profile,
-    interventions: &'a [Intervention],
-    stages: Stages,
+    figures: Vec<Figure>,
 }
 
 impl<'a> Page<'a> {
-    /// The page of a profile and of what was done to the model.
-    pub fn new(profile: &'a Profile, interventions: &'a [Intervention]) -> Self {
-        Self { profile, interventions, stages: crate::view::of(profile) }
+    /// The page of a profile with these figures.
+    pub(crate) fn new(profile: &'a Profile, figures: Vec<Figure>) -> Self {
+        Self { profile, figures }
     }
 }
 
 impl Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let figures = figure::with_bands(self.profile, &self.stages.bands());
         open(f, &format!("{}: stages of inference", self.profile.model.name))?;
-        self.header(f, &figures)?;
+        self.header(f)?;
         f.write_str("<main>\n")?;
-        summary::section(f, self.profile, &self.stages)?;
-        stages::section(f, &self.stages, self.profile.model.n_layers)?;
-        figures.iter().try_for_each(|figure| draw(f, figure))?;
-        tables::section(f, self.profile, self.interventions)?;
+        summary::section(f, self.profile)?;
+        if let Some(found) = &self.profile.stages {
+            stages::section(f, found)?;
+        }
+        self.figures.iter().try_for_each(|figure| draw(f, figure))?;
+        tables::section(f, self.profile)?;
         f.write_str("</main>\n")?;
         close(f)
     }
 }
 
 impl Page<'_> {
-    fn header(&self, f: &mut impl Write, figures: &[Figure]) -> fmt::Result {
+    fn header(&self, f: &mut impl Write) -> fmt::Result {
         let Profile { model, corpus, .. } = self.profile;
         write!(f, "<header>\n<p class=\"kicker\">Stages of inference</p>\n<h1>{}</h1>\n", Escaped(&model.name))?;
         f.write_str("<dl class=\"facts\">\n")?;
@@ -71,11 +70,11 @@ impl Page<'_> {
                 Escaped(&command)
             )?;
         }
-        f.write_str("<nav aria-label=\"contents\"><a href=\"#summary\">In short</a>")?;
-        if !self.stages.verdict.is_empty() {
+        f.write_str("<nav aria-label=\"contents\"><a href=\"#summary\">Summary</a>")?;
+        if self.profile.stages.is_some() {
             f.write_str("<a href=\"#stages\">Stages</a>")?;
         }
-        for figure in figures {
+        for figure in &self.figures {
             write!(f, "<a href=\"#{}\">{}</a>", Escaped(&figure.name), Escaped(&figure.title))?;
         }
         f.write_str("<a href=\"#numbers\">All numbers</a></nav>\n</header>\n")
@@ -138,7 +137,7 @@ pub(crate) fn key(f: &mut impl Write, bands: &[Band]) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::Report;
     use crate::testing::{profile, segmentation};
 
     #[test]
@@ -148,7 +147,7 @@ mod tests {
         profile.corpus.name = "\"&quot; <i>".into();
         profile.command = ["study", "--text", "it's <here>", ""].map(String::from).into();
         profile.stages = Some(segmentation(2));
-        let page = Page::new(&profile, &[]).to_string();
+        let page = Report::new(&profile).page();
         assert!(!page.contains("<script") && !page.contains("<i>\"") && !page.contains("a <b>"), "{page}");
         assert!(page.contains("study --text &#39;it&#39;\\&#39;&#39;s &lt;here&gt;&#39; &#39;&#39;"), "{page}");
         assert!(page.contains("a &lt;b&gt; &amp; &quot;c&quot;"));
@@ -156,7 +155,7 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_of_the_outside() {
-        let page = Page::new(&profile(2, &[("delete_kl", &[1.0, 2.0])]), &[]).to_string();
+        let page = Report::new(&profile(2, &[("delete_kl", &[1.0, 2.0])])).page();
         for outside in ["http:", "https:", "src=", "url(", "@import", "<link", "<script"] {
             assert!(!page.contains(outside), "{outside}");
         }
@@ -172,9 +171,9 @@ mod tests {
                 let names =
                     ["delete_kl", "swap_kl", "lens_kl", "wic_accuracy", "repeat_3_nll", "repeat_x", "mlp_out_norm"];
                 let mut profile = profile(n_layers, &names.map(|name| (name, values)));
-                profile.values.insert("clean_nll".into(), stratigraph_stages::Estimate { mean: f64::NAN, sem: None });
+                profile.values.insert("clean_nll".into(), stratigraph_profile::Estimate::exact(f64::NAN));
                 profile.stages = Some(segmentation(n_layers));
-                let page = Page::new(&profile, &[]).to_string();
+                let page = Report::new(&profile).page();
                 let found = ["NaN", "inf ", "inf<", ">inf", "-inf"].into_iter().find(|odd| page.contains(odd));
                 assert_eq!(found, None, "{n_layers} layers, {values:?}");
             }

@@ -1,16 +1,15 @@
-//! What a reader takes away: sentences made from the curves.
+//! The summary of a page: sentences made from the curves.
 
 use std::fmt::{self, Write};
 
-use stratigraph_stages::{Curve, Profile};
+use stratigraph_profile::{Curve, Profile};
 
 use crate::text::{Escaped, Number, with_error};
-use crate::view::Stages;
 
-pub(super) fn section(f: &mut impl Write, profile: &Profile, stages: &Stages) -> fmt::Result {
-    f.write_str("<section id=\"summary\">\n<h2>In short</h2>\n")?;
-    if !stages.verdict.is_empty() {
-        writeln!(f, "<p class=\"verdict\">{}</p>", Escaped(&stages.verdict))?;
+pub(super) fn section(f: &mut impl Write, profile: &Profile) -> fmt::Result {
+    f.write_str("<section id=\"summary\">\n<h2>Summary</h2>\n")?;
+    if let Some(found) = &profile.stages {
+        writeln!(f, "<p class=\"verdict\">{}</p>", Escaped(&found.summary()))?;
     }
     f.write_str("<ul class=\"findings\">\n")?;
     for sentence in sentences(profile) {
@@ -19,7 +18,7 @@ pub(super) fn section(f: &mut impl Write, profile: &Profile, stages: &Stages) ->
     f.write_str("</ul>\n</section>\n")
 }
 
-/// What the curves say, each a sentence; those whose curves are absent are left out.
+/// A sentence for each finding whose curves are there.
 pub(crate) fn sentences(profile: &Profile) -> Vec<String> {
     let all = [clean(profile), deletion(profile), swap(profile), lens(profile), attention(profile)];
     let more = [meaning(profile), peak(profile, "prediction_neurons"), peak(profile, "suppression_neurons")];
@@ -29,7 +28,8 @@ pub(crate) fn sentences(profile: &Profile) -> Vec<String> {
 fn clean(profile: &Profile) -> Option<String> {
     let loss = profile.values.get("clean_nll").filter(|loss| loss.mean.is_finite())?;
     let entropy = profile.values.get("clean_entropy_bits").map(|entropy| entropy.mean).filter(|bits| bits.is_finite());
-    let entropy = entropy.map(|bits| format!(", its uncertainty {} bits", Number(bits))).unwrap_or_default();
+    let entropy =
+        entropy.map(|bits| format!(", the entropy of its predictions {} bits", Number(bits))).unwrap_or_default();
     Some(format!("The unchanged model's loss is {} nats a token{entropy}.", with_error(loss.mean, loss.sem)))
 }
 
@@ -50,7 +50,7 @@ fn swap(profile: &Profile) -> Option<String> {
     let (worst, most) = largest(curve)?;
     let next = worst + 1;
     Some(format!(
-        "The median swap of neighbours costs {} nats, that of layers {worst} and {next} most ({} nats).",
+        "Swapping two neighbouring layers costs {} nats in the median; layers {worst} and {next} cost most ({} nats).",
         Number(median(curve)?),
         Number(most)
     ))
@@ -62,8 +62,8 @@ fn lens(profile: &Profile) -> Option<String> {
     let (before, _) = curve.mean.iter().enumerate().rev().take_while(|(_, agreement)| **agreement >= 0.5).last()?;
     (before < profile.model.n_layers).then(|| {
         format!(
-            "From the place before layer {before} on, the logit lens names the model's own first choice in half of all \
-             positions or more."
+            "From the residual position before layer {before} on, the logit lens agrees with the model's top-1 prediction \
+             in at least half of all positions."
         )
     })
 }
@@ -71,26 +71,24 @@ fn lens(profile: &Profile) -> Option<String> {
 fn attention(profile: &Profile) -> Option<String> {
     let (layer, most) = largest(profile.curves.get("prev5_attention_mass")?)?;
     Some(format!(
-        "Layer {layer} looks back at its nearest neighbours most: {} of its attention is on the last five tokens.",
+        "Layer {layer} attends most to the tokens just before: {} of its attention goes to the last five.",
         Number(most)
     ))
 }
 
-/// Where a word's sense is read off best, unless that is no better, by two standard errors, than one answer to all.
+/// Where a probe reads a word's sense best, unless that is within two standard errors of the same answer to all.
 fn meaning(profile: &Profile) -> Option<String> {
     let curve = profile.curves.get("wic_accuracy")?;
-    let (place, most) = largest(curve)?;
-    let sem = curve.sem.get(place).copied().flatten().filter(|sem| sem.is_finite());
+    let (position, most) = largest(curve)?;
+    let sem = curve.sem.get(position).copied().flatten().filter(|sem| sem.is_finite());
     let majority = profile.values.get("wic_majority").map(|estimate| estimate.mean).filter(|mean| mean.is_finite());
     if majority.is_some_and(|majority| most - majority <= 2.0 * sem.unwrap_or(0.0)) {
         return None;
     }
     let majority =
-        majority.map(|share| format!("; always answering alike gives {}", Number(share))).unwrap_or_default();
-    let last = place == profile.model.n_layers;
-    let place = if last { "after the last layer".to_owned() } else { format!("before layer {place}") };
-    let accuracy = with_error(most, sem);
-    Some(format!("The sense of a word in context is read off best {place}: accuracy {accuracy}{majority}."))
+        majority.map(|share| format!("; the same answer to all pairs gives {}", Number(share))).unwrap_or_default();
+    let (position, accuracy) = (curve.axis.label(position), with_error(most, sem));
+    Some(format!("A probe reads the sense of a word in context best {position}: accuracy {accuracy}{majority}."))
 }
 
 fn peak(profile: &Profile, name: &str) -> Option<String> {
@@ -133,18 +131,18 @@ mod tests {
             "{deletion}"
         );
         assert!(deletion.ends_with("the median layer costs 1."));
-        assert!(lens.starts_with("From the place before layer 3 on"), "{lens}");
+        assert!(lens.starts_with("From the residual position before layer 3 on"), "{lens}");
         assert!(sentences(&profile(2, &[("delete_kl", &[f64::NAN; 2])])).is_empty());
     }
 
     #[test]
     fn a_probe_that_learnt_nothing_is_not_praised() {
         let mut profile = profile(2, &[("wic_accuracy", &[0.5, 0.8, 0.6])]);
-        let error = "The sense of a word in context is read off best before layer 1: accuracy 0.8 ± 0.12";
+        let error = "A probe reads the sense of a word in context best before layer 1: accuracy 0.8 ± 0.12";
         assert_eq!(sentences(&profile), [format!("{error}.")]);
-        profile.values.insert("wic_majority".into(), stratigraph_stages::Estimate { mean: 0.5, sem: None });
-        assert_eq!(sentences(&profile), [format!("{error}; always answering alike gives 0.5.")]);
-        profile.values.insert("wic_majority".into(), stratigraph_stages::Estimate { mean: 0.6, sem: None });
+        profile.values.insert("wic_majority".into(), stratigraph_profile::Estimate::exact(0.5));
+        assert_eq!(sentences(&profile), [format!("{error}; the same answer to all pairs gives 0.5.")]);
+        profile.values.insert("wic_majority".into(), stratigraph_profile::Estimate::exact(0.6));
         assert!(sentences(&profile).is_empty());
     }
 }

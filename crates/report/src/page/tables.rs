@@ -1,41 +1,37 @@
-//! Every number of a profile in tables: curves by layer, interventions, and single numbers.
+//! Every number of a profile in tables: curves over depth, other curves, interventions, and single numbers.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use stratigraph_stages::{Curve, Estimate, Intervention, Profile};
+use stratigraph_profile::{Curve, Estimate, InterventionRecord, Profile, catalogue};
 
+use crate::csv::{metrics, not_over_depth, over_depth, row_names};
 use crate::text::{Escaped, Number};
 
-/// What curves are about, by the beginnings of their names; the last that fits counts.
-const FAMILIES: [(&str, &[&str]); 9] = [
-    ("Deleting a layer", &["delete_"]),
-    ("Swapping a layer with the next", &["swap_"]),
-    ("Running blocks of layers twice", &["repeat_"]),
-    ("The lens before a layer", &["lens_"]),
-    ("Attention", &["prev5_", "first_token_", "attention_"]),
-    ("Geometry", &["resid_", "attn_out_", "mlp_out_", "cosine_", "block_", "angular_", "cka"]),
-    ("Neurons", &["prediction_", "suppression_", "mean_"]),
-    ("Words in context", &["wic_"]),
-    ("Attention and MLP apart", &["delete_attention_", "delete_mlp_", "mean_attention_", "mean_mlp_", "resample_"]),
-];
-
-pub(super) fn section(f: &mut impl Write, profile: &Profile, interventions: &[Intervention]) -> fmt::Result {
+pub(super) fn section(f: &mut impl Write, profile: &Profile) -> fmt::Result {
     f.write_str("<section id=\"numbers\">\n<h2>All numbers</h2>\n<p>Means, with one standard error over windows. ")?;
-    f.write_str("What the lens and the residual stream have after the last layer stands in the row <i>end</i>. ")?;
-    f.write_str("The numbers of heat maps are told by their cells.</p>\n")?;
-    for (title, curves) in families(profile) {
-        open_table(f, title, "layer", curves.iter().map(|(name, _)| *name))?;
-        layers(f, &curves, profile.model.n_layers)?;
+    f.write_str("A curve over residual positions has its value after the last layer in the row <i>end</i>. ")?;
+    f.write_str("The numbers of heat maps are in their cells.</p>\n")?;
+    for (title, curves) in groups(profile) {
+        open_table(f, &title, "layer", curves.iter().map(|(name, _)| *name))?;
+        rows(f, &curves, &row_names(curves.iter().map(|(_, curve)| *curve), profile.model.n_layers))?;
         close_table(f)?;
     }
-    if !interventions.is_empty() {
-        all_interventions(f, interventions)?;
+    for (name, curve) in not_over_depth(profile).filter(|(_, curve)| !curve.is_empty()) {
+        let names: Vec<_> = (0..curve.len()).map(|index| curve.axis.tick(index)).collect();
+        let title = catalogue::describe(name, curve).title;
+        open_table(f, &title, &curve.axis.name(), [name.as_str()].into_iter())?;
+        rows(f, &[(name.as_str(), curve)], &names)?;
+        close_table(f)?;
+    }
+    if !profile.interventions.is_empty() {
+        interventions(f, &profile.interventions)?;
     }
     if !profile.values.is_empty() {
         open_table(f, "Single numbers", "name", ["value"].into_iter())?;
         for (name, value) in &profile.values {
             write!(f, "<tr><th scope=\"row\">{}</th>", Escaped(name))?;
-            cell(f, Some(value))?;
+            cell(f, Some(*value))?;
             f.write_str("</tr>\n")?;
         }
         close_table(f)?;
@@ -45,19 +41,14 @@ pub(super) fn section(f: &mut impl Write, profile: &Profile, interventions: &[In
 
 type Named<'a> = (&'a str, &'a Curve);
 
-/// The curves by what they are about, those of unknown names last.
-fn families(profile: &Profile) -> Vec<(&'static str, Vec<Named<'_>>)> {
-    let family = |name: &str| {
-        let fits = |(_, starts): &(&str, &[&str])| starts.iter().any(|start| name.starts_with(start));
-        FAMILIES.iter().rposition(fits).unwrap_or(FAMILIES.len())
-    };
-    let titles = FAMILIES.iter().map(|(title, _)| *title).chain(["Other curves"]);
-    let mut all: Vec<_> = titles.map(|title| (title, Vec::new())).collect();
-    let curves = profile.curves.iter().filter(|(_, curve)| !curve.is_empty());
-    curves.for_each(|(name, curve)| all[family(name)].1.push((name.as_str(), curve)));
-    all.retain(|(_, curves)| !curves.is_empty());
-    all.iter_mut().for_each(|(_, curves)| curves.sort_by_key(|(name, _)| counted(name)));
-    all
+/// The curves over depth by the groups of the catalogue.
+fn groups(profile: &Profile) -> BTreeMap<String, Vec<Named<'_>>> {
+    let mut groups: BTreeMap<String, Vec<Named>> = BTreeMap::new();
+    for (name, curve) in over_depth(profile).filter(|(_, curve)| !curve.is_empty()) {
+        groups.entry(catalogue::describe(name, curve).group).or_default().push((name, curve));
+    }
+    groups.values_mut().for_each(|curves| curves.sort_by_key(|(name, _)| counted(name)));
+    groups
 }
 
 /// A name in parts of which those that are numbers are ordered as numbers.
@@ -65,37 +56,29 @@ fn counted(name: &str) -> Vec<(usize, &str)> {
     name.split('_').map(|part| (part.parse().unwrap_or_default(), part)).collect()
 }
 
-fn layers(f: &mut impl Write, curves: &[Named], n_layers: usize) -> fmt::Result {
-    let n_rows = curves.iter().map(|(_, curve)| curve.len()).max().unwrap_or(0);
-    for row in 0..n_rows {
-        let layer = if row < n_layers { row.to_string() } else { "end".to_owned() };
-        write!(f, "<tr><th scope=\"row\">{layer}</th>")?;
-        for (_, curve) in curves {
-            let sem = curve.sem.get(row).copied().flatten();
-            let estimate = curve.mean.get(row).map(|&mean| Estimate { mean, sem });
-            cell(f, estimate.as_ref())?;
-        }
+fn rows(f: &mut impl Write, curves: &[Named], names: &[String]) -> fmt::Result {
+    for (row, name) in names.iter().enumerate() {
+        write!(f, "<tr><th scope=\"row\">{}</th>", Escaped(name))?;
+        curves.iter().try_for_each(|(_, curve)| cell(f, curve.estimates().nth(row)))?;
         f.write_str("</tr>\n")?;
     }
     Ok(())
 }
 
-fn all_interventions(f: &mut impl Write, interventions: &[Intervention]) -> fmt::Result {
-    let metrics: std::collections::BTreeSet<_> = interventions.iter().flat_map(|done| done.metrics.keys()).collect();
-    let columns = ["layer", "plan"].into_iter().chain(metrics.iter().map(|metric| metric.as_str()));
-    open_table(f, "Interventions", "intervention", columns)?;
-    for done in interventions {
-        let layer = done.layer.map(|layer| layer.to_string()).unwrap_or_default();
-        let (kind, plan) = (done.kind.to_string(), Escaped(&done.plan));
-        write!(f, "<tr><th scope=\"row\">{kind}</th><td>{layer}</td><td class=\"plan\" title=\"{plan}\">{plan}</td>")?;
-        metrics.iter().try_for_each(|metric| cell(f, done.metrics.get(*metric)))?;
+/// Interventions by their names; their text is shown under the mouse.
+fn interventions(f: &mut impl Write, interventions: &[InterventionRecord]) -> fmt::Result {
+    let metrics = metrics(interventions);
+    open_table(f, "Interventions", "intervention", metrics.iter().map(|metric| metric.as_str()))?;
+    for it in interventions {
+        write!(f, "<tr><th scope=\"row\" title=\"{}\">{}</th>", Escaped(&it.text), Escaped(&it.name))?;
+        metrics.iter().try_for_each(|metric| cell(f, it.metrics.get(*metric).copied()))?;
         f.write_str("</tr>\n")?;
     }
     close_table(f)
 }
 
-/// A number in its cell; the mouse is told all its digits.
-fn cell(f: &mut impl Write, estimate: Option<&Estimate>) -> fmt::Result {
+/// A number in its cell; all its digits are shown under the mouse.
+fn cell(f: &mut impl Write, estimate: Option<Estimate>) -> fmt::Result {
     let Some(estimate) = estimate.filter(|estimate| estimate.mean.is_finite()) else {
         return f.write_str("<td></td>");
     };
@@ -106,13 +89,14 @@ fn cell(f: &mut impl Write, estimate: Option<&Estimate>) -> fmt::Result {
     f.write_str("</td>")
 }
 
-/// Opens a table that is shown when it is asked for.
+/// Opens a table that is folded at first.
 pub(crate) fn open_table<'a>(
     f: &mut impl Write,
     title: &str,
     first: &str,
     columns: impl Iterator<Item = &'a str>,
 ) -> fmt::Result {
+    let (title, first) = (Escaped(title), Escaped(first));
     writeln!(f, "<details><summary>{title}</summary>")?;
     write!(f, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\"><table>\n<thead><tr>")?;
     write!(f, "<th scope=\"col\">{first}</th>")?;
@@ -122,7 +106,7 @@ pub(crate) fn open_table<'a>(
     f.write_str("</tr></thead>\n<tbody>\n")
 }
 
-/// Closes it.
+/// Closes the table.
 pub(crate) fn close_table(f: &mut impl Write) -> fmt::Result {
     f.write_str("</tbody></table></div></details>\n")
 }

@@ -1,98 +1,123 @@
-//! Panels of curves: those that a plan names, and repeated blocks, whose lengths are the user's.
+//! Panels of curves, with titles, labels and scales from the catalogue: [`panel`], [`lines`], [`repeated`].
 
 use std::collections::BTreeMap;
 
-use stratigraph_stages::{Curve, Profile};
+use stratigraph_profile::catalogue::{self, CurveEntry, MetricEntry};
+use stratigraph_profile::{Axis, Curve, Profile};
 
-use super::plans::{Axis, Wanted};
-use crate::figure::{Horizontal, Lines, Panel, Point, Reference, Scale, Series, Side};
+use super::plans::{REPEATED, Wanted};
+use crate::figure::{Horizontal, Lines, Panel, Reference, Series, Side};
+use crate::text::Number;
+
+/// A curve with what the catalogue says about it.
+#[derive(Clone)]
+pub(super) struct Described<'a> {
+    pub(super) entry: CurveEntry,
+    pub(super) curve: &'a Curve,
+}
+
+impl<'a> Described<'a> {
+    /// The curve of a name; `None` where it is absent or has no number.
+    pub(super) fn find(profile: &'a Profile, name: &str) -> Option<Self> {
+        let curve = profile.curves.get(name).filter(|curve| curve.has_numbers())?;
+        Some(Self { entry: catalogue::describe(name, curve), curve })
+    }
+}
+
+/// The curves of one vertical axis, and single numbers to compare them with.
+#[derive(Default)]
+pub(super) struct Measured<'a> {
+    pub(super) curves: Vec<Described<'a>>,
+    pub(super) references: Vec<Reference>,
+}
+
+impl Measured<'_> {
+    fn side(&self, by_sweep: bool) -> Option<Side> {
+        let first = &self.curves.first()?.entry;
+        // Where all curves of a panel have one metric, the legend names the sweep alone.
+        let series = |it: &Described| {
+            let sweep = it.entry.sweep.as_ref().filter(|_| by_sweep);
+            Series::from_curve(sweep.unwrap_or(&it.entry.label), it.curve)
+        };
+        let mut side = Side::new(first.axis_label(), first.scale);
+        side.series = self.curves.iter().map(series).collect();
+        side.references.clone_from(&self.references);
+        Some(side)
+    }
+}
 
 /// A panel of those curves that are there; `None` when there are none.
 pub(super) fn panel(profile: &Profile, wanted: &Wanted) -> Option<Panel> {
-    let left = side(profile, &wanted.left);
-    let right = wanted.right.as_ref().and_then(|axis| side(profile, axis));
-    let (left, right) = match (left, right) {
-        (Some(left), Some(right)) => (left, Some(right)),
-        (Some(only), None) | (None, Some(only)) if !wanted.needs_both => (only, None),
-        _ => return None,
+    let measured = |names: &[&str], references: &[&str]| Measured {
+        curves: names.iter().filter_map(|name| Described::find(profile, name)).collect(),
+        references: references.iter().filter_map(|name| reference(profile, name)).collect(),
     };
-    let n_layers = profile.model.n_layers;
-    let all = left.series.iter().chain(right.iter().flat_map(|side| &side.series));
-    let between = all.flat_map(|series| series.points.first()).all(|point| point.at.starts_with("before"));
-    let x = if between { Horizontal::places(n_layers) } else { Horizontal::layers(n_layers) };
-    Some(Panel::Lines(Lines { title: wanted.title.to_owned(), x, left, right }))
+    let left = measured(wanted.left.curves, wanted.left.references);
+    let right = measured(wanted.right.curves, wanted.right.references);
+    match (left.curves.is_empty(), right.curves.is_empty()) {
+        (false, false) => lines(wanted.title, &left, &right),
+        (false, true) if !wanted.needs_both => lines(wanted.title, &left, &Measured::default()),
+        (true, false) if !wanted.needs_both => lines(wanted.title, &right, &Measured::default()),
+        _ => None,
+    }
 }
 
-/// The curves of one axis; `None` when not one of them has a number.
-fn side(profile: &Profile, axis: &Axis) -> Option<Side> {
-    let found = axis.curves.iter().filter_map(|(name, curve)| {
-        let series = series(name, profile.curves.get(*curve)?, profile.model.n_layers);
-        series.points.iter().any(|point| point.y.is_finite()).then_some(series)
-    });
-    let series: Vec<_> = found.collect();
-    let references = axis.references.iter().filter_map(|(name, value)| reference(profile, name, value)).collect();
-    let side = Side { label: axis.label.to_owned(), scale: axis.scale, series, references };
-    (!side.series.is_empty()).then_some(side)
+/// Curves of one or two vertical axes; `None` when the left one has none. Without a title of its own a panel is called after
+/// the metric that its curves share, or after its first curve.
+pub(super) fn lines(title: Option<&str>, left: &Measured, right: &Measured) -> Option<Panel> {
+    let all = || left.curves.iter().chain(&right.curves);
+    let metric = shared_metric(all().map(|it| it.entry.metric.as_ref()));
+    let of_metric = || metric.filter(|_| left.curves.len() > 1).map(|metric| metric.title.as_str());
+    let title = title.or_else(of_metric).unwrap_or(&all().next()?.entry.title).to_owned();
+    let x = horizontal(all().map(|it| &it.curve.axis))?;
+    let lines = Lines::new(title, x, left.side(metric.is_some())?);
+    Some(Panel::Lines(match right.side(metric.is_some()) {
+        Some(right) => lines.with_right(right),
+        None => lines,
+    }))
 }
 
-fn reference(profile: &Profile, name: &str, value: &str) -> Option<Reference> {
-    let y = profile.values.get(value)?.mean;
-    y.is_finite().then(|| Reference { name: format!("{name} {}", crate::text::Number(y)), y })
+/// The metric that all curves have.
+fn shared_metric<'a>(mut metrics: impl Iterator<Item = Option<&'a MetricEntry>>) -> Option<&'a MetricEntry> {
+    let first = metrics.next()??;
+    metrics.all(|metric| metric.is_some_and(|metric| metric.name == first.name)).then_some(first)
 }
 
-/// A curve with a number for each layer, for each place before, between and after them, or for each two neighbours.
-pub(crate) fn series(name: &str, curve: &Curve, n_layers: usize) -> Series {
-    let place = |index: usize| match curve.len() {
-        len if len > n_layers => (index as f64 - 0.5, format!("before layer {index}")),
-        len if len + 1 == n_layers => (index as f64 + 0.5, format!("layers {index} and {}", index + 1)),
-        _ => (index as f64, format!("layer {index}")),
-    };
-    let point = |(index, &y): (usize, &f64)| {
-        let (x, at) = place(index);
-        let at = if index == n_layers { "after the last layer".to_owned() } else { at };
-        Point { x, at, y, sem: curve.sem.get(index).copied().flatten() }
-    };
-    Series { name: name.to_owned(), points: curve.mean.iter().enumerate().map(point).collect() }
+/// The axis that all curves share, or that of layers, on which all axes over depth have their places.
+fn horizontal<'a>(mut axes: impl Iterator<Item = &'a Axis>) -> Option<Horizontal> {
+    let first = axes.next()?;
+    match first.n_layers() {
+        Some(n_layers) if !axes.all(|axis| axis == first) => Some(Horizontal::layers(n_layers)),
+        _ => Some(Horizontal::from_axis(first)),
+    }
 }
 
-/// What repeating blocks of layers does: a panel for each of the metrics that are drawn.
-pub(super) fn repeating(profile: &Profile) -> Vec<Panel> {
-    let metrics = [
-        ("entropy_bits", "Uncertainty", "entropy, bits"),
-        ("nll", "Loss", "loss, nats"),
-        ("kl", "KL from the unchanged model", "KL, nats"),
-        ("top1_agreement", "The same first choice", "top-1 agreement"),
-    ];
-    let panel = |(metric, title, label): (&str, &str, &str)| {
-        let series: Vec<_> = repeated(profile, metric).into_values().collect();
-        let clean = format!("clean_{metric}");
-        let references = reference(profile, "unchanged", &clean).into_iter().collect();
-        let x = Horizontal { label: "first layer of the block".into(), ..Horizontal::layers(profile.model.n_layers) };
-        let scale = match metric {
-            "kl" => Scale::Log,
-            "top1_agreement" => Scale::Share,
-            _ => Scale::Linear,
-        };
-        let left = Side { label: label.to_owned(), scale, series, references };
-        let lines = Lines { title: title.to_owned(), x, left, right: None };
-        (!lines.left.series.is_empty()).then_some(Panel::Lines(lines))
+fn reference(profile: &Profile, name: &str) -> Option<Reference> {
+    let y = profile.values.get(name)?.mean;
+    let label = catalogue::find_value(name).map_or(name, |entry| entry.label);
+    y.is_finite().then(|| Reference::new(format!("{label} {}", Number(y)), y))
+}
+
+/// What repeating blocks of layers does: a panel for each of the metrics that are drawn, with a curve for each length.
+pub(super) fn repeated(profile: &Profile) -> Vec<Panel> {
+    let panel = |metric: &&str| {
+        let curves = repeats(profile, metric).into_values().collect();
+        let references = reference(profile, &format!("clean_{metric}")).into_iter().collect();
+        let title = catalogue::find_metric(metric)?.title;
+        let panel = lines(Some(&title), &Measured { curves, references }, &Measured::default())?;
+        let Panel::Lines(mut lines) = panel else { return None };
+        lines.x = Horizontal { label: "first layer of the block".into(), ..Horizontal::layers(profile.model.n_layers) };
+        Some(Panel::Lines(lines))
     };
-    metrics.into_iter().filter_map(panel).collect()
+    REPEATED.iter().filter_map(panel).collect()
 }
 
 /// The curves of one metric, by the length of the block.
-fn repeated(profile: &Profile, metric: &str) -> BTreeMap<usize, Series> {
+fn repeats<'a>(profile: &'a Profile, metric: &str) -> BTreeMap<usize, Described<'a>> {
     let found = profile.curves.iter().filter_map(|(name, curve)| {
-        let (length, of) = name.strip_prefix("repeat_")?.split_once('_')?;
-        let length = length.parse().ok().filter(|&length: &usize| of == metric && length > 0)?;
-        let points = curve.mean.iter().enumerate().map(|(first, &y)| Point {
-            x: first as f64,
-            at: format!("layers {first} to {} twice", first.saturating_add(length - 1)),
-            y,
-            sem: curve.sem.get(first).copied().flatten(),
-        });
-        let series = Series { name: format!("blocks of {length}"), points: points.collect() };
-        series.points.iter().any(|point| point.y.is_finite()).then_some((length, series))
+        let Axis::BlockStarts { length, .. } = &curve.axis else { return None };
+        (*name == format!("repeat_{length}_{metric}")).then_some(())?;
+        Some((*length, Described::find(profile, name)?))
     });
     found.collect()
 }

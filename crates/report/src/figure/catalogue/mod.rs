@@ -1,58 +1,51 @@
 //! Which figures a profile gives: [`figures`].
 
 mod curves;
+mod others;
 mod plans;
 mod tables;
 
-pub(crate) use curves::series;
-use stratigraph_stages::Profile;
+use stratigraph_profile::Profile;
 
-use super::{Band, Figure, Panel};
-use plans::{PLANS, Plan};
+use super::{Figure, Panel};
+use plans::{PLANS, Plan, REPEATING};
 
 /// The figures that the profile has numbers for, in the order in which a reader wants them.
 ///
-/// Over depth: `signatures` (those of each stage), `damage` (what deleting and swapping layers does), `lens`,
-/// `lens_and_neurons`, `meaning` (word-in-context accuracy), `attention`, `geometry`, `neurons`, `sublayers`,
-/// `repeating`.
-/// Of matrices: `ensemble`, `similarity`, `heads`, and `matrices` for those of other names.
+/// Over depth: `signatures` (those of each stage), `damage` (deleting and swapping layers), `lens`, `lens_and_neurons`,
+/// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `repeating`, and `other_curves` for
+/// all curves that none of them shows.
+/// Of matrices: `ensemble`, `similarity`, `heads`, and `other_matrices` for those of other names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
-    with_bands(profile, &crate::view::of(profile).bands())
+    let bands = crate::view::bands(profile);
+    let planned = PLANS.iter().map(|plan| {
+        let figure = Figure::new(plan.name, plan.title).with_caption(plan.caption);
+        Figure { panels: planned(profile, plan), ..figure }
+    });
+    let others = Figure::new("other_curves", "Other curves")
+        .with_caption("All curves that no other figure shows, by what they measure.");
+    let others = Figure { panels: others::panels(profile), ..others };
+    let all = planned.chain([others]).chain(tables::all(profile));
+    let complete = |figure: Figure| figure.with_source(source(profile)).shaded(&bands);
+    all.filter(|figure| !figure.panels.is_empty()).map(complete).collect()
 }
 
-/// The same, with these stages shaded.
-pub(crate) fn with_bands(profile: &Profile, bands: &[Band]) -> Vec<Figure> {
-    let planned = PLANS.iter().map(|plan| (plan.name, plan.title, plan.shows, planned(profile, plan)));
-    let others = tables::all(profile).into_iter();
-    let all = planned.chain(others).filter(|(.., panels)| !panels.is_empty());
-    let figure = |(name, title, shows, panels): (&str, &str, &str, Vec<Panel>)| Figure {
-        name: name.to_owned(),
-        title: title.to_owned(),
-        caption: shows.to_owned(),
-        source: source(profile),
-        bands: if panels.iter().any(Panel::is_depth) { bands.to_vec() } else { Vec::new() },
-        panels,
-    };
-    all.map(figure).collect()
-}
-
-/// What was measured on what.
+/// What was measured, and on what.
 fn source(profile: &Profile) -> String {
     let (model, corpus) = (&profile.model.name, &profile.corpus);
     format!("{model} on {} windows of {} tokens of {}", corpus.n_sequences, corpus.seq_len, corpus.name)
 }
 
 fn planned(profile: &Profile, plan: &Plan) -> Vec<Panel> {
-    let fixed = plan.panels.iter().filter_map(|wanted| curves::panel(profile, wanted));
     match plan.name {
-        "repeating" => curves::repeating(profile),
-        _ => fixed.collect(),
+        REPEATING => curves::repeated(profile),
+        _ => plan.panels.iter().filter_map(|wanted| curves::panel(profile, wanted)).collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use stratigraph_stages::{Axis, Curve, Matrix};
+    use stratigraph_profile::{Axis, Matrix, Unit};
 
     use super::super::Point;
     use super::*;
@@ -64,32 +57,44 @@ mod tests {
 
     #[test]
     fn figures_are_those_whose_curves_are_there() {
-        let profile = profile(2, &[("delete_kl", &[1.0, 2.0]), ("lens_entropy_bits", &[3.0, 2.0, 1.0]), ("x", &[1.0])]);
-        assert_eq!(names(&profile), ["signatures", "damage", "lens"]);
+        let profile =
+            profile(2, &[("delete_kl", &[1.0, 2.0]), ("lens_entropy_bits", &[3.0, 2.0, 1.0]), ("x", &[1.0, 2.0])]);
+        assert_eq!(names(&profile), ["signatures", "damage", "lens", "other_curves"]);
         assert_eq!(figures(&profile)[2].source, "m on 3 windows of 5 tokens of c");
         let [Panel::Lines(lens)] = &figures(&profile)[2].panels[..] else { panic!("only the entropy is there") };
-        let first = Point { x: -0.5, at: "before layer 0".into(), y: 3.0, sem: Some(0.125) };
+        let first = Point::new(-0.5, "before layer 0", 3.0).with_sem(Some(0.125));
         assert_eq!(lens.left.series[0].points[0], first);
+        assert_eq!((&lens.title[..], &lens.left.label[..]), ("Logit lens: entropy", "entropy, bits"));
     }
 
     #[test]
     fn what_has_no_number_is_left_out() {
-        let nothing = profile(2, &[("delete_kl", &[f64::NAN, f64::NAN]), ("swap_kl", &[])]);
-        assert!(names(&nothing).is_empty());
-        let mut one = profile(2, &[]);
-        one.curves.insert("delete_kl".into(), Curve { mean: vec![f64::NAN, 1.0], ..Curve::default() });
+        let mut one =
+            profile(2, &[("delete_kl", &[f64::NAN, f64::NAN]), ("swap_kl", &[f64::NAN]), ("x", &[f64::NAN; 2])]);
+        assert!(names(&one).is_empty());
+        one.curves.get_mut("delete_kl").unwrap().mean[1] = 1.0;
         assert_eq!(names(&one), ["signatures", "damage"]);
+    }
+
+    #[test]
+    fn repeated_blocks_have_a_curve_for_each_length() {
+        let curves: [(&str, &[f64]); 3] =
+            [("repeat_2_kl", &[1.0, 2.0, 3.0]), ("repeat_3_kl", &[4.0, 5.0]), ("repeat_3_accuracy", &[0.5, 0.25])];
+        let figures = figures(&profile(4, &curves));
+        let [repeating, others] = &figures[..] else { panic!("two figures") };
+        let Panel::Lines(kl) = &repeating.panels[0] else { panic!("a panel of lines") };
+        assert_eq!(kl.left.series.iter().map(|it| &it.name[..]).collect::<Vec<_>>(), ["repeat 2", "repeat 3"]);
+        assert_eq!(kl.left.series[1].points[1].at, "layers 1 to 3");
+        assert_eq!(others.panels.len(), 1);
     }
 
     #[test]
     fn every_matrix_is_drawn() {
         let mut profile = profile(2, &[]);
         for name in ["cka", "merging_heads", "ensemble_ing", "of my own"] {
-            let axis = |name: &str, n| Axis::counting(name, n);
-            let values = vec![vec![0.5, -1.0]; 2];
-            let matrix = Matrix { rows: axis("layer", 2), columns: axis("head", 2), unit: "u".into(), values };
+            let matrix = Matrix::new(Axis::layers(2), Axis::heads(2), Unit::Count, vec![vec![0.5, -1.0]; 2]);
             profile.matrices.insert(name.into(), matrix);
         }
-        assert_eq!(names(&profile), ["ensemble", "similarity", "heads", "matrices"]);
+        assert_eq!(names(&profile), ["ensemble", "similarity", "heads", "other_matrices"]);
     }
 }
