@@ -19,7 +19,7 @@ pub struct Merged {
     /// The devices that the steps were computed on, with commas between.
     pub device: String,
     /// Of each distinct intervention.
-    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "the tables are made of them"))]
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "the tables are made of them"))]
     pub(crate) scores: Vec<Scores>,
 }
 
