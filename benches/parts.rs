@@ -63,7 +63,9 @@ fn block(criterion: &mut Criterion) {
         let resid = resid(model, tokens);
         group.throughput(Throughput::Elements(flops_of_block(model.config(), tokens, SEQ_LEN)));
         group.bench_function(BenchmarkId::new(backend.to_string(), size(model, tokens)), |bencher| {
-            bencher.iter(|| model.block(Site { slot: 0, layer: 0 }, resid.clone(), &mut NoTap).expect("it runs").into_data());
+            bencher.iter(|| {
+                model.block(Site { slot: 0, layer: 0 }, resid.clone(), &mut NoTap).expect("it runs").into_data()
+            });
         });
     });
 }

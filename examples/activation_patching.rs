@@ -18,7 +18,9 @@ fn main() -> Result<()> {
         .run(&corrupted)?;
 
     let unpatched = findings.value("clean_logit_difference")?.mean;
-    println!("logit difference `States` - `time` of the corrupted prompt: {unpatched:.2}; with hook_resid_pre patched:");
+    println!(
+        "logit difference `States` - `time` of the corrupted prompt: {unpatched:.2}; with hook_resid_pre patched:"
+    );
     print!("{:>6}", "layer");
     for &id in corrupted.sequence(0) {
         print!("{:>10}", tokenizer.decode(&[id])?);

@@ -13,9 +13,7 @@ fn main() -> Result<()> {
 
     // A masked score is -inf before the softmax, so the other keys share the attention. A query always sees itself.
     let near = Sweep::each_layer("hide_near", |_, layer| Ok(Edit::mask_distances(layer, 1..=5)));
-    let far = Sweep::each_layer("hide_far", |context, layer| {
-        Ok(Edit::mask_distances(layer, 6..=context.seq_len - 1))
-    });
+    let far = Sweep::each_layer("hide_far", |context, layer| Ok(Edit::mask_distances(layer, 6..=context.seq_len - 1)));
     let findings = Study::new(&model).add(near).add(far).run(&windows)?;
 
     let (near, far) = (findings.curve("hide_near_kl")?, findings.curve("hide_far_kl")?);

@@ -16,7 +16,8 @@ fn main() -> Result<()> {
     loop {
         let pruned = PlannedModel::new(&model, &plan)?;
         let findings = Study::new(&pruned).against(&model).add(Sweep::delete()).run(&windows)?;
-        let [kl, agreement, loss] = ["kl", "top1_agreement", "nll"].map(|name| findings.value(&format!("clean_{name}")));
+        let [kl, agreement, loss] =
+            ["kl", "top1_agreement", "nll"].map(|name| findings.value(&format!("clean_{name}")));
         println!("{:<28}{:>10.4}{:>18.3}{:>12.3}", plan.to_string(), kl?.mean, agreement?.mean, loss?.mean);
         if plan.steps().len() == model.n_layers() - 3 {
             return Ok(());

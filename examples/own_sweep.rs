@@ -33,7 +33,10 @@ fn main() -> Result<()> {
         println!();
     }
     for intervention in findings.interventions().iter().filter(|it| it.sweep.as_deref() == Some("by_hand")) {
-        println!("{:<24} runs {:<28} {:.3} nats", intervention.name, intervention.text, intervention.metrics["nll"].mean);
+        println!(
+            "{:<24} runs {:<28} {:.3} nats",
+            intervention.name, intervention.text, intervention.metrics["nll"].mean
+        );
     }
     Ok(())
 }

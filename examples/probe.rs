@@ -31,7 +31,11 @@ fn main() -> Result<()> {
         }
         let (probe, l2) = Logistic::cross_validated(&train, &[10.0, 100.0, 1000.0], 3, 0);
         let right = probe.right(&test);
-        println!("{point}: accuracy {:.3} (always the commoner answer: {:.3}), l2 {l2}", right.share(), test.majority());
+        println!(
+            "{point}: accuracy {:.3} (always the commoner answer: {:.3}), l2 {l2}",
+            right.share(),
+            test.majority()
+        );
     }
     Ok(())
 }

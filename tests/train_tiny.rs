@@ -28,7 +28,7 @@ fn what_it_writes_is_a_checkpoint_with_a_tokenizer() {
     let dir = tempfile::tempdir().unwrap();
     let said = succeeded(&train(dir.path(), &["--steps", "8"]));
     assert!(said.contains("held-out loss of a trigram model: "), "{said}");
-    let checkpoint = Pretrained::open(dir.path()).unwrap();
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
     assert_eq!(checkpoint.config().n_layers, 2);
     let tokenizer = checkpoint.tokenizer().unwrap();
     assert_eq!(tokenizer.n_tokens(), 300);

@@ -1,7 +1,6 @@
 //! What several integration tests share: devices, fixtures and how to compare with them.
 #![allow(dead_code)] // every test uses a part of it
 
-pub mod given;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn a_lost_device_is_an_error() {
-        for text in ["Service call failed: CallError\nbacktrace", "Failed to open a remote session at ws://gpu: refused"] {
+        for text in
+            ["Service call failed: CallError\nbacktrace", "Failed to open a remote session at ws://gpu: refused"]
+        {
             let lost = guard_remote(|| -> Result<()> { panic!("{text}") });
             assert!(matches!(lost, Err(StudyError::RemoteLost { reason }) if Some(&*reason) == text.lines().next()));
         }

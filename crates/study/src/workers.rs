@@ -144,10 +144,11 @@ mod tests {
     #[test]
     fn an_error_of_take_stops_the_workers() {
         for n_workers in [1, 3] {
-            let work = |_: usize, pieces: &mut dyn Iterator<Item = usize>, report: &mut dyn FnMut(WorkerEvent<usize>)| {
-                pieces.for_each(|piece| report(WorkerEvent::Done(piece)));
-                Ok(())
-            };
+            let work =
+                |_: usize, pieces: &mut dyn Iterator<Item = usize>, report: &mut dyn FnMut(WorkerEvent<usize>)| {
+                    pieces.for_each(|piece| report(WorkerEvent::Done(piece)));
+                    Ok(())
+                };
             let mut taken = 0;
             let take = |_: WorkerEvent<usize>| {
                 taken += 1;

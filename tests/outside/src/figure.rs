@@ -15,7 +15,8 @@ pub fn write_figure(profile: &Profile) -> Result<Figure, ProfileError> {
         let points = points.map(|(layer, &y)| Point::new(layer as f64, curve.axis.label(layer), y)).collect();
         Ok(Side::new(label, Scale::Log).with_series(Series::new(name, points)))
     };
-    let lines = Lines::new("Writes and damage", Horizontal::layers(profile.model.n_layers), side("norm", "write_norm")?);
+    let lines =
+        Lines::new("Writes and damage", Horizontal::layers(profile.model.n_layers), side("norm", "write_norm")?);
     let lines = lines.with_right(side("KL, nats", "delete_kl")?);
     Ok(Figure::new("writes", "What layers write").with_caption("By layer.").with_panel(Panel::Lines(lines)))
 }

@@ -79,7 +79,7 @@ fn jensen_shannon(p: &LogitRow, q: &LogitRow) -> f64 {
             return (p + q) * LN_2;
         }
         // ln(p / m) = ln(2 / (1 + q / p)), and ln(q / m) is larger by ln(q / p).
-        let of_p = LN_2 - (q / p).ln_1p();
+        let of_p = LN_2 - (1.0 + q / p).ln();
         let of_q = of_p + (f64::from(q_logit) - f64::from(p_logit) - shift);
         p * of_p + q * of_q
     });

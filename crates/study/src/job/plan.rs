@@ -66,12 +66,7 @@ impl JobPlan {
     ///
     /// # Errors
     /// When the windows do not fit the model, or are not those of the corpus record.
-    pub fn new(
-        model: &dyn ResidualModel,
-        record: JobModel,
-        corpus: JobCorpus,
-        windows: &TokenWindows,
-    ) -> Result<Self> {
+    pub fn new(model: &dyn ResidualModel, record: JobModel, corpus: JobCorpus, windows: &TokenWindows) -> Result<Self> {
         windows.check(model)?;
         let plan = Self {
             format: FORMAT,

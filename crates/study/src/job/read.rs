@@ -36,7 +36,10 @@ impl JobPlan {
             return Err(bad(format!("it computes in {dtype}; this version computes in f32")));
         }
         if model.n_layers > MOST_LAYERS {
-            return Err(bad(format!("its model has {} layers, more than the {MOST_LAYERS} there can be", model.n_layers)));
+            return Err(bad(format!(
+                "its model has {} layers, more than the {MOST_LAYERS} there can be",
+                model.n_layers
+            )));
         }
         let texts = sweeps.iter().flat_map(|sweep| &sweep.interventions);
         let texts = texts.chain(interventions.iter().map(|single| &single.text));

@@ -94,7 +94,9 @@ impl Job {
         refuse_other(&path, "corpus", &record.corpus, &corpus.sha256)?;
         refuse_other(&path, "plan", &record.job, self.hash())?;
         if !self.is_complete(&record, step)? {
-            return Err(damaged("it does not hold the scores of its step; delete it, and run the shard again".to_owned()));
+            return Err(damaged(
+                "it does not hold the scores of its step; delete it, and run the shard again".to_owned(),
+            ));
         }
         Ok(Some(record))
     }

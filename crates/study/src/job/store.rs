@@ -225,7 +225,8 @@ struct Format {
 
 fn read_plan(file: &Path) -> Result<JobPlan> {
     let json = fs::read(file).map_err(|reason| StudyError::io(file, reason))?;
-    let damaged = |reason: serde_json::Error| StudyError::JobDamaged { path: file.to_owned(), reason: reason.to_string() };
+    let damaged =
+        |reason: serde_json::Error| StudyError::JobDamaged { path: file.to_owned(), reason: reason.to_string() };
     let Format { format } = serde_json::from_slice(&json).map_err(damaged)?;
     if format != FORMAT {
         return Err(StudyError::JobFormat { path: file.to_owned(), found: format, expected: FORMAT });

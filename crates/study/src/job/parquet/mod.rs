@@ -70,8 +70,7 @@ pub(crate) fn token_table(job: &Job, step: usize, measured: &[&PositionScores]) 
     let StepWork { group, .. } = job.step(step);
     let first = job.groups().take(group).map(<[_]>::len).sum::<usize>();
     let measured_of = |run: &Run| measured.get(run.index.checked_sub(first)?).copied();
-    let labelled: Vec<_> =
-        job.runs().iter().filter_map(|run| Some((Label::new(&run), measured_of(&run)?))).collect();
+    let labelled: Vec<_> = job.runs().iter().filter_map(|run| Some((Label::new(&run), measured_of(&run)?))).collect();
     let rows = labelled.iter().flat_map(|(label, positions)| {
         positions.rows().map(move |PositionRow { sequence, position, values }| {
             let token = job.windows().sequence(sequence)[position] as usize;

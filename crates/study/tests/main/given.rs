@@ -7,7 +7,7 @@ use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Merged, Shard, S
 use stratigraph_study::{Findings, Study};
 use stratigraph_surgery::Sweep;
 
-use super::{Small, device, windows};
+use crate::small::{Small, device, windows};
 
 /// What stands for the hash of the model's content.
 pub const SHA256: &str = "01ab";

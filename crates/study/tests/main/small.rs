@@ -1,11 +1,13 @@
 //! What several tests share: a small causal model, a corpus, and how to compare findings.
-#![allow(dead_code)] // every test uses a part of it
+#![allow(dead_code)] // each test binary uses a part of it
 
+use std::io::Write;
 use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result, Site, Tap, TokenWindows, visit};
-use stratigraph_study::{Backend, Findings};
+use stratigraph_profile::Profile;
+use stratigraph_study::{Backend, Findings, StudyError};
 
 /// Hooks of [`Small`].
 const HOOKS: [Hook; 4] = [Hook::ResidPre, Hook::AttnOut, Hook::MlpOut, Hook::ResidPost];
@@ -115,6 +117,15 @@ pub fn device() -> Device {
     Backend::Flex.device().expect("tests are built with flex")
 }
 
+/// Every device of this build that the machine has; says which are skipped.
+pub fn devices() -> Vec<(Backend, Device)> {
+    let open = |backend: Backend| {
+        let skipped = |reason: &StudyError| _ = writeln!(std::io::stderr(), "skipped: {backend}: {reason}");
+        Some((backend, backend.device().inspect_err(skipped).ok()?))
+    };
+    Backend::ALL.into_iter().filter_map(open).collect()
+}
+
 /// Seven windows of twelve tokens.
 pub fn windows() -> TokenWindows {
     let ids: Vec<u32> = (0..7 * 12).map(|i| i * i * 7 % 60).collect();
@@ -124,13 +135,20 @@ pub fn windows() -> TokenWindows {
 /// Checks that two studies found the same curves, but for the rounding of other batches.
 #[track_caller]
 pub fn assert_close(found: &Findings, expected: &Findings) {
-    assert!(!expected.curves().is_empty() && found.curves().keys().eq(expected.curves().keys()));
-    for (name, curve) in expected.curves() {
-        let (a, b) = (&found.curves()[name], curve);
+    let profile = |findings: &Findings| findings.clone().into_profile_without_stages();
+    assert_within(&profile(found), &profile(expected), 1e-5);
+}
+
+/// Checks that two profiles have the same curves, to within a tolerance relative to values above 1.
+#[track_caller]
+pub fn assert_within(found: &Profile, expected: &Profile, tolerance: f64) {
+    assert!(!expected.curves.is_empty() && found.curves.keys().eq(expected.curves.keys()));
+    for (name, b) in &expected.curves {
+        let a = &found.curves[name];
         assert_eq!((a.mean.len(), a.replicates.len()), (b.mean.len(), b.replicates.len()));
-        let pairs = a.mean.iter().zip(&b.mean);
-        for (a, b) in pairs.chain(a.replicates.iter().flatten().zip(b.replicates.iter().flatten())) {
-            assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{name}: {a} and {b}");
+        let replicates = a.replicates.iter().flatten().zip(b.replicates.iter().flatten());
+        for (a, b) in a.mean.iter().zip(&b.mean).chain(replicates) {
+            assert!((a - b).abs() < tolerance * b.abs().max(1.0), "{name}: {a} and {b}");
         }
     }
 }

@@ -1,0 +1,69 @@
+//! Every example runs on the model in the box and answers its question.
+
+use std::path::Path;
+use std::process::Command;
+
+use stratigraph::prelude::*;
+
+/// What an example prints; it was built along with the tests and runs in the repository, without a network.
+fn output(name: &str, arguments: &[&Path]) -> String {
+    let deps = std::env::current_exe().unwrap();
+    let mut command = Command::new(deps.parent().unwrap().parent().unwrap().join("examples").join(name));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("HF_HUB_OFFLINE", "1").args(arguments);
+    let output = command.output().expect("examples are built along with tests");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// How many lines of a text contain a part.
+fn count(text: &str, part: &str) -> usize {
+    text.lines().filter(|line| line.contains(part)).count()
+}
+
+#[test]
+fn stages_of_inference_writes_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let text = output("stages_of_inference", &[&out]);
+    assert!(text.contains("KL"), "{text}");
+    let profile = Profile::read(out.join("profile.json")).unwrap();
+    assert_eq!(profile.curve("delete_kl").unwrap().axis, Axis::layers(12));
+    assert_eq!(profile.curve("wic_accuracy").unwrap().axis, Axis::residual_positions(12));
+    assert!(profile.stages.is_some());
+    assert!(out.join("report.html").is_file() && out.join("figures/damage.svg").is_file());
+}
+
+#[test]
+fn interventions_print_a_line_for_each_layer() {
+    for (name, part) in
+        [("head_ablation", "("), ("attention_knockout", "+-"), ("activation_patching", "."), ("own_metric", "bits")]
+    {
+        let text = output(name, &[]);
+        assert!(count(&text, part) >= 12, "{name}: {text}");
+        assert!(!text.contains("NaN"), "{name}: {text}");
+    }
+    let text = output("own_sweep", &[]);
+    assert_eq!((count(&text, "length 4"), count(&text, "by_hand ")), (12, 3), "{text}");
+}
+
+#[test]
+fn readings_of_the_residual_stream_have_a_line_for_each_depth() {
+    assert_eq!(count(&output("logit_lens", &[]), "%"), 13);
+    assert_eq!(count(&output("probe", &[]), "accuracy"), 12);
+    assert_eq!(count(&output("collect_activations", &[]), "hook_mlp_out"), 12);
+    assert_eq!(count(&output("steering", &[]), "x direction"), 4);
+}
+
+#[test]
+fn pruning_goes_from_twelve_layers_to_nine() {
+    let text = output("compare_models", &[]);
+    assert_eq!(text.lines().count(), 1 + 4, "{text}");
+    assert!(text.lines().nth(1).unwrap().starts_with("0..12 "), "{text}");
+}
+
+#[test]
+fn a_model_and_a_measurement_of_one_s_own_give_curves() {
+    let model = output("own_model", &[]);
+    assert!(model.contains("delete_kl: [") && model.contains("lens_kl: ["), "{model}");
+    assert!(output("own_measurement", &[]).contains("dead neurons by layer: ["));
+}
