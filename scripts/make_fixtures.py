@@ -378,32 +378,32 @@ def check_types(out):
 README = """\
 # Test fixtures
 
-Small files with random weights, made by `scripts/make_fixtures.py`, and the values other people's code gives
-for them. To remake them, from the root of the workspace:
+Small files with random weights, made by `scripts/make_fixtures.py`, and the values that transformers, gguf and
+tokenizers compute for them. To make them again, from the root of the workspace:
 
     pip install torch transformers accelerate safetensors gguf tokenizers
     python scripts/make_fixtures.py tests/fixtures
 
 Made with {versions}.
-The script is seeded and checks what it wrote. Other versions of the packages may differ in the last bits of the
-expected values.
+The script is seeded and checks the files that it wrote. Other versions of the packages may differ in the last bits
+of the expected values.
 
 ## Llama checkpoints
 
-| directory | stored as | what is special | positions | keys of `config.json` |
+| directory | stored as | special properties | positions | keys of `config.json` |
 |---|---|---|---|---|
 | `llama-gqa` | f32 | 3 layers; 4 query heads over 2 key/value heads; `head_dim` is not `hidden_size / heads`; tied embeddings | 12 | transformers 5 |
 | `llama-untied` | f32 | 2 layers; separate `lm_head`; biases on attention and MLP; llama3 rotary scaling; 1 key/value head | 20 | transformers 4 |
-| `llama-bf16` | bf16 | 2 layers; as many key/value heads as query heads; tied embeddings; vocabulary of 96 | 16 | transformers 4 |
+| `llama-bf16` | bf16 | 2 layers; equal numbers of key/value and query heads; tied embeddings; vocabulary of 96 | 16 | transformers 4 |
 | `llama-f16` | f16 | the same weights as `llama-bf16` before rounding | 16 | transformers 5 |
 
-`config.json` is as transformers 5 writes it (`rope_parameters`, `dtype`), except where the table says
-transformers 4: there it is rewritten with `rope_theta`, `rope_scaling` and `torch_dtype`, without
-`transformers_version`, and without `head_dim` where that is `hidden_size / heads`, as older files are.
+`config.json` has the form that transformers 5 writes (`rope_parameters`, `dtype`). Where the table says
+transformers 4, it has the form of older files: `rope_theta`, `rope_scaling` and `torch_dtype`, no
+`transformers_version`, and no `head_dim` if that equals `hidden_size / heads`.
 
-- `model.safetensors`, `config.json`, `generation_config.json`: an ordinary Hugging Face directory.
-- `expected.safetensors`: what transformers computes (eager attention, f32, the weights upcast to f32), with
-  T positions, d the hidden size, V the vocabulary. All f32 but `ids`.
+- `model.safetensors`, `config.json`, `generation_config.json`: a standard Hugging Face directory.
+- `expected.safetensors`: computed by transformers (eager attention, f32, the weights upcast to f32), for T
+  positions, hidden size d and vocabulary size V. Everything is f32 except `ids`.
   - `ids` [2, T], int32: random token ids, the input of everything below.
   - `resid` [layers + 1, 2, T, d]: the residual stream before each block, then after the last one and before
     the final norm.
@@ -411,28 +411,28 @@ transformers 4: there it is rewritten with `rope_theta`, `rope_scaling` and `tor
   - `attn_out`, `mlp_out` [layers, 2, T, d]: what each sublayer adds to the residual stream.
   - `logits` [2, T, V].
   - `logits_delete_{{l}}`, `logits_swap_{{l}}`, `logits_repeat_0` [{tail}, V]: logits of the model without block l,
-    with blocks l and l + 1 exchanged, and with every block run twice in a row (0, 0, 1, 1, ...). To keep the
-    files small, only the last {tail} positions of sequence 0.
+    with blocks l and l + 1 swapped, and with every block run twice in a row (0, 0, 1, 1, ...). To keep the
+    files small, only for the last {tail} positions of sequence 0.
 - `llama-gqa/tokenizer.json`: a byte-level BPE of 300 tokens, trained on text in the script. Pre-tokenizer as in
   SmolLM2: single digits, then byte level. `<|endoftext|>` is id 0.
-- `llama-gqa/tokens.json`: texts and the ids that tokenizer gives, without added special tokens.
-- `llama-gqa/model.gguf`, `llama-untied/model.gguf`: the same f32 weights laid out as llama.cpp's converter does.
-  The rows of the query and key weights and biases are permuted, because GGUF rotates adjacent pairs where
-  transformers rotates halves. The first holds the tokenizer (`tokenizer.ggml.pre` is `smollm`) and, its
-  embeddings being tied, no `output.weight`. The second has `output.weight`, biases, and llama3 scaling as
-  a tensor of what to divide each frequency by, `rope_freqs.weight` (no `rope.scaling` keys); its
+- `llama-gqa/tokens.json`: texts and the ids from this tokenizer, without added special tokens.
+- `llama-gqa/model.gguf`, `llama-untied/model.gguf`: the same f32 weights in the layout of llama.cpp's
+  converter. The rows of the query and key weights and biases are permuted, because GGUF rotates adjacent pairs
+  and transformers rotates halves. The first file has the tokenizer (`tokenizer.ggml.pre` is `smollm`) and no
+  `output.weight`, because its embeddings are tied. The second file has `output.weight`, biases, and llama3 scaling
+  as a tensor of divisors of the frequencies, `rope_freqs.weight` (no `rope.scaling` keys); its
   `tokenizer.ggml.model` is `none`.
 
 ## Other families
 
-Made by `scripts/make_family_fixtures.py`, with the same `expected.safetensors` as the Llama checkpoints. What a sublayer
-adds is taken behind its own norm where it has one (Gemma). transformers picks masks and rotary positions by the place in
-the list of layers, so its types of layers were moved with the layers.
+Made by `scripts/make_family_fixtures.py`, with the same `expected.safetensors` as the Llama checkpoints. The output of a
+sublayer is taken after its own norm if it has one (Gemma). transformers selects masks and rotary positions by the index in
+the list of layers, so the list of layer types was permuted with the layers.
 
-| directory | stored as | what is special | keys of `config.json` |
+| directory | stored as | special properties | keys of `config.json` |
 |---|---|---|---|
 | `gpt2` | f32 | names without `transformer.`; causal masks stored as `h.N.attn.bias`; tied | the hub's |
-| `gpt2-prefixed` | f16 | names with `transformer.`; a head of its own; ReLU; `n_inner` that is not `4 n_embd` | transformers 5 |
+| `gpt2-prefixed` | f16 | names with `transformer.`; untied head; ReLU; `n_inner` that is not `4 n_embd` | transformers 5 |
 | `neox-parallel` | f32 | a quarter of a head rotated; masks and rotary tables stored; untied | the hub's (Pythia) |
 | `neox-sequential` | bf16 | sequential residual; whole heads rotated; attention without biases; tied | transformers 5 |
 | `phi` | f16 | two fifths of a head rotated (8 of 20); a bias in the head | the hub's |
@@ -441,23 +441,23 @@ the list of layers, so its types of layers were moved with the layers.
 | `qwen2` | f32 | 8 shards with an index; biases of query, key and value; tied | the hub's |
 | `qwen2-sliding` | f32 | window of 4 from layer 1 on; untied | transformers 5 |
 | `qwen3` | bf16 | norms of query and key; heads of 6 in a width of 20; tied | transformers 5 |
-| `gemma3` | f32 | 7 layers, the sixth sees everything; linear scaling there; two bases; window of 5 | the hub's |
-| `gemma3-plain` | bf16 | the first of 3 layers sees everything; score scale that is not the head's | transformers 5 |
+| `gemma3` | f32 | 7 layers, the sixth has full attention with linear scaling; two rotary bases; window of 5 | the hub's |
+| `gemma3-plain` | bf16 | the first of 3 layers has full attention; attention scale that does not follow from the head width | transformers 5 |
 
-The `model.gguf` beside some of them has the same values as llama.cpp's converter lays them out
-(`scripts/family_ggufs.py`): GPT-2's matrices transposed, GPT-NeoX's fused tensor taken apart by query, key and value,
-Gemma's gains with the one added, Phi's matrices in f16.
+Some directories also have a `model.gguf` with the same values in the layout of llama.cpp's converter
+(`scripts/family_ggufs.py`): the matrices of GPT-2 transposed, the fused tensor of GPT-NeoX split into query, key and
+value, one added to the gains of Gemma, the matrices of Phi in f16.
 
 ## Tokenizers
 
 `tokenizers/` is made by `scripts/make_tokenizers.py`: a small tokenizer of each kind as `tokenizer.json` and as the metadata
-of a GGUF, and in `ids.json` what the tokenizers library gives for `texts.json` and for ids that cut characters.
+of a GGUF. `ids.json` has the results of the tokenizers library for `texts.json` and for ids that cut characters.
 
 ## GGUF tensor types
 
 `gguf-types.gguf` has a tensor of [2, 256] values for each type: {types}.
-The K types are random bits under small scales, the others quantized normal noise. `gguf-types.safetensors` has
-the f32 values `gguf.quants.dequantize` gives, by the same names.
+The K types are random bits with small scales, the others quantized normal noise. `gguf-types.safetensors` has
+the f32 values from `gguf.quants.dequantize`, under the same names.
 """
 
 

@@ -95,7 +95,7 @@ fn js_is_symmetric_and_at_most_ln_2() {
     for seed in [0.7, 2.9, 11.3] {
         let (p, q) = (rows(8, 50, 1.3, false), rows(8, 50, seed, false));
         let [forth, back] = [[&p, &q], [&q, &p]].map(|[p, q]| mean(&score(&all(), p, q, &[0; 7]), "js"));
-        assert!((forth - back).abs() < 1e-7, "{forth} and {back}");
+        assert!((forth - back).abs() < 1e-6, "{forth} and {back}"); // the exponentials are f32
         assert!(forth > 0.05 && forth < LN_2, "{forth}");
     }
     // Distributions without a token in common, once since one is impossible and once since it is very unlikely.

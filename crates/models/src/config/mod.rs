@@ -1,6 +1,7 @@
 //! What a decoder is, as data: [`DecoderConfig`] and its axes.
 
 mod axes;
+mod builder;
 mod validate;
 
 use burn::tensor::Device;
@@ -10,6 +11,7 @@ use stratigraph_core::{Hook, HookSet, ModelShape};
 pub use self::axes::{
     Activation, Bias, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling, SlidingWindow,
 };
+pub(crate) use self::builder::usual_scale;
 pub(crate) use self::validate::MOST_LAYERS;
 use crate::param::RandomParams;
 use crate::{Decoder, Result};

@@ -4,6 +4,7 @@ use super::keys::Keys;
 use super::rope::{self, from_object};
 use super::{Layout, Recipe, Stored, gguf, hf, windows};
 use crate::checkpoint::GgufFile;
+use crate::config::usual_scale;
 use crate::param::{Param, Part};
 use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, PostNorm, QkNorm, Result, Rope, RopeScaling};
 
@@ -104,7 +105,7 @@ pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let config = gguf::common(keys, file, norm)?;
     // Only the largest one, with 62 layers, scales by another width than a head's, and only its depth says so.
     let width = if config.n_layers == 62 { config.d_model / config.n_heads.max(1) } else { config.d_head };
-    let attn_scale = keys.number_or_none("attention.scale")?.unwrap_or(hf::usual_scale(width));
+    let attn_scale = keys.number_or_none("attention.scale")?.unwrap_or(usual_scale(width));
     let local = Rope { base, d_rotary: config.d_head, scaling: RopeScaling::None };
     let layers = patterned(config.n_layers, pattern);
     let sliding_window = windows::window(size, layers, Some(local))?;

@@ -1,11 +1,11 @@
 //! What families share when they come from a GGUF: its keys and tensor names, which are the same in each of them.
 
-use super::hf::{full_name, usual_scale};
+use super::hf::full_name;
 use super::keys::Keys;
 use super::{Layout, Stored, rope};
 use crate::checkpoint::{Checkpoint, GgufFile};
 use crate::param::{Param, Part};
-use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result};
+use crate::{Bias, DecoderConfig, Head, Norm, Position, Result};
 
 /// Reads what every architecture has, taking its head and biases from the tensors that are there; each family changes
 /// what is its own.
@@ -16,33 +16,27 @@ pub(super) fn common(keys: &mut Keys, file: &GgufFile, norm: Norm) -> Result<Dec
     keys.only("attention.causal", true)?;
     keys.only("expert_count", 0)?;
     keys.only("expert_used_count", 0)?;
-    // The vocabulary's size is also the embedding's number of rows, which older converters leave to speak for itself.
+    // The vocabulary's size is also the embedding's number of rows, which older converters do not repeat.
     let rows = file.shape("token_embd.weight").and_then(|shape| shape.first().copied());
     let has = |name: &str| file.shape(name).is_some();
     let bias = |of: &[&str]| Bias::from(of.iter().any(|name| has(&format!("{name}.bias"))));
+    let n_layers = keys.size("block_count")?;
+    let n_kv_heads = keys.size_or_none("attention.head_count_kv")?.unwrap_or(n_heads);
+    let d_mlp = keys.size("feed_forward_length")?;
+    let d_vocab = keys.size_or_none("vocab_size")?.or(rows).unwrap_or(0);
+    let config = DecoderConfig::new(n_layers, d_model, n_heads, d_vocab)
+        .with_heads(n_kv_heads, d_head)
+        .with_d_mlp(d_mlp)
+        .with_n_ctx(keys.size("context_length")?)
+        .with_norm(norm)
+        .with_position(Position::Rotary(rope::from_gguf(keys, file, d_head)?))
+        .with_head(if has("output.weight") { Head::Untied } else { Head::Tied })
+        .with_head_bias(bias(&["output"]));
     Ok(DecoderConfig {
-        n_layers: keys.size("block_count")?,
-        d_model,
-        n_heads,
-        n_kv_heads: keys.size_or_none("attention.head_count_kv")?.unwrap_or(n_heads),
-        d_head,
-        d_mlp: keys.size("feed_forward_length")?,
-        d_vocab: keys.size_or_none("vocab_size")?.or(rows).unwrap_or(0),
-        n_ctx: keys.size("context_length")?,
-        embed_scale: 1.0,
-        norm,
-        post_norm: PostNorm::Absent,
-        residual: Residual::Sequential,
-        mlp: Mlp::Gated { activation: Activation::Silu },
-        position: Position::Rotary(rope::from_gguf(keys, file, d_head)?),
-        sliding_window: None,
-        attn_scale: usual_scale(d_head),
-        qk_norm: QkNorm::Absent,
-        head: if has("output.weight") { Head::Untied } else { Head::Tied },
         qkv_bias: bias(&["blk.0.attn_q", "blk.0.attn_qkv"]),
         attn_out_bias: bias(&["blk.0.attn_output"]),
         mlp_bias: bias(&["blk.0.ffn_up"]),
-        head_bias: bias(&["output"]),
+        ..config
     })
 }
 

@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::{Layout, Recipe, Stored, gguf, hf};
 use crate::checkpoint::GgufFile;
 use crate::param::{Param, Part};
-use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result};
+use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, Result};
 
 const PREFIX: &str = "transformer.";
 
@@ -17,31 +17,15 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let (d_model, n_heads) = (keys.size("n_embd")?, keys.size("n_head")?);
     let n_ctx = keys.size("n_positions")?;
     keys.only("n_ctx", n_ctx)?;
-    let d_head = d_model / n_heads.max(1);
-    let config = DecoderConfig {
-        n_layers: keys.size("n_layer")?,
-        d_model,
-        n_heads,
-        n_kv_heads: n_heads,
-        d_head,
-        d_mlp: keys.size_or_none("n_inner")?.unwrap_or(d_model.saturating_mul(4)),
-        d_vocab: keys.size("vocab_size")?,
-        n_ctx,
-        embed_scale: 1.0,
-        norm: Norm::Layer { eps: keys.number("layer_norm_epsilon")? },
-        post_norm: PostNorm::Absent,
-        residual: Residual::Sequential,
-        mlp: Mlp::Plain { activation: hf::activation(keys, "activation_function", "gelu_new")? },
-        position: Position::Learned,
-        sliding_window: None,
-        attn_scale: hf::usual_scale(d_head),
-        qk_norm: QkNorm::Absent,
-        head: hf::head(keys, Head::Tied)?,
-        qkv_bias: Bias::Present,
-        attn_out_bias: Bias::Present,
-        mlp_bias: Bias::Present,
-        head_bias: Bias::Absent,
-    };
+    let (n_layers, d_mlp) = (keys.size("n_layer")?, keys.size_or_none("n_inner")?);
+    let sizes = DecoderConfig::new(n_layers, d_model, n_heads, keys.size("vocab_size")?).with_n_ctx(n_ctx);
+    let sizes = d_mlp.map_or(sizes.clone(), |d_mlp| sizes.with_d_mlp(d_mlp));
+    let config = sizes
+        .with_norm(Norm::Layer { eps: keys.number("layer_norm_epsilon")? })
+        .with_mlp(Mlp::Plain { activation: hf::activation(keys, "activation_function", "gelu_new")? })
+        .with_position(Position::Learned)
+        .with_head(hf::head(keys, Head::Tied)?)
+        .with_biases(Bias::Present);
     Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
 }
 

@@ -3,7 +3,7 @@
 use super::keys::{Keys, unsupported};
 use super::{Layout, Stored, rope};
 use crate::param::{Kind, Param, Part};
-use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result, Rope};
+use crate::{Activation, DecoderConfig, Head, Norm, Position, Result, Rope};
 
 /// Reads what Llama's descendants have in common; each family changes what is its own.
 pub(super) fn llama_like(keys: &mut Keys) -> Result<DecoderConfig> {
@@ -27,35 +27,16 @@ pub(super) fn d_head(keys: &mut Keys) -> Result<usize> {
 /// and no biases. Key and value heads and the width of a head have the defaults that transformers gives them.
 pub(super) fn common(keys: &mut Keys, norm: Norm, rope: Rope) -> Result<DecoderConfig> {
     let (n_heads, d_head) = (keys.size("num_attention_heads")?, d_head(keys)?);
-    Ok(DecoderConfig {
-        n_layers: keys.size("num_hidden_layers")?,
-        d_model: keys.size("hidden_size")?,
-        n_heads,
-        n_kv_heads: keys.size_or_none("num_key_value_heads")?.unwrap_or(n_heads),
-        d_head,
-        d_mlp: keys.size("intermediate_size")?,
-        d_vocab: keys.size("vocab_size")?,
-        n_ctx: keys.size("max_position_embeddings")?,
-        embed_scale: 1.0,
-        norm,
-        post_norm: PostNorm::Absent,
-        residual: Residual::Sequential,
-        mlp: Mlp::Gated { activation: Activation::Silu },
-        position: Position::Rotary(rope),
-        sliding_window: None,
-        attn_scale: usual_scale(d_head),
-        qk_norm: QkNorm::Absent,
-        head: head(keys, Head::Untied)?,
-        qkv_bias: Bias::Absent,
-        attn_out_bias: Bias::Absent,
-        mlp_bias: Bias::Absent,
-        head_bias: Bias::Absent,
-    })
-}
-
-/// `1 / sqrt(d_head)`.
-pub(super) fn usual_scale(d_head: usize) -> f64 {
-    (d_head.max(1) as f64).powf(-0.5)
+    let (n_layers, d_model) = (keys.size("num_hidden_layers")?, keys.size("hidden_size")?);
+    let n_kv_heads = keys.size_or_none("num_key_value_heads")?.unwrap_or(n_heads);
+    let d_mlp = keys.size("intermediate_size")?;
+    Ok(DecoderConfig::new(n_layers, d_model, n_heads, keys.size("vocab_size")?)
+        .with_heads(n_kv_heads, d_head)
+        .with_d_mlp(d_mlp)
+        .with_n_ctx(keys.size("max_position_embeddings")?)
+        .with_norm(norm)
+        .with_position(Position::Rotary(rope))
+        .with_head(head(keys, Head::Untied)?))
 }
 
 /// `tie_word_embeddings`, which has another default in each family.

@@ -1,0 +1,134 @@
+//! A [`DecoderConfig`] from its sizes, axis by axis.
+
+use super::{
+    Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling,
+    SlidingWindow,
+};
+
+impl DecoderConfig {
+    /// A decoder of Llama's shape: RMSNorm, a gated MLP with SiLU, `4 * d_model` neurons, rotary positions over whole heads
+    /// with base 10,000, a key and value head for each query head, heads of `d_model / n_heads`, an unembedding of its own,
+    /// no biases, and a context of 2048.
+    ///
+    /// ```
+    /// use stratigraph_models::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position};
+    /// let gpt2 = DecoderConfig::new(12, 768, 12, 50_257)
+    ///     .with_n_ctx(1024)
+    ///     .with_norm(Norm::Layer { eps: 1e-5 })
+    ///     .with_mlp(Mlp::Plain { activation: Activation::GeluTanh })
+    ///     .with_position(Position::Learned)
+    ///     .with_head(Head::Tied)
+    ///     .with_biases(Bias::Present);
+    /// gpt2.validate()?;
+    /// assert_eq!((gpt2.d_head, gpt2.d_mlp, gpt2.attn_scale), (64, 3072, 0.125));
+    /// # Ok::<(), stratigraph_models::ModelError>(())
+    /// ```
+    pub fn new(n_layers: usize, d_model: usize, n_heads: usize, d_vocab: usize) -> Self {
+        let d_head = d_model / n_heads.max(1);
+        Self {
+            n_layers,
+            d_model,
+            n_heads,
+            n_kv_heads: n_heads,
+            d_head,
+            d_mlp: d_model.saturating_mul(4),
+            d_vocab,
+            n_ctx: 2048,
+            embed_scale: 1.0,
+            norm: Norm::Rms { eps: 1e-5 },
+            post_norm: PostNorm::Absent,
+            residual: Residual::Sequential,
+            mlp: Mlp::Gated { activation: Activation::Silu },
+            position: Position::Rotary(Rope { base: 10_000.0, d_rotary: d_head, scaling: RopeScaling::None }),
+            sliding_window: None,
+            attn_scale: usual_scale(d_head),
+            qk_norm: QkNorm::Absent,
+            head: Head::Untied,
+            qkv_bias: Bias::Absent,
+            attn_out_bias: Bias::Absent,
+            mlp_bias: Bias::Absent,
+            head_bias: Bias::Absent,
+        }
+    }
+
+    /// With heads of another width, and `n_kv_heads` key and value heads; scores are scaled by `1 / sqrt(d_head)`. Rotary
+    /// positions stay as they are.
+    pub fn with_heads(self, n_kv_heads: usize, d_head: usize) -> Self {
+        Self { n_kv_heads, d_head, attn_scale: usual_scale(d_head), ..self }
+    }
+
+    /// With so many neurons in each MLP.
+    pub fn with_d_mlp(self, d_mlp: usize) -> Self {
+        Self { d_mlp, ..self }
+    }
+
+    /// With another longest window.
+    pub fn with_n_ctx(self, n_ctx: usize) -> Self {
+        Self { n_ctx, ..self }
+    }
+
+    /// With embeddings multiplied by a number.
+    pub fn with_embed_scale(self, embed_scale: f64) -> Self {
+        Self { embed_scale, ..self }
+    }
+
+    /// With another norm.
+    pub fn with_norm(self, norm: Norm) -> Self {
+        Self { norm, ..self }
+    }
+
+    /// With a norm of what sublayers write, or without.
+    pub fn with_post_norm(self, post_norm: PostNorm) -> Self {
+        Self { post_norm, ..self }
+    }
+
+    /// With sublayers one after the other or side by side.
+    pub fn with_residual(self, residual: Residual) -> Self {
+        Self { residual, ..self }
+    }
+
+    /// With another MLP.
+    pub fn with_mlp(self, mlp: Mlp) -> Self {
+        Self { mlp, ..self }
+    }
+
+    /// With other positions.
+    pub fn with_position(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
+    /// With a sliding window in some layers.
+    pub fn with_sliding_window(self, window: SlidingWindow) -> Self {
+        Self { sliding_window: Some(window), ..self }
+    }
+
+    /// With another scale of the scores.
+    pub fn with_attn_scale(self, attn_scale: f64) -> Self {
+        Self { attn_scale, ..self }
+    }
+
+    /// With a norm of queries and keys, or without.
+    pub fn with_qk_norm(self, qk_norm: QkNorm) -> Self {
+        Self { qk_norm, ..self }
+    }
+
+    /// With an unembedding of its own or the embedding's transpose.
+    pub fn with_head(self, head: Head) -> Self {
+        Self { head, ..self }
+    }
+
+    /// With biases of every linear map of the blocks, or without.
+    pub fn with_biases(self, bias: Bias) -> Self {
+        Self { qkv_bias: bias, attn_out_bias: bias, mlp_bias: bias, ..self }
+    }
+
+    /// With a bias of the unembedding, or without.
+    pub fn with_head_bias(self, head_bias: Bias) -> Self {
+        Self { head_bias, ..self }
+    }
+}
+
+/// `1 / sqrt(d_head)`.
+pub(crate) fn usual_scale(d_head: usize) -> f64 {
+    (d_head.max(1) as f64).powf(-0.5)
+}
