@@ -1,4 +1,4 @@
-//! From arguments to models and windows: [`Checkpoint`](stratigraph_models::Pretrained)s opened, texts cut, weights loaded.
+//! From arguments to models and windows: [`Checkpoint`](stratigraph_models::Checkpoint)s opened, texts cut, weights loaded.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -7,8 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_hub::{Hub, HubId};
-use stratigraph_models::{Pretrained, Tokenizer};
+use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_study::Memory;
 use stratigraph_surgery::Budget;
 
@@ -16,31 +15,21 @@ use crate::args::MemoryArgs;
 use crate::output;
 
 /// Opens a file, a directory or a model of the hub, with a bar while it is downloaded.
-pub fn open(model: &Path) -> Result<Pretrained> {
-    let checkpoint = if model.exists() { Pretrained::open(model)? } else { from_hub(model)? };
+pub fn open(model: &Path) -> Result<Checkpoint> {
+    let bar = output::download_bar()?;
+    let checkpoint = Checkpoint::open_with_progress(model, |download| {
+        bar.set_message(download.file.to_owned());
+        bar.set_length(download.total);
+        bar.set_position(download.received);
+    });
+    bar.finish_and_clear();
+    let checkpoint = checkpoint?;
     for key in checkpoint.unread_keys() {
         output::note(format_args!(
             "the model's configuration has `{key}`, which this program does not know and ignores"
         ));
     }
     Ok(checkpoint)
-}
-
-fn from_hub(model: &Path) -> Result<Pretrained> {
-    let absent = || format!("there is no file or directory {}, and the hub does not have it", model.display());
-    let name =
-        model.to_str().ok_or_else(|| anyhow!("{} is not a name of the hub: it is not UTF-8", model.display()))?;
-    let id: HubId = name.parse().with_context(absent)?;
-    let bar = output::download_bar()?;
-    let snapshot = Hub::from_env().and_then(|hub| {
-        hub.get(&id, |download| {
-            bar.set_message(download.file.to_owned());
-            bar.set_length(download.total);
-            bar.set_position(download.received);
-        })
-    });
-    bar.finish_and_clear();
-    Ok(Pretrained::open(snapshot.with_context(absent)?.path())?)
 }
 
 /// The name of a path for the record: its last part, or the whole of what is not a path but a model of the hub.
@@ -88,9 +77,9 @@ pub struct LoadedModel {
 }
 
 /// Loads a model, or opens it for streaming.
-pub fn model(checkpoint: &Pretrained, stream: bool, device: &Device) -> Result<LoadedModel> {
+pub fn model(checkpoint: &Checkpoint, stream: bool, device: &Device) -> Result<LoadedModel> {
     if stream {
-        let model = Pretrained::open(checkpoint.path())?.stream(device)?;
+        let model = Checkpoint::open(checkpoint.path())?.stream(device)?;
         return Ok(LoadedModel { n_bytes: model.n_bytes(), model: Box::new(model) });
     }
     let model = checkpoint.load(device)?;
@@ -98,7 +87,7 @@ pub fn model(checkpoint: &Pretrained, stream: bool, device: &Device) -> Result<L
 }
 
 /// The same model on each device.
-pub fn models(checkpoint: &Pretrained, stream: bool, devices: &[Device]) -> Result<Vec<LoadedModel>> {
+pub fn models(checkpoint: &Checkpoint, stream: bool, devices: &[Device]) -> Result<Vec<LoadedModel>> {
     devices.iter().map(|device| model(checkpoint, stream, device)).collect()
 }
 

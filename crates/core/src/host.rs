@@ -1,11 +1,11 @@
-//! Where a device's tensors lie: [`lies_in_host_memory`].
+//! Where a device's tensors lie: [`is_host_device`].
 
 use burn::tensor::Device;
 
 /// Whether tensors of `device` lie in the host's memory, so that reading one as plain numbers moves nothing: flex and
 /// ndarray, where this crate is built with their features.
 #[allow(unused_variables, deprecated)] // without backends nothing is compared; burn deprecates ndarray in favour of flex
-pub fn lies_in_host_memory(device: &Device) -> bool {
+pub fn is_host_device(device: &Device) -> bool {
     #[cfg(feature = "flex")]
     if *device == Device::flex() {
         return true;

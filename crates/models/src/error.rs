@@ -19,8 +19,16 @@ pub enum ModelError {
         /// What the system says.
         reason: std::io::Error,
     },
+    /// A model that is neither a path nor to be had from the hub.
+    #[error("there is no file or directory `{model}`, and the hub does not have it: {reason}")]
+    NoSuchModel {
+        /// The model as it was given.
+        model: String,
+        /// Why the hub or its cache does not have it.
+        reason: stratigraph_hub::HubError,
+    },
     /// A path that holds no model.
-    #[error("{} is no model: {reason}", path.display())]
+    #[error("{} is not a model: {reason}", path.display())]
     NotAModel {
         /// The path as it was given.
         path: PathBuf,

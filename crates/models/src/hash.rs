@@ -1,4 +1,4 @@
-//! What identifies a checkpoint's content: [`Pretrained::sha256`].
+//! What identifies a checkpoint's content: [`Checkpoint::sha256`].
 
 use std::fs::File;
 use std::io;
@@ -6,9 +6,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::{ModelError, Pretrained, Result};
+use crate::{Checkpoint, ModelError, Result};
 
-impl Pretrained {
+impl Checkpoint {
     /// The SHA-256 of the checkpoint's content, in hexadecimal: of a single file what `sha256sum FILE` prints, and of a
     /// directory what `sha256sum config.json model.safetensors | sha256sum` prints in it (with the files that it has, sorted
     /// by name). The tokenizer is left out.
@@ -42,7 +42,7 @@ mod tests {
     use std::path::PathBuf;
     use std::process::Command;
 
-    use crate::Pretrained;
+    use crate::Checkpoint;
 
     #[test]
     fn a_checkpoint_has_the_hash_that_sha256sum_gives() {
@@ -52,9 +52,9 @@ mod tests {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().to_owned()
         };
-        let of_directory = Pretrained::open(&directory).unwrap().sha256().unwrap();
+        let of_directory = Checkpoint::open(&directory).unwrap().sha256().unwrap();
         assert_eq!(of_directory, sum("sha256sum config.json model.safetensors | sha256sum"));
-        let of_file = Pretrained::open(directory.join("model.gguf")).unwrap().sha256().unwrap();
+        let of_file = Checkpoint::open(directory.join("model.gguf")).unwrap().sha256().unwrap();
         assert_eq!(of_file, sum("sha256sum model.gguf"));
     }
 }

@@ -1,15 +1,15 @@
 //! Decoder-only language models on burn, read from checkpoints as they are shipped.
 //!
-//! In the order of use: [`Pretrained`] opens a Hugging Face directory or one GGUF file of any known family, gives its
+//! In the order of use: [`Checkpoint`] opens a Hugging Face directory or one GGUF file of any known family, gives its
 //! [`Tokenizer`], and loads its weights into a [`Decoder`], which is what [`DecoderConfig`] says it is and implements
 //! [`ResidualModel`](stratigraph_core::ResidualModel). A [`DecoderConfig`] also makes a decoder with random weights, to be
 //! trained, and [`Decoder::save`] writes one back.
 //!
 //! ```no_run
 //! use burn::tensor::Device;
-//! use stratigraph_models::Pretrained;
+//! use stratigraph_models::Checkpoint;
 //!
-//! let checkpoint = Pretrained::open("SmolLM2-135M-Instruct.Q4_1.gguf")?;
+//! let checkpoint = Checkpoint::open("SmolLM2-135M-Instruct.Q4_1.gguf")?;
 //! let ids = checkpoint.tokenizer()?.encode("Layers tell a story.")?;
 //! let model = checkpoint.load(&Device::default())?;
 //! # Ok::<(), stratigraph_models::ModelError>(())
@@ -24,18 +24,19 @@ mod config;
 mod decoder;
 mod error;
 mod family;
+mod files;
 mod hash;
 mod param;
-mod pretrained;
+
 mod save;
 mod tokenizer;
 
+pub use checkpoint::{Checkpoint, LoadOptions};
 pub use config::{
     Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling,
     SlidingWindow,
 };
 pub use decoder::{Decoder, StreamedDecoder};
 pub use error::{ModelError, Result};
-pub use pretrained::{LoadOptions, Pretrained};
 pub use save::Storage;
 pub use tokenizer::Tokenizer;

@@ -128,7 +128,7 @@ mod tests {
     use burn::tensor::{Device, Tensor};
 
     use super::*;
-    use crate::{DecoderConfig, Norm, Pretrained};
+    use crate::{Checkpoint, DecoderConfig, Norm};
 
     /// Makes every parameter too large for half precision.
     struct Louder;
@@ -159,7 +159,7 @@ mod tests {
         let (dir, device) = (tempfile::tempdir().unwrap(), Device::flex());
         let decoder = config().init(7, &device).unwrap();
         decoder.save(dir.path().join("new"), Storage::F32).unwrap();
-        let checkpoint = Pretrained::open(dir.path().join("new")).unwrap();
+        let checkpoint = Checkpoint::open(dir.path().join("new")).unwrap();
         assert_eq!(checkpoint.config(), decoder.config());
         assert!(checkpoint.unread_keys().is_empty(), "{:?}", checkpoint.unread_keys());
         assert_eq!(params(&checkpoint.load(&device).unwrap()), params(&decoder));
@@ -171,13 +171,13 @@ mod tests {
         let decoder = config().init(7, &device).unwrap();
         decoder.save(dir.path(), Storage::F32).unwrap();
         let options = crate::LoadOptions { largest_tensor_bytes: 11 * 24 * 4 };
-        let chunked = Pretrained::open(dir.path()).unwrap().load_with(&options, &device).unwrap();
+        let chunked = Checkpoint::open(dir.path()).unwrap().load_with(&options, &device).unwrap();
         for (storage, round) in [
             (Storage::F16, (|x| f16::from_f32(x).to_f32()) as fn(f32) -> f32),
             (Storage::Bf16, |x| bf16::from_f32(x).to_f32()),
         ] {
             chunked.save(dir.path(), storage).unwrap();
-            let loaded = Pretrained::open(dir.path()).unwrap().load(&device).unwrap();
+            let loaded = Checkpoint::open(dir.path()).unwrap().load(&device).unwrap();
             for ((name, _, before), (_, _, after)) in params(&decoder).into_iter().zip(params(&loaded)) {
                 assert_eq!(after, before.into_iter().map(round).collect::<Vec<_>>(), "{storage:?} {name}");
             }

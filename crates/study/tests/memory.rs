@@ -4,10 +4,11 @@
 mod small;
 
 use peak_alloc::PeakAlloc;
-use small::{Small, assert_close, device};
+use small::{Small, assert_close};
 use stratigraph_core::{ModelShape, TokenWindows};
 use stratigraph_study::Study;
 use stratigraph_surgery::{Budget, Sweep};
+use stratigraph_testing::device;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;

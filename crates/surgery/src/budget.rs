@@ -1,7 +1,7 @@
 //! How much memory a run may take: [`Budget`], and how the run is cut to fit it.
 
 use burn::tensor::Device;
-use stratigraph_core::{Lanes, ResidualModel, lies_in_host_memory};
+use stratigraph_core::{WorkerPools, ResidualModel, is_host_device};
 
 use crate::{Result, SurgeryError};
 
@@ -28,16 +28,16 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// On a CPU each lane has a call of its own; anything else is kept busy by one.
+    /// On a CPU each pool has a call of its own; anything else is kept busy by one.
     fn suited_to(device: &Device) -> Self {
-        if lies_in_host_memory(device) { Self { batch: 4096, call: 512 } } else { Self { batch: 4096, call: 8192 } }
+        if is_host_device(device) { Self { batch: 4096, call: 512 } } else { Self { batch: 4096, call: 8192 } }
     }
 }
 
 /// Activations of the widest kind that are alive inside a block at once.
 const WIDE_ACTIVATIONS: usize = 8;
 
-/// How many rounds of calls that keep all lanes busy go without waiting for each other, if there is memory: the lane that is
+/// How many rounds of calls that keep all pools busy go without waiting for each other, if there is memory: the pool that is
 /// done first waits for the others only at their end.
 const ROUNDS: usize = 8;
 
@@ -49,7 +49,7 @@ pub(crate) struct Fit {
     pub(crate) states_per_round: usize,
     /// Windows that go through a block in one call.
     pub(crate) windows_per_call: usize,
-    pub(crate) lanes: Lanes,
+    pub(crate) pools: WorkerPools,
 }
 
 /// What a run keeps of each window from its first step to its last.
@@ -84,15 +84,15 @@ impl Budget {
         let most = (bytes / needed).min(tokens.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
         let n_sequences = evenly(n_sequences, most.max(1));
         let in_calls = (bytes - n_sequences * kept) / inside; // windows
-        let lanes = Lanes::of(&device, in_calls);
+        let pools = WorkerPools::for_device(&device, in_calls);
         let by_size = tokens.call.div_ceil(seq_len).min(largest_tensor_bytes / widest);
-        let windows_per_call = (in_calls / lanes.n_lanes()).min(by_size).max(1);
-        let at_once = lanes.n_lanes() * windows_per_call;
+        let windows_per_call = (in_calls / pools.n_pools()).min(by_size).max(1);
+        let at_once = pools.n_pools() * windows_per_call;
         let fewest = (at_once / n_sequences).max(1);
         // What comes out of a round, and its parts before they are put together.
         let left = bytes - n_sequences * kept - at_once * inside;
         let states_per_round = (fewest + left / (2 * state * n_sequences)).min(ROUNDS * fewest);
-        Ok(Fit { n_sequences, states_per_round, windows_per_call, lanes })
+        Ok(Fit { n_sequences, states_per_round, windows_per_call, pools })
     }
 }
 

@@ -16,15 +16,15 @@ pub(crate) type Call = Vec<Part>;
 
 /// Divides `n_states` states of `n_sequences` windows each into calls of at most `most` windows.
 ///
-/// States are kept whole as far as that goes. The calls that would leave some of the lanes idle at the end are cut anew so
-/// that each lane has as much to do.
-pub(crate) fn divide(n_states: usize, n_sequences: usize, most: usize, n_lanes: usize) -> Vec<Call> {
+/// States are kept whole as far as that goes. The calls that would leave some of the pools idle at the end are cut anew so
+/// that each pool has as much to do.
+pub(crate) fn divide(n_states: usize, n_sequences: usize, most: usize, n_pools: usize) -> Vec<Call> {
     let whole_states = (most / n_sequences).max(1) * n_sequences; // windows
     let usual = if n_sequences > most { n_sequences.div_ceil(n_sequences.div_ceil(most)) } else { whole_states };
     let total = n_states * n_sequences;
-    let full = (total / usual) / n_lanes * n_lanes;
+    let full = (total / usual) / n_pools * n_pools;
     let rest = total - full * usual;
-    let n_calls = n_lanes.max(rest.div_ceil(usual)).min(rest);
+    let n_calls = n_pools.max(rest.div_ceil(usual)).min(rest);
     let cut = |index: usize| full * usual + rest * index / n_calls.max(1);
     let usual_calls = (0..full).map(|index| index * usual..(index + 1) * usual);
     let last_calls = (0..n_calls).map(|index| cut(index)..cut(index + 1));
@@ -77,8 +77,8 @@ mod tests {
         for n_states in 1..6 {
             for n_sequences in 1..7 {
                 for most in 1..15 {
-                    for n_lanes in 1..5 {
-                        let calls = divide(n_states, n_sequences, most, n_lanes);
+                    for n_pools in 1..5 {
+                        let calls = divide(n_states, n_sequences, most, n_pools);
                         let mut seen: Vec<_> = calls.iter().flatten().cloned().collect();
                         let windows =
                             seen.drain(..).flat_map(|part| part.windows.map(move |window| (part.state, window)));

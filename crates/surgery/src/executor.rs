@@ -245,17 +245,17 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
     }
 
     /// Runs an action on some states of all windows, in as many calls as it takes, as many of them at once as there are
-    /// lanes.
+    /// pools.
     fn run_action(&mut self, action: usize, states: Vec<Tensor<3>>) -> Result<Vec<Tensor<3>>> {
         let (n_states, n_sequences) = (states.len(), states[0].dims()[0]);
-        let Fit { windows_per_call, lanes, .. } = self.fit;
-        let calls = calls::divide(n_states, n_sequences, *windows_per_call, lanes.n_lanes());
+        let Fit { windows_per_call, pools, .. } = self.fit;
+        let calls = calls::divide(n_states, n_sequences, *windows_per_call, pools.n_pools());
         let (runner, action) = (self.runner, self.tree.action(action));
         let run = |call: &Call| {
             let parts = call.iter().map(|part| calls::part(&states[part.state], part.windows.clone()));
             runner.run(action, call, calls::join(parts.collect()))
         };
-        let done = lanes.map(calls.iter().collect(), run);
+        let done = pools.map(calls.iter().collect(), run);
         drop(states);
         let mut outputs = vec![Vec::new(); n_states];
         for (call, output) in calls.iter().zip(done) {
@@ -271,7 +271,7 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
         }
         let shares =
             |state: usize| calls.iter().any(|call| call.len() > 1 && call.iter().any(|part| part.state == state));
-        Ok(lanes.map(outputs.into_iter().enumerate().collect(), |(state, parts)| owned(parts, shares(state))))
+        Ok(pools.map(outputs.into_iter().enumerate().collect(), |(state, parts)| owned(parts, shares(state))))
     }
 
     /// A state reaches `node`: interventions that end there are finished, others wait.

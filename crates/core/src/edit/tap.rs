@@ -108,7 +108,8 @@ impl Tap for EditTap<'_> {
     }
 
     fn finish(&mut self) -> Result<()> {
-        match self.fired.iter().position(|fired| !fired) {
+        let fired = std::mem::replace(&mut self.fired, vec![false; self.edits.len()]); // the tap may see another run
+        match fired.iter().position(|fired| !fired) {
             Some(index) => Err(CoreError::EditNeverFired { point: self.edits[index].point() }),
             None => Ok(()),
         }

@@ -2,14 +2,14 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
-use stratigraph_core::lies_in_host_memory;
+use stratigraph_core::is_host_device;
 
 /// Numbers that one task takes.
 const CHUNK: usize = 1 << 15;
 
 /// Whether tensors of a device may be worked on as plain memory: they lie in the host's, and no gradient is asked for.
 pub(super) fn on_host(device: &Device) -> bool {
-    lies_in_host_memory(device) && !device.is_autodiff()
+    is_host_device(device) && !device.is_autodiff()
 }
 
 /// A tensor's numbers in row-major order; memory that nobody else holds is taken over.

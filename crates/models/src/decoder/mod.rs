@@ -18,7 +18,7 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{CoreError, ModelShape, ModelWeights, ResidualModel, Result, Site, Tap, lies_in_host_memory};
+use stratigraph_core::{CoreError, ModelShape, ModelWeights, ResidualModel, Result, Site, Tap, is_host_device};
 
 pub(crate) use self::block::Block;
 use self::build::Builder;
@@ -101,7 +101,7 @@ impl Decoder {
         if seq_len > n_ctx {
             return Err(CoreError::WindowTooLong { seq_len, n_ctx });
         }
-        if !lies_in_host_memory(&tokens.device()) {
+        if !is_host_device(&tokens.device()) {
             return Ok(());
         }
         let ids: Vec<i64> = tokens.clone().try_into_vec_as().expect("token ids are whole numbers");
@@ -171,7 +171,7 @@ impl ModelWeights for Decoder {
 /// A linear map of every position. On a CPU all positions are rows of one product: as one product for each window, which burn
 /// chooses for some lengths, the weights would be packed anew for each.
 fn linear(map: &Linear, x: Tensor<3>) -> Tensor<3> {
-    if !lies_in_host_memory(&x.device()) {
+    if !is_host_device(&x.device()) {
         return map.forward(x);
     }
     let [batch, pos, width] = x.dims();

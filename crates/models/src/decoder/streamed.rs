@@ -11,7 +11,7 @@ use stratigraph_core::{CoreError, ModelShape, ModelWeights, ResidualModel, Resul
 
 use super::Decoder;
 use super::block::Block;
-use crate::{DecoderConfig, LoadOptions, Pretrained, Result};
+use crate::{Checkpoint, DecoderConfig, LoadOptions, Result};
 
 /// Blocks that are held: a swap needs a layer and its neighbour by turns.
 const HELD: usize = 2;
@@ -23,13 +23,13 @@ const HELD: usize = 2;
 ///
 /// ```no_run
 /// # use burn::tensor::Device;
-/// # use stratigraph_models::Pretrained;
-/// let model = Pretrained::open("Llama-3.2-3B")?.stream(&Device::default())?;
+/// # use stratigraph_models::Checkpoint;
+/// let model = Checkpoint::open("Llama-3.2-3B")?.stream(&Device::default())?;
 /// println!("{} bytes are held", model.n_bytes());
 /// # Ok::<(), stratigraph_models::ModelError>(())
 /// ```
 pub struct StreamedDecoder {
-    checkpoint: Pretrained,
+    checkpoint: Checkpoint,
     options: LoadOptions,
     device: Device,
     /// The decoder without its blocks.
@@ -41,7 +41,7 @@ pub struct StreamedDecoder {
 }
 
 impl StreamedDecoder {
-    pub(crate) fn new(checkpoint: Pretrained, options: LoadOptions, device: &Device) -> Result<Self> {
+    pub(crate) fn new(checkpoint: Checkpoint, options: LoadOptions, device: &Device) -> Result<Self> {
         let mut largest_block = 0;
         let trunk = checkpoint.read(|params| {
             let trunk = Decoder::build(checkpoint.config(), 0, params, &options, device)?;

@@ -3,8 +3,8 @@
 use super::keys::Keys;
 use super::rope::{self, from_object};
 use super::{Layout, Recipe, Stored, gguf, hf, windows};
-use crate::checkpoint::GgufFile;
 use crate::config::usual_scale;
+use crate::files::GgufFile;
 use crate::param::{Param, Part};
 use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, PostNorm, QkNorm, Result, Rope, RopeScaling};
 

@@ -3,7 +3,7 @@
 use super::hf::full_name;
 use super::keys::Keys;
 use super::{Layout, Stored, rope};
-use crate::checkpoint::{Checkpoint, GgufFile};
+use crate::files::{GgufFile, TensorFiles};
 use crate::param::{Param, Part};
 use crate::{Bias, DecoderConfig, Head, Norm, Position, Result};
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::Keys;
 use super::{Layout, Recipe, Stored, gguf, hf};
-use crate::checkpoint::GgufFile;
+use crate::files::GgufFile;
 use crate::param::{Param, Part};
 use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, Result};
 

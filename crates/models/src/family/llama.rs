@@ -2,7 +2,7 @@
 
 use super::keys::Keys;
 use super::{Recipe, Stored, gguf, hf};
-use crate::checkpoint::GgufFile;
+use crate::files::GgufFile;
 use crate::param::{Param, Part};
 use crate::{DecoderConfig, Mlp, Result};
 

@@ -27,7 +27,7 @@ pub(crate) use self::gpt2::to_hf as gpt2_to_hf;
 pub(crate) use self::keys::Keys;
 use self::layout::Layout;
 pub(crate) use self::source::CheckpointParams;
-use crate::checkpoint::GgufFile;
+use crate::files::GgufFile;
 use crate::param::Param;
 use crate::{DecoderConfig, ModelError, QkNorm, Result};
 

@@ -3,7 +3,7 @@
 use super::keys::{Keys, missing};
 use super::rope::{from_object, rope};
 use super::{Layout, Recipe, Stored, gguf, hf};
-use crate::checkpoint::GgufFile;
+use crate::files::GgufFile;
 use crate::param::{Param, Part};
 use crate::{Activation, Bias, DecoderConfig, Mlp, Norm, Residual, Result, Rope, RopeScaling};
 

@@ -2,7 +2,7 @@
 
 use super::keys::{Keys, missing};
 use super::{Layout, Recipe, Stored, gguf, hf, rope};
-use crate::checkpoint::{Checkpoint, GgufFile};
+use crate::files::{GgufFile, TensorFiles};
 use crate::param::{Param, Part};
 use crate::{Activation, Bias, DecoderConfig, Mlp, Norm, Residual, Result};
 

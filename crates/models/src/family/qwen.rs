@@ -2,7 +2,7 @@
 
 use super::keys::Keys;
 use super::{Recipe, gguf, hf, windows};
-use crate::checkpoint::GgufFile;
+use crate::files::GgufFile;
 use crate::{Bias, DecoderConfig, Mlp, QkNorm, Result, SlidingWindow};
 
 pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {

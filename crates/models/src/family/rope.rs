@@ -1,7 +1,7 @@
 //! How rotary positions stand in a configuration: [`from_hf`], [`from_gguf`].
 
 use super::keys::{Keys, unsupported};
-use crate::checkpoint::{Checkpoint, GgufFile};
+use crate::files::{GgufFile, TensorFiles};
 use crate::{Result, Rope, RopeScaling};
 
 /// The base that transformers takes where a configuration names none.

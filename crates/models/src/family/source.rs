@@ -6,13 +6,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Layout, Recipe, Stored};
-use crate::checkpoint::Checkpoint;
+use crate::files::TensorFiles;
 use crate::param::{Kind, Param, ParamSource, Part};
 use crate::{Head, ModelError, Result};
 
 /// Reads the parameters of a recipe's decoder from a checkpoint and remembers which tensors it used.
 pub(crate) struct CheckpointParams<'a> {
-    checkpoint: &'a dyn Checkpoint,
+    checkpoint: &'a dyn TensorFiles,
     recipe: &'a Recipe,
     /// What the recipe's names begin with and the checkpoint's do not.
     left_out: &'static str,
@@ -20,7 +20,7 @@ pub(crate) struct CheckpointParams<'a> {
 }
 
 impl<'a> CheckpointParams<'a> {
-    pub(crate) fn new(checkpoint: &'a dyn Checkpoint, recipe: &'a Recipe) -> Self {
+    pub(crate) fn new(checkpoint: &'a dyn TensorFiles, recipe: &'a Recipe) -> Self {
         let with_prefix = checkpoint.names().iter().any(|name| name.starts_with(recipe.prefix));
         let left_out = if with_prefix { "" } else { recipe.prefix };
         Self { checkpoint, recipe, left_out, used: BTreeSet::new() }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::vocabulary::{Vocabulary, error, lacks};
 use super::{byte_level, sentence_piece};
 use crate::Result;
-use crate::checkpoint::GgufFile;
+use crate::files::GgufFile;
 
 pub(super) fn tokenizer_json(file: &GgufFile) -> Result<Value> {
     let model = file.text("tokenizer.ggml.model").ok_or_else(|| lacks(file, "tokenizer.ggml.model"))?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use stratigraph_core::TokenWindows;
 
-use crate::checkpoint::GgufFile;
+use crate::files::GgufFile;
 use crate::{ModelError, Result};
 
 /// A model's tokenizer, from its `tokenizer.json` or from its GGUF file.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::checkpoint::GgufFile;
+use crate::files::GgufFile;
 use crate::{ModelError, Result};
 
 /// `tokenizer.ggml.token_type` of tokens that stand for what is unknown, control the model, or were added by a user.

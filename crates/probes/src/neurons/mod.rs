@@ -55,7 +55,7 @@ struct PowerSums {
 impl PowerSums {
     fn add(&mut self, values: &[f32]) {
         self.n += values.len() as f64;
-        // Short runs in f32 lanes would lose digits of the fourth power; f64 is fast enough here.
+        // Short runs in f32 pools would lose digits of the fourth power; f64 is fast enough here.
         let [mut a, mut b, mut c, mut d] = [0.0f64; 4];
         for &value in values {
             let x = f64::from(value);

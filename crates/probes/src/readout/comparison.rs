@@ -53,7 +53,7 @@ impl<'a> Comparison<'a> {
             let normed = model.final_norm(resid.reshape([n_rows, model.d_model()]))?;
             Ok(Stream { model, normed })
         };
-        let streams = readout.lanes.map(streams, normed).into_iter().collect::<Result<_>>()?;
+        let streams = readout.pools.map(streams, normed).into_iter().collect::<Result<_>>()?;
         let rows = BatchRows { windows, first_sequence: sequences.start };
         Ok(Self { readout, rows, n_rows, streams, clean, n_scored })
     }
@@ -126,7 +126,7 @@ impl<'a> Comparison<'a> {
         /// Rows of logits that are held for each row of a chunk: the clean and the changed ones, and the clean ones'
         /// exponentials.
         const COPIES: usize = 3;
-        let Readout { metrics, tiles, lanes, row_bytes, .. } = self.readout;
+        let Readout { metrics, tiles, pools, row_bytes, .. } = self.readout;
         let (n_metrics, d_vocab) = (metrics.of_logits().count(), self.readout.model.d_vocab());
         if n_metrics == 0 {
             return Ok(None);
@@ -140,10 +140,10 @@ impl<'a> Comparison<'a> {
             d_vocab,
             tile: tiles.rows * tiles.vocab,
         };
-        let chunk = (row_bytes / lanes.n_lanes() / (COPIES * size_of::<f32>() * d_vocab)).max(1);
-        let chunk = chunk.min(self.n_rows.div_ceil(lanes.n_lanes()));
+        let chunk = (row_bytes / pools.n_pools() / (COPIES * size_of::<f32>() * d_vocab)).max(1);
+        let chunk = chunk.min(self.n_rows.div_ceil(pools.n_pools()));
         let chunks = (0..self.n_rows).step_by(chunk.max(1)).map(|start| start..(start + chunk).min(self.n_rows));
-        let parts = lanes.map(chunks.collect(), |rows| full.measure(rows)).into_iter().collect::<Result<_>>()?;
+        let parts = pools.map(chunks.collect(), |rows| full.measure(rows)).into_iter().collect::<Result<_>>()?;
         Ok(Some(LogitValues::new(parts, self.n_scored, n_metrics)))
     }
 }

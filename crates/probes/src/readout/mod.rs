@@ -15,7 +15,7 @@ mod top_k;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use stratigraph_core::{Lanes, ResidualModel, TokenWindows};
+use stratigraph_core::{WorkerPools, ResidualModel, TokenWindows};
 
 use batch::{PartialStatistics, ReadoutBatch};
 use comparison::Comparison;
@@ -72,7 +72,7 @@ pub struct Readout<'a> {
     metrics: Metrics,
     tiles: Tiles,
     reduction: Reduction,
-    lanes: Lanes,
+    pools: WorkerPools,
     /// How much the second pass, over whole rows of logits, may hold.
     row_bytes: usize,
 }
@@ -87,7 +87,7 @@ impl<'a> Readout<'a> {
             metrics: Metrics::default(),
             tiles: Tiles::usual(model),
             reduction: Reduction::suited_to(&device),
-            lanes: Lanes::of(&device, usize::MAX),
+            pools: WorkerPools::for_device(&device, usize::MAX),
             row_bytes: ROW_BYTES,
         }
     }
@@ -107,19 +107,19 @@ impl<'a> Readout<'a> {
         Self { tiles, ..self }
     }
 
-    /// With tiles, on as many lanes, as stay within so many bytes together; scores do not depend on it beyond rounding.
+    /// With tiles, on as many pools, as stay within so many bytes together; scores do not depend on it beyond rounding.
     ///
-    /// Metrics that need whole rows of logits hold one row for each lane at least.
+    /// Metrics that need whole rows of logits hold one row for each pool at least.
     pub fn with_bytes(self, bytes: usize) -> Self {
-        /// Logits that are worth a lane of their own.
+        /// Logits that are worth a pool of their own.
         const LEAST: usize = 1 << 20;
         /// A tile's logits, the clean logits and their exponentials.
         const TILES: usize = 3;
         let device = self.model.device();
-        let lanes = Lanes::of(&device, (bytes / (TILES * LEAST)).max(1));
-        let each = (bytes / (TILES * lanes.n_lanes())).min(usual_bytes(&device));
+        let pools = WorkerPools::for_device(&device, (bytes / (TILES * LEAST)).max(1));
+        let each = (bytes / (TILES * pools.n_pools())).min(usual_bytes(&device));
         let tiles = Tiles::fitting(self.model.d_vocab(), each);
-        Self { lanes, tiles, row_bytes: bytes, ..self }
+        Self { pools, tiles, row_bytes: bytes, ..self }
     }
 
     /// What it measures.
@@ -169,12 +169,12 @@ impl<'a> Readout<'a> {
         &self,
         batches: impl Iterator<Item = Result<ReadoutBatch<'b>>>,
     ) -> Result<Vec<Vec<Vec<RowSums>>>> {
-        /// Parts of the vocabulary for each lane, so that none waits long for the others.
+        /// Parts of the vocabulary for each pool, so that none waits long for the others.
         const PARTS_EACH: usize = 4;
         let d_vocab = self.model.d_vocab();
         let starts = (0..d_vocab).step_by(self.tiles.vocab);
         let ranges: Vec<_> = starts.map(|start| start..(start + self.tiles.vocab).min(d_vocab)).collect();
-        let part = ranges.len().div_ceil(PARTS_EACH * self.lanes.n_lanes());
+        let part = ranges.len().div_ceil(PARTS_EACH * self.pools.n_pools());
         let (mut found, mut unread) = (Vec::new(), Vec::new());
         for batch in batches {
             let batch = batch?;
@@ -191,7 +191,7 @@ impl<'a> Readout<'a> {
                 Ok::<_, ProbeError>((found, unread))
             };
             let mut all = PartialStatistics::default();
-            for reduced in self.lanes.map(ranges.chunks(part).collect(), reduce) {
+            for reduced in self.pools.map(ranges.chunks(part).collect(), reduce) {
                 let (part, sums) = reduced?;
                 all.join(part);
                 unread.extend(sums);

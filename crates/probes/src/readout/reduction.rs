@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
-use stratigraph_core::lies_in_host_memory;
+use stratigraph_core::is_host_device;
 use stratigraph_kernels::softmax::Sums;
 
 /// Where logits are reduced to sums over the vocabulary.
@@ -22,7 +22,7 @@ pub enum Reduction {
 impl Reduction {
     /// What suits a device: the host for flex and ndarray, the device itself for any other.
     pub fn suited_to(device: &Device) -> Self {
-        if lies_in_host_memory(device) { Reduction::Host } else { Reduction::Device }
+        if is_host_device(device) { Reduction::Host } else { Reduction::Device }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How much of the logits is held at once: [`Tiles`].
 
 use burn::tensor::Device;
-use stratigraph_core::{ResidualModel, lies_in_host_memory};
+use stratigraph_core::{ResidualModel, is_host_device};
 
 /// How much of `[row, vocabulary]` is held at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,5 +31,5 @@ impl Tiles {
 
 /// Bytes of a tile of a usual size.
 pub(crate) fn usual_bytes(device: &Device) -> usize {
-    if lies_in_host_memory(device) { 2 << 20 } else { 128 << 20 }
+    if is_host_device(device) { 2 << 20 } else { 128 << 20 }
 }

@@ -52,7 +52,7 @@ impl Readout<'_> {
         let n_rows = rows.dims()[0];
         let chunks = (0..n_rows).step_by(self.tiles.rows).map(|start| start..(start + self.tiles.rows).min(n_rows));
         let top = |chunk| self.top_k_of_chunk(&self.stream(rows.clone().slice([chunk]))?, k);
-        Ok(self.lanes.map(chunks.collect(), top).into_iter().collect::<Result<Vec<_>>>()?.concat())
+        Ok(self.pools.map(chunks.collect(), top).into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 
     fn top_k_of_chunk(&self, stream: &Stream, k: usize) -> Result<Vec<Vec<TopToken>>> {

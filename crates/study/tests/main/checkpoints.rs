@@ -1,45 +1,31 @@
 //! Tasks on checkpoints: padding changes nothing in any family, and the model in the box answers better than without a layer.
 
-use std::path::PathBuf;
-
 use stratigraph_core::{NoTap, RunModel, TokenWindows};
-use stratigraph_models::Pretrained;
+use stratigraph_models::Checkpoint;
 use stratigraph_probes::readout::{Readout, Reduction, Tiles};
 use stratigraph_study::TaskRun;
 use stratigraph_surgery::LayerPlan;
 use stratigraph_tasks::Task;
-
-use crate::small::device;
-
-fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// Names of directories in `tests/fixtures` that hold a checkpoint.
-fn families() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root().join("tests/fixtures")).unwrap().map(|entry| entry.unwrap().path());
-    let families: Vec<_> = entries.filter(|path| path.join("config.json").exists()).collect();
-    assert!(families.len() >= 16, "{families:?}");
-    families
-}
+use stratigraph_testing::{FAMILIES, assert_close, device, fixture, host, repository};
 
 #[test]
 fn padding_on_the_right_changes_nothing_in_any_family() {
+<<<<<<< HEAD
     for path in families() {
-        let model = Pretrained::open(&path).unwrap().load(&device()).unwrap();
+        let model = Checkpoint::open(&path).unwrap().load(&device()).unwrap();
+=======
+    for name in FAMILIES {
+        let model = Checkpoint::open(fixture(name)).unwrap().load(&device()).unwrap();
+>>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f
         let ids: Vec<u32> = (0..15).map(|i| (i * i * 7 + 3) % 60).collect();
         let run = |ids: &[u32]| {
             let windows = TokenWindows::new(ids, ids.len()).unwrap();
             let resid = model.forward(windows.batch(0..1, &device()), &mut NoTap).unwrap();
-            let values: Vec<f32> = resid.narrow(1, 0, 15).try_into_vec_as().unwrap();
-            values
+            host(resid.narrow(1, 0, 15))
         };
         let expected = run(&ids);
-        let scale = expected.iter().fold(0.0f32, |max, x| max.max(x.abs()));
         for padded in [16, 24] {
-            let found = run(&[&ids[..], &vec![5; padded - 15]].concat());
-            let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / scale;
-            assert!(found.iter().all(|x| x.is_finite()) && worst < 1e-5, "{}: {worst}", path.display());
+            assert_close(&run(&[&ids[..], &vec![5; padded - 15]].concat()), &expected, 1e-5, name);
         }
     }
 }
@@ -47,7 +33,11 @@ fn padding_on_the_right_changes_nothing_in_any_family() {
 #[test]
 fn some_rows_read_out_alone_are_those_of_all_logits() {
     for path in ["tests/fixtures/llama-gqa", "models/tiny"] {
-        let model = Pretrained::open(root().join(path)).unwrap().load(&device()).unwrap();
+<<<<<<< HEAD
+        let model = Checkpoint::open(root().join(path)).unwrap().load(&device()).unwrap();
+=======
+        let model = Checkpoint::open(repository().join(path)).unwrap().load(&device()).unwrap();
+>>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f
         let windows = TokenWindows::new(&[5, 7, 9, 11, 13], 5).unwrap();
         let resid = model.forward(windows.batch(0..1, &device()), &mut NoTap).unwrap();
         let (rows, tokens) = ([4, 0, 2], [17, 250, 3]);
@@ -73,9 +63,13 @@ fn some_rows_read_out_alone_are_those_of_all_logits() {
 
 #[test]
 fn the_model_in_the_box_knows_more_than_one_without_a_layer() {
-    let checkpoint = Pretrained::open(root().join("models/tiny")).unwrap();
+<<<<<<< HEAD
+    let checkpoint = Checkpoint::open(root().join("models/tiny")).unwrap();
+=======
+    let checkpoint = Checkpoint::open(repository().join("models/tiny")).unwrap();
+>>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f
     let (model, tokenizer) = (checkpoint.load(&device()).unwrap(), checkpoint.tokenizer().unwrap());
-    let mut items = Task::Lambada.read(root().join("examples/data/tasks/lambada.jsonl")).unwrap();
+    let mut items = Task::Lambada.read(repository().join("examples/data/tasks/lambada.jsonl")).unwrap();
     items.truncate(12);
     let encoded = Task::Lambada.encode(items, |text| tokenizer.encode(text)).unwrap();
     let delete = LayerPlan::full(12).delete(0).unwrap();

@@ -6,8 +6,9 @@ use stratigraph_core::TokenWindows;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Merged, Shard, ShardRun, StepSize};
 use stratigraph_study::{Findings, Study};
 use stratigraph_surgery::Sweep;
+use stratigraph_testing::device;
 
-use crate::small::{Small, device, windows};
+use crate::small::{Small, windows};
 
 /// What stands for the hash of the model's content.
 pub const SHA256: &str = "01ab";

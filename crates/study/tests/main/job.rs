@@ -9,9 +9,10 @@ use stratigraph_profile::Axis;
 use stratigraph_study::job::{Job, Shard, ShardRun, StepSize};
 use stratigraph_study::{Backend, Findings, Study, StudyError};
 use stratigraph_surgery::{Budget, Intervention, LayerPlan, Sweep, SweepContext, SweepPoints};
+use stratigraph_testing::{TestDevice, device, devices};
 
 use crate::given::{Given, SHA256, small_steps, sweeps};
-use crate::small::{Small, assert_close, assert_within, device, devices};
+use crate::small::{Small, assert_close, assert_within};
 
 #[test]
 fn one_step_over_everything_is_a_study_to_the_bit() {
@@ -128,7 +129,7 @@ fn several_devices_share_the_steps_and_the_windows() {
     assert_eq!(curves(&merged.findings), curves(&alone.findings), "steps are the same, whichever device does them");
     let studied = |study: Study| study.add(Sweep::delete()).run(&given.windows).unwrap().into_profile_without_stages();
     let expected = studied(Study::new(&given.model));
-    for (backend, device) in devices() {
+    for TestDevice { backend, device } in devices() {
         let other = Small::new(&device);
         let tolerance = if backend == Backend::Wgpu { 1e-3 } else { 1e-5 };
         assert_within(&studied(Study::new(&given.model).also_on(&other)), &expected, tolerance);

@@ -1,11 +1,15 @@
 //! Integration tests of the crate, in one binary.
 
 mod checkpoints;
+mod decoders;
+mod families;
 mod given;
 mod job;
 mod job_files;
+mod measures;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod refused;
 #[cfg(feature = "remote")]
 mod remote;
 mod small;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use approx::abs_diff_eq;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use stratigraph_study::job::Shard;
@@ -73,7 +74,7 @@ fn tokens_are_rows_whose_means_are_the_windows() {
         };
         let mean = window.iter().map(kl).sum::<f64>() / 12.0;
         let expected = merged.findings.curve("delete_kl").unwrap().replicates[2][sequence as usize];
-        assert!((mean - expected).abs() < 1e-6 * expected.max(1.0), "{mean} and {expected}");
+        assert!(abs_diff_eq!(mean, expected, epsilon = 1e-6 * expected.max(1.0)), "{mean} and {expected}");
         for (position, row) in window.iter().enumerate() {
             let token = given.windows.sequence(sequence as usize)[position];
             assert_eq!(*field(row, "token"), Field::Long(i64::from(token)));

@@ -14,9 +14,10 @@ use stratigraph_profile::Profile;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun, StepSize};
 use stratigraph_study::{DeviceName, Result, Study, guard_remote};
 use stratigraph_surgery::Sweep;
+use stratigraph_testing::device;
 
 use crate::given::{Given, SHA256};
-use crate::small::{Small, assert_within, device, windows};
+use crate::small::{Small, assert_within, windows};
 
 const DEVICE: &str = "TEST_DEVICE";
 const OUT: &str = "TEST_OUT";

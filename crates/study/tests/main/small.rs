@@ -1,13 +1,13 @@
 //! What several tests share: a small causal model, a corpus, and how to compare findings.
 #![allow(dead_code)] // each test binary uses a part of it
 
-use std::io::Write;
 use std::ops::Range;
 
+use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result, Site, Tap, TokenWindows, visit};
 use stratigraph_profile::Profile;
-use stratigraph_study::{Backend, Findings, StudyError};
+use stratigraph_study::Findings;
 
 /// Hooks of [`Small`].
 const HOOKS: [Hook; 4] = [Hook::ResidPre, Hook::AttnOut, Hook::MlpOut, Hook::ResidPost];
@@ -112,20 +112,6 @@ impl ResidualModel for Small {
     }
 }
 
-/// A fast device for tests that are not about devices.
-pub fn device() -> Device {
-    Backend::Flex.device().expect("tests are built with flex")
-}
-
-/// Every device of this build that the machine has; says which are skipped.
-pub fn devices() -> Vec<(Backend, Device)> {
-    let open = |backend: Backend| {
-        let skipped = |reason: &StudyError| _ = writeln!(std::io::stderr(), "skipped: {backend}: {reason}");
-        Some((backend, backend.device().inspect_err(skipped).ok()?))
-    };
-    Backend::ALL.into_iter().filter_map(open).collect()
-}
-
 /// Seven windows of twelve tokens.
 pub fn windows() -> TokenWindows {
     let ids: Vec<u32> = (0..7 * 12).map(|i| i * i * 7 % 60).collect();
@@ -148,7 +134,7 @@ pub fn assert_within(found: &Profile, expected: &Profile, tolerance: f64) {
         assert_eq!((a.mean.len(), a.replicates.len()), (b.mean.len(), b.replicates.len()));
         let replicates = a.replicates.iter().flatten().zip(b.replicates.iter().flatten());
         for (a, b) in a.mean.iter().zip(&b.mean).chain(replicates) {
-            assert!((a - b).abs() < tolerance * b.abs().max(1.0), "{name}: {a} and {b}");
+            assert!(abs_diff_eq!(a, b, epsilon = tolerance * b.abs().max(1.0)), "{name}: {a} and {b}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
     CoreError, Edit, Hook, ModelShape, Positions, ResidualModel, Result as CoreResult, RunModel, Site, Tap,
@@ -12,8 +13,9 @@ use stratigraph_probes::readout::Tiles;
 use stratigraph_study::{StudyError, TaskRun};
 use stratigraph_surgery::{Budget, Intervention, LayerPlan};
 use stratigraph_tasks::{EncodedItems, Item, Likelihood, Pair, PairProblem, Task, TaskError, TaskScores};
+use stratigraph_testing::{TestDevice, device, devices};
 
-use crate::small::{Small, device, devices};
+use crate::small::Small;
 
 /// Items whose texts have many lengths; tokens are their bytes.
 fn encoded(task: Task, n: usize) -> EncodedItems {
@@ -81,7 +83,7 @@ fn interventions() -> Vec<Intervention> {
 #[track_caller]
 fn assert_same(found: &TaskScores, expected: &TaskScores) {
     for (index, (a, b)) in found.items.iter().zip(&expected.items).enumerate() {
-        assert!((a.log_prob - b.log_prob).abs() < 1e-3, "{}, item {index}: {a:?}, {b:?}", found.task);
+        assert!(abs_diff_eq!(a.log_prob, b.log_prob, epsilon = 1e-3), "{}, item {index}: {a:?}, {b:?}", found.task);
         assert_eq!((a.correct, a.correct_norm), (b.correct, b.correct_norm), "{}, item {index}", found.task);
     }
     assert_eq!((found.acc, found.acc_norm, found.chance), (expected.acc, expected.acc_norm, expected.chance));
@@ -115,7 +117,7 @@ fn every_backend_gives_the_same() {
         TaskRun::new(&model).interventions(interventions().into_iter().take(1)).run(&encoded).unwrap()
     };
     let expected = run(&device());
-    for (_, device) in devices() {
+    for TestDevice { device, .. } in devices() {
         for (found, expected) in run(&device).iter().zip(&expected) {
             assert_same(&found.scores, &expected.scores);
         }
@@ -197,7 +199,7 @@ fn a_text_of_two_tokens_is_enough_and_results_go_by_name() {
     let [clean, deleted] =
         <[_; 2]>::try_from(TaskRun::new(&model).interventions([named]).run(&encoded).unwrap()).unwrap();
     let expected = written_out(&model, &Intervention::none(3), &pair);
-    assert!((clean.scores.items[0].log_prob - expected.log_prob).abs() < 1e-5);
+    assert!(abs_diff_eq!(clean.scores.items[0].log_prob, expected.log_prob, epsilon = 1e-5));
     assert_eq!(clean.scores.acc.sem, None);
     assert!(clean.to_string().starts_with("clean: lambada (1 items): acc "), "{clean}");
     assert!(deleted.to_string().starts_with("delete 1: lambada (1 items): acc "), "{deleted}");

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 use stratigraph_core::TokenWindows;
 
 use super::Decoder;
-use crate::Pretrained;
+use crate::Checkpoint;
 
 const SEQ_LEN: usize = 12;
 const FAMILIES: [&str; 16] = [
@@ -31,9 +31,9 @@ const FAMILIES: [&str; 16] = [
     "qwen3",
 ];
 
-fn checkpoint(name: &str) -> Pretrained {
+fn checkpoint(name: &str) -> Checkpoint {
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
-    Pretrained::open(fixtures.join(name)).unwrap()
+    Checkpoint::open(fixtures.join(name)).unwrap()
 }
 
 fn load(name: &str) -> Decoder {

@@ -7,7 +7,7 @@ use stratigraph_core::{
 };
 
 use super::{FAMILIES, SEQ_LEN, checkpoint, host, load, windows};
-use crate::{LoadOptions, Pretrained};
+use crate::{Checkpoint, LoadOptions};
 
 /// The block's output with a sublayer's addition left out or replaced, by the sublayers themselves.
 #[test]
@@ -95,7 +95,7 @@ fn a_layer_that_can_no_longer_be_read_is_an_error() {
     for file in ["config.json", "model.safetensors"] {
         std::fs::copy(checkpoint("gpt2").path().join(file), directory.path().join(file)).unwrap();
     }
-    let model = Pretrained::open(directory.path()).unwrap().stream(&Device::flex()).unwrap();
+    let model = Checkpoint::open(directory.path()).unwrap().stream(&Device::flex()).unwrap();
     // The weights are overwritten in place: what was finite is so no more.
     let weights = directory.path().join("model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();

@@ -1,0 +1,8 @@
+//! The program as its users run it.
+
+mod common;
+mod help;
+#[cfg(unix)]
+mod slurm;
+mod study;
+mod sweep;

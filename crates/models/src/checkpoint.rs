@@ -1,0 +1,200 @@
+//! From a path or a name to a model: [`Checkpoint`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde_json::{Map, Value};
+use stratigraph_hub::{Download, Hub, HubId};
+
+use crate::decoder::Block;
+use crate::family::{CheckpointParams, Recipe};
+use crate::files::{GgufFile, SafetensorsFile, ShardedSafetensors, TensorFiles};
+use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer};
+
+/// How weights are put on a device.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// The largest tensor in bytes; embedding and unembedding are split to stay below it. 128 MiB by default, which is
+    /// the least that any graphics adapter grants.
+    pub largest_tensor_bytes: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { largest_tensor_bytes: 128 << 20 }
+    }
+}
+
+/// An opened checkpoint: its configuration has been read and understood, its weights are still on disk.
+///
+/// Two formats are known: a Hugging Face directory (`config.json`, `tokenizer.json`, and `model.safetensors` or the files
+/// that `model.safetensors.index.json` names) and one GGUF file, which holds all of it.
+pub struct Checkpoint {
+    path: PathBuf,
+    files: Files,
+    recipe: Recipe,
+}
+
+enum Files {
+    HuggingFace(Box<dyn TensorFiles + Send + Sync>),
+    Gguf(Box<GgufFile>),
+}
+
+impl Checkpoint {
+    /// Opens a GGUF file, a Hugging Face directory, or a model of the hub, `organisation/name[@revision]`. What exists as a
+    /// path is one.
+    ///
+    /// A model of the hub comes out of the local cache, or is downloaded into it when the feature `download` is on.
+    ///
+    /// # Errors
+    /// When there is no such model, a file is damaged, or the configuration is not one this crate can honour.
+    pub fn open(model: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with_progress(model, |_| {})
+    }
+
+    /// As [`open`](Checkpoint::open); `progress` is called as a download gets on.
+    ///
+    /// # Errors
+    /// As [`open`](Checkpoint::open).
+    pub fn open_with_progress(model: impl AsRef<Path>, progress: impl FnMut(Download)) -> Result<Self> {
+        let model = model.as_ref();
+        match model.to_str().filter(|_| !model.exists()) {
+            Some(name) => Self::open_path(&from_hub(name, progress)?),
+            None => Self::open_path(model),
+        }
+    }
+
+    fn open_path(path: &Path) -> Result<Self> {
+        let metadata = fs::metadata(path).map_err(ModelError::io(path))?;
+        let (files, recipe) = if metadata.is_dir() { open_directory(path)? } else { open_gguf(path)? };
+        Ok(Self { path: path.to_owned(), files, recipe })
+    }
+
+    /// Where the checkpoint was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The files that configuration and weights are read from: one GGUF file, or `config.json` and the rest.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match &self.files {
+            Files::HuggingFace(files) => std::iter::once(self.path.join("config.json")).chain(files.files()).collect(),
+            Files::Gguf(file) => file.files(),
+        }
+    }
+
+    /// What the model is.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.recipe.config
+    }
+
+    /// Configuration keys that were not read, because this crate does not know what they mean.
+    pub fn unread_keys(&self) -> &[String] {
+        &self.recipe.unread_keys
+    }
+
+    /// The checkpoint's tokenizer.
+    ///
+    /// # Errors
+    /// When there is none, or it is of a kind this crate does not know.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        match &self.files {
+            Files::HuggingFace(_) => Tokenizer::from_file(self.path.join("tokenizer.json")),
+            Files::Gguf(file) => Tokenizer::from_gguf(file),
+        }
+    }
+
+    /// Loads the weights to `device` as f32, one tensor after the other.
+    ///
+    /// # Errors
+    /// When a tensor is missing, left over, of a wrong shape or type, or holds a value that is not finite.
+    pub fn load(&self, device: &Device) -> Result<Decoder> {
+        self.load_with(&LoadOptions::default(), device)
+    }
+
+    /// As [`load`](Checkpoint::load), with options.
+    ///
+    /// # Errors
+    /// As [`load`](Checkpoint::load).
+    pub fn load_with(&self, options: &LoadOptions, device: &Device) -> Result<Decoder> {
+        let config = self.config();
+        self.read(|params| Decoder::build(config, config.n_layers, params, options, device))
+    }
+
+    /// A decoder that reads its blocks when they are to run, for a model that is larger than memory. Every value is read
+    /// and checked once before.
+    ///
+    /// # Errors
+    /// As [`load`](Checkpoint::load).
+    pub fn stream(self, device: &Device) -> Result<StreamedDecoder> {
+        self.stream_with(LoadOptions::default(), device)
+    }
+
+    /// As [`stream`](Checkpoint::stream), with options.
+    ///
+    /// # Errors
+    /// As [`load`](Checkpoint::load).
+    pub fn stream_with(self, options: LoadOptions, device: &Device) -> Result<StreamedDecoder> {
+        StreamedDecoder::new(self, options, device)
+    }
+
+    /// Has a model read out of the checkpoint, which must have no tensor beside it.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&mut CheckpointParams) -> Result<T>) -> Result<T> {
+        let mut params = self.params();
+        let model = read(&mut params)?;
+        params.finish()?;
+        Ok(model)
+    }
+
+    /// Reads one block.
+    pub(crate) fn read_block(&self, layer: usize, options: &LoadOptions, device: &Device) -> Result<Block> {
+        Decoder::build_block(self.config(), layer, &mut self.params(), options, device)
+    }
+
+    fn params(&self) -> CheckpointParams<'_> {
+        let checkpoint: &dyn TensorFiles = match &self.files {
+            Files::HuggingFace(files) => files.as_ref(),
+            Files::Gguf(file) => file.as_ref(),
+        };
+        CheckpointParams::new(checkpoint, &self.recipe)
+    }
+}
+
+/// The directory of a model of the hub, in the local cache.
+fn from_hub(model: &str, progress: impl FnMut(Download)) -> Result<PathBuf> {
+    let fetch = |id: HubId| Hub::from_env()?.get(&id, progress);
+    let snapshot = model.parse::<HubId>().and_then(fetch);
+    let snapshot = snapshot.map_err(|reason| ModelError::NoSuchModel { model: model.to_owned(), reason })?;
+    Ok(snapshot.path().to_owned())
+}
+
+fn open_directory(path: &Path) -> Result<(Files, Recipe)> {
+    let not_a_model = |reason: &str| ModelError::NotAModel { path: path.to_owned(), reason: reason.to_owned() };
+    let config = path.join("config.json");
+    if !config.is_file() {
+        return Err(not_a_model("the directory has no config.json"));
+    }
+    let recipe = Recipe::from_hf(read_json_object(&config)?)?;
+    let (whole, index) = (path.join("model.safetensors"), path.join("model.safetensors.index.json"));
+    let files: Box<dyn TensorFiles + Send + Sync> = if whole.is_file() {
+        Box::new(SafetensorsFile::open(&whole)?)
+    } else if index.is_file() {
+        Box::new(ShardedSafetensors::open(&index)?)
+    } else {
+        return Err(not_a_model("the directory has neither model.safetensors nor model.safetensors.index.json"));
+    };
+    Ok((Files::HuggingFace(files), recipe))
+}
+
+fn open_gguf(path: &Path) -> Result<(Files, Recipe)> {
+    let file = GgufFile::open(path)?;
+    let recipe = Recipe::from_gguf(&file)?;
+    Ok((Files::Gguf(Box::new(file)), recipe))
+}
+
+fn read_json_object(path: &Path) -> Result<Map<String, Value>> {
+    let text = fs::read_to_string(path).map_err(ModelError::io(path))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text); // a byte order mark
+    serde_json::from_str(text).map_err(|e| ModelError::malformed(path, e))
+}

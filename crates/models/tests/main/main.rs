@@ -1,0 +1,12 @@
+//! Checkpoints, families, tokenizers and training, against Hugging Face transformers and against damage.
+
+mod checkpoints;
+mod conformance;
+mod families;
+mod files;
+mod mutations;
+mod streamed;
+mod support;
+mod tiny;
+mod tokenizers;
+mod training;

@@ -1,0 +1,34 @@
+//! Decoders whose blocks stay on disk: what they keep, and what cannot be streamed.
+
+use std::fs;
+
+use stratigraph_models::{ModelError, Checkpoint};
+use stratigraph_testing::{device, fixture};
+
+#[test]
+fn what_streams_keeps_no_block() {
+    let open = || Checkpoint::open(fixture("llama-gqa")).unwrap();
+    let (streamed, whole) = (open().stream(&device()).unwrap(), open().load(&device()).unwrap());
+    assert!(streamed.n_bytes() < whole.n_bytes(), "two of three blocks are counted");
+}
+
+#[test]
+fn what_cannot_be_streamed_is_refused_before_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture("llama-gqa")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), directory.path().join(entry.file_name())).unwrap();
+    }
+    let weights = directory.path().join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&weights, &bytes).unwrap();
+    let refused = Checkpoint::open(directory.path()).unwrap().stream(&device());
+    assert!(matches!(refused.map(|_| ()), Err(ModelError::NotFinite { .. })));
+    // A file that is cut short once it is open is an error, not a fault of memory.
+    fs::copy(fixture("llama-gqa").join("model.safetensors"), &weights).unwrap();
+    let opened = Checkpoint::open(directory.path()).unwrap();
+    fs::OpenOptions::new().write(true).open(&weights).unwrap().set_len(end as u64 / 2).unwrap();
+    assert!(matches!(opened.load(&device()).map(|_| ()), Err(ModelError::Malformed { .. })));
+}

@@ -1,0 +1,9 @@
+//! Metrics, readouts and scores, measures of activations and weights, and measures of words.
+
+mod metrics;
+mod neurons;
+mod planted;
+mod readout;
+mod scores;
+mod toy;
+mod wic;

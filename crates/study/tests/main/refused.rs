@@ -1,0 +1,93 @@
+//! What a study cannot do with a model or its data is refused before it begins.
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Int, Tensor};
+use stratigraph_core::{
+    EditKind, Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Sublayer, Tap, TokenWindows, visit,
+};
+use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_probes::ProbeError;
+use stratigraph_probes::lexical::{WicPair, WicSentence, WicSplit, WicTokens, WordEnds};
+use stratigraph_study::measurements::{MergingHeads, ResidualGeometry, VocabularyNeurons, WordInContext};
+use stratigraph_study::{Measurement, Study};
+use stratigraph_surgery::Sweep;
+use stratigraph_testing::{device, repository};
+
+/// One layer of a decoder, of which it shows what enters it and no more.
+struct Closed(Decoder);
+
+impl ResidualModel for Closed {
+    fn shape(&self) -> ModelShape {
+        self.0.shape().with_n_layers(1).with_hooks([Hook::ResidPre])
+    }
+
+    fn device(&self) -> Device {
+        self.0.device()
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
+        self.0.embed(tokens)
+    }
+
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
+        visit(tap, site, Hook::ResidPre, resid)
+    }
+
+    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
+        self.0.final_norm(rows)
+    }
+
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
+        self.0.unembed(normed, vocab)
+    }
+}
+
+fn in_the_box() -> Decoder {
+    Checkpoint::open(repository().join("models/tiny")).unwrap().load(&device()).unwrap()
+}
+
+/// The error of a study, which has not run a step.
+fn refused(model: &dyn ResidualModel, measurement: impl Measurement) -> String {
+    let windows = TokenWindows::new(&[0, 1, 2, 3], 4).unwrap();
+    let mut progressed = false;
+    let study = Study::new(model).add(measurement).on_progress(|_| progressed = true);
+    let message = study.run(&windows).unwrap_err().to_string();
+    assert!(!progressed, "{message}");
+    message
+}
+
+#[test]
+fn what_a_model_does_not_have_is_named() {
+    let closed = Closed(in_the_box());
+    let says = |message: String, parts: &[&str]| assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    says(refused(&closed, Sweep::repeat(2)), &["repeat_2 has no point on a model of 1 layers"]);
+    says(refused(&closed, Sweep::swap()), &["swap has no point on a model of 1 layers"]);
+    says(
+        refused(&closed, Sweep::sublayers(Sublayer::Mlp, EditKind::Zero)),
+        &["does not offer the hook `hook_mlp_out`"],
+    );
+    says(refused(&closed, ResidualGeometry::default()), &["cannot measure geometry", "hook_attn_out"]);
+    says(refused(&closed, VocabularyNeurons), &["cannot measure neurons", "access to its weights"]);
+    let windows = TokenWindows::new(&(0..32).collect::<Vec<_>>(), 16).unwrap();
+    let ends = WordEnds { word_len: 4, multi_token: windows.clone(), single_token: windows };
+    says(refused(&closed, MergingHeads::new(ends)), &["cannot measure merging_heads", "attn.hook_pattern"]);
+}
+
+/// Pairs of sentences of `n` tokens, one for each byte.
+fn pairs(n_pairs: usize, n: usize) -> WicTokens {
+    let sentence = || WicSentence { text: "a".repeat(n), word: 0..2 };
+    let pair = WicPair { sentences: [sentence(), sentence()], same: true };
+    let encode = |text: &str| Ok::<_, ProbeError>((0..text.len()).map(|at| (1, at..at + 1)).collect());
+    WicTokens::new(&vec![pair; n_pairs], encode).unwrap()
+}
+
+#[test]
+fn sentences_that_do_not_fit_and_too_few_of_them_are_refused() {
+    let model = in_the_box();
+    let wic = |train: WicTokens, test: WicTokens| WordInContext::new(WicSplit { train, test });
+    let long = refused(&model, wic(pairs(10, 8), pairs(2, 810)));
+    assert!(long.contains("longer than the model's context of 128"), "{long}");
+    let few = refused(&model, wic(pairs(1, 8), pairs(2, 8)));
+    assert!(few.contains("there are 1 pairs to fit to"), "{few}");
+}

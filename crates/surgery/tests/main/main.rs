@@ -1,0 +1,13 @@
+//! Surgery on real decoders and on a model of simple algebra: plans, edits through the executor, sweeps.
+
+mod by_hand;
+mod corpus;
+mod counts;
+mod edits;
+mod errors;
+mod executor;
+mod plans;
+mod sublayers;
+mod support;
+mod sweeps;
+mod text;
