@@ -6,7 +6,7 @@ mod patch;
 use std::fmt;
 use std::sync::Arc;
 
-use stratigraph_core::{ActivationCache, Edit, EditKind, EditValues, Hook, ModelShape, Positions, Sublayer};
+use stratigraph_core::ModelShape;
 use stratigraph_profile::Axis;
 
 use crate::{Change, Intervention, LayerPlan, Result, SurgeryError};
