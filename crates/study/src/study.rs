@@ -68,6 +68,7 @@ impl<'a> Study<'a> {
     }
 
     /// With another measurement.
+    #[allow(clippy::should_implement_trait)] // a study is no number
     pub fn add(self, measurement: impl Measurement + 'a) -> Self {
         self.add_boxed(Box::new(measurement))
     }
