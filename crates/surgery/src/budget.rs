@@ -1,7 +1,7 @@
 //! How much memory a run may take: [`Budget`], and how the run is cut to fit it.
 
 use burn::tensor::Device;
-use stratigraph_core::{WorkerPools, ResidualModel, is_host_device};
+use stratigraph_core::{ResidualModel, WorkerPools, is_host_device};
 
 use crate::{Result, SurgeryError};
 

@@ -32,10 +32,10 @@ pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str)
 /// # Panics
 /// When they do, or are of different lengths.
 #[track_caller]
-pub fn assert_each_close(found: &[f32], expected: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expected.len());
+pub fn assert_each_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: lengths");
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
         let epsilon = tolerance * expected.abs().max(1.0);
-        assert!(abs_diff_eq!(found, expected, epsilon = epsilon), "at {index}: {found}, expected {expected}");
+        assert!(abs_diff_eq!(found, expected, epsilon = epsilon), "{what} at {index}: {found}, expected {expected}");
     }
 }

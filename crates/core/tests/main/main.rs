@@ -7,5 +7,5 @@ mod runs;
 /// Checks that two lists are equal up to rounding.
 #[track_caller]
 fn assert_close(found: &[f32], expected: &[f32]) {
-    stratigraph_testing::assert_each_close(found, expected, 1e-5);
+    stratigraph_testing::assert_each_close(found, expected, 1e-5, "a toy");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use stratigraph_models::{ModelError, Checkpoint, Tokenizer};
+use stratigraph_models::{Checkpoint, ModelError, Tokenizer};
 use stratigraph_testing::{FAMILIES, GGUFS, fixture};
 
 use crate::support::{assert_says, configure, copy, load, position, rewrite_header};

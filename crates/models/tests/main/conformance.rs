@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{
     Activation, ActivationCache, Edit, EditTap, Hook, HookSet, NoTap, ResidualModel, Result, RunModel, Site, Tap,
 };
-use stratigraph_models::{Decoder, DecoderConfig, LoadOptions, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder, DecoderConfig, LoadOptions};
 use stratigraph_surgery::LayerPlan;
 use stratigraph_testing::{
     Backend, Expected, FAMILIES, GGUFS, TestDevice, assert_close, device, devices, fixture, host,
@@ -102,13 +102,8 @@ fn a_small_largest_tensor_changes_nothing() {
     for TestDevice { backend, device } in devices() {
         for name in ["gemma3", "phi"] {
             let run = |options: LoadOptions| {
-<<<<<<< HEAD:tests/conformance.rs
-                let model = Checkpoint::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
-                host(logits(&model, forward(&model, ids(name, &device), &mut NoTap).unwrap()))
-=======
                 let model = Checkpoint::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
                 host(model.logits(model.forward(ids(name, &device), &mut NoTap).unwrap()).unwrap())
->>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f:crates/models/tests/main/conformance.rs
             };
             let chunked = run(LoadOptions { largest_tensor_bytes: 2048 });
             assert_close(&chunked, &run(LoadOptions::default()), 1e-6, &format!("{name} on {backend}"));
@@ -203,19 +198,10 @@ fn random_weights_depend_on_the_seed_alone() {
         let first = run(1, &device());
         assert!(run(1, &device()) == first && run(2, &device()) != first, "{name}");
     }
-<<<<<<< HEAD:tests/conformance.rs
-    let config = Checkpoint::open(fixture("llama-gqa")).unwrap().config().clone();
-    let run = |device: &Device| {
-        host(forward(&config.init(1, device).unwrap(), ids("llama-gqa", device), &mut NoTap).unwrap())
-    };
-    for (backend, device) in devices() {
-        assert_close(&run(&device), &run(&common::device()), 1e-5, &format!("{backend}"));
-=======
     let config = Checkpoint::open(fixture("llama-gqa")).unwrap().config().clone();
     let run =
         |device: &Device| host(config.init(1, device).unwrap().forward(ids("llama-gqa", device), &mut NoTap).unwrap());
     for TestDevice { backend, device } in devices() {
         assert_close(&run(&device), &run(&stratigraph_testing::device()), 1e-5, &format!("{backend}"));
->>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f:crates/models/tests/main/conformance.rs
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use stratigraph_core::{ActivationCache, Hook, NoTap, ResidualModel, RunModel};
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_surgery::LayerPlan;
 use stratigraph_testing::{Expected, ExpectedTensor, FAMILIES, TestDevice, assert_close, devices, fixture, host};
 

@@ -8,12 +8,8 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-<<<<<<< HEAD:tests/mutations.rs
-use stratigraph::models::{Checkpoint, ModelError, Tokenizer};
-=======
-use stratigraph_models::{ModelError, Checkpoint, Tokenizer};
+use stratigraph_models::{Checkpoint, ModelError, Tokenizer};
 use stratigraph_testing::{FAMILIES, GGUFS, device, fixture};
->>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f:crates/models/tests/main/mutations.rs
 use tempfile::TempDir;
 
 /// Remembers the largest allocation that each thread has asked for.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use stratigraph_models::{ModelError, Checkpoint};
+use stratigraph_models::{Checkpoint, ModelError};
 use stratigraph_testing::{device, fixture};
 
 #[test]

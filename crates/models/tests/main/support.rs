@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use stratigraph_models::{ModelError, Checkpoint};
+use stratigraph_models::{Checkpoint, ModelError};
 use stratigraph_testing::{device, fixture};
 use tempfile::TempDir;
 

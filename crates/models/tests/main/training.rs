@@ -7,7 +7,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{NoTap, ResidualModel, RunModel};
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_testing::{Backend, FAMILIES, TestDevice, devices, fixture};
 
 /// Token ids `[1, pos]`.

@@ -17,7 +17,7 @@ pub struct Word {
 /// no token boundary tells where it begins or ends.
 ///
 /// ```
-/// use stratigraph_probes::Words;
+/// use stratigraph_probes::lexical::Words;
 /// // As a tokenizer might cut it: "un|lik|ely", " ends", "!".
 /// let words = Words::new("unlikely ends!", vec![(7, 0..2), (8, 2..5), (9, 5..8), (5, 8..13), (1, 13..14)]);
 /// assert_eq!(words.words().len(), 2);

@@ -80,7 +80,7 @@ impl TokenClass {
     /// Whether a token with this text belongs to the class.
     ///
     /// ```
-    /// use stratigraph_probes::TokenClass;
+    /// use stratigraph_probes::neurons::TokenClass;
     /// let ing = TokenClass::Suffix("ing".into());
     /// assert!(ing.contains(" Walking") && !ing.contains("ing") && !ing.contains(" rings"));
     /// ```

@@ -15,7 +15,7 @@ mod top_k;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use stratigraph_core::{WorkerPools, ResidualModel, TokenWindows};
+use stratigraph_core::{ResidualModel, TokenWindows, WorkerPools};
 
 use batch::{PartialStatistics, ReadoutBatch};
 use comparison::Comparison;
@@ -107,7 +107,7 @@ impl<'a> Readout<'a> {
         Self { tiles, ..self }
     }
 
-    /// With tiles, on as many pools, as stay within so many bytes together; scores do not depend on it beyond rounding.
+    /// With tiles and worker pools that stay within `bytes` together; scores do not depend on it beyond rounding.
     ///
     /// Metrics that need whole rows of logits hold one row for each pool at least.
     pub fn with_bytes(self, bytes: usize) -> Self {

@@ -3,7 +3,7 @@
 use approx::abs_diff_eq;
 use burn::tensor::Device;
 use stratigraph_core::{NoTap, ResidualModel, RunModel, TokenWindows};
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::readout::{Readout, Reduction, Tiles};
 use stratigraph_probes::scores::Scores;

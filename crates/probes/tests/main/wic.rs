@@ -5,7 +5,7 @@ use std::ops::Range;
 use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Tap, visit};
-use stratigraph_models::{Decoder, Checkpoint, Tokenizer};
+use stratigraph_models::{Checkpoint, Decoder, Tokenizer};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lexical::{WicOptions, WicPair, WicSentence, WicSplit, WicTokens, wic_accuracy};
 use stratigraph_testing::{device, repository};
@@ -55,7 +55,7 @@ struct Overflowing(Decoder);
 
 impl ResidualModel for Overflowing {
     fn shape(&self) -> ModelShape {
-        self.0.shape().with_n_layers(1).with_hooks([Hook::ResidPre])
+        self.0.shape().with_n_layers(1).with_hooks([Hook::ResidPre, Hook::ResidPost])
     }
 
     fn device(&self) -> Device {
@@ -67,7 +67,8 @@ impl ResidualModel for Overflowing {
     }
 
     fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
-        Ok(visit(tap, site, Hook::ResidPre, resid)? * f32::MAX * f32::MAX)
+        let resid = visit(tap, site, Hook::ResidPre, resid)? * f32::MAX * f32::MAX;
+        visit(tap, site, Hook::ResidPost, resid)
     }
 
     fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {

@@ -44,7 +44,7 @@ impl Measurement for WordInContext {
     }
 
     fn needs(&self, _: &StudyContext) -> Needs {
-        Needs::hooks([Hook::ResidPre])
+        Needs::hooks([Hook::ResidPre, Hook::ResidPost])
     }
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {

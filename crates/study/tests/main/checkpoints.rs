@@ -10,13 +10,8 @@ use stratigraph_testing::{FAMILIES, assert_close, device, fixture, host, reposit
 
 #[test]
 fn padding_on_the_right_changes_nothing_in_any_family() {
-<<<<<<< HEAD
-    for path in families() {
-        let model = Checkpoint::open(&path).unwrap().load(&device()).unwrap();
-=======
     for name in FAMILIES {
         let model = Checkpoint::open(fixture(name)).unwrap().load(&device()).unwrap();
->>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f
         let ids: Vec<u32> = (0..15).map(|i| (i * i * 7 + 3) % 60).collect();
         let run = |ids: &[u32]| {
             let windows = TokenWindows::new(ids, ids.len()).unwrap();
@@ -33,11 +28,7 @@ fn padding_on_the_right_changes_nothing_in_any_family() {
 #[test]
 fn some_rows_read_out_alone_are_those_of_all_logits() {
     for path in ["tests/fixtures/llama-gqa", "models/tiny"] {
-<<<<<<< HEAD
-        let model = Checkpoint::open(root().join(path)).unwrap().load(&device()).unwrap();
-=======
         let model = Checkpoint::open(repository().join(path)).unwrap().load(&device()).unwrap();
->>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f
         let windows = TokenWindows::new(&[5, 7, 9, 11, 13], 5).unwrap();
         let resid = model.forward(windows.batch(0..1, &device()), &mut NoTap).unwrap();
         let (rows, tokens) = ([4, 0, 2], [17, 250, 3]);
@@ -63,11 +54,7 @@ fn some_rows_read_out_alone_are_those_of_all_logits() {
 
 #[test]
 fn the_model_in_the_box_knows_more_than_one_without_a_layer() {
-<<<<<<< HEAD
-    let checkpoint = Checkpoint::open(root().join("models/tiny")).unwrap();
-=======
     let checkpoint = Checkpoint::open(repository().join("models/tiny")).unwrap();
->>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f
     let (model, tokenizer) = (checkpoint.load(&device()).unwrap(), checkpoint.tokenizer().unwrap());
     let mut items = Task::Lambada.read(repository().join("examples/data/tasks/lambada.jsonl")).unwrap();
     items.truncate(12);

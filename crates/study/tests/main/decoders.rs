@@ -2,7 +2,7 @@
 
 use approx::abs_diff_eq;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::{Decoder, Checkpoint, StreamedDecoder};
+use stratigraph_models::{Checkpoint, Decoder, StreamedDecoder};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::readout::Tiles;
 use stratigraph_study::{Findings, Study};

@@ -2,7 +2,7 @@
 
 use approx::abs_diff_eq;
 use stratigraph_core::{NoTap, RunModel, TokenWindows};
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_study::Study;
 use stratigraph_study::measurements::LogitLens;
 use stratigraph_testing::{Expected, FAMILIES, device, fixture, host, repository};

@@ -5,7 +5,7 @@ use approx::abs_diff_eq;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::neurons::{NeuronProfile, vocabulary_profiles};
 use stratigraph_study::measurements::{AttentionByDistance, ResidualGeometry, VocabularyNeurons};
 use stratigraph_study::{Findings, Study};
@@ -16,22 +16,10 @@ fn some<T>(backend: Backend, all: &[T]) -> &[T] {
     if backend == Backend::Wgpu { &all[..1] } else { all }
 }
 
-<<<<<<< HEAD:tests/measures.rs
-const INSIDE: [Experiment; 3] = [Experiment::Attention, Experiment::Geometry, Experiment::Neurons];
-
-fn study(name: &str, device: &Device, skip_first: usize) -> (Decoder, BTreeMap<String, Curve>) {
-    let model = Checkpoint::open(fixture(name)).unwrap().load(device).unwrap();
-    let (shape, ids) = Expected::open(&format!("{name}/expected.safetensors")).values("ids");
-    let ids: Vec<u32> = ids.into_iter().map(|id| id as u32).collect();
-    let windows = TokenWindows::new(&ids, shape[1]).unwrap();
-    let findings = Study::new(&model).experiments(INSIDE).skip_first(skip_first).run(&windows).unwrap();
-    (model, findings.curves)
-=======
 /// A model and what is found inside it.
 struct Inside {
     model: Decoder,
     findings: Findings,
->>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f:crates/study/tests/main/measures.rs
 }
 
 impl Inside {
@@ -243,34 +231,8 @@ fn neuron_profiles_are_what_the_definitions_say() {
 }
 
 #[test]
-<<<<<<< HEAD:tests/measures.rs
-fn a_planted_prediction_neuron_is_found_whatever_the_chunk() {
-    let model = Checkpoint::open(fixture("llama-untied")).unwrap().load(&common::device()).unwrap();
-    let d_vocab = model.d_vocab();
-    let wanted = 17;
-    let towards = model.unembedding(wanted..wanted + 1).unwrap().transpose(); // [1, d_model]
-    let away = towards.clone().neg();
-    let mut profiles = Vec::new();
-    for chunk in [d_vocab, 7, 1] {
-        let directions = VocabularyDirections::of(&model, chunk).unwrap();
-        let cosines = directions.cosines_of(towards.clone());
-        let largest = (0..d_vocab).max_by(|a, b| cosines[*a].total_cmp(&cosines[*b])).unwrap();
-        assert_eq!((cosines.len(), largest), (d_vocab, wanted));
-        profiles.push(directions.profiles(towards.clone())[0]);
-        let opposite = directions.profiles(away.clone())[0];
-        assert!((opposite.skew + profiles.last().unwrap().skew).abs() < 1e-5);
-    }
-    assert!(profiles[0].skew > 0.0);
-    assert!(profiles.iter().all(|profile| (profile.kurtosis - profiles[0].kurtosis).abs() < 1e-4), "{profiles:?}");
-}
-
-#[test]
-fn windows_that_are_too_short_for_a_measure_leave_it_out() {
-    let phi = Checkpoint::open(fixture("phi")).unwrap().load(&common::device()).unwrap();
-=======
 fn windows_that_are_too_short_for_a_measure_leave_it_out() {
     let phi = Checkpoint::open(fixture("phi")).unwrap().load(&device()).unwrap();
->>>>>>> 0e7b6d020a4c7c81ae25c36c8d6f56952c09ab2f:crates/study/tests/main/measures.rs
     let windows = TokenWindows::new(&[1, 2, 3, 4, 5, 6], 3).unwrap();
     let findings = Study::paper(&phi).run(&windows).unwrap();
     let curves = findings.curves();

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
     EditKind, Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Sublayer, Tap, TokenWindows, visit,
 };
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lexical::{WicPair, WicSentence, WicSplit, WicTokens, WordEnds};
 use stratigraph_study::measurements::{MergingHeads, ResidualGeometry, VocabularyNeurons, WordInContext};
@@ -69,6 +69,8 @@ fn what_a_model_does_not_have_is_named() {
     );
     says(refused(&closed, ResidualGeometry::default()), &["cannot measure geometry", "hook_attn_out"]);
     says(refused(&closed, VocabularyNeurons), &["cannot measure neurons", "access to its weights"]);
+    let wic = WordInContext::new(WicSplit { train: pairs(10, 8), test: pairs(2, 8) });
+    says(refused(&closed, wic), &["cannot measure wic", "hook_resid_post"]);
     let windows = TokenWindows::new(&(0..32).collect::<Vec<_>>(), 16).unwrap();
     let ends = WordEnds { word_len: 4, multi_token: windows.clone(), single_token: windows };
     says(refused(&closed, MergingHeads::new(ends)), &["cannot measure merging_heads", "attn.hook_pattern"]);

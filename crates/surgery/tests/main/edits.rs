@@ -100,7 +100,7 @@ fn cases_with_values(model: &dyn ResidualModel, windows: &TokenWindows) -> Vec<C
 }
 
 /// Runs the cases together and one by one by a tap, in a plan whose third slot runs layer 1 again.
-fn check(model: &dyn ResidualModel, windows: &TokenWindows, budgets: &[Budget], name: &str) {
+fn check(model: &dyn ResidualModel, windows: &TokenWindows, name: &str) {
     let plan = LayerPlan::full(model.n_layers()).repeat(1..2).unwrap();
     let cases: Vec<_> =
         [plain_cases(), masks_and_functions(), cases_with_values(model, windows)].into_iter().flatten().collect();
@@ -116,8 +116,8 @@ fn check(model: &dyn ResidualModel, windows: &TokenWindows, budgets: &[Budget], 
         assert!(by_hand[index] != unedited, "{what} has no effect");
         assert_close(&stratigraph_testing::host(alone[index].clone()), &by_hand[index], 1e-5, &what);
     }
-    for budget in budgets {
-        let found = execute(model, &interventions, windows, *budget);
+    for budget in [least_budget(model, &interventions, windows), Budget::default()] {
+        let found = execute(model, &interventions, windows, budget);
         for ((intervention, found), expected) in interventions.iter().zip(&found).zip(&by_hand) {
             assert_close(found, expected, 1e-5, &format!("{intervention} of {name}, {budget:?}"));
         }
@@ -132,9 +132,7 @@ fn edits_through_the_executor_are_the_changes_of_a_tap() {
         for name in kinds {
             let model = load(name, &device);
             let windows = windows(&model, 3, SEQ_LEN);
-            let small = least_budget(&model, &vec![Intervention::none(3); 16], &windows);
-            let budgets = if backend == Backend::Wgpu { &[Budget::default()][..] } else { &[small, Budget::default()] };
-            check(&model, &windows, budgets, &format!("{name} on {backend}"));
+            check(&model, &windows, &format!("{name} on {backend}"));
         }
     }
 }
@@ -142,7 +140,7 @@ fn edits_through_the_executor_are_the_changes_of_a_tap() {
 #[test]
 fn edits_of_a_model_of_ones_own_too() {
     let model = Toy::default();
-    check(&model, &windows(&model, 3, 5), &[Budget::default()], "a toy");
+    check(&model, &windows(&model, 3, 5), "a toy");
 }
 
 #[test]
@@ -184,7 +182,7 @@ fn skipped_layers_are_left_out_and_the_embedding_can_be_edited() {
             scaled,
         ];
         let found = execute(&model, &interventions, &windows, Budget::default());
-        assert_eq!(found[0], found[1], "{name}: skipping a layer is deleting it");
+        assert_close(&found[0], &found[1], 1e-6, "skipping a layer is deleting it");
         let by_hand = run_with(&model, &full, &windows, &mut KeepFirst { slot: 2, n: 3, entered: None });
         assert_close(&found[2], &by_hand, 1e-5, name);
         let change = |[_, p, ..]: [usize; 4], x: f32| if p < 3 { x } else { 0.5 * x };

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::{Decoder, Checkpoint};
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_surgery::{Budget, Executor, Intervention, LayerPlan, Sink, SurgeryError, Sweep, SweepContext};
 use stratigraph_testing::{fixture, host};
 

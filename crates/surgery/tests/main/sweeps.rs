@@ -4,7 +4,7 @@ use stratigraph_core::{
     ActivationCache, Edit, EditKind, Hook, ModelShape, NoTap, ResidualModel, RunModel, TokenWindows,
 };
 use stratigraph_surgery::{Budget, Intervention, LayerPlan, SurgeryError, Sweep, SweepContext};
-use stratigraph_testing::{TestDevice, Toy, assert_close, device, devices};
+use stratigraph_testing::{Backend, TestDevice, Toy, assert_close, device, devices};
 
 use crate::by_hand::KeepFirst;
 use crate::support::{KINDS, SEQ_LEN, execute, least_budget, load, points, run_with, windows};
@@ -12,7 +12,9 @@ use crate::support::{KINDS, SEQ_LEN, execute, least_budget, load, points, run_wi
 #[test]
 fn deletion_from_the_second_position_keeps_the_first() {
     for TestDevice { backend, device } in devices() {
-        for name in KINDS {
+        // wgpu may run in software.
+        let kinds = if backend == Backend::Wgpu { &KINDS[..1] } else { &KINDS[..] };
+        for name in kinds {
             let model = load(name, &device);
             let windows = windows(&model, 3, SEQ_LEN);
             let interventions = points(&Sweep::delete_at(1..), &model, SEQ_LEN);
@@ -35,12 +37,17 @@ fn deletion_from_the_second_position_keeps_the_first() {
 
 #[test]
 fn deleting_at_every_position_is_deleting() {
+    let found = |model: &dyn ResidualModel, sweep: Sweep, seq_len: usize| {
+        execute(model, &points(&sweep, model, seq_len), &windows(model, 2, seq_len), Budget::default())
+    };
+    let toy = Toy::default();
+    assert_eq!(found(&toy, Sweep::delete_at(0..), 5), found(&toy, Sweep::delete(), 5));
     for name in KINDS {
         let model = load(name, &device());
-        let windows = windows(&model, 2, SEQ_LEN);
-        let everywhere = execute(&model, &points(&Sweep::delete_at(0..), &model, SEQ_LEN), &windows, Budget::default());
-        let deleted = execute(&model, &points(&Sweep::delete(), &model, SEQ_LEN), &windows, Budget::default());
-        assert_eq!(everywhere, deleted, "{name}");
+        let everywhere = found(&model, Sweep::delete_at(0..), SEQ_LEN);
+        for (everywhere, deleted) in everywhere.iter().zip(&found(&model, Sweep::delete(), SEQ_LEN)) {
+            assert_close(everywhere, deleted, 1e-6, name);
+        }
     }
 }
 
@@ -79,9 +86,11 @@ fn patching_a_run_into_itself_changes_nothing() {
 #[test]
 fn patching_the_residual_stream_changes_the_patched_position_and_later_ones() {
     let model = load("gpt2", &device());
-    let both = windows(&model, 2, SEQ_LEN);
-    let [clean, corrupted] =
-        [0..SEQ_LEN, SEQ_LEN..2 * SEQ_LEN].map(|ids| TokenWindows::new(&both.ids()[ids], SEQ_LEN).unwrap());
+    // Two windows that have no token in common at any position.
+    let [clean, corrupted] = [0, 5].map(|first| {
+        let ids: Vec<u32> = (0..SEQ_LEN as u32).map(|i| (7 * i + first) % 96).collect();
+        TokenWindows::new(&ids, SEQ_LEN).unwrap()
+    });
     let cache = model.run_with_cache(&clean, ActivationCache::at([Hook::ResidPre])).unwrap();
     let sweep = Sweep::patch(Hook::ResidPre, &cache).unwrap();
     let context = SweepContext::new(model.shape(), SEQ_LEN);

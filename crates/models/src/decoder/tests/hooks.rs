@@ -3,11 +3,12 @@
 use burn::tensor::activation::{gelu, relu, silu};
 use burn::tensor::{Device, Tensor};
 use stratigraph_core::{ActivationCache, Hook, HookSet, NoTap, ResidualModel, RunModel};
+use stratigraph_testing::{FAMILIES, host};
 
 use super::super::block::Block;
 use super::super::norm::AnyNorm;
 use super::super::{Decoder, linear};
-use super::{FAMILIES, SEQ_LEN, close, host, load, windows};
+use super::{SEQ_LEN, close, load, windows};
 use crate::{Activation, Residual};
 
 fn after_norm(norm: &Option<AnyNorm>, x: Tensor<3>) -> Tensor<3> {

@@ -5,8 +5,9 @@ use stratigraph_core::{
     ActivationCache, CoreError, Edit, EditTap, Hook, ModelWeights, NoTap, Positions, ResidualModel, RunModel, Site,
     Tap, Taps,
 };
+use stratigraph_testing::{FAMILIES, host};
 
-use super::{FAMILIES, SEQ_LEN, checkpoint, host, load, windows};
+use super::{SEQ_LEN, checkpoint, load, windows};
 use crate::{Checkpoint, LoadOptions};
 
 /// The block's output with a sublayer's addition left out or replaced, by the sublayers themselves.
