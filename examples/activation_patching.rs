@@ -1,5 +1,5 @@
-//! Which activations carry an answer? Two prompts differ in one word. The corrupted one runs with the residual stream of a
-//! single layer and position taken from the clean one: where the clean answer comes back, the difference passes through.
+//! Which activations carry an answer? Two prompts differ in two words. The corrupted one runs with the residual stream of one
+//! layer and position taken from the clean one. Where the clean answer comes back, the activation carries it.
 
 use anyhow::Result;
 use stratigraph::prelude::*;
@@ -7,9 +7,9 @@ use stratigraph::prelude::*;
 fn main() -> Result<()> {
     let checkpoint = Checkpoint::open("models/tiny")?;
     let (model, tokenizer) = (checkpoint.load(&Backend::Flex.device()?)?, checkpoint.tokenizer()?);
-    let clean = tokenizer.prompt("The people of the United")?;
-    let corrupted = tokenizer.prompt("The people of the same")?;
-    let answers = LogitDifference::new(tokenizer.token(" States")?, tokenizer.token(" time")?);
+    let clean = tokenizer.prompt("The people of the United States of")?;
+    let corrupted = tokenizer.prompt("The people of the great whale of")?;
+    let answers = LogitDifference::new(tokenizer.token(" America")?, tokenizer.token(" the")?);
 
     let cache = model.run_with_cache(&clean, ActivationCache::at([Hook::ResidPre]))?;
     let findings = Study::new(&model)
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
 
     let unpatched = findings.value("clean_logit_difference")?.mean;
     println!(
-        "logit difference `States` - `time` of the corrupted prompt: {unpatched:.2}; with hook_resid_pre patched:"
+        "logit difference `America` - `the` of the corrupted prompt: {unpatched:.2}; with hook_resid_pre patched:"
     );
     print!("{:>6}", "layer");
     for &id in corrupted.sequence(0) {

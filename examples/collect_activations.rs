@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     let mut sampler = ActivationSampler::new(positions, [Hook::MlpOut]);
     observe(&model, &windows, 8, &mut [&mut sampler], |_| {})?;
 
-    println!("{:<24}{:>14}{:>12}{:>28}", "hook point", "rows", "mean norm", "participation ratio (of 128)");
+    println!("{:<24}{:>14}{:>12}{:>22}", "hook point", "rows", "mean norm", "participation ratio");
     for point in sampler.points() {
         let rows = sampler.tensor(point, &model.device())?; // [row, d_model]
         let norm = rows.clone().square().sum_dim(1).sqrt().mean().into_scalar::<f32>();
@@ -25,7 +25,7 @@ fn main() -> Result<()> {
         // (sum of eigenvalues)^2 / sum of their squares: how many directions carry the variance.
         let trace = (covariance.clone() * Tensor::eye(model.d_model(), &model.device())).sum().into_scalar::<f32>();
         let ratio = trace.powi(2) / covariance.square().sum().into_scalar::<f32>();
-        println!("{:<24}{:>14}{norm:>12.2}{ratio:>28.1}", point.to_string(), format!("{:?}", rows.dims()));
+        println!("{:<24}{:>14}{norm:>12.2}{ratio:>22.1}", point.to_string(), format!("{:?}", rows.dims()));
     }
     Ok(())
 }

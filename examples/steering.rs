@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let prompt = tokenizer.prompt("We must all look after the")?;
     let readout = Readout::new(&model);
     println!("most likely tokens behind `We must all look after the`, steered from `States` to `whale`:");
-    for strength in [0.0, 1.0, 2.0, 4.0] {
+    for strength in [0.0, 0.5, 1.0, 1.5] {
         let steer = Edit::add(point, direction.scaled(strength)).with_positions(1..);
         let resid = model.run_with_edits(&prompt, &[steer])?; // [1, pos, d_model]
         let end = resid.narrow(1, prompt.seq_len() - 1, 1).squeeze_dim(0);
