@@ -16,7 +16,7 @@ use stratigraph::probes::scores::Scores;
 
 const SEQ_LEN: usize = 128;
 
-/// A model of each width on each backend, with so many tokens to run; the width and the tokens name the size.
+/// A model of each width on each backend, with a number of tokens to run; the width and the tokens name the size.
 fn each_size(mut measure: impl FnMut(Backend, &Decoder, usize)) {
     let sizes: &[(usize, usize)] = if is_benchmark() { &[(128, 256), (576, 512)] } else { &[(128, 128)] };
     for (backend, device) in backends() {

@@ -92,7 +92,7 @@ pub fn config_of_width(d_model: usize) -> DecoderConfig {
     }
 }
 
-/// Operations of one block on so many tokens: products with weights, and scores and mixtures of what each query sees.
+/// Operations of one block on `tokens` tokens: products with weights, and scores and mixtures of what each query sees.
 #[allow(dead_code)]
 pub fn flops_of_block(config: &DecoderConfig, tokens: usize, seq_len: usize) -> u64 {
     let DecoderConfig { d_model, n_heads, n_kv_heads, d_head, d_mlp, .. } = *config;

@@ -48,12 +48,12 @@ pub struct Args {
     /// The largest norm that the gradient of a parameter may have
     #[arg(long, default_value_t = 1.0)]
     pub clip: f32,
-    /// After so many steps the held-out loss is measured and a checkpoint written
+    /// Number of steps between two measurements of the held-out loss, each with a checkpoint
     #[arg(long, default_value_t = 350)]
     pub every: usize,
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Stop behind the first checkpoint that has at least so many steps; the same command without this goes on
+    /// Stop after the first checkpoint that has at least this many steps; the same command without this goes on
     #[arg(long)]
     #[serde(skip)]
     pub stop_after: Option<usize>,

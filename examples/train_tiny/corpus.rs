@@ -10,9 +10,9 @@ use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, TokenizerBuilder};
 
-/// Of each file, one piece in so many is held out.
+/// Of each file, one in this many pieces is held out.
 const ONE_IN: usize = 40;
-/// Pieces end at the first line that ends behind so many bytes.
+/// Pieces end at the first line that ends after this many bytes.
 const PIECE_BYTES: usize = 8192;
 
 /// The pieces of text files.

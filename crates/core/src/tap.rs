@@ -69,6 +69,7 @@ pub trait Tap {
 
 /// What stands in for a sublayer's output.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // one exists at a time
 pub enum Replacement {
     /// Nothing is added to the residual stream.
     Zero,

@@ -5,9 +5,8 @@ use crate::for_best_cpu;
 use crate::lanes::{max, sum};
 
 for_best_cpu! {
-    /// The softmax of `scale` times the scores over what each query sees: itself and the keys before it, or only so many of these
-    /// that they are `window` together. What it does not see gets 0. `scores` are whole heads, of `n_pos` queries with `n_pos`
-    /// keys each.
+    /// The softmax of `scale` times the scores, over the keys that each query sees: itself and the keys before it, or the last
+    /// `window` of these. Keys that it does not see get 0. `scores` are whole heads, of `n_pos` queries with `n_pos` keys each.
     ///
     /// # Panics
     /// When there are no positions, or a window sees nothing.

@@ -27,7 +27,6 @@ mod family;
 mod files;
 mod hash;
 mod param;
-
 mod save;
 mod tokenizer;
 

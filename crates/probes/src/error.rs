@@ -85,7 +85,7 @@ pub enum ProbeError {
     NoSuchWindows {
         /// The first window that was asked for.
         start: usize,
-        /// The window behind the last.
+        /// The window after the last.
         end: usize,
         /// Windows of the corpus.
         n_sequences: usize,

@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tables = [
         ("metrics", catalogue::metrics_table()),
         ("sweeps", catalogue::sweeps_table()),
+        ("sweeps over two axes", catalogue::matrix_sweeps_table()),
         ("curves", catalogue::curves_table()),
         ("values", catalogue::values_table()),
         ("matrices", catalogue::matrices_table()),

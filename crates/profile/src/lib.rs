@@ -47,4 +47,5 @@ pub use segmentation::{
     Boundary, BoundaryInterval, Evidence, OutlierLayer, RejectedBoundary, Segmentation, Stage, StageSpan, Support,
     Verdict,
 };
+pub use segmentation_text::Remarks;
 pub use unit::{Scale, Unit};

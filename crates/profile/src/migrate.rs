@@ -81,7 +81,7 @@ fn unknown_axis(len: usize, n_layers: usize) -> Axis {
 }
 
 fn matrix(name: &str, old: MatrixOfVersion1, n_layers: usize) -> Matrix {
-    let unit = catalogue::find_matrix(name).map_or_else(|| Unit::from(old.unit), |entry| entry.unit.clone());
+    let unit = catalogue::find_matrix(name).map_or_else(|| Unit::from(old.unit), |entry| entry.unit);
     Matrix::new(axis(old.rows, n_layers), axis(old.columns, n_layers), unit, old.values)
 }
 

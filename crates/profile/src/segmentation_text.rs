@@ -1,4 +1,4 @@
-//! A [`Segmentation`] in words: its summary, how certain a boundary is, and all of it as a text.
+//! A [`Segmentation`] in words: its summary, how certain a boundary is, its [`Remarks`], and all of it as a text.
 
 use std::fmt::{self, Write};
 
@@ -6,6 +6,9 @@ use crate::{BoundaryInterval, Evidence, Segmentation, StageSpan, Support, catalo
 
 /// How much of the evidence for a stage is listed with its reasons; of the rest only the names are.
 const SHOWN: usize = 5;
+
+const LEGEND: &str =
+    "Evidence: + for the stage, - against it, o unclear; robust z is the distance from the median layer in spreads.";
 
 impl StageSpan {
     /// Its layers in words: `layer 3`, `layers 3 to 7`.
@@ -78,8 +81,8 @@ impl Segmentation {
         format!("{count} stages: {}. {}.", named.collect::<Vec<_>>().join(", "), capitalised(&self.reason))
     }
 
-    /// Everything else that was found: a heading, and a sentence for each finding. Headings without findings are left out.
-    pub fn remarks(&self) -> Vec<(&'static str, Vec<String>)> {
+    /// Everything else that was found, by heading; headings without findings are left out.
+    pub fn remarks(&self) -> Vec<Remarks> {
         let outlier = |it: &crate::OutlierLayer| {
             format!("layer {} in {} (robust z {:+.1}): {}", it.layer, it.signal, it.z, it.reason)
         };
@@ -88,15 +91,26 @@ impl Segmentation {
         };
         let joined = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(", ")] };
         let changes: Vec<String> = self.change_points.iter().map(usize::to_string).collect();
+        let remarks = |heading, findings| Remarks { heading, findings };
         let all = [
-            ("Layers that stand out inside a stage", self.outliers.iter().map(outlier).collect()),
-            ("Boundaries that were tested and rejected", self.rejected.iter().map(rejected).collect()),
-            ("Layers at which all curves together change, found without any idea of stages", joined(&changes)),
-            ("Curves that the stages could use and that were not measured", joined(&self.missing)),
-            ("Curves that are too short or of the wrong length to be used", joined(&self.unreadable)),
+            remarks("Layers that stand out inside a stage", self.outliers.iter().map(outlier).collect()),
+            remarks("Boundaries that were tested and rejected", self.rejected.iter().map(rejected).collect()),
+            remarks("Layers at which all curves together change, found without any idea of stages", joined(&changes)),
+            remarks("Curves that the stages could use and that were not measured", joined(&self.missing)),
+            remarks("Curves that are too short or of the wrong length to be used", joined(&self.unreadable)),
         ];
-        all.into_iter().filter(|(_, remarks): &(_, Vec<String>)| !remarks.is_empty()).collect()
+        all.into_iter().filter(|it| !it.findings.is_empty()).collect()
     }
+}
+
+/// Findings of one sort.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remarks {
+    /// What they are.
+    pub heading: &'static str,
+    /// Each in a sentence.
+    pub findings: Vec<String>,
 }
 
 fn capitalised(text: &str) -> String {
@@ -119,11 +133,11 @@ impl fmt::Display for Segmentation {
         let f = &mut Plain(f);
         writeln!(f, "{}", self.summary())?;
         if !self.stages.is_empty() {
-            writeln!(f, "Evidence: + for the stage, - against it, o unclear.")?;
+            writeln!(f, "{LEGEND}")?;
         }
         self.stages.iter().try_for_each(|span| stage(f, span, self.start_interval(span)))?;
-        for (title, remarks) in self.remarks() {
-            remarks.iter().try_for_each(|remark| writeln!(f, "{title}: {remark}"))?;
+        for Remarks { heading, findings } in self.remarks() {
+            findings.iter().try_for_each(|finding| writeln!(f, "{heading}: {finding}"))?;
         }
         Ok(())
     }
@@ -183,7 +197,7 @@ mod tests {
     fn a_segmentation_is_told_in_full() {
         let expected = "\
 Two stages: detokenization in layer 0, residual sharpening in layers 1 to 5. A reason.
-Evidence: + for the stage, - against it, o unclear.
+Evidence: + for the stage, - against it, o unclear; robust z is the distance from the median layer in spreads.
 Detokenization: layer 0
   + delete: KL (delete_kl): its reason
   + a: its reason

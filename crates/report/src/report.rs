@@ -98,11 +98,11 @@ mod tests {
     fn nothing_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let profile = profile(2, &[("lens_kl", &[3.0, 1.0, 0.0])]);
-        let (report, place) = (Report::new(&profile), dir.path().join("new/place"));
-        let files = report.write(&place).unwrap();
-        assert!(matches!(report.write(&place), Err(ReportError::NotEmpty { .. })));
+        let (report, out) = (Report::new(&profile), dir.path().join("new/out"));
+        let files = report.write(&out).unwrap();
+        assert!(matches!(report.write(&out), Err(ReportError::NotEmpty { .. })));
         assert_eq!(Profile::read(&files[0]).unwrap(), profile);
-        let mut names: Vec<_> = files.iter().map(|file| file.strip_prefix(&place).unwrap().to_str().unwrap()).collect();
+        let mut names: Vec<_> = files.iter().map(|file| file.strip_prefix(&out).unwrap().to_str().unwrap()).collect();
         names.truncate(4);
         assert_eq!(names, ["profile.json", "layers.csv", "interventions.csv", "report.html"]);
     }

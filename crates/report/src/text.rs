@@ -13,7 +13,7 @@ impl Display for Escaped<'_> {
             '&' => f.write_str("&amp;"),
             '"' => f.write_str("&quot;"),
             '\'' => f.write_str("&#39;"),
-            // XML has no place for these, not even escaped.
+            // XML cannot have these, not even escaped.
             '\n' | '\t' => f.write_char(c),
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => f.write_char('\u{fffd}'),
             c => f.write_char(c),
@@ -27,7 +27,7 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && !c.is_whitespace() { '\u{fffd}' } else { c }).collect()
 }
 
-/// At most so many characters of a text: its beginning and its end.
+/// At most `longest` characters of a text: its beginning and its end.
 pub(crate) fn shortened(text: &str, longest: usize) -> String {
     let n = text.chars().count();
     if n <= longest {

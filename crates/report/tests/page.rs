@@ -60,7 +60,7 @@ fn a_comparison_is_readable_at_both_widths() {
 #[test]
 fn figures_that_stand_alone_are_readable() {
     let Some(browser) = Browser::find() else { return };
-    let dir = tempfile::tempdir().expect("a place for files");
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let profile = with_stages("m", 30);
     let written = Report::new(&profile).write(dir.path().join("out")).expect("an empty directory");
     let drawings = written.iter().filter(|path| path.extension().is_some_and(|end| end == "svg"));

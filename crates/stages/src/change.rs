@@ -7,9 +7,9 @@ use crate::robust::median;
 const FARTHEST: f64 = 5.0;
 
 /// The first layers of segments in which all curves together are level, by penalised least squares: exact dynamic
-/// programming over the number and the places of change points (Jackson et al., *IEEE Signal Processing Letters* 12, 2005),
+/// programming over the number and the positions of change points (Jackson et al., *IEEE Signal Processing Letters* 12, 2005),
 /// each at the price of `(d + 2) ln L`: the Bayesian information criterion for the `d` new means, with twice as much for the
-/// place as for a mean (Zhang and Siegmund, *Biometrics* 63, 2007, have 3 ln L for one curve). Each curve is divided by its
+/// position as for a mean (Zhang and Siegmund, *Biometrics* 63, 2007, have 3 ln L for one curve). Each curve is divided by its
 /// noise, the median difference of neighbouring layers. A segment has two layers at least.
 pub(crate) fn change_points(views: &Views) -> Vec<usize> {
     let n = views.n_layers;

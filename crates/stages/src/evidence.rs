@@ -76,7 +76,7 @@ fn one(signal: &Signal, stage: Stage, layers: Range<usize>, (views, profile): (&
         (None, Some(curve)) => {
             let n = curve.mean.iter().filter(|value| value.is_finite()).count();
             let (all, depth) = (curve.len(), views.n_layers);
-            (Support::Unclear, 0.0, format!("cannot be read: {n} numbers in {all} places, for {depth} layers"))
+            (Support::Unclear, 0.0, format!("cannot be read: {n} numbers among {all} values, for {depth} layers"))
         }
         (Some(view), _) if view.silent => (Support::Unclear, 0.0, format!("no layer stands out: {}", text(view))),
         (Some(view), _) => {

@@ -41,8 +41,8 @@ pub struct Rule {
     /// The largest share of those orders, the true one among them, that may gain as much from stages as the true one does:
     /// 0.05, which is an upper bound for the rate of false stages in layers of random order.
     pub significance: f64,
-    /// The same with any one kind of evidence left out: 0.1, since less is left to tell by. A single curve that wanders
-    /// tells a story that no other order tells, and is no structure.
+    /// The same with any one kind of evidence left out: 0.1, since less evidence is left. A single curve that
+    /// wanders fits stages in the true order better than in any other, and is no structure.
     pub significance_alone: f64,
     /// Draws of the windows for intervals.
     pub resamples: usize,

@@ -159,7 +159,7 @@ fn numbers_that_are_missing_or_out_of_range_do_no_harm() {
     let short = found.stages[3].evidence.iter().find(|it| it.signal == "mlp_out_norm").unwrap();
     assert_eq!(
         (short.support, &short.text[..]),
-        (Support::Unclear, "cannot be read: 23 numbers in 23 places, for 24 layers")
+        (Support::Unclear, "cannot be read: 23 numbers among 23 values, for 24 layers")
     );
     profile.stages = Some(found);
     let json = serde_json::to_string(&profile.stages).unwrap();
@@ -215,8 +215,8 @@ fn evidence_tells_the_curve_s_own_numbers() {
     sorted.sort_by(f64::total_cmp);
     let median = (sorted[11] + sorted[12]) / 2.0;
     let text = &first.evidence.iter().find(|it| it.signal == "delete_kl").unwrap().text;
-    let told = format!("{mean:.2} nats in layers 0 to 2 on average, {median:.2} in the median layer");
-    assert!(text.starts_with(&told), "{text} is not {told}");
+    let expected = format!("{mean:.2} nats in layers 0 to 2 on average, {median:.2} in the median layer");
+    assert!(text.starts_with(&expected), "{text} is not {expected}");
     let lens = found.stages.last().unwrap().evidence.iter().find(|it| it.signal == "lens_kl").unwrap();
     assert!(
         lens.text.starts_with("layers 22 to 23 bring it closer to its final value")

@@ -44,8 +44,8 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
-    /// The environment variable with the token that a remote server asks for. It is not an argument, because other users of a
-    /// machine can read command lines.
+    /// The environment variable with the token that a remote server asks for. It is not an argument, because other
+    /// users of a machine can read command lines.
     pub const TOKEN: &str = "STRATIGRAPH_TOKEN";
 
     /// Opens it; a remote one is connected, with the token of [`DeviceName::TOKEN`].
@@ -61,8 +61,8 @@ impl DeviceName {
     }
 }
 
-/// Runs something that uses remote devices: burn panics when a connection breaks, and here that becomes an error. Any other
-/// panic goes on.
+/// Runs something that uses remote devices: burn panics when a connection breaks, and here that becomes an error. Any
+/// other panic goes on.
 ///
 /// # Errors
 /// Those of `run`, and [`StudyError::RemoteLost`] where a remote device is lost.
@@ -86,10 +86,11 @@ const LOST: [&str; 6] = [
     "the handshake reports the device count",
 ];
 
-/// The first line of a panic of burn's remote backend; none for other panics.
+/// The line of a panic that says how burn's remote backend failed; none for other panics.
 fn lost_remote(panic: &(dyn Any + Send)) -> Option<String> {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())?;
-    LOST.iter().any(|lost| text.contains(lost)).then(|| text.lines().next().unwrap_or_default().to_owned())
+    let line = text.lines().find(|line| LOST.iter().any(|lost| line.contains(lost)))?;
+    Some(line.trim().to_owned())
 }
 
 #[cfg(feature = "wgpu-unfused")]
@@ -171,11 +172,17 @@ mod tests {
 
     #[test]
     fn a_lost_device_is_an_error() {
-        for text in
-            ["Service call failed: CallError\nbacktrace", "Failed to open a remote session at ws://gpu: refused"]
-        {
+        let texts = [
+            ("Service call failed: CallError\nbacktrace", "Service call failed: CallError"),
+            (
+                "Failed to open a remote session at ws://gpu: refused",
+                "Failed to open a remote session at ws://gpu: refused",
+            ),
+            ("cannot read\nCaused by:\n  Failed to read tensor: RecvError(())", "Failed to read tensor: RecvError(())"),
+        ];
+        for (text, line) in texts {
             let lost = guard_remote(|| -> Result<()> { panic!("{text}") });
-            assert!(matches!(lost, Err(StudyError::RemoteLost { reason }) if Some(&*reason) == text.lines().next()));
+            assert!(matches!(lost, Err(StudyError::RemoteLost { reason }) if reason == line));
         }
         assert_eq!(guard_remote(|| Ok::<_, StudyError>(7)).unwrap(), 7);
         assert!(matches!(guard_remote(|| Err::<(), _>(StudyError::RemoteNotBuilt)), Err(StudyError::RemoteNotBuilt)));

@@ -12,6 +12,7 @@ pub mod job;
 mod measurement;
 pub mod measurements;
 mod memory;
+mod planned_work;
 mod progress;
 mod runs;
 mod scoring;

@@ -61,12 +61,12 @@ impl Needs {
         Self { weights: true, ..self }
     }
 
-    /// And at least so many layers.
+    /// And at least `n_layers` layers.
     pub fn with_n_layers(self, n_layers: usize) -> Self {
         Self { n_layers, ..self }
     }
 
-    /// And windows of at least so many tokens.
+    /// And windows of at least `seq_len` tokens.
     pub fn with_seq_len(self, seq_len: usize) -> Self {
         Self { seq_len, ..self }
     }

@@ -9,8 +9,9 @@ use crate::{Result, StudyError};
 
 /// A limit of memory, as a user writes it: `600MB`, `4GB`, `1.5GiB`, or a plain number of bytes.
 ///
-/// A limit that the user sets is for the whole process: weights, what a run takes, and whatever else the program holds. The
-/// [default](Memory::usual) is for the weights and the run alone, so that a large text in memory does not use it up.
+/// A limit that the user sets is for the whole process: weights, what a run takes, and whatever else the program holds.
+/// The [default](Memory::usual) is for the weights and the run alone, so that a large text in memory does not use it
+/// up.
 ///
 /// ```
 /// use stratigraph_study::Memory;
@@ -47,8 +48,8 @@ impl Memory {
         Self { n_bytes, covers: Covers::Process }
     }
 
-    /// The default for a model of `weights` bytes: the weights and 1 GB, whatever else the process holds. The budget is the
-    /// same in every process, and so are the batches and the rounding of the results.
+    /// The default for a model of `weights` bytes: the weights and 1 GB, whatever else the process holds. The budget is
+    /// the same in every process, and so are the batches and the rounding of the results.
     pub fn usual(weights: usize) -> Self {
         Self { n_bytes: weights.saturating_add(1_000_000_000), covers: Covers::WeightsAndRun }
     }
@@ -58,9 +59,9 @@ impl Memory {
         self.n_bytes
     }
 
-    /// What is left for residual streams, activations and logits beside `weights` bytes of weights. Call it when the model and
-    /// the text are loaded: a limit for the whole process is reduced by what the process holds by then, where the system
-    /// reports it.
+    /// What is left for residual streams, activations and logits beside `weights` bytes of weights. Call it when the
+    /// model and the text are loaded: a limit for the whole process is reduced by what the process holds by then, where
+    /// the system reports it.
     ///
     /// # Errors
     /// [`StudyError::MemoryTooSmall`] when nothing is left.

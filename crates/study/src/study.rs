@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use stratigraph_core::{ResidualModel, TokenWindows, observe};
+use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::{Metric, Metrics};
 use stratigraph_probes::readout::Tiles;
 use stratigraph_probes::scores::Scores;
@@ -11,17 +11,16 @@ use stratigraph_profile::Unit;
 use stratigraph_surgery::{Budget, Intervention};
 
 use crate::findings::{corpus_record, model_record};
-use crate::measurement::{OwnWork, as_observers};
-use crate::progress::pass_work;
-use crate::runs::{NamedSweep, Runs};
+use crate::planned_work::PlannedWork;
+use crate::runs::Runs;
 use crate::scoring::{ReadoutOptions, Scoring};
 use crate::workers::{WorkerEvent, run_workers};
-use crate::{Findings, Measurement, Observation, Progress, Result, StudyContext, StudyError, Work, measurements};
+use crate::{Findings, Measurement, Progress, Result, StudyContext, StudyError, measurements};
 
 /// Runs measurements on a model and a corpus; every block, readout and pass that they share is run once.
 ///
 /// ```no_run
-/// use stratigraph_core::{ResidualModel, TokenWindows, observe};
+/// use stratigraph_core::{ResidualModel, TokenWindows};
 /// use stratigraph_study::{Study, measurements::AttentionByDistance};
 /// use stratigraph_surgery::Sweep;
 ///
@@ -69,6 +68,7 @@ impl<'a> Study<'a> {
     }
 
     /// With another measurement.
+    #[allow(clippy::should_implement_trait)] // a study is no number
     pub fn add(self, measurement: impl Measurement + 'a) -> Self {
         self.add_boxed(Box::new(measurement))
     }
@@ -163,7 +163,7 @@ impl<'a> Study<'a> {
         replicas.iter().try_for_each(|replica| check_replica(model, *replica))?;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;
         let context = StudyContext::new(model, windows, seed);
-        let mut work = Sorted::new(&measurements, &context)?;
+        let mut work = PlannedWork::new(&measurements, &context)?;
         let runs = Runs::new(model.n_layers(), std::mem::take(&mut work.sweeps), interventions);
         let scoring = Scoring::new(runs.distinct().to_vec(), &runs.distinct()[0], windows, options.clone());
 
@@ -189,75 +189,6 @@ impl<'a> Study<'a> {
 /// The unit of each metric.
 pub(crate) fn units(metrics: &Metrics) -> BTreeMap<String, Unit> {
     metrics.iter().map(|metric| (metric.name().to_owned(), Unit::from(metric.unit().to_owned()))).collect()
-}
-
-/// The work of all measurements, by kind.
-struct Sorted<'m> {
-    sweeps: Vec<NamedSweep>,
-    observations: Vec<Box<dyn Observation + 'm>>,
-    own: Vec<OwnWork<'m>>,
-}
-
-impl<'m> Sorted<'m> {
-    fn new<'a: 'm>(measurements: &'m [Box<dyn Measurement + 'a>], context: &StudyContext<'m>) -> Result<Self> {
-        let mut sorted = Self { sweeps: Vec::new(), observations: Vec::new(), own: Vec::new() };
-        let mut names = Vec::new();
-        for measurement in measurements {
-            let name = measurement.name();
-            if names.contains(&name) {
-                return Err(StudyError::NameTaken { what: "measurement", name });
-            }
-            measurement.check(context)?;
-            for work in measurement.work(context)? {
-                match work {
-                    Work::Sweep { name, points } => sorted.sweeps.push(NamedSweep::new(name, points)),
-                    Work::Observe(observation) => sorted.observations.push(observation),
-                    Work::Own(own) => sorted.own.push(own),
-                }
-            }
-            names.push(name);
-        }
-        Ok(sorted)
-    }
-
-    /// Units of work of the shared pass.
-    fn pass(&self, context: &StudyContext) -> u64 {
-        let tokens = context.windows.ids().len();
-        if self.observations.is_empty() { 0 } else { pass_work(&context.model.shape(), tokens) }
-    }
-
-    /// Units of work beside the sweeps.
-    fn units(&self, context: &StudyContext) -> u64 {
-        self.pass(context) + self.own.iter().map(|own| own.work).sum::<u64>()
-    }
-
-    fn run(mut self, context: &StudyContext, findings: &mut Findings, progress: &mut dyn FnMut(u64)) -> Result<()> {
-        if !self.observations.is_empty() {
-            let StudyContext { model, windows, .. } = *context;
-            let each = self.pass(context) / windows.n_sequences().max(1) as u64;
-            let batch = batch_of_pass(model, windows);
-            let mut before = 0;
-            let windows_done = |n: usize| {
-                progress(each * (n - before) as u64);
-                before = n;
-            };
-            observe(model, windows, batch, &mut as_observers(&mut self.observations), windows_done)?;
-            self.observations.into_iter().try_for_each(|observation| observation.finish(findings))?;
-        }
-        self.own.into_iter().try_for_each(|own| (own.run)(findings, progress))
-    }
-}
-
-/// Windows of a batch of the shared pass: residual streams of every layer may be held, and their directions.
-fn batch_of_pass(model: &dyn ResidualModel, windows: &TokenWindows) -> usize {
-    /// Bytes of residual streams that one batch of the pass may keep.
-    const STREAM_BYTES: usize = 256 << 20;
-    /// Tokens beyond which a batch runs no faster.
-    const BATCH_TOKENS: usize = 2048;
-    let shape = model.shape();
-    let streams = 2 * (shape.n_layers + 1) * shape.d_model * size_of::<f32>(); // of a token
-    let tokens = (STREAM_BYTES / streams.max(1)).min(BATCH_TOKENS);
-    (tokens / windows.seq_len()).max(1)
 }
 
 /// Scores every intervention on every window, on all models.

@@ -111,8 +111,8 @@ impl<'a> TaskRun<'a> {
     /// padded on the right. A text that is too long for the model loses tokens at its start.
     ///
     /// # Errors
-    /// When there are no items, an intervention takes values from a corpus or differs between windows, an intervention or an
-    /// item does not fit the model, the budget is too small, or a log-probability is not finite.
+    /// When there are no items, an intervention takes values from a corpus or differs between windows, an intervention
+    /// or an item does not fit the model, the budget is too small, or a log-probability is not finite.
     pub fn run(self, encoded: &EncodedItems) -> Result<Vec<TaskResult>> {
         self.interventions.iter().try_for_each(check_intervention)?;
         let batches = encoded.batches(self.model, self.batch_tokens)?;

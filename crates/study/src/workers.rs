@@ -40,9 +40,9 @@ impl<P> Drop for CloseOnPanic<'_, P> {
     }
 }
 
-/// Runs `work` on `n_workers` threads, and `take` on the calling thread for each event. `work` is given the worker's index, an
-/// iterator over the pieces it takes from the queue, and a function that reports an event. A single worker runs on the calling
-/// thread.
+/// Runs `work` on `n_workers` threads, and `take` on the calling thread for each event. `work` is given the worker's
+/// index, an iterator over the pieces it takes from the queue, and a function that reports an event. A single worker
+/// runs on the calling thread.
 ///
 /// # Errors
 /// The first error of `take` or of a worker. No worker begins another piece then; pieces that have begun are finished.
@@ -95,8 +95,8 @@ mod tests {
     use super::*;
     use crate::StudyError;
 
-    /// Runs 100 pieces on some workers; worker 1 calls `end` at its first piece, for which the others wait. Returns the outcome
-    /// and the pieces that were done, each with its worker.
+    /// Runs 100 pieces on some workers; worker 1 calls `end` at its first piece, for which the others wait. Returns the
+    /// outcome and the pieces that were done, each with its worker.
     fn shared(n_workers: usize, end: fn() -> Result<()>) -> (Result<()>, Vec<(usize, usize)>) {
         let (barrier, mut done) = (Barrier::new(n_workers), Vec::new());
         let work = |worker: usize, pieces: &mut dyn Iterator<Item = usize>, report: &mut dyn FnMut(WorkerEvent<_>)| {

@@ -128,6 +128,7 @@ impl From<LayerPlan> for Intervention {
 /// What a sweep does at a point: an intervention, a plan, or an edit of the model in its own order.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant)] // one lives for each point of a sweep, and not for long
 pub enum Change {
     /// A plan and its edits.
     Intervention(Intervention),

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::common::{path, program, repository, skipped};
 
-/// A cluster of this machine alone, in a directory; it ends with the test.
+/// A cluster of this machine alone, in a directory; it is stopped at the end of the test.
 struct Cluster {
     dir: PathBuf,
 }
 
 impl Cluster {
-    /// Starts it, or says why it cannot be.
+    /// Starts it, or says why it cannot be started.
     fn start(dir: &Path) -> Result<Self, String> {
         for program in ["munged", "slurmctld", "slurmd", "sbatch"] {
             let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
@@ -23,40 +23,15 @@ impl Cluster {
             }
         }
         if output(Command::new("id").arg("-u")).trim() != "0" {
-            return Err("Slurm's daemons are started as root only".to_owned());
+            return Err("only root can start the daemons of Slurm".to_owned());
         }
         let cluster = Self { dir: dir.to_owned() };
-        let at = |name: &str| dir.join(name).display().to_string();
         ["state", "spool"].iter().for_each(|name| fs::create_dir(dir.join(name)).unwrap());
-        fs::write(dir.join("munge.key"), [7; 1024]).unwrap();
-        output(Command::new("chmod").args(["400", &at("munge.key")]));
-        let munge =
-            [("socket", "munge.sock"), ("key-file", "munge.key"), ("pid-file", "munge.pid"), ("log-file", "munge.log")];
-        let munge = munge
-            .into_iter()
-            .chain([("seed-file", "munge.seed")])
-            .map(|(option, file)| format!("--{option}={}", at(file)));
-        output(Command::new("munged").args(munge).arg("--force"));
-        let host = output(Command::new("hostname").arg("-s")).trim().to_owned();
-        let config = format!(
-            "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\nSlurmctldPort={}\nSlurmdPort={}\n\
-             AuthType=auth/munge\nAuthInfo=socket={munge},cred_expire=5\nCredType=cred/munge\nStateSaveLocation={state}\n\
-             SlurmdSpoolDir={spool}\nSlurmctldPidFile={ctld}.pid\nSlurmdPidFile={d}.pid\nSlurmctldLogFile={ctld}.log\n\
-             SlurmdLogFile={d}.log\nProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSelectType=select/cons_tres\n\
-             SelectTypeParameters=CR_CPU\nReturnToService=2\nMpiDefault=none\nKillWait=2\n\
-             NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN\n\
-             PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP\n",
-            free_port(),
-            free_port(),
-            munge = at("munge.sock"),
-            state = at("state"),
-            spool = at("spool"),
-            ctld = at("slurmctld"),
-            d = at("slurmd"),
-        );
-        fs::write(dir.join("slurm.conf"), config).unwrap();
-        output(cluster.command("slurmctld").args(["-f", &at("slurm.conf")]));
-        output(cluster.command("slurmd").args(["-f", &at("slurm.conf")]));
+        start_munge(dir);
+        let config = dir.join("slurm.conf");
+        fs::write(&config, slurm_conf(dir)).unwrap();
+        output(cluster.command("slurmctld").arg("-f").arg(&config));
+        output(cluster.command("slurmd").arg("-f").arg(&config));
         cluster.wait("the node is idle", || output(cluster.command("sinfo").args(["-h", "-o", "%T"])).contains("idle"));
         Ok(cluster)
     }
@@ -94,7 +69,45 @@ impl Drop for Cluster {
     }
 }
 
-/// A port that nobody has now.
+/// Starts the daemon that authenticates, with a key of its own.
+fn start_munge(dir: &Path) {
+    let key = dir.join("munge.key");
+    fs::write(&key, [7; 1024]).unwrap();
+    output(Command::new("chmod").arg("400").arg(&key));
+    let options = [
+        ("socket", "munge.sock"),
+        ("key-file", "munge.key"),
+        ("pid-file", "munge.pid"),
+        ("log-file", "munge.log"),
+        ("seed-file", "munge.seed"),
+    ];
+    let options = options.map(|(option, file)| format!("--{option}={}", dir.join(file).display()));
+    output(Command::new("munged").args(options).arg("--force"));
+}
+
+/// The configuration of a cluster of this machine alone.
+fn slurm_conf(dir: &Path) -> String {
+    let host = output(Command::new("hostname").arg("-s")).trim().to_owned();
+    let at = |name: &str| dir.join(name).display().to_string();
+    format!(
+        "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\nSlurmctldPort={}\nSlurmdPort={}\n\
+         AuthType=auth/munge\nAuthInfo=socket={munge},cred_expire=5\nCredType=cred/munge\nStateSaveLocation={state}\n\
+         SlurmdSpoolDir={spool}\nSlurmctldPidFile={ctld}.pid\nSlurmdPidFile={d}.pid\nSlurmctldLogFile={ctld}.log\n\
+         SlurmdLogFile={d}.log\nProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSelectType=select/cons_tres\n\
+         SelectTypeParameters=CR_CPU\nReturnToService=2\nMpiDefault=none\nKillWait=2\n\
+         NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN\n\
+         PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP\n",
+        free_port(),
+        free_port(),
+        munge = at("munge.sock"),
+        state = at("state"),
+        spool = at("spool"),
+        ctld = at("slurmctld"),
+        d = at("slurmd"),
+    )
+}
+
+/// A port that is free now.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

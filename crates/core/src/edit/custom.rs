@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{Activation, Hook, Result};
 
-/// What a function of an edit is told.
+/// Where a function of an edit is called.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct EditContext<'a> {

@@ -141,7 +141,7 @@ impl Edit {
 
     /// Of these units of the last axis only, such as MLP neurons.
     pub fn with_units(self, units: impl IntoIterator<Item = usize>) -> Self {
-        Self { units: Units::units(units), ..self }
+        Self { units: Units::only(units), ..self }
     }
 
     /// In another slot.

@@ -119,7 +119,7 @@ impl Units {
     }
 
     /// These units of the last axis.
-    pub fn units(units: impl IntoIterator<Item = usize>) -> Self {
+    pub fn only(units: impl IntoIterator<Item = usize>) -> Self {
         Units::Units(sorted(units))
     }
 

@@ -85,7 +85,7 @@ impl FromStr for Edit {
             }
             match word.split_once('=') {
                 Some(("heads", heads)) => units = Units::heads(indices(heads).map_err(bad)?),
-                Some(("units", of)) => units = Units::units(indices(of).map_err(bad)?),
+                Some(("units", of)) => units = Units::only(indices(of).map_err(bad)?),
                 Some(("pos", of)) => positions = parse_positions(of).map_err(bad)?,
                 Some((key, _)) => return Err(bad(format!("`{key}` is not heads, units or pos"))),
                 None => edit = Some(parse_kind(word).map_err(bad)?),

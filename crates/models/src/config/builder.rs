@@ -57,7 +57,7 @@ impl DecoderConfig {
         Self { n_kv_heads, d_head, attn_scale: usual_scale(d_head), ..self }
     }
 
-    /// With so many neurons in each MLP.
+    /// With `d_mlp` neurons in each MLP.
     pub fn with_d_mlp(self, d_mlp: usize) -> Self {
         Self { d_mlp, ..self }
     }

@@ -142,7 +142,7 @@ impl Attention {
         attention(query, self.repeated(key), self.repeated(value), past, None, options)
     }
 
-    /// How far back a query sees, where that is not all of so many positions.
+    /// How far back a query sees, where that is less than all `pos` positions.
     fn window_within(&self, pos: usize) -> Option<usize> {
         self.window.filter(|window| *window < pos)
     }

@@ -45,17 +45,17 @@ impl Default for WordEndOptions {
 }
 
 impl WordEndOptions {
-    /// With words of so many tokens.
+    /// With words of `word_len` tokens.
     pub fn with_word_len(self, word_len: usize) -> Self {
         Self { word_len, ..self }
     }
 
-    /// With windows of so many tokens.
+    /// With windows of `seq_len` tokens.
     pub fn with_seq_len(self, seq_len: usize) -> Self {
         Self { seq_len, ..self }
     }
 
-    /// With at most so many windows of either kind.
+    /// With at most `at_most` windows of each kind.
     pub fn with_at_most(self, at_most: usize) -> Self {
         Self { at_most, ..self }
     }

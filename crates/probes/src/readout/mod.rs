@@ -107,7 +107,7 @@ impl<'a> Readout<'a> {
         Self { tiles, ..self }
     }
 
-    /// With tiles, on as many pools, as stay within so many bytes together; scores do not depend on it beyond rounding.
+    /// With tiles and worker pools that stay within `bytes` together; scores do not depend on it beyond rounding.
     ///
     /// Metrics that need whole rows of logits hold one row for each pool at least.
     pub fn with_bytes(self, bytes: usize) -> Self {

@@ -1,4 +1,4 @@
-//! How many of so many: [`Proportion`], with its interval.
+//! A share of a number of trials: [`Proportion`], with its interval.
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! What the catalogue says about one curve: [`CurveEntry`].
 
-use super::{MetricEntry, SingleCurve, SweepEntry, find, pattern::fill, split};
+use super::pattern::Captured;
+use super::{MetricEntry, SingleCurve, SweepEntry, find, split};
 use crate::{Axis, Curve, Scale, Unit};
 
 /// Which axis a curve has, in a model of any depth.
@@ -13,7 +14,7 @@ pub enum AxisKind {
     ResidualPositions,
     /// A value for each layer and the next.
     AdjacentPairs,
-    /// A value for each block of so many layers.
+    /// A value for each block of this many layers.
     BlockStarts(usize),
 }
 
@@ -74,16 +75,16 @@ impl CurveEntry {
         }
     }
 
-    pub(super) fn of_single(single: &SingleCurve, n: usize) -> Self {
+    pub(super) fn of_single(single: &SingleCurve, open: Captured) -> Self {
         Self {
-            name: fill(single.name, n),
-            title: fill(single.title, n),
-            label: fill(single.label, n),
+            name: open.fill(single.name),
+            title: open.fill(single.title),
+            label: open.fill(single.label),
             quantity: single.quantity.to_owned(),
             unit: single.unit.clone(),
             scale: single.scale,
             axis: single.axis,
-            definition: fill(single.definition, n),
+            definition: open.fill(single.definition),
             group: single.group.to_owned(),
             sweep: None,
             metric: None,

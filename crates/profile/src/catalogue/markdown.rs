@@ -1,7 +1,7 @@
-//! The tables of `docs/definitions.md`: [`metrics_table`], [`sweeps_table`], [`curves_table`], [`values_table`],
-//! [`matrices_table`].
+//! The tables of `docs/definitions.md`: [`metrics_table`], [`sweeps_table`], [`matrix_sweeps_table`], [`curves_table`],
+//! [`values_table`], [`matrices_table`].
 
-use super::{AxisKind, curves, matrices, metrics, sweeps, values};
+use super::{AxisKind, curves, matrices, matrix_sweeps, metrics, sweeps, values};
 
 /// The metrics as a Markdown table.
 pub fn metrics_table() -> String {
@@ -11,10 +11,16 @@ pub fn metrics_table() -> String {
     table(["name", "title", "definition", "unit", "positions"], metrics().into_iter().map(row))
 }
 
-/// The sweeps as a Markdown table.
+/// The sweeps over one axis as a Markdown table.
 pub fn sweeps_table() -> String {
     let row = |it: super::SweepEntry| [code(&it.name), values_of(it.axis), code(&it.text), it.definition];
-    table(["name", "values", "as text", "what runs"], sweeps().into_iter().map(row))
+    table(["name", "values", "at `l = 3` of 12 layers", "what runs"], sweeps().into_iter().map(row))
+}
+
+/// The sweeps over two axes as a Markdown table.
+pub fn matrix_sweeps_table() -> String {
+    let row = |it: super::MatrixEntry| [code(&it.name), it.axes.to_owned(), it.definition];
+    table(["name", "rows, columns", "what runs"], matrix_sweeps().into_iter().map(row))
 }
 
 /// The curves of no sweep as a Markdown table; the number in a name such as `attention_at_distance_k` is left open.
@@ -32,17 +38,11 @@ pub fn values_table() -> String {
     table(["name", "title", "definition", "unit"], values().into_iter().map(row))
 }
 
-/// The matrices as a Markdown table.
+/// The matrices that belong to no sweep as a Markdown table.
 pub fn matrices_table() -> String {
-    let row = |it: &super::MatrixEntry| {
-        [
-            code(&it.name.replace("{suffix}", "SUFFIX")),
-            it.axes.to_owned(),
-            it.definition.to_owned(),
-            it.unit.to_string(),
-        ]
-    };
-    table(["name", "rows, columns", "definition", "unit"], matrices().iter().map(row))
+    let row =
+        |it: super::MatrixEntry| [code(&it.name), it.title, it.axes.to_owned(), it.definition, it.unit.to_string()];
+    table(["name", "title", "rows, columns", "definition", "unit"], matrices().into_iter().map(row))
 }
 
 fn code(text: &str) -> String {
@@ -86,6 +86,7 @@ mod tests {
         let tables = [
             ("metrics", metrics_table()),
             ("sweeps", sweeps_table()),
+            ("sweeps over two axes", matrix_sweeps_table()),
             ("curves", curves_table()),
             ("values", values_table()),
             ("matrices", matrices_table()),

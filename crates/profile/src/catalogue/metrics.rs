@@ -1,6 +1,6 @@
 //! The metrics of sweeps: [`MetricEntry`].
 
-use super::pattern::{fill, number_in};
+use super::pattern::{Captured, captured};
 use crate::{Scale, Unit};
 
 /// What is measured at each point of a sweep.
@@ -132,14 +132,14 @@ static METRICS: [Row; 10] = [
 ];
 
 impl Row {
-    fn entry(&self, n: usize) -> MetricEntry {
+    fn entry(&self, open: Captured) -> MetricEntry {
         MetricEntry {
-            name: fill(self.name, n),
-            title: fill(self.title, n),
-            label: fill(self.label, n),
+            name: open.fill(self.name),
+            title: open.fill(self.title),
+            label: open.fill(self.label),
             unit: self.unit.clone(),
             scale: self.scale,
-            definition: fill(self.definition, n),
+            definition: open.fill(self.definition),
             positions: self.positions,
         }
     }
@@ -147,10 +147,10 @@ impl Row {
 
 /// All metrics; the number in a name with one, such as `top5_overlap`, is 5.
 pub fn metrics() -> Vec<MetricEntry> {
-    METRICS.iter().map(|row| row.entry(5)).collect()
+    METRICS.iter().map(|row| row.entry(Captured { text: "5", number: 5 })).collect()
 }
 
 /// The metric of a name.
 pub fn find_metric(name: &str) -> Option<MetricEntry> {
-    METRICS.iter().find_map(|row| number_in(row.name, name).map(|n| row.entry(n)))
+    METRICS.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
 }

@@ -16,6 +16,7 @@
 mod curves;
 mod entry;
 mod markdown;
+mod matrices;
 mod metrics;
 mod pattern;
 mod single;
@@ -23,11 +24,12 @@ mod sweeps;
 mod values;
 
 pub use entry::{AxisKind, CurveEntry, describe};
-pub use markdown::{curves_table, matrices_table, metrics_table, sweeps_table, values_table};
+pub use markdown::{curves_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, values_table};
+pub use matrices::{MatrixEntry, find_matrix, matrices, matrix_sweeps};
 pub use metrics::{MetricEntry, find_metric, metrics};
 pub use single::{SingleCurve, curves};
 pub use sweeps::{SweepEntry, find_sweep, sweeps};
-pub use values::{MatrixEntry, ValueEntry, find_matrix, find_value, matrices, values};
+pub use values::{ValueEntry, find_value, values};
 
 use crate::{Curve, ProfileError, Result};
 
@@ -67,6 +69,7 @@ mod tests {
         assert_eq!(find("delete_reverse_kl").unwrap().label, "delete: reverse KL");
         assert_eq!(find("mean_mlp_kl").unwrap().axis.of(12), Axis::layers(12));
         assert_eq!(find("delete_from_1_top5_overlap").unwrap().unit, Unit::Fraction);
+        assert_eq!(find("patch_attn_out_layers_kl").unwrap().axis.of(12), Axis::layers(12));
         assert_eq!(find("lens_rank").unwrap().axis.of(12), Axis::residual_positions(12));
         for unknown in ["", "kl", "_kl", "delete_", "delete", "skip_kl", "repeat_kl", "repeat_x_kl", "repeat_05_kl"] {
             assert!(find(unknown).is_none(), "{unknown}");

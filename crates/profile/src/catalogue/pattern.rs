@@ -1,16 +1,41 @@
-//! Names with a number in them: [`number_in`], [`fill`].
+//! Names with a part left open: [`captured`] and [`Captured::fill`].
 
-/// The number that stands in `name` where `pattern` has `{n}`, or 0 for a pattern without one that equals the name. None
-/// where they do not match. A number is at least 1 and has no zeros before it.
-pub(super) fn number_in(pattern: &str, name: &str) -> Option<usize> {
-    let Some((before, after)) = pattern.split_once("{n}") else { return (pattern == name).then_some(0) };
-    let digits = name.strip_prefix(before)?.strip_suffix(after)?;
-    digits.parse().ok().filter(|n: &usize| *n > 0 && n.to_string() == digits)
+/// What a name has where a pattern has `{n}` or `{hook}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Captured<'a> {
+    /// Its text; none for a pattern without an open part.
+    pub(super) text: &'a str,
+    /// The number that it is, or 0.
+    pub(super) number: usize,
 }
 
-/// The text with the number in place of `{n}`.
-pub(super) fn fill(text: &str, n: usize) -> String {
-    text.replace("{n}", &n.to_string())
+/// The open part of a pattern.
+const NUMBER: &str = "{n}";
+const HOOK: &str = "{hook}";
+
+/// What `name` has in the open part of `pattern`; none where they do not match. A number is at least 1 and has no zeros before
+/// it; another text is not empty.
+pub(super) fn captured<'a>(pattern: &str, name: &'a str) -> Option<Captured<'a>> {
+    let between = |open: &str| -> Option<&'a str> {
+        let (before, after) = pattern.split_once(open)?;
+        name.strip_prefix(before)?.strip_suffix(after).filter(|text| !text.is_empty())
+    };
+    if pattern.contains(NUMBER) {
+        let text = between(NUMBER)?;
+        let number = text.parse().ok().filter(|n: &usize| *n > 0 && n.to_string() == text)?;
+        return Some(Captured { text, number });
+    }
+    if pattern.contains(HOOK) {
+        return Some(Captured { text: between(HOOK)?, number: 0 });
+    }
+    (pattern == name).then_some(Captured { text: "", number: 0 })
+}
+
+impl Captured<'_> {
+    /// A text with what was captured in place of its open part.
+    pub(super) fn fill(self, text: &str) -> String {
+        text.replace(NUMBER, self.text).replace(HOOK, self.text)
+    }
 }
 
 #[cfg(test)]
@@ -19,13 +44,13 @@ mod tests {
 
     #[test]
     fn only_plain_numbers_match() {
-        assert_eq!(
-            (number_in("repeat_{n}", "repeat_17"), number_in("top{n}_overlap", "top5_overlap")),
-            (Some(17), Some(5))
-        );
-        assert_eq!((number_in("swap", "swap"), number_in("swap", "swaps")), (Some(0), None));
+        let number = |pattern, name| captured(pattern, name).map(|it| it.number);
+        assert_eq!((number("repeat_{n}", "repeat_17"), number("top{n}_overlap", "top5_overlap")), (Some(17), Some(5)));
+        assert_eq!((number("swap", "swap"), number("swap", "swaps")), (Some(0), None));
         for odd in ["repeat_", "repeat_0", "repeat_+3", "repeat_03", "repeat_x", "repeat_3_"] {
-            assert_eq!(number_in("repeat_{n}", odd), None, "{odd}");
+            assert_eq!(number("repeat_{n}", odd), None, "{odd}");
         }
+        assert_eq!(captured("patch_{hook}", "patch_resid_pre").unwrap().fill("at {hook}"), "at resid_pre");
+        assert_eq!(captured("patch_{hook}", "patch_"), None);
     }
 }

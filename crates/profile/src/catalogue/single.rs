@@ -2,7 +2,7 @@
 
 use super::curves::CURVES;
 use super::entry::{AxisKind, CurveEntry};
-use super::pattern::number_in;
+use super::pattern::captured;
 use crate::{Scale, Unit};
 
 /// A row of the table of curves that belong to no sweep; `{n}` stands for a number.
@@ -36,5 +36,5 @@ pub fn curves() -> &'static [SingleCurve] {
 
 /// The entry of a name.
 pub(super) fn find(name: &str) -> Option<CurveEntry> {
-    CURVES.iter().find_map(|row| number_in(row.name, name).map(|n| CurveEntry::of_single(row, n)))
+    CURVES.iter().find_map(|row| captured(row.name, name).map(|open| CurveEntry::of_single(row, open)))
 }

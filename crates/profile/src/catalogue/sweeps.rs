@@ -1,7 +1,7 @@
 //! The families of interventions: [`SweepEntry`].
 
 use super::entry::AxisKind;
-use super::pattern::number_in;
+use super::pattern::{Captured, captured};
 
 /// A family of interventions, one for each point of an axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,13 +17,13 @@ pub struct SweepEntry {
     pub group: &'static str,
     /// What it runs over.
     pub axis: AxisKind,
-    /// The form of its interventions as text.
+    /// The intervention at layer 3 of a model of 12 layers as text, for blocks of two.
     pub text: String,
     /// What is done to the model.
     pub definition: String,
 }
 
-/// A row of the table, with the number `{n}` left open.
+/// A row of the table, in which `{n}` and `{hook}` are left open.
 struct Row {
     name: &'static str,
     title: &'static str,
@@ -38,14 +38,14 @@ const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
 const SUBLAYERS: &str = "Attention and MLP apart";
 const DELETED: &str = "Deleting a layer";
 
-static SWEEPS: [Row; 11] = [
+static SWEEPS: [Row; 12] = [
     Row {
         name: "delete",
         title: "Deleting a layer",
         label: "delete",
         group: DELETED,
         axis: LAYERS,
-        text: "0-..-(l-1)-(l+1)-..",
+        text: "0..3-4..12",
         definition: "Layer `l` is left out; the residual stream passes by it. The same as zeroing what its attention and \
                      MLP write",
     },
@@ -55,7 +55,7 @@ static SWEEPS: [Row; 11] = [
         label: "delete from {n}",
         group: DELETED,
         axis: LAYERS,
-        text: "blocks.l skip at positions {n}..",
+        text: "0..12 | blocks.3.hook_resid_post pos={n}.. skip",
         definition: "Layer `l` is left out at position {n} of each window and after it; the positions before pass through it",
     },
     Row {
@@ -64,7 +64,7 @@ static SWEEPS: [Row; 11] = [
         label: "swap",
         group: "Swapping a layer with the next",
         axis: |_| AxisKind::AdjacentPairs,
-        text: "..-(l+1)-l-..",
+        text: "0..3-4-3-5..12",
         definition: "Layers `l` and `l + 1` run in each other's place",
     },
     Row {
@@ -73,7 +73,7 @@ static SWEEPS: [Row; 11] = [
         label: "lens",
         group: "The lens before a layer",
         axis: |_| AxisKind::ResidualPositions,
-        text: "0-..-(l-1)",
+        text: "0..3",
         definition: "The first `l` layers run, then the final norm and the unembedding. This is the logit lens: the residual \
                      stream before layer `l`, normed by its own statistics. At `l = L` it is the model",
     },
@@ -83,7 +83,7 @@ static SWEEPS: [Row; 11] = [
         label: "repeat {n}",
         group: "Repeating blocks of layers",
         axis: AxisKind::BlockStarts,
-        text: "..-l-l-(l+1)-(l+1)-..",
+        text: "0..4-3..5-4..12",
         definition: "Each of the {n} layers from `l` on runs twice in a row",
     },
     Row {
@@ -92,7 +92,7 @@ static SWEEPS: [Row; 11] = [
         label: "delete attention",
         group: SUBLAYERS,
         axis: LAYERS,
-        text: "..-3m-..",
+        text: "0..12 | blocks.3.hook_attn_out zero",
         definition: "The attention of layer `l` is left out and its MLP runs (zero-ablation)",
     },
     Row {
@@ -101,7 +101,7 @@ static SWEEPS: [Row; 11] = [
         label: "delete MLP",
         group: SUBLAYERS,
         axis: LAYERS,
-        text: "..-3a-..",
+        text: "0..12 | blocks.3.hook_mlp_out zero",
         definition: "The MLP of layer `l` is left out and its attention runs (zero-ablation)",
     },
     Row {
@@ -110,7 +110,7 @@ static SWEEPS: [Row; 11] = [
         label: "mean attention",
         group: SUBLAYERS,
         axis: LAYERS,
-        text: "..-3[a=mean]-..",
+        text: "0..12 | blocks.3.hook_attn_out mean",
         definition: "What the attention of layer `l` writes is replaced by its mean in the unchanged model, over all positions \
                      and windows",
     },
@@ -120,7 +120,7 @@ static SWEEPS: [Row; 11] = [
         label: "mean MLP",
         group: SUBLAYERS,
         axis: LAYERS,
-        text: "..-3[m=mean]-..",
+        text: "0..12 | blocks.3.hook_mlp_out mean",
         definition: "What the MLP of layer `l` writes is replaced by its mean in the unchanged model, over all positions and \
                      windows",
     },
@@ -130,7 +130,7 @@ static SWEEPS: [Row; 11] = [
         label: "resample attention",
         group: SUBLAYERS,
         axis: LAYERS,
-        text: "..-3[a=resample]-..",
+        text: "0..12 | blocks.3.hook_attn_out resample",
         definition: "What the attention of layer `l` writes is replaced by what it writes in the unchanged model at the same \
                      position of the next window (of the first, for the last)",
     },
@@ -140,38 +140,42 @@ static SWEEPS: [Row; 11] = [
         label: "resample MLP",
         group: SUBLAYERS,
         axis: LAYERS,
-        text: "..-3[m=resample]-..",
+        text: "0..12 | blocks.3.hook_mlp_out resample",
         definition: "What the MLP of layer `l` writes is replaced by what it writes in the unchanged model at the same \
                      position of the next window (of the first, for the last)",
+    },
+    Row {
+        name: "patch_{hook}_layers",
+        title: "Patching {hook} of a layer",
+        label: "patch {hook}",
+        group: "Patching",
+        axis: LAYERS,
+        text: "0..12 | blocks.3.hook_{hook} patch(#ID)",
+        definition: "The activation of layer `l` is taken from another run, at every position",
     },
 ];
 
 impl Row {
-    fn entry(&self, n: usize) -> SweepEntry {
-        self.with(n, &n.to_string())
-    }
-
-    /// The entry with a text in place of the number.
-    fn with(&self, n: usize, text: &str) -> SweepEntry {
-        let filled = |it: &str| it.replace("{n}", text);
+    fn entry(&self, open: Captured) -> SweepEntry {
         SweepEntry {
-            name: filled(self.name),
-            title: filled(self.title),
-            label: filled(self.label),
+            name: open.fill(self.name),
+            title: open.fill(self.title),
+            label: open.fill(self.label),
             group: self.group,
-            axis: (self.axis)(n),
-            text: filled(self.text),
-            definition: filled(self.definition),
+            axis: (self.axis)(open.number),
+            text: open.fill(self.text),
+            definition: open.fill(self.definition),
         }
     }
 }
 
-/// All sweeps; the number in a name with one, such as `repeat_b`, is the letter `b`.
+/// All sweeps; the open part of a name, such as `repeat_b` or `patch_HOOK_layers`, is a letter or word.
 pub fn sweeps() -> Vec<SweepEntry> {
-    SWEEPS.iter().map(|row| row.with(1, "b")).collect()
+    let open = |row: &Row| Captured { text: if row.name.contains("{n}") { "b" } else { "HOOK" }, number: 1 };
+    SWEEPS.iter().map(|row| row.entry(open(row))).collect()
 }
 
 /// The sweep of a name.
 pub fn find_sweep(name: &str) -> Option<SweepEntry> {
-    SWEEPS.iter().find_map(|row| number_in(row.name, name).map(|n| row.entry(n)))
+    SWEEPS.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
 }

@@ -19,7 +19,7 @@ const CROWDED: usize = 7;
 const DEEPEST: f64 = 1e-6;
 
 impl Axis {
-    /// An axis that shows all `values`, of which those count that have a place on `scale`, between the coordinates
+    /// An axis that shows all `values`, leaving out those that `scale` cannot show, between the coordinates
     /// `from` and `to`.
     pub(super) fn over(values: impl Iterator<Item = f64> + Clone, scale: Scale, from: f64, to: f64) -> Self {
         let positive = range(values.clone().filter(|value| *value > 0.0));
@@ -43,7 +43,7 @@ impl Axis {
         &self.ticks
     }
 
-    /// Where `value` lies; `None` when it has no place. What lies beyond an end is put on it.
+    /// Where `value` lies; `None` where the scale cannot show it. A value beyond an end is put on the end.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         if !value.is_finite() || (self.log && value <= 0.0) {
             return None;

@@ -1,6 +1,6 @@
 //! The colours: of curves, of stages and of numbers, and the style sheet that says so.
 
-/// Six colours after Okabe and Ito's, which people with any colour vision tell apart; some are darker on a light page and
+/// Six colours after Okabe and Ito's, which people with any colour vision can distinguish; some are darker on a light page and
 /// lighter on a dark one.
 const CURVES: [(&str, &str); 6] = [
     ("#0072b2", "#56b4e9"),

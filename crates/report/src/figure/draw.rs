@@ -141,7 +141,7 @@ impl<'a> Drawing<'a> {
 
     fn draw_series(&self, f: &mut impl Write, index: usize, series: &Series, axis: &Axis) -> fmt::Result {
         let placed = |point: &Point| Some((self.across(point.x), axis.place(point.y)?));
-        // A point without a place, such as a divergence of zero on a logarithmic axis, breaks the curve.
+        // A point that the scale cannot show, such as a divergence of zero on a logarithmic axis, breaks the curve.
         for run in series.points.split(|point| placed(point).is_none()).filter(|run| !run.is_empty()) {
             let edge = |point: &Point, sign: f64| {
                 let beyond = point.y + sign * point.sem.filter(|sem| sem.is_finite()).unwrap_or(0.0);
@@ -185,7 +185,7 @@ fn lower(point: &Point, scale: Scale) -> f64 {
     if scale == Scale::Log { point.y } else { point.y - point.sem.unwrap_or(0.0) }
 }
 
-/// A marker whose form tells the series.
+/// A marker; its form shows which series it belongs to.
 pub(super) fn mark(f: &mut impl Write, index: usize, (x, y): (f64, f64), size: f64) -> fmt::Result {
     let r = 3.0 * size;
     let (w, h) = (2.0 * r, 2.4 * r);
@@ -198,7 +198,7 @@ pub(super) fn mark(f: &mut impl Write, index: usize, (x, y): (f64, f64), size: f
     f.write_str(r#""/>"#)
 }
 
-/// A line through places.
+/// A line through points.
 struct Path(Vec<(f64, f64)>);
 
 impl Display for Path {

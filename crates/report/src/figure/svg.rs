@@ -48,8 +48,8 @@ pub(crate) struct Alone<'a>(pub(crate) &'a Panel, pub(crate) &'a [Band]);
 impl Display for Alone<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let drawing = Drawing::of(self.0, self.1);
-        let (height, told) = (drawing.height(), drawing.in_words());
-        write!(f, r#"<svg viewBox="0 0 {WIDTH} {height:.0}" role="img" aria-label="{}">"#, Escaped(&told))?;
+        let (height, words) = (drawing.height(), drawing.in_words());
+        write!(f, r#"<svg viewBox="0 0 {WIDTH} {height:.0}" role="img" aria-label="{}">"#, Escaped(&words))?;
         drawing.draw(f)?;
         f.write_str("</svg>\n")
     }
@@ -93,7 +93,7 @@ impl Display for Figure {
 }
 
 impl Figure {
-    /// Names the stages below the panels, so many in a line.
+    /// Names the stages below the panels, `per_line` in a line.
     fn draw_key(&self, f: &mut impl Write, top: f64, per_line: usize) -> fmt::Result {
         for (index, band) in self.bands.iter().enumerate() {
             let x = 16.0 + WIDTH / 2.0 * (index % per_line) as f64;

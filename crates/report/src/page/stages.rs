@@ -20,7 +20,7 @@ pub(super) fn section(f: &mut impl Write, found: &Segmentation) -> fmt::Result {
         found.stages.iter().try_for_each(|span| card(f, found, span))?;
         f.write_str("</div>\n")?;
     }
-    found.remarks().iter().try_for_each(|(title, remarks)| list(f, title, remarks))?;
+    found.remarks().iter().try_for_each(|it| list(f, it.heading, &it.findings))?;
     f.write_str("</section>\n")
 }
 

@@ -42,9 +42,9 @@ impl Browser {
 
     /// Some are shut out of temporary directories.
     fn opens_files(&self) -> bool {
-        let dir = tempfile::tempdir().expect("a place for files");
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let page = dir.path().join("page.html");
-        std::fs::write(&page, "<p>it opens files").expect("a place to write");
+        std::fs::write(&page, "<p>it opens files").expect("it can be written");
         let output = self.open(&page, dir.path());
         output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("it opens files"))
     }
@@ -66,9 +66,9 @@ impl Browser {
     }
 
     fn open_text(&self, page: &str) -> Output {
-        let dir = tempfile::tempdir().expect("a place for files");
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("page.html");
-        std::fs::write(&path, page).expect("a place to write");
+        std::fs::write(&path, page).expect("it can be written");
         self.open(&path, dir.path()).expect("the browser answered before")
     }
 

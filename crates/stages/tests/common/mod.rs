@@ -179,7 +179,7 @@ const USUAL: [(&str, f64, f64); 8] = [
     ("mean_kurtosis", 3.0, 0.02),
 ];
 
-/// Every curve of its own kind, from standardised numbers that `shape` gives for so many layers; the lens falls to 0.
+/// Every curve of its own kind, from standardised numbers that `shape` gives for a number of layers; the lens falls to 0.
 pub fn from_shapes(
     n: usize,
     noise: Noise,

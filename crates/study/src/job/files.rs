@@ -15,7 +15,8 @@ use crate::{Result, StudyError};
 /// The end of the names of files that are being written.
 const PARTIAL: &str = ".partial";
 
-/// Writes a file that is there whole or not at all, whenever the process or the machine stops. An existing one is replaced.
+/// Writes a file that is there whole or not at all, whenever the process or the machine stops. An existing one is
+/// replaced.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let directory = path.parent().expect("a file of a job lies in its directory");
     let mut builder = Builder::new();

@@ -19,7 +19,7 @@ pub struct Merged {
     /// The devices that the steps were computed on, with commas between.
     pub device: String,
     /// Of each distinct intervention.
-    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "the tables are made of them"))]
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "the tables are made of them"))]
     pub(crate) scores: Vec<Scores>,
 }
 
@@ -31,8 +31,8 @@ impl Merged {
 }
 
 impl Job {
-    /// Puts together what all steps gave, in this directory and in `others`, copies of the job that ran elsewhere. The values
-    /// of a window lie in one step, so merging adds no rounding, whichever shards did what.
+    /// Puts together what all steps gave, in this directory and in `others`, copies of the job that ran elsewhere. The
+    /// values of a window lie in one step, so merging adds no rounding, whichever shards did what.
     ///
     /// # Errors
     /// When steps are missing, one of the others is another job, or a record is another job's or damaged.

@@ -89,8 +89,8 @@ impl JobPlan {
     /// With a sweep, of this crate or of the user's own.
     ///
     /// # Errors
-    /// When it does not fit the model or the windows, has more than two axes, there is a sweep of its name, or one of its
-    /// interventions [cannot be sharded](StudyError::CannotShard).
+    /// When it does not fit the model or the windows, has more than two axes, there is a sweep of its name, or one of
+    /// its interventions [cannot be sharded](StudyError::CannotShard).
     pub fn with_sweep(mut self, sweep: &Sweep) -> Result<Self> {
         let (shape, seq_len) = (self.shape()?, self.corpus.seq_len);
         let points = sweep.points(&SweepContext::new(shape, seq_len))?;
@@ -204,8 +204,8 @@ pub(crate) fn bad(reason: String) -> StudyError {
     StudyError::BadJobPlan { reason }
 }
 
-/// Refuses an intervention that another process cannot read, or that takes more than the windows of a step. `name` is that
-/// of its sweep, or its own.
+/// Refuses an intervention that another process cannot read, or that takes more than the windows of a step. `name` is
+/// that of its sweep, or its own.
 pub(crate) fn check_shardable(name: &str, intervention: &Intervention) -> Result<()> {
     let cannot = |reason: String| Err(StudyError::CannotShard { name: name.to_owned(), reason });
     if let Some(edit) = intervention.edits().iter().find(|edit| !edit.is_text()) {

@@ -82,7 +82,8 @@ impl JobPlan {
     }
 }
 
-/// How many numbers the ranges of a text hold, such as 4 and 8 in `0..4-9..17`: the memory that it takes beyond its length.
+/// How many numbers the ranges of a text hold, such as 4 and 8 in `0..4-9..17`: the memory that it takes beyond its
+/// length.
 fn n_in_ranges(text: &str) -> usize {
     let sizes = text.match_indices("..").map(|(at, dots)| {
         let (before, after) = (&text[..at], &text[at + dots.len()..]);

@@ -125,8 +125,8 @@ impl JobIntervention {
 pub struct StepSize {
     /// Windows in a step.
     pub windows: usize,
-    /// Interventions in a step; all of them where it is not set, which is the least work: interventions share their first
-    /// layers.
+    /// Interventions in a step; all of them where it is not set, which is the least work: interventions share their
+    /// first layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interventions: Option<usize>,
 }

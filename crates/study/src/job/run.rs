@@ -96,8 +96,8 @@ impl<'a> ShardRun<'a> {
     /// Does the steps that are left, and returns how many those were.
     ///
     /// # Errors
-    /// When the job does not fit the model, the budget is too small, a score is not finite, a record is another job's, or a
-    /// file cannot be written; steps that were written before stay.
+    /// When the job does not fit the model, the budget is too small, a score is not finite, a record is another job's,
+    /// or a file cannot be written; steps that were written before stay.
     pub fn run(self) -> Result<usize> {
         let Self { job, devices, shard, budget, mut on_progress } = self;
         job.make_directories()?;

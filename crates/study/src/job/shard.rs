@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use crate::{Result, StudyError};
 
-/// Part `I` of `N` equal parts, written `I/N` and counted from 0 as Slurm's array tasks and Kubernetes' completion indices are.
+/// Part `I` of `N` equal parts, written `I/N` and counted from 0 as Slurm's array tasks and Kubernetes' completion
+/// indices are.
 ///
 /// ```
 /// use stratigraph_study::job::Shard;
@@ -28,6 +29,12 @@ impl Shard {
     /// Every one of `count` shards.
     pub fn each(count: usize) -> impl Iterator<Item = Shard> {
         (0..count).map(move |index| Shard { index, count })
+    }
+
+    /// The one of `count` shards, at least one, that has `step` of `n` steps.
+    pub(crate) fn with_step(step: usize, n: usize, count: usize) -> Shard {
+        let index = ((step as u128 + 1) * count as u128 - 1) / n as u128;
+        Shard { index: index as usize, count }
     }
 
     /// Its part of `n` steps. Parts are ranges of neighbours, and their sizes differ by one at most.
@@ -65,6 +72,9 @@ mod tests {
             for count in [1, 2, 3, 8, 150] {
                 let parts: Vec<_> = Shard::each(count).map(|shard| shard.part_of(n)).collect();
                 assert_eq!(parts.iter().flat_map(Clone::clone).collect::<Vec<_>>(), (0..n).collect::<Vec<_>>());
+                for (index, part) in parts.iter().enumerate() {
+                    assert!(part.clone().all(|step| Shard::with_step(step, n, count).index == index), "{n} in {count}");
+                }
                 let sizes = parts.iter().map(ExactSizeIterator::len);
                 assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1, "{n} in {count}");
             }

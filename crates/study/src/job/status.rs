@@ -23,12 +23,13 @@ impl Status {
 
     /// The shards that have steps left to do, when the job is cut into `n_shards`.
     pub fn unfinished(&self, n_shards: usize) -> Vec<Shard> {
-        let left = |shard: &Shard| {
-            let steps = shard.part_of(self.n_steps);
-            let first = self.missing.partition_point(|&step| step < steps.start);
-            self.missing.get(first).is_some_and(|&step| step < steps.end)
-        };
-        Shard::each(n_shards).filter(left).collect()
+        if n_shards == 0 {
+            return Vec::new();
+        }
+        let shards = self.missing.iter().map(|&step| Shard::with_step(step, self.n_steps, n_shards));
+        let mut shards: Vec<_> = shards.collect();
+        shards.dedup();
+        shards
     }
 }
 

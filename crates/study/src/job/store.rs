@@ -1,7 +1,7 @@
 //! A job's directory: [`Job`].
 //!
-//! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and `tokens/` the
-//! values of its tokens where they are asked for.
+//! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and
+//! `tokens/` the values of its tokens where they are asked for.
 
 use std::fmt;
 use std::fs;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use stratigraph_core::SplitMix64;
 use stratigraph_study::StudyError;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, ShardRun};
 use stratigraph_surgery::{Intervention, Sweep};
@@ -179,6 +180,34 @@ fn huge_sizes_in_a_plan_file_are_refused() {
     edit(&file, |plan| plan["step"] = json!({ "windows": u64::MAX, "interventions": u64::MAX }));
     let job = Job::open(dir.path()).unwrap();
     assert_eq!((job.n_steps(), given.run(&job, "0/1".parse().unwrap())), (1, 1));
+}
+
+/// Whatever bytes of a plan file are changed, it is read or refused.
+#[test]
+fn a_changed_plan_file_never_panics() {
+    let (given, dir) = (Given::new(), tempfile::tempdir().unwrap());
+    given.job(dir.path(), given.plan_of(&sweeps()));
+    let file = dir.path().join("job.json");
+    let kept = fs::read(&file).unwrap();
+    let mut random = SplitMix64::new(0);
+    let mut below = |n| random.below(n);
+    let characters = b"0123456789-.,|[]{}\"a ";
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..2000 {
+        let mut bytes = kept.clone();
+        let at = below(bytes.len());
+        match below(3) {
+            0 => bytes[at] = characters[below(characters.len())],
+            1 => drop(bytes.drain(at..(at + below(8)).min(kept.len()))),
+            _ => bytes.splice(at..at, *b"99").for_each(drop),
+        }
+        fs::write(&file, bytes).unwrap();
+        match Job::open(dir.path()).and_then(|job| job.status(&[])) {
+            Ok(status) => read += usize::from(status.n_steps > 0),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(read > 100 && refused > 100, "{read} read and {refused} refused");
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! Devices that another process serves, over loopback: the same numbers, and a clear error when the server refuses or dies.
+//! Devices that another process serves, over loopback: the same numbers, and a clear error when the server refuses or
+//! dies.
 //!
-//! Servers and clients are this test binary again, running one of the ignored tests; their arguments are in the environment.
+//! Servers and clients are this test binary again, running one of the ignored tests; their arguments are in the
+//! environment.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -83,7 +83,7 @@ fn shared_metric<'a>(mut metrics: impl Iterator<Item = Option<&'a MetricEntry>>)
     metrics.all(|metric| metric.is_some_and(|metric| metric.name == first.name)).then_some(first)
 }
 
-/// The axis that all curves share, or that of layers, on which all axes over depth have their places.
+/// The axis that all curves share, or that of layers, on which all axes over depth can be drawn.
 fn horizontal<'a>(mut axes: impl Iterator<Item = &'a Axis>) -> Option<Horizontal> {
     let first = axes.next()?;
     match first.n_layers() {

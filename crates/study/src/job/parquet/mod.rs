@@ -84,9 +84,9 @@ pub(crate) fn token_table(job: &Job, step: usize, measured: &[&PositionScores]) 
 }
 
 impl Merged {
-    /// A Parquet file with a row for each intervention and window: `sweep` and `index` (the point of the sweep; both empty
-    /// for the unchanged model and single interventions), `name` and `text` of the intervention, `sequence`, and the mean of
-    /// each metric over the window's positions, empty where the metric has no value.
+    /// A Parquet file with a row for each intervention and window: `sweep` and `index` (the point of the sweep; both
+    /// empty for the unchanged model and single interventions), `name` and `text` of the intervention, `sequence`, and
+    /// the mean of each metric over the window's positions, empty where the metric has no value.
     pub fn to_parquet(&self, job: &Job) -> Vec<u8> {
         let labelled: Vec<_> = job.runs().iter().map(|run| (Label::new(&run), run.index)).collect();
         let mut rows = Vec::new();
