@@ -186,7 +186,7 @@ fn what_is_wrong_is_said_in_one_line() {
     let told = succeeds(&[&planned[..], &more].concat());
     assert!(told.contains("llama-gqa: 8 interventions (delete, swap, lens, 1 single)"), "{told}");
     assert!(told.contains("on 4 windows of 16 tokens of sample.txt, in 4 steps of 2 windows"), "{told}");
-    fails(&planned, "holds a job already");
+    fails(&planned, "already holds a job");
     fails(&["run", path(&absent)], "absent");
     fails(&["run", path(&job), "--model", path(&fixture("llama-untied"))], "is of another model");
     fails(&["merge", path(&job)], "missing: 0 to 3");

@@ -34,9 +34,7 @@ impl Planted {
         let entries = (0..4).flat_map(|neuron| (0..TOKENS.len()).map(move |token| (neuron, token)));
         Tensor::from_data(TensorData::new(entries.map(weight).collect(), [4, TOKENS.len()]), &self.device)
     }
-}
 
-impl Planted {
     /// What each head looks at, in windows of tokens that are still their own directions, `[batch, 2, query, key]`.
     fn pattern(&self, is: &dyn Fn(usize, usize) -> bool, [batch, pos]: [usize; 2]) -> Tensor<4> {
         let mut pattern = vec![0.0f32; batch * 2 * pos * pos];

@@ -24,7 +24,7 @@ impl Panel {
 
     /// A heat map of a matrix, with the title of the catalogue or of the matrix itself.
     pub fn from_matrix(name: &str, matrix: &Matrix) -> Self {
-        let known = || catalogue::find_matrix(name).map(|entry| entry.title);
+        let known = || catalogue::find_matrix(name).map(|entry| entry.title.to_owned());
         let title = matrix.title.clone().or_else(known).unwrap_or_else(|| name.replace('_', " "));
         Panel::Heat(Heat::new(title, matrix.clone()))
     }

@@ -56,7 +56,7 @@ fn ensemble(name: &str, matrix: &Matrix) -> Panel {
     };
     let mut left = Side::new(format!("accuracy, {}", matrix.unit), Scale::Fitted);
     left.series = matrix.values.iter().enumerate().map(line).collect();
-    let title = catalogue::find_matrix(name).map_or_else(String::new, |entry| entry.title);
+    let title = catalogue::find_matrix(name).map_or_else(String::new, |entry| entry.title.to_owned());
     let suffix = name.trim_start_matches(ENSEMBLE).replace('_', " ");
     Panel::Lines(Lines::new(format!("{title}: {suffix}"), Horizontal::from_axis(columns), left))
 }
