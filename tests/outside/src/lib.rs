@@ -24,6 +24,7 @@ pub fn study(model: &dyn ResidualModel, windows: &TokenWindows) -> Result<Profil
         .with_names("tiny", "sample.txt")
         .metric(Doubt)
         .add(Sweep::delete())
+        .add(Sweep::swap())
         .add(LogitLens)
         .add(skips())
         .add(WriteNorm)

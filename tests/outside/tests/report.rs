@@ -6,12 +6,12 @@ use std::path::Path;
 use outside::{study, write_figure};
 use stratigraph::prelude::*;
 
-/// The model in the box and two windows of the sample text.
+/// The model in the box and eight windows of the sample text.
 fn tiny() -> (Decoder, TokenWindows) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let checkpoint = Checkpoint::open(root.join("models/tiny")).unwrap();
     let text = File::open(root.join("examples/data/sample.txt")).unwrap();
-    let windows = checkpoint.tokenizer().unwrap().windows(text, 32, 2).unwrap();
+    let windows = checkpoint.tokenizer().unwrap().windows(text, 64, 8).unwrap();
     (checkpoint.load(&Backend::Flex.device().unwrap()).unwrap(), windows)
 }
 
@@ -28,6 +28,10 @@ fn extensions_of_another_crate_are_in_the_report() {
     assert_eq!(skips.rows.label(1), "layers left out 3");
     let writes = profile.curve("write_norm").unwrap();
     assert!(writes.mean.iter().all(|norm| *norm > 0.0) && writes.sem.iter().all(Option::is_some));
+
+    let stages = profile.stages.as_ref().expect("the study looks for stages");
+    let mut evidence = stages.stages.iter().flat_map(|stage| &stage.evidence);
+    assert!(evidence.any(|it| it.signal == "write_norm" && it.kind == "size of writes"));
 
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("report");
