@@ -30,7 +30,32 @@ fn stages_of_inference_writes_a_report() {
     assert_eq!(profile.curve("delete_kl").unwrap().axis, Axis::layers(12));
     assert_eq!(profile.curve("wic_accuracy").unwrap().axis, Axis::residual_positions(12));
     assert!(profile.stages.is_some());
+    assert_same_numbers(&profile, &Profile::read("tests/fixtures/tiny-profile.json").unwrap());
     assert!(out.join("report.html").is_file() && out.join("figures/damage.svg").is_file());
+}
+
+/// Compares every number with those of a committed profile, in the form of the first version, which that version computed.
+/// Processors round differently, which can change a top-1 token, a pair of words or a neuron at the limit of its class.
+fn assert_same_numbers(found: &Profile, expected: &Profile) {
+    let tolerance = |curve: &Curve, name: &str, value: f64| match &curve.unit {
+        Unit::Count => 1.0,
+        Unit::Fraction if name == "wic_accuracy" => 0.02,
+        Unit::Fraction => 1e-3,
+        _ => 1e-4 * value.abs().max(1.0),
+    };
+    assert_eq!(found.curves.keys().collect::<Vec<_>>(), expected.curves.keys().collect::<Vec<_>>());
+    for (name, expected) in &expected.curves {
+        let found = &found.curves[name];
+        assert_eq!((&found.axis, &found.unit), (&expected.axis, &expected.unit), "{name}");
+        for (index, (found, value)) in found.mean.iter().zip(&expected.mean).enumerate() {
+            let epsilon = tolerance(expected, name, *value);
+            assert!(approx::abs_diff_eq!(found, value, epsilon = epsilon), "{name} {index}: {found}, not {value}");
+        }
+    }
+    for (name, matrix) in &expected.matrices {
+        let pairs = found.matrices[name].values.iter().flatten().zip(matrix.values.iter().flatten());
+        pairs.for_each(|(found, value)| assert!(approx::abs_diff_eq!(found, value, epsilon = 1e-4), "{name}: {found}"));
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn both_tokenizers_give_the_ids_of_the_tokenizers_library() {
 fn paths_that_hold_no_model() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
-    assert_says(load(&at("absent")), &["absent", "cannot read"]);
+    assert_says(load(&at("absent")), &["there is no file or directory", "absent"]);
     assert_says(load(dir.path()), &["has no config.json"]);
     fs::write(at("empty.gguf"), []).unwrap();
     assert_says(load(&at("empty.gguf")), &["empty.gguf", "is empty"]);

@@ -23,11 +23,12 @@ mod single;
 mod sweeps;
 mod values;
 
+pub use curves::SingleCurve;
 pub use entry::{AxisKind, CurveEntry, describe};
 pub use markdown::{curves_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, values_table};
 pub use matrices::{MatrixEntry, find_matrix, matrices, matrix_sweeps};
 pub use metrics::{MetricEntry, find_metric, metrics};
-pub use single::{SingleCurve, curves};
+pub use single::curves;
 pub use sweeps::{SweepEntry, find_sweep, sweeps};
 pub use values::{ValueEntry, find_value, values};
 

@@ -1,33 +1,8 @@
-//! The curves that belong to no sweep: [`SingleCurve`].
+//! The curves that belong to no sweep: [`curves`].
 
-use super::curves::CURVES;
-use super::entry::{AxisKind, CurveEntry};
+use super::curves::{CURVES, SingleCurve};
+use super::entry::CurveEntry;
 use super::pattern::captured;
-use crate::{Scale, Unit};
-
-/// A row of the table of curves that belong to no sweep; `{n}` stands for a number.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct SingleCurve {
-    /// The name under which it is kept.
-    pub name: &'static str,
-    /// Its title.
-    pub title: &'static str,
-    /// A few words for a legend or the head of a line.
-    pub label: &'static str,
-    /// What is measured, for the side of a plot.
-    pub quantity: &'static str,
-    /// What it is measured in.
-    pub unit: Unit,
-    /// How it is drawn.
-    pub scale: Scale,
-    /// What it runs over.
-    pub axis: AxisKind,
-    /// The group of curves it belongs to.
-    pub group: &'static str,
-    /// How it is computed.
-    pub definition: &'static str,
-}
 
 /// All curves that belong to no sweep.
 pub fn curves() -> &'static [SingleCurve] {

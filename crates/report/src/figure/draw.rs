@@ -6,6 +6,7 @@ use stratigraph_profile::Scale;
 
 use super::axis::Axis;
 use super::legend::Legend;
+use super::marker::mark;
 use super::strip::{self, Frame};
 use super::{Band, Horizontal, Lines, Point, Reference, Series, Side, colour};
 use crate::text::{Escaped, Tick, shortened, with_error};
@@ -17,7 +18,7 @@ const RIGHT: f64 = 14.0;
 pub(super) const TITLE: f64 = 24.0;
 const BOTTOM: f64 = 44.0;
 const PLOT: f64 = 196.0;
-/// So many characters fit into a heading, and beside the plot.
+/// How many characters fit into a heading, and beside the plot.
 pub(super) const HEADING: usize = 44;
 const UPRIGHT: usize = 27;
 /// With more points than this marks are small.
@@ -183,19 +184,6 @@ impl<'a> Drawing<'a> {
 /// The lower end of a band; on a logarithmic axis it may run out of the plot.
 fn lower(point: &Point, scale: Scale) -> f64 {
     if scale == Scale::Log { point.y } else { point.y - point.sem.unwrap_or(0.0) }
-}
-
-/// A marker; its form shows which series it belongs to.
-pub(super) fn mark(f: &mut impl Write, index: usize, (x, y): (f64, f64), size: f64) -> fmt::Result {
-    let r = 3.0 * size;
-    let (w, h) = (2.0 * r, 2.4 * r);
-    write!(f, r#"<path class="mark" d="M{x:.1} {y:.1}"#)?;
-    match index % 3 {
-        0 => write!(f, "m-{r} 0a{r} {r} 0 1 0 {w} 0a{r} {r} 0 1 0 -{w} 0")?,
-        1 => write!(f, "m-{r} -{r}h{w}v{w}h-{w}z")?,
-        _ => write!(f, "m0 -{w}l{r} {h:.1}h-{w}z")?,
-    }
-    f.write_str(r#""/>"#)
 }
 
 /// A line through points.

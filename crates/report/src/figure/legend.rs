@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::draw::mark;
+use super::marker::mark;
 use super::{Lines, colour};
 use crate::text::{Escaped, shortened};
 

@@ -23,6 +23,7 @@ mod draw;
 mod heat;
 mod horizontal;
 mod legend;
+mod marker;
 mod panel;
 mod strip;
 mod svg;
