@@ -2,7 +2,7 @@
 
     python run.py --model MODEL --text TEXT [--repeat 3] [--only ours,tuned,cached,paper] [--ours BINARY] [--out all.json]
 
-Ours is the example `stages_of_inference`, built and run with cargo, or BINARY where that is built already. Ratios and
+Ours is the program `stratigraph study`, built and run with cargo, or BINARY where that is built already. Ratios and
 differences are to the first program picked. The seconds of a sweep begin when the model is loaded and the text is cut.
 """
 import json
@@ -17,7 +17,7 @@ import tempfile
 import common
 
 HERE = pathlib.Path(__file__).resolve().parent
-EXAMPLE = ["--release", "--example", "stages_of_inference"]
+PROGRAM = ["--release", "--package", "stratigraph-cli"]
 PEERS = ("tuned", "cached", "paper")
 UNITS = {"s": 1, "ms": 1e-3}
 
@@ -43,7 +43,7 @@ def same(args):
 
 def ours(args, out):
     """Seconds, bytes, and curves by name as in `delete_kl`."""
-    command = [args.ours.resolve()] if args.ours else ["cargo", "run", *EXAMPLE, "--"]
+    command = [args.ours.resolve()] if args.ours else ["cargo", "run", *PROGRAM, "--"]
     command += [*same(args), "--experiments", "delete,swap", "--no-words", "--out", out]
     printed, peak = spawn(command, args.threads)
     seconds, unit = re.search(r"^\d+ windows of .*: ([\d.]+)(m?s)$", printed, re.MULTILINE).groups()
@@ -83,7 +83,7 @@ def main():
     parser = common.parser(__doc__)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--only", default="ours,tuned,cached,paper")
-    parser.add_argument("--ours", type=pathlib.Path, help="the example, built already")
+    parser.add_argument("--ours", type=pathlib.Path, help="the program, built already")
     args = parser.parse_args()
     args.model, args.text, args.cache = args.model.resolve(), args.text.resolve(), args.cache.resolve()
     picked = args.only.split(",")
@@ -91,7 +91,7 @@ def main():
         parser.error(f"no such program: {', '.join(unknown)}")
     common.checkpoint(args.model, args.cache)
     if "ours" in picked and not args.ours:
-        subprocess.run(["cargo", "build", *EXAMPLE], cwd=HERE.parent.parent, check=True)
+        subprocess.run(["cargo", "build", *PROGRAM], cwd=HERE.parent.parent, check=True)
 
     found = {name: [] for name in picked}
     for turn in range(args.repeat):

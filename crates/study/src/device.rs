@@ -190,8 +190,8 @@ mod tests {
 
     #[test]
     fn any_other_panic_goes_on() {
-        let ours = catch_unwind(|| guard_remote(|| -> Result<()> { panic!("index {} out of bounds", 7) }));
-        assert_eq!(*ours.unwrap_err().downcast::<String>().unwrap(), "index 7 out of bounds");
+        let ours = catch_unwind(|| guard_remote(|| -> Result<()> { panic!("index out of bounds") }));
+        assert_eq!(*ours.unwrap_err().downcast::<&str>().unwrap(), "index out of bounds");
         let other = catch_unwind(|| guard_remote(|| -> Result<()> { std::panic::panic_any(7) }));
         assert_eq!(*other.unwrap_err().downcast::<i32>().unwrap(), 7);
     }
