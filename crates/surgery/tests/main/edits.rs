@@ -3,7 +3,7 @@
 use burn::tensor::TensorData;
 use stratigraph_core::{Activation, Edit, Hook, HookPoint, NoTap, Positions, ResidualModel, RunModel, TokenWindows};
 use stratigraph_surgery::{Budget, Intervention, LayerPlan};
-use stratigraph_testing::{Backend, ByElement, TestDevice, Toy, assert_close, device, devices};
+use stratigraph_testing::{Backend, ByElement, TestDevice, Toy, assert_close, device, devices, host};
 
 use crate::by_hand::{KeepFirst, clean, flat};
 use crate::support::{KINDS, SEQ_LEN, execute, least_budget, load, run_with, windows};
@@ -99,8 +99,8 @@ fn cases_with_values(model: &dyn ResidualModel, windows: &TokenWindows) -> Vec<C
     ]
 }
 
-/// Runs the cases together and one by one by a tap, in a plan whose third slot runs layer 1 again.
-fn check(model: &dyn ResidualModel, windows: &TokenWindows, name: &str) {
+/// Runs the cases together, under some budgets, and one by one by a tap, in a plan whose third slot runs layer 1 again.
+fn check(model: &dyn ResidualModel, windows: &TokenWindows, n_budgets: usize, name: &str) {
     let plan = LayerPlan::full(model.n_layers()).repeat(1..2).unwrap();
     let cases: Vec<_> =
         [plain_cases(), masks_and_functions(), cases_with_values(model, windows)].into_iter().flatten().collect();
@@ -110,14 +110,12 @@ fn check(model: &dyn ResidualModel, windows: &TokenWindows, name: &str) {
         .map(|Case { edit, change }| run_with(model, &plan, windows, &mut ByElement { point: edit.point(), change }))
         .collect();
     let unedited = run_with(model, &plan, windows, &mut NoTap);
-    let alone: Vec<_> = interventions.iter().map(|each| each.run(model, windows).unwrap()).collect();
-    for (index, intervention) in interventions.iter().enumerate() {
-        let what = format!("{intervention} of {name}");
-        assert!(by_hand[index] != unedited, "{what} has no effect");
-        assert_close(&stratigraph_testing::host(alone[index].clone()), &by_hand[index], 1e-5, &what);
+    for (intervention, by_hand) in interventions.iter().zip(&by_hand) {
+        assert!(*by_hand != unedited, "{intervention} of {name} has no effect");
     }
-    for budget in [least_budget(model, &interventions, windows), Budget::default()] {
-        let found = execute(model, &interventions, windows, budget);
+    let budgets = [least_budget(model, &interventions, windows), Budget::default()];
+    for budget in &budgets[2 - n_budgets..] {
+        let found = execute(model, &interventions, windows, *budget);
         for ((intervention, found), expected) in interventions.iter().zip(&found).zip(&by_hand) {
             assert_close(found, expected, 1e-5, &format!("{intervention} of {name}, {budget:?}"));
         }
@@ -128,19 +126,34 @@ fn check(model: &dyn ResidualModel, windows: &TokenWindows, name: &str) {
 fn edits_through_the_executor_are_the_changes_of_a_tap() {
     for TestDevice { backend, device } in devices() {
         // wgpu may run in software.
-        let kinds = if backend == Backend::Wgpu { &KINDS[..1] } else { &KINDS[..] };
+        let (kinds, n_budgets) = if backend == Backend::Wgpu { (&KINDS[..1], 1) } else { (&KINDS[..], 2) };
         for name in kinds {
             let model = load(name, &device);
             let windows = windows(&model, 3, SEQ_LEN);
-            check(&model, &windows, &format!("{name} on {backend}"));
+            check(&model, &windows, n_budgets, &format!("{name} on {backend}"));
         }
+    }
+}
+
+#[test]
+fn an_intervention_alone_gives_what_the_executor_gives() {
+    let model = load("gpt2", &device());
+    let windows = windows(&model, 3, SEQ_LEN);
+    let plan = LayerPlan::full(3).repeat(1..2).unwrap();
+    let cases = [plain_cases(), masks_and_functions(), cases_with_values(&model, &windows)];
+    let edited = cases.into_iter().flatten().map(|case| plan.clone().edit(case.edit));
+    let interventions: Vec<Intervention> = edited.collect();
+    let found = execute(&model, &interventions, &windows, Budget::default());
+    for (intervention, found) in interventions.iter().zip(&found) {
+        let alone = host(intervention.run(&model, &windows).unwrap());
+        assert_close(&alone, found, 1e-5, &intervention.to_string());
     }
 }
 
 #[test]
 fn edits_of_a_model_of_ones_own_too() {
     let model = Toy::default();
-    check(&model, &windows(&model, 3, 5), "a toy");
+    check(&model, &windows(&model, 3, 5), 2, "a toy");
 }
 
 #[test]
@@ -202,7 +215,7 @@ fn values_of_each_window_reach_that_window_in_every_part() {
     let shift = burn::tensor::Tensor::<3>::from_data(data, &model.device());
     let intervention = Intervention::none(3).edit(Edit::add(Hook::ResidPre.at(1), shift));
     let mut by_hand = ByElement { point: Hook::ResidPre.at(1), change: |[w, ..]: [usize; 4], x: f32| x + w as f32 };
-    let expected = stratigraph_testing::host(model.forward(tokens(), &mut by_hand).unwrap());
+    let expected = host(model.forward(tokens(), &mut by_hand).unwrap());
     for budget in [least_budget(&model, std::slice::from_ref(&intervention), &windows), Budget::default()] {
         let found = execute(&model, std::slice::from_ref(&intervention), &windows, budget);
         assert_close(&found[0], &expected, 1e-6, "shifts of each window");

@@ -83,7 +83,8 @@ fn edits_that_do_not_fit_the_model_are_refused_before_the_run() {
     bad(Edit::new(Hook::MlpOut.at(1), EditKind::SkipLayer), "a layer is skipped at hook_resid_post");
     bad(Edit::scale(Hook::MlpOut.at(1), f64::NAN), "the factor is not finite");
     bad(Edit::patch(Hook::Z.at(1), Tensor::<3>::zeros([1, 12, 24], &device())), "as many axes");
-    let missing = refused(&parallel, Intervention::none(3).edit(Edit::zero(Hook::ResidMid.at(1))), &windows.take(1));
+    let windows = TokenWindows::new(&[0, 1, 2, 3], 4).unwrap();
+    let missing = refused(&parallel, Intervention::none(3).edit(Edit::zero(Hook::ResidMid.at(1))), &windows);
     assert_eq!(missing, CoreError::HookMissing { hook: Hook::ResidMid }.into());
 }
 
