@@ -99,13 +99,22 @@ pub struct EnsembleNeuron {
     pub accuracy: Proportion,
 }
 
+/// How often a probe on several neurons together is right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnsembleAccuracy {
+    /// How many neurons, the first of [`Ensembles::neurons`].
+    pub n_neurons: usize,
+    /// How often the probe is right, on windows it was not fitted to.
+    pub accuracy: Proportion,
+}
+
 /// What single neurons, ensembles and the model know of the next word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ensembles {
     /// The picked neurons, those first that were right most often on the windows that probes were fitted to.
     pub neurons: Vec<EnsembleNeuron>,
     /// How often a probe on the first `k` of them together is right, by `k`.
-    pub together: Vec<(usize, Proportion)>,
+    pub together: Vec<EnsembleAccuracy>,
     /// How often the model's most likely token has the suffix just when the next word has it, on the same windows.
     pub model: Proportion,
     /// Windows that probes were fitted to.
@@ -163,7 +172,7 @@ pub fn ensembles(
     let model_right = seen.top1[half..].iter().zip(&task.answers[half..]).map(|(top1, is)| belongs(top1) == *is);
     Ok(Ensembles {
         neurons: order.iter().map(neuron).collect(),
-        together: sizes.map(|k| (k, fitted(&order[..k]).1)).collect(),
+        together: sizes.map(|k| EnsembleAccuracy { n_neurons: k, accuracy: fitted(&order[..k]).1 }).collect(),
         model: model_right.collect(),
         n_fitted: half,
     })

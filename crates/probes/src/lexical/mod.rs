@@ -7,7 +7,7 @@ mod wic;
 mod wic_probe;
 mod words;
 
-pub use ensemble::{ENSEMBLE_NEURONS, EnsembleNeuron, Ensembles, SuffixTask, ensembles};
+pub use ensemble::{ENSEMBLE_NEURONS, EnsembleAccuracy, EnsembleNeuron, Ensembles, SuffixTask, ensembles};
 pub use merging::{MergingHead, WordEndOptions, WordEnds, merging_heads};
 pub use wic::{WicPair, WicSentence, WicTokens};
 pub use wic_probe::{WicAccuracy, WicOptions, WicProbe, WicSplit, wic_accuracy};

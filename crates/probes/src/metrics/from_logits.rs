@@ -2,6 +2,7 @@
 //! [`LogitDifference`].
 
 use std::f64::consts::LN_2;
+use std::sync::Arc;
 
 use stratigraph_core::check_token_ids;
 use stratigraph_kernels::softmax;
@@ -9,6 +10,21 @@ use stratigraph_kernels::softmax;
 use super::{LogitRow, LogitRows, Metric, MetricInput};
 use crate::readout::RowSums;
 use crate::{ProbeError, Result};
+
+/// The metrics of this file that are found by their names. A logit difference is not: its tokens are not in its name.
+pub(super) fn built_in() -> [Arc<dyn Metric>; 3] {
+    [Arc::new(ReverseKl), Arc::new(JensenShannon), Arc::new(Rank)]
+}
+
+/// How names of metrics with a number are written.
+pub(super) const WITH_NUMBER: &str = "topK_overlap (such as top5_overlap)";
+
+/// The metric of a name with a number.
+pub(super) fn built_in_with_number(name: &str) -> Option<Arc<dyn Metric>> {
+    let k = name.strip_prefix("top")?.strip_suffix("_overlap")?.parse().ok()?;
+    let overlap = TopKOverlap::new(k);
+    if overlap.name() == name { Some(Arc::new(overlap)) } else { None }
+}
 
 /// The Kullback-Leibler divergence with the roles swapped, `sum_v q_v (ln q_v - ln p_v)`, in nats.
 ///

@@ -1,8 +1,14 @@
 //! Metrics that the statistics of a row suffice for: [`Kl`], [`Top1Agreement`], [`EntropyBits`], [`Loss`], [`Accuracy`].
 
 use std::f64::consts::LN_2;
+use std::sync::Arc;
 
 use super::{Metric, RowStatistics};
+
+/// The metrics of this file, which are found by their names.
+pub(super) fn built_in() -> [Arc<dyn Metric>; 5] {
+    [Arc::new(Kl), Arc::new(Top1Agreement), Arc::new(EntropyBits), Arc::new(Loss), Arc::new(Accuracy)]
+}
 
 /// The Kullback-Leibler divergence from the clean distribution, `sum_v p_v (ln p_v - ln q_v)`, in nats.
 ///

@@ -3,18 +3,7 @@
 //!
 //! `p` is the clean distribution, `q` the changed one, `x` the token that follows. `argmax` is the lowest token id on ties.
 //!
-//! | metric | name | definition | unit | input |
-//! |---|---|---|---|---|
-//! | [`Kl`] | `kl` | `sum_v p_v (ln p_v - ln q_v)` | nats | statistics |
-//! | [`Top1Agreement`] | `top1_agreement` | 1 where `argmax q = argmax p`, else 0 | fraction | statistics |
-//! | [`EntropyBits`] | `entropy_bits` | `- sum_v q_v log2 q_v` | bits | statistics |
-//! | [`Loss`] | `nll` | `- ln q_x` | nats | statistics |
-//! | [`Accuracy`] | `accuracy` | 1 where `argmax q = x`, else 0 | fraction | statistics |
-//! | [`ReverseKl`] | `reverse_kl` | `sum_v q_v (ln q_v - ln p_v)` | nats | logits |
-//! | [`JensenShannon`] | `js` | `KL(p, m) / 2 + KL(q, m) / 2` of `m = (p + q) / 2` | nats | logits |
-//! | [`TopKOverlap`] | `top5_overlap` for `k = 5` | the share of the `k` most likely tokens of `p` that `q` has among its own | fraction | logits |
-//! | [`Rank`] | `rank` | 1 + the number of tokens that come before `x` when `q` is sorted | rank | logits |
-//! | [`LogitDifference`] | `logit_difference` | `z_a - z_b` of the changed logits `z` | logits | logits |
+//! Names, definitions and units are in `docs/definitions.md`, which the catalogue of `stratigraph-profile` writes.
 
 mod from_logits;
 mod from_statistics;
@@ -22,9 +11,8 @@ mod logit_rows;
 mod row_statistics;
 mod set;
 
-pub(crate) use from_logits::check_top_k;
-pub use from_logits::{JensenShannon, LogitDifference, Rank, ReverseKl, TopKOverlap};
-pub use from_statistics::{Accuracy, EntropyBits, Kl, Loss, Top1Agreement};
+pub use from_logits::*;
+pub use from_statistics::*;
 pub use logit_rows::{LogitRow, LogitRows};
 pub(crate) use row_statistics::Position;
 pub use row_statistics::{NextToken, RowStatistics};

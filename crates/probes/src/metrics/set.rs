@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{
-    Accuracy, EntropyBits, JensenShannon, Kl, Loss, Metric, MetricInput, Rank, ReverseKl, Top1Agreement, TopKOverlap,
-};
+use super::{Metric, MetricInput, from_logits, from_statistics};
 use crate::{ProbeError, Result};
 
 /// An ordered set of metrics, each with a name of its own; cheap to clone.
@@ -135,29 +133,14 @@ impl fmt::Debug for Metrics {
     }
 }
 
+/// The built-in metric of a name.
 fn built_in(name: &str) -> Result<Arc<dyn Metric>> {
-    Ok(match name {
-        "kl" => Arc::new(Kl),
-        "reverse_kl" => Arc::new(ReverseKl),
-        "js" => Arc::new(JensenShannon),
-        "top1_agreement" => Arc::new(Top1Agreement),
-        "entropy_bits" => Arc::new(EntropyBits),
-        "nll" => Arc::new(Loss),
-        "accuracy" => Arc::new(Accuracy),
-        "rank" => Arc::new(Rank),
-        _ => Arc::new(top_k_overlap(name).ok_or_else(|| ProbeError::UnknownMetric {
-            name: name.to_owned(),
-            known: "kl, reverse_kl, js, top1_agreement, topK_overlap (such as top5_overlap), entropy_bits, nll, accuracy, \
-                    rank"
-                .to_owned(),
-        })?),
+    let all: Vec<_> = from_statistics::built_in().into_iter().chain(from_logits::built_in()).collect();
+    let named = all.iter().find(|metric| metric.name() == name).cloned();
+    named.or_else(|| from_logits::built_in_with_number(name)).ok_or_else(|| {
+        let known: Vec<_> = all.iter().map(|metric| metric.name()).chain([from_logits::WITH_NUMBER]).collect();
+        ProbeError::UnknownMetric { name: name.to_owned(), known: known.join(", ") }
     })
-}
-
-/// The overlap that a name such as `top5_overlap` means.
-fn top_k_overlap(name: &str) -> Option<TopKOverlap> {
-    let k = name.strip_prefix("top")?.strip_suffix("_overlap")?.parse().ok()?;
-    Some(TopKOverlap::new(k)).filter(|metric| metric.name() == name)
 }
 
 #[cfg(test)]
@@ -172,7 +155,7 @@ mod tests {
         for unknown in ["logit_difference", "top_overlap", "top+5_overlap", "top05_overlap", "perplexity", ""] {
             let message = Metrics::from_names([unknown]).unwrap_err().to_string();
             assert!(
-                message.starts_with(&format!("unknown metric `{unknown}`; known: kl, reverse_kl, js")),
+                message.starts_with(&format!("unknown metric `{unknown}`; known: kl, top1_agreement, entropy_bits")),
                 "{message}"
             );
         }

@@ -12,9 +12,9 @@ pub struct Horizontal {
     /// What it counts.
     pub label: String,
     /// The ends.
-    pub ends: (f64, f64),
+    pub(crate) ends: (f64, f64),
     /// Where numbers stand beside it, and which.
-    pub ticks: Vec<(f64, String)>,
+    pub(crate) ticks: Vec<(f64, String)>,
     /// Whether it runs over the depth of one model, where stages can be shaded.
     pub is_depth: bool,
     /// Into how many columns it is divided, each of which shows its numbers under the mouse.

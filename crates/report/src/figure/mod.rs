@@ -102,9 +102,9 @@ pub struct Band {
     /// What it is called.
     pub name: String,
     /// Where it begins and ends.
-    pub range: (f64, f64),
+    pub(crate) range: (f64, f64),
     /// The interval in which it begins.
-    pub start_interval: Option<(f64, f64)>,
+    pub(crate) start_interval: Option<(f64, f64)>,
     /// What is shown under the mouse.
     pub text: String,
 }

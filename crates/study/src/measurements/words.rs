@@ -158,8 +158,8 @@ impl Measurement for SuffixEnsembles {
 
 /// Accuracies of ensembles by their size, and of the model.
 fn ensemble_matrix(found: &Ensembles) -> Matrix {
-    let sizes = found.together.iter().map(|(k, _)| k.to_string());
-    let probe = found.together.iter().map(|(_, accuracy)| accuracy.share()).collect();
+    let sizes = found.together.iter().map(|it| it.n_neurons.to_string());
+    let probe = found.together.iter().map(|it| it.accuracy.share()).collect();
     let model = vec![found.model.share(); found.together.len()];
     let rows = Axis::labelled("predictor", ["probe", "model"]);
     Matrix::new(rows, Axis::labelled("neurons", sizes), Unit::Fraction, vec![probe, model])
