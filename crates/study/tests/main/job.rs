@@ -168,7 +168,7 @@ fn a_job_measures_the_metrics_that_its_plan_names() {
     assert!(merged.findings.values().keys().eq(["clean_nll", "clean_rank"]));
     assert_close(&merged.findings, &study);
     let refused = |metrics: &[&str]| given.plan().with_metrics(metrics).unwrap_err().to_string();
-    assert!(refused(&["nll", "perplexity"]).contains("unknown metric `perplexity`; known: kl, reverse_kl, js"));
+    assert!(refused(&["nll", "perplexity"]).contains("unknown metric `perplexity`; known: kl, top1_agreement"));
     assert!(refused(&["nll", "nll"]).contains("has a metric `nll` already"));
     assert!(refused(&[]).contains("it measures no metric"));
 }
