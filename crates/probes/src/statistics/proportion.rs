@@ -27,7 +27,7 @@ impl Proportion {
     /// The 95 % confidence interval (Wilson, *Probable Inference, the Law of Succession, and Statistical Inference*, 1927).
     ///
     /// ```
-    /// let (low, high) = stratigraph_probes::Proportion { some: 0, of: 10 }.interval();
+    /// let (low, high) = stratigraph_probes::statistics::Proportion { some: 0, of: 10 }.interval();
     /// assert!(low == 0.0 && (high - 0.2775).abs() < 1e-4);
     /// ```
     pub fn interval(self) -> (f64, f64) {
