@@ -112,7 +112,7 @@ impl ModelWeights for Planted {
     }
 }
 
-/// A text of so many words, of which some are long and every one in -ing stands behind the cue.
+/// A text of `n` words; some are long, and each one in -ing follows the cue.
 fn words(n: usize) -> Words {
     let mut random = SplitMix64::new(5);
     let (mut text, mut tokens) = (String::new(), Vec::new());
