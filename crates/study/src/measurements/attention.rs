@@ -6,8 +6,7 @@ use burn::tensor::Tensor;
 use stratigraph_core::{Activation, Hook, HookSet, Observer, Site, Tap};
 use stratigraph_probes::attention::{AttentionHeads, AttentionMeasure};
 
-use super::empty_curve;
-use crate::findings::estimate;
+use super::curve_of_windows;
 use crate::{Findings, Measurement, Needs, Observation, Result, StudyContext, Work};
 
 /// How far the heads of each layer look back, in the unchanged model: curves `attention_at_distance_*`, `prev5_attention`,
@@ -81,9 +80,7 @@ impl Observation for Heads {
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<()> {
         self.heads.measures().iter().try_for_each(|&measure| {
             let name = measure.to_string();
-            let mut curve = empty_curve(&name, self.n_layers);
-            self.heads.layers(measure).iter().for_each(|layer| curve.push(estimate(layer), layer.means()));
-            findings.add_curve(&name, curve)
+            findings.add_curve(&name, curve_of_windows(&name, self.n_layers, &self.heads.layers(measure)))
         })
     }
 }

@@ -8,10 +8,9 @@ use stratigraph_core::{
 };
 use stratigraph_probes::geometry::Geometry;
 use stratigraph_probes::similarity::{cka, cka_unbiased};
-use stratigraph_profile::{Curve, Estimate, Matrix, catalogue};
+use stratigraph_profile::{Axis, Curve, Estimate, Matrix, catalogue};
 
-use super::{empty_curve, residual_positions};
-use crate::findings::estimate;
+use super::{curve_of_windows, empty_curve};
 use crate::{Findings, Measurement, Needs, Observation, Result, StudyContext, Work};
 
 /// Positions between which similarity is measured: their inner products are held for every residual position.
@@ -86,9 +85,7 @@ impl Streams {
     }
 
     fn add_curve(&self, name: &str, points: &[PerSequence], findings: &mut Findings) -> Result<()> {
-        let mut curve = empty_curve(name, self.n_layers);
-        points.iter().for_each(|measured| curve.push(estimate(measured), measured.means()));
-        findings.add_curve(name, curve)
+        findings.add_curve(name, curve_of_windows(name, self.n_layers, points))
     }
 
     fn add_exact(&self, name: &str, values: impl IntoIterator<Item = f64>, findings: &mut Findings) -> Result<()> {
@@ -99,7 +96,7 @@ impl Streams {
 
     fn add_matrix(&self, name: &str, values: Vec<Vec<f64>>, findings: &mut Findings) -> Result<()> {
         let unit = catalogue::find_matrix(name).map(|entry| entry.unit.clone()).unwrap_or_default();
-        let positions = residual_positions(self.n_layers);
+        let positions = Axis::residual_positions(self.n_layers);
         findings.add_matrix(name, Matrix::new(positions.clone(), positions, unit, values))
     }
 

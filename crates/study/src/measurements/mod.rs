@@ -5,8 +5,8 @@ mod geometry;
 mod neurons;
 mod words;
 
-use stratigraph_core::ResidualModel;
-use stratigraph_profile::{Axis, Curve, catalogue};
+use stratigraph_core::{PerSequence, ResidualModel};
+use stratigraph_profile::{Curve, catalogue};
 use stratigraph_surgery::Sweep;
 
 pub use attention::AttentionByDistance;
@@ -14,7 +14,7 @@ pub use geometry::ResidualGeometry;
 pub use neurons::VocabularyNeurons;
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
 
-use crate::{Measurement, Needs, Result, StudyContext, StudyError, Work};
+use crate::{Measurement, Needs, Result, StudyContext, StudyError, Work, measured_curve};
 
 /// The logit lens: curves `lens_*` over residual positions. The same as [`Sweep::lens`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,7 +85,8 @@ fn empty_curve(name: &str, n_layers: usize) -> Curve {
     Curve::empty(entry.axis.of(n_layers), entry.unit)
 }
 
-/// The residual positions of a model.
-fn residual_positions(n_layers: usize) -> Axis {
-    Axis::residual_positions(n_layers)
+/// A curve of the catalogue of what was measured at each point of its axis, with the mean of each window.
+fn curve_of_windows<'a>(name: &str, n_layers: usize, points: impl IntoIterator<Item = &'a PerSequence>) -> Curve {
+    let Curve { axis, unit, .. } = empty_curve(name, n_layers);
+    measured_curve(axis, unit, points)
 }
