@@ -3,12 +3,10 @@
 //! Random weights: what is computed does not depend on what they are. The naive way runs the model from its start for
 //! every intervention, and the clean model again beside it. Exponents are fitted by least squares on logarithms.
 
-mod common;
-
 use std::time::Instant;
 
 use burn::tensor::Device;
-use common::{config_of_width, deletions_and_swaps, is_benchmark, random_windows};
+use stratigraph_benches::{config_of_width, deletions_and_swaps, is_benchmark, random_windows};
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 use stratigraph::probes::scores::Scores;

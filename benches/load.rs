@@ -2,12 +2,10 @@
 //!
 //! The model in the box by default; `STRATIGRAPH_MODEL=path/to/model cargo bench --bench load` for another one.
 
-mod common;
-
 use std::hint::black_box;
 use std::path::PathBuf;
 
-use common::{backends, root};
+use stratigraph_benches::{backends, root};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::prelude::*;
 

@@ -4,12 +4,10 @@
 //! those that the prefix tree needs, and no others: products with weights, scores and mixtures of causal attention,
 //! logits. `STRATIGRAPH_DEVICE=wgpu` for another device, `STRATIGRAPH_LAYERS=6` for fewer layers than 30.
 
-mod common;
-
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use common::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
+use stratigraph_benches::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 

@@ -1,11 +1,9 @@
 //! Sweeps and measures of a trained model on each backend, and the readout reduced in both ways:
 //! `cargo bench --bench sweep`.
 
-mod common;
-
 use std::hint::black_box;
 
-use common::{WINDOWS, backends, config, tiny, windows};
+use stratigraph_benches::{WINDOWS, backends, config, tiny, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::prelude::*;
 use stratigraph::probes::readout::Reduction;
