@@ -15,6 +15,7 @@ mod activation;
 mod cache;
 mod edit;
 mod error;
+mod hex;
 mod hook;
 mod hook_set;
 mod host;
@@ -37,17 +38,18 @@ pub use edit::{
     Units,
 };
 pub use error::{CoreError, Result};
+pub use hex::hex;
 pub use hook::{Hook, HookPoint};
 pub use hook_set::HookSet;
 pub use host::is_host_device;
 pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
-pub use moments::{Moments, PerSequence, Summary};
+pub use moments::{Moments, PerSequence, SequenceCount, Summary};
 pub use observer::{Observer, observe};
 pub use random::SplitMix64;
 pub use run::{RunModel, check_tap, check_tokens, embed, finish};
 pub use sampler::{ActivationSampler, SamplePositions};
 pub use tap::{NoTap, Replacement, Tap, visit, visit_heads};
 pub use taps::Taps;
-pub use tokens::check_token_ids;
+pub use tokens::{TokenSpan, check_token_ids};
 pub use windows::TokenWindows;
 pub use worker_pools::WorkerPools;

@@ -64,6 +64,15 @@ pub struct Summary {
     pub sem: Option<f64>,
 }
 
+/// How many numbers a window of the corpus has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceCount {
+    /// The index of the window.
+    pub sequence: usize,
+    /// How many numbers.
+    pub count: u64,
+}
+
 /// The moments of each window of a corpus, by the window's index.
 ///
 /// Windows are kept apart: they are what a bootstrap draws, and parts of a corpus that were measured apart merge into
@@ -86,9 +95,9 @@ impl PerSequence {
         }
     }
 
-    /// Each window that was measured, in the order of the corpus, with how many numbers it has.
-    pub fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.sequences.iter().map(|(&sequence, moments)| (sequence, moments.count))
+    /// How many numbers each measured window has, in the order of the corpus.
+    pub fn counts(&self) -> impl Iterator<Item = SequenceCount> {
+        self.sequences.iter().map(|(&sequence, moments)| SequenceCount { sequence, count: moments.count })
     }
 
     /// The mean of each window, in the order of the corpus.

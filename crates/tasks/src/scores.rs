@@ -47,6 +47,15 @@ pub struct TaskScores {
     pub items: Vec<ItemScore>,
 }
 
+/// One of the scores of a task.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NamedScore {
+    /// Its name in lm-evaluation-harness: `acc`, `acc_norm` or `perplexity`.
+    pub name: &'static str,
+    /// Its value and standard error.
+    pub score: Summary,
+}
+
 impl TaskScores {
     /// Scores items by the likelihood of each of their continuations.
     ///
@@ -70,9 +79,9 @@ impl TaskScores {
     }
 
     /// The scores that the task has, with their names: `acc`, and `acc_norm` or `perplexity`.
-    pub fn named(&self) -> Vec<(&'static str, Summary)> {
+    pub fn named(&self) -> Vec<NamedScore> {
         let scores = [("acc", Some(self.acc)), ("acc_norm", self.acc_norm), ("perplexity", self.perplexity)];
-        scores.into_iter().filter_map(|(name, score)| Some((name, score?))).collect()
+        scores.into_iter().filter_map(|(name, score)| Some(NamedScore { name, score: score? })).collect()
     }
 
     /// How much higher the accuracy is than `other`'s on the same items. Its standard error is that of the items'
@@ -140,7 +149,7 @@ fn perplexity(items: &[ItemScore]) -> Summary {
 impl fmt::Display for TaskScores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} items):", self.task, self.items.len())?;
-        for (index, (name, Summary { mean, sem })) in self.named().into_iter().enumerate() {
+        for (index, NamedScore { name, score: Summary { mean, sem } }) in self.named().into_iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma} {name} {mean:.3}")?;
             sem.map_or(Ok(()), |sem| write!(f, " ± {sem:.3}"))?;

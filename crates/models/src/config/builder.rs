@@ -51,10 +51,25 @@ impl DecoderConfig {
         }
     }
 
-    /// With heads of another width, and `n_kv_heads` key and value heads; scores are scaled by `1 / sqrt(d_head)`. Rotary
-    /// positions stay as they are.
-    pub fn with_heads(self, n_kv_heads: usize, d_head: usize) -> Self {
-        Self { n_kv_heads, d_head, attn_scale: usual_scale(d_head), ..self }
+    /// With another number of layers. A sliding window keeps its layers.
+    pub fn with_n_layers(self, n_layers: usize) -> Self {
+        Self { n_layers, ..self }
+    }
+
+    /// With a residual stream of another width. Heads and neurons keep their sizes.
+    pub fn with_d_model(self, d_model: usize) -> Self {
+        Self { d_model, ..self }
+    }
+
+    /// With `n_heads` query heads and `n_kv_heads` key and value heads of width `d_head`; attention scores are scaled by
+    /// `1 / sqrt(d_head)`. Rotary positions keep their `d_rotary`.
+    pub fn with_heads(self, n_heads: usize, n_kv_heads: usize, d_head: usize) -> Self {
+        Self { n_heads, n_kv_heads, d_head, attn_scale: usual_scale(d_head), ..self }
+    }
+
+    /// With another number of tokens in the vocabulary.
+    pub fn with_d_vocab(self, d_vocab: usize) -> Self {
+        Self { d_vocab, ..self }
     }
 
     /// With `d_mlp` neurons in each MLP.
@@ -97,9 +112,9 @@ impl DecoderConfig {
         Self { position, ..self }
     }
 
-    /// With a sliding window in some layers.
-    pub fn with_sliding_window(self, window: SlidingWindow) -> Self {
-        Self { sliding_window: Some(window), ..self }
+    /// With a sliding window in some layers, or with none.
+    pub fn with_sliding_window(self, window: impl Into<Option<SlidingWindow>>) -> Self {
+        Self { sliding_window: window.into(), ..self }
     }
 
     /// With another scale of the scores.
@@ -120,6 +135,21 @@ impl DecoderConfig {
     /// With biases of every linear map of the blocks, or without.
     pub fn with_biases(self, bias: Bias) -> Self {
         Self { qkv_bias: bias, attn_out_bias: bias, mlp_bias: bias, ..self }
+    }
+
+    /// With biases of query, key and value, or without.
+    pub fn with_qkv_bias(self, qkv_bias: Bias) -> Self {
+        Self { qkv_bias, ..self }
+    }
+
+    /// With a bias of the attention's output, or without.
+    pub fn with_attn_out_bias(self, attn_out_bias: Bias) -> Self {
+        Self { attn_out_bias, ..self }
+    }
+
+    /// With biases of the MLP's maps, or without.
+    pub fn with_mlp_bias(self, mlp_bias: Bias) -> Self {
+        Self { mlp_bias, ..self }
     }
 
     /// With a bias of the unembedding, or without.

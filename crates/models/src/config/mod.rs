@@ -16,8 +16,16 @@ pub(crate) use self::validate::MOST_LAYERS;
 use crate::param::RandomParams;
 use crate::{Decoder, Result};
 
-/// The whole shape of a decoder.
+/// The whole shape of a decoder. [`DecoderConfig::new`] makes one of Llama's shape, and `with_*` change it axis by axis.
+///
+/// ```
+/// use stratigraph_models::{DecoderConfig, Head};
+/// let smollm2 = DecoderConfig::new(30, 576, 9, 49_152).with_heads(9, 3, 64).with_d_mlp(1536).with_head(Head::Tied);
+/// let short = smollm2.clone().with_n_layers(4);
+/// assert_eq!((short.n_layers, short.n_kv_heads, short.d_mlp), (4, 3, 1536));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DecoderConfig {
     /// Blocks.
     pub n_layers: usize,

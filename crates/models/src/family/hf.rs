@@ -31,7 +31,7 @@ pub(super) fn common(keys: &mut Keys, norm: Norm, rope: Rope) -> Result<DecoderC
     let n_kv_heads = keys.size_or_none("num_key_value_heads")?.unwrap_or(n_heads);
     let d_mlp = keys.size("intermediate_size")?;
     Ok(DecoderConfig::new(n_layers, d_model, n_heads, keys.size("vocab_size")?)
-        .with_heads(n_kv_heads, d_head)
+        .with_heads(n_heads, n_kv_heads, d_head)
         .with_d_mlp(d_mlp)
         .with_n_ctx(keys.size("max_position_embeddings")?)
         .with_norm(norm)

@@ -7,10 +7,9 @@ mod stream;
 mod vocabulary;
 
 use std::io::Read;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use stratigraph_core::TokenWindows;
+use stratigraph_core::{TokenSpan, TokenWindows};
 
 use crate::files::GgufFile;
 use crate::{ModelError, Result};
@@ -62,15 +61,15 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// As [`encode`](Tokenizer::encode), with the bytes of `text` that each token stands for; whether white space before a
-    /// word belongs to its token, tokenizers see differently.
+    /// As [`encode`](Tokenizer::encode), with the bytes of `text` that each token stands for. Tokenizers differ in whether
+    /// the bytes of a word's token include the white space before it.
     ///
     /// # Errors
     /// When the tokenizer cannot encode the text.
-    pub fn encode_with_offsets(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
+    pub fn encode_with_offsets(&self, text: &str) -> Result<Vec<TokenSpan>> {
         let encoding = self.inner.encode(text, false).map_err(|e| ModelError::tokenizer(&self.path, e))?;
-        let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end);
-        Ok(encoding.get_ids().iter().copied().zip(offsets).collect())
+        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+        Ok(tokens.map(|(&id, &(start, end))| TokenSpan::new(id, start..end)).collect())
     }
 
     /// The first `at_most` token ids of a text, or all of them where there are fewer; the text is read only as far as that

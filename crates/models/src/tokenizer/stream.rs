@@ -67,7 +67,7 @@ fn shortened(mut ids: Vec<u32>, at_most: usize) -> Vec<u32> {
 
 fn encode_chunk(tokenizer: &Tokenizer, text: &str) -> Result<Vec<At>> {
     let tokens = tokenizer.encode_with_offsets(text)?;
-    Ok(tokens.into_iter().map(|(id, bytes)| (bytes.start, id)).collect())
+    Ok(tokens.into_iter().map(|token| (token.bytes.start, token.id)).collect())
 }
 
 /// Where a chunk is left for the next, which begins at its byte `shared`: at a token in the middle of the overlap, where both

@@ -160,7 +160,7 @@ pub fn ensembles(
             examples
         };
         let (train, test) = (examples(0..half), examples(half..task.answers.len()));
-        let (probe, _) = Logistic::cross_validated(&train, &STRENGTHS, FOLDS, 0);
+        let probe = Logistic::cross_validated(&train, &STRENGTHS, FOLDS, 0);
         (probe.right(&train), probe.right(&test))
     };
     let alone: Vec<_> = (0..picked.len()).map(|column| fitted(&[column])).collect();

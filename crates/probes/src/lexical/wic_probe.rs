@@ -155,8 +155,8 @@ fn probe(vectors: &[f32], d_model: usize, split: &WicSplit, options: &WicOptions
     };
     let fitted = examples(0..train.len(), &train.same);
     let asked = examples(train.len()..train.len() + test.len(), &test.same);
-    let (probe, strength) = Logistic::cross_validated(&fitted, &options.strengths, options.folds, options.seed);
-    WicProbe { right: probe.answers(&asked), strength }
+    let probe = Logistic::cross_validated(&fitted, &options.strengths, options.folds, options.seed);
+    WicProbe { right: probe.answers(&asked), strength: probe.l2() }
 }
 
 /// All sentences, and which of them have the same length and run together, so that none has to be padded.

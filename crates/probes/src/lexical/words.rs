@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use stratigraph_core::TokenSpan;
+
 /// A word of a text and the tokens that make it, no more and no less.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
@@ -17,9 +19,11 @@ pub struct Word {
 /// no token boundary tells where it begins or ends.
 ///
 /// ```
+/// use stratigraph_core::TokenSpan;
 /// use stratigraph_probes::lexical::Words;
 /// // As a tokenizer might cut it: "un|lik|ely", " ends", "!".
-/// let words = Words::new("unlikely ends!", vec![(7, 0..2), (8, 2..5), (9, 5..8), (5, 8..13), (1, 13..14)]);
+/// let tokens = [(7, 0..2), (8, 2..5), (9, 5..8), (5, 8..13), (1, 13..14)];
+/// let words = Words::new("unlikely ends!", tokens.map(|(id, bytes)| TokenSpan::new(id, bytes)));
 /// assert_eq!(words.words().len(), 2);
 /// assert_eq!((words.words()[0].text.as_str(), words.words()[0].tokens.clone()), ("unlikely", 0..3));
 /// assert_eq!(words.words()[1].tokens, 3..4);
@@ -31,9 +35,10 @@ pub struct Words {
 }
 
 impl Words {
-    /// The words of `text`, whose `tokens` come with the bytes of it that they stand for.
-    pub fn new(text: &str, tokens: Vec<(u32, Range<usize>)>) -> Self {
-        let (ids, offsets): (Vec<u32>, Vec<_>) = tokens.into_iter().map(|(id, at)| (id, trimmed(text, at))).unzip();
+    /// The words of `text`, from all of its tokens in order.
+    pub fn new(text: &str, tokens: impl IntoIterator<Item = TokenSpan>) -> Self {
+        let trimmed = |token: TokenSpan| (token.id, trimmed(text, token.bytes));
+        let (ids, offsets): (Vec<u32>, Vec<_>) = tokens.into_iter().map(trimmed).unzip();
         let mut words = Vec::new();
         let mut next = 0;
         for letters in runs_of_letters(text) {
@@ -90,7 +95,7 @@ mod tests {
     fn found(text: &str, cuts: &[usize]) -> Vec<(String, Range<usize>)> {
         let ends = cuts.iter().copied().chain([text.len()]);
         let starts = std::iter::once(0).chain(cuts.iter().copied());
-        let tokens = starts.zip(ends).map(|(start, end)| (0, start..end)).collect();
+        let tokens = starts.zip(ends).map(|(start, end)| TokenSpan::new(0, start..end));
         Words::new(text, tokens).words.into_iter().map(|word| (word.text, word.tokens)).collect()
     }
 

@@ -5,7 +5,7 @@ use std::f64::consts::LN_2;
 use std::sync::Arc;
 
 use stratigraph_core::check_token_ids;
-use stratigraph_kernels::softmax;
+use stratigraph_kernels::softmax::{self, SumsAgainst};
 
 use super::{LogitRow, LogitRows, Metric, MetricInput};
 use crate::readout::RowSums;
@@ -51,7 +51,7 @@ impl Metric for ReverseKl {
 
     fn of_logits(&self, rows: &LogitRows) -> Option<f64> {
         let reference = rows.changed();
-        let (sums, cross) = softmax::sums_against(rows.clean().logits(), reference.as_reference());
+        let SumsAgainst { sums, cross } = softmax::sums_against(rows.clean().logits(), reference.as_reference());
         Some(RowSums::from_row(sums, reference.sums(), cross).kl())
     }
 }

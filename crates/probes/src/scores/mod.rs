@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::metrics::Metrics;
-use crate::statistics::{PerSequence, Summary};
+use crate::statistics::{PerSequence, SequenceCount, Summary};
 use crate::{ProbeError, Result};
 
 /// A number for each metric of a set, in the order of the set; none where a metric is not defined.
@@ -81,8 +81,8 @@ impl Scores {
     /// nowhere else.
     pub fn are_of(&self, metrics: &Metrics, windows: &Range<usize>, seq_len: usize) -> bool {
         let counts_of = |needs_next_token: bool| {
-            let positions = seq_len - usize::from(needs_next_token);
-            windows.clone().map(move |window| (window, positions as u64))
+            let count = (seq_len - usize::from(needs_next_token)) as u64;
+            windows.clone().map(move |sequence| SequenceCount { sequence, count })
         };
         let complete = |(metric, measured): (&dyn crate::metrics::Metric, &PerSequence)| {
             measured.counts().eq(counts_of(metric.needs_next_token()))
