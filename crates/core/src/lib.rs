@@ -1,5 +1,5 @@
-//! The vocabulary that every Stratigraph crate speaks: what a residual model is, and where one can look inside it and
-//! change it.
+//! The types that all Stratigraph crates share: what a residual model is, and where its activations can be read and
+//! changed.
 //!
 //! In the order of use: [`TokenWindows`] cuts text into windows, a [`ResidualModel`] runs them block by block
 //! ([`RunModel`]), a [`Hook`] names an activation inside a block and a [`HookPoint`] says in which slot of the run, an

@@ -29,7 +29,7 @@ impl Moments {
             return;
         }
         if self.count == 0 {
-            *self = *other; // to the bit, which the formula below is not
+            *self = *other; // exact, which the formula below is not
             return;
         }
         let count = self.count + other.count;
@@ -55,7 +55,7 @@ impl FromIterator<f64> for Moments {
     }
 }
 
-/// A mean and how sure it is.
+/// A mean and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Over all positions of all windows.
@@ -75,8 +75,8 @@ pub struct SequenceCount {
 
 /// The moments of each window of a corpus, by the window's index.
 ///
-/// Windows are kept apart: they are what a bootstrap draws, and parts of a corpus that were measured apart merge into
-/// exactly what the whole gives.
+/// Windows are kept apart because a bootstrap draws windows, and because parts of a corpus that are measured separately
+/// then merge into exactly the result of the whole.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PerSequence {
     sequences: BTreeMap<usize, Moments>,
@@ -88,7 +88,7 @@ impl PerSequence {
         self.sequences.entry(sequence).or_default().push(value);
     }
 
-    /// Adds what was measured elsewhere.
+    /// Adds the numbers of another part of the corpus, or of other positions.
     pub fn merge(&mut self, other: &PerSequence) {
         for (&sequence, moments) in &other.sequences {
             self.sequences.entry(sequence).or_default().merge(moments);

@@ -95,7 +95,7 @@ fn stride(n: usize, at_most: usize) -> Result<usize> {
 pub struct ActivationSampler {
     positions: SamplePositions,
     everywhere: HookSet,
-    /// With the units that are kept: all where there are none listed.
+    /// Each point with the units that are kept; `None` for all.
     points: BTreeMap<HookPoint, Option<Vec<usize>>>,
     windows: Range<usize>,
     rows: BTreeMap<HookPoint, Rows>,

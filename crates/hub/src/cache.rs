@@ -24,7 +24,7 @@ pub struct Snapshot {
 /// What the cache has of a model.
 pub(crate) enum Found {
     Whole(Snapshot),
-    /// Not all, and what it lacks.
+    /// Some of it is missing: what, in words.
     Lacking(String),
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     }
 }
 
-/// Whether a name leads nowhere but to a safetensors file in the same folder.
+/// Whether a name is that of a safetensors file in the same folder, and not a path.
 fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);

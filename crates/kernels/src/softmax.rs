@@ -33,7 +33,7 @@ pub struct SumsAgainst {
     pub cross: f64,
 }
 
-/// Logits with their exponentials, to measure others against.
+/// Clean logits with their exponentials, which other logits are measured against.
 #[derive(Debug, Clone, Copy)]
 pub struct Clean<'a> {
     /// The logits.

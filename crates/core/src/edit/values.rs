@@ -46,7 +46,7 @@ impl EditValues {
         matches!(self.values, Activation::Heads(_))
     }
 
-    /// The values for some windows of the corpus: of each, or the same for all where there are those of one window.
+    /// The values for some windows of the corpus; those of a single window are used for all.
     pub(crate) fn for_windows(&self, windows: &[usize]) -> Result<Activation> {
         let n = self.values.dims()[0];
         if n == 1 {

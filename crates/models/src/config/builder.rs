@@ -77,12 +77,12 @@ impl DecoderConfig {
         Self { d_mlp, ..self }
     }
 
-    /// With another longest window.
+    /// With `n_ctx` as the longest window.
     pub fn with_n_ctx(self, n_ctx: usize) -> Self {
         Self { n_ctx, ..self }
     }
 
-    /// With embeddings multiplied by a number.
+    /// With embeddings multiplied by `embed_scale`.
     pub fn with_embed_scale(self, embed_scale: f64) -> Self {
         Self { embed_scale, ..self }
     }
@@ -92,7 +92,7 @@ impl DecoderConfig {
         Self { norm, ..self }
     }
 
-    /// With a norm of what sublayers write, or without.
+    /// With or without a norm of the sublayers' outputs.
     pub fn with_post_norm(self, post_norm: PostNorm) -> Self {
         Self { post_norm, ..self }
     }
@@ -117,42 +117,42 @@ impl DecoderConfig {
         Self { sliding_window: window.into(), ..self }
     }
 
-    /// With another scale of the scores.
+    /// With attention scores multiplied by `attn_scale`.
     pub fn with_attn_scale(self, attn_scale: f64) -> Self {
         Self { attn_scale, ..self }
     }
 
-    /// With a norm of queries and keys, or without.
+    /// With or without a norm of queries and keys.
     pub fn with_qk_norm(self, qk_norm: QkNorm) -> Self {
         Self { qk_norm, ..self }
     }
 
-    /// With an unembedding of its own or the embedding's transpose.
+    /// With an unembedding of its own, or with the embedding's transpose.
     pub fn with_head(self, head: Head) -> Self {
         Self { head, ..self }
     }
 
-    /// With biases of every linear map of the blocks, or without.
+    /// With or without biases of every linear map of the blocks.
     pub fn with_biases(self, bias: Bias) -> Self {
         Self { qkv_bias: bias, attn_out_bias: bias, mlp_bias: bias, ..self }
     }
 
-    /// With biases of query, key and value, or without.
+    /// With or without biases of query, key and value.
     pub fn with_qkv_bias(self, qkv_bias: Bias) -> Self {
         Self { qkv_bias, ..self }
     }
 
-    /// With a bias of the attention's output, or without.
+    /// With or without a bias of the attention's output.
     pub fn with_attn_out_bias(self, attn_out_bias: Bias) -> Self {
         Self { attn_out_bias, ..self }
     }
 
-    /// With biases of the MLP's maps, or without.
+    /// With or without biases of the MLP's maps.
     pub fn with_mlp_bias(self, mlp_bias: Bias) -> Self {
         Self { mlp_bias, ..self }
     }
 
-    /// With a bias of the unembedding, or without.
+    /// With or without a bias of the unembedding.
     pub fn with_head_bias(self, head_bias: Bias) -> Self {
         Self { head_bias, ..self }
     }

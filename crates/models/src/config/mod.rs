@@ -1,4 +1,4 @@
-//! What a decoder is, as data: [`DecoderConfig`] and its axes.
+//! The configuration of a decoder: [`DecoderConfig`] and its axes.
 
 mod axes;
 mod builder;
@@ -43,13 +43,13 @@ pub struct DecoderConfig {
     pub d_vocab: usize,
     /// The longest window.
     pub n_ctx: usize,
-    /// By what embeddings are multiplied; 1 in most models.
+    /// The factor of the embeddings; 1 in most models.
     pub embed_scale: f64,
     /// The norm.
     pub norm: Norm,
-    /// The norm of what sublayers write.
+    /// The norm of the sublayers' outputs.
     pub post_norm: PostNorm,
-    /// How attention and MLP see the residual stream.
+    /// How attention and MLP read the residual stream.
     pub residual: Residual,
     /// The MLP.
     pub mlp: Mlp,
@@ -57,7 +57,7 @@ pub struct DecoderConfig {
     pub position: Position,
     /// Layers with a sliding window; `None` when there are none.
     pub sliding_window: Option<SlidingWindow>,
-    /// By what the products of queries and keys are multiplied; `1 / sqrt(d_head)` in most models.
+    /// The factor of the products of queries and keys; `1 / sqrt(d_head)` in most models.
     pub attn_scale: f64,
     /// The norm of queries and keys.
     pub qk_norm: QkNorm,
@@ -79,7 +79,7 @@ impl DecoderConfig {
     /// The weights depend on `seed` and the configuration alone: every device gets the same numbers.
     ///
     /// # Errors
-    /// When the configuration contradicts itself.
+    /// When the numbers of the configuration do not fit each other.
     pub fn init(&self, seed: u64, device: &Device) -> Result<Decoder> {
         self.validate()?;
         Decoder::build(self, self.n_layers, &mut RandomParams::new(seed), &Default::default(), device)

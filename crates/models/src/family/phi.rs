@@ -8,7 +8,7 @@ use crate::{Activation, Bias, DecoderConfig, Mlp, Norm, Residual, Result};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.only("qk_layernorm", false)?;
-    // How much of a head is rotated must be said: transformers' default is a half.
+    // The rotated fraction of a head must be given: transformers' default is a half.
     let nested = keys.object_or_none("rope_parameters")?;
     if !keys.has("partial_rotary_factor") && !nested.is_some_and(|nested| nested.has("partial_rotary_factor")) {
         return Err(missing("partial_rotary_factor"));
