@@ -74,7 +74,7 @@ fn curve(name: &str, old: CurveOfVersion1, n_layers: usize) -> Curve {
     Curve::new(axis, unit, old.mean).with_sem(old.sem)
 }
 
-/// The axis of a curve that is not in the catalogue. Version 1 had nothing to go by but the number of its values.
+/// The axis of a curve that is not in the catalogue, from the number of its values: version 1 recorded nothing else.
 fn unknown_axis(len: usize, n_layers: usize) -> Axis {
     let axes = [Axis::layers(n_layers), Axis::residual_positions(n_layers), Axis::adjacent_pairs(n_layers)];
     axes.into_iter().find(|axis| axis.len() == len).unwrap_or_else(|| Axis::counting("point", len))

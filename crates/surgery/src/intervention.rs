@@ -64,7 +64,7 @@ impl Intervention {
         hex(&Sha256::digest(self.to_string())[..8])
     }
 
-    /// Whether its text holds all of it, so that another process can read it.
+    /// Whether its text describes it completely, so that another process can read it.
     pub fn is_text(&self) -> bool {
         self.edits.iter().all(Edit::is_text)
     }

@@ -88,13 +88,13 @@ impl TaskScores {
     /// differences: smaller than the two accuracies' own, since an item is hard or easy for both.
     ///
     /// # Panics
-    /// When the items are not as many.
+    /// When the numbers of items differ.
     pub fn change_from(&self, other: &TaskScores) -> Summary {
         assert_eq!(self.items.len(), other.items.len(), "the items are the same");
         let pairs = self.items.iter().zip(&other.items);
         let differences: Moments = pairs.map(|(a, b)| number(a.correct) - number(b.correct)).collect();
         let right = |scores: &TaskScores| scores.items.iter().filter(|item| item.correct).count() as f64;
-        // From the counts, so that no change is 0 and not nearly so.
+        // From the counts, so that no change gives exactly 0.
         Summary { mean: (right(self) - right(other)) / self.items.len() as f64, sem: differences.sem() }
     }
 }

@@ -154,7 +154,7 @@ impl WicTokens {
         self
     }
 
-    /// With the answers in a random order: what a probe must not be able to learn.
+    /// With the answers in a random order: a control, which a probe must not be able to learn.
     pub fn with_shuffled_answers(mut self, seed: u64) -> Self {
         SplitMix64::new(seed).shuffle(&mut self.same);
         self

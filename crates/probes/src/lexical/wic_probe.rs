@@ -1,4 +1,4 @@
-//! What the residual stream knows of a word's sense, at every depth: [`wic_accuracy`].
+//! How well a word's sense can be read from the residual stream, at every depth: [`wic_accuracy`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -83,7 +83,7 @@ impl WicProbe {
     }
 }
 
-/// What probes find, beside two baselines.
+/// The accuracies of probes and of two baselines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WicAccuracy {
     /// A probe at each residual position: before each layer, and after the last.

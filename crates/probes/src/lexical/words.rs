@@ -15,8 +15,8 @@ pub struct Word {
 
 /// The tokens of a text with its words.
 ///
-/// A word is a run of letters. One whose tokens also hold other things (but for white space around it) is left out, since
-/// no token boundary tells where it begins or ends.
+/// A word is a run of letters. It is left out if its tokens contain anything else but white space around it, because
+/// then it does not begin and end at token boundaries.
 ///
 /// ```
 /// use stratigraph_core::TokenSpan;

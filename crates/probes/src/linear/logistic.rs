@@ -8,7 +8,7 @@ use super::convex::{Problem, sigmoid, softplus};
 use crate::neurons::dot;
 use crate::statistics::Proportion;
 
-/// Vectors with an answer each.
+/// Feature vectors, each with an answer.
 #[derive(Debug, Clone, Default)]
 pub struct Examples {
     width: usize,
@@ -42,7 +42,7 @@ impl Examples {
         self.answers.is_empty()
     }
 
-    /// The share of the commoner answer: what is right without looking.
+    /// The share of the commoner answer: the accuracy of always giving it.
     pub fn majority(&self) -> f64 {
         let yes = self.answers.iter().filter(|answer| **answer).count() as f64 / self.len() as f64;
         yes.max(1.0 - yes)
@@ -95,7 +95,7 @@ impl Logistic {
         strengths.iter().map(fit).collect()
     }
 
-    /// A probe that says nothing yet.
+    /// A probe whose weights are zero.
     fn standardising(examples: &Examples) -> Self {
         let (n, width) = (examples.len() as f64, examples.width);
         let mut mean = vec![0.0; width];
@@ -170,12 +170,12 @@ impl Logistic {
         (0..examples.len()).map(of_one).sum()
     }
 
-    /// Of how many examples the likelier answer is theirs.
+    /// How many of the examples it answers correctly.
     pub fn right(&self, examples: &Examples) -> Proportion {
         self.answers(examples).into_iter().collect()
     }
 
-    /// Whether each example's likelier answer is its own.
+    /// Whether it answers each example correctly.
     pub fn answers(&self, examples: &Examples) -> Vec<bool> {
         let right = |index: usize| (self.probability(examples.row(index)) > 0.5) == examples.answers[index];
         (0..examples.len()).map(right).collect()
@@ -190,7 +190,7 @@ impl Logistic {
 mod tests {
     use super::*;
 
-    /// Answers that follow the first of `width` normal numbers, with some noise, or nothing at all.
+    /// Answers that follow the first of `width` normal numbers, with some noise, or random answers if `shuffled`.
     fn examples(n: usize, width: usize, shuffled: bool, seed: u64) -> Examples {
         let mut random = SplitMix64::new(seed);
         let mut examples = Examples::new(width);

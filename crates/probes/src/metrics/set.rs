@@ -25,7 +25,7 @@ pub struct Metrics {
     names: Arc<[String]>,
 }
 
-/// A metric with its answers that are asked for at every row.
+/// A metric, with those of its answers that every row needs.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) metric: Arc<dyn Metric>,
@@ -34,7 +34,7 @@ pub(crate) struct Entry {
 }
 
 impl Metrics {
-    /// A set of none.
+    /// An empty set.
     pub fn new() -> Self {
         Self { entries: Arc::new([]), names: Arc::new([]) }
     }
@@ -68,7 +68,7 @@ impl Metrics {
     /// its name.
     ///
     /// # Errors
-    /// When a name is not a built-in metric's, or stands there twice.
+    /// When a name is not a built-in metric's, or is given twice.
     pub fn from_names<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Self> {
         names.into_iter().try_fold(Self::new(), |metrics, name| metrics.with_shared(built_in(name.as_ref())?))
     }

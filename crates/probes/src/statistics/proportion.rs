@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Some of a number of things, such as right answers among all.
+/// A count out of a total, such as right answers out of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Proportion {
     /// How many.
@@ -23,7 +23,7 @@ pub struct Interval {
 }
 
 impl Proportion {
-    /// The share, from 0 to 1; NaN of nothing.
+    /// The share, from 0 to 1; NaN if the total is 0.
     pub fn share(self) -> f64 {
         self.some as f64 / self.of as f64
     }

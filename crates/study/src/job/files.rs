@@ -23,7 +23,7 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
     builder.prefix(&prefix).suffix(PARTIAL);
     #[cfg(unix)]
-    builder.permissions(Permissions::from_mode(0o666)); // less what the user masks
+    builder.permissions(Permissions::from_mode(0o666)); // minus the user's umask
     let write = || -> io::Result<()> {
         let mut file = builder.tempfile_in(directory)?;
         file.write_all(content)?;
