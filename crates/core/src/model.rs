@@ -188,7 +188,7 @@ pub trait ResidualModel: Sync {
 /// The weights of a model that measures read.
 pub trait ModelWeights {
     /// The output weights of a layer's MLP neurons, `[d_mlp, d_model]`, as they are added to the residual stream: the
-    /// gain of a norm behind the MLP is folded in.
+    /// gain of a norm after the MLP is folded in.
     ///
     /// # Errors
     /// When there is no such layer, or it cannot be read.

@@ -34,7 +34,7 @@ impl Snapshot {
         &self.path
     }
 
-    /// The commit that the revision stands for.
+    /// The commit of the revision.
     pub fn commit(&self) -> &str {
         &self.commit
     }
@@ -82,7 +82,7 @@ impl Snapshot {
     }
 }
 
-/// The files that an index names, all of which lie beside it.
+/// The files that an index names, all of which are in its folder.
 pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     let bad = |reason: String| HubError::BadIndex { file: index.display().to_string(), reason };
     let text = fs::read(index).map_err(|e| bad(e.to_string()))?;

@@ -137,7 +137,7 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
         }
         let (received, size) = (fs::metadata(&staged).map_err(HubError::io(&staged))?.len(), metadata.size() as u64);
         if received < size {
-            fs::rename(&staged, &part).map_err(HubError::io(&part))?; // the next attempt goes on with it
+            fs::rename(&staged, &part).map_err(HubError::io(&part))?; // the next attempt resumes it
             let reason = format!("the file has {size} bytes");
             return Err(HubError::LostConnection { file: name.to_owned(), received, reason });
         }
@@ -190,7 +190,7 @@ fn make_parent(path: &Path) -> Result<()> {
     fs::create_dir_all(parent).map_err(HubError::io(parent))
 }
 
-/// Makes `pointer` a relative link to `blob`, which lies two folders up in `blobs`.
+/// Makes `pointer` a relative link to `blob`, which is two folders up in `blobs`.
 fn link(blob: &Path, pointer: &Path) -> Result<()> {
     make_parent(pointer)?;
     let _ = fs::remove_file(pointer); // a link to what is gone

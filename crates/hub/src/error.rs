@@ -80,7 +80,7 @@ pub enum HubError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A connection that failed or ended too early; what was received is kept, and the next attempt goes on from there.
+    /// A connection that failed or ended too early; what was received is kept, and the next attempt resumes there.
     #[error("lost the connection while fetching {file}, {received} bytes received and kept: {reason}")]
     LostConnection {
         /// The file.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::{HubError, Result};
 
-/// `organisation/name`, with `@revision` behind it unless that is `main`.
+/// `organisation/name`, followed by `@revision` unless that is `main`.
 ///
 /// A revision is a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! Vectorised passes over plain memory, for tensors that lie in the host's.
+//! Vectorised passes over plain memory, for tensors in the host's memory.
 //!
 //! On CPU backends elementwise tensor operations are scalar and make a pass each. These functions do the same work in
 //! one pass: the reductions of a row of logits ([`softmax`]), the nonlinearity of an MLP ([`gated_silu`] and similar

@@ -15,7 +15,7 @@ const BLOCK: usize = 64 * LANES;
 pub struct Sums {
     /// The largest logit; the least finite number where every logit is minus infinity.
     pub max: f32,
-    /// Where it stands first.
+    /// Its first index.
     pub top1: usize,
     /// `sum(exp(x))` of `x = logit - max`.
     pub sum: f64,
@@ -76,7 +76,7 @@ for_best_cpu! {
 }
 
 for_best_cpu! {
-    /// Where `value` stands first in a row, by whole groups and then within one.
+    /// The first index of `value` in a row, found by whole groups and then within one.
     fn position(row: &[f32], value: f32) -> Option<usize> {
         const GROUP: usize = 8 * LANES;
         let holds = |group: &[f32]| group.iter().fold(false, |found, &x| found | (x == value));

@@ -137,7 +137,7 @@ mod tests {
             (Axis::adjacent_pairs(2), Unit::Nats)
         );
         assert!(curve("lens_kl").mean[1].is_nan() && curve("lens_kl").axis == Axis::residual_positions(2));
-        // As many values as swaps have, and another axis.
+        // The number of values that swaps have, on another axis.
         assert_eq!(curve("repeat_2_nll").axis, Axis::block_starts(2, 2));
         assert_eq!(curve("my_own").axis, Axis::layers(2));
         assert!(profile.curve("repeat_5_nll").is_err());

@@ -132,7 +132,7 @@ fn text(view: &View, layers: Range<usize>, profile: &Profile) -> String {
     }
 }
 
-/// What stands behind a number of a curve in a sentence.
+/// The text after a number of a curve in a sentence.
 fn unit(name: &str, curve: &Curve) -> String {
     match &curve.unit {
         Unit::Nats | Unit::Bits | Unit::Other(_) => format!(" {}", curve.unit),

@@ -23,7 +23,7 @@ pub(crate) struct Run {
 }
 
 impl Path {
-    /// The first layer behind each of the first three stages, whether they occur or not; this orders all divisions.
+    /// The first layer after each of the first three stages, whether they occur or not; this orders all divisions.
     pub(crate) fn cuts(&self) -> [usize; 3] {
         [0, 1, 2].map(|stage| self.stages.iter().filter(|&&at| at <= stage).count())
     }

@@ -24,7 +24,7 @@ pub enum SurgeryError {
         /// How many slots the plan has.
         n_slots: usize,
     },
-    /// A range whose end lies before its start, or an empty one where something is needed.
+    /// A range whose end is before its start, or an empty one where something is needed.
     #[error("the range of slots {}..{} is empty", slots.start, slots.end)]
     EmptyRange {
         /// The range as it was given.

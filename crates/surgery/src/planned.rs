@@ -10,7 +10,7 @@ use stratigraph_core::{
 
 use crate::{LayerPlan, Result};
 
-/// A model that runs another one's layers in the order of a plan: its layer `l` is what stands in slot `l`.
+/// A model that runs another one's layers in the order of a plan: its layer `l` is the layer in slot `l`.
 ///
 /// Everything that studies a model can therefore study a changed one: a model whose layers are shuffled, or that lacks
 /// some.

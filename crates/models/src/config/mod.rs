@@ -85,7 +85,7 @@ impl DecoderConfig {
         Decoder::build(self, self.n_layers, &mut RandomParams::new(seed), &Default::default(), device)
     }
 
-    /// The sizes of the model, and the hooks of its blocks: all but `hook_resid_mid` where the sublayers stand side by side,
+    /// The sizes of the model, and the hooks of its blocks: all but `hook_resid_mid` where the sublayers are side by side,
     /// and `ln2.hook_normalized` where one norm serves both.
     pub fn shape(&self) -> ModelShape {
         let hooks = match self.residual {

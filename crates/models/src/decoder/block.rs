@@ -57,7 +57,7 @@ impl Block {
         visit(tap, site, Hook::ResidPost, resid)
     }
 
-    /// The output weights of each neuron, `[d_mlp, d_model]`, with the gain of the norm behind the MLP folded in.
+    /// The output weights of each neuron, `[d_mlp, d_model]`, with the gain of the norm after the MLP folded in.
     pub(super) fn w_out(&self) -> Tensor<2> {
         let weight = self.mlp.down.weight.val();
         match &self.mlp_post_norm {

@@ -111,7 +111,7 @@ pub(super) fn full_name(blocks: &str, name: &str, param: Param) -> String {
     }
 }
 
-/// The rest of a name behind `blocks.LAYER.`, where the model has that layer.
+/// The rest of a name after `blocks.LAYER.`, where the model has that layer.
 pub(super) fn in_layer<'a>(config: &DecoderConfig, blocks: &str, name: &'a str) -> Option<&'a str> {
     let (layer, rest) = name.strip_prefix(blocks)?.strip_prefix('.')?.split_once('.')?;
     (layer.parse::<usize>().ok()? < config.n_layers).then_some(rest)

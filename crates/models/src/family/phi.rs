@@ -1,4 +1,4 @@
-//! Phi-1, 1.5 and 2: attention and MLP side by side behind one norm, a part of each head rotated, a bias in the head.
+//! Phi-1, 1.5 and 2: attention and MLP side by side after one norm, a part of each head rotated, a bias in the head.
 
 use super::keys::{Keys, missing};
 use super::{Layout, Recipe, Stored, gguf, hf, rope};

@@ -82,7 +82,7 @@ impl WordEndOptions {
 }
 
 impl WordEnds {
-    /// Windows of both kinds, as many of one as of the other.
+    /// Windows of both kinds, the same number of each.
     ///
     /// # Errors
     /// [`ProbeError::TooFewWords`] when the text has fewer than two of a kind; [`ProbeError::BadSetting`] when a word takes

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use stratigraph_core::TokenSpan;
 
-/// A word of a text and the tokens that make it, no more and no less.
+/// A word of a text and its tokens, which contain nothing else but white space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// Its letters.
     pub text: String,
-    /// Where its tokens stand among those of the text.
+    /// The indices of its tokens among those of the text.
     pub tokens: Range<usize>,
 }
 
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(found("don't", &[3, 4]), [word("don", 0..1), word("t", 2..3)]);
         assert_eq!(found("naïve 3rd", &[2, 4, 6]), [word("naïve", 0..3)]);
         assert_eq!(found("a  bc", &[1, 2]), [word("a", 0..1), word("bc", 2..3)]);
-        assert_eq!(found("a  bc", &[1, 3]), [word("a", 0..1), word("bc", 2..3)]); // white space is no part of a word
+        assert_eq!(found("a  bc", &[1, 3]), [word("a", 0..1), word("bc", 2..3)]); // white space is not part of a word
         assert_eq!(found("  ", &[]), []);
         assert_eq!(found("", &[]), []);
     }

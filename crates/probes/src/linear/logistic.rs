@@ -65,7 +65,7 @@ pub struct Logistic {
     mean: Vec<f64>,
     /// One over the standard deviation; 0 for a number that never changes.
     scale: Vec<f64>,
-    /// The weights, and the intercept behind them.
+    /// The weights, followed by the intercept.
     weights: Vec<f64>,
     /// The strength of the penalty.
     l2: f64,

@@ -16,7 +16,7 @@ use crate::{ProbeError, Result};
 /// let metrics = Metrics::default().with(JensenShannon)?.with(TopKOverlap::new(5))?;
 /// let names: Vec<_> = metrics.names().collect();
 /// assert_eq!(names, ["kl", "top1_agreement", "entropy_bits", "nll", "accuracy", "js", "top5_overlap"]);
-/// assert!(metrics.with(Kl).is_err(), "a name stands in a set once");
+/// assert!(metrics.with(Kl).is_err(), "a name can be in a set once");
 /// # Ok::<(), stratigraph_probes::ProbeError>(())
 /// ```
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl Metrics {
         Self { entries: Arc::new([]), names: Arc::new([]) }
     }
 
-    /// With one more metric, behind the others.
+    /// With one more metric, after the others.
     ///
     /// # Errors
     /// When the set has a metric of that name, or the name is empty.
@@ -47,7 +47,7 @@ impl Metrics {
         self.with_shared(Arc::new(metric))
     }
 
-    /// With one more metric, behind the others, that is shared with other sets.
+    /// With one more metric, after the others, that is shared with other sets.
     ///
     /// # Errors
     /// As [`with`](Metrics::with).
