@@ -17,7 +17,12 @@ pub fn config_of(fixture: &str) -> DecoderConfig {
     let path = root().join("tests/fixtures").join(fixture);
     let axes = Checkpoint::open(path).expect("the fixture is committed").config().clone();
     let n_kv_heads = 4 / (axes.n_heads / axes.n_kv_heads);
-    axes.with_n_layers(8).with_d_model(128).with_heads(4, n_kv_heads, 32).with_d_mlp(384).with_d_vocab(8192).with_n_ctx(256)
+    axes.with_n_layers(8)
+        .with_d_model(128)
+        .with_heads(4, n_kv_heads, 32)
+        .with_d_mlp(384)
+        .with_d_vocab(8192)
+        .with_n_ctx(256)
 }
 
 /// As Llama is.
