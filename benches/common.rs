@@ -16,8 +16,13 @@ pub const SEQ_LEN: usize = 64;
 pub fn config_of(fixture: &str) -> DecoderConfig {
     let path = root().join("tests/fixtures").join(fixture);
     let axes = Checkpoint::open(path).expect("the fixture is committed").config().clone();
-    let sizes = DecoderConfig { n_layers: 8, d_model: 128, n_heads: 4, d_head: 32, d_mlp: 384, ..axes };
-    DecoderConfig { n_kv_heads: 4 / (axes.n_heads / axes.n_kv_heads), d_vocab: 8192, n_ctx: 256, ..sizes }
+    let n_kv_heads = 4 / (axes.n_heads / axes.n_kv_heads);
+    axes.with_n_layers(8)
+        .with_d_model(128)
+        .with_heads(4, n_kv_heads, 32)
+        .with_d_mlp(384)
+        .with_d_vocab(8192)
+        .with_n_ctx(256)
 }
 
 /// As Llama is.
@@ -69,17 +74,8 @@ pub fn backends() -> impl Iterator<Item = (Backend, Device)> {
 pub fn config_of_width(d_model: usize) -> DecoderConfig {
     let axes = config_of("llama-gqa");
     match d_model {
-        128 => DecoderConfig { n_layers: 1, ..axes },
-        576 => DecoderConfig {
-            n_layers: 1,
-            d_model: 576,
-            n_heads: 9,
-            n_kv_heads: 3,
-            d_head: 64,
-            d_mlp: 1536,
-            d_vocab: 49_152,
-            ..axes
-        },
+        128 => axes.with_n_layers(1),
+        576 => axes.with_n_layers(1).with_d_model(576).with_heads(9, 3, 64).with_d_mlp(1536).with_d_vocab(49_152),
         _ => panic!("there is no configuration of that width"),
     }
 }

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use stratigraph_benches::{config_of_width, deletions_and_swaps, is_benchmark, random_windows};
-use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 use stratigraph::probes::scores::Scores;
 
@@ -62,7 +61,7 @@ fn measure(size: Size, device: &Device) -> [f64; 2] {
 }
 
 fn model(Size { n_layers, tokens, d_vocab }: Size, device: &Device) -> (Decoder, TokenWindows) {
-    let config = DecoderConfig { n_layers, d_vocab, ..config_of_width(128) };
+    let config = config_of_width(128).with_n_layers(n_layers).with_d_vocab(d_vocab);
     (config.init(0, device).expect("it is sound"), random_windows(&config, tokens / SEQ_LEN, SEQ_LEN))
 }
 

@@ -20,7 +20,7 @@ fn main() {
         variable("STRATIGRAPH_LAYERS").map_or(if benchmarks { 30 } else { 2 }, |n| n.parse().expect("a number"));
     let backend: Backend = variable("STRATIGRAPH_DEVICE").map_or(Backend::Flex, |name| name.parse().expect("a device"));
     let device = backend.device().expect("the device can be used");
-    let config = DecoderConfig { n_layers, ..config_of_width(576) };
+    let config = config_of_width(576).with_n_layers(n_layers);
     let model = config.init(0, &device).expect("it is sound");
     let windows = random_windows(&config, windows, SEQ_LEN);
     let (blocks, logits) = operations(&model, &windows);

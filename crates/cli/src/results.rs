@@ -11,7 +11,8 @@ const FEW_ROWS: usize = 4;
 /// Values of a larger matrix that are printed.
 const TOP: usize = 8;
 
-/// What a table of layers does not show: single values, the user's own interventions, and matrices over heads.
+/// The parts of a profile that the table of layers does not show: single values, the user's own interventions, and
+/// matrices over heads.
 pub struct Summary<'a>(pub &'a Profile);
 
 impl fmt::Display for Summary<'_> {
@@ -36,7 +37,7 @@ fn shown(Estimate { mean, sem }: &Estimate) -> String {
     format!("{mean:.3}{sem}")
 }
 
-/// A small matrix whole, and of one over heads the largest values; others are for a figure.
+/// Shows a small matrix whole, and the largest values of a matrix over heads. Other matrices are left to figures.
 fn write_matrix(f: &mut fmt::Formatter<'_>, name: &str, matrix: &Matrix) -> fmt::Result {
     let is_small = matrix.rows.len() <= FEW_ROWS && matches!(matrix.columns, Axis::Labelled { .. });
     let is_of_heads = matches!(matrix.columns, Axis::Heads { .. });
