@@ -6,8 +6,9 @@ use burn::tensor::Device;
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 
-/// Windows, and tokens in each.
+/// How many windows there are.
 pub const WINDOWS: usize = 4;
+/// How many tokens each window has.
 pub const SEQ_LEN: usize = 64;
 
 /// A random decoder of eight layers with the axes of a family: what is computed does not depend on what the weights are.

@@ -2,10 +2,10 @@
 //! `cargo bench --bench forward`.
 
 use burn::tensor::Device;
-use stratigraph_benches::{WINDOWS, backends, config, config_of, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
+use stratigraph_benches::{WINDOWS, backends, config, config_of, windows};
 
 /// Times one pass in which a tap wants these hooks.
 fn pass(

@@ -6,9 +6,9 @@
 use std::time::Instant;
 
 use burn::tensor::Device;
-use stratigraph_benches::{config_of_width, deletions_and_swaps, is_benchmark, random_windows};
 use stratigraph::prelude::*;
 use stratigraph::probes::scores::Scores;
+use stratigraph_benches::{config_of_width, deletions_and_swaps, is_benchmark, random_windows};
 
 #[derive(Debug, Clone, Copy)]
 struct Size {

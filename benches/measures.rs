@@ -3,7 +3,6 @@
 
 use std::hint::black_box;
 
-use stratigraph_benches::{backends, root, tiny, tokenizer};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::prelude::*;
 use stratigraph::probes::lexical::{
@@ -11,6 +10,7 @@ use stratigraph::probes::lexical::{
     wic_accuracy,
 };
 use stratigraph::probes::neurons::{NullSpace, vocabulary_profiles};
+use stratigraph_benches::{backends, root, tiny, tokenizer};
 
 const SAMPLE: &str = include_str!("../examples/data/sample.txt");
 

@@ -7,9 +7,8 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use stratigraph_benches::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
-use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
+use stratigraph_benches::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
 
 const SEQ_LEN: usize = 128;
 

@@ -3,12 +3,12 @@
 
 use std::hint::black_box;
 
-use stratigraph_benches::{WINDOWS, backends, config, tiny, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::prelude::*;
 use stratigraph::probes::readout::Reduction;
 use stratigraph::probes::scores::Scores;
 use stratigraph::study::measurements::by_name;
+use stratigraph_benches::{WINDOWS, backends, config, tiny, windows};
 
 /// Every deletion and every swap; and what is measured inside the unchanged model.
 fn study(criterion: &mut Criterion) {

@@ -35,7 +35,11 @@ pub(crate) fn matrix(name: &str, matrix: &Matrix, n_layers: usize) -> Result<()>
     [&matrix.rows, &matrix.columns].into_iter().try_for_each(|axis| depth(name, axis, n_layers))?;
     let (rows, columns) = (matrix.rows.len(), matrix.columns.len());
     let fits = |values: &[Vec<f64>]| values.len() == rows && values.iter().all(|row| row.len() == columns);
-    if fits(&matrix.values) && (matrix.sem.is_empty() || fits(&matrix.sem)) { Ok(()) } else { Err(ProfileError::MatrixShape { name: name.to_owned(), rows, columns }) }
+    if fits(&matrix.values) && (matrix.sem.is_empty() || fits(&matrix.sem)) {
+        Ok(())
+    } else {
+        Err(ProfileError::MatrixShape { name: name.to_owned(), rows, columns })
+    }
 }
 
 /// An axis in words: what it runs over, and in what model.

@@ -163,8 +163,10 @@ mod tests {
         let sinks: Vec<_> = sentences.iter().filter(|sentence| sentence.contains("attention sink")).collect();
         assert_eq!(
             sinks,
-            ["Layer 1 makes the attention sink: deleting it costs 5 nats, but 0.25 where the first position still passes \
-              through it."]
+            [
+                "Layer 1 makes the attention sink: deleting it costs 5 nats, but 0.25 where the first position still passes \
+              through it."
+            ]
         );
     }
 
