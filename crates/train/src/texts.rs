@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use stratigraph_core::hex;
 
 use crate::{Result, TrainError};
 
@@ -78,7 +79,7 @@ impl Texts {
             part.iter().for_each(|piece| hash.update(piece));
             hash.update([0xff]); // a byte that no text in UTF-8 has
         }
-        format!("{:x}", hash.finalize())
+        hex(&hash.finalize())
     }
 }
 

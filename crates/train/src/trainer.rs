@@ -9,7 +9,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
-use stratigraph_core::{NoTap, ResidualModel, RunModel};
+use stratigraph_core::{NoTap, RunModel};
 use stratigraph_models::{Decoder, Storage};
 
 use crate::checkpoints::{Checkpoints, State, Trained, replace};
