@@ -20,8 +20,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each crate of the workspace is a module here and can be depended on alone. A model of your own takes part when it
-//! implements [`ResidualModel`](prelude::ResidualModel). `docs/recipes.md` has short solutions of common tasks,
+//! Each crate of the workspace is a module here and can be depended on alone; only `stratigraph-train`, which brings
+//! automatic differentiation, is no module. A model of your own takes part when it implements
+//! [`ResidualModel`](prelude::ResidualModel). `docs/recipes.md` has short solutions of common tasks,
 //! `docs/terms.md` the words of other libraries, and `docs/definitions.md` the definition of every number.
 
 pub use burn;
