@@ -16,7 +16,7 @@ pub mod softmax;
 pub use activation::{gated_gelu, gated_gelu_tanh, gated_silu, gelu, gelu_tanh, silu};
 pub use attention::causal_softmax;
 pub use heads::{Angles, join_heads, split_head};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, layer_norm_by, layer_scales, rms_norm, rms_norm_by, rms_scales};
 
 /// Compiles a function twice, as it is and for AVX2, and calls what the machine has.
 macro_rules! for_best_cpu {

@@ -11,6 +11,7 @@ use crate::{Activation, Result};
 #[derive(Clone)]
 pub struct EditValues {
     id: String,
+    is_finite: bool,
     values: Activation,
 }
 
@@ -20,12 +21,13 @@ impl EditValues {
         let values = values.into();
         let mut hash = Sha256::new();
         values.dims().iter().for_each(|dim| hash.update((*dim as u64).to_le_bytes()));
-        values.to_vec().iter().for_each(|value| hash.update(value.to_le_bytes()));
+        let numbers = values.to_vec();
+        numbers.iter().for_each(|value| hash.update(value.to_le_bytes()));
         let id = hash.finalize().iter().take(4).fold(String::new(), |mut id, byte| {
             write!(id, "{byte:02x}").expect("a string takes text");
             id
         });
-        Self { id, values }
+        Self { id, is_finite: numbers.iter().all(|value| value.is_finite()), values }
     }
 
     /// The first eight hexadecimal digits of the SHA-256 of shape and content.
@@ -44,6 +46,10 @@ impl EditValues {
             Activation::Wide(x) => Activation::Wide(x.clone() * factor),
             Activation::Heads(x) => Activation::Heads(x.clone() * factor),
         })
+    }
+
+    pub(crate) fn is_finite(&self) -> bool {
+        self.is_finite
     }
 
     pub(crate) fn has_heads(&self) -> bool {

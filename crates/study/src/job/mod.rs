@@ -5,11 +5,15 @@
 //! yet, and writes what it measured in each, a whole file or none. [`Job::status`] says how far all shards are
 //! together, and [`Job::merge`] puts together what one run over everything would have found.
 //!
+//! Means over the whole corpus, which some interventions take, are measured by the first process that needs them and kept in the
+//! directory for all others, so that every step takes the same.
+//!
 //! A step is known by its number, not by the process that did it: shards may be cut anew at any time, and a step that
 //! two processes did counts once.
 
 mod files;
 mod hash;
+mod means;
 mod merge;
 #[cfg(feature = "parquet")]
 mod parquet;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stratigraph_core::{EditKind, ModelShape, ResidualModel, TokenWindows};
+use stratigraph_core::{ModelShape, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
 
@@ -204,19 +204,12 @@ pub(crate) fn bad(reason: String) -> StudyError {
     StudyError::BadJobPlan { reason }
 }
 
-/// Refuses an intervention that another process cannot read, or that takes more than the windows of a step. `name` is
-/// that of its sweep, or its own.
+/// Refuses an intervention that another process cannot read. `name` is that of its sweep, or its own.
 pub(crate) fn check_shardable(name: &str, intervention: &Intervention) -> Result<()> {
-    let cannot = |reason: String| Err(StudyError::CannotShard { name: name.to_owned(), reason });
-    if let Some(edit) = intervention.edits().iter().find(|edit| !edit.is_text()) {
-        return cannot(format!(
-            "the edit `{edit}` holds tensors, a mask or a function, which a plan file cannot; run it in a study"
-        ));
-    }
-    if intervention.edits().iter().any(|edit| *edit.kind() == EditKind::Mean) {
-        return cannot("it needs the whole corpus".to_owned());
-    }
-    Ok(())
+    let Some(edit) = intervention.edits().iter().find(|edit| !edit.is_text()) else { return Ok(()) };
+    let reason =
+        format!("the edit `{edit}` holds tensors, a mask or a function, which a plan file cannot; run it in a study");
+    Err(StudyError::CannotShard { name: name.to_owned(), reason })
 }
 
 /// The points of a sweep that was read from a file, named as [`Sweep::points`] names them.

@@ -1,7 +1,8 @@
 //! A job's directory: [`Job`].
 //!
 //! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and
-//! `tokens/` the values of its tokens where they are asked for.
+//! `tokens/` the values of its tokens where they are asked for. `means.safetensors` holds means over the corpus, where
+//! interventions take them.
 
 use std::fmt;
 use std::fs;
@@ -77,6 +78,10 @@ impl Job {
         }
         let ids: Vec<u32> = bytes.as_chunks().0.iter().map(|id| u32::from_le_bytes(*id)).collect();
         let windows = TokenWindows::new(&ids, plan.corpus.seq_len);
+        let windows = windows.and_then(|windows| match &plan.corpus.documents {
+            Some(documents) => windows.with_documents(documents.clone()),
+            None => Ok(windows),
+        });
         let windows = windows.map_err(|error| damaged(&file, error.to_string()))?;
         if windows.n_sequences() != plan.corpus.n_sequences {
             let (n, found) = (plan.corpus.n_sequences, windows.n_sequences());
