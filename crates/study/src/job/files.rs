@@ -56,7 +56,7 @@ fn partial(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
     let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
     builder.prefix(&prefix).suffix(PARTIAL);
     #[cfg(unix)]
-    builder.permissions(Permissions::from_mode(0o666)); // less what the user masks
+    builder.permissions(Permissions::from_mode(0o666)); // minus the user's umask
     let mut file = builder.tempfile_in(directory_of(path))?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
@@ -75,7 +75,7 @@ fn sync_directory(path: &Path) {
     let _ = path;
 }
 
-/// Removes partial files that killed processes left behind, where the whole file is there.
+/// Removes partial files of killed processes whose complete file exists.
 pub(crate) fn remove_leftovers(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().into_string().unwrap_or_default();
