@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use stratigraph_core::{AttentionPair, PairMask, SplitMix64, TokenWindows};
+use stratigraph_core::{AttentionPair, PairMask, SplitMix64, TokenSpan, TokenWindows};
 
 use super::Words;
 use crate::{ProbeError, Result};
@@ -36,7 +36,7 @@ impl WindowWords {
             for &id in windows.sequence(window) {
                 let start = text.len();
                 text.push_str(text_of(id));
-                tokens.push((id, start..text.len()));
+                tokens.push(TokenSpan::new(id, start..text.len()));
             }
             Words::new(&text, tokens).words().iter().map(|word| word.tokens.clone()).collect()
         };
