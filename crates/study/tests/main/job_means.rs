@@ -53,6 +53,9 @@ fn a_shard_without_means_measures_none() {
     assert!(!dir.path().join(FILE).exists());
 }
 
+/// Changes the bytes of a file.
+type Damage = fn(&mut Vec<u8>);
+
 /// A job of means with the first of two shards done, whose file of means a test may change.
 fn half_done(given: &Given, dir: &Path) -> Job {
     let job = given.job(dir, given.plan_of(&means()));
@@ -66,12 +69,15 @@ fn a_damaged_file_of_means_is_an_error_that_names_it() {
     let job = half_done(&given, dir.path());
     let path = dir.path().join(FILE);
     let whole = fs::read(&path).unwrap();
-    let last = whole.len() - 1;
-    let damages: [&dyn Fn(&mut Vec<u8>); 4] =
-        [&|bytes| bytes.clear(), &|bytes| bytes.truncate(last), &|bytes| bytes[last] ^= 1, &|bytes| {
+    let damages: [Damage; 4] = [
+        |bytes| bytes.clear(),
+        |bytes| drop(bytes.pop()),
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |bytes| {
             let at = bytes.windows(12).position(|part| part == b"hook_mlp_out").unwrap();
             bytes[at + 5..at + 8].copy_from_slice(b"mid");
-        }];
+        },
+    ];
     for damage in damages {
         let mut bytes = whole.clone();
         damage(&mut bytes);
