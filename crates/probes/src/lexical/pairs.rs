@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_text_without_words_of_several_tokens_is_refused() {
-        let error = WordPairs::draw(&words(&[&[0..1, 1..2], &[0..2]]), 0).unwrap_err().to_string();
+        let error = WordPairs::draw(&words(&[&[0..1, 1..2], &[0..2, 3..4]]), 0).unwrap_err().to_string();
         assert!(error.contains("0 words of several tokens"), "{error}");
     }
 
