@@ -26,7 +26,7 @@ pub enum WordExperiment {
     MergingHeads,
     /// Neurons that together predict a suffix.
     Ensembles,
-    /// Attention knocked out within words, and across.
+    /// Attention knocked out within words and across words.
     KnockOutWords,
 }
 
@@ -39,7 +39,7 @@ impl WordExperiment {
         WordExperiment::KnockOutWords,
     ];
 
-    /// Those of the paper.
+    /// The experiments of the paper.
     pub const PAPER: [WordExperiment; 3] =
         [WordExperiment::WordInContext, WordExperiment::MergingHeads, WordExperiment::Ensembles];
 

@@ -23,7 +23,7 @@ pub enum Hook {
     Embed,
     /// The residual stream entering the block.
     ResidPre,
-    /// By what the norm before attention divides, `[batch, pos, 1]`: `sqrt(mean(x^2) + eps)` of RMSNorm,
+    /// The divisor of the norm before attention, `[batch, pos, 1]`: `sqrt(mean(x^2) + eps)` of RMSNorm,
     /// `sqrt(variance + eps)` of LayerNorm.
     Ln1Scale,
     /// What the norm before attention writes, its gain and bias included.
@@ -45,7 +45,7 @@ pub enum Hook {
     AttnOut,
     /// The residual stream between attention and MLP; models with parallel sublayers have none.
     ResidMid,
-    /// By what the norm before the MLP divides, `[batch, pos, 1]`; none where attention's norm serves both.
+    /// The divisor of the norm before the MLP, `[batch, pos, 1]`; none where attention's norm serves both.
     Ln2Scale,
     /// What the norm before the MLP writes, its gain and bias included; none where attention's norm serves both.
     Ln2Normalized,
@@ -130,7 +130,7 @@ impl Hook {
         matches!(self, Hook::AttnScores | Hook::Pattern)
     }
 
-    /// Whether its activation is by what a norm divides, `[batch, pos, 1]`.
+    /// Whether its activation is the divisor of a norm, `[batch, pos, 1]`.
     pub fn is_scale(self) -> bool {
         matches!(self, Hook::Ln1Scale | Hook::Ln2Scale)
     }

@@ -1,5 +1,5 @@
-//! Norms of rows, [`rms_norm`] and [`layer_norm`]; by what they divide, [`rms_scales`] and [`layer_scales`]; and the same norms
-//! by given divisors, [`rms_norm_by`] and [`layer_norm_by`].
+//! Norms of rows, [`rms_norm`] and [`layer_norm`]; their divisors, [`rms_scales`] and [`layer_scales`]; and norms with given
+//! divisors, [`rms_norm_by`] and [`layer_norm_by`].
 
 use crate::for_best_cpu;
 use crate::lanes::sum;
@@ -39,7 +39,7 @@ for_best_cpu! {
 }
 
 for_best_cpu! {
-    /// `sqrt(mean(x^2) + eps)` of each row of `width` numbers, by which [`rms_norm`] divides.
+    /// `sqrt(mean(x^2) + eps)` of each row of `width` numbers: the divisors of [`rms_norm`].
     ///
     /// # Panics
     /// When the width is 0.
@@ -49,7 +49,7 @@ for_best_cpu! {
 }
 
 for_best_cpu! {
-    /// `sqrt(variance + eps)` of each row of `width` numbers, by which [`layer_norm`] divides.
+    /// `sqrt(variance + eps)` of each row of `width` numbers: the divisors of [`layer_norm`].
     ///
     /// # Panics
     /// When the width is 0.
@@ -118,7 +118,7 @@ mod tests {
                 assert!((f64::from(*rms) - (square + 1e-5).sqrt()).abs() < 1e-5, "{width}");
                 assert!((f64::from(*layer) - (variance + 1e-5).sqrt()).abs() < 1e-5, "{width}");
             }
-            // Twice the scale is half of what the gains make of a row.
+            // Twice the divisor gives half of the normed row.
             let twice: Vec<f32> = rms.iter().map(|scale| 2.0 * scale).collect();
             let half: Vec<f32> = rms_norm(&rows, &gains, 1e-5).iter().map(|x| x / 2.0).collect();
             assert_eq!(rms_norm_by(&rows, &gains, &twice), half);

@@ -66,7 +66,7 @@ pub(crate) fn from_version_1(json: Value) -> Result<Profile> {
     Ok(profile)
 }
 
-/// A profile with the names of this version for what older ones called otherwise.
+/// A profile in which names of older versions are replaced by the current ones.
 pub(crate) fn with_current_names(mut profile: Profile) -> Profile {
     let current = catalogue::current_name;
     profile.curves = profile.curves.into_iter().map(|(name, curve)| (current(&name), curve)).collect();

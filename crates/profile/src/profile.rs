@@ -143,8 +143,8 @@ impl Profile {
         self
     }
 
-    /// The curve of a name, or of the name that this version gives to [what older ones](crate::catalogue::current_name) called
-    /// so.
+    /// The curve of a name; a name of an older version finds the curve under its [current
+    /// name](crate::catalogue::current_name).
     ///
     /// # Errors
     /// When there is none; the error suggests close names.

@@ -1,9 +1,9 @@
-//! Over what the mean of an edit is taken: [`MeanOver`].
+//! The positions that the mean of an edit is taken over: [`MeanOver`].
 
 use std::ops::RangeFrom;
 
-/// Over which positions of all windows of a corpus a mean is taken. Scores and patterns are averaged over windows, each
-/// query and key by itself, whatever is said here.
+/// The positions of all windows of a corpus that a mean is taken over. Scores and patterns are averaged over windows, each
+/// query and key by itself, in any case.
 ///
 /// ```
 /// use stratigraph_core::{Edit, Hook, MeanOver};

@@ -47,7 +47,7 @@ pub enum EditKind {
     MaskDistances(RangeInclusive<usize>),
     /// Hides the keys at these positions from every query but themselves; for [`Hook::AttnScores`].
     MaskKeys(Positions),
-    /// Hides from each query the keys that it is paired with, others in each window; for [`Hook::AttnScores`].
+    /// Hides from each query the keys that it is paired with; pairs differ between windows. For [`Hook::AttnScores`].
     MaskPairs(PairMask),
     /// Skips the layer: the residual stream leaves the block as it entered it; for [`Hook::ResidPost`].
     SkipLayer,
@@ -105,7 +105,7 @@ impl Edit {
         Self::new(point, EditKind::Resample)
     }
 
-    /// Freezes an activation: replaces it by what it is in the unchanged model on the same window.
+    /// Freezes an activation: replaces it by that of the unchanged model on the same window.
     pub fn freeze(point: HookPoint) -> Self {
         Self::new(point, EditKind::Clean)
     }

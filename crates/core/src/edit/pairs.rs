@@ -1,4 +1,4 @@
-//! Pairs of a query and a key, others in each window: [`PairMask`] of [`AttentionPair`]s.
+//! Pairs of a query and a key in each window of a corpus: [`PairMask`] of [`AttentionPair`]s.
 
 use std::fmt;
 use std::sync::Arc;

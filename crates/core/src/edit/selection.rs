@@ -121,7 +121,7 @@ impl From<RangeInclusive<usize>> for Positions {
 pub struct PositionMask {
     id: Arc<str>,
     masks: Arc<[Vec<bool>]>,
-    /// Whether the positions are those that the masks do not choose.
+    /// Whether the positions are the ones that the masks leave out.
     is_negated: bool,
 }
 
@@ -131,7 +131,7 @@ impl PositionMask {
         &self.id
     }
 
-    /// Whether the positions are those that the masks of this id do not choose.
+    /// Whether the positions are the ones that the masks of this id leave out.
     pub fn is_negated(&self) -> bool {
         self.is_negated
     }

@@ -1,4 +1,4 @@
-//! Positions and keys that are others in each window: against arithmetic on single numbers.
+//! Positions and keys that differ between windows: against arithmetic on single numbers.
 
 use stratigraph_core::{AttentionPair, Edit, EditTap, Hook, PairMask, Positions, ResidualModel, RunModel};
 use stratigraph_testing::toy::windows;

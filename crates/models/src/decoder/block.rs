@@ -131,7 +131,7 @@ struct Normed {
     normed: Tensor<3>,
 }
 
-/// Norms a residual stream, and shows the tap by what the norm divides, and what it writes.
+/// Norms a residual stream, and shows the tap the norm's divisors and its output.
 fn visited_norm(
     norm: &AnyNorm,
     resid: Tensor<3>,

@@ -54,7 +54,7 @@ impl AnyNorm {
         (Tensor::from_data(x, &device), Tensor::from_data(TensorData::new(normed, dims), &device))
     }
 
-    /// By what each row is divided, `[batch, pos, 1]`: `sqrt(mean(x^2) + eps)`, or `sqrt(variance + eps)`.
+    /// The divisor of each row, `[batch, pos, 1]`: `sqrt(mean(x^2) + eps)`, or `sqrt(variance + eps)`.
     pub(super) fn scales(&self, x: Tensor<3>) -> Tensor<3> {
         let ([batch, pos, width], device) = (x.dims(), x.device());
         if !host::on_host(&device) {

@@ -1,5 +1,5 @@
-//! Pairs of tokens within words, and as many at the same distances across words: [`WordPairs`], from the words of each window
-//! of a corpus, [`WindowWords`].
+//! Pairs of tokens within words, and the same number at the same distances across words: [`WordPairs`]. They are drawn from
+//! the words of each window of a corpus: [`WindowWords`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -49,9 +49,10 @@ impl WindowWords {
     }
 }
 
-/// Queries and keys of one word, and as many at the same distances, in the same windows, of two words.
+/// Pairs of a query and a key of one word, and the same number of pairs of two words, at the same distances and in the same
+/// windows.
 ///
-/// A key at position 0 is in neither: it is the attention sink of most models, whatever word it belongs to.
+/// Pairs with the key at position 0 are left out: that position is the attention sink of most models.
 ///
 /// ```
 /// # use stratigraph_core::TokenWindows;
@@ -72,8 +73,8 @@ pub struct WordPairs {
 }
 
 impl WordPairs {
-    /// All pairs within words that have a partner across words, and as many partners, drawn at random by `seed`. Where a window
-    /// has fewer across than within at a distance, as many within are drawn.
+    /// For each window and distance, the same number of pairs within words and across words. The kind that has more pairs is
+    /// sampled at random by `seed`.
     ///
     /// # Errors
     /// [`ProbeError::TooFewWords`] when there is no pair.

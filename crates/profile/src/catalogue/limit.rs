@@ -2,7 +2,7 @@
 
 use super::{MatrixEntry, SweepEntry};
 
-/// What limits a sweep to positions.
+/// The end of a sweep's name that limits it to positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limit<'a> {
     /// The end of the sweep's name.
@@ -14,11 +14,11 @@ pub(super) struct Limit<'a> {
 const AFTER_FIRST: &str = "_after_first";
 
 impl<'a> Limit<'a> {
-    /// Those of the table, with the number left open.
+    /// The limits that the table lists, with the number left open.
     pub(super) const USUAL: [Limit<'static>; 2] =
         [Limit { suffix: AFTER_FIRST, positions: "1" }, Limit { suffix: "_from_b", positions: "b" }];
 
-    /// What limits the sweep of a name, where it ends with `_after_first`, `_from_5` or `_at_3..6`.
+    /// The limit in the name of a sweep that ends with `_after_first`, `_from_5` or `_at_3..6`.
     pub(super) fn of(name: &'a str) -> Option<Self> {
         if name.ends_with(AFTER_FIRST) {
             return Some(Self { suffix: AFTER_FIRST, positions: "1" });

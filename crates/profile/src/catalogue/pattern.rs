@@ -7,7 +7,7 @@ pub(super) struct Captured<'a> {
     pub(super) text: &'a str,
     /// The number that it is, or 0.
     pub(super) number: usize,
-    /// What it has where the pattern has `{m}`, or nothing.
+    /// Its text in place of the pattern's `{m}`; empty for a pattern without one.
     pub(super) second: &'a str,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn captured<'a>(pattern: &str, name: &'a str) -> Option<Captured<'a>>
     (pattern == name).then_some(Captured { text: "", number: 0, second: "" })
 }
 
-/// What `name` has where `pattern` has `{n}` and `{m}`, in whichever order they stand.
+/// The texts in place of `{n}` and `{m}`, in whichever order the pattern has them.
 fn both<'a>(pattern: &str, name: &'a str) -> Option<(&'a str, &'a str)> {
     let n_is_first = pattern.find(NUMBER)? < pattern.find(SECOND)?;
     let (first, last) = if n_is_first { (NUMBER, SECOND) } else { (SECOND, NUMBER) };

@@ -1,4 +1,4 @@
-//! The tables of the families of interventions, [`SWEEPS`], and of what two of them differ by, [`DIFFERENCES`].
+//! The tables of the families of interventions, [`SWEEPS`], and of differences between two of them, [`DIFFERENCES`].
 
 use super::entry::AxisKind;
 

@@ -23,7 +23,7 @@ pub struct SweepEntry {
     pub text: String,
     /// What is done to the model.
     pub definition: String,
-    /// Whether its curves are the differences of those of two other families, which may be negative.
+    /// Whether its curves are differences of the curves of two other families, so that values may be negative.
     pub is_difference: bool,
 }
 
@@ -57,7 +57,7 @@ pub fn sweeps() -> Vec<SweepEntry> {
     SWEEPS.iter().map(|row| row.entry(open(row))).flat_map(limited).chain(differences()).collect()
 }
 
-/// What two sweeps differ by.
+/// The differences of two sweeps.
 fn differences() -> impl Iterator<Item = SweepEntry> {
     let closed = Captured { text: "", number: 0, second: "" };
     DIFFERENCES.iter().map(move |row| SweepEntry { is_difference: true, ..row.entry(closed) })

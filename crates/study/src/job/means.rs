@@ -17,7 +17,7 @@ use super::store::refuse_other;
 use crate::{Result, StudyError};
 
 const MEANS: &str = "means.safetensors";
-/// What the file's metadata hold: the job's hash, and that of the tensors.
+/// Keys of the file's metadata: the hash of the job, and the hash of the tensors.
 const JOB: &str = "job";
 const SHA256: &str = "sha256";
 
@@ -27,9 +27,9 @@ pub(crate) fn takes_means(intervention: &Intervention) -> bool {
 }
 
 impl Job {
-    /// The means that the job's interventions take from its corpus: those of the job's file, or, where there is none yet,
-    /// measured on all of the corpus and written. Of several processes that measure them at once, the first that writes
-    /// decides for all.
+    /// The means that the job's interventions take from its corpus. They are read from the job's file; if there is none yet,
+    /// they are measured on the whole corpus and written. If several processes measure them at once, all use the file of the
+    /// first that writes.
     ///
     /// # Errors
     /// When the file is damaged or of another job, or the means cannot be measured or written.

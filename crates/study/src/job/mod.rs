@@ -5,8 +5,8 @@
 //! done yet, and writes the results of each to a file, completely or not at all. [`Job::status`] is the progress of all
 //! shards together, and [`Job::merge`] gives the result of one run over everything.
 //!
-//! Means over the whole corpus, which some interventions take, are measured by the first process that needs them and kept in the
-//! directory for all others, so that every step takes the same.
+//! Some interventions need means over the whole corpus. The first process that needs them measures them and writes them to the
+//! directory, and all other processes read them, so that every step has the same means.
 //!
 //! A step is known by its number, not by the process that did it: shards may be cut anew at any time, and a step that
 //! two processes did counts once.

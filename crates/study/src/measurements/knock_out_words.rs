@@ -1,4 +1,4 @@
-//! Attention knocked out within words, against as many pairs of tokens across words: [`KnockOutWords`].
+//! Attention knocked out within words, compared with the same number of pairs across words: [`KnockOutWords`].
 
 use stratigraph_core::Hook;
 use stratigraph_probes::lexical::{WindowWords, WordPairs};
@@ -7,9 +7,9 @@ use stratigraph_surgery::Sweep;
 use crate::measurement::sweep_work;
 use crate::{Findings, Measurement, Needs, Result, StudyContext, Work, paired_difference};
 
-/// Does a layer join the tokens of words? In each layer the tokens of words of several tokens do not attend to the earlier
-/// tokens of their word: curves `knock_out_within_words_*`. In comparison, as many queries at the same distances in the same
-/// windows do not attend to a token of another word: `knock_out_across_words_*`. The curves `knock_out_words_*` are the
+/// Does a layer join the tokens of words? Attention from the tokens of a word to its earlier tokens is knocked out in each
+/// layer: curves `knock_out_within_words_*`. For comparison, the same number of pairs of tokens of different words, at the same
+/// distances and in the same windows, is knocked out: `knock_out_across_words_*`. The curves `knock_out_words_*` are the
 /// difference, window by window.
 #[derive(Debug, Clone)]
 pub struct KnockOutWords {

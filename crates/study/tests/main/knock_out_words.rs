@@ -1,4 +1,4 @@
-//! Attention knocked out within words and across: what runs, the paired difference, and what is refused.
+//! Attention knocked out within and across words: its interventions, the paired difference, and errors.
 
 use burn::tensor::Device;
 use stratigraph_core::{Edit, Hook, ModelShape, ResidualModel, TokenWindows};

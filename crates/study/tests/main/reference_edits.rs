@@ -1,5 +1,5 @@
-//! Sweeps on a trained model against what PyTorch and transformers give: deletions after the first position, heads, attention
-//! knock-out, steering.
+//! Sweeps on a trained model against PyTorch and transformers: deletions after the first position, heads, attention knock-out,
+//! steering.
 //!
 //! `STRATIGRAPH_CAUSAL_REFERENCE` names a directory with `model.gguf`, `text.txt` and `reference.json`: the numbers of windows
 //! from the beginning of the text, without special tokens.

@@ -20,7 +20,7 @@ impl<'a> Collected<'a> {
         Self { places, seen: BTreeMap::new() }
     }
 
-    /// What was seen.
+    /// The activations that were kept.
     ///
     /// # Errors
     /// When a layer did not show one of the activations.

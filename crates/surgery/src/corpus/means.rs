@@ -76,7 +76,8 @@ impl CorpusMeans {
         Ok(wanted(interventions)?.iter().all(|key| self.means.contains_key(key)))
     }
 
-    /// Measures what some interventions ask for by a pass over the corpus, `batch` windows at once, if they ask for any.
+    /// Measures the means that interventions ask for by a pass over the corpus, `batch` windows at once, if they ask for
+    /// any.
     pub(crate) fn measure(
         interventions: &[Intervention],
         model: &dyn ResidualModel,

@@ -1,5 +1,5 @@
-//! What edits take from other runs of the unchanged model: [`CorpusActivations`], means over a whole corpus, and
-//! activations of the windows that run and of others.
+//! Values that edits take from runs of the unchanged model: [`CorpusActivations`], with means over a whole corpus and
+//! activations of single windows.
 
 mod collected;
 mod means;
@@ -18,22 +18,22 @@ pub(crate) use self::means::check_means;
 pub use self::means::{CorpusMeans, MeanActivation};
 use crate::{Intervention, Result, SurgeryError};
 
-/// What the interventions of a run take from its corpus.
+/// The values that the interventions of a run take from its corpus.
 #[derive(Debug, Default)]
 pub(crate) struct CorpusActivations {
     resampled: BTreeSet<Place>,
     frozen: BTreeSet<Place>,
     means: BTreeMap<(Place, MeanOver), Activation>,
-    /// Of the windows from which those that run now are resampled.
+    /// Activations of the windows that are the source of resampling for the windows that run now.
     next: BTreeMap<Place, Activation>,
-    /// Of the windows that run now.
+    /// Activations of the windows that run now.
     clean: BTreeMap<Place, Activation>,
     /// The windows that run now.
     sequences: Range<usize>,
 }
 
 impl CorpusActivations {
-    /// What `interventions` ask for but the means; nothing is measured yet.
+    /// The places whose activations `interventions` resample or freeze; nothing has run yet.
     ///
     /// # Errors
     /// When the model does not offer a hook, or there is no other window to resample from.

@@ -109,7 +109,7 @@ fn knock_out(name: &str) -> Option<Sweep> {
     Some(Sweep::knock_out(1..=number(name)?))
 }
 
-/// A name without what limits it, and to which positions.
+/// The name of a sweep without the end that limits it, and the positions of that limit.
 fn limited(name: &str) -> Option<(&str, Positions)> {
     if let Some(base) = name.strip_suffix(AFTER_FIRST) {
         return Some((base, Positions::from(1)));

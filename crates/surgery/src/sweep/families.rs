@@ -89,7 +89,7 @@ impl Sweep {
     }
 }
 
-/// What a sweep with edits of a kind is called: `zero`, `mean`, `mean_each`, `mean_after_first`, `resample`.
+/// The first part of the name of a sweep with edits of a kind: `zero`, `mean`, `mean_each`, `mean_after_first`, `resample`.
 fn kind_name(kind: &EditKind) -> String {
     match kind {
         EditKind::Mean(MeanOver::Each) => "mean_each".to_owned(),

@@ -7,13 +7,13 @@ use crate::Intervention;
 
 impl Sweep {
     /// `delete_frozen_patterns`: each layer left out while the attention patterns of all later layers are those of the unchanged
-    /// model on the same window. What is left of the damage does not come from heads that look elsewhere.
+    /// model on the same window. The remaining damage is not caused by changed attention patterns.
     pub fn delete_frozen_patterns() -> Self {
         Self::delete_frozen("delete_frozen_patterns", |_| vec![Hook::Pattern])
     }
 
-    /// `delete_frozen_norms`: each layer left out while the norms before attention and MLP of all later layers divide by what
-    /// they divide by in the unchanged model on the same window. The final norm is not frozen.
+    /// `delete_frozen_norms`: each layer left out while the norms before attention and MLP of all later layers keep the
+    /// divisors of the unchanged model on the same window. The final norm is not frozen.
     pub fn delete_frozen_norms() -> Self {
         Self::delete_frozen("delete_frozen_norms", |shape| {
             let second = shape.hooks.contains(Hook::Ln2Scale).then_some(Hook::Ln2Scale);

@@ -13,8 +13,8 @@ impl Sweep {
     /// positions pass through all. Of two neighbours `l` and `l + 1` in the other order, the plan is `.. l+1 l l+1 ..`: the
     /// chosen positions skip the second `l + 1`, all others the first.
     ///
-    /// Whatever runs at only some positions reads keys of all: a query in layer `l` attends to what each position's residual
-    /// stream is by then.
+    /// Keys are computed at all positions: a query in layer `l` attends to every earlier position's residual stream as it is
+    /// when that layer runs.
     ///
     /// ```
     /// use stratigraph_core::ModelShape;
@@ -56,7 +56,7 @@ impl Sweep {
     }
 }
 
-/// What names a sweep that is limited to positions: `_after_first`, `_from_5`, `_at_3..6`.
+/// The end of the name of a sweep that is limited to positions: `_after_first`, `_from_5`, `_at_3..6`.
 pub(super) fn suffix(positions: &Positions) -> String {
     match positions {
         Positions::From(first) => from_suffix(*first),
@@ -123,7 +123,7 @@ fn swapped(layers: &[usize], n_layers: usize) -> Option<usize> {
     sorted.into_iter().eq(0..n_layers).then_some(first)
 }
 
-/// Layers `first` and the next in the other order at some positions, in their own at all others.
+/// Layers `first` and `first + 1` swapped at some positions and in their own order at all others.
 fn with_swapped(first: usize, context: &SweepContext, positions: &Positions) -> Limited {
     let n_layers = context.shape.n_layers;
     let others = positions.complement(context.seq_len);
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(swaps[0], text);
         assert_eq!(swaps.len(), 3);
         assert_eq!(texts(Sweep::swap_at(Positions::only(0..6))).unwrap(), texts(Sweep::swap()).unwrap());
-        // An edit stays with its layer: layer 2 at the chosen positions, and what follows the swap.
+        // An edit stays with its layer: layer 2 at the chosen positions, and layer 3 behind the swap.
         let edited = Sweep::over("edited", "slot", [1, 3].map(|slot| (slot.to_string(), slot)), |context, &slot| {
             Ok(context.full().swap(1, 2)?.edit(Edit::zero(Hook::MlpOut.at(slot))))
         });

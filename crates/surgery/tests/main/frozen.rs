@@ -54,7 +54,7 @@ fn frozen_deletions_are_deletions_frozen_by_hand_in_every_family() {
     }
 }
 
-/// What is frozen differs from what the deletion makes of it, except behind the last layer, where nothing is frozen.
+/// Freezing changes the result of every deletion but that of the last layer, behind which nothing is frozen.
 #[test]
 fn freezing_changes_what_a_deletion_does() {
     for name in ["llama-gqa", "gpt2", "phi"] {

@@ -59,7 +59,7 @@ impl Shown<'_> {
             let scales = self.wide(hook);
             assert_eq!(scales.dims(), [batch, pos, 1], "{} {hook}", self.name);
             close(&format!("{} {hook}", self.name), &host(scales.clone()), &expected);
-            // What it divides by is what the rows are divided by, gain and bias left aside.
+            // Without bias, the normed rows are the rows over these divisors, times the gain.
             let AnyNorm::Rms(rms) = norm else { continue };
             self.is(normalized, entering / scales * rms.gamma.val().unsqueeze());
         }

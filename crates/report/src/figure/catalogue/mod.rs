@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(names(&profile(2, &both)), ["signatures", "damage", "positions"]);
         let frozen: [(&str, &[f64]); 1] = [("delete_frozen_norms_kl", &[1.0, 2.0])];
         assert_eq!(names(&profile(2, &frozen)), ["frozen"]);
-        // Blocks that do not repeat are among the others.
+        // Other sweeps over blocks are not part of the figure of repeats.
         let blocks: [(&str, &[f64]); 1] = [("knock_back_5_in_2_layers_kl", &[1.0])];
         assert_eq!(names(&profile(2, &blocks)), ["other_curves"]);
     }

@@ -42,7 +42,7 @@ const fn both(title: &'static str, left: Side, right: Side) -> Wanted {
     Wanted { title: Some(title), left, right, needs_both: true, needs_any: &[] }
 }
 
-/// Curves beside others that belong to figures of their own.
+/// Curves next to curves of other figures, for comparison; drawn only where one of `needs_any` is there.
 const fn compared(title: &'static str, left: Side, needs_any: &'static [&'static str]) -> Wanted {
     Wanted { title: Some(title), left, right: side(&[]), needs_both: false, needs_any }
 }
