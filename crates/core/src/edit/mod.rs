@@ -195,6 +195,14 @@ impl Edit {
         &self.kind
     }
 
+    /// The tensor that it adds or puts in place, if it holds one.
+    pub fn values(&self) -> Option<&EditValues> {
+        match &self.kind {
+            EditKind::Add(values) | EditKind::Patch(values) => Some(values),
+            _ => None,
+        }
+    }
+
     /// Whether its values come from another run, over the whole corpus or over some of its windows.
     pub fn needs_corpus(&self) -> bool {
         matches!(self.kind, EditKind::Mean(_) | EditKind::Resample | EditKind::Clean)
@@ -209,6 +217,11 @@ impl Edit {
             _ => true,
         };
         kind && self.positions.is_text()
+    }
+
+    /// Whether its text describes it completely, but for the [values](Edit::values) that [`Edit::parse_with`] takes.
+    pub fn is_text_with_values(&self) -> bool {
+        self.is_text() || (self.values().is_some() && self.positions.is_text())
     }
 
     /// Whether the result does not depend on the activation at all.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{EditKind, MeanOver, Positions, Units};
+use super::{EditKind, EditValues, MeanOver, Positions, Units};
 use crate::{CoreError, Edit, HookPoint};
 
 /// Indices that are printed as `0,3..6`.
@@ -79,6 +79,28 @@ impl FromStr for Edit {
     type Err = CoreError;
 
     fn from_str(text: &str) -> Result<Self, CoreError> {
+        Self::parse_with(text, &|_| None)
+    }
+}
+
+impl Edit {
+    /// Reads an edit from its text. `values` gives the tensors of `add(#ID)` and `patch(#ID)` by their
+    /// [ids](EditValues::id).
+    ///
+    /// ```
+    /// use stratigraph_core::{Edit, EditValues, Hook};
+    ///
+    /// let values = EditValues::from([0.5f32, -1.0].as_slice());
+    /// let edit = Edit::add(Hook::ResidPre.at(3), values.clone());
+    /// let known = |id: &str| (id == values.id()).then(|| values.clone());
+    /// assert_eq!(Edit::parse_with(&edit.to_string(), &known)?, edit);
+    /// assert!(Edit::parse_with("blocks.3.hook_resid_pre add(#00000000)", &known).is_err());
+    /// # Ok::<(), stratigraph_core::CoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the text is not an edit, or names values that are not given.
+    pub fn parse_with(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result<Self, CoreError> {
         let bad = |reason: String| CoreError::UnknownEdit { text: text.to_owned(), reason };
         let mut words = text.split_whitespace();
         let point: HookPoint = words.next().ok_or_else(|| bad("it is empty".to_owned()))?.parse()?;
@@ -93,7 +115,7 @@ impl FromStr for Edit {
                 Some(("units", of)) => units = Units::only(indices(of).map_err(bad)?),
                 Some(("pos", of)) => positions = parse_positions(of).map_err(bad)?,
                 Some((key, _)) => return Err(bad(format!("`{key}` is not heads, units or pos"))),
-                None => edit = Some(parse_kind(word).map_err(bad)?),
+                None => edit = Some(parse_kind(word, values).map_err(bad)?),
             }
         }
         let kind = edit.ok_or_else(|| bad("it does not say what to do".to_owned()))?;
@@ -101,7 +123,7 @@ impl FromStr for Edit {
     }
 }
 
-fn parse_kind(text: &str) -> Result<EditKind, String> {
+fn parse_kind(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result<EditKind, String> {
     let (name, argument) = match text.split_once('(') {
         Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or("a parenthesis is not closed")?)),
         None => (text, None),
@@ -126,6 +148,9 @@ fn parse_kind(text: &str) -> Result<EditKind, String> {
             [only] => Ok(EditKind::MaskDistances(only..=only)),
             _ => Err("distances are one range, such as 1..6".to_owned()),
         },
+        ("add" | "patch", Some(id)) if let Some(values) = id.strip_prefix('#').and_then(values) => {
+            Ok(if name == "add" { EditKind::Add(values) } else { EditKind::Patch(values) })
+        }
         ("add" | "patch" | "custom" | "mask_pairs", Some(_)) => {
             Err(format!("`{name}` holds tensors, pairs or a function, which text cannot; make it in code"))
         }

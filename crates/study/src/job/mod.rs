@@ -25,6 +25,7 @@ mod shard;
 mod status;
 mod step;
 mod store;
+mod values;
 
 pub use hash::hash_tokens;
 pub use merge::Merged;

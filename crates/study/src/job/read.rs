@@ -77,7 +77,7 @@ impl JobPlan {
     }
 
     fn intervention(&self, name: &str, text: &str) -> Result<Intervention> {
-        let intervention: Intervention = text.parse()?;
+        let intervention = Intervention::parse_with(text, &|id| self.values.get(id).cloned())?;
         intervention.plan().validate(self.model.n_layers)?;
         check_shardable(name, &intervention)?;
         Ok(intervention)

@@ -1,8 +1,8 @@
 //! A job's directory: [`Job`].
 //!
 //! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and
-//! `tokens/` the values of its tokens where they are asked for. `means.safetensors` holds means over the corpus, where
-//! interventions take them.
+//! `tokens/` the values of its tokens where they are asked for. `means.safetensors` holds means over the corpus, and
+//! `values/` the tensors of edits, where interventions take them.
 
 use std::fmt;
 use std::fs;
@@ -16,6 +16,7 @@ use stratigraph_surgery::Intervention;
 use super::files::write_whole;
 use super::hash::{hash_bytes, token_bytes};
 use super::plan::FORMAT;
+use super::values::{read_values, write_values};
 use super::{JobModel, JobPlan};
 use crate::runs::Runs;
 use crate::{Result, StudyError};
@@ -58,6 +59,7 @@ impl Job {
         if steps.count() > 0 || path.join(PLAN).exists() {
             return Err(StudyError::JobExists { path: path.to_owned() });
         }
+        write_values(path, &job.plan.values)?;
         write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;
         write_whole(&path.join(PLAN), &plan_bytes(&job.plan))?; // last, because a directory with a plan is a job
         Ok(job)
@@ -71,7 +73,8 @@ impl Job {
         let path = path.as_ref();
         let (file, tokens) = (path.join(PLAN), path.join(TOKENS));
         let damaged = |path: &Path, reason: String| StudyError::JobDamaged { path: path.to_owned(), reason };
-        let plan = read_plan(&file)?;
+        let mut plan = read_plan(&file)?;
+        plan.values = read_values(path, &plan)?;
         let bytes = fs::read(&tokens).map_err(|reason| StudyError::io(&tokens, reason))?;
         if hash_bytes(&bytes) != plan.corpus.sha256 {
             return Err(damaged(&tokens, "its token ids are not those of the plan".to_owned()));

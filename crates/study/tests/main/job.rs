@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use burn::tensor::Tensor;
 use stratigraph_core::{Edit, EditKind, Hook, ModelShape, Positions, Sublayer, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Axis;
@@ -198,10 +197,11 @@ fn what_cannot_be_sharded_is_refused_by_name() {
         masked.starts_with("cannot shard delete_at_mask(some): the edit `blocks.0.hook_resid_post pos=mask("),
         "{masked}"
     );
-    let values = Tensor::<3>::ones([1, 1, 32], &device());
-    let steer = Sweep::each_layer("steer", move |_, layer| Ok(Edit::add(Hook::ResidPre.at(layer), values.clone())));
-    let steer = sweep(steer).to_string();
-    assert!(steer.starts_with("cannot shard steer: the edit `blocks.0.hook_resid_pre add(#"), "{steer}");
+    let squared = Sweep::each_layer("squared", |_, layer| {
+        Ok(Edit::custom(Hook::MlpOut.at(layer), "squared", |x, _| Ok(x.wide(Hook::MlpOut.at(0))?.square().into())))
+    });
+    let squared = sweep(squared).to_string();
+    assert!(squared.starts_with("cannot shard squared: the edit `blocks.0.hook_mlp_out custom(squared)"), "{squared}");
     assert!(matches!(sweep(Sweep::repeat(9)), StudyError::Surgery(_)));
     let cube = Sweep::new("cube", |context: &SweepContext| {
         let axes = [(); 3].map(|()| Axis::counting("point", 1));

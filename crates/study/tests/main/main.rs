@@ -7,6 +7,7 @@ mod given;
 mod job;
 mod job_files;
 mod job_means;
+mod job_values;
 mod knock_out_words;
 mod measures;
 #[cfg(feature = "parquet")]
