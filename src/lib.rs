@@ -47,9 +47,9 @@ pub mod prelude {
 
     // Models, what runs inside them, and where it can be read and changed.
     pub use stratigraph_core::{
-        Activation, ActivationCache, ActivationSampler, CoreError, Edit, EditKind, EditValues, Hook, HookPoint,
-        HookSet, ModelShape, ModelWeights, NoTap, Observer, PerSequence, Positions, ResidualModel, RunModel,
-        SamplePositions, Site, Sublayer, Tap, TokenWindows, observe,
+        Activation, ActivationCache, ActivationSampler, AttentionPair, CoreError, Edit, EditKind, EditValues, Hook,
+        HookPoint, HookSet, MeanOver, ModelShape, ModelWeights, NoTap, Observer, PairMask, PerSequence, Positions,
+        ResidualModel, RunModel, SamplePositions, Site, Sublayer, Tap, TokenWindows, observe,
     };
     pub use stratigraph_models::{Checkpoint, Decoder, DecoderConfig, ModelError, Storage, Tokenizer};
 
