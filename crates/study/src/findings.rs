@@ -156,6 +156,12 @@ pub(crate) fn estimate(measured: &PerSequence) -> Estimate {
     Estimate::new(summary.mean, summary.sem)
 }
 
+/// The mean over positions and its standard error over windows that have different numbers of positions.
+pub(crate) fn estimate_of_ratio(measured: &PerSequence) -> Estimate {
+    let summary = measured.ratio_summary();
+    Estimate::new(summary.mean, summary.sem)
+}
+
 /// A curve of what was measured at each point of an axis, with the mean of each window.
 pub fn measured_curve<'a>(axis: Axis, unit: Unit, points: impl IntoIterator<Item = &'a PerSequence>) -> Curve {
     let mut curve = Curve::empty(axis, unit).with_replicates(ReplicateUnit::Windows, Vec::new());

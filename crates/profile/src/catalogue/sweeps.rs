@@ -36,9 +36,10 @@ struct Row {
 
 const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
 const SUBLAYERS: &str = "Attention and MLP apart";
+pub(super) const STEERING: &str = "Steering";
 const DELETED: &str = "Deleting a layer";
 
-static SWEEPS: [Row; 12] = [
+static SWEEPS: [Row; 13] = [
     Row {
         name: "delete",
         title: "Deleting a layer",
@@ -152,6 +153,16 @@ static SWEEPS: [Row; 12] = [
         axis: LAYERS,
         text: "0..12 | blocks.3.hook_{hook} patch(#ID)",
         definition: "The activation of layer `l` is taken from another run, at every position",
+    },
+    Row {
+        name: "steer",
+        title: "Steering",
+        label: "steer",
+        group: STEERING,
+        axis: |_| AxisKind::Labelled("strength"),
+        text: "0..12 | blocks.3.hook_resid_pre pos=1.. add(#ID)",
+        definition: "A vector times the strength is added to an activation, from position 1 on unless other positions are \
+                     chosen; at 0 the unchanged model runs",
     },
 ];
 

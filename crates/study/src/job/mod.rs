@@ -9,6 +9,7 @@
 //! two processes did counts once.
 
 mod files;
+mod groups;
 mod hash;
 mod merge;
 #[cfg(feature = "parquet")]
@@ -22,6 +23,7 @@ mod status;
 mod step;
 mod store;
 
+pub use groups::JobGrouping;
 pub use hash::hash_tokens;
 pub use merge::Merged;
 pub use plan::JobPlan;

@@ -1,6 +1,7 @@
 //! A job's directory: [`Job`].
 //!
-//! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and
+//! `job.json` is the plan and `tokens.bin` the token ids; `groups.bin`, where positions are grouped, the group of each;
+//! `steps/` holds a record of each step that is done, and
 //! `tokens/` the values of its tokens where they are asked for.
 
 use std::fmt;
@@ -10,9 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stratigraph_core::TokenWindows;
+use stratigraph_probes::scores::TokenGroups;
 use stratigraph_surgery::Intervention;
 
 use super::files::write_whole;
+use super::groups::{group_bytes, read_groups};
 use super::hash::{hash_bytes, token_bytes};
 use super::plan::FORMAT;
 use super::{JobModel, JobPlan};
@@ -21,6 +24,7 @@ use crate::{Result, StudyError};
 
 const PLAN: &str = "job.json";
 const TOKENS: &str = "tokens.bin";
+const GROUPS: &str = "groups.bin";
 pub(crate) const STEPS: &str = "steps";
 pub(crate) const PER_TOKEN: &str = "tokens";
 
@@ -58,6 +62,10 @@ impl Job {
             return Err(StudyError::JobExists { path: path.to_owned() });
         }
         write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;
+        if !job.plan.groups.is_empty() {
+            let groups = job.plan.groups.iter().flat_map(|groups| group_bytes(groups, &job.windows));
+            write_whole(&path.join(GROUPS), &groups.collect::<Vec<_>>())?;
+        }
         write_whole(&path.join(PLAN), &plan_bytes(&job.plan))?; // last, because a directory with a plan is a job
         Ok(job)
     }
@@ -70,7 +78,7 @@ impl Job {
         let path = path.as_ref();
         let (file, tokens) = (path.join(PLAN), path.join(TOKENS));
         let damaged = |path: &Path, reason: String| StudyError::JobDamaged { path: path.to_owned(), reason };
-        let plan = read_plan(&file)?;
+        let mut plan = read_plan(&file)?;
         let bytes = fs::read(&tokens).map_err(|reason| StudyError::io(&tokens, reason))?;
         if hash_bytes(&bytes) != plan.corpus.sha256 {
             return Err(damaged(&tokens, "its token ids are not those of the plan".to_owned()));
@@ -82,10 +90,16 @@ impl Job {
             let (n, found) = (plan.corpus.n_sequences, windows.n_sequences());
             return Err(damaged(&file, format!("it has {n} windows, and its token ids make {found}")));
         }
+        if !plan.groupings.is_empty() {
+            let groups = path.join(GROUPS);
+            let bytes = fs::read(&groups).map_err(|reason| StudyError::io(&groups, reason))?;
+            plan.groups = read_groups(&plan.groupings, &bytes, &windows).map_err(|reason| damaged(&groups, reason))?;
+        }
         Self::new(path, plan, windows).map_err(|error| damaged(&file, error.to_string()))
     }
 
     fn new(path: &Path, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
+        plan.groups.iter().try_for_each(|groups| groups.check(&windows))?;
         let (hash, runs) = (hash_bytes(&plan_bytes(&plan)), plan.runs()?);
         Ok(Self { path: path.to_owned(), plan, windows, hash, runs })
     }
@@ -113,6 +127,11 @@ impl Job {
     /// How many steps there are.
     pub fn n_steps(&self) -> usize {
         self.windows.n_sequences().div_ceil(self.plan.step.windows) * self.n_groups()
+    }
+
+    /// The groups of positions by which everything is measured too.
+    pub(crate) fn token_groups(&self) -> &[TokenGroups] {
+        &self.plan.groups
     }
 
     pub(crate) fn runs(&self) -> &Runs {

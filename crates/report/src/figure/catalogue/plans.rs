@@ -56,7 +56,7 @@ pub(super) const REPEATING: &str = "repeating";
 pub(super) const REPEATED: [&str; 4] = ["entropy_bits", "nll", "kl", "top1_agreement"];
 
 /// In the order in which a reader wants them.
-pub(super) const PLANS: [Plan; 10] = [
+pub(super) const PLANS: [Plan; 11] = [
     Plan {
         name: "signatures",
         title: "The signatures of the stages",
@@ -157,6 +157,17 @@ pub(super) const PLANS: [Plan; 10] = [
             titled("Deleted", side(&["delete_attention_kl", "delete_mlp_kl"]), NOTHING),
             titled("Replaced by the mean", side(&["mean_attention_kl", "mean_mlp_kl"]), NOTHING),
             titled("Replaced by the next window's", side(&["resample_attention_kl", "resample_mlp_kl"]), NOTHING),
+        ],
+    },
+    Plan {
+        name: "steering",
+        title: "What steering gains and costs",
+        caption: "A vector is added with the strength on the horizontal axis: what it aims at, on prompts, beside the loss on \
+                  the corpus, and how far the predictions on the corpus move. At strength 0 the unchanged model runs.",
+        panels: &[
+            titled("Target and loss", side(&["steer_target"]), side(&["steer_nll"])),
+            one(side(&["steer_kl"])),
+            titled("Predictions on the corpus", side(&["steer_top1_agreement", "steer_accuracy"]), NOTHING),
         ],
     },
     Plan {
