@@ -80,9 +80,17 @@ mod tests {
 
     #[test]
     fn names_are_read_back_and_others_list_the_known_ones() {
-        for name in
-            ["delete", "repeat_3", "delete_from_1", "mean_heads", "geometry", "steering", "wic", "merging_heads", "ensembles"]
-        {
+        for name in [
+            "delete",
+            "repeat_3",
+            "delete_from_1",
+            "mean_heads",
+            "geometry",
+            "steering",
+            "wic",
+            "merging_heads",
+            "ensembles",
+        ] {
             assert_eq!(name.parse::<Experiment>().unwrap().to_string(), name);
         }
         let message = "delte".parse::<Experiment>().unwrap_err();

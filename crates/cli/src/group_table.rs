@@ -20,7 +20,8 @@ impl fmt::Display for GroupTables<'_> {
         let mut before = "";
         for (name, matrix) in &profile.matrices {
             let Some((curve, grouping)) = catalogue::split_grouping(name) else { continue };
-            let of_kl = curve.strip_suffix(GROUPED).is_some_and(|sweep| sweep.ends_with('_') && !sweep.ends_with("reverse_"));
+            let of_kl =
+                curve.strip_suffix(GROUPED).is_some_and(|sweep| sweep.ends_with('_') && !sweep.ends_with("reverse_"));
             if matches!(matrix.columns, Axis::Labelled { .. }) && (of_kl || !has_kl) {
                 write!(f, "{before}{name}, {}:\n{}", matrix.unit, Table { profile, grouping, matrix })?;
                 before = "\n\n";

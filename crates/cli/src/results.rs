@@ -39,7 +39,8 @@ fn write_groups(f: &mut fmt::Formatter<'_>, run: &InterventionRecord) -> fmt::Re
     let has_kl = run.metrics.contains_key(GROUPED);
     for metric in run.metrics.keys().filter(|metric| !has_kl || *metric == GROUPED) {
         for (grouping, groups) in &run.groups {
-            let measured = groups.iter().filter_map(|it| Some(format!("{} {}", it.group, shown(it.metrics.get(metric)?))));
+            let measured =
+                groups.iter().filter_map(|it| Some(format!("{} {}", it.group, shown(it.metrics.get(metric)?))));
             writeln!(f, "  {metric} by {grouping}: {}", measured.collect::<Vec<_>>().join(", "))?;
         }
     }

@@ -65,14 +65,17 @@ impl SteeringArgs {
                 let (toward, away) = (prompts(toward, tokenizer)?, prompts(away, tokenizer)?);
                 SteeringVector::between(model, point, &toward, &away)?
             }
-            _ => bail!("steering needs a direction: give --steer-toward FILE and --steer-away FILE, or --steer-vector FILE"),
+            _ => bail!(
+                "steering needs a direction: give --steer-toward FILE and --steer-away FILE, or --steer-vector FILE"
+            ),
         };
         let mut steering = Steering::new(vector).with_positions(self.steer_from..);
         if !self.steer_strengths.is_empty() {
             steering = steering.with_strengths(self.steer_strengths.iter().copied());
         }
         if let Some(file) = &self.steer_prompts {
-            let ids = |texts: &[String]| texts.iter().map(|text| Ok(tokenizer.token(text)?)).collect::<Result<Vec<_>>>();
+            let ids =
+                |texts: &[String]| texts.iter().map(|text| Ok(tokenizer.token(text)?)).collect::<Result<Vec<_>>>();
             let target = SteeringTarget::new(prompts(file, tokenizer)?, ids(&self.steer_target)?);
             steering = steering.with_target(target.against(ids(&self.steer_against)?));
         }

@@ -114,7 +114,10 @@ struct Setup {
 pub fn run(args: &StudyArgs) -> Result<()> {
     let seq_len = args.text.seq_len;
     let steers = args.measure.experiments.contains(&Experiment::Steering);
-    ensure!(steers || !args.steering.is_given(), "options --steer-... are of the experiment steering: add it to --experiments");
+    ensure!(
+        steers || !args.steering.is_given(),
+        "options --steer-... are of the experiment steering: add it to --experiments"
+    );
     ensure!(args.measure.skip_first < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
     let metrics = metrics(&args.measure)?;
     let out = args.files.out.as_ref().map(OutDir::create).transpose()?;

@@ -27,8 +27,9 @@ pub fn read_vector(path: impl AsRef<Path>) -> Result<Vec<f32>> {
     // A safetensors file begins with the length of its header in eight bytes, the last of which is 0; a text has none.
     let values = match bytes.get(7) {
         Some(0) => only_tensor(path)?,
-        _ => serde_json::from_slice(&bytes)
-            .map_err(|error| malformed(format!("it is neither a JSON array of numbers nor a safetensors file ({error})")))?,
+        _ => serde_json::from_slice(&bytes).map_err(|error| {
+            malformed(format!("it is neither a JSON array of numbers nor a safetensors file ({error})"))
+        })?,
     };
     if values.is_empty() {
         return Err(malformed("it has no numbers".to_owned()));
@@ -49,7 +50,10 @@ fn only_tensor(path: &Path) -> Result<Vec<f32>> {
     };
     let shape = file.shape(name).unwrap_or_default();
     if shape.iter().filter(|length| **length > 1).count() > 1 {
-        return Err(ModelError::malformed(path, format!("its tensor `{name}` has the shape {shape:?}, not that of a vector")));
+        return Err(ModelError::malformed(
+            path,
+            format!("its tensor `{name}` has the shape {shape:?}, not that of a vector"),
+        ));
     }
     file.read_all(name)
 }

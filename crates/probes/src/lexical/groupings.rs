@@ -94,7 +94,9 @@ impl TokenGroups {
         let mut occurrences: BTreeMap<u32, usize> = BTreeMap::new();
         windows.ids().iter().for_each(|id| *occurrences.entry(*id).or_default() += 1);
         let quartiles = Quartiles::new(occurrences.values().copied());
-        let label = |times: RangeInclusive<usize>| if times == (1..=1) { "once".to_owned() } else { format!("{} times", Span(times)) };
+        let label = |times: RangeInclusive<usize>| {
+            if times == (1..=1) { "once".to_owned() } else { format!("{} times", Span(times)) }
+        };
         let labels = quartiles.ranges().map(label);
         Self::new(FREQUENCY, labels, windows, |window, position| {
             let token = windows.sequence(window)[position];
@@ -204,7 +206,10 @@ mod tests {
         assert_eq!(labels(64).labels(), ["0", "1-3", "4-15", "16-63"]);
         assert_eq!(labels(64).sizes(), [1, 3, 12, 48]);
         assert_eq!(labels(65).labels(), ["0", "1-3", "4-15", "16-63", "64"]);
-        assert_eq!((labels(2).labels(), labels(3).labels()[1].as_str()), (&["0".to_owned(), "1".to_owned()][..], "1-2"));
+        assert_eq!(
+            (labels(2).labels(), labels(3).labels()[1].as_str()),
+            (&["0".to_owned(), "1".to_owned()][..], "1-2")
+        );
         assert_eq!(labels(1024).labels().last().unwrap(), "256-1023");
     }
 
@@ -220,7 +225,10 @@ mod tests {
         assert_eq!((once.labels(), once.sizes()), (&["once".to_owned()][..], vec![8]));
         // 1 + 3 + 12 positions: the rare ones together are the first quarter.
         let uneven = TokenGroups::by_frequency(&windows(&[1, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3], 4)).unwrap();
-        assert_eq!((uneven.labels(), uneven.sizes()), (&["1-3 times".to_owned(), "12 times".to_owned()][..], vec![4, 12]));
+        assert_eq!(
+            (uneven.labels(), uneven.sizes()),
+            (&["1-3 times".to_owned(), "12 times".to_owned()][..], vec![4, 12])
+        );
     }
 
     #[test]

@@ -138,16 +138,34 @@ mod tests {
 
     #[test]
     fn a_token_is_classed_by_its_text_and_the_one_before() {
-        let texts = ["the", " cat", "'s", " (", "an", " \"", " other", "\n\n", "The", " 3", ".", "5", "th", "\u{fffd}", ""];
+        let texts =
+            ["the", " cat", "'s", " (", "an", " \"", " other", "\n\n", "The", " 3", ".", "5", "th", "\u{fffd}", ""];
         let expected = [
-            WordStart, WordStart, WordContinuation, Punctuation, WordStart, Punctuation, WordStart, WhiteSpace, WordStart,
-            Digit, Punctuation, Digit, WordContinuation, Other, Other,
+            WordStart,
+            WordStart,
+            WordContinuation,
+            Punctuation,
+            WordStart,
+            Punctuation,
+            WordStart,
+            WhiteSpace,
+            WordStart,
+            Digit,
+            Punctuation,
+            Digit,
+            WordContinuation,
+            Other,
+            Other,
         ];
         assert_eq!(PositionClass::of_window(&texts), expected);
-        assert_eq!(PositionClass::of_window(&["é", "té", " \u{fffd}", "caf\u{fffd}"])[1..], [
-            WordContinuation, Other, WordStart
-        ]);
-        assert_eq!(PositionClass::of_window(&[" @-@", " –", "  ", "\t"]), [Punctuation, Punctuation, WhiteSpace, WhiteSpace]);
+        assert_eq!(
+            PositionClass::of_window(&["é", "té", " \u{fffd}", "caf\u{fffd}"])[1..],
+            [WordContinuation, Other, WordStart]
+        );
+        assert_eq!(
+            PositionClass::of_window(&[" @-@", " –", "  ", "\t"]),
+            [Punctuation, Punctuation, WhiteSpace, WhiteSpace]
+        );
     }
 
     #[test]

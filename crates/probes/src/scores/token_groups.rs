@@ -128,7 +128,9 @@ fn check_labels(name: &str, labels: &[String]) -> Result<(), String> {
     match labels.iter().find(|label| label.is_empty() || !seen.insert(label.as_str())) {
         _ if name.is_empty() => Err("its name is empty; results are named after it".to_owned()),
         _ if labels.is_empty() => Err("it has no groups".to_owned()),
-        _ if labels.len() >= usize::from(NONE) => Err(format!("it has {} groups, more than there can be", labels.len())),
+        _ if labels.len() >= usize::from(NONE) => {
+            Err(format!("it has {} groups, more than there can be", labels.len()))
+        }
         Some(label) if label.is_empty() => Err("the label of a group is empty".to_owned()),
         Some(label) => Err(format!("two groups are called `{label}`")),
         None => Ok(()),

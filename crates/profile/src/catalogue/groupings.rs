@@ -99,7 +99,10 @@ mod tests {
         assert_eq!((&entry.title[..], entry.unit), ("Deleting a layer: reverse KL by token class", Unit::Nats));
         assert_eq!(find_matrix("lens_nll_by_next_class").unwrap().title, "Logit lens: loss by class of the next token");
         let clean = find("clean_nll_by_word").unwrap();
-        assert_eq!((&clean.title[..], clean.axis), ("Loss of the unchanged model by part of a word", AxisKind::Labelled("word")));
+        assert_eq!(
+            (&clean.title[..], clean.axis),
+            ("Loss of the unchanged model by part of a word", AxisKind::Labelled("word"))
+        );
         for unknown in ["delete_kl_by_", "delete_by_class", "cosine_by_class", "delete_kl_by_mine", "_by_class"] {
             assert!(find_matrix(unknown).is_none(), "{unknown}");
         }

@@ -27,7 +27,9 @@ mod values;
 pub use curves::SingleCurve;
 pub use entry::{AxisKind, CurveEntry, describe};
 pub use groupings::{GroupingEntry, find_grouping, groupings, split_grouping};
-pub use markdown::{curves_table, groupings_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, values_table};
+pub use markdown::{
+    curves_table, groupings_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, values_table,
+};
 pub use matrices::{MatrixEntry, find_matrix, matrices, matrix_sweeps};
 pub use metrics::{MetricEntry, find_metric, metrics};
 pub use single::curves;

@@ -68,7 +68,10 @@ fn the_groups_of_a_partition_make_up_the_whole() {
                 };
                 let (found, whole) = (sum(true) / sum(false), run.metrics[metric.name()].mean);
                 let what = (&run.name, grouping.name(), metric.name());
-                assert!(abs_diff_eq!(found, whole, epsilon = 1e-12 * whole.abs().max(1.0)), "{what:?}: {found} {whole}");
+                assert!(
+                    abs_diff_eq!(found, whole, epsilon = 1e-12 * whole.abs().max(1.0)),
+                    "{what:?}: {found} {whole}"
+                );
             }
         }
     }
@@ -87,7 +90,9 @@ fn without(model: &dyn ResidualModel, layer: usize, windows: &TokenWindows) -> T
 fn by_hand(positions: &PositionScores, metric: usize, grouping: &TokenGroups) -> Vec<Estimate> {
     let mut windows: Vec<BTreeMap<usize, (f64, f64)>> = vec![BTreeMap::new(); grouping.labels().len()];
     for row in positions.rows() {
-        let (Some(group), Some(value)) = (grouping.group(row.sequence, row.position), row.values[metric]) else { continue };
+        let (Some(group), Some(value)) = (grouping.group(row.sequence, row.position), row.values[metric]) else {
+            continue;
+        };
         let (n, sum) = windows[group].entry(row.sequence).or_default();
         (*n, *sum) = (*n + 1.0, *sum + value);
     }
@@ -139,7 +144,8 @@ fn assert_estimate(found: Estimate, expected: Estimate, what: &str) {
 #[test]
 fn matrices_and_curves_by_group_show_what_the_records_have() {
     let given = Given::new();
-    let halves = TokenGroups::new("half", ["first", "second", "none"], &given.windows, |_, position| Some(position / 6));
+    let halves =
+        TokenGroups::new("half", ["first", "second", "none"], &given.windows, |_, position| Some(position / 6));
     let study = given.study(&sweeps()).by_tokens(halves.unwrap());
     let findings = study.run(&given.windows).unwrap();
     let matrix = findings.matrix("delete_nll_by_half").unwrap();
@@ -248,8 +254,16 @@ fn a_job_without_groups_does_not_mention_them_and_damaged_groups_are_named() {
         fs::write(&path, kept).unwrap();
         assert!(matches!(error, StudyError::JobDamaged { .. }) && error.to_string().contains(says), "{error}");
     };
-    damaged("groups.bin", &|bytes| bytes[0] ^= 1, "groups.bin is damaged: its groups by word are not those of the plan");
-    damaged("groups.bin", &|bytes| bytes.truncate(9), "groups.bin is damaged: it has 9 bytes, and 1 groupings of 168 each");
+    damaged(
+        "groups.bin",
+        &|bytes| bytes[0] ^= 1,
+        "groups.bin is damaged: its groups by word are not those of the plan",
+    );
+    damaged(
+        "groups.bin",
+        &|bytes| bytes.truncate(9),
+        "groups.bin is damaged: it has 9 bytes, and 1 groupings of 168 each",
+    );
     let renamed = |bytes: &mut Vec<u8>| {
         let text = String::from_utf8(std::mem::take(bytes)).unwrap();
         *bytes = text.replacen("\"word\"", "\"ward\"", 1).into_bytes();

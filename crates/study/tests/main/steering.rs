@@ -25,7 +25,11 @@ struct Prompts {
 
 fn prompts() -> Prompts {
     let pair = TokenWindows::new(&[3, 1, 4, 1, 5, 9], 3).unwrap();
-    Prompts { toward: [pair, prompt(&[2, 6, 5, 3, 5])], away: [prompt(&[8, 9, 7, 9])], asked: [prompt(&[3, 2, 3]), prompt(&[8, 4])] }
+    Prompts {
+        toward: [pair, prompt(&[2, 6, 5, 3, 5])],
+        away: [prompt(&[8, 9, 7, 9])],
+        asked: [prompt(&[3, 2, 3]), prompt(&[8, 4])],
+    }
 }
 
 fn tokens(ids: &[u32], device: &Device) -> Tensor<2, Int> {
@@ -157,9 +161,8 @@ fn at_strength_0_it_is_the_clean_run_bit_for_bit() {
 fn a_strength_is_a_factor_of_the_vector() {
     let twice: Vec<f32> = vector().values().iter().map(|x| 2.0 * x).collect();
     let twice = SteeringVector::new(vector().point(), twice);
-    let [one, two] = [(twice, 1.0), (vector(), 2.0)].map(|(vector, strength)| {
-        found(Steering::new(vector).with_strengths([strength]).with_target(asked()))
-    });
+    let [one, two] = [(twice, 1.0), (vector(), 2.0)]
+        .map(|(vector, strength)| found(Steering::new(vector).with_strengths([strength]).with_target(asked())));
     for name in ["steer_nll", "steer_kl", "steer_target"] {
         assert_eq!(one.curve(name).unwrap().mean, two.curve(name).unwrap().mean, "{name}");
     }
@@ -182,7 +185,10 @@ fn curves_say_what_they_are_over_and_of() {
     let strengths = Axis::labelled("strength", ["0", "0.5", "1", "1.5", "2", "3"]);
     assert_eq!((&loss.axis, &target.axis), (&strengths, &strengths));
     assert_eq!((&loss.unit, &target.unit), (&Unit::Nats, &Unit::Logits));
-    assert_eq!((target.replicate_unit, target.n_replicates(), target.n_windows()), (ReplicateUnit::Prompts, Some(2), None));
+    assert_eq!(
+        (target.replicate_unit, target.n_replicates(), target.n_windows()),
+        (ReplicateUnit::Prompts, Some(2), None)
+    );
     assert!(target.sem.iter().all(Option::is_some));
     findings.into_profile().check().unwrap();
 }
@@ -197,7 +203,10 @@ fn what_cannot_be_done_is_refused_before_anything_runs() {
         assert!(message.contains(part) && !progressed, "{message}");
     };
     let at = |point: HookPoint, n: usize| Steering::new(SteeringVector::new(point, vec![1.0; n]));
-    refused(at(Hook::ResidPre.at(1), 3), "the vector has 3 numbers, and `blocks.1.hook_resid_pre` of the model is 32 wide");
+    refused(
+        at(Hook::ResidPre.at(1), 3),
+        "the vector has 3 numbers, and `blocks.1.hook_resid_pre` of the model is 32 wide",
+    );
     refused(at(Hook::ResidPre.at(40), 32), "layer 40 does not exist: the model has 3 layers (0 to 2)");
     refused(at(Hook::MlpPost.at(1), 64), "mlp.hook_post");
     let nan = SteeringVector::new(Hook::ResidPre.at(0), vec![f32::NAN; 32]);

@@ -96,7 +96,9 @@ fn check_point(shape: &ModelShape, point: HookPoint) -> Result<()> {
         return Err(CoreError::HookMissing { hook }.into());
     }
     if hook.has_heads() {
-        return Err(cannot(format!("the activation at `{point}` has heads; steer the residual stream, hook_resid_pre")));
+        return Err(cannot(format!(
+            "the activation at `{point}` has heads; steer the residual stream, hook_resid_pre"
+        )));
     }
     Ok(())
 }
