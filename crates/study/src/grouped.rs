@@ -28,11 +28,8 @@ pub(crate) fn add_sweep(
     let groupings = points.first().map_or(&[][..], |scores| &scores.groups);
     for (index, grouping) in groupings.iter().map(GroupScores::groups).enumerate() {
         for (metric, unit) in shown(units) {
-            let of_point =
-                |scores: &&RunScores| -> Vec<Estimate> { estimates(&scores.groups[index], metric).collect() };
-            let estimates: Vec<_> = points.iter().map(of_point).collect();
-            let means = estimates.iter().map(|point| point.iter().map(|estimate| estimate.mean).collect());
-            let matrix = Matrix::new(axis.clone(), axis_of(grouping), unit.clone(), means.collect());
+            let cells = points.iter().flat_map(|scores| estimates(&scores.groups[index], metric));
+            let matrix = Matrix::from_estimates(axis.clone(), axis_of(grouping), unit.clone(), cells);
             findings.add_matrix(&format!("{sweep}_{metric}_by_{}", grouping.name()), matrix)?;
         }
     }

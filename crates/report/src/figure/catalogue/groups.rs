@@ -36,11 +36,11 @@ fn lines(name: &str, matrix: &Matrix) -> Panel {
     let known = || catalogue::find_matrix(name).map(|entry| entry.title);
     let title = matrix.title.clone().or_else(known).unwrap_or_else(|| name.replace('_', " "));
     let series = (0..matrix.columns.len()).map(|group| {
-        let point = |(row, values): (usize, &Vec<f64>)| {
-            let x = matrix.rows.depth(row).unwrap_or(row as f64);
-            Point::new(x, matrix.rows.label(row), values[group])
+        let point = |row: usize| {
+            let (x, estimate) = (matrix.rows.depth(row).unwrap_or(row as f64), matrix.estimate(row, group)?);
+            Some(Point::new(x, matrix.rows.label(row), estimate.mean).with_sem(estimate.sem))
         };
-        Series::new(matrix.columns.tick(group), matrix.values.iter().enumerate().map(point).collect())
+        Series::new(matrix.columns.tick(group), (0..matrix.rows.len()).filter_map(point).collect())
     });
     let side = series.fold(Side::new(entry.axis_label(), entry.scale), Side::with_series);
     Panel::Lines(Lines::new(title, Horizontal::from_axis(&matrix.rows), side))
@@ -48,7 +48,7 @@ fn lines(name: &str, matrix: &Matrix) -> Panel {
 
 #[cfg(test)]
 mod tests {
-    use stratigraph_profile::Unit;
+    use stratigraph_profile::{Estimate, Unit};
 
     use super::*;
     use crate::testing::profile;
@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn each_group_is_a_line_over_depth() {
         let groups = Axis::labelled("class", ["digit", "other"]);
-        let matrix = Matrix::new(Axis::layers(2), groups.clone(), Unit::Nats, vec![vec![0.5, 1.0], vec![0.25, 2.0]]);
+        let cells = [0.5, 1.0, 0.25, 2.0].map(|mean| Estimate::new(mean, Some(mean / 8.0)));
+        let matrix = Matrix::from_estimates(Axis::layers(2), groups.clone(), Unit::Nats, cells);
         let clean = Curve::new(groups, Unit::Nats, vec![3.0, 4.0]);
         let profile = profile(2, &[("delete_kl", &[1.0, 2.0])]);
         let profile = profile.with_matrix("delete_kl_by_class", matrix.clone()).unwrap();
@@ -67,6 +68,6 @@ mod tests {
         assert_eq!((&deleted.title[..], &deleted.left.label[..]), ("Deleting a layer: KL by token class", "KL, nats"));
         let [digit, other] = &deleted.left.series[..] else { panic!("two lines") };
         assert_eq!((&digit.name[..], &other.name[..]), ("digit", "other"));
-        assert_eq!(other.points[1], Point::new(1.0, "layer 1", 2.0));
+        assert_eq!(other.points[1], Point::new(1.0, "layer 1", 2.0).with_sem(Some(0.25)));
     }
 }
