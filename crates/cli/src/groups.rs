@@ -30,7 +30,7 @@ impl GroupArgs {
         }
         let mut texts = tokenizer.token_texts()?;
         for token in tokenizer.special_tokens() {
-            texts.iter_mut().nth(token as usize).into_iter().for_each(String::clear);
+            texts.get_mut(token as usize).into_iter().for_each(String::clear);
         }
         Ok(self.by.iter().map(|name| TokenGroups::by_name(name, windows, &texts)).collect::<Result<_, _>>()?)
     }

@@ -1,4 +1,4 @@
-//! The experiment `steering`: [`SteeringArgs`] say along what, where and how far, and what it aims at.
+//! The experiment `steering`: [`SteeringArgs`] are its direction, layer, strengths and target.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use stratigraph_core::{CoreError, Hook, ResidualModel, TokenWindows};
 use stratigraph_models::{Tokenizer, read_vector};
 use stratigraph_study::measurements::{Steering, SteeringTarget, SteeringVector};
 
-/// What the experiment `steering` does.
+/// The options of the experiment `steering`.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Steering (--experiments steering)")]
 pub struct SteeringArgs {
@@ -30,7 +30,7 @@ pub struct SteeringArgs {
     /// Add it at this position of a window and all after it
     #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
     steer_from: usize,
-    /// Measure --steer-target behind these prompts, one a line
+    /// Measure --steer-target after these prompts, one a line
     #[arg(long, value_name = "FILE", requires = "steer_target")]
     steer_prompts: Option<PathBuf>,
     /// A token whose log-probability is measured, such as ' Paris'; may be given more than once
@@ -42,7 +42,7 @@ pub struct SteeringArgs {
 }
 
 impl SteeringArgs {
-    /// Whether anything is asked for that only the experiment does.
+    /// Whether an option is given that has no effect without the experiment.
     pub fn is_given(&self) -> bool {
         let files = [&self.steer_toward, &self.steer_vector, &self.steer_prompts];
         files.iter().any(|file| file.is_some()) || self.steer_layer.is_some() || !self.steer_strengths.is_empty()

@@ -77,11 +77,10 @@ pub(crate) fn groups(interventions: &[InterventionRecord]) -> Option<Vec<u8>> {
         let cells = metrics.iter().flat_map(|&name| cells(group.metrics.get(name).copied()));
         what.into_iter().chain(whose).chain(cells).collect::<Vec<String>>()
     };
-    let of_intervention = |it| {
-        let InterventionRecord { groups, .. } = it;
-        groups.iter().flat_map(move |(grouping, groups)| groups.iter().map(move |group| (it, grouping, group)))
-    };
-    let mut rows = interventions.iter().flat_map(of_intervention).peekable();
+    let rows = interventions.iter().flat_map(|it| {
+        it.groups.iter().flat_map(move |(grouping, groups)| groups.iter().map(move |group| (it, grouping, group)))
+    });
+    let mut rows = rows.peekable();
     rows.peek()?;
     Some(write(columns.into_iter().chain(names).collect(), rows.map(|(it, grouping, group)| row(it, grouping, group))))
 }

@@ -1,4 +1,4 @@
-//! From scores by groups of positions to matrices, curves and records: [`add_sweep`], [`add_clean`], [`records`].
+//! Matrices, curves and records of scores by groups of positions: [`add_sweep`], [`add_clean`], [`records`].
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is measured under one intervention: [`RunScores`], over all positions and by groups of them.
+//! The scores of one intervention, over all positions and by groups of positions: [`RunScores`].
 
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::scores::{GroupScores, Row, ScoreSink, Scores, TokenGroups};
@@ -23,8 +23,8 @@ impl RunScores {
     /// Adds what was measured on other windows by the same groupings.
     pub(crate) fn merge(&mut self, other: &RunScores) -> Result<()> {
         self.all.merge(&other.all)?;
-        let pairs = self.groups.iter_mut().zip(&other.groups);
-        Ok(pairs.map(|(mine, theirs)| mine.merge(theirs)).collect::<stratigraph_probes::Result<_>>()?)
+        let mut pairs = self.groups.iter_mut().zip(&other.groups);
+        Ok(pairs.try_for_each(|(mine, theirs)| mine.merge(theirs))?)
     }
 }
 

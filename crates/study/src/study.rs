@@ -104,8 +104,8 @@ impl<'a> Study<'a> {
     /// [`Findings::interventions`] then have `groups`, sweeps over one axis matrices such as `delete_kl_by_class`, and the
     /// unchanged model curves such as `clean_nll_by_class`.
     ///
-    /// The metric of the prediction at a position counts for the group of that position. For each group as many numbers are
-    /// kept in memory as for all positions together, a few for each metric and window.
+    /// The metric of the prediction at a position counts for the group of that position. Each group takes as much memory as
+    /// all positions together: a few numbers for each intervention, metric and window.
     pub fn by_tokens(mut self, groups: TokenGroups) -> Self {
         self.groupings.push(groups);
         self

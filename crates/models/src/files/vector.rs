@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<Vec<f32>, String> {
+    fn read(bytes: &[u8]) -> std::result::Result<Vec<f32>, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vector");
         fs::write(&path, bytes).unwrap();

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::{Row, ScoreSink, Scores, TokenGroups};
 use crate::metrics::{Metric, Metrics};
-use crate::statistics::PerSequence;
+use crate::statistics::{PerSequence, SequenceCount};
 use crate::{ProbeError, Result};
 
 /// Accumulates metrics for each group of positions.
 ///
-/// Where the groups share out all positions, the mean over all of them is the mean of the groups' means, weighted by their
+/// If every position belongs to a group, the mean over all positions is the mean of the groups' means, weighted by their
 /// numbers of positions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupScores {
@@ -64,8 +64,8 @@ impl GroupScores {
     /// nowhere else.
     pub fn are_of(&self, metrics: &Metrics, windows: &Range<usize>) -> bool {
         let counts = |group: usize, but_last: bool| {
-            let count = move |window| (window, self.groups.count(window, group, but_last));
-            windows.clone().map(count).filter(|(_, count)| *count > 0)
+            let count = move |sequence| SequenceCount { sequence, count: self.groups.count(sequence, group, but_last) };
+            windows.clone().map(count).filter(|of_window| of_window.count > 0)
         };
         let complete = |group: usize, (metric, measured): (&dyn Metric, &PerSequence)| {
             measured.counts().eq(counts(group, metric.needs_next_token()))
@@ -101,7 +101,8 @@ mod tests {
 
     /// Even positions, odd ones but for those of window 2, and none.
     fn groups() -> TokenGroups {
-        let group = |window: usize, position: usize| (window != 2 || position % 2 == 0).then_some(position % 2);
+        let group =
+            |window: usize, position: usize| (window != 2 || position.is_multiple_of(2)).then_some(position % 2);
         TokenGroups::new("parity", ["even", "odd", "neither"], &windows(), group).unwrap()
     }
 
@@ -119,7 +120,7 @@ mod tests {
     fn each_row_goes_to_its_group() {
         let (found, metrics) = (measured(0..3), Metrics::from_names(["kl", "nll"]).unwrap());
         let [even, odd, neither] = found.scores() else { panic!("three groups") };
-        assert_eq!(even.summary("kl").unwrap().mean, (0 + 2 + 4 + 6 + 8 + 10) as f64 / 6.0);
+        assert_eq!(even.summary("kl").unwrap().mean, (2.0 + 4.0 + 6.0 + 8.0 + 10.0) / 6.0);
         assert_eq!(odd.summary("nll").unwrap().mean, -(1.0 + 5.0) / 2.0);
         assert!(neither.summary("kl").is_err());
         assert!(found.are_of(&metrics, &(0..3)) && !found.are_of(&metrics, &(0..2)));

@@ -147,7 +147,8 @@ mod tests {
 
     /// Even positions, odd ones but for those of window 2, and none.
     fn groups() -> TokenGroups {
-        let group = |window: usize, position: usize| (window != 2 || position % 2 == 0).then_some(position % 2);
+        let group =
+            |window: usize, position: usize| (window != 2 || position.is_multiple_of(2)).then_some(position % 2);
         TokenGroups::new("parity", ["even", "odd", "neither"], &windows(), group).unwrap()
     }
 

@@ -218,7 +218,7 @@ pub(super) static CURVES: [SingleCurve; 18] = [
     },
     SingleCurve {
         name: "steer_target",
-        title: "What steering aims at",
+        title: "Target of steering",
         label: "target",
         quantity: "target",
         unit: Unit::Nats,

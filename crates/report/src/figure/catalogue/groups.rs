@@ -13,8 +13,8 @@ pub(super) fn figure(profile: &Profile) -> Figure {
     let clean = clean.map(|(name, curve)| Panel::from_curve(name, curve));
     let matrices = profile.matrices.iter().filter(|(name, matrix)| is_by_group(name, matrix) && matrix.has_numbers());
     let panels = clean.chain(matrices.map(|(name, matrix)| lines(name, matrix))).collect();
-    let caption = "The same metrics by the token that is read at a position, or by the position itself. Groups have different \
-                   losses in the unchanged model: compare the differences.";
+    let caption = "The metrics of the sweeps, averaged over groups of positions. The unchanged model has another loss in each \
+                   group, so compare differences from it.";
     Figure { panels, ..Figure::new("by_tokens", "Effects by token").with_caption(caption) }
 }
 

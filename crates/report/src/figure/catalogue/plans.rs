@@ -165,9 +165,9 @@ pub(super) const PLANS: [Plan; 11] = [
     },
     Plan {
         name: "steering",
-        title: "What steering gains and costs",
-        caption: "A vector is added with the strength on the horizontal axis: what it aims at, on prompts, beside the loss on \
-                  the corpus, and how far the predictions on the corpus move. At strength 0 the unchanged model runs.",
+        title: "Steering: target and cost",
+        caption: "A vector is added to an activation, multiplied by the strength on the horizontal axis. The target is measured \
+                  on prompts, everything else on the corpus. At strength 0 the unchanged model runs.",
         panels: &[
             titled("Target and loss", side(&["steer_target"]), side(&["steer_nll"])),
             one(side(&["steer_kl"])),

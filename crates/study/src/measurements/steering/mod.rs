@@ -1,5 +1,4 @@
-//! Steering with a range of strengths, what it gains and what it costs: [`Steering`] of a [`SteeringVector`] and its
-//! [`SteeringTarget`].
+//! Steering with a range of strengths: [`Steering`] along a [`SteeringVector`], with a [`SteeringTarget`].
 
 mod target;
 mod vector;
@@ -19,15 +18,15 @@ use crate::{Findings, Measurement, Result, StudyContext, StudyError, Work};
 /// The curve of the target.
 const TARGET: &str = "steer_target";
 
-/// A vector added with a range of strengths: curves `steer_*` over the strengths, of every metric of the study on the corpus,
-/// and `steer_target` of what the vector aims at on prompts.
+/// A vector added with a range of strengths: curves `steer_*` over the strengths, for each metric of the study on the corpus,
+/// and `steer_target`, the target on prompts.
 ///
 /// ```no_run
 /// use stratigraph_core::{Hook, ResidualModel, TokenWindows};
 /// use stratigraph_study::measurements::{Steering, SteeringTarget, SteeringVector};
 /// use stratigraph_study::Study;
 ///
-/// /// The loss on a text and the log-probability of a token behind a prompt, for four strengths.
+/// /// The loss on a text and the log-probability of a token after a prompt, for four strengths.
 /// fn steer(
 ///     model: &dyn ResidualModel,
 ///     text: &TokenWindows,
@@ -74,7 +73,7 @@ impl Steering {
         Self { positions: positions.into(), ..self }
     }
 
-    /// With what it aims at.
+    /// With a target.
     pub fn with_target(self, target: SteeringTarget) -> Self {
         Self { target: Some(target), ..self }
     }

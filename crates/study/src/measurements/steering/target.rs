@@ -1,4 +1,4 @@
-//! What steering aims at, measured on prompts: [`SteeringTarget`].
+//! The target of steering, measured on prompts: [`SteeringTarget`].
 
 use burn::tensor::Tensor;
 use stratigraph_core::{Edit, PerSequence, ResidualModel, RunModel, TokenWindows, check_token_ids};
@@ -9,10 +9,10 @@ use stratigraph_profile::Unit;
 use super::{TARGET, cannot};
 use crate::Result;
 
-/// Tokens that steering shall make more likely behind some prompts.
+/// Tokens that steering should make more likely after some prompts.
 ///
-/// Of each prompt it is the mean log-probability of the tokens as the next token, or the mean of their logits less the mean of
-/// other tokens' logits.
+/// It is measured at the last position of each prompt: the mean log-probability of the tokens, or the mean of their logits less
+/// the mean of other tokens' logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SteeringTarget {
     prompts: Vec<TokenWindows>,
@@ -21,14 +21,14 @@ pub struct SteeringTarget {
 }
 
 impl SteeringTarget {
-    /// The log-probability of tokens behind prompts, in nats. The windows are prompts; those of several lengths stand in
+    /// The log-probability of tokens after prompts, in nats. The windows are prompts; those of several lengths stand in
     /// several [`TokenWindows`].
     pub fn new(prompts: impl IntoIterator<Item = TokenWindows>, tokens: impl IntoIterator<Item = u32>) -> Self {
         let (prompts, tokens) = (prompts.into_iter().collect(), tokens.into_iter().collect());
         Self { prompts, tokens, against: Vec::new() }
     }
 
-    /// The logits of the tokens less those of these instead.
+    /// Measures the logits of the tokens less those of these tokens instead.
     pub fn against(self, tokens: impl IntoIterator<Item = u32>) -> Self {
         Self { against: tokens.into_iter().collect(), ..self }
     }
