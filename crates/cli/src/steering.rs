@@ -1,11 +1,14 @@
-//! The experiment `steering`: [`SteeringArgs`] are its direction, layer, strengths and target.
+//! The experiment `steering`: [`SteeringArgs`] are its direction, layer, strengths and target; [`SteeringTable`] prints its
+//! results.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use stratigraph_core::{CoreError, Hook, ResidualModel, TokenWindows};
 use stratigraph_models::{Tokenizer, read_vector};
+use stratigraph_profile::Profile;
 use stratigraph_study::measurements::{Steering, SteeringTarget, SteeringVector};
 
 /// The options of the experiment `steering`.
@@ -93,4 +96,47 @@ fn prompts(file: &Path, tokenizer: &Tokenizer) -> Result<Vec<TokenWindows>> {
     let prompts: Vec<_> = lines.map(prompt).collect::<Result<_>>()?;
     ensure!(!prompts.is_empty(), "{} has no prompts; write one a line", file.display());
     Ok(prompts)
+}
+
+/// The curves of a terminal table.
+const COLUMNS: [&str; 4] = ["steer_target", "steer_nll", "steer_kl", "steer_top1_agreement"];
+
+/// The target and the cost of each strength.
+pub struct SteeringTable<'a>(pub &'a Profile);
+
+impl fmt::Display for SteeringTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let curves: Vec<_> = COLUMNS.iter().filter_map(|name| Some((*name, self.0.curves.get(*name)?))).collect();
+        let Some((_, first)) = curves.first() else { return Ok(()) };
+        write!(f, "{:8}", first.axis.name())?;
+        curves.iter().try_for_each(|(name, _)| write!(f, "  {name}"))?;
+        for row in 0..first.len() {
+            write!(f, "\n{:8}", first.axis.tick(row))?;
+            for (name, curve) in &curves {
+                let cell = curve.mean.get(row).map(|mean| format!("{mean:.3}")).unwrap_or_default();
+                write!(f, "  {cell:>0$}", name.len())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stratigraph_profile::{Axis, CorpusRecord, Curve, ModelRecord, Unit};
+
+    use super::*;
+
+    #[test]
+    fn a_strength_is_a_row() {
+        let profile = Profile::new(ModelRecord::new("m", 2, 4, 8), CorpusRecord::new("c", 1, 4));
+        assert_eq!(SteeringTable(&profile).to_string(), "");
+        let curve = |mean: [f64; 2]| Curve::new(Axis::labelled("strength", ["0", "0.5"]), Unit::Nats, mean.into());
+        let profile = profile.with_curve("steer_nll", curve([3.0, 3.25])).unwrap();
+        let profile = profile.with_curve("steer_target", curve([-5.0, -4.5])).unwrap();
+        let expected = "strength  steer_target  steer_nll\n\
+                        0               -5.000      3.000\n\
+                        0.5             -4.500      3.250";
+        assert_eq!(SteeringTable(&profile).to_string(), expected);
+    }
 }

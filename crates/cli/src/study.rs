@@ -18,7 +18,7 @@ use crate::group_table::GroupTables;
 use crate::groups::GroupArgs;
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
-use crate::steering::SteeringArgs;
+use crate::steering::{SteeringArgs, SteeringTable};
 use crate::table::SweepTable;
 use crate::words::{WordData, WordExperiment};
 use crate::{load, output, results};
@@ -141,6 +141,7 @@ pub fn print(profile: &Profile) -> Result<()> {
     let parts = [
         LayerTable::new(profile).to_string(),
         SweepTable::new(profile).to_string(),
+        SteeringTable(profile).to_string(),
         GroupTables(profile).to_string(),
         results::Summary(profile).to_string(),
         TerminalChart::new(profile).to_string(),

@@ -79,7 +79,8 @@ fn steering_is_measured_on_the_text_and_on_prompts() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let arguments = |more: &[&str]| [small_with(more), steering(dir.path())].concat();
-    succeeds(arguments(&["--out", path(&out)]));
+    let told = succeeds(arguments(&["--out", path(&out)]));
+    assert!(told.contains("strength  steer_target  steer_nll  steer_kl") && told.contains("\n-0.5 "), "{told}");
     let profile = json(&out.join("profile.json"));
     let mean = |curve: &str| -> Vec<f64> {
         profile["curves"][curve]["mean"].as_array().unwrap().iter().map(|mean| mean.as_f64().unwrap()).collect()
