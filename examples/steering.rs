@@ -1,5 +1,6 @@
-//! Can a direction in the residual stream change what a model writes about? Adds the difference between the activations of
-//! two prompts to one layer, and prints the most likely next tokens for several strengths.
+//! Can a direction in the residual stream change what a model writes about, and what does it cost? Adds the difference between
+//! the activations of some prompts to one layer, and prints for several strengths how likely a token becomes behind a prompt,
+//! and what the model loses on a text.
 
 use anyhow::Result;
 use stratigraph::prelude::*;
@@ -9,28 +10,21 @@ const LAYER: usize = 6;
 fn main() -> Result<()> {
     let checkpoint = Checkpoint::open("models/tiny")?;
     let (model, tokenizer) = (checkpoint.load(&Backend::Flex.device()?)?, checkpoint.tokenizer()?);
+    let prompts = |texts: &[&str]| texts.iter().map(|text| tokenizer.prompt(text)).collect::<Result<Vec<_>, _>>();
+    let windows = tokenizer.windows(std::fs::File::open("examples/data/sample.txt")?, 64, 16)?;
 
-    // The residual stream entering the layer at the last token of a prompt, [1, 1, d_model].
-    let point = Hook::ResidPre.at(LAYER);
-    let last = |text: &str| -> Result<Tensor<3>> {
-        let prompt = tokenizer.prompt(text)?;
-        let resid = model.run_with_cache(&prompt, ActivationCache::at([point]))?.tensor(point)?;
-        Ok(resid.narrow(1, prompt.seq_len() - 1, 1))
-    };
-    let direction = EditValues::from(last("the great white whale")? - last("the United States")?);
+    let toward = prompts(&["the great white whale", "the sea and the white whale"])?;
+    let away = prompts(&["the United States", "the people of the United States"])?;
+    let direction = SteeringVector::between(&model, Hook::ResidPre.at(LAYER), &toward, &away)?;
+    let target = SteeringTarget::new(prompts(&["We must all look after the"])?, [tokenizer.token(" whale")?]);
+    let steering = Steering::new(direction).with_strengths([0.0, 0.5, 1.0, 1.5]).with_target(target);
 
-    let prompt = tokenizer.prompt("We must all look after the")?;
-    let readout = Readout::new(&model);
-    println!("most likely tokens behind `We must all look after the`, steered from `States` to `whale`:");
-    for strength in [0.0, 0.5, 1.0, 1.5] {
-        let steer = Edit::add(point, direction.scaled(strength)).with_positions(1..);
-        let resid = model.run_with_edits(&prompt, &[steer])?; // [1, pos, d_model]
-        let end = resid.narrow(1, prompt.seq_len() - 1, 1).squeeze_dim(0);
-        print!("{strength:>5} x direction:");
-        for token in &readout.top_k(end, 6)?[0] {
-            print!("{:>10} {:>2.0}%", tokenizer.decode(&[token.id])?, 100.0 * token.log_prob.exp());
-        }
-        println!();
+    let findings = Study::new(&model).add(steering).run(&windows)?;
+    let (target, loss) = (findings.curve("steer_target")?, findings.curve("steer_nll")?);
+    println!("steered from `States` to `whale` at layer {LAYER}; ` whale` behind `We must all look after the`:");
+    for (at, log_prob) in target.mean.iter().enumerate() {
+        let (strength, percent, nats) = (target.axis.tick(at), 100.0 * log_prob.exp(), loss.mean[at]);
+        println!("{strength:>5} x direction: probability {percent:>6.3} %, loss on the text {nats:.3} nats");
     }
     Ok(())
 }

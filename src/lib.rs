@@ -65,9 +65,10 @@ pub mod prelude {
         TopKOverlap,
     };
     pub use stratigraph_probes::readout::Readout;
+    pub use stratigraph_probes::scores::TokenGroups;
     pub use stratigraph_study::measurements::{
-        AttentionByDistance, LogitLens, MergingHeads, ResidualGeometry, SuffixEnsembles, VocabularyNeurons,
-        WordInContext,
+        AttentionByDistance, LogitLens, MergingHeads, ResidualGeometry, Steering, SteeringTarget, SteeringVector,
+        SuffixEnsembles, VocabularyNeurons, WordInContext,
     };
     pub use stratigraph_study::{
         Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, Study, StudyContext, StudyError,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use stratigraph_core::ResidualModel;
-use stratigraph_study::measurements::{self, ResidualGeometry};
+use stratigraph_study::measurements::{self, ResidualGeometry, Steering};
 use stratigraph_study::{Measurement, Result};
 
 use crate::words::WordExperiment;
@@ -16,6 +16,8 @@ pub enum Experiment {
     Named(String),
     /// One that needs words.
     Words(WordExperiment),
+    /// Steering, which needs a direction.
+    Steering,
 }
 
 impl Experiment {
@@ -35,7 +37,7 @@ impl Experiment {
     /// What the names may be, with N for a number.
     pub fn known() -> String {
         let words = WordExperiment::ALL.map(WordExperiment::name);
-        measurements::known_names().into_iter().chain(words).collect::<Vec<_>>().join(", ")
+        measurements::known_names().into_iter().chain([Steering::NAME]).chain(words).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -52,6 +54,9 @@ impl FromStr for Experiment {
         if let Some(words) = WordExperiment::ALL.into_iter().find(|words| words.name() == name) {
             return Ok(Experiment::Words(words));
         }
+        if name == Steering::NAME {
+            return Ok(Experiment::Steering);
+        }
         match measurements::by_name(name) {
             Ok(_) => Ok(Experiment::Named(name.to_owned())),
             Err(_) => Err(format!("unknown experiment `{name}`; known: {}", Experiment::known())),
@@ -64,6 +69,7 @@ impl fmt::Display for Experiment {
         match self {
             Experiment::Named(name) => f.write_str(name),
             Experiment::Words(words) => f.write_str(words.name()),
+            Experiment::Steering => f.write_str(Steering::NAME),
         }
     }
 }
@@ -74,9 +80,17 @@ mod tests {
 
     #[test]
     fn names_are_read_back_and_others_list_the_known_ones() {
-        for name in
-            ["delete", "repeat_3", "delete_from_1", "mean_heads", "geometry", "wic", "merging_heads", "knock_out_words"]
-        {
+        for name in [
+            "delete",
+            "repeat_3",
+            "delete_from_1",
+            "mean_heads",
+            "geometry",
+            "steering",
+            "wic",
+            "merging_heads",
+            "knock_out_words",
+        ] {
             assert_eq!(name.parse::<Experiment>().unwrap().to_string(), name);
         }
         let message = "delte".parse::<Experiment>().unwrap_err();

@@ -4,12 +4,15 @@ mod args;
 mod compare;
 mod defaults;
 mod experiments;
+mod group_table;
+mod groups;
 mod load;
 mod output;
 mod remote;
 mod results;
 #[cfg(feature = "remote")]
 mod serve;
+mod steering;
 mod study;
 mod sweep;
 mod table;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use stratigraph_profile::{Axis, Estimate, Matrix, Profile};
+use stratigraph_profile::{Axis, Estimate, InterventionRecord, Matrix, Profile};
 
 use crate::output::cell;
 
@@ -26,9 +26,26 @@ impl fmt::Display for Summary<'_> {
         }
         for run in profile.interventions.iter().filter(|run| run.sweep.is_none() && run.name != "clean") {
             writeln!(f, "{}: {}", run.name, estimates(&mut run.metrics.iter()))?;
+            write_groups(f, run)?;
         }
         profile.matrices.iter().try_for_each(|(name, matrix)| write_matrix(f, name, matrix))
     }
+}
+
+/// The metric of which groups are printed where it is measured; otherwise all are.
+pub const GROUPED: &str = "kl";
+
+/// What was measured at groups of positions, a line for each grouping and metric.
+fn write_groups(f: &mut fmt::Formatter<'_>, run: &InterventionRecord) -> fmt::Result {
+    let has_kl = run.metrics.contains_key(GROUPED);
+    for metric in run.metrics.keys().filter(|metric| !has_kl || *metric == GROUPED) {
+        for (grouping, groups) in &run.groups {
+            let measured =
+                groups.iter().filter_map(|it| Some(format!("{} {}", it.group, shown(it.metrics.get(metric)?))));
+            writeln!(f, "  {metric} by {grouping}: {}", measured.collect::<Vec<_>>().join(", "))?;
+        }
+    }
+    Ok(())
 }
 
 /// A mean with its standard error.
@@ -80,7 +97,19 @@ pub fn rows(profile: &Profile) -> impl Iterator<Item = Vec<String>> + '_ {
     });
     let own = profile.interventions.iter().filter(|run| run.sweep.is_none());
     let own = own.flat_map(|run| run.metrics.iter().map(|(metric, value)| row(metric, [&run.name, ""], *value, "")));
-    values.chain(curves).chain(matrices).chain(own)
+    values.chain(curves).chain(matrices).chain(own).chain(own_groups(profile))
+}
+
+/// The metrics of the user's interventions at groups of positions.
+fn own_groups(profile: &Profile) -> impl Iterator<Item = Vec<String>> + '_ {
+    let own = profile.interventions.iter().filter(|run| run.sweep.is_none());
+    let groups = own.flat_map(|run| run.groups.iter().map(move |(grouping, groups)| (run, grouping, groups)));
+    groups.flat_map(|(run, grouping, groups)| {
+        groups.iter().flat_map(move |group| {
+            let name = move |metric: &str| format!("{metric}_by_{grouping}");
+            group.metrics.iter().map(move |(metric, value)| row(&name(metric), [&run.name, &group.group], *value, ""))
+        })
+    })
 }
 
 fn row(name: &str, [row, column]: [&str; 2], value: Estimate, unit: &str) -> Vec<String> {
@@ -90,7 +119,7 @@ fn row(name: &str, [row, column]: [&str; 2], value: Estimate, unit: &str) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use stratigraph_profile::{CorpusRecord, Curve, InterventionRecord, ModelRecord, Unit};
+    use stratigraph_profile::{CorpusRecord, Curve, GroupRecord, ModelRecord, Unit};
 
     use super::*;
 
@@ -101,7 +130,9 @@ mod tests {
             .and_then(|profile| profile.with_matrix("merging_heads", heads))
             .unwrap();
         profile.values.insert("clean_nll".to_owned(), Estimate::new(2.0, Some(0.5)));
+        let digits = GroupRecord::new("digit", 7).with_metric("kl", Estimate::new(2.0, Some(0.5)));
         let own = InterventionRecord::new("mine", "none").with_metric("kl", Estimate::exact(3.0));
+        let own = own.with_groups("class", vec![digits, GroupRecord::new("other", 2)]);
         profile.interventions.push(own);
         profile
     }
@@ -115,6 +146,7 @@ mod tests {
             "merging_heads,0,0,0.25,,fraction",
             "merging_heads,0,1,0.5,,fraction",
             "kl,mine,,3,,",
+            "kl_by_class,mine,digit,2,0.5,",
         ];
         assert_eq!(rows, expected);
     }
@@ -124,7 +156,8 @@ mod tests {
         let text = Summary(&profile()).to_string();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[..2], ["clean_nll 2.000 ± 0.500", "mine: kl 3.000"]);
-        assert_eq!(lines[2], "merging_heads, fraction, the largest of 2 heads:");
-        assert_eq!(lines[3], "  layer 0, head 1: 0.500");
+        assert_eq!(lines[2], "  kl by class: digit 2.000 ± 0.500");
+        assert_eq!(lines[3], "merging_heads, fraction, the largest of 2 heads:");
+        assert_eq!(lines[4], "  layer 0, head 1: 0.500");
     }
 }

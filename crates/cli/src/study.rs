@@ -14,8 +14,11 @@ use stratigraph_surgery::Intervention;
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, TextArgs};
 use crate::experiments::Experiment;
+use crate::group_table::GroupTables;
+use crate::groups::GroupArgs;
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
+use crate::steering::{SteeringArgs, SteeringTable};
 use crate::table::SweepTable;
 use crate::words::{WordData, WordExperiment};
 use crate::{load, output, results};
@@ -33,6 +36,8 @@ pub struct StudyArgs {
     #[command(flatten)]
     measure: MeasureArgs,
     #[command(flatten)]
+    steering: SteeringArgs,
+    #[command(flatten)]
     pub devices: DeviceArgs,
     #[command(flatten)]
     memory: MemoryArgs,
@@ -46,10 +51,18 @@ pub struct StudyArgs {
 struct MeasureArgs {
     /// What to do, with commas between; an unknown name lists all [default: what the paper does]
     ///
-    /// delete, swap, lens, repeat_N, delete_attention, delete_mlp, the same with mean_, mean_each_, mean_after_first_ or
-    /// resample_, zero_heads, mean_heads, resample_heads, delete_frozen_patterns, delete_frozen_norms, knock_back_N,
-    /// knock_back_N_in_M_layers, attention, geometry, neurons, wic, merging_heads, ensembles, knock_out_words. All sweeps
-    /// but lens and repeat_N can be limited to positions: delete_after_first, swap_from_N, mean_mlp_at_N..M.
+    /// Layers: delete, swap, lens, repeat_N, delete_frozen_patterns, delete_frozen_norms.
+    ///
+    /// Sublayers and heads: delete_attention, delete_mlp, zero_heads, and mean_, mean_each_, mean_after_first_ or resample_ before
+    /// attention, mlp or heads.
+    ///
+    /// Attention knock-out: knock_back_N, knock_back_N_in_M_layers, knock_out_words.
+    ///
+    /// Directions: steering.
+    ///
+    /// The unchanged model: attention, geometry, neurons, wic, merging_heads, ensembles.
+    ///
+    /// Sweeps but lens and repeat_N can be limited to positions: delete_after_first, swap_from_N, mean_mlp_at_N..M.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     experiments: Vec<Experiment>,
     /// Metrics of sweeps, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
@@ -62,6 +75,8 @@ struct MeasureArgs {
     /// It is a plan of layers and, after `|`, edits: `0..30 | blocks.3.attn.hook_z heads=2 zero`. NAME= before it names it.
     #[arg(long = "intervention", value_name = "[NAME=]TEXT", value_parser = args::intervention)]
     interventions: Vec<Intervention>,
+    #[command(flatten)]
+    groups: GroupArgs,
     /// Compare with the distributions of another model of the same vocabulary
     ///
     /// Metrics then compare with that model, such as the original of a pruned, quantised or fine-tuned one.
@@ -108,6 +123,11 @@ struct Setup {
 /// Runs a study.
 pub fn run(args: &StudyArgs) -> Result<()> {
     let seq_len = args.text.seq_len;
+    let steers = args.measure.experiments.contains(&Experiment::Steering);
+    ensure!(
+        steers || !args.steering.is_given(),
+        "options --steer-... are of the experiment steering: add it to --experiments"
+    );
     ensure!(args.measure.skip_first < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
     let metrics = metrics(&args.measure)?;
     let out = args.files.out.as_ref().map(OutDir::create).transpose()?;
@@ -131,6 +151,8 @@ pub fn print(profile: &Profile) -> Result<()> {
     let parts = [
         LayerTable::new(profile).to_string(),
         SweepTable::new(profile).to_string(),
+        SteeringTable(profile).to_string(),
+        GroupTables(profile).to_string(),
         results::Summary(profile).to_string(),
         TerminalChart::new(profile).to_string(),
     ];
@@ -170,7 +192,9 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
         .with_budget(budget)
         .with_names(load::name(&setup.model_path), load::name(&setup.text_path))
         .on_progress(output::shown(&bar));
-    let study = measurements(&args.measure, setup, model)?.into_iter().fold(study, Study::add_boxed);
+    let groups = args.measure.groups.groups(&setup.tokenizer, windows)?;
+    let study = groups.into_iter().fold(study, Study::by_tokens);
+    let study = measurements(args, setup, model)?.into_iter().fold(study, Study::add_boxed);
     let study = args.measure.interventions.iter().cloned().fold(study, Study::intervention);
     let study = models[1..].iter().fold(study, |study, replica| study.also_on(&*replica.model));
     let study = reference.iter().fold(study, |study, reference| study.against(&*reference.model));
@@ -180,7 +204,8 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
 }
 
 /// The measurements that were asked for, or all of the paper's that the model and the text allow.
-fn measurements(args: &MeasureArgs, setup: &Setup, model: &dyn ResidualModel) -> Result<Vec<Box<dyn Measurement>>> {
+fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Result<Vec<Box<dyn Measurement>>> {
+    let args = &all.measure;
     let is_default = args.experiments.is_empty() && args.interventions.is_empty();
     let mut measurements = if is_default { Experiment::paper(model, args.skip_first) } else { Vec::new() };
     let mut words = if is_default { WordExperiment::PAPER.to_vec() } else { Vec::new() };
@@ -188,6 +213,7 @@ fn measurements(args: &MeasureArgs, setup: &Setup, model: &dyn ResidualModel) ->
         match experiment {
             Experiment::Named(name) => measurements.push(Experiment::measurement(name, args.skip_first)?),
             Experiment::Words(experiment) => words.push(*experiment),
+            Experiment::Steering => measurements.push(Box::new(all.steering.measurement(model, &setup.tokenizer)?)),
         }
     }
     if args.no_words {

@@ -5,8 +5,8 @@ use std::fmt;
 
 use stratigraph_profile::{Curve, Profile};
 
-/// Sweeps that the table of layers shows by the default metrics.
-const USUAL_SWEEPS: [&str; 3] = ["delete", "swap", "lens"];
+/// Sweeps whose default metrics stand in another table.
+const USUAL_SWEEPS: [&str; 4] = ["delete", "swap", "lens", "steer"];
 /// The default metrics of a study.
 const DEFAULT_METRICS: [&str; 5] = ["kl", "top1_agreement", "entropy_bits", "nll", "accuracy"];
 /// The narrowest column.

@@ -37,5 +37,6 @@ pub use config::{
 };
 pub use decoder::{Decoder, StreamedDecoder};
 pub use error::{ModelError, Result};
+pub use files::read_vector;
 pub use save::Storage;
 pub use tokenizer::Tokenizer;

@@ -70,6 +70,22 @@ pub enum ProbeError {
         /// The size of the vocabulary.
         d_vocab: usize,
     },
+    /// Groups of positions that do not fit their corpus.
+    #[error("cannot group positions by `{grouping}`: {reason}")]
+    BadGroups {
+        /// The name of the grouping.
+        grouping: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name that is not a built-in grouping's.
+    #[error("unknown grouping `{name}`; known: {known}")]
+    UnknownGrouping {
+        /// The name as it was given.
+        name: String,
+        /// The names that are known, with commas between.
+        known: String,
+    },
     /// A tensor of another shape than expected.
     #[error("{what} has the wrong shape: {found:?} instead of {expected:?}")]
     WrongShape {

@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("curves", catalogue::curves_table()),
         ("values", catalogue::values_table()),
         ("matrices", catalogue::matrices_table()),
+        ("groupings", catalogue::groupings_table()),
     ];
     for (name, table) in tables {
         let begin = format!("<!-- catalogue: {name} -->\n");

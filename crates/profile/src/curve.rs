@@ -35,6 +35,8 @@ pub enum ReplicateUnit {
     Windows,
     /// The pairs of a Word-in-Context test.
     Pairs,
+    /// Prompts beside the corpus.
+    Prompts,
 }
 
 /// A mean for each point of an axis, with its standard error and the replicates it is the mean of.

@@ -82,17 +82,20 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Unit};
+    use crate::{Axis, CorpusRecord, Curve, Estimate, GroupRecord, InterventionRecord, Matrix, ModelRecord, Unit};
 
     fn profile() -> Profile {
         let matrix =
             Matrix::new(Axis::layers(2), Axis::heads(2), "weight".into(), vec![vec![1.0, f64::NAN], vec![-0.0, 2.0]]);
         let sem = vec![Some(0.1 + 0.2), None, None];
+        let digits = GroupRecord::new("digit", 7).with_metric("nll", Estimate::new(1.5, Some(0.25)));
+        let groups = vec![digits, GroupRecord::new("other", 0)];
         Profile::new(ModelRecord::new("m", 2, 4, 8), CorpusRecord::new("c", 3, 5))
             .with_command(["a", "b \"c\"", ""].map(String::from).into())
             .with_value("tiny", Estimate::new(5e-324, Some(1.0 / 3.0)))
             .with_value("none", Estimate::exact(f64::NAN))
             .with_intervention(InterventionRecord::in_sweep("delete", 1, "0").with_metric("kl", Estimate::exact(1.5)))
+            .with_intervention(InterventionRecord::clean("0-1").with_groups("class", groups))
             .with_curve(
                 "lens_kl",
                 Curve::new(Axis::residual_positions(2), Unit::Nats, vec![3.0, f64::NAN, 0.0]).with_sem(sem),
@@ -111,6 +114,8 @@ mod tests {
         assert!(matches!(profile().write(&path), Err(ProfileError::CannotWrite { .. })));
         assert!(matches!(Profile::read(dir.path().join("none.json")), Err(ProfileError::CannotRead { .. })));
         assert_eq!(profile().interventions[0].name, "delete 1");
+        let json = profile().to_json();
+        assert_eq!(json.matches("\"groups\"").count(), 1, "what has no groups does not mention them: {json}");
     }
 
     #[test]

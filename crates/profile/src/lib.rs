@@ -42,7 +42,7 @@ pub use curve::{Curve, Estimate, ReplicateUnit};
 pub use error::{ProfileError, Result};
 pub use matrix::Matrix;
 pub use profile::Profile;
-pub use record::{CorpusRecord, InterventionRecord, ModelRecord};
+pub use record::{CorpusRecord, GroupRecord, InterventionRecord, ModelRecord};
 pub use segmentation::{
     Boundary, BoundaryInterval, Evidence, OutlierLayer, RejectedBoundary, Segmentation, Stage, StageSpan, Support,
     Verdict,

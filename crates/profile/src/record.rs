@@ -1,4 +1,4 @@
-//! What a profile is of: [`ModelRecord`], [`CorpusRecord`], [`InterventionRecord`].
+//! What a profile is of: [`ModelRecord`], [`CorpusRecord`], [`InterventionRecord`] with its [`GroupRecord`]s.
 
 use std::collections::BTreeMap;
 
@@ -70,6 +70,34 @@ pub struct InterventionRecord {
     pub text: String,
     /// What was measured, by metric.
     pub metrics: BTreeMap<String, Estimate>,
+    /// What was measured at groups of positions, by the name of the grouping, such as `class`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Vec<GroupRecord>>,
+}
+
+/// A group of positions and everything measured there under an intervention.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GroupRecord {
+    /// What it is called, such as `punctuation`.
+    pub group: String,
+    /// How many positions of the corpus it has.
+    pub positions: usize,
+    /// What was measured, by metric; a metric without a value in the group is missing.
+    pub metrics: BTreeMap<String, Estimate>,
+}
+
+impl GroupRecord {
+    /// A group of some positions.
+    pub fn new(group: impl Into<String>, positions: usize) -> Self {
+        Self { group: group.into(), positions, metrics: BTreeMap::new() }
+    }
+
+    /// Adds what a metric measured.
+    pub fn with_metric(mut self, name: impl Into<String>, estimate: Estimate) -> Self {
+        self.metrics.insert(name.into(), estimate);
+        self
+    }
 }
 
 impl InterventionRecord {
@@ -78,7 +106,8 @@ impl InterventionRecord {
 
     /// An intervention that belongs to no sweep.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), sweep: None, index: None, text: text.into(), metrics: BTreeMap::new() }
+        let (metrics, groups) = (BTreeMap::new(), BTreeMap::new());
+        Self { name: name.into(), sweep: None, index: None, text: text.into(), metrics, groups }
     }
 
     /// The unchanged model.
@@ -100,6 +129,12 @@ impl InterventionRecord {
     /// Adds what a metric measured.
     pub fn with_metric(mut self, name: impl Into<String>, estimate: Estimate) -> Self {
         self.metrics.insert(name.into(), estimate);
+        self
+    }
+
+    /// Adds what was measured at the groups of a grouping.
+    pub fn with_groups(mut self, grouping: impl Into<String>, groups: Vec<GroupRecord>) -> Self {
+        self.groups.insert(grouping.into(), groups);
         self
     }
 }

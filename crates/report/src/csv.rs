@@ -1,8 +1,8 @@
-//! Curves and interventions as CSV: [`layers`], [`other_curves`], [`interventions`].
+//! Curves and interventions as CSV: [`layers`], [`other_curves`], [`interventions`], [`groups`].
 
 use std::collections::BTreeSet;
 
-use stratigraph_profile::{Axis, Curve, Estimate, InterventionRecord, Profile};
+use stratigraph_profile::{Axis, Curve, Estimate, GroupRecord, InterventionRecord, Profile};
 
 /// The row of the residual position after the last layer.
 pub(crate) const END: &str = "end";
@@ -63,6 +63,26 @@ pub(crate) fn interventions(interventions: &[InterventionRecord]) -> Vec<u8> {
         what.into_iter().chain(cells).collect()
     };
     write(header, interventions.iter().map(row))
+}
+
+/// A row for each group of positions of each intervention; nothing where positions are not grouped.
+pub(crate) fn groups(interventions: &[InterventionRecord]) -> Option<Vec<u8>> {
+    let metrics = metrics(interventions);
+    let names = metrics.iter().flat_map(|name| [name.to_string(), format!("{name}_sem")]);
+    let columns = ["intervention", "sweep", "index", "grouping", "group", "positions"].map(str::to_owned);
+    let row = |it: &InterventionRecord, grouping: &str, group: &GroupRecord| {
+        let index = it.index.map(|index| index.to_string()).unwrap_or_default();
+        let what = [it.name.clone(), it.sweep.clone().unwrap_or_default(), index];
+        let whose = [grouping.to_owned(), group.group.clone(), group.positions.to_string()];
+        let cells = metrics.iter().flat_map(|&name| cells(group.metrics.get(name).copied()));
+        what.into_iter().chain(whose).chain(cells).collect::<Vec<String>>()
+    };
+    let rows = interventions.iter().flat_map(|it| {
+        it.groups.iter().flat_map(move |(grouping, groups)| groups.iter().map(move |group| (it, grouping, group)))
+    });
+    let mut rows = rows.peekable();
+    rows.peek()?;
+    Some(write(columns.into_iter().chain(names).collect(), rows.map(|(it, grouping, group)| row(it, grouping, group))))
 }
 
 /// The names of everything that was measured under interventions.
@@ -126,5 +146,17 @@ mod tests {
         let expected = "intervention,sweep,index,text,kl,kl_sem,nll,nll_sem\nclean,,,0-1-2,,,3,\n\
                         delete 1,delete,1,0-2,0.5,0.25,,\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_group_of_an_intervention_is_a_row() {
+        let digits = GroupRecord::new("digit", 7).with_metric("kl", Estimate::new(0.5, Some(0.25)));
+        let deleted = InterventionRecord::in_sweep("delete", 1, "0-2").with_metric("kl", Estimate::exact(1.0));
+        let all = [deleted.clone().with_groups("class", vec![digits, GroupRecord::new("other", 2)])];
+        let text = String::from_utf8(groups(&all).unwrap()).unwrap();
+        let expected = "intervention,sweep,index,grouping,group,positions,kl,kl_sem\n\
+                        delete 1,delete,1,class,digit,7,0.5,0.25\ndelete 1,delete,1,class,other,2,,\n";
+        assert_eq!(text, expected);
+        assert_eq!(groups(&[deleted]), None);
     }
 }

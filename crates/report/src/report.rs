@@ -43,7 +43,8 @@ impl<'a> Report<'a> {
     }
 
     /// Writes `profile.json`, `layers.csv`, `interventions.csv`, `report.html` and `figures/*.svg` into a new or empty
-    /// directory, and `curves.csv` for curves that do not run over depth. Returns the paths of the files.
+    /// directory, `curves.csv` for curves that do not run over depth, and `groups.csv` where positions are grouped. Returns the
+    /// paths of the files.
     ///
     /// # Errors
     /// When the directory holds something or cannot be written, the parts of the profile do not fit each other, or the name of
@@ -67,6 +68,7 @@ impl<'a> Report<'a> {
             ("report.html".to_owned(), self.page().into_bytes()),
         ];
         files.extend(csv::other_curves(profile).map(|content| ("curves.csv".to_owned(), content)));
+        files.extend(csv::groups(&profile.interventions).map(|content| ("groups.csv".to_owned(), content)));
         let pictures = self.figures().into_iter();
         files.extend(pictures.map(|it| (format!("figures/{}.svg", it.name), it.to_string().into_bytes())));
         files.into_iter().map(|(name, content)| out.write_file(&name, &content)).collect()

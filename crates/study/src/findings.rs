@@ -156,6 +156,12 @@ pub(crate) fn estimate(measured: &PerSequence) -> Estimate {
     Estimate::new(summary.mean, summary.sem)
 }
 
+/// The mean over positions and its standard error over windows that have different numbers of positions.
+pub(crate) fn estimate_of_ratio(measured: &PerSequence) -> Estimate {
+    let summary = measured.ratio_summary();
+    Estimate::new(summary.mean, summary.sem)
+}
+
 /// The difference of two curves over one axis, replicate by replicate, with the standard errors of the paired differences.
 ///
 /// ```

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_probes::scores::Scores;
 use stratigraph_profile::{Axis, Estimate, InterventionRecord, Matrix, Unit};
 use stratigraph_surgery::{Intervention, SweepPoints};
 
 use crate::findings::{estimate, measured_curve};
-use crate::{Findings, Result};
+use crate::run_scores::RunScores;
+use crate::{Findings, Result, grouped};
 
 /// A sweep with its points.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,17 +82,23 @@ impl Runs {
     /// is a value of the unchanged model.
     pub(crate) fn collect(
         &self,
-        scores: &[Scores],
+        scores: &[RunScores],
         units: &BTreeMap<String, Unit>,
         is_clean: impl Fn(&str) -> bool,
         findings: &mut Findings,
     ) -> Result<()> {
-        for (metric, measured) in scores[0].iter().filter(|(metric, _)| is_clean(metric)) {
+        for (metric, measured) in scores[0].all.iter().filter(|(metric, _)| is_clean(metric)) {
             findings.add_value(&format!("clean_{metric}"), estimate(measured))?;
         }
+        grouped::add_clean(&scores[0], units, is_clean, findings)?;
         for sweep in &self.sweeps {
             for (metric, unit) in units {
                 self.add_sweep(sweep, metric, (scores, unit), findings)?;
+            }
+            if let [axis] = &sweep.axes[..] {
+                let point = |intervention: &Intervention| &scores[self.index[&intervention.to_string()]];
+                let points: Vec<_> = sweep.interventions.iter().map(point).collect();
+                grouped::add_sweep(&sweep.name, axis, (&points, units), findings)?;
             }
         }
         for run in self.iter() {
@@ -105,11 +111,11 @@ impl Runs {
         &self,
         sweep: &NamedSweep,
         metric: &str,
-        (scores, unit): (&[Scores], &Unit),
+        (scores, unit): (&[RunScores], &Unit),
         findings: &mut Findings,
     ) -> Result<()> {
         let indices = sweep.interventions.iter().map(|intervention| self.index[&intervention.to_string()]);
-        let measured: Vec<_> = indices.filter_map(|index| scores[index].get(metric)).collect();
+        let measured: Vec<_> = indices.filter_map(|index| scores[index].all.get(metric)).collect();
         let name = format!("{}_{metric}", sweep.name);
         match &sweep.axes[..] {
             [axis] => findings.add_curve(&name, measured_curve(axis.clone(), unit.clone(), measured)),
@@ -123,13 +129,14 @@ impl Runs {
     }
 }
 
-fn record(run: &Run, scores: &Scores) -> InterventionRecord {
+fn record(run: &Run, scores: &RunScores) -> InterventionRecord {
     let text = run.intervention.to_string();
     let mut record = InterventionRecord::new(run.intervention.name(), text);
     if let Some((sweep, nth)) = run.point {
         (record.sweep, record.index) = (Some(sweep.name.clone()), Some(nth));
     }
-    let metrics = scores.iter().map(|(metric, measured)| (metric.to_owned(), estimate(measured)));
+    let metrics = scores.all.iter().map(|(metric, measured)| (metric.to_owned(), estimate(measured)));
     record.metrics = metrics.collect::<BTreeMap<String, Estimate>>();
+    record.groups = grouped::records(scores);
     record
 }

@@ -6,12 +6,13 @@ use std::ops::Range;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::{Metric, Metrics};
 use stratigraph_probes::readout::Tiles;
-use stratigraph_probes::scores::Scores;
+use stratigraph_probes::scores::TokenGroups;
 use stratigraph_profile::Unit;
 use stratigraph_surgery::{Budget, Intervention};
 
 use crate::findings::{corpus_record, model_record};
 use crate::planned_work::PlannedWork;
+use crate::run_scores::{RunScores, check_names};
 use crate::runs::Runs;
 use crate::scoring::{ReadoutOptions, Scoring};
 use crate::workers::{WorkerEvent, run_workers};
@@ -39,6 +40,7 @@ pub struct Study<'a> {
     measurements: Vec<Box<dyn Measurement + 'a>>,
     interventions: Vec<Intervention>,
     own_metrics: Vec<std::sync::Arc<dyn Metric>>,
+    groupings: Vec<TokenGroups>,
     options: ReadoutOptions<'a>,
     seed: u64,
     names: (String, String),
@@ -54,6 +56,7 @@ impl<'a> Study<'a> {
             measurements: Vec::new(),
             interventions: Vec::new(),
             own_metrics: Vec::new(),
+            groupings: Vec::new(),
             options: ReadoutOptions::new(Metrics::default(), Budget::default()),
             seed: 0,
             names: ("model".to_owned(), "corpus".to_owned()),
@@ -94,6 +97,17 @@ impl<'a> Study<'a> {
     /// With these metrics in place of the default ones.
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
         self.options.metrics = metrics;
+        self
+    }
+
+    /// With every metric of every intervention also by these groups of positions, which are made from the same windows.
+    /// [`Findings::interventions`] then have `groups`, sweeps over one axis matrices such as `delete_kl_by_class`, and the
+    /// unchanged model curves such as `clean_nll_by_class`.
+    ///
+    /// The metric of the prediction at a position counts for the group of that position. Each group takes as much memory as
+    /// all positions together: a few numbers for each intervention, metric and window.
+    pub fn by_tokens(mut self, groups: TokenGroups) -> Self {
+        self.groupings.push(groups);
         self
     }
 
@@ -145,8 +159,8 @@ impl<'a> Study<'a> {
     /// Runs everything on every window.
     ///
     /// # Errors
-    /// When the windows, a measurement, an intervention or a metric does not fit the model, two measurements have one name,
-    /// the budget is too small, or a score or an activation is not finite.
+    /// When the windows, a measurement, an intervention or a metric does not fit the model, two measurements or groupings have
+    /// one name, a grouping is of other windows, the budget is too small, or a score or an activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
         let Self {
             model,
@@ -154,6 +168,7 @@ impl<'a> Study<'a> {
             measurements,
             interventions,
             own_metrics,
+            groupings,
             mut options,
             seed,
             names,
@@ -161,6 +176,8 @@ impl<'a> Study<'a> {
         } = self;
         windows.check(model)?;
         replicas.iter().try_for_each(|replica| check_replica(model, *replica))?;
+        check_names(&groupings)?;
+        groupings.iter().try_for_each(|groups| groups.check(windows))?;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;
         let context = StudyContext::new(model, windows, seed);
         let mut work = PlannedWork::new(&measurements, &context)?;
@@ -174,7 +191,7 @@ impl<'a> Study<'a> {
             on_progress(Progress::new(done, total));
         };
         let models: Vec<_> = std::iter::once(model).chain(replicas).collect();
-        let scores = score_all(&scoring, &models, windows, &mut progress)?;
+        let scores = score_all(&scoring, &models, (windows, &groupings), &mut progress)?;
         let mut findings =
             Findings::new(model_record(model, &names.0), corpus_record(windows, &names.1)).with_seed(seed);
         let is_clean = |name: &str| {
@@ -191,26 +208,27 @@ pub(crate) fn units(metrics: &Metrics) -> BTreeMap<String, Unit> {
     metrics.iter().map(|metric| (metric.name().to_owned(), Unit::from(metric.unit().to_owned()))).collect()
 }
 
-/// Scores every intervention on every window, on all models.
+/// Scores every intervention on every window and by every grouping, on all models.
 fn score_all<'a>(
     scoring: &'a Scoring<'a>,
     models: &[&'a dyn ResidualModel],
-    windows: &TokenWindows,
+    (windows, groupings): (&TokenWindows, &[TokenGroups]),
     progress: &mut dyn FnMut(u64),
-) -> Result<Vec<Scores>> {
+) -> Result<Vec<RunScores>> {
     let n_sequences = windows.n_sequences();
     let longest = longest_part(windows, models.len());
     let parts = (0..n_sequences).step_by(longest).map(|start| start..(start + longest).min(n_sequences));
     let work = |index: usize, parts: &mut dyn Iterator<Item = Range<usize>>, tell: &mut dyn FnMut(WorkerEvent<_>)| {
         let mut scorer = scoring.on(models[index], longest)?;
         for part in parts {
-            let scores = scorer.score(part, Scores::default, &mut |units| tell(WorkerEvent::Progress(units)))?;
+            let empty = || RunScores::new(groupings);
+            let scores = scorer.score(part, empty, &mut |units| tell(WorkerEvent::Progress(units)))?;
             tell(WorkerEvent::Done(scores));
         }
         Ok(())
     };
-    let mut scores = vec![Scores::default(); scoring.interventions().len()];
-    let take = |event: WorkerEvent<Vec<Scores>>| {
+    let mut scores = vec![RunScores::new(groupings); scoring.interventions().len()];
+    let take = |event: WorkerEvent<Vec<RunScores>>| {
         match event {
             WorkerEvent::Progress(units) => progress(units),
             WorkerEvent::Done(part) => {

@@ -8,6 +8,7 @@ use stratigraph_surgery::Intervention;
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, TextArgs, at_least};
 use crate::experiments::Experiment;
+use crate::groups::GroupArgs;
 
 /// The arguments of `sweep`.
 #[derive(clap::Args)]
@@ -66,6 +67,8 @@ pub struct PlanMeasureArgs {
     /// An intervention of your own, such as `no-11=0..11-12..30`; may be given more than once
     #[arg(long = "intervention", value_name = "[NAME=]TEXT", value_parser = args::intervention)]
     pub interventions: Vec<Intervention>,
+    #[command(flatten)]
+    pub groups: GroupArgs,
     /// Keep the numbers of every token, in Parquet
     #[arg(long)]
     pub per_token: bool,

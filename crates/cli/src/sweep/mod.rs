@@ -30,7 +30,9 @@ fn plan(args: &PlanArgs) -> Result<()> {
     let (model_path, text_path) = (args.model.path()?, args.text.path()?);
     let sweeps = sweeps(&args.measure)?;
     let checkpoint = load::open(&model_path)?;
-    let windows = load::windows(&checkpoint.tokenizer()?, &text_path, args.text.seq_len, args.text.sequences)?;
+    let tokenizer = checkpoint.tokenizer()?;
+    let windows = load::windows(&tokenizer, &text_path, args.text.seq_len, args.text.sequences)?;
+    let groups = args.measure.groups.groups(&tokenizer, &windows)?;
     let sha256 = checkpoint.sha256()?;
     // Reads and checks every weight, and keeps none.
     let model = checkpoint.stream(&Backend::Flex.device()?)?;
@@ -38,6 +40,7 @@ fn plan(args: &PlanArgs) -> Result<()> {
     let corpus = JobCorpus::new(load::name(&text_path), &windows);
     let plan = JobPlan::new(&model, record, corpus, &windows)?.with_seed(args.measure.seed);
     let plan = sweeps.iter().try_fold(plan, JobPlan::with_sweep)?;
+    let plan = groups.into_iter().try_fold(plan, |plan, groups| plan.with_groups(groups, &windows))?;
     let plan = with_options(plan, args)?;
     let job = Job::create(&args.job, plan, windows)?;
     output::line(format_args!("{}: {job}", job.path().display()))
@@ -62,7 +65,7 @@ fn with_options(plan: JobPlan, args: &PlanArgs) -> Result<JobPlan> {
 fn sweeps(args: &PlanMeasureArgs) -> Result<Vec<Sweep>> {
     let sweep = |experiment: &Experiment| match experiment {
         Experiment::Named(name) => Sweep::by_name(name),
-        Experiment::Words(_) => None,
+        Experiment::Words(_) | Experiment::Steering => None,
     };
     let named = args.experiments.iter().map(|experiment| {
         sweep(experiment)

@@ -1,6 +1,7 @@
 //! The program as its users run it.
 
 mod common;
+mod effects;
 mod help;
 #[cfg(unix)]
 mod slurm;

@@ -8,6 +8,7 @@ mod dtype;
 mod gguf;
 mod safetensors;
 mod sharded;
+mod vector;
 
 use std::fs::File;
 use std::ops::Range;
@@ -18,6 +19,7 @@ use memmap2::{Mmap, MmapOptions};
 pub(crate) use self::gguf::GgufFile;
 pub(crate) use self::safetensors::SafetensorsFile;
 pub(crate) use self::sharded::ShardedSafetensors;
+pub use self::vector::read_vector;
 use crate::{ModelError, Result};
 
 /// Named tensors in storage order (the last axis is contiguous).

@@ -139,6 +139,14 @@ impl Tokenizer {
         (0..=last).map(text).collect()
     }
 
+    /// The ids of special tokens, such as the one that begins a text, in order.
+    pub fn special_tokens(&self) -> Vec<u32> {
+        let added = self.inner.get_added_tokens_decoder();
+        let mut ids: Vec<u32> = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// The text of token ids, special tokens included.
     ///
     /// # Errors

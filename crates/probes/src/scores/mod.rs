@@ -1,9 +1,15 @@
-//! Every metric of one run: [`Scores`] per window, [`PositionScores`] per position, and what takes either: [`ScoreSink`].
+//! Every metric of one run: [`Scores`] per window, [`PositionScores`] per position, [`GroupScores`] per group of positions,
+//! and what takes any of them: [`ScoreSink`].
 
 mod by_name;
+mod group_scores;
+mod token_groups;
 
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use group_scores::GroupScores;
+pub use token_groups::TokenGroups;
 
 use crate::metrics::Metrics;
 use crate::statistics::{PerSequence, SequenceCount, Summary};

@@ -1,6 +1,7 @@
 //! The curves that belong to no sweep, row by row: [`SingleCurve`].
 
 use super::entry::AxisKind;
+use super::sweep_rows::STEERING;
 use crate::{Scale, Unit};
 
 /// A row of the table of curves that belong to no sweep; `{n}` stands for a number.
@@ -27,7 +28,7 @@ pub struct SingleCurve {
     pub definition: &'static str,
 }
 
-pub(super) static CURVES: [SingleCurve; 17] = [
+pub(super) static CURVES: [SingleCurve; 18] = [
     SingleCurve {
         name: "attention_at_distance_{n}",
         title: "Attention to the token {n} back",
@@ -214,5 +215,17 @@ pub(super) static CURVES: [SingleCurve; 17] = [
         axis: AxisKind::ResidualPositions,
         group: "Words in context",
         definition: "fraction of Word-in-Context pairs that a probe at the word's last token gets right",
+    },
+    SingleCurve {
+        name: "steer_target",
+        title: "Target of steering",
+        label: "target",
+        quantity: "target",
+        unit: Unit::Nats,
+        scale: Scale::Fitted,
+        axis: AxisKind::Labelled("strength"),
+        group: STEERING,
+        definition: "mean over prompts, at their last position: the mean log-probability of the target tokens (nats), or the \
+                     mean of their logits less that of other tokens (logits)",
     },
 ];

@@ -1,7 +1,7 @@
 //! The tables of `docs/definitions.md`: [`metrics_table`], [`sweeps_table`], [`matrix_sweeps_table`], [`curves_table`],
-//! [`values_table`], [`matrices_table`].
+//! [`values_table`], [`matrices_table`], [`groupings_table`].
 
-use super::{AxisKind, curves, matrices, matrix_sweeps, metrics, sweeps, values};
+use super::{AxisKind, curves, groupings, matrices, matrix_sweeps, metrics, sweeps, values};
 
 /// The metrics as a Markdown table.
 pub fn metrics_table() -> String {
@@ -45,6 +45,12 @@ pub fn matrices_table() -> String {
     table(["name", "title", "rows, columns", "definition", "unit"], matrices().into_iter().map(row))
 }
 
+/// The groupings of positions as a Markdown table.
+pub fn groupings_table() -> String {
+    let row = |it: &super::GroupingEntry| [code(it.name), it.title.to_owned(), it.definition.to_owned()];
+    table(["name", "by", "groups"], groupings().iter().map(row))
+}
+
 fn code(text: &str) -> String {
     format!("`{text}`")
 }
@@ -56,6 +62,7 @@ fn values_of(axis: AxisKind) -> String {
         AxisKind::ResidualPositions => "L + 1",
         AxisKind::AdjacentPairs => "L - 1",
         AxisKind::BlockStarts(_) => "L - b + 1",
+        AxisKind::Labelled(name) => return format!("a {name} each"),
     }
     .to_owned()
 }
@@ -90,6 +97,7 @@ mod tests {
             ("curves", curves_table()),
             ("values", values_table()),
             ("matrices", matrices_table()),
+            ("groupings", groupings_table()),
         ];
         for (name, expected) in tables {
             let found = between(&docs, name);

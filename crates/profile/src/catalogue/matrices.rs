@@ -1,8 +1,9 @@
 //! Matrices: [`MatrixEntry`].
 
+use super::groupings::{find_grouping, split_grouping};
 use super::limit::Limit;
 use super::pattern::{Captured, captured};
-use super::split;
+use super::{find, split};
 use crate::Unit;
 
 /// A matrix as reports show it.
@@ -146,7 +147,7 @@ pub fn matrix_sweeps() -> Vec<MatrixEntry> {
 pub fn find_matrix(name: &str) -> Option<MatrixEntry> {
     let row =
         |rows: &[Row], name: &str| rows.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)));
-    row(&MATRICES, name).or_else(|| {
+    let of_sweep = || {
         let (sweep, metric) = split(name)?;
         let entry = row(&SWEEPS, sweep).or_else(|| {
             let limit = Limit::of(sweep)?;
@@ -155,6 +156,21 @@ pub fn find_matrix(name: &str) -> Option<MatrixEntry> {
         let (title, definition) = (format!("{}: {}", entry.title, metric.label), entry.definition);
         let definition = format!("{definition}. {}", metric.definition);
         Some(MatrixEntry { name: name.to_owned(), title, unit: metric.unit, axes: entry.axes, definition })
+    };
+    row(&MATRICES, name).or_else(of_sweep).or_else(|| find_grouped(name))
+}
+
+/// The matrix of a sweep by groups of positions, such as `delete_kl_by_class`.
+fn find_grouped(name: &str) -> Option<MatrixEntry> {
+    let (curve, grouping) = split_grouping(name)?;
+    let (curve, grouping) = (find(curve)?, find_grouping(grouping)?);
+    let metric = curve.metric?;
+    Some(MatrixEntry {
+        name: name.to_owned(),
+        title: format!("{} by {}", curve.title, grouping.title),
+        unit: metric.unit,
+        axes: "points of the sweep, groups",
+        definition: format!("{}. At the positions of each group: {}", curve.definition, grouping.definition),
     })
 }
 

@@ -15,6 +15,7 @@
 
 mod curves;
 mod entry;
+mod groupings;
 mod limit;
 mod markdown;
 mod matrices;
@@ -27,7 +28,10 @@ mod values;
 
 pub use curves::SingleCurve;
 pub use entry::{AxisKind, CurveEntry, describe};
-pub use markdown::{curves_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, values_table};
+pub use groupings::{GroupingEntry, find_grouping, groupings, split_grouping};
+pub use markdown::{
+    curves_table, groupings_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, values_table,
+};
 pub use matrices::{MatrixEntry, find_matrix, matrices, matrix_sweeps};
 pub use metrics::{MetricEntry, find_metric, metrics};
 pub use single::curves;
@@ -38,10 +42,11 @@ use crate::{Curve, ProfileError, Result};
 
 /// What the catalogue says about a curve; none for a name that it does not have.
 pub fn find(name: &str) -> Option<CurveEntry> {
-    single::find(name).or_else(|| {
+    let of_sweep = || {
         let (sweep, metric) = split(name)?;
         Some(CurveEntry::of_sweep(name, &find_sweep(sweep)?, &metric))
-    })
+    };
+    single::find(name).or_else(of_sweep).or_else(|| groupings::find_clean(name))
 }
 
 /// The name that this version gives to a sweep, or to a curve or an intervention of it, which older versions called otherwise:

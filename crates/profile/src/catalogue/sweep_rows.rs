@@ -1,4 +1,5 @@
-//! The tables of the families of interventions, [`SWEEPS`], and of differences between two of them, [`DIFFERENCES`].
+//! The tables of the families of interventions, [`SWEEPS`], of differences between two of them, [`DIFFERENCES`], and of those that
+//! measurements run, [`MEASURED`].
 
 use super::entry::AxisKind;
 
@@ -17,6 +18,7 @@ const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
 const SUBLAYERS: &str = "Attention and MLP apart";
 const DELETED: &str = "Deleting a layer";
 const KNOCK_OUT: &str = "Attention knock-out";
+pub(super) const STEERING: &str = "Steering";
 
 pub(super) static SWEEPS: [Row; 24] = [
     Row {
@@ -262,4 +264,16 @@ pub(super) static DIFFERENCES: [Row; 1] = [Row {
     axis: LAYERS,
     text: "knock_out_within_words - knock_out_across_words",
     definition: "What `knock_out_within_words` has, less what `knock_out_across_words` has, window by window",
+}];
+
+/// The families that a measurement runs with data of its own.
+pub(super) static MEASURED: [Row; 1] = [Row {
+    name: "steer",
+    title: "Steering",
+    label: "steer",
+    group: STEERING,
+    axis: |_| AxisKind::Labelled("strength"),
+    text: "0..12 | blocks.3.hook_resid_pre pos=1.. add(#ID)",
+    definition: "A vector times the strength is added to an activation, from position 1 on unless other positions are \
+                 chosen; at 0 the unchanged model runs",
 }];

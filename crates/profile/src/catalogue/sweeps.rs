@@ -3,7 +3,7 @@
 use super::entry::AxisKind;
 use super::limit::Limit;
 use super::pattern::{Captured, captured};
-use super::sweep_rows::{DIFFERENCES, Row, SWEEPS};
+use super::sweep_rows::{DIFFERENCES, MEASURED, Row, SWEEPS};
 
 /// A family of interventions, one for each point of an axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,13 +54,14 @@ pub fn sweeps() -> Vec<SweepEntry> {
         let limited: Vec<_> = limits.iter().map(|limit| limit.entry(&entry)).collect();
         std::iter::once(entry).chain(limited)
     };
-    SWEEPS.iter().map(|row| row.entry(open(row))).flat_map(limited).chain(differences()).collect()
+    SWEEPS.iter().map(|row| row.entry(open(row))).flat_map(limited).chain(others()).collect()
 }
 
-/// The differences of two sweeps.
-fn differences() -> impl Iterator<Item = SweepEntry> {
+/// What measurements run, and the differences of two sweeps; none of them can be limited to positions by its name.
+fn others() -> impl Iterator<Item = SweepEntry> {
     let closed = Captured { text: "", number: 0, second: "" };
-    DIFFERENCES.iter().map(move |row| SweepEntry { is_difference: true, ..row.entry(closed) })
+    let differences = DIFFERENCES.iter().map(move |row| SweepEntry { is_difference: true, ..row.entry(closed) });
+    MEASURED.iter().map(move |row| row.entry(closed)).chain(differences)
 }
 
 /// The sweep of a name, which may end with the positions to which it is limited: `delete_after_first`, `mean_mlp_from_5`.
@@ -73,5 +74,5 @@ pub fn find_sweep(name: &str) -> Option<SweepEntry> {
         let of_whole_windows = entry.name == "lens" || entry.name.starts_with("repeat_");
         (!of_whole_windows).then(|| limit.entry(&entry))
     };
-    of_all_positions(name).or_else(limited).or_else(|| differences().find(|entry| entry.name == name))
+    of_all_positions(name).or_else(limited).or_else(|| others().find(|entry| entry.name == name))
 }

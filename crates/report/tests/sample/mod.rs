@@ -54,6 +54,30 @@ const CURVES: [&str; 45] = [
     "a curve <of> \"my\" own & more",
 ];
 
+/// The labels of groups of positions.
+const CLASSES: [&str; 6] = ["word start", "word continuation", "digit", "punctuation", "white space", "other <&>"];
+
+/// Curves over things with a label.
+fn labelled_curves() -> Vec<(&'static str, Curve)> {
+    let classes = Curve::new(Axis::labelled("class", CLASSES), Unit::Nats, vec![5.0, 1.5, 3.0, 2.0, f64::NAN, 4.0]);
+    let over_strengths = |unit: Unit, mean: [f64; 4]| {
+        let sem = mean.map(|mean| Some(mean.abs() / 8.0));
+        Curve::new(Axis::labelled("strength", ["-1", "0", "0.5", "1"]), unit, mean.into()).with_sem(sem.into())
+    };
+    let suffixes = Axis::labelled("suffix of a long name", ["<ing>", "ed", "s"]);
+    vec![
+        ("clean_nll_by_class", classes),
+        ("steer_target", over_strengths(Unit::Logits, [-6.0, -4.0, -2.5, 1.0])),
+        ("steer_nll", over_strengths(Unit::Nats, [3.6, 3.5, 3.55, 4.0])),
+        ("steer_kl", over_strengths(Unit::Nats, [0.1, 0.0, 0.02, 0.5])),
+        ("steer_accuracy", over_strengths(Unit::Fraction, [0.3, 0.35, 0.34, 0.25])),
+        (
+            "by_suffix",
+            Curve::new(suffixes, Unit::from("volts & more"), vec![0.5, 0.25, 0.75]).with_title("Over <suffixes>"),
+        ),
+    ]
+}
+
 /// Curves over four decades that differ from each other.
 fn curve(index: usize, name: &str, n_layers: usize) -> Curve {
     let entry = catalogue::find(name);
@@ -83,6 +107,8 @@ fn matrices(n_layers: usize) -> Vec<(&'static str, Matrix)> {
             "merging_heads",
             matrix(Axis::layers(n_layers), Axis::heads(12), "attention within a word, less that elsewhere"),
         ),
+        ("delete_kl_by_class", matrix(Axis::layers(n_layers), names("class", &CLASSES), "nats")),
+        ("lens_nll_by_my <own> grouping", matrix(positions(), names("my <own> grouping", &CLASSES[..2]), "nats")),
         ("ensemble_ing_balanced", ensemble()),
         ("ensemble_ing_as_it_comes", ensemble()),
         (
@@ -173,10 +199,9 @@ pub fn profile(name: &str, n_layers: usize) -> Profile {
     for (index, name) in CURVES.iter().enumerate() {
         profile = profile.with_curve(*name, curve(index, name, n_layers)).unwrap();
     }
-    let suffixes = Axis::labelled("suffix of a long name", ["<ing>", "ed", "s"]);
-    let over_suffixes =
-        Curve::new(suffixes, Unit::from("volts & more"), vec![0.5, 0.25, 0.75]).with_title("Over <suffixes>");
-    profile = profile.with_curve("by_suffix", over_suffixes).unwrap();
+    for (name, curve) in labelled_curves() {
+        profile = profile.with_curve(name, curve).unwrap();
+    }
     for (name, matrix) in matrices(n_layers) {
         profile = profile.with_matrix(name, matrix).unwrap();
     }

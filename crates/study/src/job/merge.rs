@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use stratigraph_probes::scores::Scores;
 use stratigraph_profile::{CorpusRecord, ModelRecord, Profile};
 
-use super::step::StepScores;
 use super::{Job, JobCorpus, JobModel, Status};
+use crate::run_scores::RunScores;
 use crate::study::units;
 use crate::{Findings, Result, StudyError};
 
@@ -40,7 +40,7 @@ impl Job {
         others.iter().try_for_each(|other| self.check_same(other))?;
         let index: BTreeMap<String, usize> =
             self.interventions().iter().enumerate().map(|(index, it)| (it.to_string(), index)).collect();
-        let mut scores = vec![Scores::default(); index.len()];
+        let mut scores = vec![RunScores::new(self.token_groups()); index.len()];
         let (mut missing, mut devices) = (Vec::new(), BTreeSet::new());
         for step in 0..self.n_steps() {
             let records = std::iter::once(self).chain(others).map(|job| job.read_step(step));
@@ -49,8 +49,9 @@ impl Job {
                 continue;
             };
             devices.insert(record.device);
-            for StepScores { intervention, scores: measured } in &record.scores {
-                scores[index[intervention]].merge(measured)?;
+            for scored in &record.scores {
+                let measured = scored.run_scores(self).expect("a record that was read is complete");
+                scores[index[&scored.intervention]].merge(&measured)?;
             }
         }
         if !missing.is_empty() {
@@ -59,11 +60,11 @@ impl Job {
         }
         let device = devices.into_iter().collect::<Vec<_>>().join(", ");
         let findings = self.findings(&scores)?.with_record(device.clone(), Vec::new());
-        Ok(Merged { findings, device, scores })
+        Ok(Merged { findings, device, scores: scores.into_iter().map(|scores| scores.all).collect() })
     }
 
     /// Findings from the scores of each distinct intervention.
-    fn findings(&self, scores: &[Scores]) -> Result<Findings> {
+    fn findings(&self, scores: &[RunScores]) -> Result<Findings> {
         let metrics = self.plan().metrics()?;
         let is_clean = |name: &str| metrics.get(name).is_some_and(|metric| !metric.is_comparison());
         let (model, corpus) = (model_record(&self.plan().model), corpus_record(&self.plan().corpus));

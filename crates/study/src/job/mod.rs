@@ -12,6 +12,7 @@
 //! two processes did counts once.
 
 mod files;
+mod groups;
 mod hash;
 mod means;
 mod merge;
@@ -27,6 +28,7 @@ mod step;
 mod store;
 mod values;
 
+pub use groups::JobGrouping;
 pub use hash::hash_tokens;
 pub use merge::Merged;
 pub use plan::JobPlan;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stratigraph_core::{ModelShape, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
+use stratigraph_probes::scores::TokenGroups;
 use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
 
 use super::values::{Values, values_of};
-use super::{JobCorpus, JobIntervention, JobModel, JobSweep, StepSize};
+use super::{JobCorpus, JobGrouping, JobIntervention, JobModel, JobSweep, StepSize};
 use crate::{Result, StudyError, versions};
 
 /// The format of plan files and records that this version writes and reads.
@@ -47,6 +48,9 @@ pub struct JobPlan {
     pub interventions: Vec<JobIntervention>,
     /// The names of the [built-in metrics](Metrics::from_names) that are measured.
     pub metrics: Vec<String>,
+    /// Groupings of positions by which everything is measured too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groupings: Vec<JobGrouping>,
     /// Whether the values of every token are kept, in Parquet.
     pub per_token: bool,
     /// The type of numbers that is computed with.
@@ -63,6 +67,9 @@ pub struct JobPlan {
     /// The tensors of edits, which have files of their own.
     #[serde(skip)]
     pub(crate) values: Values,
+    /// The groups of the groupings, which are kept in a file of their own.
+    #[serde(skip)]
+    pub(crate) groups: Vec<TokenGroups>,
 }
 
 impl JobPlan {
@@ -79,6 +86,7 @@ impl JobPlan {
             sweeps: Vec::new(),
             interventions: Vec::new(),
             metrics: Metrics::default().names().map(str::to_owned).collect(),
+            groupings: Vec::new(),
             per_token: false,
             dtype: "f32".to_owned(),
             seed: 0,
@@ -86,6 +94,7 @@ impl JobPlan {
             versions: versions(),
             shape: Some(model.shape()),
             values: Values::new(),
+            groups: Vec::new(),
         };
         plan.check_windows(windows)?;
         Ok(plan)
@@ -138,6 +147,21 @@ impl JobPlan {
     pub fn with_metrics<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self> {
         self.metrics = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
         self.check_metrics()?;
+        Ok(self)
+    }
+
+    /// With everything measured by groups of positions too.
+    ///
+    /// # Errors
+    /// When the groups are of other windows, or there is a grouping of that name.
+    pub fn with_groups(mut self, groups: TokenGroups, windows: &TokenWindows) -> Result<Self> {
+        groups.check(windows)?;
+        let name = groups.name();
+        if self.groupings.iter().any(|other| other.name == name) {
+            return Err(StudyError::NameTaken { what: "grouping", name: name.to_owned() });
+        }
+        self.groupings.push(JobGrouping::new(&groups, windows));
+        self.groups.push(groups);
         Ok(self)
     }
 

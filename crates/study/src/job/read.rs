@@ -52,6 +52,10 @@ impl JobPlan {
         if let Some(twice) = sweeps.iter().find(|sweep| !names.insert(&sweep.name)) {
             return Err(StudyError::NameTaken { what: "sweep", name: twice.name.clone() });
         }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.groupings.iter().find(|grouping| !names.insert(&grouping.name)) {
+            return Err(StudyError::NameTaken { what: "grouping", name: twice.name.clone() });
+        }
         self.check_metrics()?;
         self.check_step()
     }

@@ -5,12 +5,13 @@ use std::collections::btree_map::Entry;
 
 use stratigraph_core::ResidualModel;
 use stratigraph_probes::metrics::Metrics;
-use stratigraph_probes::scores::{PositionScores, Row, ScoreSink, Scores};
+use stratigraph_probes::scores::{PositionScores, Row, ScoreSink};
 use stratigraph_surgery::Budget;
 
 use super::means::takes_means;
 use super::store::StepWork;
 use super::{Job, JobModel, Shard};
+use crate::run_scores::RunScores;
 use crate::scoring::{ReadoutOptions, Scorer, Scoring};
 use crate::workers::{WorkerEvent, run_workers};
 use crate::{Progress, Result, StudyError, versions};
@@ -180,7 +181,7 @@ impl<'a> Steps<'a> {
     ) -> Result<()> {
         let plan = self.job.plan();
         let positions = plan.per_token.then(PositionScores::default);
-        let empty = || Measured { sequences: Scores::default(), positions: positions.clone() };
+        let empty = || Measured { scores: RunScores::new(self.job.token_groups()), positions: positions.clone() };
         let mut scorers: BTreeMap<usize, Scorer> = BTreeMap::new();
         for step in left {
             if self.job.is_done(step)? {
@@ -206,7 +207,7 @@ impl<'a> Steps<'a> {
             let positions = measured.iter().filter_map(|measured| measured.positions.as_ref()).collect::<Vec<_>>();
             self.job.write_tokens(step, &super::parquet::token_table(self.job, step, &positions))?;
         }
-        self.job.write_step(step, &device, measured.into_iter().map(|measured| measured.sequences).collect())
+        self.job.write_step(step, &device, measured.into_iter().map(|measured| measured.scores).collect())
     }
 }
 
@@ -220,19 +221,19 @@ struct Done {
 
 /// What a step measures under an intervention.
 struct Measured {
-    sequences: Scores,
+    scores: RunScores,
     /// The values of every token, where they are kept.
     positions: Option<PositionScores>,
 }
 
 impl ScoreSink for Measured {
     fn begin(&mut self, metrics: &Metrics) -> stratigraph_probes::Result<()> {
-        self.sequences.begin(metrics)?;
+        self.scores.begin(metrics)?;
         self.positions.iter_mut().try_for_each(|positions| positions.begin(metrics))
     }
 
     fn row(&mut self, sequence: usize, position: usize, row: &Row) {
-        self.sequences.row(sequence, position, row);
+        self.scores.row(sequence, position, row);
         self.positions.iter_mut().for_each(|positions| positions.row(sequence, position, row));
     }
 }

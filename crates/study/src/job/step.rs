@@ -1,16 +1,18 @@
 //! The results of a step, in a file: [`StepRecord`].
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use stratigraph_probes::scores::Scores;
+use stratigraph_probes::scores::{GroupScores, Scores};
 
 use super::files::{remove_leftovers, write_whole};
 use super::store::{PER_TOKEN, STEPS, StepWork, refuse_other};
 use super::{Job, JobPlan};
+use crate::run_scores::RunScores;
 use crate::{Result, StudyError};
 
 /// The scores of an intervention in a step.
@@ -20,6 +22,27 @@ pub(crate) struct StepScores {
     /// The intervention as text.
     pub(crate) intervention: String,
     pub(crate) scores: Scores,
+    /// Of each group of positions, by grouping.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    groups: BTreeMap<String, Vec<Scores>>,
+}
+
+impl StepScores {
+    fn new(intervention: String, RunScores { all, groups }: RunScores) -> Self {
+        let groups = groups.into_iter().map(|of| (of.groups().name().to_owned(), of.scores().to_vec())).collect();
+        Self { intervention, scores: all, groups }
+    }
+
+    /// The scores by the groupings of the job; none where one is missing or one is too many.
+    pub(crate) fn run_scores(&self, job: &Job) -> Option<RunScores> {
+        let groupings = job.token_groups();
+        let groups = groupings.iter().map(|of| {
+            let scores = self.groups.get(of.name())?.clone();
+            GroupScores::from_scores(of.clone(), scores).ok()
+        });
+        let groups = groups.collect::<Option<Vec<_>>>().filter(|groups| groups.len() == self.groups.len())?;
+        Some(RunScores { all: self.scores.clone(), groups })
+    }
 }
 
 /// The content of a step's file.
@@ -53,10 +76,10 @@ impl Job {
     }
 
     /// Writes the results of a step, the scores of its interventions in their order.
-    pub(crate) fn write_step(&self, step: usize, device: &str, scores: Vec<Scores>) -> Result<()> {
+    pub(crate) fn write_step(&self, step: usize, device: &str, scores: Vec<RunScores>) -> Result<()> {
         let StepWork { windows, group } = self.step(step);
         let texts = self.group(group).iter().map(ToString::to_string);
-        let scores = texts.zip(scores).map(|(intervention, scores)| StepScores { intervention, scores });
+        let scores = texts.zip(scores).map(|(intervention, scores)| StepScores::new(intervention, scores));
         let record = StepRecord {
             job: self.hash().to_owned(),
             model: self.plan().model.sha256.clone(),
@@ -106,10 +129,13 @@ impl Job {
         let StepWork { windows, group } = self.step(step);
         let (metrics, seq_len) = (self.plan().metrics()?, self.windows().seq_len());
         let texts = self.group(group).iter().map(ToString::to_string);
+        let are_complete = |RunScores { all, groups }: RunScores| {
+            all.are_of(&metrics, &windows, seq_len) && groups.iter().all(|of| of.are_of(&metrics, &windows))
+        };
         Ok(record.step == step
             && record.windows == windows
             && record.scores.iter().map(|scored| &scored.intervention).eq(texts.collect::<Vec<_>>().iter())
-            && record.scores.iter().all(|scored| scored.scores.are_of(&metrics, &windows, seq_len)))
+            && record.scores.iter().all(|scored| scored.run_scores(self).is_some_and(are_complete)))
     }
 
     /// Removes partial files of killed processes whose complete files exist.

@@ -1,8 +1,8 @@
 //! A job's directory: [`Job`].
 //!
-//! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and
-//! `tokens/` the values of its tokens where they are asked for. `means.safetensors` holds means over the corpus, and
-//! `values/` the tensors of edits, where interventions take them.
+//! `job.json` is the plan and `tokens.bin` the token ids; `groups.bin`, where positions are grouped, the group of each;
+//! `steps/` holds a record of each step that is done, and `tokens/` the values of its tokens where they are asked for.
+//! `means.safetensors` holds means over the corpus, and `values/` the tensors of edits, where interventions take them.
 
 use std::fmt;
 use std::fs;
@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stratigraph_core::TokenWindows;
+use stratigraph_probes::scores::TokenGroups;
 use stratigraph_surgery::Intervention;
 
 use super::files::write_whole;
+use super::groups::{group_bytes, read_groups};
 use super::hash::{hash_bytes, token_bytes};
 use super::plan::FORMAT;
 use super::values::{read_values, write_values};
@@ -23,6 +25,7 @@ use crate::{Result, StudyError};
 
 const PLAN: &str = "job.json";
 const TOKENS: &str = "tokens.bin";
+const GROUPS: &str = "groups.bin";
 pub(crate) const STEPS: &str = "steps";
 pub(crate) const PER_TOKEN: &str = "tokens";
 
@@ -61,6 +64,10 @@ impl Job {
         }
         write_values(path, &job.plan.values)?;
         write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;
+        if !job.plan.groups.is_empty() {
+            let groups = job.plan.groups.iter().flat_map(|groups| group_bytes(groups, &job.windows));
+            write_whole(&path.join(GROUPS), &groups.collect::<Vec<_>>())?;
+        }
         write_whole(&path.join(PLAN), &plan_bytes(&job.plan))?; // last, because a directory with a plan is a job
         Ok(job)
     }
@@ -90,10 +97,16 @@ impl Job {
             let (n, found) = (plan.corpus.n_sequences, windows.n_sequences());
             return Err(damaged(&file, format!("it has {n} windows, and its token ids make {found}")));
         }
+        if !plan.groupings.is_empty() {
+            let groups = path.join(GROUPS);
+            let bytes = fs::read(&groups).map_err(|reason| StudyError::io(&groups, reason))?;
+            plan.groups = read_groups(&plan.groupings, &bytes, &windows).map_err(|reason| damaged(&groups, reason))?;
+        }
         Self::new(path, plan, windows).map_err(|error| damaged(&file, error.to_string()))
     }
 
     fn new(path: &Path, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
+        plan.groups.iter().try_for_each(|groups| groups.check(&windows))?;
         let (hash, runs) = (hash_bytes(&plan_bytes(&plan)), plan.runs()?);
         Ok(Self { path: path.to_owned(), plan, windows, hash, runs })
     }
@@ -121,6 +134,11 @@ impl Job {
     /// How many steps there are.
     pub fn n_steps(&self) -> usize {
         self.windows.n_sequences().div_ceil(self.plan.step.windows) * self.n_groups()
+    }
+
+    /// The groups of positions by which everything is measured too.
+    pub(crate) fn token_groups(&self) -> &[TokenGroups] {
+        &self.plan.groups
     }
 
     pub(crate) fn runs(&self) -> &Runs {

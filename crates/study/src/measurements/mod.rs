@@ -4,6 +4,7 @@ mod attention;
 mod geometry;
 mod knock_out_words;
 mod neurons;
+mod steering;
 mod words;
 
 use stratigraph_core::{PerSequence, ResidualModel};
@@ -14,6 +15,7 @@ pub use attention::AttentionByDistance;
 pub use geometry::ResidualGeometry;
 pub use knock_out_words::KnockOutWords;
 pub use neurons::VocabularyNeurons;
+pub use steering::{Steering, SteeringTarget, SteeringVector};
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
 
 use crate::{Measurement, Needs, Result, StudyContext, StudyError, Work, measured_curve};

@@ -1,5 +1,6 @@
 //! Integration tests of the crate, in one binary.
 
+mod by_tokens;
 mod checkpoints;
 mod decoders;
 mod families;
@@ -17,4 +18,5 @@ mod refused;
 #[cfg(feature = "remote")]
 mod remote;
 mod small;
+mod steering;
 mod tasks;

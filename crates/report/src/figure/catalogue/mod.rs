@@ -1,6 +1,7 @@
 //! Which figures a profile gives: [`figures`].
 
 mod curves;
+mod groups;
 mod others;
 mod plans;
 mod tables;
@@ -14,7 +15,8 @@ use plans::{PLANS, Plan, REPEATING};
 ///
 /// Over depth: `signatures` (those of each stage), `damage` (deleting and swapping layers), `lens`, `lens_and_neurons`,
 /// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `positions` (without the first one),
-/// `frozen` (patterns and norms), `knock_out_words`, `repeating`, and `other_curves` for all curves that none of them shows.
+/// `frozen` (patterns and norms), `knock_out_words`, `repeating`, `by_tokens` (sweeps by groups of positions), and
+/// `other_curves` for all curves that none of them shows, such as those over other axes. Over strengths: `steering`.
 /// Of matrices: `ensemble`, `similarity`, `heads`, and `other_matrices` for those of other names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
     let bands = crate::view::bands(profile);
@@ -25,7 +27,7 @@ pub fn figures(profile: &Profile) -> Vec<Figure> {
     let others = Figure::new("other_curves", "Other curves")
         .with_caption("All curves that no other figure shows, by what they measure.");
     let others = Figure { panels: others::panels(profile), ..others };
-    let all = planned.chain([others]).chain(tables::all(profile));
+    let all = planned.chain([groups::figure(profile), others]).chain(tables::all(profile));
     let complete = |figure: Figure| figure.with_source(source(profile)).shaded(&bands);
     all.filter(|figure| !figure.panels.is_empty()).map(complete).collect()
 }

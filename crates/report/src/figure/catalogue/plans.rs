@@ -63,7 +63,7 @@ pub(super) const REPEATING: &str = "repeating";
 pub(super) const REPEATED: [&str; 4] = ["entropy_bits", "nll", "kl", "top1_agreement"];
 
 /// In the order in which a reader wants them.
-pub(super) const PLANS: [Plan; 13] = [
+pub(super) const PLANS: [Plan; 14] = [
     Plan {
         name: "signatures",
         title: "The signatures of the stages",
@@ -199,6 +199,17 @@ pub(super) const PLANS: [Plan; 13] = [
         panels: &[
             titled("Knocked out", side(&["knock_out_within_words_kl", "knock_out_across_words_kl"]), NOTHING),
             one(side(&["knock_out_words_kl"])),
+        ],
+    },
+    Plan {
+        name: "steering",
+        title: "Steering: target and cost",
+        caption: "A vector is added to an activation, multiplied by the strength on the horizontal axis. The target is measured \
+                  on prompts, everything else on the corpus. At strength 0 the unchanged model runs.",
+        panels: &[
+            titled("Target and loss", side(&["steer_target"]), side(&["steer_nll"])),
+            one(side(&["steer_kl"])),
+            titled("Predictions on the corpus", side(&["steer_top1_agreement", "steer_accuracy"]), NOTHING),
         ],
     },
     Plan {

@@ -2,6 +2,7 @@
 
 use stratigraph_profile::{Matrix, Profile, Scale, catalogue};
 
+use super::groups::is_by_group;
 use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
 
 const ENSEMBLE: &str = "ensemble_";
@@ -10,7 +11,8 @@ const HEADS: [&str; 1] = ["merging_heads"];
 
 /// Every matrix of the profile.
 pub(super) fn all(profile: &Profile) -> [Figure; 4] {
-    let matrices = profile.matrices.iter().filter(|(_, matrix)| matrix.has_numbers());
+    let is_shown = |name: &str, matrix: &Matrix| matrix.has_numbers() && !is_by_group(name, matrix);
+    let matrices = profile.matrices.iter().filter(|(name, matrix)| is_shown(name, matrix));
     let (ensembles, others): (Vec<_>, Vec<_>) = matrices.partition(|(name, _)| name.starts_with(ENSEMBLE));
     let named = |wanted: &[&str]| -> Vec<Panel> {
         let of = |name: &str| others.iter().find(|(other, _)| *other == name).map(|(_, matrix)| *matrix);

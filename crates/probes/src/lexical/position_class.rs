@@ -1,0 +1,176 @@
+//! What the token of a position is by its text ([`PositionClass`]), and where it stands in its word ([`WordPart`]).
+
+/// What the token of a position is, by its text and, of letters, by the token before it.
+///
+/// A token with a letter is part of a word, any other one with a digit a number, any other one with something to see
+/// punctuation. A symbol counts as punctuation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum PositionClass {
+    /// It has a letter, and begins with white space or follows a token that does not end with a letter or a digit. So does
+    /// the first token of a window, before which the model sees nothing.
+    WordStart,
+    /// It has a letter, and goes on after a letter or a digit without white space between.
+    WordContinuation,
+    /// It has a digit and no letter.
+    Digit,
+    /// It has neither letter nor digit, and is not only white space.
+    Punctuation,
+    /// White space alone, line breaks too.
+    WhiteSpace,
+    /// It has no text, as a special token, or is only a part of a character.
+    Other,
+}
+
+impl PositionClass {
+    /// All of them, in the order in which results list them.
+    pub const ALL: [PositionClass; 6] = [
+        PositionClass::WordStart,
+        PositionClass::WordContinuation,
+        PositionClass::Digit,
+        PositionClass::Punctuation,
+        PositionClass::WhiteSpace,
+        PositionClass::Other,
+    ];
+
+    /// What results call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            PositionClass::WordStart => "word start",
+            PositionClass::WordContinuation => "word continuation",
+            PositionClass::Digit => "digit",
+            PositionClass::Punctuation => "punctuation",
+            PositionClass::WhiteSpace => "white space",
+            PositionClass::Other => "other",
+        }
+    }
+
+    /// The classes of the tokens of a window, given the text of each as it stands behind a letter: white space before it
+    /// shows, a part of a character is U+FFFD, and a special token is empty.
+    ///
+    /// ```
+    /// use stratigraph_probes::lexical::PositionClass::{self, *};
+    /// let classes = PositionClass::of_window(&["Un", "lik", "ely", " 42", "nd", ",", "\n", "x", "\u{fffd}"]);
+    /// assert_eq!(classes[..3], [WordStart, WordContinuation, WordContinuation]);
+    /// assert_eq!(classes[3..], [Digit, WordContinuation, Punctuation, WhiteSpace, WordStart, Other]);
+    /// ```
+    pub fn of_window(texts: &[&str]) -> Vec<PositionClass> {
+        let ends_within = |before: Option<&&str>| before.is_some_and(|text| text.ends_with(char::is_alphanumeric));
+        let class = |position: usize| {
+            let goes_on = ends_within(texts[..position].last());
+            Self::of(texts[position], goes_on)
+        };
+        (0..texts.len()).map(class).collect()
+    }
+
+    /// The class of a token, which stands directly behind a letter or a digit or not.
+    fn of(text: &str, goes_on: bool) -> Self {
+        let begins_with_space = text.starts_with(char::is_whitespace);
+        if text.contains(char::is_alphabetic) {
+            return if goes_on && !begins_with_space { Self::WordContinuation } else { Self::WordStart };
+        }
+        if text.contains(char::is_numeric) {
+            return Self::Digit;
+        }
+        let seen = text.trim();
+        match () {
+            () if text.is_empty() || seen.contains(char::REPLACEMENT_CHARACTER) => Self::Other,
+            () if seen.is_empty() => Self::WhiteSpace,
+            () => Self::Punctuation,
+        }
+    }
+}
+
+/// Where the token of a position stands in its word: a [`WordStart`](PositionClass::WordStart) with the
+/// [continuations](PositionClass::WordContinuation) that follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum WordPart {
+    /// The only token of its word.
+    Single,
+    /// In a word of several tokens, before the last one.
+    Inside,
+    /// The last token of a word of several.
+    Last,
+    /// No part of a word.
+    None,
+}
+
+impl WordPart {
+    /// All of them, in the order in which results list them.
+    pub const ALL: [WordPart; 4] = [WordPart::Single, WordPart::Inside, WordPart::Last, WordPart::None];
+
+    /// What results call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            WordPart::Single => "single token",
+            WordPart::Inside => "inside",
+            WordPart::Last => "last token",
+            WordPart::None => "no word",
+        }
+    }
+
+    /// The parts of the tokens of a window, given their classes. A window cuts the words at its ends: they begin and end with
+    /// it.
+    ///
+    /// ```
+    /// use stratigraph_probes::lexical::{PositionClass, WordPart::{self, *}};
+    /// let classes = PositionClass::of_window(&["Un", "lik", "ely", " ends", "!", " un"]);
+    /// assert_eq!(WordPart::of_window(&classes), [Inside, Inside, Last, Single, None, Single]);
+    /// ```
+    pub fn of_window(classes: &[PositionClass]) -> Vec<WordPart> {
+        let goes_on = |position: usize| classes.get(position) == Some(&PositionClass::WordContinuation);
+        let part = |(position, class): (usize, &PositionClass)| match class {
+            PositionClass::WordStart | PositionClass::WordContinuation if goes_on(position + 1) => WordPart::Inside,
+            PositionClass::WordStart => WordPart::Single,
+            // What follows a number without white space, as in `1980s`, is the last token of several.
+            PositionClass::WordContinuation => WordPart::Last,
+            _ => WordPart::None,
+        };
+        classes.iter().enumerate().map(part).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PositionClass::*;
+    use super::*;
+
+    #[test]
+    fn a_token_is_classed_by_its_text_and_the_one_before() {
+        let texts =
+            ["the", " cat", "'s", " (", "an", " \"", " other", "\n\n", "The", " 3", ".", "5", "th", "\u{fffd}", ""];
+        let expected = [
+            WordStart,
+            WordStart,
+            WordContinuation,
+            Punctuation,
+            WordStart,
+            Punctuation,
+            WordStart,
+            WhiteSpace,
+            WordStart,
+            Digit,
+            Punctuation,
+            Digit,
+            WordContinuation,
+            Other,
+            Other,
+        ];
+        assert_eq!(PositionClass::of_window(&texts), expected);
+        assert_eq!(
+            PositionClass::of_window(&["é", "té", " \u{fffd}", "caf\u{fffd}"])[1..],
+            [WordContinuation, Other, WordStart]
+        );
+        assert_eq!(
+            PositionClass::of_window(&[" @-@", " –", "  ", "\t"]),
+            [Punctuation, Punctuation, WhiteSpace, WhiteSpace]
+        );
+    }
+
+    #[test]
+    fn labels_differ() {
+        let labels = PositionClass::ALL.map(PositionClass::label).into_iter().chain(WordPart::ALL.map(WordPart::label));
+        assert_eq!(labels.collect::<std::collections::BTreeSet<_>>().len(), 10);
+    }
+}

@@ -1,0 +1,81 @@
+//! Matrices, curves and records of scores by groups of positions: [`add_sweep`], [`add_clean`], [`records`].
+
+use std::collections::BTreeMap;
+
+use stratigraph_probes::scores::{GroupScores, Scores, TokenGroups};
+use stratigraph_profile::{Axis, Curve, Estimate, GroupRecord, Matrix, Unit};
+
+use crate::findings::estimate_of_ratio;
+use crate::run_scores::RunScores;
+use crate::{Findings, Result};
+
+/// The metrics that have matrices and curves by groups where any of them is measured; otherwise all have. Records have all.
+const SHOWN: [&str; 2] = ["kl", "nll"];
+
+/// The metrics that have matrices and curves by groups.
+fn shown(units: &BTreeMap<String, Unit>) -> impl Iterator<Item = (&String, &Unit)> {
+    let any = SHOWN.iter().any(|name| units.contains_key(*name));
+    units.iter().filter(move |(name, _)| !any || SHOWN.contains(&name.as_str()))
+}
+
+/// Adds matrices `SWEEP_METRIC_by_GROUPING` of the points of a sweep over one axis and the groups.
+pub(crate) fn add_sweep(
+    sweep: &str,
+    axis: &Axis,
+    (points, units): (&[&RunScores], &BTreeMap<String, Unit>),
+    findings: &mut Findings,
+) -> Result<()> {
+    let groupings = points.first().map_or(&[][..], |scores| &scores.groups);
+    for (index, grouping) in groupings.iter().map(GroupScores::groups).enumerate() {
+        for (metric, unit) in shown(units) {
+            let cells = points.iter().flat_map(|scores| estimates(&scores.groups[index], metric));
+            let matrix = Matrix::from_estimates(axis.clone(), axis_of(grouping), unit.clone(), cells);
+            findings.add_matrix(&format!("{sweep}_{metric}_by_{}", grouping.name()), matrix)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds curves `clean_METRIC_by_GROUPING` over the groups, of the metrics that are values of the unchanged model.
+pub(crate) fn add_clean(
+    clean: &RunScores,
+    units: &BTreeMap<String, Unit>,
+    is_clean: impl Fn(&str) -> bool,
+    findings: &mut Findings,
+) -> Result<()> {
+    for groups in &clean.groups {
+        for (metric, unit) in shown(units).filter(|(metric, _)| is_clean(metric)) {
+            let mut curve = Curve::empty(axis_of(groups.groups()), unit.clone());
+            estimates(groups, metric).for_each(|estimate| curve.push(estimate, Vec::new()));
+            findings.add_curve(&format!("clean_{metric}_by_{}", groups.groups().name()), curve)?;
+        }
+    }
+    Ok(())
+}
+
+/// The records of an intervention by grouping.
+pub(crate) fn records(scores: &RunScores) -> BTreeMap<String, Vec<GroupRecord>> {
+    let record = |(label, positions, scores): (&String, usize, &Scores)| {
+        let measured = scores.iter().filter(|(_, measured)| measured.counts().next().is_some());
+        measured.fold(GroupRecord::new(label, positions), |record, (metric, measured)| {
+            record.with_metric(metric, estimate_of_ratio(measured))
+        })
+    };
+    let of_grouping = |groups: &GroupScores| {
+        let grouping = groups.groups();
+        let each = grouping.labels().iter().zip(grouping.sizes()).zip(groups.scores());
+        let records = each.map(|((label, positions), scores)| record((label, positions, scores))).collect();
+        (grouping.name().to_owned(), records)
+    };
+    scores.groups.iter().map(of_grouping).collect()
+}
+
+fn axis_of(grouping: &TokenGroups) -> Axis {
+    Axis::labelled(grouping.name(), grouping.labels())
+}
+
+/// A metric at each group; NaN where it has no value.
+fn estimates<'a>(groups: &'a GroupScores, metric: &'a str) -> impl Iterator<Item = Estimate> + 'a {
+    let measured = move |scores: &'a Scores| scores.get(metric).filter(|measured| measured.counts().next().is_some());
+    groups.scores().iter().map(move |scores| measured(scores).map_or(Estimate::exact(f64::NAN), estimate_of_ratio))
+}

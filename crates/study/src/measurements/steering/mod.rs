@@ -1,0 +1,154 @@
+//! Steering with a range of strengths: [`Steering`] along a [`SteeringVector`], with a [`SteeringTarget`].
+
+mod target;
+mod vector;
+
+use stratigraph_core::{Edit, Positions};
+use stratigraph_profile::{Axis, Curve, ReplicateUnit};
+use stratigraph_surgery::{Intervention, Sweep};
+
+pub use target::SteeringTarget;
+pub use vector::SteeringVector;
+
+use crate::findings::estimate;
+use crate::measurement::sweep_work;
+use crate::progress::{pass_work, readout_work};
+use crate::{Findings, Measurement, Result, StudyContext, StudyError, Work};
+
+/// The curve of the target.
+const TARGET: &str = "steer_target";
+
+/// A vector added with a range of strengths: curves `steer_*` over the strengths, for each metric of the study on the corpus,
+/// and `steer_target`, the target on prompts.
+///
+/// ```no_run
+/// use stratigraph_core::{Hook, ResidualModel, TokenWindows};
+/// use stratigraph_study::measurements::{Steering, SteeringTarget, SteeringVector};
+/// use stratigraph_study::Study;
+///
+/// /// The loss on a text and the log-probability of a token after a prompt, for four strengths.
+/// fn steer(
+///     model: &dyn ResidualModel,
+///     text: &TokenWindows,
+///     [toward, away, prompt]: [TokenWindows; 3],
+///     token: u32,
+/// ) -> stratigraph_study::Result<()> {
+///     let vector = SteeringVector::between(model, Hook::ResidPre.at(6), &[toward], &[away])?;
+///     let target = SteeringTarget::new([prompt], [token]);
+///     let steering = Steering::new(vector).with_strengths([0.0, 0.5, 1.0, 2.0]).with_target(target);
+///     let findings = Study::new(model).add(steering).run(text)?;
+///     println!("{:?} {:?}", findings.curve("steer_target")?.mean, findings.curve("steer_nll")?.mean);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steering {
+    vector: SteeringVector,
+    strengths: Vec<f64>,
+    positions: Positions,
+    target: Option<SteeringTarget>,
+}
+
+impl Steering {
+    /// Its name.
+    pub const NAME: &str = "steering";
+
+    /// The strengths by default. At 0 the unchanged model runs.
+    pub const STRENGTHS: [f64; 6] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0];
+
+    /// Steers along a vector, with the [default strengths](Steering::STRENGTHS), from position 1 on: the first position is the
+    /// attention sink of most models.
+    pub fn new(vector: SteeringVector) -> Self {
+        let (strengths, positions) = (Self::STRENGTHS.to_vec(), Positions::from(1));
+        Self { vector, strengths, positions, target: None }
+    }
+
+    /// With other strengths: the vector is multiplied by each.
+    pub fn with_strengths(self, strengths: impl IntoIterator<Item = f64>) -> Self {
+        Self { strengths: strengths.into_iter().collect(), ..self }
+    }
+
+    /// At other positions, of the corpus and of the target's prompts.
+    pub fn with_positions(self, positions: impl Into<Positions>) -> Self {
+        Self { positions: positions.into(), ..self }
+    }
+
+    /// With a target.
+    pub fn with_target(self, target: SteeringTarget) -> Self {
+        Self { target: Some(target), ..self }
+    }
+
+    /// The edits of a strength; none at 0.
+    fn edits(&self, strength: f64) -> Vec<Edit> {
+        if strength == 0.0 {
+            return Vec::new();
+        }
+        vec![Edit::add(self.vector.point(), self.vector.scaled(strength)).with_positions(self.positions.clone())]
+    }
+
+    fn labels(&self) -> Vec<String> {
+        self.strengths.iter().map(f64::to_string).collect()
+    }
+
+    fn check_strengths(&self) -> Result<()> {
+        let strengths = &self.strengths;
+        if strengths.is_empty() {
+            return Err(cannot("there are no strengths".to_owned()));
+        }
+        if let Some(strength) = strengths.iter().find(|strength| !strength.is_finite()) {
+            return Err(cannot(format!("a strength is {strength}")));
+        }
+        let is_twice = |(index, strength): (usize, &f64)| strengths[..index].contains(strength);
+        match strengths.iter().enumerate().find(|&it| is_twice(it)) {
+            Some((_, strength)) => Err(cannot(format!("the strength {strength} is given twice"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The strengths as a sweep.
+    fn sweep(&self) -> Sweep {
+        let points: Vec<_> = self.labels().into_iter().zip(self.strengths.iter().map(|&it| self.edits(it))).collect();
+        Sweep::over("steer", "strength", points, |context, edits| {
+            Ok(edits.iter().cloned().fold(Intervention::from(context.full()), Intervention::edit))
+        })
+    }
+
+    /// Measures the target at each strength.
+    fn target_work<'a>(&'a self, target: &'a SteeringTarget, context: &StudyContext<'a>) -> Result<Work<'a>> {
+        let model = context.model;
+        let edits: Vec<_> = self.strengths.iter().map(|&strength| self.edits(strength)).collect();
+        edits.iter().try_for_each(|edits| target.check(model, edits))?;
+        let shape = model.shape();
+        let each = pass_work(&shape, target.n_tokens()) + readout_work(&shape, target.n_prompts());
+        Ok(Work::own(each * edits.len() as u64, move |findings: &mut Findings, progress: &mut dyn FnMut(u64)| {
+            let mut curve = Curve::empty(Axis::labelled("strength", self.labels()), target.unit())
+                .with_replicates(ReplicateUnit::Prompts, Vec::new());
+            for edits in &edits {
+                let measured = target.measure(model, edits)?;
+                curve.push(estimate(&measured), measured.means());
+                progress(each);
+            }
+            findings.add_curve(TARGET, curve)
+        }))
+    }
+}
+
+impl Measurement for Steering {
+    fn name(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        self.vector.check(&context.model.shape())?;
+        self.check_strengths()?;
+        let mut work = sweep_work(&self.sweep(), context)?;
+        if let Some(target) = &self.target {
+            work.push(self.target_work(target, context)?);
+        }
+        Ok(work)
+    }
+}
+
+fn cannot(reason: String) -> StudyError {
+    StudyError::CannotMeasure { name: Steering::NAME.to_owned(), reason }
+}
