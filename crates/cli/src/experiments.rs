@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use stratigraph_core::ResidualModel;
-use stratigraph_study::measurements::{self, ResidualGeometry};
+use stratigraph_study::measurements::{self, ActivationPatching, ResidualGeometry};
 use stratigraph_study::{Measurement, Result};
 
 use crate::words::WordExperiment;
@@ -16,6 +16,8 @@ pub enum Experiment {
     Named(String),
     /// One that needs words.
     Words(WordExperiment),
+    /// Activation patching, which needs pairs of prompts.
+    Patching,
 }
 
 impl Experiment {
@@ -35,7 +37,8 @@ impl Experiment {
     /// What the names may be, with N for a number.
     pub fn known() -> String {
         let words = WordExperiment::ALL.map(WordExperiment::name);
-        measurements::known_names().into_iter().chain(words).collect::<Vec<_>>().join(", ")
+        let known = measurements::known_names().into_iter().chain([ActivationPatching::NAME]);
+        known.chain(words).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -52,6 +55,9 @@ impl FromStr for Experiment {
         if let Some(words) = WordExperiment::ALL.into_iter().find(|words| words.name() == name) {
             return Ok(Experiment::Words(words));
         }
+        if name == ActivationPatching::NAME {
+            return Ok(Experiment::Patching);
+        }
         match measurements::by_name(name) {
             Ok(_) => Ok(Experiment::Named(name.to_owned())),
             Err(_) => Err(format!("unknown experiment `{name}`; known: {}", Experiment::known())),
@@ -64,6 +70,7 @@ impl fmt::Display for Experiment {
         match self {
             Experiment::Named(name) => f.write_str(name),
             Experiment::Words(words) => f.write_str(words.name()),
+            Experiment::Patching => f.write_str(ActivationPatching::NAME),
         }
     }
 }
@@ -75,7 +82,7 @@ mod tests {
     #[test]
     fn names_are_read_back_and_others_list_the_known_ones() {
         for name in
-            ["delete", "repeat_3", "delete_from_1", "mean_heads", "geometry", "wic", "merging_heads", "ensembles"]
+            ["delete", "repeat_3", "delete_from_1", "mean_heads", "geometry", "wic", "merging_heads", "patching"]
         {
             assert_eq!(name.parse::<Experiment>().unwrap().to_string(), name);
         }

@@ -6,6 +6,7 @@ mod defaults;
 mod experiments;
 mod load;
 mod output;
+mod pairs;
 mod remote;
 mod results;
 #[cfg(feature = "remote")]

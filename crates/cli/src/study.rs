@@ -16,6 +16,7 @@ use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, TextArgs};
 use crate::experiments::Experiment;
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
+use crate::pairs::PairArgs;
 use crate::table::SweepTable;
 use crate::words::{WordData, WordExperiment};
 use crate::{load, output, results};
@@ -47,7 +48,7 @@ struct MeasureArgs {
     /// What to do, with commas between; an unknown name lists all [default: what the paper does]
     ///
     /// delete, swap, lens, repeat_N, delete_from_N, delete_attention, delete_mlp, the same with mean_ or resample_,
-    /// zero_heads, mean_heads, resample_heads, attention, geometry, neurons, wic, merging_heads, ensembles.
+    /// zero_heads, mean_heads, resample_heads, attention, geometry, neurons, patching, wic, merging_heads, ensembles.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     experiments: Vec<Experiment>,
     /// Metrics of sweeps, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
@@ -76,6 +77,8 @@ struct MeasureArgs {
     /// Leave out wic, merging_heads and ensembles
     #[arg(long)]
     no_words: bool,
+    #[command(flatten)]
+    pairs: PairArgs,
     /// The seed of what is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -107,6 +110,7 @@ struct Setup {
 pub fn run(args: &StudyArgs) -> Result<()> {
     let seq_len = args.text.seq_len;
     ensure!(args.measure.skip_first < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
+    args.measure.pairs.check_use(args.measure.experiments.contains(&Experiment::Patching))?;
     let metrics = metrics(&args.measure)?;
     let out = args.files.out.as_ref().map(OutDir::create).transpose()?;
     let csv = args.files.csv.as_deref().map(CsvFile::new).transpose()?;
@@ -186,6 +190,9 @@ fn measurements(args: &MeasureArgs, setup: &Setup, model: &dyn ResidualModel) ->
         match experiment {
             Experiment::Named(name) => measurements.push(Experiment::measurement(name, args.skip_first)?),
             Experiment::Words(experiment) => words.push(*experiment),
+            Experiment::Patching => {
+                measurements.push(Box::new(args.pairs.patching(model, &setup.tokenizer)?));
+            }
         }
     }
     if args.no_words {

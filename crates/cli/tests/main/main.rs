@@ -2,6 +2,7 @@
 
 mod common;
 mod help;
+mod patching;
 #[cfg(unix)]
 mod slurm;
 mod study;

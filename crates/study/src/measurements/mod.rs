@@ -3,6 +3,7 @@
 mod attention;
 mod geometry;
 mod neurons;
+mod patching;
 mod words;
 
 use stratigraph_core::{PerSequence, ResidualModel};
@@ -12,6 +13,9 @@ use stratigraph_surgery::Sweep;
 pub use attention::AttentionByDistance;
 pub use geometry::ResidualGeometry;
 pub use neurons::VocabularyNeurons;
+pub use patching::{
+    ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PromptPair, PromptPairs, TokenPair,
+};
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
 
 use crate::{Measurement, Needs, Result, StudyContext, StudyError, Work, measured_curve};

@@ -9,6 +9,7 @@ mod job_files;
 mod measures;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod patching;
 mod refused;
 #[cfg(feature = "remote")]
 mod remote;
