@@ -39,7 +39,7 @@ pub fn prompt_pairs() -> Result<PathBuf> {
     required("--pairs", "examples/data/pairs/agreement.jsonl")
 }
 
-/// The Word-in-Context pairs; none where they are not there.
+/// The Word-in-Context pairs; `None` if they are absent.
 pub fn word_in_context() -> Option<PathBuf> {
     find("examples/data/wic")
 }

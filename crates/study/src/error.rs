@@ -96,7 +96,7 @@ pub enum StudyError {
     CannotScore {
         /// The intervention.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// A continuation of a benchmark's item whose log-probability is NaN or infinite.
@@ -171,7 +171,7 @@ pub enum StudyError {
     MemoryTooSmall {
         /// The limit.
         memory: Memory,
-        /// What is taken already.
+        /// Bytes that are in use already.
         needed: Memory,
     },
 
@@ -194,7 +194,7 @@ pub enum StudyError {
     CannotShard {
         /// Its name.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// A job plan that is not valid.
