@@ -49,7 +49,8 @@ fn the_pairs_of_the_repository_are_the_default() {
 fn pairs_that_do_not_fit_are_errors_or_left_out_when_asked() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("mixed.jsonl");
-    let capitals = r#"{"clean": "In Japan it is", "corrupted": "In Cuba it is", "answer": " Tokyo", "other": " Havana"}"#;
+    let capitals =
+        r#"{"clean": "In Japan it is", "corrupted": "In Cuba it is", "answer": " Tokyo", "other": " Havana"}"#;
     fs::write(&file, format!("{}\n{capitals}\n", fs::read_to_string(fixture("pairs.jsonl")).unwrap())).unwrap();
     let with = |more: &[&str]| patching(&[&["--pairs", path(&file)], more].concat());
     fails(with(&[]), "mixed.jsonl, line 6: the pair `In Japan it is` cannot be used: ");

@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn every_matrix_is_drawn() {
         let mut profile = profile(2, &[]);
-        for name in ["cka", "merging_heads", "ensemble_ing", "patch_resid_pre_noise", "patch_resid_pre_kl", "of my own"] {
+        for name in ["cka", "merging_heads", "ensemble_ing", "patch_resid_pre_noise", "patch_resid_pre_kl", "of my own"]
+        {
             let matrix = Matrix::new(Axis::layers(2), Axis::heads(2), Unit::Count, vec![vec![0.5, -1.0]; 2]);
             profile.matrices.insert(name.into(), matrix);
         }

@@ -10,7 +10,8 @@ const HEADS: [&str; 1] = ["merging_heads"];
 
 /// Whether a matrix is a map of patches over pairs of prompts.
 fn is_patched(name: &str) -> bool {
-    name.starts_with("patch_") && ["denoise", "noise"].iter().any(|direction| name.split('_').any(|it| it == *direction))
+    name.starts_with("patch_")
+        && ["denoise", "noise"].iter().any(|direction| name.split('_').any(|it| it == *direction))
 }
 
 /// Every matrix of the profile.

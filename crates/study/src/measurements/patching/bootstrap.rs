@@ -69,7 +69,7 @@ mod tests {
         let values: Vec<f64> = (0..9).map(|pair| (pair as f64 * 1.3).sin()).collect();
         let shifted = values.iter().map(|x| x + 1.0).collect();
         let found = bootstrap_intervals(&[values.clone(), shifted], 3);
-        assert_eq!(found[..1], bootstrap_intervals(&[values.clone()], 3)[..]);
+        assert_eq!(found[..1], bootstrap_intervals(std::slice::from_ref(&values), 3)[..]);
         assert_ne!(found[..1], bootstrap_intervals(&[values], 4)[..]);
         assert!((found[1].low - found[0].low - 1.0).abs() < 1e-12);
         assert!((found[1].high - found[0].high - 1.0).abs() < 1e-12);

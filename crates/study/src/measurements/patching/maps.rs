@@ -85,9 +85,9 @@ impl PatchMap {
     }
 
     fn matrix(&self, title: Option<String>) -> Matrix {
-        let mean = |cell: &Vec<f64>| estimate(cell.iter().copied()).mean;
-        let values = self.cells.iter().map(|row| row.iter().map(mean).collect()).collect();
-        let matrix = Matrix::new(Axis::layers(self.cells.len()), self.columns.clone(), Unit::Fraction, values);
+        let cells = self.cells.iter().flatten().map(|cell| estimate(cell.iter().copied()));
+        let rows = Axis::layers(self.cells.len());
+        let matrix = Matrix::from_estimates(rows, self.columns.clone(), Unit::Fraction, cells);
         match title {
             Some(title) => matrix.with_title(title),
             None => matrix,

@@ -191,8 +191,7 @@ fn tokens<E: Display>(
     pair: &PromptPair,
     encode: &mut impl FnMut(&str) -> Result<Vec<u32>, E>,
 ) -> Result<TokenPair, String> {
-    let mut ids =
-        |text: &str| encode(text).map_err(|error| format!("`{text}` cannot be cut into tokens: {error}"));
+    let mut ids = |text: &str| encode(text).map_err(|error| format!("`{text}` cannot be cut into tokens: {error}"));
     let (clean, corrupted) = (ids(&pair.clean)?, ids(&pair.corrupted)?);
     let answer = one_token("answer", &pair.answer, (&pair.clean, &clean), &mut ids)?;
     let other = one_token("other answer", &pair.other, (&pair.corrupted, &corrupted), &mut ids)?;

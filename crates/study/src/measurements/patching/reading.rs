@@ -117,7 +117,8 @@ impl<'a> AnswerReadout<'a> {
         let last = last.into_iter().map(twice).collect();
         self.readout.compare(&self.answers, pairs, last, Clean::other(self.model, clean), &mut values)?;
         let undefined = || ProbeError::MetricWithoutValues { name: metric.to_owned() };
-        let defined = |run: FirstOfWindow| run.values.into_iter().map(|value| Ok(value.ok_or_else(undefined)?)).collect();
+        let defined =
+            |run: FirstOfWindow| run.values.into_iter().map(|value| Ok(value.ok_or_else(undefined)?)).collect();
         values.into_iter().map(defined).collect()
     }
 }

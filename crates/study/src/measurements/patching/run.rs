@@ -118,8 +118,7 @@ impl GroupRun<'_> {
         let context = SweepContext::new(model.shape(), windows.seq_len());
         let mut interventions = Vec::new();
         for &hook in patching.hooks.iter().filter(|_| is_wanted) {
-            let sweep =
-                if hook.has_heads() { Sweep::patch_heads(hook, &cache) } else { Sweep::patch(hook, &cache) };
+            let sweep = if hook.has_heads() { Sweep::patch_heads(hook, &cache) } else { Sweep::patch(hook, &cache) };
             interventions.extend(sweep?.points(&context)?.interventions);
         }
         Ok(Source { interventions, last: last * 1.0 }) // memory of its own: a view would keep the whole stream alive

@@ -61,7 +61,12 @@ struct Patch {
 }
 
 /// The mean over the pairs that have the position, by hand.
-fn expected_map(model: &dyn ResidualModel, pairs: &[TokenPair], direction: PatchDirection, hook: Hook) -> Vec<Vec<f64>> {
+fn expected_map(
+    model: &dyn ResidualModel,
+    pairs: &[TokenPair],
+    direction: PatchDirection,
+    hook: Hook,
+) -> Vec<Vec<f64>> {
     let shape = model.shape();
     let longest = pairs.iter().map(|pair| pair.clean.len()).max().unwrap();
     let n_columns = if hook == Hook::Z { shape.heads.unwrap().n_heads } else { longest };
@@ -87,9 +92,12 @@ fn maps_are_those_of_runs_edited_by_hand_in_every_family() {
         let pairs = [(3, 1), (5, 2)].map(|(seq_len, seed)| random_pair(&model, seq_len, seed));
         let findings = study(&model, patching(&pairs));
         for direction in PatchDirection::ALL {
-            for (hook, map) in
-                [(Hook::ResidPre, "resid_pre"), (Hook::AttnOut, "attn_out"), (Hook::MlpOut, "mlp_out"), (Hook::Z, "z_heads")]
-            {
+            for (hook, map) in [
+                (Hook::ResidPre, "resid_pre"),
+                (Hook::AttnOut, "attn_out"),
+                (Hook::MlpOut, "mlp_out"),
+                (Hook::Z, "z_heads"),
+            ] {
                 let found = findings.matrix(&format!("patch_{map}_{direction}")).unwrap();
                 let expected = expected_map(&model, &pairs, direction, hook);
                 assert_matrix(found, &expected, &format!("{map} of {name}, {direction}"));

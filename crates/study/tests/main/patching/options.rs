@@ -33,7 +33,8 @@ fn positions_are_counted_from_the_end_and_curves_keep_the_pairs() {
             }
             let moments: Moments = of_pairs.iter().copied().collect();
             assert_eq!((curve.mean[layer], curve.sem[layer]), (moments.mean, moments.sem()));
-            assert_eq!(map.values[layer][4], curve.mean[layer]);
+            assert_eq!(map.estimate(layer, 4), curve.estimates().nth(layer));
+            assert_eq!(map.sem[layer][0].is_finite(), map.sem[layer][1].is_finite(), "two pairs have five tokens");
             let (least, most) = of_pairs.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
             assert!(least <= low.mean[layer] && low.mean[layer] <= curve.mean[layer] + 1e-12);
             assert!(curve.mean[layer] <= high.mean[layer] + 1e-12 && high.mean[layer] <= most);
@@ -60,7 +61,8 @@ fn pairs_that_hardly_differ_are_counted_and_left_out() {
     let findings = study(&model, patching(&pairs));
     let value = |findings: &Findings, name: &str| findings.value(name).unwrap().mean;
     assert_eq!((value(&findings, "patch_pairs"), value(&findings, "patch_pairs_left_out")), (3.0, 0.0));
-    let expected: Moments = pairs.iter().map(|pair| difference(&logits(&model, &pair.clean, &mut NoTap), pair)).collect();
+    let expected: Moments =
+        pairs.iter().map(|pair| difference(&logits(&model, &pair.clean, &mut NoTap), pair)).collect();
     let clean = findings.value("patch_clean_logit_difference").unwrap();
     assert!(abs_diff_eq!(clean.mean, expected.mean, epsilon = 1e-4) && clean.sem.is_some());
 
@@ -70,9 +72,10 @@ fn pairs_that_hardly_differ_are_counted_and_left_out() {
         (a - b).abs()
     };
     let least = pairs.iter().map(differences).fold(f64::MAX, f64::min) / 10.0;
-    let alike = (0..model.d_vocab() as u32).map(|other| TokenPair { other, ..pairs[0].clone() });
-    let alike = alike.filter(|pair| pair.other != pair.answer).map(|pair| TokenPair { answer: pairs[0].other, ..pair });
-    let alike = alike.filter(|pair| pair.other != pair.answer).find(|pair| differences(pair) < least).unwrap();
+    let TokenPair { clean, corrupted, other, .. } = pairs[0].clone();
+    let answers = (0..model.d_vocab() as u32).filter(|answer| *answer != other);
+    let mut alike = answers.map(|answer| TokenPair::new(clean.clone(), corrupted.clone(), answer, other));
+    let alike = alike.find(|pair| differences(pair) < least).unwrap();
     pairs.push(alike.clone());
     let kept = study(&model, patching(&pairs).with_least_difference(least));
     assert_eq!((value(&kept, "patch_pairs"), value(&kept, "patch_pairs_left_out")), (3.0, 1.0));
@@ -82,7 +85,10 @@ fn pairs_that_hardly_differ_are_counted_and_left_out() {
     let alone = patching(&[alike]).with_least_difference(least);
     let error = Study::new(&model).add(alone).run(&window(&[1, 2, 3])).unwrap_err().to_string();
     assert!(error.starts_with("cannot measure patching: the logit_difference differs"), "{error}");
-    assert!(error.contains("in all 1 pairs") && error.contains("use pairs that the model answers differently"), "{error}");
+    assert!(
+        error.contains("in all 1 pairs") && error.contains("use pairs that the model answers differently"),
+        "{error}"
+    );
 }
 
 #[test]

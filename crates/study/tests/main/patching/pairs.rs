@@ -114,27 +114,57 @@ fn an_answer_may_be_one_token_behind_its_prompt_alone() {
 fn what_is_wrong_with_a_file_is_said_with_its_line() {
     let good = r#"{"clean": "ab", "corrupted": "cb", "answer": "d", "other": "e", "note": 1}"#;
     let parsed = |jsonl: &[u8]| PromptPairs::parse(jsonl, "pairs.jsonl").map_err(|error| error.to_string());
-    let read = parsed(format!("
+    let read = parsed(
+        format!(
+            "
 {good}
 
-{good}").as_bytes()).unwrap();
+{good}"
+        )
+        .as_bytes(),
+    )
+    .unwrap();
     assert_eq!(read.pairs(), [pair(["ab", "cb", "d", "e"]), pair(["ab", "cb", "d", "e"])]);
-    let bad = |line: &str| parsed(format!("{good}
+    let bad = |line: &str| {
+        parsed(
+            format!(
+                "{good}
 
-{line}").as_bytes()).unwrap_err();
-    assert_eq!(parsed(b"
+{line}"
+            )
+            .as_bytes(),
+        )
+        .unwrap_err()
+    };
+    assert_eq!(
+        parsed(
+            b"
  
-").unwrap_err(), "pairs.jsonl, line 1: there is no pair of prompts");
+"
+        )
+        .unwrap_err(),
+        "pairs.jsonl, line 1: there is no pair of prompts"
+    );
     assert!(bad("{").starts_with("pairs.jsonl, line 3: it is not JSON: "));
     let missing = "pairs.jsonl, line 3: it has no field `corrupted`; a pair has clean, corrupted, answer and other";
     assert_eq!(bad(r#"{"clean": "ab", "corupted": "cb"}"#), missing);
     assert!(bad("[1]").starts_with("pairs.jsonl, line 3: it has no field `clean`"));
     assert_eq!(bad(&good.replace(r#""d""#, "4")), "pairs.jsonl, line 3: its field `answer` is not a string");
-    assert_eq!(parsed(b"ÿ").unwrap_err(), "pairs.jsonl, line 1: it is not UTF-8");
+    assert_eq!(parsed(b"\xff").unwrap_err(), "pairs.jsonl, line 1: it is not UTF-8");
     let absent = PromptPairs::read("no/such.jsonl").unwrap_err().to_string();
     assert!(absent.starts_with("cannot read no/such.jsonl: "), "{absent}");
-    let short = parsed(format!("
-{}", good.replace("cb", "c")).as_bytes()).unwrap();
+    let short = parsed(
+        format!(
+            "
+{}",
+            good.replace("cb", "c")
+        )
+        .as_bytes(),
+    )
+    .unwrap();
     let message = short.encode(&Toy::default(), letters).unwrap_err().to_string();
-    assert!(message.starts_with("pairs.jsonl, line 2: the pair `ab` cannot be used: its clean prompt has 2"), "{message}");
+    assert!(
+        message.starts_with("pairs.jsonl, line 2: the pair `ab` cannot be used: its clean prompt has 2"),
+        "{message}"
+    );
 }

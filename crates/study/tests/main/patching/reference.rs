@@ -40,8 +40,7 @@ fn the_reference_in_pytorch_has_the_same_grid() {
     let pairs = PromptPairs::new(vec![pair]).encode(&model, |text| tokenizer.encode(text)).unwrap();
     let patching = ActivationPatching::new(pairs).with_hooks([Hook::ResidPre]);
     let findings = study(&model, patching.with_directions([PatchDirection::Denoise]));
-    let (clean, corrupted) =
-        (reference["clean"].as_f64().unwrap(), reference["corrupted"].as_f64().unwrap());
+    let (clean, corrupted) = (reference["clean"].as_f64().unwrap(), reference["corrupted"].as_f64().unwrap());
     let is_met = |found: f64, expected: f64| (found - expected).abs() < (0.005 * expected.abs()).max(0.002);
     assert!(is_met(findings.value("patch_clean_logit_difference").unwrap().mean, clean));
     assert!(is_met(findings.value("patch_corrupted_logit_difference").unwrap().mean, corrupted));
