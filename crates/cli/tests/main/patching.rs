@@ -18,6 +18,7 @@ fn patching_writes_maps_curves_and_figures() {
     let told = succeeds(patching(&["--pairs", path(&pairs), "--out", path(&out), "--csv", path(&csv)]));
     assert!(told.contains("patch_pairs 4.000") && told.contains("patch_pairs_left_out 0.000"), "{told}");
     assert!(told.contains("patch_z_heads_denoise, fraction, the largest of 48 heads:"), "{told}");
+    assert!(told.contains("patch_z_heads_noise, fraction, the smallest of 48 heads:"), "{told}");
     let rows = fs::read_to_string(csv).unwrap();
     let count = |begin: &str| rows.lines().filter(|row| row.starts_with(begin)).count();
     for direction in ["denoise", "noise"] {

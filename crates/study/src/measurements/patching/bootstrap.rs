@@ -5,7 +5,7 @@ use stratigraph_core::SplitMix64;
 /// Resamples of the pairs.
 const RESAMPLES: usize = 2000;
 
-/// The middle 95 % of resampled means.
+/// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Interval {
     pub(super) low: f64,

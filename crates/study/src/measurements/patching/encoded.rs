@@ -1,4 +1,4 @@
-//! Pairs of prompts as a model reads them: [`TokenPair`], checked and grouped by length in [`EncodedPairs`].
+//! Pairs of prompts as token ids: [`TokenPair`], checked and grouped by length by [`EncodedPairs`].
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ impl TokenPair {
 #[derive(Debug, Clone, Default)]
 pub struct EncodedPairs {
     pairs: Vec<TokenPair>,
-    /// What errors call each pair.
+    /// The name of each pair in errors.
     names: Vec<String>,
 }
 
@@ -93,7 +93,7 @@ impl EncodedPairs {
         if all.pairs.is_empty() { Err(StudyError::NoPairs) } else { Ok(all) }
     }
 
-    /// Adds a pair, which a model has to be able to run where one is given.
+    /// Adds a pair, and checks that the model, if there is one, can run it.
     pub(super) fn push(&mut self, pair: TokenPair, name: String, model: Option<&dyn ResidualModel>) -> Result<()> {
         let problem = pair.problem().or_else(|| pair.problem_with(model?));
         if let Some(reason) = problem {
@@ -126,7 +126,7 @@ impl EncodedPairs {
         self.pairs.iter().zip(&self.names).find_map(problem).map_or(Ok(()), Err)
     }
 
-    /// The pairs by length, the shortest first, and no more at once than `most` allows for their length.
+    /// The pairs grouped by length, the shortest first; `most` is the largest group of a length.
     pub(super) fn groups(&self, most: impl Fn(usize) -> usize) -> Result<Vec<PairGroup<'_>>> {
         let mut lengths: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, pair) in self.pairs.iter().enumerate() {
@@ -141,7 +141,7 @@ impl EncodedPairs {
 #[derive(Debug)]
 pub(super) struct PairGroup<'a> {
     pub(super) all: &'a EncodedPairs,
-    /// Which of all pairs they are.
+    /// The index of each pair.
     pub(super) members: Vec<usize>,
     /// The clean prompts, a window each.
     pub(super) clean: TokenWindows,
@@ -172,7 +172,7 @@ impl<'a> PairGroup<'a> {
         &self.all.pairs[self.members[window]]
     }
 
-    /// What errors call the pair of a window.
+    /// The name of a window's pair in errors.
     pub(super) fn name(&self, window: usize) -> &'a str {
         &self.all.names[self.members[window]]
     }

@@ -1,4 +1,4 @@
-//! From the outcomes of pairs to maps and curves: [`add`] puts them into the findings.
+//! Adds maps and curves over pairs to the findings: [`add`].
 
 use stratigraph_core::{Hook, ModelShape, Moments};
 use stratigraph_profile::{Axis, Curve, Estimate, Matrix, ReplicateUnit, Unit};
@@ -8,8 +8,8 @@ use super::run::PairOutcome;
 use super::{ActivationPatching, PatchDirection, map_name, n_columns};
 use crate::{Findings, Result, StudyError};
 
-/// Adds what was found over all pairs: maps of each hook and direction, curves of the last position, and the metric of both
-/// prompts without a patch.
+/// Adds the maps of each hook and direction, the curves of the last position, and the metric of both prompts without a
+/// patch.
 pub(super) fn add(
     patching: &ActivationPatching,
     shape: &ModelShape,
@@ -28,7 +28,7 @@ pub(super) fn add(
     findings.add_value(&format!("patch_clean_{metric}"), estimate(kept.iter().map(|pair| pair.clean)))?;
     findings.add_value(&format!("patch_corrupted_{metric}"), estimate(kept.iter().map(|pair| pair.corrupted)))?;
     for (nth, &direction) in patching.directions.iter().enumerate() {
-        let mut first = vec![0; kept.len()]; // of each pair's patches that belong to the hook
+        let mut first = vec![0; kept.len()]; // the index of the hook's first patch, for each pair
         for &hook in &patching.hooks {
             let map = PatchMap::new(hook, shape, &kept, (nth, &mut first[..]));
             let name = format!("{}_{direction}{suffix}", map_name(hook));
@@ -57,7 +57,7 @@ fn estimate(values: impl IntoIterator<Item = f64>) -> Estimate {
     if moments.count == 0 { Estimate::exact(f64::NAN) } else { Estimate::new(moments.mean, moments.sem()) }
 }
 
-/// What patching a hook does, for each layer and position or head.
+/// The effect of patching a hook, by layer and by position or head.
 struct PatchMap {
     columns: Axis,
     /// The normalised metric of each pair that has the position, `[layer][column][pair]`.
@@ -65,8 +65,8 @@ struct PatchMap {
 }
 
 impl PatchMap {
-    /// The map of a hook in the `nth` direction; `first` is where its patches begin in each pair, and is moved behind them.
-    /// Positions are counted from the end: a shorter pair has no values in the first columns.
+    /// The map of a hook in the `nth` direction. `first` has the index of the hook's first patch for each pair, and is advanced
+    /// to the next hook. Positions are counted from the end: a shorter pair has no values in the first columns.
     fn new(hook: Hook, shape: &ModelShape, pairs: &[&PairOutcome], (nth, first): (usize, &mut [usize])) -> Self {
         let longest = pairs.iter().map(|pair| pair.seq_len).max().unwrap_or(0);
         let n_wide = n_columns(hook, shape, longest);

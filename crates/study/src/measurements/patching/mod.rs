@@ -20,12 +20,12 @@ use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work
 use reading::AnswerMetric;
 use run::GroupRun;
 
-/// Which prompt's activations are put into the run of which.
+/// The direction of a patch between the two prompts of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PatchDirection {
-    /// Clean activations into the corrupted run: what suffices to bring the answer back.
+    /// Clean activations into the corrupted run: which of them are enough to restore the answer.
     Denoise,
-    /// Corrupted activations into the clean run: what the answer cannot do without.
+    /// Corrupted activations into the clean run: which clean ones the answer needs.
     Noise,
 }
 
@@ -46,10 +46,10 @@ impl fmt::Display for PatchDirection {
 /// Activation patching over pairs of prompts: one activation of one prompt is put into the run of the other.
 ///
 /// The metric is the difference of the logits of a pair's two answers at the last position, or another one
-/// ([`with_metric`](Self::with_metric)). It is normalised for each pair: 1 where it is as after the clean prompt, and 0
-/// where it is as after the corrupted one, in both directions.
+/// ([`with_metric`](Self::with_metric)). It is normalised for each pair, in both directions: 1 is its value after the clean
+/// prompt and 0 its value after the corrupted one.
 ///
-/// It finds, for each direction (`denoise`, `noise`),
+/// For each direction (`denoise`, `noise`) it adds
 /// - matrices `patch_resid_pre_denoise`, `patch_attn_out_denoise`, `patch_mlp_out_denoise`, `[layer, position]`: one position
 ///   is patched. Positions are counted from the end, -1 is the last;
 /// - the matrix `patch_z_heads_denoise`, `[layer, head]`: one head is patched at all positions;
@@ -91,7 +91,7 @@ impl ActivationPatching {
     /// Its name on the command line.
     pub const NAME: &str = "patching";
 
-    /// A pair's prompts have to differ by this much, in logits, to count.
+    /// Pairs whose prompts differ by less than this in the logit difference are left out by default.
     pub const LEAST_LOGIT_DIFFERENCE: f64 = 0.5;
 
     /// Of these pairs in both directions: `hook_resid_pre`, `hook_attn_out` and `hook_mlp_out` by position and `hook_z` by
@@ -139,7 +139,7 @@ impl ActivationPatching {
         Self { least_difference, ..self }
     }
 
-    /// What is behind each name: nothing for the logit difference, the name of another metric.
+    /// The end of the names: empty for the logit difference, and else the name of the metric.
     fn suffix(&self) -> String {
         match self.metric {
             AnswerMetric::LogitDifference => String::new(),
@@ -211,7 +211,7 @@ impl Measurement for ActivationPatching {
         let of_group = |group: &encoded::PairGroup| run::work(self, &shape, group.seq_len(), group.len());
         let units: u64 = self.pairs.groups(|_| usize::MAX)?.iter().map(of_group).sum();
         Ok(vec![Work::own(units, move |findings, progress| {
-            let mut left = units; // layers that patches share run again where the budget divides the patches
+            let mut left = units; // patches that run in several parts do more work: they run the shared layers again
             self.measure(&context, findings, &mut |done| {
                 let counted = done.min(left);
                 left -= counted;

@@ -10,7 +10,7 @@ use stratigraph_probes::ProbeError;
 use super::encoded::{EncodedPairs, TokenPair};
 use crate::{Result, StudyError};
 
-/// Two prompts that differ in what decides between two answers.
+/// Two prompts of the same number of tokens, which have different answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptPair {
     /// The prompt that `answer` follows.
@@ -47,7 +47,7 @@ impl PromptPair {
     }
 }
 
-/// Some pairs of prompts, with the place that errors name for each.
+/// Pairs of prompts, and where each was read, which errors name.
 ///
 /// ```
 /// use stratigraph_study::measurements::{PromptPair, PromptPairs};
@@ -62,7 +62,7 @@ pub struct PromptPairs {
     file: Option<PairFile>,
 }
 
-/// Where pairs were read from.
+/// The file of the pairs.
 #[derive(Debug, Clone)]
 struct PairFile {
     path: PathBuf,
@@ -70,13 +70,13 @@ struct PairFile {
     lines: Vec<usize>,
 }
 
-/// The pairs that a model can run, and why it cannot run the others.
+/// The pairs that a model can run, and the errors of the others.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FittingPairs {
     /// Those that fit.
     pub pairs: EncodedPairs,
-    /// What is wrong with each of the others; the errors name them.
+    /// An error for each of the others, which names it.
     pub left_out: Vec<StudyError>,
 }
 
@@ -172,7 +172,7 @@ impl PromptPairs {
         encoded.push(pair, self.name(index), Some(model))
     }
 
-    /// What errors call a pair.
+    /// The name of a pair in errors.
     fn name(&self, index: usize) -> String {
         /// Characters of a prompt that are shown.
         const SHOWN: usize = 60;
@@ -186,7 +186,7 @@ impl PromptPairs {
     }
 }
 
-/// The tokens of a pair, or what is wrong with its texts.
+/// The tokens of a pair, or the reason why it has none.
 fn tokens<E: Display>(
     pair: &PromptPair,
     encode: &mut impl FnMut(&str) -> Result<Vec<u32>, E>,
@@ -198,8 +198,8 @@ fn tokens<E: Display>(
     Ok(TokenPair { clean, corrupted, answer, other })
 }
 
-/// The one token that an answer is, alone or behind its prompt: SentencePiece writes a space before a text, so that a word
-/// with its own space is one token behind another only.
+/// The token of an answer, alone or after its prompt: SentencePiece adds a space before a text, so that a word with its own
+/// space is one token only after another word.
 fn one_token(
     what: &str,
     text: &str,

@@ -1,4 +1,4 @@
-//! What a run answers to a prompt, as one number: [`AnswerMetric`], read out by [`AnswerReadout`].
+//! The metric of a prompt's answer, [`AnswerMetric`], computed from residual streams by [`AnswerReadout`].
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use stratigraph_probes::scores::{Row, ScoreSink};
 use super::encoded::PairGroup;
 use crate::{Result, StudyError};
 
-/// What is measured at the last position of a prompt.
+/// The metric at the last position of a prompt.
 #[derive(Clone)]
 pub(super) enum AnswerMetric {
     /// The logit of the pair's answer less that of its other answer.
@@ -45,7 +45,7 @@ impl AnswerMetric {
     }
 }
 
-/// Reads the last residual stream of a group's prompts at their last position.
+/// Computes the metric of a group's runs at the last position.
 pub(super) struct AnswerReadout<'a> {
     model: &'a dyn ResidualModel,
     readout: Readout<'a>,
@@ -53,7 +53,8 @@ pub(super) struct AnswerReadout<'a> {
     metric: &'a AnswerMetric,
     /// The last token of each clean prompt and its answer.
     answers: TokenWindows,
-    /// What the clean prompts give at their last position, `[pair, 1, d_model]`: other distributions are compared with it.
+    /// The last residual stream of the clean prompts at the last position, `[pair, 1, d_model]`, with which metrics such as KL
+    /// compare.
     clean: Tensor<3>,
 }
 
@@ -85,7 +86,7 @@ impl<'a> AnswerReadout<'a> {
         }
     }
 
-    /// Only the logits of the answers are computed.
+    /// Computes only the logits of the answers.
     fn logit_differences(&self, pairs: Range<usize>, last: Vec<Tensor<3>>) -> Result<Vec<Vec<f64>>> {
         let (n_pairs, n_runs, d_model) = (pairs.len(), last.len(), self.model.d_model());
         let answers: Vec<_> = pairs.clone().map(|pair| self.group.pair(pair)).collect();
@@ -108,8 +109,8 @@ impl<'a> AnswerReadout<'a> {
         Ok(values.chunks(n_pairs).map(<[f64]>::to_vec).collect())
     }
 
-    /// The stream is read out twice, as if it stood at the last two positions: the first is followed by the answer, and the
-    /// second by no token, for metrics that look for the last position of a window.
+    /// Reads each stream out as a window of two equal positions. The first is followed by the answer; the second is followed
+    /// by no token, as metrics that are defined only at the last position of a window expect. The first value counts.
     fn other(&self, metric: &str, pairs: Range<usize>, last: Vec<Tensor<3>>) -> Result<Vec<Vec<f64>>> {
         let twice = |stream: Tensor<3>| Tensor::cat(vec![stream.clone(), stream], 1);
         let clean = twice(self.clean.clone().narrow(0, pairs.start, pairs.len()));

@@ -1,4 +1,4 @@
-//! Runs the pairs of a group with activations of one prompt put into the run of the other: [`GroupRun`], [`PairOutcome`].
+//! Runs the patches of a group of pairs: [`GroupRun`], with a [`PairOutcome`] for each pair.
 
 use std::ops::Range;
 
@@ -13,33 +13,33 @@ use super::{ActivationPatching, PatchDirection, n_columns};
 use crate::progress::{block_work, pass_work};
 use crate::{Result, StudyError};
 
-/// What the metric is for one pair: without patches, and for each patch.
+/// The metric of one pair without a patch and with each patch.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PairOutcome {
-    /// Which pair.
+    /// The index of the pair.
     pub(super) pair: usize,
     /// Tokens of each prompt.
     pub(super) seq_len: usize,
-    /// After the clean prompt.
+    /// The metric after the clean prompt.
     pub(super) clean: f64,
-    /// After the corrupted prompt.
+    /// The metric after the corrupted prompt.
     pub(super) corrupted: f64,
-    /// For each direction and each patch, hook after hook, each by layer and then by position or head.
+    /// `[direction][patch]`: the patches of each hook in turn, by layer and then by position or head.
     pub(super) patched: Vec<Vec<f64>>,
 }
 
 impl PairOutcome {
-    /// A metric as a part of the way from the corrupted to the clean run.
+    /// A value of the metric, scaled so that the corrupted run is 0 and the clean run 1.
     pub(super) fn normalised(&self, value: f64) -> f64 {
         (value - self.corrupted) / (self.clean - self.corrupted)
     }
 }
 
-/// About how many multiplications it takes to patch `n_pairs` pairs of `seq_len` tokens.
+/// About how many multiplications patching `n_pairs` pairs of `seq_len` tokens takes.
 pub(super) fn work(patching: &ActivationPatching, shape: &ModelShape, seq_len: usize, n_pairs: usize) -> u64 {
     let n_layers = shape.n_layers;
     let in_each_layer: usize = patching.hooks.iter().map(|hook| n_columns(*hook, shape, seq_len)).sum();
-    // A patch in layer `l` runs that layer and those behind it; the unpatched layers before the last are shared.
+    // A patch of layer `l` runs layers `l` to the last one; the unpatched layers before it are shared.
     let n_steps = in_each_layer * n_layers * (n_layers + 1) / 2 + n_layers.saturating_sub(1);
     let n_tokens = n_pairs * seq_len;
     let sources = 2 * pass_work(shape, n_tokens);
@@ -62,13 +62,13 @@ pub(super) struct GroupRun<'a> {
     pub(super) patching: &'a ActivationPatching,
     pub(super) model: &'a dyn ResidualModel,
     pub(super) group: &'a PairGroup<'a>,
-    /// A half is the executor's and a quarter the readout's.
+    /// Half of it is for the executor, a quarter for the readout, and a quarter for the cached activations.
     pub(super) budget: Budget,
 }
 
 /// An unpatched run of a group's prompts.
 struct Source {
-    /// What is patched into the run of the other prompts.
+    /// The patches of its activations into the run of the other prompts.
     interventions: Vec<Intervention>,
     /// The residual stream at the last position, `[pair, 1, d_model]`.
     last: Tensor<3>,
@@ -107,7 +107,7 @@ impl GroupRun<'_> {
         Ok(outcomes)
     }
 
-    /// Runs prompts, and makes patches of what they show where the direction is asked for.
+    /// Runs prompts, and makes patches of their activations if the direction is wanted.
     fn source(&self, windows: &TokenWindows, direction: PatchDirection) -> Result<Source> {
         let Self { patching, model, .. } = self;
         let is_wanted = patching.directions.contains(&direction);
@@ -121,11 +121,11 @@ impl GroupRun<'_> {
             let sweep = if hook.has_heads() { Sweep::patch_heads(hook, &cache) } else { Sweep::patch(hook, &cache) };
             interventions.extend(sweep?.points(&context)?.interventions);
         }
-        Ok(Source { interventions, last: last * 1.0 }) // memory of its own: a view would keep the whole stream alive
+        Ok(Source { interventions, last: last * 1.0 }) // a copy: a view would keep the whole stream in memory
     }
 
-    /// The metric of each patch and pair, `[patch][pair]`. All patches run together where the budget allows it, and else
-    /// the halves of them one after the other.
+    /// The metric of each patch and pair, `[patch][pair]`. If the budget is too small for all patches together, they run in
+    /// two halves.
     fn patched(
         &self,
         interventions: &[Intervention],
@@ -152,7 +152,7 @@ impl GroupRun<'_> {
     }
 }
 
-/// Reads each patched run at its last position.
+/// Computes the metric of each patched run.
 struct AnswerSink<'a, 'd> {
     readout: &'a AnswerReadout<'a>,
     /// `[patch][pair]`
