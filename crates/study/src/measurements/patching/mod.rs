@@ -177,6 +177,9 @@ impl ActivationPatching {
             let least = self.least_difference;
             return cannot(format!("the least difference of a pair's prompts has to be above 0, and it is {least}"));
         }
+        if self.pairs.pairs().is_empty() {
+            return Err(StudyError::NoPairs);
+        }
         self.metric.check(shape.d_vocab)?;
         self.pairs.check(context.model)
     }

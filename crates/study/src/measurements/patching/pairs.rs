@@ -124,7 +124,8 @@ impl PromptPairs {
         &self.pairs
     }
 
-    /// The tokens of every pair; `encode` gives those of a text, such as `|text| tokenizer.encode(text)`.
+    /// The tokens of every pair; `encode` gives those of a text, such as `|text| tokenizer.encode(text)`. If the model was
+    /// trained with a token at the start of every text, `encode` should add it.
     ///
     /// # Errors
     /// [`StudyError::UnfitPair`] with the first pair that `model` cannot run or whose activations cannot be patched: a text
