@@ -10,7 +10,9 @@ use stratigraph_core::{
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lexical::{WicPair, WicSentence, WicSplit, WicTokens, WordEnds};
-use stratigraph_study::measurements::{ActivationPatching, EncodedPairs, MergingHeads, ResidualGeometry, TokenPair, VocabularyNeurons, WordInContext};
+use stratigraph_study::measurements::{
+    ActivationPatching, EncodedPairs, MergingHeads, ResidualGeometry, TokenPair, VocabularyNeurons, WordInContext,
+};
 use stratigraph_study::{Measurement, Study};
 use stratigraph_surgery::Sweep;
 use stratigraph_testing::{device, repository};
