@@ -2,6 +2,7 @@
 
 mod attention;
 mod geometry;
+mod knock_out_words;
 mod neurons;
 mod patching;
 mod words;
@@ -12,6 +13,7 @@ use stratigraph_surgery::Sweep;
 
 pub use attention::AttentionByDistance;
 pub use geometry::ResidualGeometry;
+pub use knock_out_words::KnockOutWords;
 pub use neurons::VocabularyNeurons;
 pub use patching::{
     ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PromptPair, PromptPairs, TokenPair,

@@ -6,10 +6,14 @@ mod families;
 mod given;
 mod job;
 mod job_files;
+mod job_means;
+mod job_values;
+mod knock_out_words;
 mod measures;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod patching;
+mod reference_edits;
 mod refused;
 #[cfg(feature = "remote")]
 mod remote;

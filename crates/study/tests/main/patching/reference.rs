@@ -9,29 +9,24 @@ use stratigraph_testing::{device, skipped};
 
 use super::study;
 
-/// The path in a variable; says that the test is skipped where it is not set.
-fn path(variable: &str, what: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from);
-    if path.is_none() {
-        skipped(&format!("{variable} names no {what}"));
+/// A file of the directory that `STRATIGRAPH_CAUSAL_REFERENCE` names, as for the references of edits.
+fn file(name: &str) -> Option<PathBuf> {
+    let directory = std::env::var_os("STRATIGRAPH_CAUSAL_REFERENCE").map(PathBuf::from);
+    if directory.is_none() {
+        skipped("STRATIGRAPH_CAUSAL_REFERENCE names no directory with model.gguf and reference.json");
     }
-    path
+    Some(directory?.join(name))
 }
 
 /// SmolLM2-135M-Instruct as a GGUF file.
 pub fn smollm2() -> Option<PathBuf> {
-    path("STRATIGRAPH_SMOLLM2", "SmolLM2-135M-Instruct.Q4_1.gguf")
-}
-
-/// What PyTorch computes for it.
-fn reference() -> Option<serde_json::Value> {
-    let path = path("STRATIGRAPH_CAUSAL_REFERENCE", "file of reference values")?;
-    Some(serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+    file("model.gguf")
 }
 
 #[test]
 fn the_reference_in_pytorch_has_the_same_grid() {
-    let (Some(path), Some(reference)) = (smollm2(), reference()) else { return };
+    let (Some(path), Some(reference)) = (smollm2(), file("reference.json")) else { return };
+    let reference: serde_json::Value = serde_json::from_slice(&std::fs::read(reference).unwrap()).unwrap();
     let checkpoint = Checkpoint::open(path).unwrap();
     let (model, tokenizer) = (checkpoint.load(&device()).unwrap(), checkpoint.tokenizer().unwrap());
     let reference = &reference["patch"];
