@@ -7,28 +7,27 @@ use stratigraph::prelude::*;
 fn main() -> Result<()> {
     let checkpoint = Checkpoint::open("models/tiny")?;
     let (model, tokenizer) = (checkpoint.load(&Backend::Flex.device()?)?, checkpoint.tokenizer()?);
-    let clean = tokenizer.prompt("The people of the United States of")?;
-    let corrupted = tokenizer.prompt("The people of the great whale of")?;
-    let answers = LogitDifference::new(tokenizer.token(" America")?, tokenizer.token(" the")?);
+    let (clean, corrupted) = ("The people of the United States of", "The people of the great whale of");
+    let pairs = PromptPairs::new(vec![PromptPair::new(clean, corrupted, " America", " the")]);
+    let patching = ActivationPatching::new(pairs.encode(&model, |text| tokenizer.encode(text))?);
 
-    let cache = model.run_with_cache(&clean, ActivationCache::at([Hook::ResidPre]))?;
-    let findings = Study::new(&model)
-        .metric(answers.at_last_position())
-        .add(Sweep::patch(Hook::ResidPre, &cache)?)
-        .run(&corrupted)?;
-
-    let unpatched = findings.value("clean_logit_difference")?.mean;
+    let windows = tokenizer.prompt(clean)?;
+    let findings = Study::new(&model).add(patching).run(&windows)?;
+    let [with, without] = ["patch_clean_logit_difference", "patch_corrupted_logit_difference"];
     println!(
-        "logit difference `America` - `the` of the corrupted prompt: {unpatched:.2}; with hook_resid_pre patched:"
+        "logit of `America` less that of `the`: {:.2} after the clean prompt, {:.2} after the corrupted one",
+        findings.value(with)?.mean,
+        findings.value(without)?.mean
     );
+    println!("the part of it that comes back with hook_resid_pre of the clean run at one layer and position:");
     print!("{:>6}", "layer");
-    for &id in corrupted.sequence(0) {
+    for &id in windows.sequence(0) {
         print!("{:>10}", tokenizer.decode(&[id])?);
     }
     println!();
-    for (layer, row) in findings.matrix("patch_resid_pre_logit_difference")?.values.iter().enumerate() {
+    for (layer, row) in findings.matrix("patch_resid_pre_denoise")?.values.iter().enumerate() {
         print!("{layer:>6}");
-        row.iter().for_each(|difference| print!("{difference:>10.2}"));
+        row.iter().for_each(|restored| print!("{restored:>10.2}"));
         println!();
     }
     Ok(())

@@ -67,8 +67,8 @@ pub mod prelude {
     pub use stratigraph_probes::readout::Readout;
     pub use stratigraph_probes::scores::TokenGroups;
     pub use stratigraph_study::measurements::{
-        AttentionByDistance, LogitLens, MergingHeads, ResidualGeometry, Steering, SteeringTarget, SteeringVector,
-        SuffixEnsembles, VocabularyNeurons, WordInContext,
+        ActivationPatching, AttentionByDistance, LogitLens, MergingHeads, PatchDirection, PromptPair, PromptPairs,
+        ResidualGeometry, Steering, SteeringTarget, SteeringVector, SuffixEnsembles, VocabularyNeurons, WordInContext,
     };
     pub use stratigraph_study::{
         Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, Study, StudyContext, StudyError,

@@ -1,4 +1,4 @@
-//! The files that come with the repository: [`model`], [`text`], [`word_in_context`], [`task_items`].
+//! The files that come with the repository: [`model`], [`text`], [`word_in_context`], [`prompt_pairs`], [`task_items`].
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,14 @@ pub fn text() -> Result<PathBuf> {
 /// As [`model`].
 pub fn task_items(task: &str) -> Result<PathBuf> {
     required("--items", &format!("examples/data/tasks/{task}.jsonl"))
+}
+
+/// Pairs of prompts for patching.
+///
+/// # Errors
+/// As [`model`].
+pub fn prompt_pairs() -> Result<PathBuf> {
+    required("--pairs", "examples/data/pairs/agreement.jsonl")
 }
 
 /// The Word-in-Context pairs; `None` if they are absent.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use stratigraph_core::ResidualModel;
-use stratigraph_study::measurements::{self, ResidualGeometry, Steering};
+use stratigraph_study::measurements::{self, ActivationPatching, ResidualGeometry, Steering};
 use stratigraph_study::{Measurement, Result};
 
 use crate::words::WordExperiment;
@@ -18,6 +18,8 @@ pub enum Experiment {
     Words(WordExperiment),
     /// Steering, which needs a direction.
     Steering,
+    /// Activation patching, which needs pairs of prompts.
+    Patching,
 }
 
 impl Experiment {
@@ -37,7 +39,8 @@ impl Experiment {
     /// What the names may be, with N for a number.
     pub fn known() -> String {
         let words = WordExperiment::ALL.map(WordExperiment::name);
-        measurements::known_names().into_iter().chain([Steering::NAME]).chain(words).collect::<Vec<_>>().join(", ")
+        let known = measurements::known_names().into_iter().chain([Steering::NAME, ActivationPatching::NAME]);
+        known.chain(words).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -57,6 +60,9 @@ impl FromStr for Experiment {
         if name == Steering::NAME {
             return Ok(Experiment::Steering);
         }
+        if name == ActivationPatching::NAME {
+            return Ok(Experiment::Patching);
+        }
         match measurements::by_name(name) {
             Ok(_) => Ok(Experiment::Named(name.to_owned())),
             Err(_) => Err(format!("unknown experiment `{name}`; known: {}", Experiment::known())),
@@ -70,6 +76,7 @@ impl fmt::Display for Experiment {
             Experiment::Named(name) => f.write_str(name),
             Experiment::Words(words) => f.write_str(words.name()),
             Experiment::Steering => f.write_str(Steering::NAME),
+            Experiment::Patching => f.write_str(ActivationPatching::NAME),
         }
     }
 }
@@ -87,6 +94,7 @@ mod tests {
             "mean_heads",
             "geometry",
             "steering",
+            "patching",
             "wic",
             "merging_heads",
             "knock_out_words",

@@ -8,6 +8,7 @@ mod group_table;
 mod groups;
 mod load;
 mod output;
+mod pairs;
 mod remote;
 mod results;
 #[cfg(feature = "remote")]

@@ -18,6 +18,7 @@ use crate::group_table::GroupTables;
 use crate::groups::GroupArgs;
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
+use crate::pairs::PairArgs;
 use crate::steering::{SteeringArgs, SteeringTable};
 use crate::table::SweepTable;
 use crate::words::{WordData, WordExperiment};
@@ -58,7 +59,7 @@ struct MeasureArgs {
     ///
     /// Attention knock-out: knock_back_N, knock_back_N_in_M_layers, knock_out_words.
     ///
-    /// Directions: steering.
+    /// With data of their own: steering (--steer-...), patching (--pairs).
     ///
     /// The unchanged model: attention, geometry, neurons, wic, merging_heads, ensembles.
     ///
@@ -93,6 +94,8 @@ struct MeasureArgs {
     /// Leave out wic, merging_heads, ensembles and knock_out_words
     #[arg(long)]
     no_words: bool,
+    #[command(flatten)]
+    pairs: PairArgs,
     /// The seed of what is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -129,6 +132,7 @@ pub fn run(args: &StudyArgs) -> Result<()> {
         "options --steer-... are of the experiment steering: add it to --experiments"
     );
     ensure!(args.measure.skip_first < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
+    args.measure.pairs.check_use(args.measure.experiments.contains(&Experiment::Patching))?;
     let metrics = metrics(&args.measure)?;
     let out = args.files.out.as_ref().map(OutDir::create).transpose()?;
     let csv = args.files.csv.as_deref().map(CsvFile::new).transpose()?;
@@ -214,6 +218,7 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
             Experiment::Named(name) => measurements.push(Experiment::measurement(name, args.skip_first)?),
             Experiment::Words(experiment) => words.push(*experiment),
             Experiment::Steering => measurements.push(Box::new(all.steering.measurement(model, &setup.tokenizer)?)),
+            Experiment::Patching => measurements.push(Box::new(args.pairs.patching(model, &setup.tokenizer)?)),
         }
     }
     if args.no_words {

@@ -33,7 +33,7 @@ pub enum ReplicateUnit {
     /// The windows of the corpus, the same ones in the same order for every curve.
     #[default]
     Windows,
-    /// The pairs of a Word-in-Context test.
+    /// Pairs: of a Word-in-Context test, or of prompts.
     Pairs,
     /// Prompts beside the corpus.
     Prompts,

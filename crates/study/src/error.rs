@@ -74,6 +74,26 @@ pub enum StudyError {
         found: [usize; 3],
     },
 
+    /// A measurement over pairs of prompts without a pair.
+    #[error("there are no pairs of prompts; give at least one")]
+    NoPairs,
+    /// A pair of prompts that a model cannot run, or whose activations do not correspond.
+    #[error("{pair} cannot be used: {reason}")]
+    UnfitPair {
+        /// Where the pair stands, and its clean prompt.
+        pair: String,
+        /// Why.
+        reason: String,
+    },
+    /// Pairs of prompts of which a model can use none.
+    #[error("none of the {n_pairs} pairs of prompts can be used; the first one: {first}")]
+    NoPairFits {
+        /// How many there are.
+        n_pairs: usize,
+        /// What is wrong with the first.
+        first: Box<StudyError>,
+    },
+
     /// A benchmark that cannot be run under an intervention.
     #[error("cannot score tasks under {name}: {reason}")]
     CannotScore {

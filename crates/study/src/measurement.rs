@@ -1,7 +1,7 @@
 //! What a study can do: [`Measurement`], which asks for [`Work`] and needs something of the model ([`Needs`]).
 
 use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
-use stratigraph_surgery::{Sweep, SweepContext, SweepPoints};
+use stratigraph_surgery::{Budget, Sweep, SweepContext, SweepPoints};
 
 use crate::{Findings, Result, StudyError};
 
@@ -15,12 +15,19 @@ pub struct StudyContext<'a> {
     pub windows: &'a TokenWindows,
     /// Decides what is drawn at random.
     pub seed: u64,
+    /// How much memory a measurement may take, the weights not counted.
+    pub budget: Budget,
 }
 
 impl<'a> StudyContext<'a> {
-    /// For a model and a corpus.
+    /// For a model and a corpus, with the default budget.
     pub fn new(model: &'a dyn ResidualModel, windows: &'a TokenWindows, seed: u64) -> Self {
-        Self { model, windows, seed }
+        Self { model, windows, seed, budget: Budget::default() }
+    }
+
+    /// With another memory budget.
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 }
 

@@ -3,6 +3,7 @@
 mod common;
 mod effects;
 mod help;
+mod patching;
 #[cfg(unix)]
 mod slurm;
 mod study;

@@ -25,7 +25,7 @@ pub fn matrix_sweeps_table() -> String {
 
 /// The curves of no sweep as a Markdown table; the number in a name such as `attention_at_distance_k` is left open.
 pub fn curves_table() -> String {
-    let open = |text: &str| text.replace("{n}", "k");
+    let open = |text: &str| text.replace("{n}", "k").replace("{hook}", "DIRECTION");
     let row = |it: &super::SingleCurve| {
         [code(&open(it.name)), open(it.title), open(it.definition), it.unit.to_string(), values_of(it.axis)]
     };

@@ -33,7 +33,9 @@ struct Row {
 
 const POSITIONS: &str = "residual positions, both ways";
 
-static MATRICES: [Row; 5] = [
+const LAYER_AND_POSITION: &str = "layer, position from the end";
+
+static MATRICES: [Row; 9] = [
     Row { name: "cosine", title: "Cosine", unit: Unit::Cosine, axes: POSITIONS, definition: "mean of `cos(h_a, h_b)`" },
     Row {
         name: "cka",
@@ -64,10 +66,41 @@ static MATRICES: [Row; 5] = [
         axes: "probe or model, neurons `k`",
         definition: "accuracy of probes on `k` neurons, and of the model, in telling whether the next word ends in the suffix",
     },
+    Row {
+        name: "patch_{hook}_heads_denoise",
+        title: "Clean heads ({hook}) into the corrupted run",
+        unit: Unit::Fraction,
+        axes: "layer, head",
+        definition: "`(d - d_corrupted) / (d_clean - d_corrupted)`, mean over pairs of prompts, where `d` is the logit \
+                     difference of a pair's answers after its corrupted prompt, with the activation of one head at all \
+                     positions taken from the clean prompt",
+    },
+    Row {
+        name: "patch_{hook}_heads_noise",
+        title: "Corrupted heads ({hook}) into the clean run",
+        unit: Unit::Fraction,
+        axes: "layer, head",
+        definition: "the same after the clean prompt, with the head's activation taken from the corrupted one",
+    },
+    Row {
+        name: "patch_{hook}_denoise",
+        title: "Clean {hook} into the corrupted run",
+        unit: Unit::Fraction,
+        axes: LAYER_AND_POSITION,
+        definition: "the same after the corrupted prompt, with the activation at one position taken from the clean one; mean \
+                     over the pairs that have the position",
+    },
+    Row {
+        name: "patch_{hook}_noise",
+        title: "Corrupted {hook} into the clean run",
+        unit: Unit::Fraction,
+        axes: LAYER_AND_POSITION,
+        definition: "the same after the clean prompt, with the activation at one position taken from the corrupted one",
+    },
 ];
 
 /// Sweeps over two axes; their matrices are named after the sweep and the metric, and have the metric's unit.
-static SWEEPS: [Row; 7] = [
+static SWEEPS: [Row; 8] = [
     Row {
         name: "zero_heads",
         title: "Zeroing a head",
@@ -112,6 +145,13 @@ static SWEEPS: [Row; 7] = [
                      another document where there are several",
     },
     Row {
+        name: "patch_{hook}_heads",
+        title: "Patching a head of {hook}",
+        unit: Unit::Dimensionless,
+        axes: "layer, head",
+        definition: "the activation of one head of layer `l` is taken from another run, at every position",
+    },
+    Row {
         name: "patch_{hook}",
         title: "Patching {hook}",
         unit: Unit::Dimensionless,
@@ -134,7 +174,8 @@ impl Row {
 
 /// All matrices that belong to no sweep; the open part of a name, such as `ensemble_SUFFIX`, is a word.
 pub fn matrices() -> Vec<MatrixEntry> {
-    MATRICES.iter().map(|row| row.entry(Captured { text: "SUFFIX", number: 0, second: "" })).collect()
+    let open = |row: &Row| if row.name.starts_with("patch_") { "HOOK" } else { "SUFFIX" };
+    MATRICES.iter().map(|row| row.entry(Captured { text: open(row), number: 0, second: "" })).collect()
 }
 
 /// All sweeps over two axes; their matrices are named after the sweep and the metric.
@@ -186,6 +227,10 @@ mod tests {
         assert_eq!((&heads.title[..], heads.unit, heads.axes), ("Zeroing a head: KL", Unit::Nats, "layer, head"));
         let patch = find_matrix("patch_resid_pre_logit_difference").unwrap();
         assert_eq!((&patch.title[..], patch.unit), ("Patching resid_pre: logit difference", Unit::Logits));
+        let denoised = find_matrix("patch_resid_pre_denoise").unwrap();
+        assert_eq!((&denoised.title[..], denoised.unit), ("Clean resid_pre into the corrupted run", Unit::Fraction));
+        assert_eq!(find_matrix("patch_z_heads_noise").unwrap().title, "Corrupted heads (z) into the clean run");
+        assert_eq!(find_matrix("patch_z_heads_kl").unwrap().title, "Patching a head of z: KL");
         assert!(find_matrix("zero_heads").is_none() && find_matrix("skip_kl").is_none());
     }
 }

@@ -20,6 +20,7 @@ mod limit;
 mod markdown;
 mod matrices;
 mod metrics;
+mod patching;
 mod pattern;
 mod single;
 mod sweep_rows;

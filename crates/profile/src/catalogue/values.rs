@@ -24,6 +24,10 @@ impl ValueEntry {
         let (name, title, definition) = (name.to_owned(), title.to_owned(), definition.to_owned());
         Self { name, title, label, unit: Unit::Fraction, definition }
     }
+
+    fn patching(name: &str, unit: Unit, [title, label, definition]: [&'static str; 3]) -> Self {
+        Self { unit, ..Self::wic(name, title, label, definition) }
+    }
 }
 
 /// The beginning of the names of the unchanged model's own metrics.
@@ -43,6 +47,30 @@ pub fn values() -> Vec<ValueEntry> {
             "Word-in-Context accuracy of one answer to all",
             "majority",
             "the larger of the fractions of pairs with the same and with another sense",
+        ),
+        ValueEntry::patching(
+            "patch_clean_logit_difference",
+            Unit::Logits,
+            [
+                "Logit difference after the clean prompts",
+                "clean prompts",
+                "`d_clean`: the logit of a pair's answer less that of its other answer, at the last position; mean over pairs",
+            ],
+        ),
+        ValueEntry::patching(
+            "patch_corrupted_logit_difference",
+            Unit::Logits,
+            ["Logit difference after the corrupted prompts", "corrupted prompts", "`d_corrupted`, the same"],
+        ),
+        ValueEntry::patching(
+            "patch_pairs",
+            Unit::Count,
+            ["Pairs of prompts that were patched", "pairs", "pairs with `|d_clean - d_corrupted|` of 0.5 or more"],
+        ),
+        ValueEntry::patching(
+            "patch_pairs_left_out",
+            Unit::Count,
+            ["Pairs of prompts that were left out", "pairs left out", "the other pairs, which no number counts"],
         ),
     ]
 }

@@ -6,7 +6,7 @@ use stratigraph_profile::{
 };
 
 /// The names of all curves.
-const CURVES: [&str; 45] = [
+const CURVES: [&str; 51] = [
     "delete_kl",
     "delete_top1_agreement",
     "delete_entropy_bits",
@@ -51,6 +51,12 @@ const CURVES: [&str; 45] = [
     "repeat_5_entropy_bits",
     "repeat_5_nll",
     "repeat_5_kl",
+    "patch_resid_pre_last_denoise",
+    "patch_resid_pre_last_denoise_ci_low",
+    "patch_resid_pre_last_denoise_ci_high",
+    "patch_resid_pre_last_noise",
+    "patch_resid_pre_last_noise_ci_low",
+    "patch_resid_pre_last_noise_ci_high",
     "a curve <of> \"my\" own & more",
 ];
 
@@ -98,6 +104,7 @@ fn matrix(rows: Axis, columns: Axis, unit: &str) -> Matrix {
 fn matrices(n_layers: usize) -> Vec<(&'static str, Matrix)> {
     let positions = || Axis::residual_positions(n_layers);
     let names = |name: &str, labels: &[&str]| Axis::labelled(name, labels.iter().copied());
+    let from_the_end = |n: usize| Axis::labelled("position from the end", (1..=n).rev().map(|back| format!("-{back}")));
     let ensemble = || matrix(names("of", &["probe", "model"]), Axis::counting("neurons", 33), "fraction");
     vec![
         ("cka", matrix(positions(), positions(), "CKA")),
@@ -109,6 +116,8 @@ fn matrices(n_layers: usize) -> Vec<(&'static str, Matrix)> {
         ),
         ("delete_kl_by_class", matrix(Axis::layers(n_layers), names("class", &CLASSES), "nats")),
         ("lens_nll_by_my <own> grouping", matrix(positions(), names("my <own> grouping", &CLASSES[..2]), "nats")),
+        ("patch_resid_pre_denoise", matrix(Axis::layers(n_layers), from_the_end(11), "fraction")),
+        ("patch_z_heads_noise", matrix(Axis::layers(n_layers), Axis::heads(12), "fraction")),
         ("ensemble_ing_balanced", ensemble()),
         ("ensemble_ing_as_it_comes", ensemble()),
         (

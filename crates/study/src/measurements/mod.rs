@@ -4,6 +4,7 @@ mod attention;
 mod geometry;
 mod knock_out_words;
 mod neurons;
+mod patching;
 mod steering;
 mod words;
 
@@ -15,6 +16,9 @@ pub use attention::AttentionByDistance;
 pub use geometry::ResidualGeometry;
 pub use knock_out_words::KnockOutWords;
 pub use neurons::VocabularyNeurons;
+pub use patching::{
+    ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PromptPair, PromptPairs, TokenPair,
+};
 pub use steering::{Steering, SteeringTarget, SteeringVector};
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
 

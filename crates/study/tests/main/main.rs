@@ -13,6 +13,7 @@ mod knock_out_words;
 mod measures;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod patching;
 mod reference_edits;
 mod refused;
 #[cfg(feature = "remote")]

@@ -10,7 +10,9 @@ use stratigraph_core::{
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lexical::{WicPair, WicSentence, WicSplit, WicTokens, WordEnds};
-use stratigraph_study::measurements::{MergingHeads, ResidualGeometry, VocabularyNeurons, WordInContext};
+use stratigraph_study::measurements::{
+    ActivationPatching, EncodedPairs, MergingHeads, ResidualGeometry, TokenPair, VocabularyNeurons, WordInContext,
+};
 use stratigraph_study::{Measurement, Study};
 use stratigraph_surgery::Sweep;
 use stratigraph_testing::{device, repository};
@@ -72,6 +74,16 @@ fn what_a_model_does_not_have_is_named() {
     says(refused(&closed, VocabularyNeurons), &["cannot measure neurons", "access to its weights"]);
     let wic = WordInContext::new(WicSplit { train: pairs(10, 8), test: pairs(2, 8) });
     says(refused(&closed, wic), &["cannot measure wic", "hook_resid_post"]);
+    let pairs = EncodedPairs::new(vec![TokenPair::new(vec![1, 2], vec![3, 2], 4, 5)]).unwrap();
+    let patching = ActivationPatching::new(pairs);
+    says(refused(&closed, patching.clone()), &["cannot measure patching", "does not offer the hook `hook_attn_out`"]);
+    let outside = patching.clone().with_hooks([Hook::ResidPre, Hook::LnFinalNormalized]);
+    says(refused(&closed, outside), &["`ln_final.hook_normalized` is outside the layers"]);
+    says(refused(&closed, patching.clone().with_hooks([])), &["there is no hook or no direction to patch"]);
+    let never = patching.with_hooks([Hook::ResidPre]).with_least_difference(0.0);
+    says(refused(&closed, never), &["the least difference of a pair's prompts has to be above 0, and it is 0"]);
+    let none = ActivationPatching::new(EncodedPairs::default()).with_hooks([Hook::ResidPre]);
+    says(refused(&closed, none), &["there are no pairs of prompts"]);
     let windows = TokenWindows::new(&(0..32).collect::<Vec<_>>(), 16).unwrap();
     let ends = WordEnds { word_len: 4, multi_token: windows.clone(), single_token: windows };
     says(refused(&closed, MergingHeads::new(ends)), &["cannot measure merging_heads", "attn.hook_pattern"]);

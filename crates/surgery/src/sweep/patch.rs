@@ -1,8 +1,9 @@
 //! Activation patching: sweeps that take activations from another run.
 
 use stratigraph_core::{ActivationCache, CoreError, Edit, EditValues, Hook, Positions};
+use stratigraph_profile::Axis;
 
-use super::Sweep;
+use super::{Sweep, SweepPoints};
 use crate::Result;
 
 impl Sweep {
@@ -27,6 +28,27 @@ impl Sweep {
         let values = cached(hook, cache)?;
         Ok(Self::each_layer(format!("{}_layers", patch_name(hook)), move |_, layer| {
             Ok(Edit::patch(hook.at(layer), layer_values(hook, &values, layer)?))
+        }))
+    }
+
+    /// `patch_z_heads` and so on: each head's activation at every position taken from another run, over layers and heads.
+    /// Keys and values have a point for each key and value head.
+    ///
+    /// # Errors
+    /// When the cache holds no activation of the hook. A hook without heads is refused when the sweep runs.
+    pub fn patch_heads(hook: Hook, cache: &ActivationCache) -> Result<Self> {
+        let values = cached(hook, cache)?;
+        Ok(Self::new(format!("{}_heads", patch_name(hook)), move |context| {
+            let n_layers = context.shape.n_layers;
+            let n_heads = context.shape.heads.map_or(0, |heads| match hook {
+                Hook::K | Hook::V => heads.n_kv_heads,
+                _ => heads.n_heads,
+            });
+            let points = (0..n_layers).flat_map(|layer| (0..n_heads).map(move |head| (layer, head)));
+            let edits = points.map(|(layer, head)| {
+                Ok(Edit::patch(hook.at(layer), layer_values(hook, &values, layer)?).with_heads([head]))
+            });
+            SweepPoints::new(context, [Axis::layers(n_layers), Axis::heads(n_heads)], edits)
         }))
     }
 }

@@ -116,6 +116,31 @@ fn patching_the_residual_stream_changes_the_patched_position_and_later_ones() {
     }
 }
 
+/// Heads of queries or of keys and values; patching all heads of a layer is patching the layer.
+#[test]
+fn heads_are_patched_one_by_one() {
+    let model = load("llama-gqa", &device());
+    let [clean, corrupted] = [0, 5].map(|first| {
+        let ids: Vec<u32> = (0..SEQ_LEN as u32).map(|i| (7 * i + first) % 96).collect();
+        TokenWindows::new(&ids, SEQ_LEN).unwrap()
+    });
+    let cache = model.run_with_cache(&clean, ActivationCache::at([Hook::Z, Hook::V])).unwrap();
+    for (hook, name, n_heads) in [(Hook::Z, "patch_z_heads 1 1", 4), (Hook::V, "patch_v_heads 1 1", 2)] {
+        let heads = points(&Sweep::patch_heads(hook, &cache).unwrap(), &model, SEQ_LEN);
+        assert_eq!((heads.len(), heads[n_heads + 1].name()), (3 * n_heads, name.to_owned()));
+        let alone = execute(&model, &heads, &corrupted, Budget::default());
+        assert!((1..alone.len()).all(|index| !alone[..index].contains(&alone[index])), "no two are alike");
+        let of_layer = heads[n_heads..2 * n_heads].iter().flat_map(Intervention::edits).cloned();
+        let together = of_layer.fold(Intervention::none(3), Intervention::edit);
+        let layer = points(&Sweep::patch_layers(hook, &cache).unwrap(), &model, SEQ_LEN).remove(1);
+        let [together, layer] =
+            [together, layer].map(|each| execute(&model, &[each], &corrupted, Budget::default()).remove(0));
+        assert_close(&together, &layer, 1e-6, name);
+    }
+    let refused = Sweep::patch_heads(Hook::MlpOut, &cache).unwrap_err().to_string();
+    assert!(refused.contains("hook_mlp_out` was kept"), "{refused}");
+}
+
 #[test]
 fn a_patch_needs_the_activations_of_its_layers() {
     let model = load("gpt2", &device());

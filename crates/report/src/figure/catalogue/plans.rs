@@ -63,7 +63,7 @@ pub(super) const REPEATING: &str = "repeating";
 pub(super) const REPEATED: [&str; 4] = ["entropy_bits", "nll", "kl", "top1_agreement"];
 
 /// In the order in which a reader wants them.
-pub(super) const PLANS: [Plan; 14] = [
+pub(super) const PLANS: [Plan; 15] = [
     Plan {
         name: "signatures",
         title: "The signatures of the stages",
@@ -168,6 +168,33 @@ pub(super) const PLANS: [Plan; 14] = [
             titled("Deleted", side(&["delete_attention_kl", "delete_mlp_kl"]), NOTHING),
             titled("Replaced by the mean", side(&["mean_attention_kl", "mean_mlp_kl"]), NOTHING),
             titled("Replaced by the next window's", side(&["resample_attention_kl", "resample_mlp_kl"]), NOTHING),
+        ],
+    },
+    Plan {
+        name: "patching",
+        title: "From where on the last position carries the answer",
+        caption: "The residual stream of the last position taken from the other prompt of a pair: 1 is the answer as after the \
+                  clean prompt, 0 as after the corrupted one, with the bounds of a 95 % bootstrap interval over pairs. \
+                  Where the curves cross, the answer has come to the last position.",
+        panels: &[
+            titled(
+                "Clean into the corrupted run",
+                side(&[
+                    "patch_resid_pre_last_denoise",
+                    "patch_resid_pre_last_denoise_ci_low",
+                    "patch_resid_pre_last_denoise_ci_high",
+                ]),
+                NOTHING,
+            ),
+            titled(
+                "Corrupted into the clean run",
+                side(&[
+                    "patch_resid_pre_last_noise",
+                    "patch_resid_pre_last_noise_ci_low",
+                    "patch_resid_pre_last_noise_ci_high",
+                ]),
+                NOTHING,
+            ),
         ],
     },
     Plan {

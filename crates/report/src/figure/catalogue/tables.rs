@@ -9,8 +9,14 @@ const ENSEMBLE: &str = "ensemble_";
 const SIMILARITY: [&str; 3] = ["cka", "cka_last_unbiased", "cosine"];
 const HEADS: [&str; 1] = ["merging_heads"];
 
+/// Whether a matrix is a map of patches over pairs of prompts.
+fn is_patched(name: &str) -> bool {
+    name.starts_with("patch_")
+        && ["denoise", "noise"].iter().any(|direction| name.split('_').any(|it| it == *direction))
+}
+
 /// Every matrix of the profile.
-pub(super) fn all(profile: &Profile) -> [Figure; 4] {
+pub(super) fn all(profile: &Profile) -> [Figure; 5] {
     let is_shown = |name: &str, matrix: &Matrix| matrix.has_numbers() && !is_by_group(name, matrix);
     let matrices = profile.matrices.iter().filter(|(name, matrix)| is_shown(name, matrix));
     let (ensembles, others): (Vec<_>, Vec<_>) = matrices.partition(|(name, _)| name.starts_with(ENSEMBLE));
@@ -18,7 +24,9 @@ pub(super) fn all(profile: &Profile) -> [Figure; 4] {
         let of = |name: &str| others.iter().find(|(other, _)| *other == name).map(|(_, matrix)| *matrix);
         wanted.iter().filter_map(|name| Some(Panel::from_matrix(name, of(name)?))).collect()
     };
-    let known = |name: &str| SIMILARITY.iter().chain(&HEADS).any(|known| *known == name);
+    let patched = others.iter().filter(|(name, _)| is_patched(name));
+    let patched = patched.map(|(name, matrix)| Panel::from_matrix(name, matrix)).collect();
+    let known = |name: &str| is_patched(name) || SIMILARITY.iter().chain(&HEADS).any(|known| *known == name);
     let rest = others.iter().filter(|(name, _)| !known(name)).map(|(name, matrix)| Panel::from_matrix(name, matrix));
     let figure = |name: &str, title: &str, caption: &str, panels: Vec<Panel>| Figure {
         panels,
@@ -44,6 +52,14 @@ pub(super) fn all(profile: &Profile) -> [Figure; 4] {
             "Attention from the last token of a word of four tokens to its other three, less the attention over the same \
              distances elsewhere: heads that join sub-words stand out on the positive side.",
             named(&HEADS),
+        ),
+        figure(
+            "patching_maps",
+            "Which activations carry the answer",
+            "One activation of one prompt of a pair put into the run of the other: 1 is the answer as after the clean prompt, \
+             0 as after the corrupted one. Clean into corrupted shows what suffices, corrupted into clean what is needed. \
+             Positions are counted from the end of the prompts.",
+            patched,
         ),
         figure("other_matrices", "Other matrices", "All matrices that no other figure shows.", rest.collect()),
     ]
