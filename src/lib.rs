@@ -65,8 +65,8 @@ pub mod prelude {
     };
     pub use stratigraph_probes::readout::Readout;
     pub use stratigraph_study::measurements::{
-        AttentionByDistance, LogitLens, MergingHeads, ResidualGeometry, SuffixEnsembles, VocabularyNeurons,
-        WordInContext,
+        AttentionByDistance, LogitLens, MergingHeads, ResidualGeometry, SublayerEffects, SuffixEnsembles,
+        VocabularyNeurons, WordInContext,
     };
     pub use stratigraph_study::{
         Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, Study, StudyContext, StudyError,

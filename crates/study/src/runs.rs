@@ -90,6 +90,7 @@ impl Runs {
         for (metric, measured) in scores[0].iter().filter(|(metric, _)| is_clean(metric)) {
             findings.add_value(&format!("clean_{metric}"), estimate(measured))?;
         }
+        findings.set_clean(scores[0].clone());
         for sweep in &self.sweeps {
             for (metric, unit) in units {
                 self.add_sweep(sweep, metric, (scores, unit), findings)?;

@@ -162,7 +162,8 @@ impl<'a> Study<'a> {
         windows.check(model)?;
         replicas.iter().try_for_each(|replica| check_replica(model, *replica))?;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;
-        let context = StudyContext::new(model, windows, seed);
+        let metrics = options.metrics.clone();
+        let context = StudyContext::new(model, windows, seed).with_budget(options.budget).with_metrics(&metrics);
         let mut work = PlannedWork::new(&measurements, &context)?;
         let runs = Runs::new(model.n_layers(), std::mem::take(&mut work.sweeps), interventions);
         let scoring = Scoring::new(runs.distinct().to_vec(), &runs.distinct()[0], windows, options.clone());

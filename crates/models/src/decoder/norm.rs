@@ -54,6 +54,25 @@ impl AnyNorm {
         (Tensor::from_data(x, &device), Tensor::from_data(TensorData::new(normed, dims), &device))
     }
 
+    /// What rows `[rows, width]` are divided by before the gains, `[rows, 1]`.
+    pub(super) fn scale(&self, rows: Tensor<2>) -> Tensor<2> {
+        let (rows, epsilon) = match self {
+            AnyNorm::Layer(norm) => (rows.clone() - rows.mean_dim(1), norm.epsilon),
+            AnyNorm::Rms(norm) => (rows, norm.epsilon),
+        };
+        (rows.square().mean_dim(1) + epsilon).sqrt()
+    }
+
+    /// The linear part of the norm on rows `[rows, width]`: the mean is subtracted where the norm does so, and the gains are
+    /// multiplied.
+    pub(super) fn linear_part(&self, rows: Tensor<2>) -> Tensor<2> {
+        let rows = match self {
+            AnyNorm::Layer(_) => rows.clone() - rows.mean_dim(1),
+            AnyNorm::Rms(_) => rows,
+        };
+        rows * self.gains().unsqueeze()
+    }
+
     /// The gains, `[width]`.
     pub(super) fn gains(&self) -> Tensor<1> {
         match self {

@@ -31,7 +31,7 @@ struct Row {
 
 const POSITIONS: &str = "residual positions, both ways";
 
-static MATRICES: [Row; 5] = [
+static MATRICES: [Row; 6] = [
     Row { name: "cosine", title: "Cosine", unit: Unit::Cosine, axes: POSITIONS, definition: "mean of `cos(h_a, h_b)`" },
     Row {
         name: "cka",
@@ -54,6 +54,14 @@ static MATRICES: [Row; 5] = [
         axes: "layer, head",
         definition: "a head's attention from the last token of a four-token word to its other three, less the attention \
                      over the same distances between other tokens",
+    },
+    Row {
+        name: "dla_heads",
+        title: "Direct logit attribution of heads",
+        unit: Unit::Logits,
+        axes: "layer, head",
+        definition: "`dla_attention` of what head `h` writes, `z_h W_O_h`; a norm behind attention is taken with its gain and \
+                     its scale at the position. The heads of a layer and `dla_attention_bias` add up to `dla_attention`",
     },
     Row {
         name: "ensemble_{hook}",

@@ -1,15 +1,20 @@
 //! The curves that belong to no sweep: [`curves`].
 
+use std::sync::LazyLock;
+
 use super::curves::{CURVES, SingleCurve};
+use super::effects::EFFECTS;
 use super::entry::CurveEntry;
 use super::pattern::captured;
 
+static ALL: LazyLock<Vec<SingleCurve>> = LazyLock::new(|| [&CURVES[..], &EFFECTS].concat());
+
 /// All curves that belong to no sweep.
 pub fn curves() -> &'static [SingleCurve] {
-    &CURVES
+    &ALL
 }
 
 /// The entry of a name.
 pub(super) fn find(name: &str) -> Option<CurveEntry> {
-    CURVES.iter().find_map(|row| captured(row.name, name).map(|open| CurveEntry::of_single(row, open)))
+    curves().iter().find_map(|row| captured(row.name, name).map(|open| CurveEntry::of_single(row, open)))
 }

@@ -24,6 +24,10 @@ impl ValueEntry {
         let (name, title, definition) = (name.to_owned(), title.to_owned(), definition.to_owned());
         Self { name, title, label, unit: Unit::Fraction, definition }
     }
+
+    fn logits(name: &str, title: &str, label: &'static str, definition: &str) -> Self {
+        Self { unit: Unit::Logits, ..Self::wic(name, title, label, definition) }
+    }
 }
 
 /// The beginning of the names of the unchanged model's own metrics.
@@ -43,6 +47,26 @@ pub fn values() -> Vec<ValueEntry> {
             "Word-in-Context accuracy of one answer to all",
             "majority",
             "the larger of the fractions of pairs with the same and with another sense",
+        ),
+        ValueEntry::logits(
+            "centred_logit",
+            "Logit of the next token above the mean logit",
+            "centred logit",
+            "mean over `t < T - 1` of the logit of `x_{t+1}` less the mean logit over the vocabulary: the sum of \
+             `dla_embed`, `dla_attention` and `dla_mlp` of all layers, and `dla_final_bias`",
+        ),
+        ValueEntry::logits(
+            "dla_embed",
+            "Direct logit attribution of the embedding",
+            "embedding",
+            "as `dla_attention`, of `h_0`, learned positions included",
+        ),
+        ValueEntry::logits(
+            "dla_final_bias",
+            "Direct logit attribution of the final biases",
+            "final biases",
+            "what the bias of the final norm and that of the unembedding add to the logit of `x_{t+1}` above their mean over \
+             the vocabulary; 0 in models without them",
         ),
     ]
 }

@@ -2,6 +2,8 @@
 
 mod checkpoints;
 mod decoders;
+mod effects;
+mod effects_of_heads;
 mod families;
 mod given;
 mod job;
@@ -9,6 +11,7 @@ mod job_files;
 mod measures;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod reference;
 mod refused;
 #[cfg(feature = "remote")]
 mod remote;

@@ -13,9 +13,9 @@ use plans::{PLANS, Plan, REPEATING};
 /// The figures that the profile has numbers for, in the order in which a reader wants them.
 ///
 /// Over depth: `signatures` (those of each stage), `damage` (deleting and swapping layers), `lens`, `lens_and_neurons`,
-/// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `repeating`, and `other_curves` for
-/// all curves that none of them shows.
-/// Of matrices: `ensemble`, `similarity`, `heads`, and `other_matrices` for those of other names.
+/// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `attribution`, `effects`, `repeating`,
+/// and `other_curves` for all curves that none of them shows.
+/// Of matrices: `ensemble`, `similarity`, `heads`, `head_attribution`, and `other_matrices` for those of other names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
     let bands = crate::view::bands(profile);
     let planned = PLANS.iter().map(|plan| {
@@ -91,10 +91,10 @@ mod tests {
     #[test]
     fn every_matrix_is_drawn() {
         let mut profile = profile(2, &[]);
-        for name in ["cka", "merging_heads", "ensemble_ing", "of my own"] {
+        for name in ["cka", "merging_heads", "dla_heads", "ensemble_ing", "of my own"] {
             let matrix = Matrix::new(Axis::layers(2), Axis::heads(2), Unit::Count, vec![vec![0.5, -1.0]; 2]);
             profile.matrices.insert(name.into(), matrix);
         }
-        assert_eq!(names(&profile), ["ensemble", "similarity", "heads", "other_matrices"]);
+        assert_eq!(names(&profile), ["ensemble", "similarity", "heads", "head_attribution", "other_matrices"]);
     }
 }

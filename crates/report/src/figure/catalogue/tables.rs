@@ -7,16 +7,17 @@ use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
 const ENSEMBLE: &str = "ensemble_";
 const SIMILARITY: [&str; 3] = ["cka", "cka_last_unbiased", "cosine"];
 const HEADS: [&str; 1] = ["merging_heads"];
+const ATTRIBUTED: [&str; 1] = ["dla_heads"];
 
 /// Every matrix of the profile.
-pub(super) fn all(profile: &Profile) -> [Figure; 4] {
+pub(super) fn all(profile: &Profile) -> [Figure; 5] {
     let matrices = profile.matrices.iter().filter(|(_, matrix)| matrix.has_numbers());
     let (ensembles, others): (Vec<_>, Vec<_>) = matrices.partition(|(name, _)| name.starts_with(ENSEMBLE));
     let named = |wanted: &[&str]| -> Vec<Panel> {
         let of = |name: &str| others.iter().find(|(other, _)| *other == name).map(|(_, matrix)| *matrix);
         wanted.iter().filter_map(|name| Some(Panel::from_matrix(name, of(name)?))).collect()
     };
-    let known = |name: &str| SIMILARITY.iter().chain(&HEADS).any(|known| *known == name);
+    let known = |name: &str| SIMILARITY.iter().chain(&HEADS).chain(&ATTRIBUTED).any(|known| *known == name);
     let rest = others.iter().filter(|(name, _)| !known(name)).map(|(name, matrix)| Panel::from_matrix(name, matrix));
     let figure = |name: &str, title: &str, caption: &str, panels: Vec<Panel>| Figure {
         panels,
@@ -42,6 +43,13 @@ pub(super) fn all(profile: &Profile) -> [Figure; 4] {
             "Attention from the last token of a word of four tokens to its other three, less the attention over the same \
              distances elsewhere: heads that join sub-words stand out on the positive side.",
             named(&HEADS),
+        ),
+        figure(
+            "head_attribution",
+            "Direct logit attribution of heads",
+            "What each head adds to the logit of the next token, above the mean logit over the vocabulary, by the path from \
+             its output to the unembedding alone.",
+            named(&ATTRIBUTED),
         ),
         figure("other_matrices", "Other matrices", "All matrices that no other figure shows.", rest.collect()),
     ]
