@@ -253,8 +253,7 @@ fn window_bytes(context: &StudyContext) -> usize {
 }
 
 fn head_map(attribution: &LogitAttribution) -> Matrix {
-    let estimates: Vec<Vec<_>> = attribution.heads().map(|heads| heads.iter().map(estimate).collect()).collect();
-    let (n_layers, n_heads) = (estimates.len(), estimates.first().map_or(0, Vec::len));
-    let rows = |of: fn(&stratigraph_profile::Estimate) -> f64| estimates.iter().map(|row| row.iter().map(of).collect());
-    Matrix::new(Axis::layers(n_layers), Axis::heads(n_heads), Unit::Logits, rows(|it| it.mean).collect())
+    let n_heads = attribution.heads().next().map_or(0, <[PerSequence]>::len);
+    let (rows, columns) = (Axis::layers(attribution.heads().count()), Axis::heads(n_heads));
+    Matrix::from_estimates(rows, columns, Unit::Logits, attribution.heads().flatten().map(estimate))
 }

@@ -8,7 +8,7 @@ use super::curves::{Described, Measured, lines};
 use super::plans::{PLANS, REPEATED};
 use crate::figure::Panel;
 
-/// As many curves as differ in colour and dash.
+/// The number of curves that differ in colour and dash.
 const MOST: usize = 12;
 
 /// Panels of every curve that has a number and that no plan shows.
