@@ -24,14 +24,6 @@ impl Estimate {
     pub fn exact(mean: f64) -> Self {
         Self { mean, sem: None }
     }
-
-    /// The mean of replicates, and its standard error where there are two or more.
-    pub fn of_replicates(replicates: &[f64]) -> Self {
-        let n = replicates.len() as f64;
-        let mean = replicates.iter().sum::<f64>() / n;
-        let variance = replicates.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        Self { mean, sem: (replicates.len() > 1).then(|| (variance / n).sqrt()) }
-    }
 }
 
 /// What the replicates of a [`Curve`] are.
@@ -84,14 +76,6 @@ impl Curve {
     /// A curve to which points are [pushed](Curve::push) one after the other.
     pub fn empty(axis: Axis, unit: Unit) -> Self {
         Self::new(axis, unit, Vec::new())
-    }
-
-    /// A curve of the means of replicates, `[point][replicate]`, with their standard errors: the sample standard deviation over
-    /// the square root of their number.
-    pub fn from_replicates(axis: Axis, unit: Unit, of: ReplicateUnit, replicates: Vec<Vec<f64>>) -> Self {
-        let mut curve = Self { replicate_unit: of, ..Self::empty(axis, unit) };
-        replicates.into_iter().for_each(|replicates| curve.push(Estimate::of_replicates(&replicates), replicates));
-        curve
     }
 
     /// Sets the standard errors, one for each mean.
@@ -163,7 +147,10 @@ impl Curve {
         let mut curve = Self { mean: Vec::new(), sem: Vec::new(), replicates: Vec::new(), ..self.clone() };
         for replicates in &self.replicates {
             let kept = chosen.iter().map(|&index| replicates.get(index).copied()).collect::<Option<Vec<f64>>>()?;
-            curve.push(Estimate::of_replicates(&kept), kept);
+            let n = kept.len() as f64;
+            let mean = kept.iter().sum::<f64>() / n;
+            let variance = kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            curve.push(Estimate { mean, sem: (kept.len() > 1).then(|| (variance / n).sqrt()) }, kept);
         }
         Some(curve)
     }

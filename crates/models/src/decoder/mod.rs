@@ -176,7 +176,7 @@ impl ModelWeights for Decoder {
     }
 
     fn final_norm_scale(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
-        Ok(self.final_norm.scale(rows))
+        Ok(self.final_norm.scales_of_rows(rows))
     }
 }
 

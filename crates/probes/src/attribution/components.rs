@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
+use stratigraph_core::SequenceCount;
 
 use crate::readout::begun;
 use crate::statistics::PerSequence;
@@ -77,8 +78,8 @@ impl Collected {
     pub(super) fn not_finite(&self) -> Option<(Component, usize)> {
         let broken = |column: &PerSequence| column.counts().zip(column.means()).find(|(_, mean)| !mean.is_finite());
         self.0.iter().find_map(|(&component, columns)| {
-            let ((window, _), _) = columns.iter().find_map(broken)?;
-            Some((component, window))
+            let (SequenceCount { sequence, .. }, _) = columns.iter().find_map(broken)?;
+            Some((component, sequence))
         })
     }
 }

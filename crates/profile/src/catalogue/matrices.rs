@@ -1,5 +1,6 @@
 //! Matrices: [`MatrixEntry`].
 
+use super::limit::Limit;
 use super::pattern::{Captured, captured};
 use super::split;
 use crate::Unit;
@@ -20,7 +21,7 @@ pub struct MatrixEntry {
     pub definition: String,
 }
 
-/// A row of the table, in which `{hook}` stands for any text.
+/// A row of the table, in which `{hook}` stands for any text and `{n}` for a number.
 struct Row {
     name: &'static str,
     title: &'static str,
@@ -73,7 +74,7 @@ static MATRICES: [Row; 6] = [
 ];
 
 /// Sweeps over two axes; their matrices are named after the sweep and the metric, and have the metric's unit.
-static SWEEPS: [Row; 4] = [
+static SWEEPS: [Row; 7] = [
     Row {
         name: "zero_heads",
         title: "Zeroing a head",
@@ -89,11 +90,33 @@ static SWEEPS: [Row; 4] = [
         definition: "it is replaced by its mean in the unchanged model, over all positions and windows",
     },
     Row {
+        name: "mean_each_heads",
+        title: "Mean-ablating a head by position",
+        unit: Unit::Dimensionless,
+        axes: "layer, head",
+        definition: "it is replaced by its mean in the unchanged model at the same position, over all windows",
+    },
+    Row {
+        name: "mean_after_first_heads",
+        title: "Mean-ablating a head by the mean after the first position",
+        unit: Unit::Dimensionless,
+        axes: "layer, head",
+        definition: "it is replaced by its mean in the unchanged model, over all positions but the first and all windows",
+    },
+    Row {
+        name: "mean_from_{n}_heads",
+        title: "Mean-ablating a head by the mean from position {n} on",
+        unit: Unit::Dimensionless,
+        axes: "layer, head",
+        definition: "it is replaced by its mean in the unchanged model, over all positions from {n} on and all windows",
+    },
+    Row {
         name: "resample_heads",
         title: "Resample-ablating a head",
         unit: Unit::Dimensionless,
         axes: "layer, head",
-        definition: "it is replaced by what the head gives in the unchanged model at the same position of the next window",
+        definition: "it is replaced by what the head gives in the unchanged model at the same position of the next window, of \
+                     another document where there are several",
     },
     Row {
         name: "patch_{hook}",
@@ -118,12 +141,13 @@ impl Row {
 
 /// All matrices that belong to no sweep; the open part of a name, such as `ensemble_SUFFIX`, is a word.
 pub fn matrices() -> Vec<MatrixEntry> {
-    MATRICES.iter().map(|row| row.entry(Captured { text: "SUFFIX", number: 0 })).collect()
+    MATRICES.iter().map(|row| row.entry(Captured { text: "SUFFIX", number: 0, second: "" })).collect()
 }
 
 /// All sweeps over two axes; their matrices are named after the sweep and the metric.
 pub fn matrix_sweeps() -> Vec<MatrixEntry> {
-    SWEEPS.iter().map(|row| row.entry(Captured { text: "HOOK", number: 0 })).collect()
+    let open = |row: &Row| if row.name.contains("{n}") { "b" } else { "HOOK" };
+    SWEEPS.iter().map(|row| row.entry(Captured { text: open(row), number: 0, second: "" })).collect()
 }
 
 /// The matrix of a name.
@@ -132,7 +156,10 @@ pub fn find_matrix(name: &str) -> Option<MatrixEntry> {
         |rows: &[Row], name: &str| rows.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)));
     row(&MATRICES, name).or_else(|| {
         let (sweep, metric) = split(name)?;
-        let entry = row(&SWEEPS, sweep)?;
+        let entry = row(&SWEEPS, sweep).or_else(|| {
+            let limit = Limit::of(sweep)?;
+            Some(limit.matrix(&row(&SWEEPS, sweep.strip_suffix(limit.suffix)?)?))
+        })?;
         let (title, definition) = (format!("{}: {}", entry.title, metric.label), entry.definition);
         let definition = format!("{definition}. {}", metric.definition);
         Some(MatrixEntry { name: name.to_owned(), title, unit: metric.unit, axes: entry.axes, definition })

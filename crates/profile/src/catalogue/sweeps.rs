@@ -1,7 +1,9 @@
 //! The families of interventions: [`SweepEntry`].
 
 use super::entry::AxisKind;
+use super::limit::Limit;
 use super::pattern::{Captured, captured};
+use super::sweep_rows::{DIFFERENCES, Row, SWEEPS};
 
 /// A family of interventions, one for each point of an axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,139 +23,9 @@ pub struct SweepEntry {
     pub text: String,
     /// What is done to the model.
     pub definition: String,
+    /// Whether its curves are differences of the curves of two other families, so that values may be negative.
+    pub is_difference: bool,
 }
-
-/// A row of the table, in which `{n}` and `{hook}` are left open.
-struct Row {
-    name: &'static str,
-    title: &'static str,
-    label: &'static str,
-    group: &'static str,
-    axis: fn(usize) -> AxisKind,
-    text: &'static str,
-    definition: &'static str,
-}
-
-const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
-const SUBLAYERS: &str = "Attention and MLP apart";
-const DELETED: &str = "Deleting a layer";
-
-static SWEEPS: [Row; 12] = [
-    Row {
-        name: "delete",
-        title: "Deleting a layer",
-        label: "delete",
-        group: DELETED,
-        axis: LAYERS,
-        text: "0..3-4..12",
-        definition: "Layer `l` is left out; the residual stream passes by it. The same as zeroing what its attention and \
-                     MLP write",
-    },
-    Row {
-        name: "delete_from_{n}",
-        title: "Deleting a layer from position {n} on",
-        label: "delete from {n}",
-        group: DELETED,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_resid_post pos={n}.. skip",
-        definition: "Layer `l` is left out at position {n} of each window and after it; the positions before pass through it",
-    },
-    Row {
-        name: "swap",
-        title: "Swapping a layer with the next",
-        label: "swap",
-        group: "Swapping a layer with the next",
-        axis: |_| AxisKind::AdjacentPairs,
-        text: "0..3-4-3-5..12",
-        definition: "Layers `l` and `l + 1` run in each other's place",
-    },
-    Row {
-        name: "lens",
-        title: "Logit lens",
-        label: "lens",
-        group: "The lens before a layer",
-        axis: |_| AxisKind::ResidualPositions,
-        text: "0..3",
-        definition: "The first `l` layers run, then the final norm and the unembedding. This is the logit lens: the residual \
-                     stream before layer `l`, normed by its own statistics. At `l = L` it is the model",
-    },
-    Row {
-        name: "repeat_{n}",
-        title: "Repeating each of {n} layers",
-        label: "repeat {n}",
-        group: "Repeating blocks of layers",
-        axis: AxisKind::BlockStarts,
-        text: "0..4-3..5-4..12",
-        definition: "Each of the {n} layers from `l` on runs twice in a row",
-    },
-    Row {
-        name: "delete_attention",
-        title: "Deleting the attention of a layer",
-        label: "delete attention",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_attn_out zero",
-        definition: "The attention of layer `l` is left out and its MLP runs (zero-ablation)",
-    },
-    Row {
-        name: "delete_mlp",
-        title: "Deleting the MLP of a layer",
-        label: "delete MLP",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_mlp_out zero",
-        definition: "The MLP of layer `l` is left out and its attention runs (zero-ablation)",
-    },
-    Row {
-        name: "mean_attention",
-        title: "Mean-ablating the attention of a layer",
-        label: "mean attention",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_attn_out mean",
-        definition: "What the attention of layer `l` writes is replaced by its mean in the unchanged model, over all positions \
-                     and windows",
-    },
-    Row {
-        name: "mean_mlp",
-        title: "Mean-ablating the MLP of a layer",
-        label: "mean MLP",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_mlp_out mean",
-        definition: "What the MLP of layer `l` writes is replaced by its mean in the unchanged model, over all positions and \
-                     windows",
-    },
-    Row {
-        name: "resample_attention",
-        title: "Resample-ablating the attention of a layer",
-        label: "resample attention",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_attn_out resample",
-        definition: "What the attention of layer `l` writes is replaced by what it writes in the unchanged model at the same \
-                     position of the next window (of the first, for the last)",
-    },
-    Row {
-        name: "resample_mlp",
-        title: "Resample-ablating the MLP of a layer",
-        label: "resample MLP",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_mlp_out resample",
-        definition: "What the MLP of layer `l` writes is replaced by what it writes in the unchanged model at the same \
-                     position of the next window (of the first, for the last)",
-    },
-    Row {
-        name: "patch_{hook}_layers",
-        title: "Patching {hook} of a layer",
-        label: "patch {hook}",
-        group: "Patching",
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_{hook} patch(#ID)",
-        definition: "The activation of layer `l` is taken from another run, at every position",
-    },
-];
 
 impl Row {
     fn entry(&self, open: Captured) -> SweepEntry {
@@ -165,17 +37,41 @@ impl Row {
             axis: (self.axis)(open.number),
             text: open.fill(self.text),
             definition: open.fill(self.definition),
+            is_difference: false,
         }
     }
 }
 
-/// All sweeps; the open part of a name, such as `repeat_b` or `patch_HOOK_layers`, is a letter or word.
+/// All sweeps; the open part of a name, such as `repeat_b` or `patch_HOOK_layers`, is a letter or word. Of those that are
+/// limited to positions there are the deletion and the swap.
 pub fn sweeps() -> Vec<SweepEntry> {
-    let open = |row: &Row| Captured { text: if row.name.contains("{n}") { "b" } else { "HOOK" }, number: 1 };
-    SWEEPS.iter().map(|row| row.entry(open(row))).collect()
+    let open = |row: &Row| match row.name.contains("{n}") {
+        true => Captured { text: "b", number: 1, second: "k" },
+        false => Captured { text: "HOOK", number: 0, second: "" },
+    };
+    let limited = |entry: SweepEntry| {
+        let limits: &[Limit] = if matches!(&*entry.name, "delete" | "swap") { &Limit::USUAL } else { &[] };
+        let limited: Vec<_> = limits.iter().map(|limit| limit.entry(&entry)).collect();
+        std::iter::once(entry).chain(limited)
+    };
+    SWEEPS.iter().map(|row| row.entry(open(row))).flat_map(limited).chain(differences()).collect()
 }
 
-/// The sweep of a name.
+/// The differences of two sweeps.
+fn differences() -> impl Iterator<Item = SweepEntry> {
+    let closed = Captured { text: "", number: 0, second: "" };
+    DIFFERENCES.iter().map(move |row| SweepEntry { is_difference: true, ..row.entry(closed) })
+}
+
+/// The sweep of a name, which may end with the positions to which it is limited: `delete_after_first`, `mean_mlp_from_5`.
 pub fn find_sweep(name: &str) -> Option<SweepEntry> {
-    SWEEPS.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
+    let of_all_positions =
+        |name: &str| SWEEPS.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)));
+    let limited = || {
+        let limit = Limit::of(name)?;
+        let entry = of_all_positions(name.strip_suffix(limit.suffix)?)?;
+        let of_whole_windows = entry.name == "lens" || entry.name.starts_with("repeat_");
+        (!of_whole_windows).then(|| limit.entry(&entry))
+    };
+    of_all_positions(name).or_else(limited).or_else(|| differences().find(|entry| entry.name == name))
 }

@@ -3,11 +3,11 @@
 use stratigraph_core::{EditKind, Hook, Observer, PerSequence, RunModel, Sublayer, Taps};
 use stratigraph_probes::attribution::{DirectEffects, LogitAttribution};
 use stratigraph_probes::readout::Readout;
-use stratigraph_profile::{Axis, Curve, Matrix, ReplicateUnit, Unit};
+use stratigraph_profile::{Axis, Curve, Matrix, Unit};
 use stratigraph_surgery::{Budget, SurgeryError, Sweep};
 
-use super::{curve_of_windows, empty_curve};
-use crate::findings::estimate;
+use super::curve_of_windows;
+use crate::findings::{estimate, measured_curve, paired_difference};
 use crate::measurement::sweep_work;
 use crate::progress::{pass_work, readout_work};
 use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work};
@@ -102,17 +102,14 @@ impl SublayerEffects {
 
     /// Adds total effects, and what they leave of direct ones.
     fn add_totals(&self, context: &StudyContext, findings: &mut Findings) -> Result<()> {
-        let clean = findings.clean(LOSS)?.means();
         for (ablation, sublayer) in self.ablated(context.windows.n_sequences()) {
-            let sweep = ablation.sweep(sublayer);
-            let losses = findings.curve(&format!("{}_{LOSS}", sweep.name()))?;
-            let total: Vec<_> = losses.replicates.iter().map(|losses| less(losses, &clean)).collect();
+            let loss = findings.curve(&format!("{}_{LOSS}", ablation.sweep(sublayer).name()))?;
+            let total = paired_difference(loss, &clean_loss(loss, findings)?)?;
             if ablation == Ablation::Zero {
-                let direct = &findings.curve(&format!("direct_{sublayer}"))?.replicates;
-                let repair = direct.iter().zip(&total).map(|(direct, total)| less(direct, total)).collect();
-                add_windows(&format!("self_repair_{sublayer}"), repair, context, findings)?;
+                let repair = paired_difference(findings.curve(&format!("direct_{sublayer}"))?, &total)?;
+                findings.add_curve(&format!("self_repair_{sublayer}"), repair)?;
             }
-            add_windows(&ablation.curve(sublayer), total, context, findings)?;
+            findings.add_curve(&ablation.curve(sublayer), total)?;
         }
         Ok(())
     }
@@ -150,15 +147,10 @@ impl Measurement for SublayerEffects {
     }
 }
 
-/// `a - b`, window by window.
-fn less(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
-}
-
-/// Adds a curve of the catalogue by its replicates, `[layer][window]`.
-fn add_windows(name: &str, windows: Vec<Vec<f64>>, context: &StudyContext, findings: &mut Findings) -> Result<()> {
-    let Curve { axis, unit, .. } = empty_curve(name, context.model.n_layers());
-    findings.add_curve(name, Curve::from_replicates(axis, unit, ReplicateUnit::Windows, windows))
+/// The loss of the unchanged model, at each point of a curve.
+fn clean_loss(curve: &Curve, findings: &Findings) -> Result<Curve> {
+    let points = std::iter::repeat_n(findings.clean(LOSS)?, curve.len());
+    Ok(measured_curve(curve.axis.clone(), curve.unit.clone(), points))
 }
 
 /// A pass over the corpus that attributes logits and reads direct effects out.

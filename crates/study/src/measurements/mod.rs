@@ -3,6 +3,7 @@
 mod attention;
 mod effects;
 mod geometry;
+mod knock_out_words;
 mod neurons;
 mod words;
 
@@ -13,6 +14,7 @@ use stratigraph_surgery::Sweep;
 pub use attention::AttentionByDistance;
 pub use effects::{Ablation, SublayerEffects};
 pub use geometry::ResidualGeometry;
+pub use knock_out_words::KnockOutWords;
 pub use neurons::VocabularyNeurons;
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
 

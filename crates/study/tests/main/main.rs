@@ -8,10 +8,14 @@ mod families;
 mod given;
 mod job;
 mod job_files;
+mod job_means;
+mod job_values;
+mod knock_out_words;
 mod measures;
 #[cfg(feature = "parquet")]
 mod parquet;
-mod reference;
+mod reference_edits;
+mod reference_effects;
 mod refused;
 #[cfg(feature = "remote")]
 mod remote;
