@@ -68,7 +68,8 @@ pub mod prelude {
     pub use stratigraph_probes::scores::TokenGroups;
     pub use stratigraph_study::measurements::{
         ActivationPatching, AttentionByDistance, LogitLens, MergingHeads, PatchDirection, PromptPair, PromptPairs,
-        ResidualGeometry, Steering, SteeringTarget, SteeringVector, SuffixEnsembles, VocabularyNeurons, WordInContext,
+        ResidualGeometry, Steering, SteeringTarget, SteeringVector, SublayerEffects, SuffixEnsembles,
+        VocabularyNeurons, WordInContext,
     };
     pub use stratigraph_study::{
         Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, Study, StudyContext, StudyError,

@@ -59,6 +59,8 @@ struct MeasureArgs {
     ///
     /// Attention knock-out: knock_back_N, knock_back_N_in_M_layers, knock_out_words.
     ///
+    /// What sublayers and heads do for the next token: effects.
+    ///
     /// With data of their own: steering (--steer-...), patching (--pairs).
     ///
     /// The unchanged model: attention, geometry, neurons, wic, merging_heads, ensembles.

@@ -114,6 +114,14 @@ pub enum CoreError {
     /// A measure that reads weights, on a model that does not give access to them.
     #[error("this model does not give access to its weights; implement ResidualModel::weights")]
     WeightsMissing,
+    /// A measure that reads weights which the model does not give, though it gives others.
+    #[error("this model gives access to its weights, but not to {what}; implement ModelWeights::{method}")]
+    WeightsIncomplete {
+        /// What is missing.
+        what: &'static str,
+        /// The method that gives it.
+        method: &'static str,
+    },
     /// The model could not run: a checkpoint on disk changed, or a device was lost.
     #[error("layer {layer} could not run: {reason}")]
     LayerFailed {

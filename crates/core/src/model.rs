@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{HookSet, Result, Tap};
+use crate::{CoreError, HookSet, Result, Tap};
 
 /// Which block runs where: `slot` is the position in the run, `layer` the layer whose weights run there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,7 +137,7 @@ pub trait ResidualModel: Sync {
     /// A model that offers hooks calls `tap` once for each hook it wants.
     ///
     /// # Errors
-    /// What the tap returns; [`CoreError::LayerOutOfRange`](crate::CoreError::LayerOutOfRange); when a disk or a network
+    /// What the tap returns; [`CoreError::LayerOutOfRange`]; when a disk or a network
     /// fails.
     fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>>;
 
@@ -202,6 +202,34 @@ pub trait ModelWeights {
 
     /// Whether the final norm subtracts the mean over `d_model`, as LayerNorm does and RMSNorm does not.
     fn final_norm_is_centered(&self) -> bool;
+
+    /// What each attention head of a layer writes to the residual stream for its `z`, `[n_heads, d_head, d_model]`, with
+    /// whatever gain stands between. Where a norm stands behind attention (Gemma 3), its gain is folded in and its scale,
+    /// which differs between positions, is not.
+    ///
+    /// # Errors
+    /// When there is no such layer, or it cannot be read; by default [`CoreError::WeightsIncomplete`].
+    fn w_o(&self, _layer: usize) -> Result<Tensor<3>> {
+        Err(CoreError::WeightsIncomplete { what: "the output weights of its attention heads", method: "w_o" })
+    }
+
+    /// What attention of a layer writes beside its heads, `[d_model]`: its output bias, with whatever gain stands between as
+    /// in [`w_o`](ModelWeights::w_o). None, the default, where there is no such bias.
+    ///
+    /// # Errors
+    /// When there is no such layer, or it cannot be read.
+    fn b_o(&self, _layer: usize) -> Result<Option<Tensor<1>>> {
+        Ok(None)
+    }
+
+    /// What the final norm divides rows `[rows, d_model]` by, `[rows, 1]`: the root of their mean square or of their
+    /// variance, with its epsilon; 1 in a model without a final norm.
+    ///
+    /// # Errors
+    /// When it cannot be read; by default [`CoreError::WeightsIncomplete`].
+    fn final_norm_scale(&self, _rows: Tensor<2>) -> Result<Tensor<2>> {
+        Err(CoreError::WeightsIncomplete { what: "the scale of its final norm", method: "final_norm_scale" })
+    }
 }
 
 impl<M: ResidualModel + ?Sized> ResidualModel for &M {

@@ -162,6 +162,19 @@ pub enum ProbeError {
         "this model does not give access to its weights, which this measure reads; implement ResidualModel::weights"
     )]
     WeightsMissing,
+    /// A measure of heads, and a model whose shape does not say how many it has.
+    #[error("this model does not say how many attention heads it has; add ModelShape::with_heads to its shape")]
+    HeadsUnknown,
+    /// Output weights of heads that are not those the model runs with.
+    #[error(
+        "the heads of layer {layer} and their output bias do not add up to what its attention writes: {:.1} % of its length          is missing; check ModelWeights::w_o and ModelWeights::b_o", 100.0 * missing
+    )]
+    HeadsDoNotAddUp {
+        /// The layer.
+        layer: usize,
+        /// How much is missing, as a fraction of the length of what attention writes.
+        missing: f64,
+    },
     /// A model whose neurons write nothing that can be compared with tokens.
     #[error("the model has no MLP neuron whose output weights are finite and not all zero")]
     NoNeurons,

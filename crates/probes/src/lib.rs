@@ -7,6 +7,7 @@
 //! | [`scores`] | metrics over a corpus, per window and in f64, so that parts of a corpus merge into the whole |
 //! | [`statistics`] | means, standard errors, proportions |
 //! | [`attention`] | how far heads look back |
+//! | [`attribution`] | what sublayers and heads do for the next token's logit and loss, directly |
 //! | [`geometry`] | how long the residual stream is and in which direction it points |
 //! | [`similarity`] | whether two sets of vectors have the same shape (CKA) |
 //! | [`neurons`] | what MLP neurons write, by their weights |
@@ -16,6 +17,7 @@
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
 
 pub mod attention;
+pub mod attribution;
 mod error;
 pub mod geometry;
 pub mod lexical;

@@ -1,6 +1,7 @@
 //! What a study can do: [`Measurement`], which asks for [`Work`] and needs something of the model ([`Needs`]).
 
 use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
+use stratigraph_probes::metrics::Metrics;
 use stratigraph_surgery::{Budget, Sweep, SweepContext, SweepPoints};
 
 use crate::{Findings, Result, StudyError};
@@ -17,17 +18,24 @@ pub struct StudyContext<'a> {
     pub seed: u64,
     /// How much memory a measurement may take, the weights not counted.
     pub budget: Budget,
+    /// The metrics by which sweeps are scored, where they are known.
+    pub metrics: Option<&'a Metrics>,
 }
 
 impl<'a> StudyContext<'a> {
     /// For a model and a corpus, with the default budget.
     pub fn new(model: &'a dyn ResidualModel, windows: &'a TokenWindows, seed: u64) -> Self {
-        Self { model, windows, seed, budget: Budget::default() }
+        Self { model, windows, seed, budget: Budget::default(), metrics: None }
     }
 
     /// With another memory budget.
     pub fn with_budget(self, budget: Budget) -> Self {
         Self { budget, ..self }
+    }
+
+    /// With the metrics by which sweeps are scored.
+    pub fn with_metrics(self, metrics: &'a Metrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 }
 
@@ -50,6 +58,8 @@ pub struct Needs {
     pub n_layers: usize,
     /// How many tokens a window has to have.
     pub seq_len: usize,
+    /// Metrics by which the study has to score sweeps.
+    pub metrics: &'static [&'static str],
 }
 
 impl Needs {
@@ -78,6 +88,11 @@ impl Needs {
         Self { seq_len, ..self }
     }
 
+    /// And sweeps scored by these metrics.
+    pub fn with_metrics(self, metrics: &'static [&'static str]) -> Self {
+        Self { metrics, ..self }
+    }
+
     /// What is missing, in words; none where everything is there.
     pub fn missing(&self, context: &StudyContext) -> Option<String> {
         let shape = context.model.shape();
@@ -92,8 +107,13 @@ impl Needs {
             return Some(format!("it takes {} layers, and the model has {}", self.n_layers, shape.n_layers));
         }
         let seq_len = context.windows.seq_len();
-        (seq_len < self.seq_len)
-            .then(|| format!("it takes windows of {} tokens, and they have {seq_len}", self.seq_len))
+        if seq_len < self.seq_len {
+            return Some(format!("it takes windows of {} tokens, and they have {seq_len}", self.seq_len));
+        }
+        let metrics = context.metrics?;
+        let metric = self.metrics.iter().find(|name| metrics.get(name).is_none())?;
+        let names: Vec<_> = metrics.names().collect();
+        Some(format!("it takes the metric {metric}, and the study has {}; add {metric} to them", names.join(", ")))
     }
 }
 

@@ -29,7 +29,7 @@ impl<'m> PlannedWork<'m> {
             measurement.check(context)?;
             for work in measurement.work(context)? {
                 match work {
-                    Work::Sweep { name, points } => sorted.sweeps.push(NamedSweep::new(name, points)),
+                    Work::Sweep { name, points } => sorted.add_sweep(NamedSweep::new(name, points))?,
                     Work::Observe(observation) => sorted.observations.push(observation),
                     Work::Own(own) => sorted.own.push(own),
                 }
@@ -37,6 +37,16 @@ impl<'m> PlannedWork<'m> {
             names.push(name);
         }
         Ok(sorted)
+    }
+
+    /// Adds a sweep; one that another measurement takes too runs once.
+    fn add_sweep(&mut self, sweep: NamedSweep) -> Result<()> {
+        match self.sweeps.iter().find(|other| other.name == sweep.name) {
+            None => self.sweeps.push(sweep),
+            Some(other) if *other == sweep => {}
+            Some(_) => return Err(StudyError::NameTaken { what: "sweep", name: sweep.name }),
+        }
+        Ok(())
     }
 
     /// Units of work of the shared pass.

@@ -90,6 +90,7 @@ impl Runs {
         for (metric, measured) in scores[0].all.iter().filter(|(metric, _)| is_clean(metric)) {
             findings.add_value(&format!("clean_{metric}"), estimate(measured))?;
         }
+        findings.set_clean(scores[0].all.clone());
         grouped::add_clean(&scores[0], units, is_clean, findings)?;
         for sweep in &self.sweeps {
             for (metric, unit) in units {

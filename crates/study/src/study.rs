@@ -179,7 +179,8 @@ impl<'a> Study<'a> {
         check_names(&groupings)?;
         groupings.iter().try_for_each(|groups| groups.check(windows))?;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;
-        let context = StudyContext::new(model, windows, seed).with_budget(options.budget);
+        let metrics = options.metrics.clone();
+        let context = StudyContext::new(model, windows, seed).with_budget(options.budget).with_metrics(&metrics);
         let mut work = PlannedWork::new(&measurements, &context)?;
         let runs = Runs::new(model.n_layers(), std::mem::take(&mut work.sweeps), interventions);
         let scoring = Scoring::new(runs.distinct().to_vec(), &runs.distinct()[0], windows, options.clone());

@@ -96,6 +96,18 @@ impl ModelWeights for PlannedModel<'_> {
     fn final_norm_is_centered(&self) -> bool {
         self.model.weights().is_some_and(|weights| weights.final_norm_is_centered())
     }
+
+    fn w_o(&self, layer: usize) -> CoreResult<Tensor<3>> {
+        self.beneath()?.w_o(self.layer(layer)?)
+    }
+
+    fn b_o(&self, layer: usize) -> CoreResult<Option<Tensor<1>>> {
+        self.beneath()?.b_o(self.layer(layer)?)
+    }
+
+    fn final_norm_scale(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
+        self.beneath()?.final_norm_scale(rows)
+    }
 }
 
 /// A tap that knows a layer by its place in the plan.

@@ -1,14 +1,16 @@
 //! What the tests of Stratigraph's crates share; no other crate depends on it.
 //!
 //! [`devices`] gives every backend of the build, [`fixture`] the path of a checkpoint with random weights, [`Expected`] what
-//! Hugging Face transformers computes for it. [`assert_close`] compares lists of numbers, [`ByElement`] is an edit written
-//! out number by number, and [`Toy`] is a model of simple algebra that counts what it runs.
+//! Hugging Face transformers computes for it. [`assert_close`] compares lists of numbers, [`losses`] is the loss by its
+//! definition, [`ByElement`] is an edit written out number by number, and [`Toy`] is a model of simple algebra that counts
+//! what it runs.
 
 mod by_element;
 mod close;
 mod devices;
 mod expected;
 mod fixtures;
+mod loss;
 pub mod toy;
 
 pub use by_element::ByElement;
@@ -16,5 +18,6 @@ pub use close::{assert_close, assert_each_close, host};
 pub use devices::{TestDevice, device, devices, skipped};
 pub use expected::{Expected, ExpectedTensor};
 pub use fixtures::{FAMILIES, GGUFS, fixture, repository};
+pub use loss::losses;
 pub use stratigraph_study::Backend;
 pub use toy::Toy;

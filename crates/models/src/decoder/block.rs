@@ -76,6 +76,26 @@ impl Block {
         }
     }
 
+    /// What each head writes for its `z`, `[n_heads, d_head, d_model]`, with the linear part of the norm behind attention.
+    pub(super) fn w_o(&self) -> Tensor<3> {
+        let weight = self.behind_attention(self.attn.output.weight.val());
+        let [_, d_model] = weight.dims();
+        weight.reshape([self.attn.n_heads, self.attn.d_head, d_model])
+    }
+
+    /// The bias of attention's output, `[d_model]`, with the linear part of the norm behind attention.
+    pub(super) fn b_o(&self) -> Option<Tensor<1>> {
+        let bias = self.attn.output.bias.as_ref()?.val();
+        Some(self.behind_attention(bias.unsqueeze()).squeeze_dim(0))
+    }
+
+    fn behind_attention(&self, rows: Tensor<2>) -> Tensor<2> {
+        match &self.attn_post_norm {
+            Some(norm) => norm.linear_part(rows),
+            None => rows,
+        }
+    }
+
     fn attention(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Added> {
         if let Some(replacement) = replacement(tap, site, Hook::AttnOut, &resid)? {
             return Ok(Added { out: replaced(replacement, site, Hook::AttnOut, &resid)?, resid });

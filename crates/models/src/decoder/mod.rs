@@ -166,6 +166,18 @@ impl ModelWeights for Decoder {
     fn final_norm_is_centered(&self) -> bool {
         matches!(self.final_norm, AnyNorm::Layer(_))
     }
+
+    fn w_o(&self, layer: usize) -> Result<Tensor<3>> {
+        Ok(self.block_at(layer)?.w_o())
+    }
+
+    fn b_o(&self, layer: usize) -> Result<Option<Tensor<1>>> {
+        Ok(self.block_at(layer)?.b_o())
+    }
+
+    fn final_norm_scale(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
+        Ok(self.final_norm.scales_of_rows(rows))
+    }
 }
 
 /// A linear map of every position. On a CPU all positions are rows of one product: as one product for each window, which burn

@@ -95,6 +95,21 @@ impl AnyNorm {
         Tensor::from_data(TensorData::new(normed, dims), &device)
     }
 
+    /// What rows `[rows, width]` are divided by before the gains, `[rows, 1]`.
+    pub(super) fn scales_of_rows(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.scales(rows.unsqueeze_dim(0)).squeeze_dim(0)
+    }
+
+    /// The linear part of the norm on rows `[rows, width]`: the mean is subtracted where the norm does so, and the gains are
+    /// multiplied.
+    pub(super) fn linear_part(&self, rows: Tensor<2>) -> Tensor<2> {
+        let rows = match self {
+            AnyNorm::Layer(_) => rows.clone() - rows.mean_dim(1),
+            AnyNorm::Rms(_) => rows,
+        };
+        rows * self.gains().unsqueeze()
+    }
+
     /// The gains, `[width]`.
     pub(super) fn gains(&self) -> Tensor<1> {
         match self {

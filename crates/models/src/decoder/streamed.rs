@@ -134,4 +134,16 @@ impl ModelWeights for StreamedDecoder {
     fn final_norm_is_centered(&self) -> bool {
         self.trunk.final_norm_is_centered()
     }
+
+    fn w_o(&self, layer: usize) -> CoreResult<Tensor<3>> {
+        Ok(self.block_at(layer)?.w_o())
+    }
+
+    fn b_o(&self, layer: usize) -> CoreResult<Option<Tensor<1>>> {
+        Ok(self.block_at(layer)?.b_o())
+    }
+
+    fn final_norm_scale(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
+        self.trunk.final_norm_scale(rows)
+    }
 }

@@ -73,7 +73,7 @@ fn part(row: &[f32]) -> Part {
 
 /// Sends the queued operations to the device, without waiting for it: burn 0.22.1's fusion fails on several reductions
 /// in one graph.
-fn begun(tensor: Tensor<2>) -> Tensor<2> {
+pub(crate) fn begun(tensor: Tensor<2>) -> Tensor<2> {
     tensor.device().flush().expect("the device takes work");
     tensor
 }

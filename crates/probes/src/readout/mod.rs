@@ -19,7 +19,9 @@ use stratigraph_core::{ResidualModel, TokenWindows, WorkerPools};
 
 use batch::{PartialStatistics, ReadoutBatch};
 use comparison::Comparison;
+pub(crate) use comparison::check_shape;
 use device_rows::DeviceRows;
+pub(crate) use device_rows::begun;
 use host_rows::HostRows;
 use reduction::Reduce;
 use tiles::usual_bytes;
@@ -28,6 +30,7 @@ pub use clean::Clean;
 pub use reduction::Reduction;
 pub(crate) use reduction::RowSums;
 pub use tiles::Tiles;
+pub(crate) use tokens::indices;
 pub use tokens::{TokenScore, TopToken};
 pub(crate) use top_k::TopK;
 
@@ -120,6 +123,11 @@ impl<'a> Readout<'a> {
         let each = (bytes / (TILES * pools.n_pools())).min(usual_bytes(&device));
         let tiles = Tiles::fitting(self.model.d_vocab(), each);
         Self { pools, tiles, row_bytes: bytes, ..self }
+    }
+
+    /// The model whose residual streams it reads.
+    pub fn model(&self) -> &'a dyn ResidualModel {
+        self.model
     }
 
     /// What it measures.

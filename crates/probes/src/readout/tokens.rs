@@ -160,7 +160,8 @@ impl Readout<'_> {
     }
 }
 
-fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+/// Places of rows, as a tensor.
+pub(crate) fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     let rows: Vec<i32> = rows.iter().map(|&row| i32::try_from(row).expect("a row fits 31 bits")).collect();
     let n = rows.len();
     Tensor::from_data(TensorData::new(rows, [n]), device)

@@ -1,5 +1,6 @@
 //! Metrics, readouts and scores, measures of activations and weights, and measures of words.
 
+mod attribution;
 mod metrics;
 mod neurons;
 mod planted;

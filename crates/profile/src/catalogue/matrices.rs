@@ -35,7 +35,7 @@ const POSITIONS: &str = "residual positions, both ways";
 
 const LAYER_AND_POSITION: &str = "layer, position from the end";
 
-static MATRICES: [Row; 9] = [
+static MATRICES: [Row; 10] = [
     Row { name: "cosine", title: "Cosine", unit: Unit::Cosine, axes: POSITIONS, definition: "mean of `cos(h_a, h_b)`" },
     Row {
         name: "cka",
@@ -58,6 +58,14 @@ static MATRICES: [Row; 9] = [
         axes: "layer, head",
         definition: "a head's attention from the last token of a four-token word to its other three, less the attention \
                      over the same distances between other tokens",
+    },
+    Row {
+        name: "dla_heads",
+        title: "Direct logit attribution of heads",
+        unit: Unit::Logits,
+        axes: "layer, head",
+        definition: "`dla_attention` of what head `h` writes, `z_h W_O_h`; a norm behind attention is taken with its gain and \
+                     its scale at the position. The heads of a layer and `dla_attention_bias` add up to `dla_attention`",
     },
     Row {
         name: "ensemble_{hook}",

@@ -14,6 +14,7 @@
 //! ```
 
 mod curves;
+mod effects;
 mod entry;
 mod groupings;
 mod limit;

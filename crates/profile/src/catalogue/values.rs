@@ -25,7 +25,7 @@ impl ValueEntry {
         Self { name, title, label, unit: Unit::Fraction, definition }
     }
 
-    fn patching(name: &str, unit: Unit, [title, label, definition]: [&'static str; 3]) -> Self {
+    fn measured(name: &str, unit: Unit, [title, label, definition]: [&'static str; 3]) -> Self {
         Self { unit, ..Self::wic(name, title, label, definition) }
     }
 }
@@ -48,7 +48,36 @@ pub fn values() -> Vec<ValueEntry> {
             "majority",
             "the larger of the fractions of pairs with the same and with another sense",
         ),
-        ValueEntry::patching(
+        ValueEntry::measured(
+            "centred_logit",
+            Unit::Logits,
+            [
+                "Logit of the next token above the mean logit",
+                "centred logit",
+                "mean over `t < T - 1` of the logit of `x_{t+1}` less the mean logit over the vocabulary: the sum of \
+             `dla_embed`, `dla_attention` and `dla_mlp` of all layers, and `dla_final_bias`",
+            ],
+        ),
+        ValueEntry::measured(
+            "dla_embed",
+            Unit::Logits,
+            [
+                "Direct logit attribution of the embedding",
+                "embedding",
+                "as `dla_attention`, of `h_0`, learned positions included",
+            ],
+        ),
+        ValueEntry::measured(
+            "dla_final_bias",
+            Unit::Logits,
+            [
+                "Direct logit attribution of the final biases",
+                "final biases",
+                "what the bias of the final norm and that of the unembedding add to the logit of `x_{t+1}` above their mean over \
+             the vocabulary; 0 in models without them",
+            ],
+        ),
+        ValueEntry::measured(
             "patch_clean_logit_difference",
             Unit::Logits,
             [
@@ -57,17 +86,17 @@ pub fn values() -> Vec<ValueEntry> {
                 "`d_clean`: the logit of a pair's answer less that of its other answer, at the last position; mean over pairs",
             ],
         ),
-        ValueEntry::patching(
+        ValueEntry::measured(
             "patch_corrupted_logit_difference",
             Unit::Logits,
             ["Logit difference after the corrupted prompts", "corrupted prompts", "`d_corrupted`, the same"],
         ),
-        ValueEntry::patching(
+        ValueEntry::measured(
             "patch_pairs",
             Unit::Count,
             ["Pairs of prompts that were patched", "pairs", "pairs with `|d_clean - d_corrupted|` of 0.5 or more"],
         ),
-        ValueEntry::patching(
+        ValueEntry::measured(
             "patch_pairs_left_out",
             Unit::Count,
             ["Pairs of prompts that were left out", "pairs left out", "the other pairs, which no number counts"],

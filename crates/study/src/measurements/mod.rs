@@ -1,6 +1,7 @@
 //! The measurements that come with Stratigraph, beside every [`Sweep`]; [`by_name`] makes them by name.
 
 mod attention;
+mod effects;
 mod geometry;
 mod knock_out_words;
 mod neurons;
@@ -13,6 +14,7 @@ use stratigraph_profile::{Curve, catalogue};
 use stratigraph_surgery::Sweep;
 
 pub use attention::AttentionByDistance;
+pub use effects::{Ablation, SublayerEffects};
 pub use geometry::ResidualGeometry;
 pub use knock_out_words::KnockOutWords;
 pub use neurons::VocabularyNeurons;
@@ -38,13 +40,14 @@ impl Measurement for LogitLens {
     }
 }
 
-/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `geometry` or `neurons`.
+/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `effects`, `geometry` or `neurons`.
 ///
 /// # Errors
 /// [`StudyError::UnknownMeasurement`], which lists the known names.
 pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
     Ok(match name {
         AttentionByDistance::NAME => Box::new(AttentionByDistance::default()),
+        SublayerEffects::NAME => Box::new(SublayerEffects::default()),
         ResidualGeometry::NAME => Box::new(ResidualGeometry::default()),
         VocabularyNeurons::NAME => Box::new(VocabularyNeurons),
         _ => match Sweep::by_name(name) {
@@ -59,7 +62,7 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
 
 /// The names that [`by_name`] takes; N stands for a number.
 pub fn known_names() -> Vec<&'static str> {
-    let own = [AttentionByDistance::NAME, ResidualGeometry::NAME, VocabularyNeurons::NAME];
+    let own = [AttentionByDistance::NAME, SublayerEffects::NAME, ResidualGeometry::NAME, VocabularyNeurons::NAME];
     Sweep::KNOWN.into_iter().chain(own).collect()
 }
 

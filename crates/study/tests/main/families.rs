@@ -5,7 +5,7 @@ use stratigraph_core::{NoTap, RunModel, TokenWindows};
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_study::Study;
 use stratigraph_study::measurements::LogitLens;
-use stratigraph_testing::{Expected, FAMILIES, device, fixture, host, repository};
+use stratigraph_testing::{Expected, FAMILIES, device, fixture, losses, repository};
 
 #[test]
 fn the_lens_at_the_end_is_the_model() {
@@ -23,14 +23,7 @@ fn the_lens_at_the_end_is_the_model() {
 /// The mean loss in nats of the model's logits, by its definition.
 fn loss(model: &Decoder, windows: &TokenWindows) -> f64 {
     let resid = model.forward(windows.batch(0..windows.n_sequences(), &device()), &mut NoTap).unwrap();
-    let all = host(model.logits(resid).unwrap());
-    let rows: Vec<_> = all.chunks(model.config().d_vocab).collect();
-    let of = |at: usize| {
-        let sum: f64 = rows[at].iter().map(|&logit| f64::from(logit).exp()).sum();
-        sum.ln() - f64::from(rows[at][windows.ids()[at + 1] as usize])
-    };
-    let predicted: Vec<_> = (0..rows.len()).filter(|at| (at + 1) % windows.seq_len() != 0).map(of).collect();
-    predicted.iter().sum::<f64>() / predicted.len() as f64
+    losses(model, windows, resid).iter().sum::<f64>() / windows.n_sequences() as f64
 }
 
 /// On a text it has never seen, written after it was trained.

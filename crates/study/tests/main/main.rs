@@ -3,6 +3,8 @@
 mod by_tokens;
 mod checkpoints;
 mod decoders;
+mod effects;
+mod effects_of_heads;
 mod families;
 mod given;
 mod job;
@@ -15,6 +17,7 @@ mod measures;
 mod parquet;
 mod patching;
 mod reference_edits;
+mod reference_effects;
 mod refused;
 #[cfg(feature = "remote")]
 mod remote;

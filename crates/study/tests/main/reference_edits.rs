@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use stratigraph_core::{Edit, Hook, TokenWindows};
-use stratigraph_models::Checkpoint;
+use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_study::{Findings, Study};
 use stratigraph_surgery::Sweep;
 use stratigraph_testing::{device, skipped};
@@ -18,13 +18,13 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
+pub fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap_or_else(|| panic!("{value} is no list")).iter().map(number).collect()
 }
 
 /// Within 0.5 % or 0.002; returns the largest difference.
 #[track_caller]
-fn assert_met(what: &str, found: &[f64], expected: &[f64]) -> f64 {
+pub fn assert_met(what: &str, found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len(), "{what}");
     let difference = |(found, expected): (&f64, &f64)| {
         let difference = (found - expected).abs();
@@ -34,11 +34,32 @@ fn assert_met(what: &str, found: &[f64], expected: &[f64]) -> f64 {
     found.iter().zip(expected).map(difference).fold(0.0, f64::max)
 }
 
-fn check_windows(windows: &TokenWindows, reference: &Value) {
-    let first: Vec<f64> = windows.ids()[..8].iter().map(|id| f64::from(*id)).collect();
-    assert_eq!(first, numbers(&reference["first_ids"]));
-    let sum: u64 = windows.ids().iter().map(|id| u64::from(*id)).sum();
-    assert_eq!(Some(sum), reference["sum_ids"].as_u64());
+/// The numbers of the reference, its model and its windows.
+pub struct Reference {
+    pub values: Value,
+    pub model: Decoder,
+    pub windows: TokenWindows,
+}
+
+impl Reference {
+    /// None, after saying so, where no reference is given.
+    pub fn open() -> Option<Self> {
+        let Some(dir) = std::env::var_os("STRATIGRAPH_CAUSAL_REFERENCE").map(PathBuf::from) else {
+            skipped("STRATIGRAPH_CAUSAL_REFERENCE names no reference of causal experiments");
+            return None;
+        };
+        let values: Value = serde_json::from_slice(&fs::read(dir.join("reference.json")).unwrap()).unwrap();
+        let checkpoint = Checkpoint::open(dir.join("model.gguf")).unwrap();
+        let (model, tokenizer) = (checkpoint.load(&device()).unwrap(), checkpoint.tokenizer().unwrap());
+        let text = File::open(dir.join("text.txt")).unwrap();
+        let size = |key: &str| number(&values[key]) as usize;
+        let windows = tokenizer.windows(text, size("seq_len"), size("n_sequences")).unwrap();
+        let first: Vec<f64> = windows.ids()[..8].iter().map(|id| f64::from(*id)).collect();
+        assert_eq!(first, numbers(&values["first_ids"]));
+        let sum: u64 = windows.ids().iter().map(|id| u64::from(*id)).sum();
+        assert_eq!(Some(sum), values["sum_ids"].as_u64());
+        Some(Self { values, model, windows })
+    }
 }
 
 /// Some layers with all of their heads zeroed, one at a time; `layers` are keys of the reference.
@@ -69,16 +90,7 @@ fn check(findings: &Findings, reference: &Value) {
 
 #[test]
 fn sweeps_of_a_trained_model_are_those_of_transformers() {
-    let Some(dir) = std::env::var_os("STRATIGRAPH_CAUSAL_REFERENCE").map(PathBuf::from) else {
-        return skipped("STRATIGRAPH_CAUSAL_REFERENCE names no reference of causal experiments");
-    };
-    let reference: Value = serde_json::from_slice(&fs::read(dir.join("reference.json")).unwrap()).unwrap();
-    let size = |key: &str| number(&reference[key]) as usize;
-    let checkpoint = Checkpoint::open(dir.join("model.gguf")).unwrap();
-    let (model, tokenizer) = (checkpoint.load(&device()).unwrap(), checkpoint.tokenizer().unwrap());
-    let text = File::open(dir.join("text.txt")).unwrap();
-    let windows = tokenizer.windows(text, size("seq_len"), size("n_sequences")).unwrap();
-    check_windows(&windows, &reference);
+    let Some(Reference { values: reference, model, windows }) = Reference::open() else { return };
     let vector: Vec<f32> = (0..model.config().d_model).map(|unit| (unit as f32 + 1.0).sin()).collect();
     let norm = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let layers: Vec<String> = reference["head_zero"].as_object().unwrap().keys().cloned().collect();
@@ -86,7 +98,7 @@ fn sweeps_of_a_trained_model_are_those_of_transformers() {
         .add(Sweep::delete_at(1..))
         .add(Sweep::knock_out(1..=5))
         .add(Sweep::steer("steer", vector.as_slice(), 1.., 10.0 / norm))
-        .add(head_sweep(&layers, size("n_heads")));
+        .add(head_sweep(&layers, model.config().n_heads));
     let findings = study.run(&windows).unwrap();
     assert_met("clean", &[findings.value("clean_nll").unwrap().mean], &[number(&reference["clean_nll"])]);
     check(&findings, &reference);

@@ -14,10 +14,12 @@ use plans::{PLANS, Plan, REPEATING};
 /// The figures that the profile has numbers for, in the order in which a reader wants them.
 ///
 /// Over depth: `signatures` (those of each stage), `damage` (deleting and swapping layers), `lens`, `lens_and_neurons`,
-/// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `patching`, `positions` (without the
-/// first one), `frozen` (patterns and norms), `knock_out_words`, `repeating`, `by_tokens` (sweeps by groups of positions), and
-/// `other_curves` for all curves that none of them shows, such as those over other axes. Over strengths: `steering`.
-/// Of matrices: `ensemble`, `similarity`, `heads`, `patching_maps`, and `other_matrices` for those of other names.
+/// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `attribution`, `effects`, `patching`,
+/// `positions` (without the first one), `frozen` (patterns and norms), `knock_out_words`, `repeating`, `by_tokens` (sweeps by
+/// groups of positions), and `other_curves` for all curves that none of them shows, such as those over other axes. Over
+/// strengths: `steering`.
+/// Of matrices: `ensemble`, `similarity`, `heads`, `head_attribution`, `patching_maps`, and `other_matrices` for those of other
+/// names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
     let bands = crate::view::bands(profile);
     let planned = PLANS.iter().map(|plan| {
@@ -104,12 +106,14 @@ mod tests {
     #[test]
     fn every_matrix_is_drawn() {
         let mut profile = profile(2, &[]);
-        for name in ["cka", "merging_heads", "ensemble_ing", "patch_resid_pre_noise", "patch_resid_pre_kl", "of my own"]
-        {
+        let known =
+            ["cka", "merging_heads", "dla_heads", "ensemble_ing", "patch_resid_pre_noise", "patch_resid_pre_kl"];
+        for name in known.into_iter().chain(["of my own"]) {
             let matrix = Matrix::new(Axis::layers(2), Axis::heads(2), Unit::Count, vec![vec![0.5, -1.0]; 2]);
             profile.matrices.insert(name.into(), matrix);
         }
-        assert_eq!(names(&profile), ["ensemble", "similarity", "heads", "patching_maps", "other_matrices"]);
-        assert_eq!(figures(&profile)[4].panels.len(), 2);
+        let expected = ["ensemble", "similarity", "heads", "head_attribution", "patching_maps", "other_matrices"];
+        assert_eq!(names(&profile), expected);
+        assert_eq!(figures(&profile)[5].panels.len(), 2);
     }
 }

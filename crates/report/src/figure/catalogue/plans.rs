@@ -63,7 +63,7 @@ pub(super) const REPEATING: &str = "repeating";
 pub(super) const REPEATED: [&str; 4] = ["entropy_bits", "nll", "kl", "top1_agreement"];
 
 /// In the order in which a reader wants them.
-pub(super) const PLANS: [Plan; 15] = [
+pub(super) const PLANS: [Plan; 17] = [
     Plan {
         name: "signatures",
         title: "The signatures of the stages",
@@ -168,6 +168,32 @@ pub(super) const PLANS: [Plan; 15] = [
             titled("Deleted", side(&["delete_attention_kl", "delete_mlp_kl"]), NOTHING),
             titled("Replaced by the mean", side(&["mean_attention_kl", "mean_mlp_kl"]), NOTHING),
             titled("Replaced by the next window's", side(&["resample_attention_kl", "resample_mlp_kl"]), NOTHING),
+        ],
+    },
+    Plan {
+        name: "attribution",
+        title: "Direct logit attribution of sublayers",
+        caption: "What attention and MLP of each layer add to the logit of the next token, above the mean logit over the \
+                  vocabulary, by the path from their output to the unembedding alone. The layers, the embedding and the \
+                  final biases add up to the centred logit.",
+        panels: &[titled("Attribution by layer", side(&["dla_attention", "dla_mlp", "dla_attention_bias"]), NOTHING)],
+    },
+    Plan {
+        name: "effects",
+        title: "Direct and total effects of sublayers on the loss",
+        caption: "How much the loss rises when only the last residual stream loses what a sublayer writes (direct), and when \
+                  later layers read the change too (total). Self-repair is the direct less the total effect of zero \
+                  ablation: later layers make up for the loss where it is positive, and depend on the sublayer where it is \
+                  negative.",
+        panels: &[
+            titled("Direct effects", side(&["direct_attention", "direct_mlp"]), NOTHING),
+            titled("Total effects of zero ablation", side(&["total_attention", "total_mlp"]), NOTHING),
+            titled(
+                "Total effects of mean and resample ablation",
+                side(&["total_mean_attention", "total_mean_mlp", "total_resample_attention", "total_resample_mlp"]),
+                NOTHING,
+            ),
+            titled("Self-repair", side(&["self_repair_attention", "self_repair_mlp"]), NOTHING),
         ],
     },
     Plan {

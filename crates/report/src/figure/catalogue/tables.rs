@@ -8,6 +8,7 @@ use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
 const ENSEMBLE: &str = "ensemble_";
 const SIMILARITY: [&str; 3] = ["cka", "cka_last_unbiased", "cosine"];
 const HEADS: [&str; 1] = ["merging_heads"];
+const ATTRIBUTED: [&str; 1] = ["dla_heads"];
 
 /// Whether a matrix is a map of patches over pairs of prompts.
 fn is_patched(name: &str) -> bool {
@@ -16,7 +17,7 @@ fn is_patched(name: &str) -> bool {
 }
 
 /// Every matrix of the profile.
-pub(super) fn all(profile: &Profile) -> [Figure; 5] {
+pub(super) fn all(profile: &Profile) -> [Figure; 6] {
     let is_shown = |name: &str, matrix: &Matrix| matrix.has_numbers() && !is_by_group(name, matrix);
     let matrices = profile.matrices.iter().filter(|(name, matrix)| is_shown(name, matrix));
     let (ensembles, others): (Vec<_>, Vec<_>) = matrices.partition(|(name, _)| name.starts_with(ENSEMBLE));
@@ -26,7 +27,8 @@ pub(super) fn all(profile: &Profile) -> [Figure; 5] {
     };
     let patched = others.iter().filter(|(name, _)| is_patched(name));
     let patched = patched.map(|(name, matrix)| Panel::from_matrix(name, matrix)).collect();
-    let known = |name: &str| is_patched(name) || SIMILARITY.iter().chain(&HEADS).any(|known| *known == name);
+    let listed = |name: &str| SIMILARITY.iter().chain(&HEADS).chain(&ATTRIBUTED).any(|known| *known == name);
+    let known = |name: &str| is_patched(name) || listed(name);
     let rest = others.iter().filter(|(name, _)| !known(name)).map(|(name, matrix)| Panel::from_matrix(name, matrix));
     let figure = |name: &str, title: &str, caption: &str, panels: Vec<Panel>| Figure {
         panels,
@@ -52,6 +54,13 @@ pub(super) fn all(profile: &Profile) -> [Figure; 5] {
             "Attention from the last token of a word of four tokens to its other three, less the attention over the same \
              distances elsewhere: heads that join sub-words stand out on the positive side.",
             named(&HEADS),
+        ),
+        figure(
+            "head_attribution",
+            "Direct logit attribution of heads",
+            "What each head adds to the logit of the next token, above the mean logit over the vocabulary, by the path from \
+             its output to the unembedding alone.",
+            named(&ATTRIBUTED),
         ),
         figure(
             "patching_maps",

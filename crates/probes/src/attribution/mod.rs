@@ -1,0 +1,14 @@
+//! How much the components of the residual stream do for the next token: [`LogitAttribution`], on its logit, and
+//! [`DirectEffects`], on its loss.
+//!
+//! The residual stream after the last layer is the sum of the embedding and of what each sublayer writes. Both measures look
+//! at the path from a component to the unembedding alone, and not at what later layers make of the component.
+
+mod components;
+mod direct;
+mod directions;
+mod heads;
+mod logit;
+
+pub use direct::DirectEffects;
+pub use logit::LogitAttribution;
