@@ -47,7 +47,8 @@ struct MeasureArgs {
     /// What to do, with commas between; an unknown name lists all [default: what the paper does]
     ///
     /// delete, swap, lens, repeat_N, delete_from_N, delete_attention, delete_mlp, the same with mean_ or resample_,
-    /// zero_heads, mean_heads, resample_heads, attention, geometry, neurons, wic, merging_heads, ensembles.
+    /// zero_heads, mean_heads, resample_heads, attention, geometry, neurons, neuron_sets, mean_neuron_sets, wic, merging_heads,
+    /// ensembles.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     experiments: Vec<Experiment>,
     /// Metrics of sweeps, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]

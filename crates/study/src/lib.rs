@@ -24,7 +24,9 @@ pub use backend::Backend;
 pub use device::{DeviceName, guard_remote};
 pub use error::{Result, StudyError};
 pub use findings::{Findings, measured_curve};
-pub use measurement::{Measurement, Needs, Observation, OwnRun, OwnWork, StudyContext, Work};
+pub use measurement::{
+    CollectScores, InterventionScores, Measurement, Needs, Observation, OwnRun, OwnWork, StudyContext, Work,
+};
 pub use memory::Memory;
 pub use progress::{Progress, block_work, pass_work, readout_work};
 pub use study::{Study, versions};

@@ -16,16 +16,22 @@ pub enum AxisKind {
     AdjacentPairs,
     /// A value for each block of this many layers.
     BlockStarts(usize),
+    /// A value for each of some things with a label, called so in the singular; the catalogue does not know which.
+    Labelled(&'static str),
+    /// A value for each head of each layer; the catalogue does not know how many a layer has.
+    AllHeads,
 }
 
 impl AxisKind {
-    /// The axis in a model of `n_layers` layers.
+    /// The axis in a model of `n_layers` layers; without a point where the catalogue does not know the labels.
     pub fn of(self, n_layers: usize) -> Axis {
         match self {
             AxisKind::Layers => Axis::layers(n_layers),
             AxisKind::ResidualPositions => Axis::residual_positions(n_layers),
             AxisKind::AdjacentPairs => Axis::adjacent_pairs(n_layers),
             AxisKind::BlockStarts(length) => Axis::block_starts(n_layers, length),
+            AxisKind::Labelled(name) => Axis::labelled(name, [""; 0]),
+            AxisKind::AllHeads => Axis::all_heads(n_layers, 0),
         }
     }
 }

@@ -49,13 +49,15 @@ fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-/// How many values a curve has in a model of `L` layers.
+/// How many values a curve has in a model of `L` layers of `H` heads.
 fn values_of(axis: AxisKind) -> String {
     match axis {
         AxisKind::Layers => "L",
         AxisKind::ResidualPositions => "L + 1",
         AxisKind::AdjacentPairs => "L - 1",
         AxisKind::BlockStarts(_) => "L - b + 1",
+        AxisKind::Labelled(name) => return format!("a {name} each"),
+        AxisKind::AllHeads => "L H",
     }
     .to_owned()
 }

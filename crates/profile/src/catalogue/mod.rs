@@ -18,6 +18,7 @@ mod entry;
 mod markdown;
 mod matrices;
 mod metrics;
+mod neuron_sets;
 mod pattern;
 mod single;
 mod sweeps;

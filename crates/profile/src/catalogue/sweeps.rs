@@ -1,6 +1,7 @@
 //! The families of interventions: [`SweepEntry`].
 
 use super::entry::AxisKind;
+use super::neuron_sets::NEURON_SETS;
 use super::pattern::{Captured, captured};
 
 /// A family of interventions, one for each point of an axis.
@@ -24,21 +25,23 @@ pub struct SweepEntry {
 }
 
 /// A row of the table, in which `{n}` and `{hook}` are left open.
-struct Row {
-    name: &'static str,
-    title: &'static str,
-    label: &'static str,
-    group: &'static str,
-    axis: fn(usize) -> AxisKind,
-    text: &'static str,
-    definition: &'static str,
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) label: &'static str,
+    pub(super) group: &'static str,
+    pub(super) axis: fn(usize) -> AxisKind,
+    pub(super) text: &'static str,
+    pub(super) definition: &'static str,
 }
 
 const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
 const SUBLAYERS: &str = "Attention and MLP apart";
 const DELETED: &str = "Deleting a layer";
+const HEADS: &str = "Ablating a head";
+const ALL_HEADS: fn(usize) -> AxisKind = |_| AxisKind::AllHeads;
 
-static SWEEPS: [Row; 12] = [
+static SWEEPS: [Row; 15] = [
     Row {
         name: "delete",
         title: "Deleting a layer",
@@ -145,6 +148,35 @@ static SWEEPS: [Row; 12] = [
                      position of the next window (of the first, for the last)",
     },
     Row {
+        name: "zero_heads",
+        title: "Zeroing a head",
+        label: "zero heads",
+        group: HEADS,
+        axis: ALL_HEADS,
+        text: "0..12 | blocks.3.attn.hook_z heads=2 zero",
+        definition: "What head `h` of layer `l` gives to the output weights (`hook_z`) is replaced by zero",
+    },
+    Row {
+        name: "mean_heads",
+        title: "Mean-ablating a head",
+        label: "mean heads",
+        group: HEADS,
+        axis: ALL_HEADS,
+        text: "0..12 | blocks.3.attn.hook_z heads=2 mean",
+        definition: "What head `h` of layer `l` gives is replaced by its mean in the unchanged model, over all positions and \
+                     windows",
+    },
+    Row {
+        name: "resample_heads",
+        title: "Resample-ablating a head",
+        label: "resample heads",
+        group: HEADS,
+        axis: ALL_HEADS,
+        text: "0..12 | blocks.3.attn.hook_z heads=2 resample",
+        definition: "What head `h` of layer `l` gives is replaced by what it gives in the unchanged model at the same \
+                     position of the next window (of the first, for the last)",
+    },
+    Row {
         name: "patch_{hook}_layers",
         title: "Patching {hook} of a layer",
         label: "patch {hook}",
@@ -169,13 +201,17 @@ impl Row {
     }
 }
 
+fn rows() -> impl Iterator<Item = &'static Row> {
+    SWEEPS.iter().chain(&NEURON_SETS)
+}
+
 /// All sweeps; the open part of a name, such as `repeat_b` or `patch_HOOK_layers`, is a letter or word.
 pub fn sweeps() -> Vec<SweepEntry> {
     let open = |row: &Row| Captured { text: if row.name.contains("{n}") { "b" } else { "HOOK" }, number: 1 };
-    SWEEPS.iter().map(|row| row.entry(open(row))).collect()
+    rows().map(|row| row.entry(open(row))).collect()
 }
 
 /// The sweep of a name.
 pub fn find_sweep(name: &str) -> Option<SweepEntry> {
-    SWEEPS.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
+    rows().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
 }

@@ -2,6 +2,7 @@
 
 mod attention;
 mod geometry;
+mod neuron_sets;
 mod neurons;
 mod words;
 
@@ -11,6 +12,7 @@ use stratigraph_surgery::Sweep;
 
 pub use attention::AttentionByDistance;
 pub use geometry::ResidualGeometry;
+pub use neuron_sets::NeuronSets;
 pub use neurons::VocabularyNeurons;
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
 
@@ -30,7 +32,8 @@ impl Measurement for LogitLens {
     }
 }
 
-/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `geometry` or `neurons`.
+/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `geometry`, `neurons`, `neuron_sets` or
+/// `mean_neuron_sets`.
 ///
 /// # Errors
 /// [`StudyError::UnknownMeasurement`], which lists the known names.
@@ -39,6 +42,8 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
         AttentionByDistance::NAME => Box::new(AttentionByDistance::default()),
         ResidualGeometry::NAME => Box::new(ResidualGeometry::default()),
         VocabularyNeurons::NAME => Box::new(VocabularyNeurons),
+        NeuronSets::ZERO => Box::new(NeuronSets::zero()),
+        NeuronSets::MEAN => Box::new(NeuronSets::mean()),
         _ => match Sweep::by_name(name) {
             Some(sweep) => Box::new(sweep),
             None => {
@@ -51,7 +56,13 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
 
 /// The names that [`by_name`] takes; N stands for a number.
 pub fn known_names() -> Vec<&'static str> {
-    let own = [AttentionByDistance::NAME, ResidualGeometry::NAME, VocabularyNeurons::NAME];
+    let own = [
+        AttentionByDistance::NAME,
+        ResidualGeometry::NAME,
+        VocabularyNeurons::NAME,
+        NeuronSets::ZERO,
+        NeuronSets::MEAN,
+    ];
     Sweep::KNOWN.into_iter().chain(own).collect()
 }
 

@@ -1,12 +1,15 @@
 //! Integration tests of the crate, in one binary.
 
+mod by_hand;
 mod checkpoints;
 mod decoders;
 mod families;
 mod given;
+mod heads;
 mod job;
 mod job_files;
 mod measures;
+mod neuron_sets;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod refused;

@@ -3,6 +3,7 @@
 mod curves;
 mod others;
 mod plans;
+mod rows;
 mod tables;
 
 use stratigraph_profile::Profile;
@@ -14,7 +15,7 @@ use plans::{PLANS, Plan, REPEATING};
 ///
 /// Over depth: `signatures` (those of each stage), `damage` (deleting and swapping layers), `lens`, `lens_and_neurons`,
 /// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `repeating`, and `other_curves` for
-/// all curves that none of them shows.
+/// all curves that none of them shows. In rows: `head_ablation` and `neuron_sets`.
 /// Of matrices: `ensemble`, `similarity`, `heads`, and `other_matrices` for those of other names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
     let bands = crate::view::bands(profile);
@@ -25,7 +26,8 @@ pub fn figures(profile: &Profile) -> Vec<Figure> {
     let others = Figure::new("other_curves", "Other curves")
         .with_caption("All curves that no other figure shows, by what they measure.");
     let others = Figure { panels: others::panels(profile), ..others };
-    let all = planned.chain([others]).chain(tables::all(profile));
+    let rows = [rows::heads(profile), rows::neuron_sets(profile)];
+    let all = planned.chain(rows).chain([others]).chain(tables::all(profile));
     let complete = |figure: Figure| figure.with_source(source(profile)).shaded(&bands);
     all.filter(|figure| !figure.panels.is_empty()).map(complete).collect()
 }

@@ -6,6 +6,7 @@ use stratigraph_profile::{Axis, Profile};
 
 use super::curves::{Described, Measured, lines};
 use super::plans::{PLANS, REPEATED};
+use super::rows::has_rows;
 use crate::figure::Panel;
 
 /// As many curves as differ in colour and dash.
@@ -15,7 +16,8 @@ const MOST: usize = 12;
 pub(super) fn panels(profile: &Profile) -> Vec<Panel> {
     // Curves of one metric share a panel where they run over depth.
     let mut groups: BTreeMap<(bool, String), Vec<Described>> = BTreeMap::new();
-    for name in profile.curves.keys().filter(|name| !is_planned(name)) {
+    let others = profile.curves.iter().filter(|(name, curve)| !is_planned(name) && !has_rows(name, curve));
+    for (name, _) in others {
         let Some(it) = Described::find(profile, name) else { continue };
         let metric = it.entry.metric.as_ref().filter(|_| it.curve.axis.n_layers().is_some());
         let metric = metric.filter(|metric| metric.unit == it.curve.unit && it.curve.title.is_none());

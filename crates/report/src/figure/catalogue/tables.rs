@@ -2,6 +2,7 @@
 
 use stratigraph_profile::{Matrix, Profile, Scale, catalogue};
 
+use super::rows::is_beside_heads;
 use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
 
 const ENSEMBLE: &str = "ensemble_";
@@ -17,7 +18,8 @@ pub(super) fn all(profile: &Profile) -> [Figure; 4] {
         wanted.iter().filter_map(|name| Some(Panel::from_matrix(name, of(name)?))).collect()
     };
     let known = |name: &str| SIMILARITY.iter().chain(&HEADS).any(|known| *known == name);
-    let rest = others.iter().filter(|(name, _)| !known(name)).map(|(name, matrix)| Panel::from_matrix(name, matrix));
+    let rest = others.iter().filter(|(name, _)| !known(name) && !is_beside_heads(profile, name));
+    let rest = rest.map(|(name, matrix)| Panel::from_matrix(name, matrix));
     let figure = |name: &str, title: &str, caption: &str, panels: Vec<Panel>| Figure {
         panels,
         ..Figure::new(name, title).with_caption(caption)
