@@ -65,7 +65,7 @@ pub mod prelude {
     };
     pub use stratigraph_probes::readout::Readout;
     pub use stratigraph_study::measurements::{
-        AttentionByDistance, LogitLens, MergingHeads, ResidualGeometry, SuffixEnsembles, VocabularyNeurons,
+        AttentionByDistance, LogitLens, MergingHeads, NeuronSets, ResidualGeometry, SuffixEnsembles, VocabularyNeurons,
         WordInContext,
     };
     pub use stratigraph_study::{

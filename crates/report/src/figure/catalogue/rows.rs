@@ -17,7 +17,7 @@ pub(super) fn has_rows(name: &str, curve: &Curve) -> bool {
 
 /// Whether the matrix of a name is shown beside the curve of that name.
 pub(super) fn is_beside_heads(profile: &Profile, name: &str) -> bool {
-    profile.curves.get(name).is_some_and(|curve| curve.axis.is_of_all_heads())
+    profile.curves.get(name).is_some_and(|curve| curve.axis.is_of_all_heads() && curve.has_numbers())
 }
 
 /// What ablating each head does: the map over layers and heads, and the heads that matter most with their errors.
@@ -39,7 +39,8 @@ pub(super) fn heads(profile: &Profile) -> Figure {
 pub(super) fn neuron_sets(profile: &Profile) -> Figure {
     let panels = NEURON_SETS.iter().flat_map(|prefix| {
         let size = format!("{prefix}_size");
-        let sizes = profile.curves.get(&size).map(|curve| Panel::Dots(Dots::from_curve(&size, curve)));
+        let sizes = profile.curves.get(&size).filter(|curve| curve.has_numbers());
+        let sizes = sizes.map(|curve| Panel::Dots(Dots::from_curve(&size, curve)));
         metrics(profile, prefix).flat_map(|metric| set_panels(profile, prefix, metric)).chain(sizes)
     });
     let caption = format!(
@@ -54,7 +55,8 @@ pub(super) fn neuron_sets(profile: &Profile) -> Figure {
 /// The metrics that sets of neurons were compared by.
 fn metrics<'a>(profile: &'a Profile, prefix: &str) -> impl Iterator<Item = &'a str> {
     let beginning = format!("{prefix}_difference_");
-    profile.curves.keys().filter_map(move |name| name.strip_prefix(beginning.as_str()))
+    let measured = profile.curves.iter().filter(|(_, curve)| curve.has_numbers());
+    measured.filter_map(move |(name, _)| name.strip_prefix(beginning.as_str()))
 }
 
 /// The class beside random sets, and the difference.
