@@ -1,13 +1,11 @@
 //! One straight pass on each backend: with fused attention and with the pattern kept, and in the shape of each family:
 //! `cargo bench --bench forward`.
 
-mod common;
-
 use burn::tensor::Device;
-use common::{WINDOWS, backends, config, config_of, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
+use stratigraph_benches::{WINDOWS, backends, config, config_of, windows};
 
 /// Times one pass in which a tap wants these hooks.
 fn pass(

@@ -3,15 +3,12 @@
 //! Random weights: what is computed does not depend on what they are. The naive way runs the model from its start for
 //! every intervention, and the clean model again beside it. Exponents are fitted by least squares on logarithms.
 
-mod common;
-
 use std::time::Instant;
 
 use burn::tensor::Device;
-use common::{config_of_width, deletions_and_swaps, is_benchmark, random_windows};
-use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 use stratigraph::probes::scores::Scores;
+use stratigraph_benches::{config_of_width, deletions_and_swaps, is_benchmark, random_windows};
 
 #[derive(Debug, Clone, Copy)]
 struct Size {
@@ -64,7 +61,7 @@ fn measure(size: Size, device: &Device) -> [f64; 2] {
 }
 
 fn model(Size { n_layers, tokens, d_vocab }: Size, device: &Device) -> (Decoder, TokenWindows) {
-    let config = DecoderConfig { n_layers, d_vocab, ..config_of_width(128) };
+    let config = config_of_width(128).with_n_layers(n_layers).with_d_vocab(d_vocab);
     (config.init(0, device).expect("it is sound"), random_windows(&config, tokens / SEQ_LEN, SEQ_LEN))
 }
 

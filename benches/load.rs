@@ -2,14 +2,12 @@
 //!
 //! The model in the box by default; `STRATIGRAPH_MODEL=path/to/model cargo bench --bench load` for another one.
 
-mod common;
-
 use std::hint::black_box;
 use std::path::PathBuf;
 
-use common::{backends, root};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::prelude::*;
+use stratigraph_benches::{backends, root};
 
 fn load(criterion: &mut Criterion) {
     let path = std::env::var_os("STRATIGRAPH_MODEL").map_or_else(|| root().join("models/tiny"), PathBuf::from);

@@ -1,11 +1,8 @@
 //! Measures of the model in the box on each backend: neurons by their weights, heads and probes on words, sublayers:
 //! `cargo bench --bench measures`.
 
-mod common;
-
 use std::hint::black_box;
 
-use common::{backends, root, tiny, tokenizer};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::prelude::*;
 use stratigraph::probes::lexical::{
@@ -13,6 +10,7 @@ use stratigraph::probes::lexical::{
     wic_accuracy,
 };
 use stratigraph::probes::neurons::{NullSpace, vocabulary_profiles};
+use stratigraph_benches::{backends, root, tiny, tokenizer};
 
 const SAMPLE: &str = include_str!("../examples/data/sample.txt");
 

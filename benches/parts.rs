@@ -2,17 +2,15 @@
 //!
 //! Throughputs are floating-point operations (a multiplication and an addition are two), so `Gelem/s` reads as GFLOP/s.
 
-mod common;
-
 use std::hint::black_box;
 
 use burn::tensor::{Distribution, Tensor};
-use common::{backends, config_of_width, flops_of_block, is_benchmark, random_windows};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use stratigraph::core::{Activation, Replacement};
 use stratigraph::prelude::*;
 use stratigraph::probes::scores::Scores;
+use stratigraph_benches::{backends, config_of_width, flops_of_block, is_benchmark, random_windows};
 
 const SEQ_LEN: usize = 128;
 

@@ -4,14 +4,11 @@
 //! those that the prefix tree needs, and no others: products with weights, scores and mixtures of causal attention,
 //! logits. `STRATIGRAPH_DEVICE=wgpu` for another device, `STRATIGRAPH_LAYERS=6` for fewer layers than 30.
 
-mod common;
-
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use common::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
-use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
+use stratigraph_benches::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
 
 const SEQ_LEN: usize = 128;
 
@@ -22,7 +19,7 @@ fn main() {
         variable("STRATIGRAPH_LAYERS").map_or(if benchmarks { 30 } else { 2 }, |n| n.parse().expect("a number"));
     let backend: Backend = variable("STRATIGRAPH_DEVICE").map_or(Backend::Flex, |name| name.parse().expect("a device"));
     let device = backend.device().expect("the device can be used");
-    let config = DecoderConfig { n_layers, ..config_of_width(576) };
+    let config = config_of_width(576).with_n_layers(n_layers);
     let model = config.init(0, &device).expect("it is sound");
     let windows = random_windows(&config, windows, SEQ_LEN);
     let (blocks, logits) = operations(&model, &windows);

@@ -1,16 +1,14 @@
 //! Sweeps and measures of a trained model on each backend, and the readout reduced in both ways:
 //! `cargo bench --bench sweep`.
 
-mod common;
-
 use std::hint::black_box;
 
-use common::{WINDOWS, backends, config, tiny, windows};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stratigraph::prelude::*;
 use stratigraph::probes::readout::Reduction;
 use stratigraph::probes::scores::Scores;
 use stratigraph::study::measurements::by_name;
+use stratigraph_benches::{WINDOWS, backends, config, tiny, windows};
 
 /// Every deletion and every swap; and what is measured inside the unchanged model.
 fn study(criterion: &mut Criterion) {

@@ -29,12 +29,13 @@ fn main() -> Result<()> {
             let part = if index < n_train { &mut train } else { &mut test };
             part.push(row.iter().map(|x| f64::from(*x)), answer);
         }
-        let (probe, l2) = Logistic::cross_validated(&train, &[10.0, 100.0, 1000.0], 3, 0);
+        let probe = Logistic::cross_validated(&train, &[10.0, 100.0, 1000.0], 3, 0);
         let right = probe.right(&test);
         println!(
-            "{point}: accuracy {:.3} (always the commoner answer: {:.3}), l2 {l2}",
+            "{point}: accuracy {:.3} (always the commoner answer: {:.3}), l2 {}",
             right.share(),
-            test.majority()
+            test.majority(),
+            probe.l2()
         );
     }
     Ok(())

@@ -13,11 +13,6 @@ use stratigraph::prelude::*;
 use stratigraph::probes::lexical::{WicPair, WicSplit, WicTokens};
 use stratigraph::report::{LayerTable, TerminalChart};
 
-/// Keeps large buffers and huge pages; without it a third of a sweep's time is page faults.
-#[cfg(target_os = "linux")]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 fn main() -> Result<()> {
     let checkpoint = Checkpoint::open("models/tiny")?;
     let (model, tokenizer) = (checkpoint.load(&Backend::Flex.device()?)?, checkpoint.tokenizer()?);

@@ -14,7 +14,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use stratigraph::models::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual};
+use stratigraph::models::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position};
 use stratigraph::prelude::*;
 
 use super::args::Args;
@@ -117,31 +117,13 @@ impl<'a> Trainer<'a> {
 
 /// GPT-2's shape: learned positions, LayerNorm, biases, a tied head.
 fn shape(args: &Args) -> DecoderConfig {
-    let d_head = args.d_model / args.n_heads;
-    DecoderConfig {
-        n_layers: args.n_layers as usize,
-        d_model: args.d_model,
-        n_heads: args.n_heads,
-        n_kv_heads: args.n_heads,
-        d_head,
-        d_mlp: 4 * args.d_model,
-        d_vocab: args.d_vocab,
-        n_ctx: args.n_ctx,
-        embed_scale: 1.0,
-        norm: Norm::Layer { eps: 1e-5 },
-        post_norm: PostNorm::Absent,
-        residual: Residual::Sequential,
-        mlp: Mlp::Plain { activation: Activation::Gelu },
-        position: Position::Learned,
-        sliding_window: None,
-        attn_scale: (d_head as f64).powf(-0.5),
-        qk_norm: QkNorm::Absent,
-        head: Head::Tied,
-        qkv_bias: Bias::Present,
-        attn_out_bias: Bias::Present,
-        mlp_bias: Bias::Present,
-        head_bias: Bias::Absent,
-    }
+    DecoderConfig::new(args.n_layers as usize, args.d_model, args.n_heads, args.d_vocab)
+        .with_n_ctx(args.n_ctx)
+        .with_norm(Norm::Layer { eps: 1e-5 })
+        .with_mlp(Mlp::Plain { activation: Activation::Gelu })
+        .with_position(Position::Learned)
+        .with_head(Head::Tied)
+        .with_biases(Bias::Present)
 }
 
 /// Muon for the matrices of the blocks, with AdamW's scale of steps (Liu et al., arXiv 2502.16982, section 2.2), and AdamW

@@ -31,7 +31,7 @@ pub fn task_items(task: &str) -> Result<PathBuf> {
     required("--items", &format!("examples/data/tasks/{task}.jsonl"))
 }
 
-/// The Word-in-Context pairs; none where they are not there.
+/// The Word-in-Context pairs; `None` if they are absent.
 pub fn word_in_context() -> Option<PathBuf> {
     find("examples/data/wic")
 }

@@ -32,7 +32,7 @@ pub fn open(model: &Path) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-/// The name of a path for the record: its last part, or the whole of what is not a path but a model of the hub.
+/// The name that the record shows: the last part of a path, or the whole name of a model of the hub.
 pub fn name(path: &Path) -> String {
     let last = path.file_name().filter(|_| path.exists());
     last.unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
@@ -44,7 +44,7 @@ pub fn windows(tokenizer: &Tokenizer, text: &Path, seq_len: usize, n: usize) -> 
     tokenizer.windows(reader, seq_len, n).with_context(|| format!("cannot cut windows from {}", text.display()))
 }
 
-/// The beginning of a text file, at most about `n_bytes`, up to the end of a line where it is cut.
+/// The beginning of a text file, about `n_bytes` at most, cut at the end of a line.
 pub fn beginning(text: &Path, n_bytes: u64) -> Result<String> {
     let cannot = || format!("cannot read {}", text.display());
     let mut bytes = Vec::new();
@@ -91,8 +91,8 @@ pub fn models(checkpoint: &Checkpoint, stream: bool, devices: &[Device]) -> Resu
     devices.iter().map(|device| model(checkpoint, stream, device)).collect()
 }
 
-/// What each of `n_devices` may take for a run, beside `weights` bytes of weights on all of them together. By default each
-/// takes what one alone would.
+/// The memory budget of each of `n_devices` whose weights take `weights` bytes in total. By default each device has the
+/// budget of a run on that device alone.
 pub fn budget(args: &MemoryArgs, weights: usize, n_devices: usize) -> Result<Budget> {
     let Some(memory) = args.memory else { return Ok(Memory::usual(weights).budget(weights)?) };
     let budget = memory.budget(weights)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use stratigraph_study::Progress;
 
-/// Prints a line. A closed pipe is no error: whoever reads has seen enough.
+/// Prints a line. A closed pipe is not an error: the reader has stopped reading.
 ///
 /// # Errors
 /// When standard output cannot be written for another reason.
@@ -43,7 +43,7 @@ pub fn skipped(what: impl Display, reason: impl Display) {
     to_stderr(format_args!("skipped: {what}: {reason}"));
 }
 
-/// Nobody can be told when standard error is closed.
+/// An error is ignored here: there is nowhere to report that standard error is closed.
 fn to_stderr(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

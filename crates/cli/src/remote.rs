@@ -8,7 +8,7 @@ use stratigraph_study::guard_remote;
 
 use crate::output;
 
-/// What the last panic said.
+/// The message of the last panic.
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Runs something that uses remote devices. burn panics when a connection breaks, which becomes an error and is not printed

@@ -11,7 +11,8 @@ const FEW_ROWS: usize = 4;
 /// Values of a larger matrix that are printed.
 const TOP: usize = 8;
 
-/// What a table of layers does not show: single values, the user's own interventions, and matrices over heads.
+/// The parts of a profile that the table of layers does not show: single values, the user's own interventions, and
+/// matrices over heads.
 pub struct Summary<'a>(pub &'a Profile);
 
 impl fmt::Display for Summary<'_> {
@@ -36,7 +37,7 @@ fn shown(Estimate { mean, sem }: &Estimate) -> String {
     format!("{mean:.3}{sem}")
 }
 
-/// A small matrix whole, and of one over heads the largest values; others are for a figure.
+/// Shows a small matrix whole, and the largest values of a matrix over heads. Other matrices are left to figures.
 fn write_matrix(f: &mut fmt::Formatter<'_>, name: &str, matrix: &Matrix) -> fmt::Result {
     let is_small = matrix.rows.len() <= FEW_ROWS && matches!(matrix.columns, Axis::Labelled { .. });
     let is_of_heads = matches!(matrix.columns, Axis::Heads { .. });
@@ -47,16 +48,13 @@ fn write_matrix(f: &mut fmt::Formatter<'_>, name: &str, matrix: &Matrix) -> fmt:
             writeln!(f, "  {}: {}", matrix.rows.tick(row), values.collect::<Vec<_>>().join(", "))?;
         }
     } else if is_of_heads {
-        let cells = matrix
-            .values
-            .iter()
-            .enumerate()
-            .flat_map(|(layer, heads)| heads.iter().enumerate().map(move |(head, value)| (layer, head, *value)));
-        let mut cells: Vec<_> = cells.filter(|(.., value)| value.is_finite()).collect();
-        cells.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let places = (0..matrix.rows.len()).flat_map(|layer| (0..matrix.columns.len()).map(move |head| (layer, head)));
+        let cells = places.filter_map(|(layer, head)| Some((layer, head, matrix.estimate(layer, head)?)));
+        let mut cells: Vec<_> = cells.filter(|(.., value)| value.mean.is_finite()).collect();
+        cells.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
         writeln!(f, "{name}, {}, the largest of {} heads:", matrix.unit, cells.len())?;
         for (layer, head, value) in cells.into_iter().take(TOP) {
-            writeln!(f, "  {}, {}: {value:.3}", matrix.rows.label(layer), matrix.columns.label(head))?;
+            writeln!(f, "  {}, {}: {}", matrix.rows.label(layer), matrix.columns.label(head), shown(&value))?;
         }
     }
     Ok(())
@@ -76,9 +74,10 @@ pub fn rows(profile: &Profile) -> impl Iterator<Item = Vec<String>> + '_ {
     });
     let matrices = profile.matrices.iter().flat_map(|(name, matrix)| {
         let cells = matrix.values.iter().enumerate().flat_map(|(i, values)| (0..values.len()).map(move |j| (i, j)));
-        cells.map(move |(i, j)| {
+        let estimates = cells.filter_map(|(i, j)| Some((i, j, matrix.estimate(i, j)?)));
+        estimates.map(move |(i, j, value)| {
             let ticks = [&*matrix.rows.tick(i), &*matrix.columns.tick(j)];
-            row(name, ticks, Estimate::exact(matrix.values[i][j]), &matrix.unit.to_string())
+            row(name, ticks, value, &matrix.unit.to_string())
         })
     });
     let own = profile.interventions.iter().filter(|run| run.sweep.is_none());

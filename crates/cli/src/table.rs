@@ -7,14 +7,14 @@ use stratigraph_profile::{Axis, Curve, Profile};
 
 /// Sweeps that the table of layers shows by the default metrics.
 const USUAL_SWEEPS: [&str; 3] = ["delete", "swap", "lens"];
-/// The metrics of a study that is not asked for others.
+/// The default metrics of a study.
 const DEFAULT_METRICS: [&str; 5] = ["kl", "top1_agreement", "entropy_bits", "nll", "accuracy"];
 /// The narrowest column.
 const WIDTH: usize = 8;
 
 /// A table for each axis, with a row for each of its points, and a column for each curve of a sweep that the table of layers
-/// leaves out: other sweeps by their KL divergence, or by all metrics where that is not measured; and every metric beside the
-/// default ones. Curves over all heads are left to the summary.
+/// leaves out: the KL divergence of other sweeps (all of their metrics where it is not measured), and every metric that is not
+/// a default one. Curves over all heads are left to the summary.
 pub struct SweepTable<'a> {
     columns: Vec<(String, &'a Curve)>,
 }

@@ -8,7 +8,7 @@ use stratigraph_core::{ResidualModel, Summary};
 use stratigraph_models::Tokenizer;
 use stratigraph_study::{TaskResult, TaskRun};
 use stratigraph_surgery::{Intervention, Sweep, SweepContext};
-use stratigraph_tasks::{EncodedItems, Task, TaskScores};
+use stratigraph_tasks::{EncodedItems, NamedScore, Task, TaskScores};
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
 use crate::output::{CsvFile, cell};
@@ -112,9 +112,9 @@ const HEADER: [&str; 5] = ["intervention", "text", "score", "mean", "sem"];
 
 fn rows(result: &TaskResult, clean: &TaskScores) -> Vec<Vec<String>> {
     let change = result.scores.change_from(clean);
-    let scores = result.scores.named().into_iter().chain([("acc_change", change)]);
-    let row = |(score, Summary { mean, sem }): (&str, Summary)| {
-        vec![result.name.clone(), result.text.clone(), score.to_owned(), cell(Some(mean)), cell(sem)]
+    let scores = result.scores.named().into_iter().chain([NamedScore { name: "acc_change", score: change }]);
+    let row = |NamedScore { name, score: Summary { mean, sem } }: NamedScore| {
+        vec![result.name.clone(), result.text.clone(), name.to_owned(), cell(Some(mean)), cell(sem)]
     };
     scores.map(row).collect()
 }

@@ -54,11 +54,11 @@ pub struct WordData<'a> {
 }
 
 impl WordData<'_> {
-    /// The measurements of these experiments. One that the user did not ask for by name and that cannot be done is left
-    /// out, which is said.
+    /// The measurements of these experiments. An experiment that cannot be done is left out with a note, unless the
+    /// user asked for it by name.
     ///
     /// # Errors
-    /// When one that the user asked for cannot be done.
+    /// When an experiment that the user asked for cannot be done.
     pub fn measurements(
         &self,
         experiments: &[WordExperiment],

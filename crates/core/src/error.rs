@@ -9,7 +9,7 @@ pub type Result<T, E = CoreError> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CoreError {
-    /// A name that is no hook's.
+    /// An unknown name of a hook.
     #[error("unknown hook `{name}`; hooks are written like `blocks.5.attn.hook_pattern`")]
     UnknownHook {
         /// The name as it was given.
@@ -27,7 +27,7 @@ pub enum CoreError {
         /// Where the edit was to be made.
         point: HookPoint,
     },
-    /// An edit that does not fit where it is.
+    /// An edit that does not fit its hook point.
     #[error("the edit `{edit}` cannot be made: {reason}")]
     BadEdit {
         /// The edit, as text.

@@ -32,7 +32,7 @@ pub enum Hook {
     /// Values, `[batch, pos, n_kv_heads, d_head]`.
     V,
     /// Attention scores before the softmax, scaled and masked, `[batch, n_heads, query, key]`. Keys after the query, or
-    /// before its window, are minus infinity and stay hidden whatever a tap makes of them.
+    /// before its window, are minus infinity and stay hidden whatever a tap writes there.
     AttnScores,
     /// Attention probabilities, `[batch, n_heads, query, key]`.
     Pattern,
@@ -111,7 +111,7 @@ impl Hook {
         !matches!(self, Hook::Embed | Hook::LnFinalNormalized)
     }
 
-    /// Whether its activation has an axis of heads: queries, keys, values, scores, patterns and what heads mix.
+    /// Whether its activation has an axis of heads: queries, keys, values, scores, patterns and `z`.
     pub fn has_heads(self) -> bool {
         matches!(self, Hook::Q | Hook::K | Hook::V | Hook::Z) || self.is_square()
     }

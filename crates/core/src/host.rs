@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-/// Whether tensors of `device` lie in the host's memory, so that reading one as plain numbers moves nothing: flex and
+/// Whether tensors of `device` are in the host's memory, so that reading one as plain numbers moves nothing: flex and
 /// ndarray, where this crate is built with their features.
 #[allow(unused_variables, deprecated)] // without backends nothing is compared; burn deprecates ndarray in favour of flex
 pub fn is_host_device(device: &Device) -> bool {

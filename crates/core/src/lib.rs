@@ -1,5 +1,5 @@
-//! The vocabulary that every Stratigraph crate speaks: what a residual model is, and where one can look inside it and
-//! change it.
+//! The types that all Stratigraph crates share: what a residual model is, and where its activations can be read and
+//! changed.
 //!
 //! In the order of use: [`TokenWindows`] cuts text into windows, a [`ResidualModel`] runs them block by block
 //! ([`RunModel`]), a [`Hook`] names an activation inside a block and a [`HookPoint`] says in which slot of the run, an
@@ -15,6 +15,7 @@ mod activation;
 mod cache;
 mod edit;
 mod error;
+mod hex;
 mod hook;
 mod hook_set;
 mod host;
@@ -37,17 +38,18 @@ pub use edit::{
     Units,
 };
 pub use error::{CoreError, Result};
+pub use hex::hex;
 pub use hook::{Hook, HookPoint};
 pub use hook_set::HookSet;
 pub use host::is_host_device;
 pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
-pub use moments::{Moments, PerSequence, Summary};
+pub use moments::{Moments, PerSequence, SequenceCount, Summary};
 pub use observer::{Observer, observe};
 pub use random::SplitMix64;
 pub use run::{RunModel, check_tap, check_tokens, embed, finish};
 pub use sampler::{ActivationSampler, SamplePositions};
 pub use tap::{NoTap, Replacement, Tap, visit, visit_heads};
 pub use taps::Taps;
-pub use tokens::check_token_ids;
+pub use tokens::{TokenSpan, check_token_ids};
 pub use windows::TokenWindows;
 pub use worker_pools::WorkerPools;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{HookSet, Result, Tap};
 
-/// Which block runs where: `slot` is the position in the run, `layer` whose weights run there.
+/// Which block runs where: `slot` is the position in the run, `layer` the layer whose weights run there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Site {
     /// The position in the run, from 0.
@@ -75,7 +75,7 @@ pub struct HeadShape {
 }
 
 impl ModelShape {
-    /// A model without hooks and without a limit of its context, of whose inside nothing is known.
+    /// A model without hooks and without a limit of its context, whose heads and neurons are unknown.
     pub fn new(n_layers: usize, d_model: usize, d_vocab: usize) -> Self {
         Self { n_layers, d_model, d_vocab, n_ctx: None, heads: None, d_mlp: None, hooks: HookSet::EMPTY }
     }
@@ -105,7 +105,7 @@ impl ModelShape {
         Self { hooks: hooks.into(), ..self }
     }
 
-    /// The floats of one token of the widest activation inside a block, by which runs are kept under a memory budget:
+    /// The number of floats per token of the widest activation inside a block, from which memory budgets are computed:
     /// MLP neurons (four times `d_model` where they are not known), queries, or attention scores.
     pub fn widest_activation(&self, seq_len: usize) -> usize {
         let heads = self.heads.map_or(0, |heads| heads.n_heads * heads.d_head.max(seq_len));
@@ -115,10 +115,10 @@ impl ModelShape {
 
 /// A decoder-only model as a residual stream that blocks read and write.
 ///
-/// Six methods make a model that can be swept; the others have defaults. Two things are asked of an implementation. A
-/// block depends on its layer, never on the slot it runs in: that is what makes deleting and swapping layers meaningful.
-/// And it is causal: position `t` depends on positions up to `t` alone, so that a window can be cut short. On a CPU blocks
-/// of several runs work side by side, so a model is shared among threads.
+/// Six methods are required; the others have defaults. An implementation must have two properties. A block depends on
+/// its layer, never on the slot it runs in: otherwise deleting and swapping layers would have no meaning. And the model
+/// is causal: position `t` depends on positions up to `t` alone, so that a window can be cut short. On a CPU several
+/// runs call blocks in parallel, so a model is shared among threads.
 pub trait ResidualModel: Sync {
     /// Its sizes and hooks.
     fn shape(&self) -> ModelShape;
@@ -187,7 +187,8 @@ pub trait ResidualModel: Sync {
 
 /// The weights of a model that measures read.
 pub trait ModelWeights {
-    /// What the MLP neurons of a layer write to the residual stream, `[d_mlp, d_model]`, with whatever gain stands between.
+    /// The output weights of a layer's MLP neurons, `[d_mlp, d_model]`, as they are added to the residual stream: the
+    /// gain of a norm after the MLP is folded in.
     ///
     /// # Errors
     /// When there is no such layer, or it cannot be read.

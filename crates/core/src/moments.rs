@@ -29,7 +29,7 @@ impl Moments {
             return;
         }
         if self.count == 0 {
-            *self = *other; // to the bit, which the formula below is not
+            *self = *other; // exact, which the formula below is not
             return;
         }
         let count = self.count + other.count;
@@ -55,7 +55,7 @@ impl FromIterator<f64> for Moments {
     }
 }
 
-/// A mean and how sure it is.
+/// A mean and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Over all positions of all windows.
@@ -64,10 +64,19 @@ pub struct Summary {
     pub sem: Option<f64>,
 }
 
+/// How many numbers a window of the corpus has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceCount {
+    /// The index of the window.
+    pub sequence: usize,
+    /// How many numbers.
+    pub count: u64,
+}
+
 /// The moments of each window of a corpus, by the window's index.
 ///
-/// Windows are kept apart: they are what a bootstrap draws, and parts of a corpus that were measured apart merge into
-/// exactly what the whole gives.
+/// Windows are kept apart because a bootstrap draws windows, and because parts of a corpus that are measured separately
+/// then merge into exactly the result of the whole.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PerSequence {
     sequences: BTreeMap<usize, Moments>,
@@ -79,16 +88,16 @@ impl PerSequence {
         self.sequences.entry(sequence).or_default().push(value);
     }
 
-    /// Adds what was measured elsewhere.
+    /// Adds the numbers of another part of the corpus, or of other positions.
     pub fn merge(&mut self, other: &PerSequence) {
         for (&sequence, moments) in &other.sequences {
             self.sequences.entry(sequence).or_default().merge(moments);
         }
     }
 
-    /// Each window that was measured, in the order of the corpus, with how many numbers it has.
-    pub fn counts(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.sequences.iter().map(|(&sequence, moments)| (sequence, moments.count))
+    /// How many numbers each measured window has, in the order of the corpus.
+    pub fn counts(&self) -> impl Iterator<Item = SequenceCount> {
+        self.sequences.iter().map(|(&sequence, moments)| SequenceCount { sequence, count: moments.count })
     }
 
     /// The mean of each window, in the order of the corpus.

@@ -8,13 +8,14 @@ use crate::{ResidualModel, Result, RunModel, Tap, Taps, TokenWindows};
 
 /// A tap that knows which windows of a corpus run, and reduces what it sees at once instead of keeping it.
 pub trait Observer: Tap {
-    /// The next run is of these windows of the corpus. Where nobody calls it, every run is of windows 0 and on.
+    /// Announces that the next run is on these windows of the corpus. If it is never called, every run begins with
+    /// window 0.
     fn begin(&mut self, _windows: Range<usize>) {}
 
     /// The run has ended with this residual stream, `[batch, pos, d_model]`.
     ///
     /// # Errors
-    /// Whatever ends the measurement.
+    /// An error ends the measurement.
     fn end(&mut self, _resid: &Tensor<3>) -> Result<()> {
         Ok(())
     }

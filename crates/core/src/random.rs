@@ -1,6 +1,6 @@
 //! Random numbers that stay the same in every version and on every device: [`SplitMix64`].
 
-/// Steele, Lea and Flood's SplitMix64 (2014): 64 bits of state, and a seed decides everything.
+/// Steele, Lea and Flood's SplitMix64 (2014): 64 bits of state, and the numbers depend on the seed alone.
 ///
 /// ```
 /// use stratigraph_core::SplitMix64;
@@ -12,7 +12,7 @@ pub struct SplitMix64 {
 }
 
 impl SplitMix64 {
-    /// A generator that `seed` alone decides.
+    /// A generator whose numbers depend on `seed` alone.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }

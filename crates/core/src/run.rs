@@ -1,4 +1,4 @@
-//! Running a model straight: [`RunModel`], methods of every [`ResidualModel`].
+//! Running a model in its own order of layers: [`RunModel`], methods of every [`ResidualModel`].
 
 use burn::tensor::{Int, Tensor};
 
@@ -85,7 +85,8 @@ pub trait RunModel: ResidualModel {
 
 impl<M: ResidualModel + ?Sized> RunModel for M {}
 
-/// Refuses a tap that asks for a hook the model does not have; whoever drives blocks calls it before the first one.
+/// Refuses a tap that asks for a hook the model does not have. Code that runs blocks itself calls it before the first
+/// one.
 ///
 /// # Errors
 /// [`CoreError::HookMissing`] with the first such hook.
@@ -97,7 +98,7 @@ pub fn check_tap<M: ResidualModel + ?Sized>(model: &M, tap: &dyn Tap) -> Result<
     }
 }
 
-/// Embeds tokens, and shows the tap what enters the first block.
+/// Embeds tokens, and shows the tap the input of the first block.
 ///
 /// # Errors
 /// What the model or the tap returns.
@@ -106,7 +107,7 @@ pub fn embed<M: ResidualModel + ?Sized>(model: &M, tokens: Tensor<2, Int>, tap: 
     visit(tap, site, Hook::Embed, model.embed(tokens)?)
 }
 
-/// Ends a run with its last residual stream: shows the tap what the final norm makes of it, and lets the tap finish.
+/// Ends a run with its last residual stream: shows the tap the output of the final norm, and lets the tap finish.
 ///
 /// # Errors
 /// What the model or the tap returns.

@@ -95,7 +95,7 @@ fn stride(n: usize, at_most: usize) -> Result<usize> {
 pub struct ActivationSampler {
     positions: SamplePositions,
     everywhere: HookSet,
-    /// With the units that are kept: all where there are none listed.
+    /// Each point with the units that are kept; `None` for all.
     points: BTreeMap<HookPoint, Option<Vec<usize>>>,
     windows: Range<usize>,
     rows: BTreeMap<HookPoint, Rows>,
@@ -235,7 +235,7 @@ fn all_rows(hook: Hook, activation: &Activation) -> Tensor<2> {
             x.clone().reshape([batch * pos, width])
         }
         Activation::Heads(x) => {
-            // Scores and patterns have their queries, which are the positions, behind the heads.
+            // Scores and patterns have the axis of queries, which are the positions, after the heads.
             let x = if hook.is_square() { x.clone().swap_dims(1, 2) } else { x.clone() };
             let [batch, pos, heads, width] = x.dims();
             x.reshape([batch * pos, heads * width])

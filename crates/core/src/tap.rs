@@ -1,5 +1,5 @@
-//! The one seam through which activations are read and edited: [`Tap`], with [`NoTap`] and [`Replacement`]; a model shows
-//! its activations with [`visit`] and [`visit_heads`].
+//! The interface through which activations are read and edited: [`Tap`], with [`NoTap`] and [`Replacement`]; a model
+//! shows its activations with [`visit`] and [`visit_heads`].
 //!
 //! A tap is borrowed for one call; nothing is registered and nothing has to be removed.
 
@@ -10,8 +10,8 @@ use crate::{Activation, CoreError, Hook, HookSet, Result, Site};
 /// Reads or edits activations while a model runs.
 ///
 /// A model calls [`visit`](Tap::visit) exactly once for each hook that the tap [`wants`](Tap::wants), in the order of
-/// computation, and goes on with what the call returns. A hook that nobody wants costs nothing: attention runs fused
-/// unless somebody wants [`Hook::Pattern`] or [`Hook::AttnScores`].
+/// computation, and goes on with what the call returns. A hook that the tap does not want costs nothing: attention runs
+/// fused unless the tap wants [`Hook::Pattern`] or [`Hook::AttnScores`].
 ///
 /// ```
 /// use stratigraph_core::{Activation, Hook, HookSet, Result, Site, Tap};
@@ -42,18 +42,18 @@ pub trait Tap {
     /// Sees an activation and returns what the model goes on with, of the same shape.
     ///
     /// # Errors
-    /// Whatever ends the run.
+    /// An error ends the run.
     fn visit(&mut self, _site: Site, _hook: Hook, activation: Activation) -> Result<Activation> {
         Ok(activation)
     }
 
-    /// What stands in for a sublayer's output whatever it is, so that the model need not compute it. A model asks at
-    /// [`Hook::AttnOut`] and [`Hook::MlpOut`], with the shape of the output, before it runs the sublayer, unless the tap
-    /// wants a hook inside it; where it gets an answer it does not call [`visit`](Tap::visit) at that hook. By default
-    /// there is none.
+    /// A replacement for a sublayer's output that does not depend on it, so that the model need not compute the output.
+    /// A model asks for it at [`Hook::AttnOut`] and [`Hook::MlpOut`], with the shape of the output, before it runs the
+    /// sublayer, unless the tap wants a hook inside the sublayer. If there is a replacement, the model does not call
+    /// [`visit`](Tap::visit) at that hook. By default there is none.
     ///
     /// # Errors
-    /// Whatever ends the run.
+    /// An error ends the run.
     fn replacement(&mut self, _site: Site, _hook: Hook, _dims: [usize; 3]) -> Result<Option<Replacement>> {
         Ok(None)
     }
@@ -61,19 +61,19 @@ pub trait Tap {
     /// Called after the last block of a run.
     ///
     /// # Errors
-    /// When the tap was to do something and never could, such as an edit in a slot that did not run.
+    /// When the tap could not do its work, such as an edit in a slot that did not run.
     fn finish(&mut self) -> Result<()> {
         Ok(())
     }
 }
 
-/// What stands in for a sublayer's output.
+/// A replacement for a sublayer's output.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)] // one exists at a time
 pub enum Replacement {
     /// Nothing is added to the residual stream.
     Zero,
-    /// Something of the output's shape.
+    /// A tensor of the output's shape.
     Values(Activation),
 }
 

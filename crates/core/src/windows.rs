@@ -41,7 +41,7 @@ impl TokenWindows {
     /// Windows of `seq_len` tokens that begin at these places of `ids`; they may overlap.
     ///
     /// # Errors
-    /// When a window is shorter than two tokens, or one would end behind the text.
+    /// When a window is shorter than two tokens, or one would end after the text.
     pub fn starting_at(ids: &[u32], seq_len: usize, starts: &[usize]) -> Result<Self> {
         if seq_len < 2 {
             return Err(CoreError::WindowTooShort { seq_len });

@@ -24,7 +24,7 @@ pub struct Snapshot {
 /// What the cache has of a model.
 pub(crate) enum Found {
     Whole(Snapshot),
-    /// Not all, and what it lacks.
+    /// Some of it is missing: what, in words.
     Lacking(String),
 }
 
@@ -34,7 +34,7 @@ impl Snapshot {
         &self.path
     }
 
-    /// The commit that the revision stands for.
+    /// The commit of the revision.
     pub fn commit(&self) -> &str {
         &self.commit
     }
@@ -82,7 +82,7 @@ impl Snapshot {
     }
 }
 
-/// The files that an index names, all of which lie beside it.
+/// The files that an index names, all of which are in its folder.
 pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     let bad = |reason: String| HubError::BadIndex { file: index.display().to_string(), reason };
     let text = fs::read(index).map_err(|e| bad(e.to_string()))?;
@@ -97,7 +97,7 @@ pub(crate) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     }
 }
 
-/// Whether a name leads nowhere but to a safetensors file in the same folder.
+/// Whether a name is that of a safetensors file in the same folder, and not a path.
 fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);

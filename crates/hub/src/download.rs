@@ -1,7 +1,7 @@
 //! Fetching what a model needs, so that the cache only ever holds whole files: [`Source`].
 //!
-//! hf-hub downloads into a staging cache of its own, where it can go on with a part; a file is compared with what the
-//! hub says of it before it is moved into the real one.
+//! hf-hub downloads into a separate staging cache, where it can resume partial files. Each file is checked against the
+//! size and hash that the hub reports before it is moved into the real cache.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use crate::cache::{CONFIG, INDEX, Snapshot, WEIGHTS, shards};
 use crate::{Download, HubError, HubId, Result};
 
-/// Fetched where there is one; only who encodes text needs it.
+/// Optional: needed only to encode text.
 const TOKENIZER: &str = "tokenizer.json";
 
-/// Where unfinished downloads lie, in the cache.
+/// The folder for unfinished downloads, in the cache.
 const STAGING: &str = ".stratigraph-incomplete";
 
 /// A server that speaks the hub's protocol.
@@ -123,7 +123,7 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
         link(&blob, &self.snapshot.path().join(name))
     }
 
-    /// Downloads one file into the staging cache, goes on with a part where there is one, and makes sure it is whole.
+    /// Downloads one file into the staging cache, resuming a partial one, and checks that it is complete.
     fn download(&mut self, name: &str, metadata: &Metadata) -> Result<PathBuf> {
         let staged = self.staging.join("blobs").join(metadata.etag());
         let part = staged.with_extension("part");
@@ -137,7 +137,7 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
         }
         let (received, size) = (fs::metadata(&staged).map_err(HubError::io(&staged))?.len(), metadata.size() as u64);
         if received < size {
-            fs::rename(&staged, &part).map_err(HubError::io(&part))?; // the next attempt goes on with it
+            fs::rename(&staged, &part).map_err(HubError::io(&part))?; // the next attempt resumes it
             let reason = format!("the file has {size} bytes");
             return Err(HubError::LostConnection { file: name.to_owned(), received, reason });
         }
@@ -153,7 +153,7 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
     }
 }
 
-/// Tells hf-hub's progress on.
+/// Passes on hf-hub's progress.
 struct Report<'a, P> {
     file: &'a str,
     received: u64,
@@ -190,7 +190,7 @@ fn make_parent(path: &Path) -> Result<()> {
     fs::create_dir_all(parent).map_err(HubError::io(parent))
 }
 
-/// Makes `pointer` a relative link to `blob`, which lies two folders up in `blobs`.
+/// Makes `pointer` a relative link to `blob`, which is two folders up in `blobs`.
 fn link(blob: &Path, pointer: &Path) -> Result<()> {
     make_parent(pointer)?;
     let _ = fs::remove_file(pointer); // a link to what is gone
@@ -201,7 +201,7 @@ fn link(blob: &Path, pointer: &Path) -> Result<()> {
     linked.map_err(HubError::io(pointer))
 }
 
-/// Writes down which commit a revision is, at once or not at all.
+/// Records the commit of a revision, atomically.
 fn write_ref(folder: &Path, revision: &str, commit: &str) -> Result<()> {
     if revision == commit {
         return Ok(());
@@ -226,7 +226,7 @@ fn status(error: &ApiError) -> Option<u16> {
     }
 }
 
-/// Why a model's description could not be read: the model may be unknown, or only its revision.
+/// The reason why a model's description could not be read: the model may be unknown, or only its revision.
 fn explain_absence(api: &Api, id: &HubId, error: ApiError) -> HubError {
     if status(&error) != Some(404) {
         return explain(id, id.repo(), error);
@@ -257,7 +257,7 @@ fn is_of_network(error: &ApiError) -> bool {
     }
 }
 
-/// Why a file did not arrive, with what is kept of it.
+/// The error of a failed download, with the number of bytes kept.
 fn lost(id: &HubId, file: &str, part: &Path, error: ApiError) -> HubError {
     match error {
         ApiError::LockAcquisition(_) => {
@@ -285,7 +285,7 @@ fn bad_answer(what: &str, reason: String) -> HubError {
     HubError::BadAnswer { what: what.to_owned(), reason }
 }
 
-/// An error's words on one line.
+/// An error's message on one line.
 fn line(error: &ApiError) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

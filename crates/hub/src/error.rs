@@ -14,7 +14,7 @@ pub enum HubError {
     BadId {
         /// The text as it was given.
         id: String,
-        /// What would.
+        /// The form of a valid name.
         reason: String,
     },
     /// Neither the environment nor the system says where the cache is.
@@ -32,15 +32,15 @@ pub enum HubError {
         /// Why it is not downloaded.
         reason: String,
     },
-    /// A file system that does not do what is needed, such as a full disk.
+    /// A failed operation of the file system, such as on a full disk.
     #[error("cannot write {}: {reason}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: std::io::Error,
     },
-    /// A model that the hub shows only to some.
+    /// A model that only some users may download.
     #[error(
         "the hub does not give access to {id} (status {status}): if it exists, accept its terms there and set HF_TOKEN"
     )]
@@ -72,7 +72,7 @@ pub enum HubError {
         /// What was looked for.
         missing: String,
     },
-    /// An index that names files which are none.
+    /// An index with names that are not those of files beside it.
     #[error("{file} is damaged: {reason}")]
     BadIndex {
         /// The index.
@@ -80,14 +80,14 @@ pub enum HubError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A connection that failed or ended too early; what was received is kept, and the next attempt goes on from there.
+    /// A connection that failed or ended too early; what was received is kept, and the next attempt resumes there.
     #[error("lost the connection while fetching {file}, {received} bytes received and kept: {reason}")]
     LostConnection {
         /// The file.
         file: String,
         /// Bytes that are on disk.
         received: u64,
-        /// What the network says.
+        /// The network's reason.
         reason: String,
     },
     /// A file that is not what the hub says it is; it has been thrown away.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cache::{Found, Snapshot};
 use crate::{HubError, HubId, Result};
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Download<'a> {
     /// The file's name.
@@ -28,8 +28,8 @@ pub struct Hub {
 impl Hub {
     const ENDPOINT: &str = "https://huggingface.co";
 
-    /// As the environment says it: `HF_HUB_CACHE`, or else `hub` in `HF_HOME`, or else in `huggingface` in the user's
-    /// cache (`XDG_CACHE_HOME`); `HF_TOKEN`, or else the file `HF_TOKEN_PATH`, or else `token` in `HF_HOME`;
+    /// From the environment: `HF_HUB_CACHE`, or else `hub` in `HF_HOME`, or else in `huggingface` in the user's cache
+    /// (`XDG_CACHE_HOME`); `HF_TOKEN`, or else the file `HF_TOKEN_PATH`, or else `token` in `HF_HOME`;
     /// `HF_HUB_OFFLINE`; `HF_ENDPOINT`.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Hub {
         &self.cache
     }
 
-    /// The model out of the cache; `None` when the cache lacks it or a part of it. Asks nobody.
+    /// The model out of the cache; `None` when the cache lacks it or a part of it. Makes no request.
     pub fn cached(&self, id: &HubId) -> Option<Snapshot> {
         match Snapshot::find(&self.cache, id) {
             Found::Whole(snapshot) => Some(snapshot),
@@ -73,13 +73,14 @@ impl Hub {
         }
     }
 
-    /// The model out of the cache, or else downloaded into it (feature `download`); `progress` hears how far it is.
+    /// The model out of the cache, or else downloaded into it (feature `download`); `progress` is called as a download
+    /// goes on.
     ///
     /// Only what is needed is downloaded: `config.json`, the safetensors, and `tokenizer.json` where there is one.
     ///
     /// # Errors
-    /// When the cache lacks it and it may not or cannot be downloaded. Nothing that is not whole becomes part of the
-    /// cache; what was received is kept for the next attempt.
+    /// When the cache lacks it and it may not or cannot be downloaded. An incomplete file never becomes part of the
+    /// cache; the bytes received are kept for the next attempt.
     pub fn get(&self, id: &HubId, progress: impl FnMut(Download)) -> Result<Snapshot> {
         let missing = match Snapshot::find(&self.cache, id) {
             Found::Whole(snapshot) => return Ok(snapshot),
@@ -108,7 +109,7 @@ impl Hub {
     }
 }
 
-/// As `huggingface_hub` reads a switch.
+/// Whether a variable is switched on, by the rules of `huggingface_hub`.
 fn is_on(value: &str) -> bool {
     ["1", "true", "yes", "on"].contains(&value.to_lowercase().as_str())
 }

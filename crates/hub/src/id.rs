@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::{HubError, Result};
 
-/// `organisation/name`, with `@revision` behind it unless that is `main`.
+/// `organisation/name`, followed by `@revision` unless that is `main`.
 ///
 /// A revision is a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,7 +50,7 @@ impl FromStr for HubId {
     }
 }
 
-/// Whether a part of a name is one that the hub gives, and leads nowhere else in a file system.
+/// Whether a part of a name is valid on the hub and safe as the name of a folder.
 fn is_name(part: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !part.is_empty()

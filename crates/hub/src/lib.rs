@@ -1,8 +1,8 @@
 //! Checkpoints of the Hugging Face hub: out of the local cache, or downloaded into it.
 //!
-//! In the order of use: a [`HubId`] names a model, [`Hub`] knows where the cache lies and whom to ask, and gives a
-//! [`Snapshot`], a directory that holds its configuration and all its weights, and its tokenizer where the hub had one.
-//! Nothing here knows of tensors.
+//! In the order of use: a [`HubId`] names a model; [`Hub`] knows the cache and the server, and gives a [`Snapshot`], a
+//! directory that holds the model's configuration and all its weights, and its tokenizer if the hub has one. This crate
+//! does not use tensors.
 //!
 //! ```no_run
 //! use stratigraph_hub::{Hub, HubId};
@@ -13,9 +13,9 @@
 //! # Ok::<(), stratigraph_hub::HubError>(())
 //! ```
 //!
-//! The cache is the one that `huggingface_hub` keeps, in the same layout, so each finds what the other has downloaded.
-//! A file becomes part of a snapshot only when it is whole: its size, and the hash of a large file, are compared with
-//! what the hub says. Until then it lies in a folder of its own, where the next attempt goes on with it.
+//! The cache is the one that `huggingface_hub` keeps, in the same layout, so both find each other's downloads. A file
+//! becomes part of a snapshot only when it is complete: its size, and the hash of a large file, are compared with those
+//! that the hub reports. Until then it is in a separate folder, where the next attempt resumes it.
 
 mod cache;
 #[cfg(feature = "download")]

@@ -68,7 +68,7 @@ macro_rules! activations {
             /// Each result is multiplied by its number of `up`.
             ///
             /// # Panics
-            /// When the two are not of one length.
+            /// When the lengths differ.
             pub fn $gated(gate: &mut [f32], up: &[f32]) -> () {
                 assert_eq!(gate.len(), up.len(), "a gate for each value");
                 for (gate, &up) in gate.iter_mut().zip(up) {
@@ -125,7 +125,7 @@ mod tests {
         check(gelu, gated_gelu, |x| x * normal(x), 3e-7);
     }
 
-    /// The normal distribution function by its power series, which loses nothing that matters up to 8.
+    /// The normal distribution function by its power series, which is accurate up to 8.
     fn normal(x: f64) -> f64 {
         if x.abs() > 8.0 {
             return if x > 0.0 { 1.0 } else { 0.0 };

@@ -1,21 +1,23 @@
-//! Between positions in order and heads in order, with rotary positions on the way: [`split_head`], [`join_heads`].
+//! Conversions between position-major and head-major layout, with rotary positions on the way: [`split_head`],
+//! [`join_heads`].
 
 use crate::for_best_cpu;
 
-/// Cosines and sines of positions in order, as many of each for every position.
+/// Cosines and sines of consecutive positions, the same number for each position.
 #[derive(Debug, Clone, Copy)]
 pub struct Angles<'a> {
     /// The cosines.
     pub cos: &'a [f32],
     /// The sines.
     pub sin: &'a [f32],
-    /// How many belong to one position: half of what is rotated of a head.
+    /// How many belong to one position: half of the rotated width of a head.
     pub half: usize,
 }
 
 for_best_cpu! {
-    /// Gathers one head of positions in order: from `rows` of `width` numbers, of which the head's begin at `first`, to `head`
-    /// of `d_head` for each. The first half of what is rotated turns against the second.
+    /// Gathers one head of consecutive positions: from `rows` of `width` numbers, in which the head begins at `first`,
+    /// into `head`, `d_head` numbers for each position. The first half of the rotated numbers is rotated against the
+    /// second.
     ///
     /// # Panics
     /// When lengths do not fit each other.

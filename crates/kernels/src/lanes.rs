@@ -1,6 +1,6 @@
 //! Reductions of a row, lane by lane, which vectorise where the caller is compiled for it.
 
-/// Numbers that go side by side through a row.
+/// Numbers of a row that are processed side by side.
 pub(crate) const LANES: usize = 16;
 
 /// The largest number of a row, NaN left aside.

@@ -1,9 +1,10 @@
-//! Vectorised passes over plain memory, for tensors that lie in the host's.
+//! Vectorised passes over plain memory, for tensors in the host's memory.
 //!
-//! On CPU backends elementwise tensor operations are scalar and make a pass each. These do the same work in one: the
-//! reductions of a row of logits ([`softmax`]), the nonlinearity of an MLP ([`gated_silu`] and its like), norms
-//! ([`rms_norm`], [`layer_norm`]), the softmax of attention ([`causal_softmax`]) and the turning of heads ([`split_head`],
-//! [`join_heads`]). What is hot is compiled for AVX2 too, and the CPU decides at run time. Nothing here knows of tensors.
+//! On CPU backends elementwise tensor operations are scalar and make a pass each. These functions do the same work in
+//! one pass: the reductions of a row of logits ([`softmax`]), the nonlinearity of an MLP ([`gated_silu`] and similar
+//! ones), norms ([`rms_norm`], [`layer_norm`]), the softmax of attention ([`causal_softmax`]) and the rearrangement of
+//! heads ([`split_head`], [`join_heads`]). Hot functions are also compiled for AVX2, which is used if the CPU has it.
+//! This crate does not use tensors.
 
 mod activation;
 mod attention;
@@ -18,7 +19,7 @@ pub use attention::causal_softmax;
 pub use heads::{Angles, join_heads, split_head};
 pub use norm::{layer_norm, rms_norm};
 
-/// Compiles a function twice, as it is and for AVX2, and calls what the machine has.
+/// Compiles a function twice, for the target's baseline and for AVX2, and calls the version that the CPU supports.
 macro_rules! for_best_cpu {
     ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty $body:block) => {
         $(#[$doc])*

@@ -15,7 +15,7 @@ const BLOCK: usize = 64 * LANES;
 pub struct Sums {
     /// The largest logit; the least finite number where every logit is minus infinity.
     pub max: f32,
-    /// Where it stands first.
+    /// Its first index.
     pub top1: usize,
     /// `sum(exp(x))` of `x = logit - max`.
     pub sum: f64,
@@ -23,7 +23,17 @@ pub struct Sums {
     pub weighted: f64,
 }
 
-/// Logits with their exponentials, to measure others against.
+/// [`Sums`] of logits that are measured against clean ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SumsAgainst {
+    /// The sums of the logits themselves.
+    pub sums: Sums,
+    /// `sum(exp(y) (y - x))` of `y` = clean logit - largest clean logit and `x` as in [`Sums`]; where `exp(y)` is 0 the
+    /// term is 0.
+    pub cross: f64,
+}
+
+/// Clean logits with their exponentials, which other logits are measured against.
 #[derive(Debug, Clone, Copy)]
 pub struct Clean<'a> {
     /// The logits.
@@ -41,17 +51,16 @@ pub fn sums(logits: &[f32]) -> Sums {
     Sums { max, top1, sum, weighted }
 }
 
-/// Reduces logits and gives `sum(exp(y) (y - x))` too, of `y` = a clean logit - their largest and `x` as in [`Sums`]; where
-/// `exp(y)` is 0 the term is 0.
+/// Reduces logits and measures them against clean ones in the same pass.
 ///
 /// # Panics
-/// When the clean logits are not as many.
-pub fn sums_against(logits: &[f32], clean: Clean) -> (Sums, f64) {
+/// When there is another number of clean logits.
+pub fn sums_against(logits: &[f32], clean: Clean) -> SumsAgainst {
     assert_eq!(logits.len(), clean.logits.len(), "a clean logit for each");
     assert_eq!(logits.len(), clean.exps.len(), "a clean exponential for each");
     let (max, top1) = max_and_place(logits);
     let [sum, weighted, cross] = exp_and_cross_sums(logits, max, clean);
-    (Sums { max, top1, sum, weighted }, cross)
+    SumsAgainst { sums: Sums { max, top1, sum, weighted }, cross }
 }
 
 fn max_and_place(logits: &[f32]) -> (f32, usize) {
@@ -67,7 +76,7 @@ for_best_cpu! {
 }
 
 for_best_cpu! {
-    /// Where `value` stands first in a row, by whole groups and then within one.
+    /// The first index of `value` in a row, found by whole groups and then within one.
     fn position(row: &[f32], value: f32) -> Option<usize> {
         const GROUP: usize = 8 * LANES;
         let holds = |group: &[f32]| group.iter().fold(false, |found, &x| found | (x == value));
@@ -104,7 +113,7 @@ for_best_cpu! {
 }
 
 for_best_cpu! {
-    /// The same, and the sum that [`sums_against`] tells of.
+    /// `sum(exp(x))` and `sum(x exp(x))` as above, and the `cross` of [`SumsAgainst`].
     fn exp_and_cross_sums(logits: &[f32], max: f32, clean: Clean) -> [f64; 3] {
         let mut all = [0.0; 3];
         let blocks = logits.chunks(BLOCK).zip(clean.logits.chunks(BLOCK)).zip(clean.exps.chunks(BLOCK));
@@ -176,7 +185,8 @@ mod tests {
             let clean_max = clean.iter().copied().fold(f32::MIN, f32::max);
             let mut kept = vec![0.0; n];
             exps(&clean, clean_max, &mut kept);
-            let (found, cross) = sums_against(&logits, Clean { logits: &clean, exps: &kept, max: clean_max });
+            let against = Clean { logits: &clean, exps: &kept, max: clean_max };
+            let SumsAgainst { sums: found, cross } = sums_against(&logits, against);
             assert_eq!(found, sums(&logits), "{n}");
             let top1 = logits.iter().enumerate().fold(0, |best, (i, x)| if *x > logits[best] { i } else { best });
             assert_eq!((found.top1, found.max), (top1, logits[top1]), "{n}");

@@ -42,18 +42,18 @@ enum Files {
 }
 
 impl Checkpoint {
-    /// Opens a GGUF file, a Hugging Face directory, or a model of the hub, `organisation/name[@revision]`. What exists as a
-    /// path is one.
+    /// Opens a GGUF file, a Hugging Face directory, or a model of the hub, `organisation/name[@revision]`. A name that
+    /// exists as a path is taken as a path.
     ///
     /// A model of the hub comes out of the local cache, or is downloaded into it when the feature `download` is on.
     ///
     /// # Errors
-    /// When there is no such model, a file is damaged, or the configuration is not one this crate can honour.
+    /// When there is no such model, a file is damaged, or the configuration is not supported.
     pub fn open(model: impl AsRef<Path>) -> Result<Self> {
         Self::open_with_progress(model, |_| {})
     }
 
-    /// As [`open`](Checkpoint::open); `progress` is called as a download gets on.
+    /// As [`open`](Checkpoint::open); `progress` is called as a download goes on.
     ///
     /// # Errors
     /// As [`open`](Checkpoint::open).
@@ -84,7 +84,7 @@ impl Checkpoint {
         }
     }
 
-    /// What the model is.
+    /// The model's configuration.
     pub fn config(&self) -> &DecoderConfig {
         &self.recipe.config
     }
@@ -122,8 +122,8 @@ impl Checkpoint {
         self.read(|params| Decoder::build(config, config.n_layers, params, options, device))
     }
 
-    /// A decoder that reads its blocks when they are to run, for a model that is larger than memory. Every value is read
-    /// and checked once before.
+    /// A decoder that reads each block from disk when it runs, for a model that is larger than memory. Every value is
+    /// read and checked once before.
     ///
     /// # Errors
     /// As [`load`](Checkpoint::load).
@@ -139,7 +139,7 @@ impl Checkpoint {
         StreamedDecoder::new(self, options, device)
     }
 
-    /// Has a model read out of the checkpoint, which must have no tensor beside it.
+    /// Builds a model from the checkpoint; a tensor that the model does not use is an error.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&mut CheckpointParams) -> Result<T>) -> Result<T> {
         let mut params = self.params();
         let model = read(&mut params)?;

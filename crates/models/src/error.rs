@@ -16,10 +16,10 @@ pub enum ModelError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: std::io::Error,
     },
-    /// A model that is neither a path nor to be had from the hub.
+    /// A model that is neither a path nor available from the hub.
     #[error("there is no file or directory `{model}`, and the hub does not have it: {reason}")]
     NoSuchModel {
         /// The model as it was given.
@@ -35,7 +35,7 @@ pub enum ModelError {
         /// What was looked for.
         reason: String,
     },
-    /// A file whose content is not what its format demands: empty, cut short, or with a header that lies.
+    /// A file that violates its format: empty, cut short, or with a wrong header.
     #[error("{} is damaged or not what it seems: {reason}", path.display())]
     Malformed {
         /// The file.
@@ -57,14 +57,14 @@ pub enum ModelError {
         /// The key.
         key: String,
     },
-    /// A configuration value that this crate cannot honour.
+    /// A configuration value that is not supported.
     #[error("the model's configuration says `{key}` = {value}, which is not supported: {reason}")]
     UnsupportedValue {
         /// The key.
         key: String,
         /// Its value.
         value: String,
-        /// What would be.
+        /// What is supported.
         reason: String,
     },
     /// A tensor that the configuration asks for and the checkpoint lacks.
@@ -112,10 +112,10 @@ pub enum ModelError {
     Write {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: std::io::Error,
     },
-    /// A decoder whose shape is of no family that can be written.
+    /// A decoder whose shape is not that of a family that can be written.
     #[error("the decoder cannot be saved: its shape is of none of the families that can be written: {}", known.join(", "))]
     NoFamilyToSave {
         /// The families that can.
@@ -127,7 +127,7 @@ pub enum ModelError {
     /// A text that cannot be read.
     #[error("cannot read the text: {reason}")]
     UnreadableText {
-        /// What the system says.
+        /// The system's reason.
         reason: std::io::Error,
     },
     /// A text that is not UTF-8.
@@ -136,7 +136,7 @@ pub enum ModelError {
         /// The first byte that is not part of a character.
         offset: usize,
     },
-    /// A prompt in which no token predicts another.
+    /// A prompt of fewer than two tokens, in which no token predicts another.
     #[error("the prompt {text:?} has {n_tokens} tokens; it takes at least 2")]
     PromptTooShort {
         /// The prompt.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use stratigraph_core::hex;
 
 use crate::{Checkpoint, ModelError, Result};
 
@@ -26,7 +27,7 @@ impl Checkpoint {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             all.update(format!("{}  {name}\n", hash_file(&file)?));
         }
-        Ok(format!("{:x}", all.finalize()))
+        Ok(hex(&all.finalize()))
     }
 }
 
@@ -34,7 +35,7 @@ fn hash_file(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
     read.map_err(ModelError::io(path))?;
-    Ok(format!("{:x}", hash.finalize()))
+    Ok(hex(&hash.finalize()))
 }
 
 #[cfg(all(test, unix))]

@@ -1,9 +1,9 @@
 //! Decoder-only language models on burn, read from checkpoints as they are shipped.
 //!
 //! In the order of use: [`Checkpoint`] opens a Hugging Face directory or one GGUF file of any known family, gives its
-//! [`Tokenizer`], and loads its weights into a [`Decoder`], which is what [`DecoderConfig`] says it is and implements
-//! [`ResidualModel`](stratigraph_core::ResidualModel). A [`DecoderConfig`] also makes a decoder with random weights, to be
-//! trained, and [`Decoder::save`] writes one back.
+//! [`Tokenizer`], and loads its weights into a [`Decoder`], which has the shape of its [`DecoderConfig`] and implements
+//! [`ResidualModel`](stratigraph_core::ResidualModel). A [`DecoderConfig`] also makes a decoder with random weights, to
+//! be trained, and [`Decoder::save`] writes one back.
 //!
 //! ```no_run
 //! use burn::tensor::Device;

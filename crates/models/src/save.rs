@@ -32,7 +32,7 @@ impl Decoder {
     pub fn save(&self, dir: impl AsRef<Path>, storage: Storage) -> Result<()> {
         let dir = dir.as_ref();
         let mut config = crate::family::gpt2_to_hf(self.config());
-        // What does not read back as it was is of another family.
+        // A configuration that does not read back unchanged belongs to another family.
         let recipe = Recipe::from_hf(config.clone()).ok().filter(|recipe| recipe.config == *self.config());
         let recipe = recipe.ok_or(ModelError::NoFamilyToSave { known: &["gpt2"] })?;
         config.insert("torch_dtype".into(), Value::from(storage.torch_name()));
@@ -117,7 +117,7 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
         .and_then(|()| File::open(&partial)?.sync_all())
         .and_then(|()| fs::rename(&partial, path));
     written.map_err(|error| {
-        let _ = fs::remove_file(&partial); // the first error tells more
+        let _ = fs::remove_file(&partial); // the first error is the useful one
         ModelError::write(path)(error)
     })
 }

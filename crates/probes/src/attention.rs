@@ -16,10 +16,11 @@ pub enum AttentionMeasure {
     AtDistance(usize),
     /// The mean of all entries at distances 1 to 5: the sub-diagonals 1 to 5 (as the paper's code has it).
     Prev5,
-    /// What a query gives to the five tokens before it, summed; the mean over all queries (as the paper's figure 1 has it).
+    /// The attention of a query to the five tokens before it, summed; the mean over all queries (as the paper's figure
+    /// 1 has it).
     Prev5Mass,
-    /// What a query gives to the first token of the window; the mean over all queries but the first. An attention sink
-    /// there takes away from every other number.
+    /// The attention of a query to the first token of the window; the mean over all queries but the first. An attention
+    /// sink there lowers every other number.
     FirstToken,
 }
 
@@ -44,7 +45,7 @@ impl AttentionMeasure {
         }
     }
 
-    /// How much each entry of a pattern `[seq_len, seq_len]` counts.
+    /// The weight of each entry of a pattern `[seq_len, seq_len]`.
     fn weights(self, seq_len: usize) -> Vec<f32> {
         let (counts, total): (Box<dyn Fn(usize, usize) -> bool>, usize) = match self {
             AttentionMeasure::AtDistance(k) => (Box::new(move |query, key| query == key + k), seq_len - k),
@@ -174,7 +175,7 @@ impl Observer for AttentionHeads {
 mod tests {
     use super::*;
 
-    /// A pattern in which every query looks evenly at all it sees.
+    /// A pattern in which every query attends evenly to all keys that it sees.
     fn even(seq_len: usize) -> Tensor<4> {
         let entry = |query: usize, key: usize| if key <= query { 1.0 / (query + 1) as f32 } else { 0.0 };
         let values: Vec<f32> = (0..seq_len * seq_len).map(|i| entry(i / seq_len, i % seq_len)).collect();

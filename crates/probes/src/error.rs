@@ -22,14 +22,14 @@ pub enum ProbeError {
     NotFinite {
         /// The metric's name.
         metric: String,
-        /// What came out.
+        /// The value.
         value: f64,
         /// The window of the corpus.
         sequence: usize,
         /// The position in the window.
         position: usize,
     },
-    /// A name that is no metric's.
+    /// An unknown name of a metric.
     #[error("unknown metric `{name}`; known: {known}")]
     UnknownMetric {
         /// The name as it was given.
@@ -141,7 +141,7 @@ pub enum ProbeError {
         /// Tokens of a tile.
         vocab: usize,
     },
-    /// A measure of weights, and a model that does not give them.
+    /// A measure that reads weights, on a model that does not give access to them.
     #[error(
         "this model does not give access to its weights, which this measure reads; implement ResidualModel::weights"
     )]
@@ -177,27 +177,27 @@ pub enum ProbeError {
         /// How many it takes.
         needed: usize,
     },
-    /// Activations that are NaN or infinite, of which nothing can be learnt.
+    /// Activations that are NaN or infinite.
     #[error("{what} {place} is not finite in window or sentence {sequence}: the activations left the range of f32")]
     ActivationNotFinite {
-        /// Of what.
+        /// Which activations.
         what: &'static str,
-        /// The layer, or the place in the residual stream.
+        /// The layer, or the residual position.
         place: usize,
         /// The window or sentence, from 0.
         sequence: usize,
     },
-    /// Too few pairs to fit a probe to, or none to ask about.
+    /// Too few pairs to fit a probe to, or none to test it on.
     #[error("there are {train} pairs to fit to and {test} to ask about; it takes {needed} and 1 at least")]
     TooFewPairs {
         /// Pairs to fit to.
         train: usize,
-        /// Pairs to ask about.
+        /// Pairs to test on.
         test: usize,
-        /// How many it takes to fit.
+        /// How many pairs a fit needs.
         needed: usize,
     },
-    /// A sentence whose word cannot be looked at.
+    /// A sentence of fewer than two tokens, or with no token for its word.
     #[error("`{sentence}` has fewer than two tokens, or none for its word")]
     NoTarget {
         /// The sentence.
@@ -208,7 +208,7 @@ pub enum ProbeError {
     CannotRead {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
     /// A line of a file that is not what it should be.

@@ -180,7 +180,7 @@ impl Axis {
         }
     }
 
-    /// Where a point lies in the depth of the model, in layers: layer `l` at `l`, the residual position before it at
+    /// The depth of a point in the model, in layers: layer `l` at `l`, the residual position before it at
     /// `l - 0.5`, the pair of `l` and `l + 1` at `l + 0.5`, a block at its first layer. None for axes that are not over depth.
     pub fn depth(&self, index: usize) -> Option<f64> {
         let at = index as f64;

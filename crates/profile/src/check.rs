@@ -2,7 +2,7 @@
 
 use crate::{Axis, Curve, Matrix, Profile, ProfileError, Result, Segmentation};
 
-/// No model has more layers; a file that says so would lead to pictures without end.
+/// No model has more layers; a file with a larger number would lead to figures without end.
 const MOST_LAYERS: usize = 10_000;
 
 /// Checks every part of a profile against its model.
@@ -30,12 +30,16 @@ pub(crate) fn curve(name: &str, curve: &Curve, n_layers: usize) -> Result<()> {
     }
 }
 
-/// Checks that a matrix has a value for each pair of points of its axes.
+/// Checks that a matrix has a value for each pair of points of its axes, and standard errors for all of them or none.
 pub(crate) fn matrix(name: &str, matrix: &Matrix, n_layers: usize) -> Result<()> {
     [&matrix.rows, &matrix.columns].into_iter().try_for_each(|axis| depth(name, axis, n_layers))?;
     let (rows, columns) = (matrix.rows.len(), matrix.columns.len());
-    let fits = matrix.values.len() == rows && matrix.values.iter().all(|row| row.len() == columns);
-    if fits { Ok(()) } else { Err(ProfileError::MatrixShape { name: name.to_owned(), rows, columns }) }
+    let fits = |values: &[Vec<f64>]| values.len() == rows && values.iter().all(|row| row.len() == columns);
+    if fits(&matrix.values) && (matrix.sem.is_empty() || fits(&matrix.sem)) {
+        Ok(())
+    } else {
+        Err(ProfileError::MatrixShape { name: name.to_owned(), rows, columns })
+    }
 }
 
 /// An axis in words: what it runs over, and in what model.
@@ -138,6 +142,10 @@ mod tests {
         let flat = Matrix::new(Axis::heads(2), Axis::heads(2), Unit::Count, vec![vec![1.0; 2]; 3]);
         let wrong = |profile: &mut Profile, _: &mut _| drop(profile.matrices.insert("mine".into(), flat.clone()));
         assert!(error(wrong).contains("\"mine\" is not of the shape of its axes, 2 rows and 2 columns"));
+        let mut ragged = Matrix::new(Axis::heads(1), Axis::heads(2), Unit::Count, vec![vec![1.0; 2]]);
+        ragged.sem = vec![vec![0.1]];
+        let wrong = |profile: &mut Profile, _: &mut _| drop(profile.matrices.insert("mine".into(), ragged.clone()));
+        assert!(error(wrong).contains("\"mine\" is not of the shape of its axes, 1 rows and 2 columns"));
     }
 
     #[test]

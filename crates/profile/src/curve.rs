@@ -130,12 +130,12 @@ impl Curve {
         self.mean.iter().any(|mean| mean.is_finite())
     }
 
-    /// How many windows it has the means of: at least two, and as many at every point.
+    /// How many windows it has the means of: at least two, and the same number at every point.
     pub fn n_windows(&self) -> Option<usize> {
         self.n_replicates().filter(|_| self.replicate_unit == ReplicateUnit::Windows)
     }
 
-    /// How many replicates of any unit it has: at least two, and as many at every point.
+    /// How many replicates of any unit it has: at least two, and the same number at every point.
     pub fn n_replicates(&self) -> Option<usize> {
         let n = self.replicates.first()?.len();
         let even = self.replicates.len() == self.len() && self.replicates.iter().all(|each| each.len() == n);

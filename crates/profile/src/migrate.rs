@@ -74,7 +74,7 @@ fn curve(name: &str, old: CurveOfVersion1, n_layers: usize) -> Curve {
     Curve::new(axis, unit, old.mean).with_sem(old.sem)
 }
 
-/// The axis of a curve that is not in the catalogue. Version 1 had nothing to go by but the number of its values.
+/// The axis of a curve that is not in the catalogue, from the number of its values: version 1 recorded nothing else.
 fn unknown_axis(len: usize, n_layers: usize) -> Axis {
     let axes = [Axis::layers(n_layers), Axis::residual_positions(n_layers), Axis::adjacent_pairs(n_layers)];
     axes.into_iter().find(|axis| axis.len() == len).unwrap_or_else(|| Axis::counting("point", len))
@@ -137,7 +137,7 @@ mod tests {
             (Axis::adjacent_pairs(2), Unit::Nats)
         );
         assert!(curve("lens_kl").mean[1].is_nan() && curve("lens_kl").axis == Axis::residual_positions(2));
-        // As many values as swaps have, and another axis.
+        // The number of values that swaps have, on another axis.
         assert_eq!(curve("repeat_2_nll").axis, Axis::block_starts(2, 2));
         assert_eq!(curve("my_own").axis, Axis::layers(2));
         assert!(profile.curve("repeat_5_nll").is_err());

@@ -24,8 +24,8 @@ pub(crate) fn row_names<'a>(curves: impl Iterator<Item = &'a Curve>, n_layers: u
     (0..n_layers).map(|layer| layer.to_string()).chain(end).collect()
 }
 
-/// A row for each layer with the mean and standard error of every curve over depth. A residual position stands in the row of
-/// the layer behind it, a pair or block of layers in the row of its first layer. Cells after the end of a curve are empty.
+/// A row for each layer with the mean and standard error of every curve over depth. A residual position is in the row of
+/// the layer after it, a pair or block of layers in the row of its first layer. Cells after the end of a curve are empty.
 pub(crate) fn layers(profile: &Profile) -> Vec<u8> {
     let names = over_depth(profile).flat_map(|(name, _)| [name.clone(), format!("{name}_sem")]);
     let header = std::iter::once("layer".to_owned()).chain(names).collect();

@@ -9,7 +9,7 @@ use stratigraph_profile::{Curve, Profile, Unit};
 use crate::csv::{over_depth, row_names};
 
 /// Prints a profile as tables with a row a layer: damage and lens, the inside of the unchanged model, and the curves that are
-/// not in the catalogue. A residual position stands in the row of the layer behind it.
+/// not in the catalogue. A residual position is in the row of the layer after it.
 pub struct LayerTable<'a> {
     profile: &'a Profile,
 }
@@ -79,7 +79,7 @@ impl LayerTable<'_> {
         let mut table = Table::new();
         table.load_preset(LINES).set_content_arrangement(ContentArrangement::Disabled);
         let group = |index: usize| columns[index].0.sweep.clone().unwrap_or_default();
-        // Above the columns of a sweep stands its name, once.
+        // The name of a sweep is above its columns, once.
         let above = |index: usize| match index.checked_sub(1).map(group) {
             Some(before) if before == group(index) => "\n".to_owned(),
             _ => format!("{}\n", group(index)),

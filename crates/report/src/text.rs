@@ -37,7 +37,7 @@ pub(crate) fn shortened(text: &str, longest: usize) -> String {
     text.chars().take(head).chain(['…']).chain(text.chars().skip(n - tail)).collect()
 }
 
-/// What stands where there is no number.
+/// Shown in place of a missing number.
 pub(crate) const NOTHING: &str = "–";
 
 /// A number in four digits: `8.056`, `0.04417`, `1284`, `2.1e-7`. What is not finite is [`NOTHING`].
@@ -58,7 +58,7 @@ impl Display for Number {
     }
 }
 
-/// A number beside an axis, without the digits that arithmetic left behind.
+/// A number beside an axis, without the digits that come from rounding errors.
 pub(crate) struct Tick(pub(crate) f64);
 
 impl Display for Tick {

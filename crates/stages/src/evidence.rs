@@ -13,7 +13,7 @@ use crate::{Expected, Reading, Signal};
 /// Below this part of full strength a curve is neither for nor against: a tenth.
 const UNCLEAR: f64 = 0.1;
 
-/// How much it counts to lack a thing that often goes along with a stage, where having it counts 1.
+/// The weight of the absence of a feature that often goes along with a stage, where its presence has weight 1.
 const LACK: f64 = 0.37;
 
 /// The curves that the rule reads and the profile lacks.
@@ -132,7 +132,7 @@ fn text(view: &View, layers: Range<usize>, profile: &Profile) -> String {
     }
 }
 
-/// What stands behind a number of a curve in a sentence.
+/// The text after a number of a curve in a sentence.
 fn unit(name: &str, curve: &Curve) -> String {
     match &curve.unit {
         Unit::Nats | Unit::Bits | Unit::Other(_) => format!(" {}", curve.unit),

@@ -23,7 +23,7 @@ pub(crate) struct Run {
 }
 
 impl Path {
-    /// The first layer behind each of the first three stages, whether they occur or not; this orders all divisions.
+    /// The first layer after each of the first three stages, whether they occur or not; this orders all divisions.
     pub(crate) fn cuts(&self) -> [usize; 3] {
         [0, 1, 2].map(|stage| self.stages.iter().filter(|&&at| at <= stage).count())
     }
@@ -75,7 +75,7 @@ pub(crate) fn best(scores: &[[f64; 4]], price: f64, allowed: Allowed) -> Path {
     Path { stages, score: totals[last] }
 }
 
-/// What the best division brings over the best single stage.
+/// How much higher the best division scores than the best single stage.
 pub(crate) fn gain(scores: &[[f64; 4]], price: f64) -> f64 {
     let single =
         (0..4).map(|stage| scores.iter().map(|score| score[stage]).sum::<f64>()).fold(f64::NEG_INFINITY, f64::max);

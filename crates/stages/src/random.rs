@@ -1,4 +1,4 @@
-//! Random numbers that a seed alone decides: [`Random`].
+//! Random numbers that depend on a seed alone: [`Random`].
 
 /// Steele, Lea and Flood's SplitMix64 (2014), as in `stratigraph-core`, which this crate does without since it needs burn.
 #[derive(Debug, Clone)]
@@ -7,7 +7,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// A generator that `seed` alone decides.
+    /// A generator whose numbers depend on `seed` alone.
     pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed }
     }

@@ -89,7 +89,7 @@ fn layers_in_each(axis: &Axis) -> usize {
     }
 }
 
-/// One value a layer: the residual position behind the layer, or the mean of the pairs or blocks that contain it. None where
+/// One value a layer: the residual position after the layer, or the mean of the pairs or blocks that contain it. None where
 /// the axis is not over the depth of a model of `n_layers` layers, or has another length than the curve.
 pub(crate) fn by_layer(axis: &Axis, curve: &[f64], n_layers: usize) -> Option<Vec<f64>> {
     if axis.n_layers() != Some(n_layers) || axis.len() != curve.len() {

@@ -68,8 +68,8 @@ pub struct Rule {
 pub struct Weights {
     /// What deleting the layer does: the paper defines the first and the last stage by it.
     pub deletion: f64,
-    /// What swapping it with its neighbours does. One half: each number is of two layers, and what a swap does is for a part
-    /// what deleting one of the two does.
+    /// What swapping it with its neighbours does. One half: each number is of two layers, and the effect of a swap is
+    /// partly that of deleting one of the two.
     pub swap: f64,
     /// How much the layer rewrites the residual stream (block influence, 1 - CKA).
     pub rewriting: f64,

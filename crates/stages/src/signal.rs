@@ -33,7 +33,7 @@ impl ComparisonScale {
     pub(crate) fn forward(self, value: f64) -> f64 {
         match self {
             _ if !value.is_finite() => f64::NAN,
-            // f32 logits cannot tell a millionth from nothing.
+            // f32 logits cannot distinguish a millionth from zero.
             ComparisonScale::Log => value.max(1e-6).ln(),
             ComparisonScale::LogComplement => (1.0 - value).max(LEAST_COMPLEMENT).ln(),
             ComparisonScale::SquareRoot => value.max(0.0).sqrt(),

@@ -38,7 +38,7 @@ pub(crate) struct Chances<'a> {
     left_out: Option<&'a str>,
 }
 
-/// What the search for boundaries ends with.
+/// The result of the search for boundaries.
 pub(crate) struct Settled {
     pub(crate) path: Path,
     /// The stages that were not given up.
@@ -109,7 +109,8 @@ impl<'a> Trial<'a> {
         Chance { as_good: (0..orders).filter(&mut as_good).count(), orders }
     }
 
-    /// The best division of which every boundary passes; of one that does not, the stage on one of its sides is given up.
+    /// The best division in which every boundary passes the tests; if a boundary fails, the stage on one of its sides
+    /// is given up.
     pub(crate) fn settle(&self) -> Settled {
         let mut allowed: Allowed = [true; 4];
         let mut rejected = Vec::new();

@@ -76,7 +76,7 @@ pub enum StudyError {
     CannotScore {
         /// The intervention.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// A continuation of a benchmark's item whose log-probability is NaN or infinite.
@@ -151,7 +151,7 @@ pub enum StudyError {
     MemoryTooSmall {
         /// The limit.
         memory: Memory,
-        /// What is taken already.
+        /// Bytes that are in use already.
         needed: Memory,
     },
 
@@ -174,7 +174,7 @@ pub enum StudyError {
     CannotShard {
         /// Its name.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// A job plan that is not valid.

@@ -1,8 +1,9 @@
 //! Studies of a language model: surgery and probes over a corpus, on one device or many, at once or in shards.
 //!
-//! In the order of use: a [`Backend`] or a [`DeviceName`] opens a device, a [`Study`] runs [`Measurement`]s on a model and its
-//! windows, and its [`Findings`] become a profile. A [`Sweep`](stratigraph_surgery::Sweep) is a measurement; others are in
-//! [`measurements`]. [`TaskRun`] scores benchmarks under interventions. What takes hours is a [`job`], done in shards.
+//! In the order of use: a [`Backend`] or a [`DeviceName`] opens a device, a [`Study`] runs [`Measurement`]s on a model
+//! and its windows, and its [`Findings`] become a profile. A [`Sweep`](stratigraph_surgery::Sweep) is a measurement;
+//! others are in [`measurements`]. [`TaskRun`] scores benchmarks under interventions. Sweeps that take hours can run as
+//! a [`job`], in shards.
 
 mod backend;
 mod device;

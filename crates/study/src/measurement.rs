@@ -9,7 +9,7 @@ use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
 
 use crate::{Findings, Result, StudyError};
 
-/// What a measurement is made of and for.
+/// The model and the corpus of a measurement.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct StudyContext<'a> {
@@ -50,7 +50,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Nothing that not every model has.
+    /// Nothing beyond what every model has.
     pub fn nothing() -> Self {
         Self::default()
     }

@@ -29,7 +29,7 @@ pub struct Memory {
     covers: Covers,
 }
 
-/// What a limit is for.
+/// What a limit covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Covers {
     Process,
@@ -40,7 +40,7 @@ impl Memory {
     /// What a process takes beside weights at least: program, tokenizer, token ids, scores.
     const PROCESS: usize = 150_000_000;
 
-    /// What is left free for memory that an allocator cannot use.
+    /// A reserve for memory that the allocator cannot use.
     const MARGIN: usize = 64_000_000;
 
     /// A limit of `n_bytes` for the whole process.

@@ -1,8 +1,8 @@
-//! How far work is: [`Progress`], counted in multiplications.
+//! The progress of work: [`Progress`], counted in multiplications.
 
 use stratigraph_core::ModelShape;
 
-/// How far a study, a task run or a shard is, in units of work.
+/// The progress of a study, a task run or a shard, in units of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {

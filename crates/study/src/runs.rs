@@ -131,9 +131,9 @@ impl Runs {
                     let axis = Axis::all_heads(*n_layers, *n_heads);
                     findings.add_curve(&name, measured_curve(axis, unit.clone(), measured.iter().copied()))?;
                 }
-                let values: Vec<f64> = measured.iter().map(|measured| measured.summary().mean).collect();
-                let values = values.chunks(columns.len()).map(<[f64]>::to_vec).collect();
-                findings.add_matrix(&name, Matrix::new(rows.clone(), columns.clone(), unit.clone(), values))
+                let cells = measured.into_iter().map(estimate);
+                let matrix = Matrix::from_estimates(rows.clone(), columns.clone(), unit.clone(), cells);
+                findings.add_matrix(&name, matrix)
             }
             axes => Err(crate::StudyError::TooManyAxes { sweep: sweep.name.clone(), n_axes: axes.len() }),
         }

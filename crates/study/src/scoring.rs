@@ -36,7 +36,7 @@ impl<'a> ReadoutOptions<'a> {
         }
     }
 
-    /// What the readout leaves of the budget.
+    /// The rest of the budget, which the executor has.
     pub(crate) fn executor_budget(&self) -> Budget {
         Budget { bytes: self.budget.bytes - self.budget.bytes / 4, ..self.budget }
     }
@@ -52,7 +52,7 @@ pub(crate) struct Scoring<'a> {
 }
 
 impl<'a> Scoring<'a> {
-    /// Of these interventions; the unchanged model is added where it is not among them.
+    /// For these interventions; the unchanged model is added if it is not among them.
     pub(crate) fn new(
         mut interventions: Vec<Intervention>,
         clean: &Intervention,

@@ -61,8 +61,8 @@ impl<'a> Study<'a> {
         }
     }
 
-    /// A study of what the paper does with every model, as far as this one has the layers, hooks and weights: deletions,
-    /// swaps, the logit lens, blocks of three and five layers repeated, attention, geometry and neurons.
+    /// The paper's study, as far as the model has the layers, hooks and weights: deletions, swaps, the logit lens,
+    /// blocks of three and five layers repeated, attention, geometry and neurons.
     pub fn paper(model: &'a dyn ResidualModel) -> Self {
         measurements::paper(model).into_iter().fold(Self::new(model), Self::add_boxed)
     }
@@ -136,7 +136,7 @@ impl<'a> Study<'a> {
         self
     }
 
-    /// With a function that is called as the study gets on.
+    /// With a function that is called with the progress of the study.
     pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + 'a) -> Self {
         self.on_progress = Box::new(on_progress);
         self
@@ -227,8 +227,8 @@ fn score_all<'a>(
     Ok(scores)
 }
 
-/// Windows of a part of the corpus: all of them for one device, and for several so few that none waits long for the others at
-/// the end, and no more than run as one batch.
+/// Windows of a part of the corpus. One device takes all of them. With several devices, parts are so small that no
+/// device waits long for the others at the end, and at most one batch.
 fn longest_part(windows: &TokenWindows, n_devices: usize) -> usize {
     const PARTS_EACH: usize = 4;
     const BATCH_TOKENS: usize = 4096;
@@ -246,7 +246,7 @@ pub(crate) fn check_replica(model: &dyn ResidualModel, replica: &dyn ResidualMod
     if found == expected { Ok(()) } else { Err(StudyError::OtherReplica { expected, found }) }
 }
 
-/// The versions of what computes a study, by name.
+/// The versions of Stratigraph and burn, by name.
 pub fn versions() -> BTreeMap<String, String> {
     let versions = [("stratigraph", env!("CARGO_PKG_VERSION")), ("burn", BURN_VERSION)];
     versions.map(|(name, version)| (name.to_owned(), version.to_owned())).into()

@@ -99,7 +99,7 @@ impl<'a> TaskRun<'a> {
         self
     }
 
-    /// With a function that is called as the run gets on.
+    /// With a function that is called with the progress of the run.
     pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + 'a) -> Self {
         self.on_progress = Box::new(on_progress);
         self

@@ -28,7 +28,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// On a CPU each pool has a call of its own; anything else is kept busy by one.
+    /// On a CPU each pool runs a call of its own; one call keeps any other device busy.
     fn suited_to(device: &Device) -> Self {
         if is_host_device(device) { Self { batch: 4096, call: 512 } } else { Self { batch: 4096, call: 8192 } }
     }
@@ -89,7 +89,7 @@ impl Budget {
         let windows_per_call = (in_calls / pools.n_pools()).min(by_size).max(1);
         let at_once = pools.n_pools() * windows_per_call;
         let fewest = (at_once / n_sequences).max(1);
-        // What comes out of a round, and its parts before they are put together.
+        // The results of a round, and its parts before they are joined.
         let left = bytes - n_sequences * kept - at_once * inside;
         let states_per_round = (fewest + left / (2 * state * n_sequences)).min(ROUNDS * fewest);
         Ok(Fit { n_sequences, states_per_round, windows_per_call, pools })

@@ -1,4 +1,5 @@
-//! What edits take from a corpus: [`CorpusActivations`], means over all of it and activations of the next windows.
+//! Values that edits take from a corpus: [`CorpusActivations`], means over all of it and activations of the next
+//! windows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -14,7 +15,7 @@ use crate::{Intervention, Result, SurgeryError};
 /// An activation of the unchanged model.
 type Place = (usize, Hook);
 
-/// What the interventions of a run take from its corpus.
+/// The values that the interventions of a run take from its corpus.
 #[derive(Debug, Default)]
 pub(crate) struct CorpusActivations {
     averaged: BTreeSet<Place>,
@@ -159,7 +160,7 @@ impl<'a> Collected<'a> {
         Self { places, summed: false, seen: BTreeMap::new() }
     }
 
-    /// What was seen.
+    /// The activations that were kept.
     ///
     /// # Errors
     /// When a layer did not show one of the activations.

@@ -16,38 +16,38 @@ pub enum SurgeryError {
     /// A plan runs a layer that the model does not have, or the model cannot run a part of it.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// A plan's edit speaks of a place that the plan does not have.
+    /// A slot that the plan does not have.
     #[error("slot {slot} does not exist: the plan has {n_slots} slots")]
     SlotOutOfRange {
-        /// The place that was asked for.
+        /// The slot that was asked for.
         slot: usize,
-        /// How many the plan has.
+        /// How many slots the plan has.
         n_slots: usize,
     },
-    /// A range whose end lies before its start, or an empty one where something is needed.
+    /// A range whose end is before its start, or an empty one where something is needed.
     #[error("the range of slots {}..{} is empty", slots.start, slots.end)]
     EmptyRange {
         /// The range as it was given.
         slots: Range<usize>,
     },
-    /// An edit of a whole layer where a plan holds something else.
+    /// A change of a whole layer where the plan has something else.
     #[error("slot {slot} holds `{step}`, and a whole layer is needed there")]
     NotAWholeLayer {
-        /// The place that was asked for.
+        /// The slot that was asked for.
         slot: usize,
-        /// What stands there.
+        /// The step there.
         step: Step,
     },
     /// A parallel step without layers.
     #[error("slot {slot} holds a parallel step without layers")]
     EmptyStep {
-        /// Where it stands.
+        /// The slot.
         slot: usize,
     },
     /// A tap on a plan in which several layers share a slot, so that a hook point does not name one activation.
     #[error("a tap cannot tell apart the layers of `{step}`, which share slot {slot}")]
     TapOnParallel {
-        /// Where the step stands.
+        /// The slot.
         slot: usize,
         /// The step.
         step: Step,

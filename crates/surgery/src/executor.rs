@@ -12,16 +12,16 @@ use crate::corpus::CorpusActivations;
 use crate::tree::{Action, PrefixTree, ROOT};
 use crate::{Budget, Intervention, Result, SurgeryError};
 
-/// Where the residual streams of a run go.
+/// A receiver of the residual streams of a run.
 pub trait Sink {
-    /// What can go wrong in the sink; an error of the run itself is turned into it.
+    /// The error of the sink, into which errors of the run itself are converted.
     type Error: From<SurgeryError>;
 
     /// Takes the last residual stream of every intervention, `[batch, pos, d_model]` each and in the order of the
     /// interventions, for the windows `sequences` of the corpus.
     ///
     /// # Errors
-    /// Whatever ends the run.
+    /// An error ends the run.
     fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<(), Self::Error>;
 
     /// Called when a step has been run on `n_sequences` windows; there will be [`Executor::n_steps`] for each window.
@@ -31,9 +31,9 @@ pub trait Sink {
 /// Runs many interventions at once: every distinct prefix is computed once for each window, and states that wait for the
 /// same step go through it together.
 ///
-/// Prefixes differ from the first step or edit that differs. States of the lowest layer go first, so that variants which
-/// differ only in earlier layers meet at the next one, and the weights of a layer are read once for all of them. An
-/// intervention has one state at a time, so what is held does not depend on the order.
+/// Prefixes differ from the first step or edit that differs. States of the lowest layer go first, so that variants
+/// which differ only in earlier layers meet at the next one, and the weights of a layer are read once for all of them.
+/// An intervention has one state at a time, so the memory that is needed does not depend on the order.
 #[derive(Debug)]
 pub struct Executor {
     interventions: Vec<Intervention>,
@@ -107,8 +107,8 @@ impl Executor {
 
 /// An executor with a model and a corpus: what [`Executor::prepare`] gives.
 ///
-/// What edits take from the corpus comes from the whole of it, so the parts of a corpus give together what the whole gives,
-/// wherever and in whatever order they run.
+/// Values that edits take from the corpus come from the whole of it, so the parts of a corpus together give the result
+/// of the whole, wherever and in whatever order they run.
 pub struct Prepared<'a> {
     executor: &'a Executor,
     model: &'a dyn ResidualModel,

@@ -1,10 +1,8 @@
 //! What is run: [`Intervention`], a plan and its edits.
 
-use std::fmt::Write;
-
 use burn::tensor::Tensor;
 use sha2::{Digest, Sha256};
-use stratigraph_core::{Edit, EditTap, Hook, ModelShape, ResidualModel, TokenWindows};
+use stratigraph_core::{Edit, EditTap, Hook, ModelShape, ResidualModel, TokenWindows, hex};
 
 use crate::{LayerPlan, Result};
 
@@ -63,13 +61,10 @@ impl Intervention {
 
     /// The first sixteen hexadecimal digits of the SHA-256 of its text: equal for equal interventions in every process.
     pub fn id(&self) -> String {
-        Sha256::digest(self.to_string()).iter().take(8).fold(String::new(), |mut id, byte| {
-            write!(id, "{byte:02x}").expect("a string takes text");
-            id
-        })
+        hex(&Sha256::digest(self.to_string())[..8])
     }
 
-    /// Whether its text holds all of it, so that another process can read it.
+    /// Whether its text describes it completely, so that another process can read it.
     pub fn is_text(&self) -> bool {
         self.edits.iter().all(Edit::is_text)
     }

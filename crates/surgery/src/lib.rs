@@ -1,10 +1,10 @@
 //! Layer surgery: run a model's layers in another order, without some of them, or with what they compute changed, and see
 //! what comes out.
 //!
-//! In the order of use: a [`LayerPlan`] is a list of layers to run, an [`Intervention`] a plan and edits of what its layers
-//! compute, a [`Sweep`] a family of interventions over an axis, and the [`Executor`] runs many interventions over one corpus
-//! at once, doing shared work once, and hands each residual stream to a [`Sink`]. No weight is copied or moved, and nothing
-//! here knows of metrics.
+//! In the order of use: a [`LayerPlan`] is a list of layers to run, an [`Intervention`] a plan and edits of what its
+//! layers compute, a [`Sweep`] a family of interventions over an axis, and the [`Executor`] runs many interventions
+//! over one corpus at once, doing shared work once, and hands each residual stream to a [`Sink`]. No weight is copied
+//! or moved, and this crate has no metrics.
 //!
 //! ```
 //! use stratigraph_surgery::LayerPlan;

@@ -57,10 +57,10 @@ impl Step {
 
 /// The layers that a run goes through, in order; it may leave layers out, repeat or reorder them, or be empty.
 ///
-/// Methods name slots, the positions of the plan: in a [full](LayerPlan::full) plan slot `l` holds layer `l`. They are
-/// pure, and what they are given is checked against the plan; [`validate`](LayerPlan::validate) checks the plan
-/// against a model. A plan prints as `0..14-12..30` (half-open ranges, the shortest form; an empty plan as `none`), parses
-/// back and serialises as that text.
+/// Methods name slots, the positions of the plan: in a [full](LayerPlan::full) plan slot `l` holds layer `l`. They
+/// return a new plan, and check their arguments against this one; [`validate`](LayerPlan::validate) checks the plan
+/// against a model. A plan prints as `0..14-12..30` (half-open ranges, the shortest form; an empty plan as `none`),
+/// parses back and serialises as that text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayerPlan {
     steps: Vec<Step>,
@@ -127,7 +127,7 @@ impl LayerPlan {
         self.edit_range(slots, |steps| steps.iter().rev().cloned().collect())
     }
 
-    /// With the steps in `slots` in a random order that `seed` alone decides.
+    /// With the steps in `slots` in a random order, which depends on `seed` alone.
     ///
     /// # Errors
     /// When the plan does not have all of these slots.

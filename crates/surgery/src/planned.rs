@@ -10,9 +10,10 @@ use stratigraph_core::{
 
 use crate::{LayerPlan, Result};
 
-/// A model that runs another one's layers in the order of a plan: its layer `l` is what stands in slot `l`.
+/// A model that runs another one's layers in the order of a plan: its layer `l` is the layer in slot `l`.
 ///
-/// Everything that studies a model can so study a changed one: a model whose layers are shuffled, or that lacks some.
+/// Everything that studies a model can therefore study a changed one: a model whose layers are shuffled, or that lacks
+/// some.
 ///
 /// ```
 /// # use stratigraph_core::ResidualModel;
@@ -26,7 +27,7 @@ use crate::{LayerPlan, Result};
 /// ```
 pub struct PlannedModel<'a> {
     model: &'a dyn ResidualModel,
-    /// Whose weights each layer has.
+    /// The layer of `model` that each layer of this one runs.
     layers: Vec<usize>,
 }
 
@@ -41,7 +42,7 @@ impl<'a> PlannedModel<'a> {
         Ok(Self { model, layers })
     }
 
-    /// Whose weights a layer has.
+    /// The layer of the model that a layer runs.
     fn layer(&self, layer: usize) -> CoreResult<usize> {
         let n_layers = self.layers.len();
         self.layers.get(layer).copied().ok_or(CoreError::LayerOutOfRange { layer, n_layers })

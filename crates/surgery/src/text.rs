@@ -10,7 +10,7 @@ use crate::{Intervention, LayerPlan, Step, SurgeryError};
 
 /// The text of a plan without steps.
 const EMPTY: &str = "none";
-/// Layers that a text may name: beyond it a range is a slip of the keyboard.
+/// Layers that a text may name; a longer range is taken for a typing error.
 const MOST: usize = 1 << 16;
 
 impl fmt::Display for Step {
@@ -47,7 +47,8 @@ impl fmt::Display for LayerPlan {
     }
 }
 
-/// Whether a range is shorter than its layers: `3..6` is, than `3-4-5`; `3..5` is not, than `3-4`.
+/// Whether a range is shorter than the list of its layers: `3..6` is shorter than `3-4-5`, and `3..5` is not shorter
+/// than `3-4`.
 fn is_shorter(first: usize, last: usize) -> bool {
     last > first + 1
 }

@@ -17,7 +17,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Waiting actions run in this order: those of the lowest layer first, so that states behind it catch up before any goes
+    /// Waiting actions run in this order: those of the lowest layer first, so that states further back catch up before any goes
     /// on, and whole layers first among those.
     fn order(&self) -> (Option<usize>, bool, bool) {
         match self {
@@ -76,7 +76,7 @@ impl PrefixTree {
         self.ranks[action]
     }
 
-    /// How many steps are run in all; edits of the embedding are none.
+    /// How many steps are run in all; edits of the embedding do not count.
     pub(crate) fn n_steps(&self) -> usize {
         let run = |action: usize| matches!(self.actions[action], Action::Run(..));
         self.nodes.iter().flat_map(|node| &node.next).filter(|(action, _)| run(*action)).count()

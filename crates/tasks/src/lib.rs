@@ -23,7 +23,7 @@ pub use batches::{ReadSpan, TaskBatch};
 pub use encode::{EncodedItems, Pair};
 pub use error::{ItemProblem, PairProblem, Result, TaskError};
 pub use item::Item;
-pub use scores::{ItemScore, Likelihood, TaskScores};
+pub use scores::{ItemScore, Likelihood, NamedScore, TaskScores};
 
 /// A benchmark.
 ///

@@ -47,6 +47,15 @@ pub struct TaskScores {
     pub items: Vec<ItemScore>,
 }
 
+/// One of the scores of a task.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NamedScore {
+    /// Its name in lm-evaluation-harness: `acc`, `acc_norm` or `perplexity`.
+    pub name: &'static str,
+    /// Its value and standard error.
+    pub score: Summary,
+}
+
 impl TaskScores {
     /// Scores items by the likelihood of each of their continuations.
     ///
@@ -70,22 +79,22 @@ impl TaskScores {
     }
 
     /// The scores that the task has, with their names: `acc`, and `acc_norm` or `perplexity`.
-    pub fn named(&self) -> Vec<(&'static str, Summary)> {
+    pub fn named(&self) -> Vec<NamedScore> {
         let scores = [("acc", Some(self.acc)), ("acc_norm", self.acc_norm), ("perplexity", self.perplexity)];
-        scores.into_iter().filter_map(|(name, score)| Some((name, score?))).collect()
+        scores.into_iter().filter_map(|(name, score)| Some(NamedScore { name, score: score? })).collect()
     }
 
     /// How much higher the accuracy is than `other`'s on the same items. Its standard error is that of the items'
     /// differences: smaller than the two accuracies' own, since an item is hard or easy for both.
     ///
     /// # Panics
-    /// When the items are not as many.
+    /// When the numbers of items differ.
     pub fn change_from(&self, other: &TaskScores) -> Summary {
         assert_eq!(self.items.len(), other.items.len(), "the items are the same");
         let pairs = self.items.iter().zip(&other.items);
         let differences: Moments = pairs.map(|(a, b)| number(a.correct) - number(b.correct)).collect();
         let right = |scores: &TaskScores| scores.items.iter().filter(|item| item.correct).count() as f64;
-        // From the counts, so that no change is 0 and not nearly so.
+        // From the counts, so that no change gives exactly 0.
         Summary { mean: (right(self) - right(other)) / self.items.len() as f64, sem: differences.sem() }
     }
 }
@@ -140,7 +149,7 @@ fn perplexity(items: &[ItemScore]) -> Summary {
 impl fmt::Display for TaskScores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} items):", self.task, self.items.len())?;
-        for (index, (name, Summary { mean, sem })) in self.named().into_iter().enumerate() {
+        for (index, NamedScore { name, score: Summary { mean, sem } }) in self.named().into_iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma} {name} {mean:.3}")?;
             sem.map_or(Ok(()), |sem| write!(f, " ± {sem:.3}"))?;

@@ -41,7 +41,7 @@ pub struct SublayerRuns {
 }
 
 impl SublayerRuns {
-    /// So many times each.
+    /// These numbers of runs.
     pub fn new(attention: usize, mlp: usize) -> Self {
         Self { attention, mlp }
     }

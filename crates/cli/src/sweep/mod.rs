@@ -99,7 +99,7 @@ fn run_shard(args: &RunArgs) -> Result<()> {
     output::line(format_args!("shard {}: {}", args.shard, told(done?, n_steps, &args.devices)))
 }
 
-/// What a process did of a shard of `n_steps` steps.
+/// How many of a shard's `n_steps` steps this process has done, in words.
 fn told(n_done: usize, n_steps: usize, devices: impl std::fmt::Display) -> String {
     match n_done {
         0 => "nothing left to do".to_owned(),

@@ -1,4 +1,4 @@
-//! What an edit makes of an activation: [`apply`].
+//! Applies an edit to an activation: [`apply`].
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
@@ -29,7 +29,7 @@ pub(super) fn apply(
     select(edit, activation, changed, context)
 }
 
-/// What stands in for an activation of shape `dims` that an edit replaces altogether.
+/// The replacement for an activation of shape `dims`, for edits whose result does not depend on the activation.
 pub(super) fn replacement(
     edit: &Edit,
     dims: [usize; 3],
@@ -69,7 +69,7 @@ fn change(
     }
 }
 
-/// The values that a replacing edit puts in place, of any shape that stretches to the activation's.
+/// The values with which an edit replaces an activation, of any shape that broadcasts to it.
 fn values_of(edit: &Edit, context: &EditContext, corpus: Option<&dyn CorpusValues>) -> Result<Activation> {
     let of_corpus = |values: Option<Activation>| {
         values.ok_or_else(|| CoreError::BadEdit {
@@ -85,7 +85,7 @@ fn values_of(edit: &Edit, context: &EditContext, corpus: Option<&dyn CorpusValue
     }
 }
 
-/// Stretches axes of length 1.
+/// Broadcasts axes of length 1.
 fn expand(edit: &Edit, values: Activation, dims: &[usize]) -> Result<Activation> {
     let found = values.dims();
     let fits = found.len() == dims.len() && found.iter().zip(dims).all(|(found, dim)| found == dim || *found == 1);
@@ -102,7 +102,7 @@ fn other_shape(edit: &Edit, dims: &[usize], found: &[usize]) -> CoreError {
     CoreError::ShapeChanged { point: edit.point(), before: dims.to_vec(), after: found.to_vec() }
 }
 
-/// The changed activation at the edit's positions and units, what it was elsewhere.
+/// The changed activation at the edit's positions and units, and the original elsewhere.
 pub(super) fn select(edit: &Edit, kept: Activation, changed: Activation, context: &EditContext) -> Result<Activation> {
     if *edit.positions() == Positions::All && *edit.units() == Units::All {
         return Ok(changed);
@@ -137,7 +137,7 @@ pub(super) fn select(edit: &Edit, kept: Activation, changed: Activation, context
     }
 }
 
-/// The place along each axis of an index in row-major order.
+/// The indices along the axes for a row-major index.
 fn index_of(mut index: usize, shape: &[usize]) -> Vec<usize> {
     let mut at = vec![0; shape.len()];
     for (place, dim) in at.iter_mut().zip(shape).rev() {
@@ -147,7 +147,7 @@ fn index_of(mut index: usize, shape: &[usize]) -> Vec<usize> {
     at
 }
 
-/// Which scores `[batch, head, query, key]` an edit hides, if it hides keys; axes of length 1 stand for all.
+/// The mask of scores `[batch, head, query, key]` that an edit hides, if it hides keys; axes of length 1 are broadcast.
 fn hidden_keys(edit: &Edit, dims: &[usize], context: &EditContext) -> Option<(Vec<bool>, [usize; 4])> {
     let is_key = |window: usize, query: usize, key: usize| match edit.kind() {
         EditKind::MaskDistances(distances) => query >= key && distances.contains(&(query - key)),

@@ -25,14 +25,14 @@ pub enum EditKind {
     /// Replaces it by its mean in the unchanged model, over every position of every window of the corpus (scores and
     /// patterns: over the windows).
     Mean,
-    /// Replaces it by what it is in the unchanged model at the same position of the next window of the corpus (of the
-    /// first, for the last one).
+    /// Replaces it by the unchanged model's activation at the same position of the next window of the corpus (for the
+    /// last window, of the first one).
     Resample,
     /// Multiplies it.
     Scale(f64),
-    /// Adds a vector, or values of any shape that stretches to the activation's.
+    /// Adds a vector, or values of any shape that broadcasts to the activation's.
     Add(EditValues),
-    /// Replaces it by what it was in another run.
+    /// Replaces it by the activation of another run.
     Patch(EditValues),
     /// Hides the keys at these distances before each query; for [`Hook::AttnScores`]. A query always sees itself.
     MaskDistances(RangeInclusive<usize>),
@@ -99,8 +99,8 @@ impl Edit {
         Self::new(point, EditKind::Add(values.into()))
     }
 
-    /// Replaces an activation by what it was in another run, as an [`ActivationCache`](crate::ActivationCache) kept it: of
-    /// one window, which serves every window, or of each window of the corpus.
+    /// Replaces an activation by that of another run, as an [`ActivationCache`](crate::ActivationCache) kept it: of one
+    /// window, which is used for every window, or of each window of the corpus.
     pub fn patch(point: HookPoint, values: impl Into<EditValues>) -> Self {
         Self::new(point, EditKind::Patch(values.into()))
     }
@@ -149,22 +149,22 @@ impl Edit {
         Self { point: self.point.hook.at(slot), ..self }
     }
 
-    /// Where it is made.
+    /// The hook point.
     pub fn point(&self) -> HookPoint {
         self.point
     }
 
-    /// At which positions.
+    /// The positions.
     pub fn positions(&self) -> &Positions {
         &self.positions
     }
 
-    /// Of which heads or units.
+    /// The heads or units.
     pub fn units(&self) -> &Units {
         &self.units
     }
 
-    /// What it does.
+    /// The kind.
     pub fn kind(&self) -> &EditKind {
         &self.kind
     }
@@ -174,7 +174,8 @@ impl Edit {
         matches!(self.kind, EditKind::Mean | EditKind::Resample)
     }
 
-    /// Whether its text holds all of it: not so where it holds tensors, masks or functions, which only this process has.
+    /// Whether its text describes it completely. Tensors, masks and functions have no text that another process can
+    /// read.
     pub fn is_text(&self) -> bool {
         let kind = match &self.kind {
             EditKind::Add(_) | EditKind::Patch(_) | EditKind::Custom(_) => false,

@@ -13,7 +13,7 @@ pub enum Positions {
     From(usize),
     /// These, in order and each once; written `pos=0,3..6`.
     Only(Vec<usize>),
-    /// Others in each window of the corpus.
+    /// Different positions in each window of the corpus.
     Mask(PositionMask),
 }
 
@@ -46,7 +46,7 @@ impl Positions {
         }
     }
 
-    /// Whether they are others in each window.
+    /// Whether they differ between windows.
     pub(crate) fn differ(&self) -> bool {
         matches!(self, Positions::Mask(_))
     }
@@ -78,7 +78,7 @@ impl From<Range<usize>> for Positions {
     }
 }
 
-/// Positions that are others in each window, known by an id.
+/// Positions that differ between windows, identified by an id.
 #[derive(Debug, Clone)]
 pub struct PositionMask {
     id: Arc<str>,

@@ -8,10 +8,10 @@ use crate::{
     Activation, CoreError, Edit, Hook, HookSet, NoTap, Positions, Replacement, ResidualModel, Result, Site, Tap,
 };
 
-/// What edits take from a corpus.
+/// Values that edits take from a corpus.
 pub trait CorpusValues: Sync {
-    /// The mean of an activation in the unchanged model, of a shape that stretches to the activation's; none where it was
-    /// not measured.
+    /// The mean of an activation in the unchanged model, of a shape that broadcasts to the activation's; none where it
+    /// was not measured.
     fn mean(&self, context: &EditContext) -> Option<Activation>;
 
     /// The activation of the window after each of the context's windows.
@@ -35,7 +35,7 @@ pub struct EditTap<'a> {
     fired: Vec<bool>,
     windows: Vec<usize>,
     corpus: Option<&'a dyn CorpusValues>,
-    /// The residual stream that entered the block, while a block runs that some positions skip.
+    /// The residual stream that entered the running block, kept if some positions skip the block.
     entered: Option<Tensor<3>>,
 }
 
@@ -116,12 +116,13 @@ impl Tap for EditTap<'_> {
     }
 }
 
-/// Edits of one block, all of them in slot 0 whatever slot the block runs in: equal edits of a layer run together.
+/// Edits of one block. All of them name slot 0, whatever slot the block runs in, so that equal edits of a layer can run
+/// together.
 #[derive(Clone, Copy)]
 pub struct BlockEdits<'a> {
     /// The edits.
     pub edits: &'a [Edit],
-    /// What they take from a corpus.
+    /// The values that they take from a corpus.
     pub corpus: Option<&'a dyn CorpusValues>,
 }
 
@@ -157,7 +158,7 @@ impl BlockEdits<'_> {
         Ok(resid)
     }
 
-    /// The position from which on the layer is skipped, where nothing else happens in it.
+    /// The first position from which on the layer is skipped, if that is the block's only edit.
     fn skipped_from(&self) -> Option<usize> {
         match self.edits {
             [edit] if *edit.kind() == EditKind::SkipLayer => match edit.positions() {

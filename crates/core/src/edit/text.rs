@@ -133,7 +133,7 @@ fn parse_positions(text: &str) -> Result<Positions, String> {
 
 /// Reads `0,3..6`.
 fn indices(text: &str) -> Result<Vec<usize>, String> {
-    /// Beyond this a range is a slip of the keyboard.
+    /// A longer range is taken for a typing error.
     const MOST: usize = 1 << 20;
     let mut indices = Vec::new();
     for part in text.split(',') {

@@ -1,11 +1,11 @@
 //! Values that an edit holds: [`EditValues`], known by a hash of their content.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use burn::tensor::{Tensor, TensorData};
 use sha2::{Digest, Sha256};
 
-use crate::{Activation, Result};
+use crate::{Activation, Result, hex};
 
 /// A tensor of an edit. Values of equal shape and content are equal.
 #[derive(Clone)]
@@ -21,11 +21,7 @@ impl EditValues {
         let mut hash = Sha256::new();
         values.dims().iter().for_each(|dim| hash.update((*dim as u64).to_le_bytes()));
         values.to_vec().iter().for_each(|value| hash.update(value.to_le_bytes()));
-        let id = hash.finalize().iter().take(4).fold(String::new(), |mut id, byte| {
-            write!(id, "{byte:02x}").expect("a string takes text");
-            id
-        });
-        Self { id, values }
+        Self { id: hex(&hash.finalize()[..4]), values }
     }
 
     /// The first eight hexadecimal digits of the SHA-256 of shape and content.
@@ -50,7 +46,7 @@ impl EditValues {
         matches!(self.values, Activation::Heads(_))
     }
 
-    /// The values for some windows of the corpus: of each, or the same for all where there are those of one window.
+    /// The values for some windows of the corpus; those of a single window are used for all.
     pub(crate) fn for_windows(&self, windows: &[usize]) -> Result<Activation> {
         let n = self.values.dims()[0];
         if n == 1 {

@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 pub enum Norm {
     /// `(x - mean(x)) / sqrt(var(x) + eps) * gain + bias`, with the population variance.
     Layer {
-        /// What keeps the division from zero.
+        /// Added under the root, against division by zero.
         eps: f64,
     },
     /// `x / sqrt(mean(x^2) + eps) * gain`.
     Rms {
-        /// What keeps the division from zero.
+        /// Added under the root, against division by zero.
         eps: f64,
     },
 }
 
 impl Norm {
-    /// What keeps the division from zero.
+    /// The number under the root that prevents division by zero.
     pub fn eps(self) -> f64 {
         match self {
             Norm::Layer { eps } | Norm::Rms { eps } => eps,
@@ -27,16 +27,16 @@ impl Norm {
     }
 }
 
-/// Whether what a sublayer writes is normed before it is added to the residual stream, as in Gemma.
+/// Whether the output of a sublayer is normed before it is added to the residual stream, as in Gemma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PostNorm {
-    /// It is not.
+    /// No norm.
     Absent,
-    /// It is, attention and MLP each with gains of its own.
+    /// A norm, with separate gains for attention and MLP.
     Present,
 }
 
-/// How the two sublayers of a block see the residual stream `h`.
+/// How the two sublayers of a block read the residual stream `h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Residual {
@@ -93,7 +93,7 @@ pub enum RopeScaling {
     Llama3 {
         /// The divisor of long wavelengths.
         factor: f64,
-        /// Wavelengths above `original_n_ctx / low_freq_factor` are divided whole.
+        /// Wavelengths above `original_n_ctx / low_freq_factor` are divided by the whole factor.
         low_freq_factor: f64,
         /// Wavelengths below `original_n_ctx / high_freq_factor` are kept.
         high_freq_factor: f64,
@@ -113,7 +113,7 @@ pub enum RopeScaling {
 pub struct Rope {
     /// The base of the frequencies.
     pub base: f64,
-    /// How much of a head is rotated.
+    /// How many numbers of a head are rotated.
     pub d_rotary: usize,
     /// How the frequencies are stretched.
     pub scaling: RopeScaling,
@@ -129,7 +129,7 @@ pub enum Position {
     Rotary(Rope),
 }
 
-/// Layers whose attention reaches back only so far.
+/// Layers whose attention reaches back over a limited number of tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SlidingWindow {
     /// A query sees itself and the `size - 1` tokens before it.
@@ -143,9 +143,9 @@ pub struct SlidingWindow {
 /// Whether each head's query and key are normed before they are rotated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QkNorm {
-    /// They are not.
+    /// No norm.
     Absent,
-    /// They are, by the model's kind of norm over `d_head`, with gains shared by all heads.
+    /// A norm of the model's kind over `d_head`, with gains shared by all heads.
     Present,
 }
 
@@ -161,9 +161,9 @@ pub enum Head {
 /// Whether a linear map adds a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Bias {
-    /// It does not.
+    /// No bias.
     Absent,
-    /// It does.
+    /// A bias.
     Present,
 }
 

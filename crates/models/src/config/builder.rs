@@ -51,10 +51,25 @@ impl DecoderConfig {
         }
     }
 
-    /// With heads of another width, and `n_kv_heads` key and value heads; scores are scaled by `1 / sqrt(d_head)`. Rotary
-    /// positions stay as they are.
-    pub fn with_heads(self, n_kv_heads: usize, d_head: usize) -> Self {
-        Self { n_kv_heads, d_head, attn_scale: usual_scale(d_head), ..self }
+    /// With another number of layers. A sliding window keeps its layers.
+    pub fn with_n_layers(self, n_layers: usize) -> Self {
+        Self { n_layers, ..self }
+    }
+
+    /// With a residual stream of another width. Heads and neurons keep their sizes.
+    pub fn with_d_model(self, d_model: usize) -> Self {
+        Self { d_model, ..self }
+    }
+
+    /// With `n_heads` query heads and `n_kv_heads` key and value heads of width `d_head`; attention scores are scaled by
+    /// `1 / sqrt(d_head)`. Rotary positions keep their `d_rotary`.
+    pub fn with_heads(self, n_heads: usize, n_kv_heads: usize, d_head: usize) -> Self {
+        Self { n_heads, n_kv_heads, d_head, attn_scale: usual_scale(d_head), ..self }
+    }
+
+    /// With another number of tokens in the vocabulary.
+    pub fn with_d_vocab(self, d_vocab: usize) -> Self {
+        Self { d_vocab, ..self }
     }
 
     /// With `d_mlp` neurons in each MLP.
@@ -62,12 +77,12 @@ impl DecoderConfig {
         Self { d_mlp, ..self }
     }
 
-    /// With another longest window.
+    /// With `n_ctx` as the longest window.
     pub fn with_n_ctx(self, n_ctx: usize) -> Self {
         Self { n_ctx, ..self }
     }
 
-    /// With embeddings multiplied by a number.
+    /// With embeddings multiplied by `embed_scale`.
     pub fn with_embed_scale(self, embed_scale: f64) -> Self {
         Self { embed_scale, ..self }
     }
@@ -77,7 +92,7 @@ impl DecoderConfig {
         Self { norm, ..self }
     }
 
-    /// With a norm of what sublayers write, or without.
+    /// With or without a norm of the sublayers' outputs.
     pub fn with_post_norm(self, post_norm: PostNorm) -> Self {
         Self { post_norm, ..self }
     }
@@ -97,32 +112,47 @@ impl DecoderConfig {
         Self { position, ..self }
     }
 
-    /// With a sliding window in some layers.
-    pub fn with_sliding_window(self, window: SlidingWindow) -> Self {
-        Self { sliding_window: Some(window), ..self }
+    /// With a sliding window in some layers, or with none.
+    pub fn with_sliding_window(self, window: impl Into<Option<SlidingWindow>>) -> Self {
+        Self { sliding_window: window.into(), ..self }
     }
 
-    /// With another scale of the scores.
+    /// With attention scores multiplied by `attn_scale`.
     pub fn with_attn_scale(self, attn_scale: f64) -> Self {
         Self { attn_scale, ..self }
     }
 
-    /// With a norm of queries and keys, or without.
+    /// With or without a norm of queries and keys.
     pub fn with_qk_norm(self, qk_norm: QkNorm) -> Self {
         Self { qk_norm, ..self }
     }
 
-    /// With an unembedding of its own or the embedding's transpose.
+    /// With an unembedding of its own, or with the embedding's transpose.
     pub fn with_head(self, head: Head) -> Self {
         Self { head, ..self }
     }
 
-    /// With biases of every linear map of the blocks, or without.
+    /// With or without biases of every linear map of the blocks.
     pub fn with_biases(self, bias: Bias) -> Self {
         Self { qkv_bias: bias, attn_out_bias: bias, mlp_bias: bias, ..self }
     }
 
-    /// With a bias of the unembedding, or without.
+    /// With or without biases of query, key and value.
+    pub fn with_qkv_bias(self, qkv_bias: Bias) -> Self {
+        Self { qkv_bias, ..self }
+    }
+
+    /// With or without a bias of the attention's output.
+    pub fn with_attn_out_bias(self, attn_out_bias: Bias) -> Self {
+        Self { attn_out_bias, ..self }
+    }
+
+    /// With or without biases of the MLP's maps.
+    pub fn with_mlp_bias(self, mlp_bias: Bias) -> Self {
+        Self { mlp_bias, ..self }
+    }
+
+    /// With or without a bias of the unembedding.
     pub fn with_head_bias(self, head_bias: Bias) -> Self {
         Self { head_bias, ..self }
     }

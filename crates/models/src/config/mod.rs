@@ -1,4 +1,4 @@
-//! What a decoder is, as data: [`DecoderConfig`] and its axes.
+//! The configuration of a decoder: [`DecoderConfig`] and its axes.
 
 mod axes;
 mod builder;
@@ -16,8 +16,16 @@ pub(crate) use self::validate::MOST_LAYERS;
 use crate::param::RandomParams;
 use crate::{Decoder, Result};
 
-/// The whole shape of a decoder.
+/// The whole shape of a decoder. [`DecoderConfig::new`] makes one of Llama's shape, and `with_*` change it axis by axis.
+///
+/// ```
+/// use stratigraph_models::{DecoderConfig, Head};
+/// let smollm2 = DecoderConfig::new(30, 576, 9, 49_152).with_heads(9, 3, 64).with_d_mlp(1536).with_head(Head::Tied);
+/// let short = smollm2.clone().with_n_layers(4);
+/// assert_eq!((short.n_layers, short.n_kv_heads, short.d_mlp), (4, 3, 1536));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DecoderConfig {
     /// Blocks.
     pub n_layers: usize,
@@ -35,13 +43,13 @@ pub struct DecoderConfig {
     pub d_vocab: usize,
     /// The longest window.
     pub n_ctx: usize,
-    /// By what embeddings are multiplied; 1 in most models.
+    /// The factor of the embeddings; 1 in most models.
     pub embed_scale: f64,
     /// The norm.
     pub norm: Norm,
-    /// The norm of what sublayers write.
+    /// The norm of the sublayers' outputs.
     pub post_norm: PostNorm,
-    /// How attention and MLP see the residual stream.
+    /// How attention and MLP read the residual stream.
     pub residual: Residual,
     /// The MLP.
     pub mlp: Mlp,
@@ -49,7 +57,7 @@ pub struct DecoderConfig {
     pub position: Position,
     /// Layers with a sliding window; `None` when there are none.
     pub sliding_window: Option<SlidingWindow>,
-    /// By what the products of queries and keys are multiplied; `1 / sqrt(d_head)` in most models.
+    /// The factor of the products of queries and keys; `1 / sqrt(d_head)` in most models.
     pub attn_scale: f64,
     /// The norm of queries and keys.
     pub qk_norm: QkNorm,
@@ -71,13 +79,13 @@ impl DecoderConfig {
     /// The weights depend on `seed` and the configuration alone: every device gets the same numbers.
     ///
     /// # Errors
-    /// When the configuration contradicts itself.
+    /// When the numbers of the configuration do not fit each other.
     pub fn init(&self, seed: u64, device: &Device) -> Result<Decoder> {
         self.validate()?;
         Decoder::build(self, self.n_layers, &mut RandomParams::new(seed), &Default::default(), device)
     }
 
-    /// The sizes of the model, and the hooks of its blocks: all but `hook_resid_mid` where the sublayers stand side by side,
+    /// The sizes of the model, and the hooks of its blocks: all but `hook_resid_mid` where the sublayers are side by side,
     /// and `ln2.hook_normalized` where one norm serves both.
     pub fn shape(&self) -> ModelShape {
         let hooks = match self.residual {

@@ -14,8 +14,8 @@ use super::norm::AnyNorm;
 use super::rotary::{Angles, Rotary};
 use super::{host, linear};
 
-/// Positions up to which a CPU computes whole patterns, as its fused attention would, but in vectorised passes; longer windows
-/// would not leave them in its caches.
+/// Up to this many positions a CPU computes whole patterns in vectorised passes instead of fused attention; those of
+/// longer windows do not fit its caches.
 const MOST_ON_HOST: usize = 512;
 
 /// Multi-head attention in which each key-value head serves `n_heads / n_kv_heads` query heads.
@@ -30,9 +30,9 @@ pub(super) struct Attention {
     pub(super) n_heads: usize,
     pub(super) n_kv_heads: usize,
     pub(super) d_head: usize,
-    /// By what the products of queries and keys are multiplied.
+    /// The factor of the products of queries and keys.
     pub(super) scale: f64,
-    /// How far back a query sees, itself included; None when all the way.
+    /// How many keys a query sees, itself included; `None` for all before it.
     pub(super) window: Option<usize>,
     /// None when positions are learned.
     #[module(skip)]
@@ -88,8 +88,8 @@ impl Attention {
         query.matmul(key.swap_dims(2, 3)).reshape([batch, self.n_heads, pos, pos])
     }
 
-    /// Attention probabilities `[batch, n_heads, query, key]`: the softmax of `scale` times the scores over what a query
-    /// sees.
+    /// Attention probabilities `[batch, n_heads, query, key]`: the softmax of `scale` times the scores over the keys
+    /// that a query sees.
     fn pattern(&self, scores: Tensor<4>, scale: f64) -> Tensor<4> {
         let ([_, _, pos, _], device) = (scores.dims(), scores.device());
         if host::on_host(&device) {
@@ -99,7 +99,7 @@ impl Attention {
         softmax(self.masked(scores * scale), 3)
     }
 
-    /// The pattern, after the tap has seen the scores and it.
+    /// The pattern, after the tap has seen the scores and the pattern.
     fn visited_pattern(&self, query: Tensor<4>, key: Tensor<4>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<4>> {
         let products = self.products(query, key);
         let pattern = if tap.wants(site, Hook::AttnScores) {
@@ -131,7 +131,7 @@ impl Attention {
         pattern.matmul(value).reshape([batch, n_heads, pos, self.d_head])
     }
 
-    /// The same without a pattern that is kept.
+    /// The same by burn's fused attention, which does not keep a pattern.
     fn fused(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
         let [batch, _, pos, _] = query.dims();
         let past = self.window_within(pos).map(|window| {
@@ -147,7 +147,7 @@ impl Attention {
         self.window.filter(|window| *window < pos)
     }
 
-    /// Each key-value head as often as it has query heads, which not every backend's fused attention knows to share.
+    /// Repeats each key-value head for its query heads; not every backend's fused attention supports shared heads.
     pub(super) fn repeated(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, heads, pos, d_head] = x.dims();
         let group = self.n_heads / heads;
@@ -173,7 +173,7 @@ impl Attention {
     }
 }
 
-/// Queries, keys or values `[batch, pos, heads, d_head]`, normed and rotated where they are to be, as
+/// Queries, keys or values `[batch, pos, heads, d_head]`, normed and rotated if the model does so, as
 /// `[batch, heads, pos, d_head]`.
 fn by_heads(x: Tensor<4>, norm: &Option<AnyNorm>, angles: Option<&Angles>) -> Tensor<4> {
     let x = match norm {

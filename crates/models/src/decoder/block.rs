@@ -19,14 +19,14 @@ const IN_MLP: [Hook; 3] = [Hook::Ln2Normalized, Hook::MlpPre, Hook::MlpPost];
 pub(crate) struct Block {
     pub(super) attn_norm: AnyNorm,
     pub(super) attn: Attention,
-    /// Of what attention writes.
+    /// The norm of attention's output.
     pub(super) attn_post_norm: Option<AnyNorm>,
     /// None when attention's norm serves the MLP too.
     pub(super) mlp_norm: Option<AnyNorm>,
     pub(super) mlp: FeedForward,
-    /// Of what the MLP writes.
+    /// The norm of the MLP's output.
     pub(super) mlp_post_norm: Option<AnyNorm>,
-    /// Whether the MLP reads what the block read, and not what attention has added to it.
+    /// Whether the MLP reads the block's input, and not its sum with attention's output.
     pub(super) side_by_side: bool,
 }
 
@@ -57,7 +57,7 @@ impl Block {
         visit(tap, site, Hook::ResidPost, resid)
     }
 
-    /// What each neuron writes, `[d_mlp, d_model]`, the gain of the norm behind the MLP folded in.
+    /// The output weights of each neuron, `[d_mlp, d_model]`, with the gain of the norm after the MLP folded in.
     pub(super) fn w_out(&self) -> Tensor<2> {
         let weight = self.mlp.down.weight.val();
         match &self.mlp_post_norm {
@@ -84,7 +84,7 @@ impl Block {
         Ok(Added { out: Some(self.mlp_out(site, normed, tap)?), resid })
     }
 
-    /// Both sublayers side by side, which read one normed stream; it is computed where one of them runs.
+    /// Both sublayers side by side on one normed stream, which is computed only if one of them runs.
     fn with_shared_norm(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let attn = replacement(tap, site, Hook::AttnOut, &resid)?;
         let mlp = replacement(tap, site, Hook::MlpOut, &resid)?;
@@ -118,7 +118,7 @@ impl Block {
     }
 }
 
-/// What the tap puts in place of a sublayer's output, which is of the shape of `resid`; none where the sublayer has to run.
+/// The tap's replacement for a sublayer's output, of the shape of `resid`; `None` if the sublayer has to run.
 fn replacement(tap: &mut dyn Tap, site: Site, hook: Hook, resid: &Tensor<3>) -> Result<Option<Replacement>> {
     let inside: &[Hook] = if hook == Hook::AttnOut { &IN_ATTENTION } else { &IN_MLP };
     if !tap.wants(site, hook) || inside.iter().any(|inside| tap.wants(site, *inside)) {

@@ -7,12 +7,12 @@ use stratigraph_core::is_host_device;
 /// Numbers that one task takes.
 const CHUNK: usize = 1 << 15;
 
-/// Whether tensors of a device may be worked on as plain memory: they lie in the host's, and no gradient is asked for.
+/// Whether tensors of a device may be worked on as plain memory: they are in the host's memory and need no gradient.
 pub(super) fn on_host(device: &Device) -> bool {
     is_host_device(device) && !device.is_autodiff()
 }
 
-/// A tensor's numbers in row-major order; memory that nobody else holds is taken over.
+/// A tensor's numbers in row-major order, without a copy if the memory is not shared.
 pub(super) fn floats<const D: usize>(x: Tensor<D>) -> TensorData {
     x.into_data_as::<f32>()
 }

@@ -84,7 +84,7 @@ impl Decoder {
         self.num_params() * size_of::<f32>()
     }
 
-    /// What this decoder is.
+    /// The configuration.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
     }
@@ -94,8 +94,8 @@ impl Decoder {
         self.blocks.get(layer).ok_or(CoreError::LayerOutOfRange { layer, n_layers })
     }
 
-    /// Refuses windows that embedding cannot take. Ids are read where that moves nothing; elsewhere a run's entry has
-    /// checked them.
+    /// Refuses windows that cannot be embedded. Ids are checked here only if they are in host memory; on other devices
+    /// they were checked when the run began.
     fn check_tokens(&self, tokens: &Tensor<2, Int>) -> Result<()> {
         let ([_, seq_len], n_ctx, d_vocab) = (tokens.dims(), self.config.n_ctx, self.config.d_vocab);
         if seq_len > n_ctx {

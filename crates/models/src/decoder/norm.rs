@@ -34,7 +34,7 @@ impl AnyNorm {
         }
     }
 
-    /// A residual stream as it is, and normed; its memory is read in place where nobody else holds it.
+    /// A residual stream, unchanged and normed; its memory is read in place if it is not shared.
     pub(super) fn beside(&self, resid: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
         if host::on_host(&resid.device()) { self.on_host(resid) } else { (resid.clone(), self.forward(resid)) }
     }

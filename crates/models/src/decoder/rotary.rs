@@ -64,7 +64,7 @@ impl Angles {
     }
 }
 
-/// By what the `i`-th frequency is divided.
+/// The divisor of the `i`-th frequency.
 fn divisor(scaling: &RopeScaling, i: usize, frequency: f64) -> f64 {
     match scaling {
         RopeScaling::None => 1.0,

@@ -13,10 +13,10 @@ use super::Decoder;
 use super::block::Block;
 use crate::{Checkpoint, DecoderConfig, LoadOptions, Result};
 
-/// Blocks that are held: a swap needs a layer and its neighbour by turns.
+/// Blocks held in memory: a swap alternates between a layer and its neighbour.
 const HELD: usize = 2;
 
-/// A decoder that reads each block from its checkpoint when it is to run, and holds the last two.
+/// A decoder that reads each block from its checkpoint when it runs, and holds the last two.
 ///
 /// Embedding, unembedding and norms are in memory. A run that takes many states through a layer before it goes on to the
 /// next, as an executor of `stratigraph-surgery` does, reads each block once for a batch of windows.
@@ -45,7 +45,7 @@ impl StreamedDecoder {
         let mut largest_block = 0;
         let trunk = checkpoint.read(|params| {
             let trunk = Decoder::build(checkpoint.config(), 0, params, &options, device)?;
-            // Each block is read once, and let go, so that whatever is wrong with the checkpoint shows now.
+            // Each block is read once and dropped, so that a damaged checkpoint is found now.
             for layer in 0..checkpoint.config().n_layers {
                 let block = Decoder::build_block(checkpoint.config(), layer, params, &options, device)?;
                 largest_block = largest_block.max(block.num_params() * size_of::<f32>());
@@ -56,7 +56,7 @@ impl StreamedDecoder {
         Ok(Self { checkpoint, options, device: device.clone(), trunk, held, largest_block, n_reads })
     }
 
-    /// What this decoder is.
+    /// The configuration.
     pub fn config(&self) -> &DecoderConfig {
         self.checkpoint.config()
     }
@@ -71,7 +71,7 @@ impl StreamedDecoder {
         self.n_reads.load(Ordering::Relaxed)
     }
 
-    /// The block of a layer; whoever asks for one that is being read waits for it.
+    /// The block of a layer. A caller waits while another thread reads it.
     fn block_at(&self, layer: usize) -> CoreResult<Arc<Block>> {
         let n_layers = self.config().n_layers;
         if layer >= n_layers {

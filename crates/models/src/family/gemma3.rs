@@ -103,7 +103,7 @@ pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let base = keys.number_or_none("rope.freq_base_swa")?.unwrap_or(LOCAL_BASE);
     let norm = gguf::rms(keys)?;
     let config = gguf::common(keys, file, norm)?;
-    // Only the largest one, with 62 layers, scales by another width than a head's, and only its depth says so.
+    // Only the largest model, with 62 layers, scales by another width than a head's; only its depth identifies it.
     let width = if config.n_layers == 62 { config.d_model / config.n_heads.max(1) } else { config.d_head };
     let attn_scale = keys.number_or_none("attention.scale")?.unwrap_or(usual_scale(width));
     let local = Rope { base, d_rotary: config.d_head, scaling: RopeScaling::None };

@@ -25,7 +25,7 @@ pub(super) fn common(keys: &mut Keys, file: &GgufFile, norm: Norm) -> Result<Dec
     let d_mlp = keys.size("feed_forward_length")?;
     let d_vocab = keys.size_or_none("vocab_size")?.or(rows).unwrap_or(0);
     let config = DecoderConfig::new(n_layers, d_model, n_heads, d_vocab)
-        .with_heads(n_kv_heads, d_head)
+        .with_heads(n_heads, n_kv_heads, d_head)
         .with_d_mlp(d_mlp)
         .with_n_ctx(keys.size("context_length")?)
         .with_norm(norm)

@@ -17,7 +17,7 @@ pub(super) fn llama_like(keys: &mut Keys) -> Result<DecoderConfig> {
     common(keys, norm, rope)
 }
 
-/// The width of a head: a key of its own, or what the model's width leaves for each.
+/// The width of a head: its own key, or else `hidden_size` divided by the number of heads.
 pub(super) fn d_head(keys: &mut Keys) -> Result<usize> {
     let (d_model, n_heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);
     Ok(keys.size_or_none("head_dim")?.unwrap_or(d_model / n_heads.max(1)))
@@ -31,7 +31,7 @@ pub(super) fn common(keys: &mut Keys, norm: Norm, rope: Rope) -> Result<DecoderC
     let n_kv_heads = keys.size_or_none("num_key_value_heads")?.unwrap_or(n_heads);
     let d_mlp = keys.size("intermediate_size")?;
     Ok(DecoderConfig::new(n_layers, d_model, n_heads, keys.size("vocab_size")?)
-        .with_heads(n_kv_heads, d_head)
+        .with_heads(n_heads, n_kv_heads, d_head)
         .with_d_mlp(d_mlp)
         .with_n_ctx(keys.size("max_position_embeddings")?)
         .with_norm(norm)
@@ -39,7 +39,7 @@ pub(super) fn common(keys: &mut Keys, norm: Norm, rope: Rope) -> Result<DecoderC
         .with_head(head(keys, Head::Untied)?))
 }
 
-/// `tie_word_embeddings`, which has another default in each family.
+/// `tie_word_embeddings`, whose default differs between families.
 pub(super) fn head(keys: &mut Keys, default: Head) -> Result<Head> {
     let tied = keys.flag_or("tie_word_embeddings", default == Head::Tied)?;
     Ok(if tied { Head::Tied } else { Head::Untied })
@@ -67,7 +67,7 @@ pub(super) fn activation_name(activation: Activation) -> &'static str {
     }
 }
 
-/// What the names of a model begin with that has a head; a checkpoint of the bare model lacks it.
+/// The prefix of the tensor names of a model with a head; checkpoints of the bare model lack it.
 pub(super) const PREFIX: &str = "model.";
 
 /// Where Llama's descendants store a parameter.
@@ -111,7 +111,7 @@ pub(super) fn full_name(blocks: &str, name: &str, param: Param) -> String {
     }
 }
 
-/// The rest of a name behind `blocks.LAYER.`, where the model has that layer.
+/// The rest of a name after `blocks.LAYER.`, where the model has that layer.
 pub(super) fn in_layer<'a>(config: &DecoderConfig, blocks: &str, name: &'a str) -> Option<&'a str> {
     let (layer, rest) = name.strip_prefix(blocks)?.strip_prefix('.')?.split_once('.')?;
     (layer.parse::<usize>().ok()? < config.n_layers).then_some(rest)

@@ -59,8 +59,8 @@ pub(super) const HF_WITHOUT_EFFECT: [&str; 46] = [
 /// The same of a GGUF's metadata.
 pub(super) const GGUF_WITHOUT_EFFECT: [&str; 2] = ["rope.scaling.finetuned", "tensor_data_layout"];
 
-/// Parts of names that speak of the computation: an unknown key that has one of them, and is not switched off, would
-/// change numbers without a sign.
+/// Parts of names that concern the computation: ignoring an unknown key with one of them, unless it is switched off,
+/// could change numbers silently.
 const MATTERS: [&str; 30] = [
     "act",
     "alibi",
@@ -158,7 +158,8 @@ impl Keys {
         })
     }
 
-    /// An object inside the configuration, as keys of its own; the caller answers for those it leaves unread.
+    /// An object inside the configuration, as keys of its own; the caller is responsible for keys that it leaves
+    /// unread.
     pub(crate) fn object_or_none(&mut self, key: &str) -> Result<Option<Keys>> {
         self.read(key, "it must be an object", |value| value.as_object().cloned().map(Keys::new))
     }
@@ -180,7 +181,7 @@ impl Keys {
         }
     }
 
-    /// Refuses keys that nobody read, that are not among `without_effect`, and whose names speak of the computation.
+    /// Refuses unread keys that are not among `without_effect` and whose names concern the computation.
     pub(super) fn refuse_unread_that_matter(&self, without_effect: &[&str], prefix: &str) -> Result<()> {
         for key in self.unread(without_effect) {
             let lower = key.to_lowercase();
@@ -192,14 +193,14 @@ impl Keys {
         Ok(())
     }
 
-    /// The keys that nobody read and that are not among `without_effect`.
+    /// The unread keys that are not among `without_effect`.
     pub(crate) fn unread(&self, without_effect: &[&str]) -> Vec<String> {
         let known = |key: &String| self.read.contains(key) || without_effect.contains(&key.as_str());
         self.values.keys().filter(|key| !known(key)).cloned().collect()
     }
 }
 
-/// Whether a value says that something is not there.
+/// Whether a value switches something off.
 fn is_off(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

@@ -1,6 +1,6 @@
-//! How a stored tensor differs from ours, its undoing and its doing: [`Layout`].
+//! How a stored tensor differs from ours, and conversions in both directions: [`Layout`].
 //!
-//! Ours are matrices `[d_in, d_out]` and vectors `[d_out]`, a tensor a parameter.
+//! Ours are matrices `[d_in, d_out]` and vectors `[d_out]`, one tensor for each parameter.
 
 use rayon::prelude::*;
 
@@ -23,7 +23,7 @@ enum Axes {
 /// Which stored output holds which of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outputs {
-    /// Each its own.
+    /// The same one.
     Same,
     /// Heads in rotary pairs: stored `2 i + half` of a head is our `half * d_head / 2 + i`.
     RotaryPairs { n_heads: usize },

@@ -5,7 +5,7 @@ use super::{Recipe, hf, windows};
 use crate::{DecoderConfig, Mlp, Result};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
-    // Absent means 4,096 to transformers and null means no window; a file that says neither is not guessed at.
+    // transformers takes 4,096 if the key is absent, and no window if it is null; an absent key is refused here.
     if !keys.has("sliding_window") {
         return Err(missing("sliding_window"));
     }

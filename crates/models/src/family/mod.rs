@@ -1,8 +1,8 @@
 //! The families of checkpoints that can be loaded: [`Recipe`], made by one file a family.
 //!
 //! A family says how its configuration reads as a [`DecoderConfig`], under which name each parameter is stored, and in
-//! which layout. What families share stands apart: `keys`, `rope` and `windows` read configurations, `hf` and `gguf` know
-//! the usual names, `layout` undoes a storage layout, and `source` fetches parameters.
+//! which layout. Separate modules have what families share: `keys`, `rope` and `windows` read configurations, `hf` and
+//! `gguf` know the usual names, `layout` undoes a storage layout, and `source` fetches parameters.
 
 mod gemma3;
 mod gguf;
@@ -47,13 +47,13 @@ type Ignorable = fn(&DecoderConfig, &str) -> bool;
 /// How one checkpoint becomes a decoder.
 pub(crate) struct Recipe {
     pub(crate) config: DecoderConfig,
-    /// What the names of `locate` begin with; a checkpoint may leave it out of all of them.
+    /// The prefix of the names that `locate` gives; a checkpoint may omit it from all of them.
     prefix: &'static str,
     /// Where each parameter is stored.
     locate: Locate,
-    /// Whether a tensor that no parameter uses may be there all the same.
+    /// Whether a tensor that no parameter uses is allowed.
     ignorable: Ignorable,
-    /// Configuration keys that nobody read.
+    /// Configuration keys that were not read.
     pub(crate) unread_keys: Vec<String>,
 }
 
@@ -115,7 +115,8 @@ impl Recipe {
         layout.put(values, shape, stored);
     }
 
-    /// Refuses a configuration that contradicts itself or has an unknown key that matters; notes the other unknown ones.
+    /// Refuses a configuration whose numbers do not fit each other or that has an unknown key that matters; records the
+    /// other unknown keys.
     fn checked(mut self, keys: &Keys, without_effect: &[&str], prefix: &str) -> Result<Self> {
         keys.refuse_unread_that_matter(without_effect, prefix)?;
         self.unread_keys = keys.unread(without_effect).into_iter().map(|key| format!("{prefix}{key}")).collect();

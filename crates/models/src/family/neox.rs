@@ -29,7 +29,7 @@ fn residual(keys: &mut Keys, key: &str) -> Result<Residual> {
     Ok(if keys.flag_or(key, true)? { Residual::Parallel } else { Residual::Sequential })
 }
 
-/// How much of a head is rotated must be said: transformers' default is a quarter.
+/// The rotated fraction of a head must be given: transformers' default is a quarter.
 fn rope_from_hf(keys: &mut Keys, d_head: usize) -> Result<Rope> {
     let newer_base = keys.number_or_none("rope_theta")?;
     let base = keys.number_or_none("rotary_emb_base")?.or(newer_base);

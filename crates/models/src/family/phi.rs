@@ -1,4 +1,4 @@
-//! Phi-1, 1.5 and 2: attention and MLP side by side behind one norm, a part of each head rotated, a bias in the head.
+//! Phi-1, 1.5 and 2: attention and MLP side by side after one norm, a part of each head rotated, a bias in the head.
 
 use super::keys::{Keys, missing};
 use super::{Layout, Recipe, Stored, gguf, hf, rope};
@@ -8,7 +8,7 @@ use crate::{Activation, Bias, DecoderConfig, Mlp, Norm, Residual, Result};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.only("qk_layernorm", false)?;
-    // How much of a head is rotated must be said: transformers' default is a half.
+    // The rotated fraction of a head must be given: transformers' default is a half.
     let nested = keys.object_or_none("rope_parameters")?;
     if !keys.has("partial_rotary_factor") && !nested.is_some_and(|nested| nested.has("partial_rotary_factor")) {
         return Err(missing("partial_rotary_factor"));

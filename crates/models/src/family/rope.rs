@@ -1,10 +1,10 @@
-//! How rotary positions stand in a configuration: [`from_hf`], [`from_gguf`].
+//! Reads rotary positions from a configuration: [`from_hf`], [`from_gguf`].
 
 use super::keys::{Keys, unsupported};
 use crate::files::{GgufFile, TensorFiles};
 use crate::{Result, Rope, RopeScaling};
 
-/// The base that transformers takes where a configuration names none.
+/// transformers' default for the base.
 pub(super) const USUAL_BASE: f64 = 10_000.0;
 
 /// Reads `rope_parameters`, or the older `rope_theta` and `rope_scaling`.
@@ -19,7 +19,7 @@ pub(super) fn from_hf(keys: &mut Keys, d_head: usize) -> Result<Rope> {
     rope(d_head, base, fraction, RopeScaling::None)
 }
 
-/// Reads one object of rotary numbers; `base` and `fraction` are what stands outside of it.
+/// Reads one object of rotary numbers; `base` and `fraction` are defaults from outside of it.
 pub(super) fn from_object(
     keys: &mut Keys,
     path: &str,
@@ -57,7 +57,7 @@ pub(super) fn rope(d_head: usize, base: Option<f64>, fraction: Option<f64>, scal
     Ok(Rope { base: base.unwrap_or(USUAL_BASE), d_rotary: (d_head as f64 * fraction) as usize, scaling })
 }
 
-/// Llama 3's scaling stands in a GGUF as a tensor of divisors.
+/// In a GGUF, Llama 3's scaling is stored as a tensor of divisors.
 pub(super) const GGUF_DIVISORS: &str = "rope_freqs.weight";
 
 /// Reads the `rope.` keys of a GGUF.

@@ -14,7 +14,7 @@ use crate::{Head, ModelError, Result};
 pub(crate) struct CheckpointParams<'a> {
     checkpoint: &'a dyn TensorFiles,
     recipe: &'a Recipe,
-    /// What the recipe's names begin with and the checkpoint's do not.
+    /// The prefix of the recipe's names that the checkpoint omits.
     left_out: &'static str,
     used: BTreeSet<String>,
 }
@@ -40,7 +40,7 @@ impl<'a> CheckpointParams<'a> {
 }
 
 impl CheckpointParams<'_> {
-    /// A head that is tied may be stored all the same, when it is the embedding once more.
+    /// A tied head may be stored as well if it equals the embedding.
     fn check_copy_of_tied_head(&mut self) -> Result<()> {
         let of = |part| self.locate(Param { layer: None, part, kind: Kind::Weight }).name;
         let (embed, head) = (of(Part::Embed), of(Part::Unembed));

@@ -1,4 +1,4 @@
-//! Which layers have a sliding window, by the several ways in which configurations say it.
+//! Which layers have a sliding window, from the several forms that configurations use.
 
 use super::keys::{Keys, missing, unsupported};
 use crate::config::MOST_LAYERS;

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-/// A storage type whose elements stand alone.
+/// A storage type in which each element is stored separately, not in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Float {
     F32,
@@ -23,7 +23,7 @@ impl Float {
         }
     }
 
-    /// Little-endian bytes, however aligned, to values.
+    /// Converts little-endian bytes of any alignment to values.
     pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         match self {
             Float::F32 => decode(bytes, f32::from_le_bytes),

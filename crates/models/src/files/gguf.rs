@@ -13,7 +13,7 @@ use super::dtype::Float;
 use super::{MappedFile, TensorFiles};
 use crate::{ModelError, Result};
 
-/// A GGUF file whose tensors all lie inside it.
+/// A GGUF file whose tensors are all inside it.
 pub(crate) struct GgufFile {
     file: MappedFile,
     header: rlx_gguf::GgufFile,
@@ -45,7 +45,7 @@ impl GgufFile {
         Ok(file)
     }
 
-    /// Checks that each name stands once, and that every tensor lies inside the file, aligned and apart from others.
+    /// Checks that names are unique, and that every tensor is inside the file, aligned and without overlap.
     fn check_tensors(&self, declared: Option<u64>) -> Result<()> {
         if declared != Some(self.header.tensors.len() as u64) {
             return Err(ModelError::malformed(self.path(), "two of its tensors have the same name"));
@@ -110,11 +110,11 @@ impl GgufFile {
         self.header.tensors.get(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })
     }
 
-    /// Where the bytes of a tensor lie in the file.
+    /// The range of a tensor's bytes in the file.
     fn range(&self, tensor: &GgufTensor) -> Result<Range<usize>> {
         let locate = || {
             let n = tensor.shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis))?;
-            // No type takes less than one bit an element, so a larger count cannot lie in the file.
+            // No type takes less than one bit an element, so a larger count does not fit the file.
             if n / 8 > self.file.len() {
                 return None;
             }
@@ -222,7 +222,7 @@ fn declared_tensors(data: &[u8], version: u32) -> Option<u64> {
 /// Whether the metadata sets the alignment to zero, by which the header's reader would divide.
 fn declares_zero_alignment(data: &[u8]) -> bool {
     const KEY: &[u8] = b"general.alignment";
-    /// Metadata stands before the tensors; a vocabulary makes it a few megabytes at most.
+    /// Metadata comes before the tensors; a vocabulary makes it a few megabytes at most.
     const WITHIN: usize = 64 << 20;
     let head = &data[..data.len().min(WITHIN)];
     let after = |at: usize| head.get(at + KEY.len()..).and_then(|rest| rest.first_chunk::<12>());

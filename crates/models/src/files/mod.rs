@@ -1,8 +1,8 @@
 //! Files that hold tensors: [`TensorFiles`], each tensor mapped into memory and converted to f32 when it is asked for.
 //!
-//! [`SafetensorsFile`], [`ShardedSafetensors`] and [`GgufFile`] check every size and offset of a header against the file
-//! before a tensor is read; nothing is allocated because a header says so. A [`MappedFile`] is mapped no longer than it is
-//! read, so that a process is not charged for a checkpoint that is larger than its memory.
+//! [`SafetensorsFile`], [`ShardedSafetensors`] and [`GgufFile`] check every size and offset of a header against the
+//! file before a tensor is read, so that a wrong header cannot cause an allocation. A [`MappedFile`] is mapped only
+//! while it is read, so that a process is not charged for a checkpoint that is larger than its memory.
 
 mod dtype;
 mod gguf;

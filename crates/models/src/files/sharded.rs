@@ -23,7 +23,7 @@ struct Index {
 }
 
 impl ShardedSafetensors {
-    /// Opens every file that the index at `path` names; they lie beside it.
+    /// Opens every file that the index at `path` names; they are in its folder.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(ModelError::io(path))?;
         let index: Index = serde_json::from_str(&text).map_err(|e| ModelError::malformed(path, e))?;

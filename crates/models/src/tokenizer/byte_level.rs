@@ -1,7 +1,7 @@
 //! Byte-level BPE out of a GGUF file: [`tokenizer_json`].
 //!
-//! `tokenizer.ggml.pre` names how text is cut before byte pairs are merged. Taking one rule for another gives other ids
-//! without any sign of it, so an unknown name is an error.
+//! `tokenizer.ggml.pre` names how text is cut before byte pairs are merged. A wrong rule gives wrong ids without an
+//! error, so an unknown name is refused.
 
 use serde_json::{Value, json};
 

@@ -7,10 +7,9 @@ mod stream;
 mod vocabulary;
 
 use std::io::Read;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use stratigraph_core::TokenWindows;
+use stratigraph_core::{TokenSpan, TokenWindows};
 
 use crate::files::GgufFile;
 use crate::{ModelError, Result};
@@ -47,13 +46,13 @@ impl Tokenizer {
     fn from_json(json: &[u8], path: &Path) -> Result<Self> {
         let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| ModelError::tokenizer(path, e))?;
         let mut tokenizer = Self { inner, path: path.to_owned() };
-        // A file may ask for texts to be cut or filled up; a corpus is neither.
+        // A file may ask for truncation or padding; a corpus has neither.
         tokenizer.inner.with_padding(None);
         tokenizer.inner.with_truncation(None).map_err(|e| ModelError::tokenizer(path, e))?;
         Ok(tokenizer)
     }
 
-    /// The token ids of `text`, without adding special tokens; one that stands in the text keeps its id.
+    /// The token ids of `text`, without adding special tokens; special tokens that the text contains keep their ids.
     ///
     /// # Errors
     /// When the tokenizer cannot encode the text.
@@ -62,19 +61,19 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// As [`encode`](Tokenizer::encode), with the bytes of `text` that each token stands for; whether white space before a
-    /// word belongs to its token, tokenizers see differently.
+    /// As [`encode`](Tokenizer::encode), with the bytes of `text` that each token stands for. Tokenizers differ in whether
+    /// the bytes of a word's token include the white space before it.
     ///
     /// # Errors
     /// When the tokenizer cannot encode the text.
-    pub fn encode_with_offsets(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
+    pub fn encode_with_offsets(&self, text: &str) -> Result<Vec<TokenSpan>> {
         let encoding = self.inner.encode(text, false).map_err(|e| ModelError::tokenizer(&self.path, e))?;
-        let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end);
-        Ok(encoding.get_ids().iter().copied().zip(offsets).collect())
+        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+        Ok(tokens.map(|(&id, &(start, end))| TokenSpan::new(id, start..end)).collect())
     }
 
-    /// The first `at_most` token ids of a text, or all of them where there are fewer; the text is read only as far as that
-    /// takes. They are the ids of the text as a whole, which is never held: memory grows with the ids alone.
+    /// The first `at_most` token ids of a text, or all of them where there are fewer. The text is read only as far as
+    /// needed. The ids are those of the whole text, which is never in memory at once: memory grows with the ids alone.
     ///
     /// # Errors
     /// When the text cannot be read, is not UTF-8 as far as it is read, or the tokenizer cannot encode it.
@@ -82,8 +81,8 @@ impl Tokenizer {
         stream::encode(self, reader, at_most, stream::Chunks::default())
     }
 
-    /// The first `n` windows of `seq_len` tokens of a text, or all of them where there are fewer; the text is read only as
-    /// far as that takes.
+    /// The first `n` windows of `seq_len` tokens of a text, or all of them where there are fewer; the text is read only
+    /// as far as needed.
     ///
     /// # Errors
     /// As [`encode_reader`](Tokenizer::encode_reader); when a window is shorter than two tokens, or the text shorter than
@@ -105,8 +104,8 @@ impl Tokenizer {
         }
     }
 
-    /// The id of the one token that `text` is, alone or behind a letter; a token that begins a word is written with the space
-    /// before it, as in `" Paris"`.
+    /// The id of `text`, which must be a single token, alone or after a letter. A token that begins a word is written
+    /// with the space before it, as in `" Paris"`.
     ///
     /// # Errors
     /// When it is not exactly one token, or the tokenizer cannot encode it.
@@ -124,8 +123,8 @@ impl Tokenizer {
         Err(ModelError::NotOneToken { text: text.to_owned(), tokens })
     }
 
-    /// The text of every token as it stands behind a letter, so that a token which begins a word shows the space before it.
-    /// A token that is only a part of a character shows U+FFFD.
+    /// The text of every token as it appears after a letter, so that a token which begins a word shows the space before
+    /// it. A token that is only a part of a character shows U+FFFD.
     ///
     /// # Errors
     /// When the tokenizer cannot decode a token.

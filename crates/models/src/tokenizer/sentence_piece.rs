@@ -1,7 +1,8 @@
 //! SentencePiece's BPE out of a GGUF file: [`tokenizer_json`].
 //!
-//! SentencePiece merges the pair whose result has the best score; a list of merges in the order of those scores does the
-//! same. What is no token is spelt in bytes. Spaces are written `▁`, and Llama's kind begins a text with one.
+//! SentencePiece merges the pair whose result has the best score; a list of merges in the order of those scores does
+//! the same. Text without a token is written in byte tokens. Spaces are written `▁`, and Llama's kind begins a text
+//! with one.
 
 use std::collections::HashMap;
 
@@ -71,8 +72,8 @@ impl Merges {
         Self { pieces, pairs }
     }
 
-    /// From the best score to the worst. Pairs of one score stand as transformers has put them: by their ids in Llama's
-    /// kind, in the other by the length of their parts, the longer first.
+    /// From the best score to the worst. Pairs with the same score are ordered as in transformers: by their ids in
+    /// Llama's kind, and by the length of their parts, longest first, in the other.
     fn in_order(mut self, by_ids: bool) -> Vec<Value> {
         let length = |id: usize| self.pieces[id].chars().count();
         let lengths: Vec<_> = (0..self.pieces.len()).map(length).collect();

@@ -1,8 +1,9 @@
 //! Token ids of a text that is read only as far as it is needed: [`encode`].
 //!
-//! A text is encoded in overlapping chunks. Where the encodings of two neighbours agree on all tokens around the middle of
-//! their overlap, the first is left for the second there; where they do not, the chunk grows until they do. So ids are those
-//! of the text as a whole, and no tokenizer sees a long text at once: some take quadratic time.
+//! A text is encoded in overlapping chunks. Where the encodings of two neighbours agree on all tokens around the middle
+//! of their overlap, the ids change over from the first to the second; otherwise the chunk grows until they agree. The
+//! ids are therefore those of the whole text, and the tokenizer, which may take quadratic time, never gets a long text
+//! at once.
 
 use std::io::Read;
 use std::str::Utf8Error;
@@ -13,9 +14,9 @@ use crate::{ModelError, Result};
 /// Sizes of chunks in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Chunks {
-    /// What is read at once.
+    /// Bytes that are read at once.
     pub(super) chunk: usize,
-    /// What two chunks share.
+    /// Bytes that two chunks share.
     pub(super) overlap: usize,
 }
 
@@ -67,11 +68,11 @@ fn shortened(mut ids: Vec<u32>, at_most: usize) -> Vec<u32> {
 
 fn encode_chunk(tokenizer: &Tokenizer, text: &str) -> Result<Vec<At>> {
     let tokens = tokenizer.encode_with_offsets(text)?;
-    Ok(tokens.into_iter().map(|(id, bytes)| (bytes.start, id)).collect())
+    Ok(tokens.into_iter().map(|token| (token.bytes.start, token.id)).collect())
 }
 
-/// Where a chunk is left for the next, which begins at its byte `shared`: at a token in the middle of the overlap, where both
-/// have the same tokens over half of it. None where they do not.
+/// The byte at which the ids change over from a chunk to the next, which begins at its byte `shared`: at a token in the
+/// middle of the overlap, if both have the same tokens over half of it. `None` if they do not.
 fn seam(tokens: &[At], next: &[At], shared: usize, overlap: usize) -> Option<usize> {
     let middle = overlap / 4..overlap * 3 / 4;
     let inside = |tokens: &[At], begin: usize| -> Vec<At> {
@@ -112,7 +113,7 @@ impl<R: Read> Utf8Reader<R> {
         Ok(String::from_utf8(bytes).expect("it was checked"))
     }
 
-    /// The length of what is valid, where only the last character is cut short.
+    /// The length of the valid prefix, if only the last character is incomplete.
     fn whole_characters(&self, error: Utf8Error) -> Result<usize> {
         match error.error_len() {
             None if !self.ended => Ok(error.valid_up_to()),

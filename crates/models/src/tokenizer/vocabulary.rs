@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::files::GgufFile;
 use crate::{ModelError, Result};
 
-/// `tokenizer.ggml.token_type` of tokens that stand for what is unknown, control the model, or were added by a user.
+/// `tokenizer.ggml.token_type` of unknown, control and user-defined tokens.
 pub(super) const UNKNOWN: u32 = 2;
 const CONTROL: u32 = 3;
 pub(super) const USER_DEFINED: u32 = 4;

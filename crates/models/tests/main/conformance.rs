@@ -60,7 +60,7 @@ fn long_windows_have_the_same_attention_fused_and_explicit() {
     for TestDevice { backend, device } in devices().into_iter().filter(|on| on.backend != Backend::Wgpu) {
         for name in ["llama-gqa", "gemma3"] {
             let model = load(name, &device);
-            let config = DecoderConfig { n_ctx: 600, ..model.config().clone() };
+            let config = model.config().clone().with_n_ctx(600);
             let model = config.init(7, &device).unwrap();
             let ids: Vec<i32> = (0..1040).map(|i| (i * i * 7 + i) % config.d_vocab as i32).collect();
             let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [2, 520]), &device);

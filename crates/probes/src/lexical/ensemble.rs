@@ -1,4 +1,4 @@
-//! Whether neurons together know more than each alone: [`SuffixTask`] and [`ensembles`].
+//! Whether neurons predict better together than alone: [`SuffixTask`] and [`ensembles`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -30,16 +30,16 @@ pub struct SuffixTask {
 impl SuffixTask {
     /// The paper's 24 tokens of context.
     pub const CONTEXT: usize = 24;
-    /// Windows of a kind and a part without which probes tell nothing.
+    /// The fewest windows of each kind in each part.
     const FEWEST: usize = 5;
 
     /// At most `at_most` windows of `context` tokens of either kind, drawn by `seed`.
     ///
-    /// Probes are fitted to windows from the first part of the text and asked about others from the rest, so that no token is
-    /// in both; the text is cut where half of its words with the suffix are over.
+    /// Probes are fitted to windows from the first part of the text and tested on windows from the rest, so that no
+    /// token is in both. The text is cut where half of its words with the suffix have occurred.
     ///
     /// # Errors
-    /// [`ProbeError::TooFewWords`] when a part has fewer than five words of either kind behind so much context.
+    /// [`ProbeError::TooFewWords`] when a part has fewer than five words of either kind after that much context.
     pub fn find(words: &Words, suffix: &str, context: usize, at_most: usize, seed: u64) -> Result<Self> {
         let class = TokenClass::Suffix(suffix.to_owned());
         let single = || words.words().iter().filter(|word| word.tokens.len() == 1);
@@ -79,7 +79,7 @@ impl SuffixTask {
         &self.windows
     }
 
-    /// Whether the word behind each window has the suffix.
+    /// Whether the word after each window has the suffix.
     pub fn answers(&self) -> &[bool] {
         &self.answers
     }
@@ -108,14 +108,14 @@ pub struct EnsembleAccuracy {
     pub accuracy: Proportion,
 }
 
-/// What single neurons, ensembles and the model know of the next word.
+/// How well single neurons, ensembles and the model predict whether the next word has the suffix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ensembles {
     /// The picked neurons, those first that were right most often on the windows that probes were fitted to.
     pub neurons: Vec<EnsembleNeuron>,
     /// How often a probe on the first `k` of them together is right, by `k`.
     pub together: Vec<EnsembleAccuracy>,
-    /// How often the model's most likely token has the suffix just when the next word has it, on the same windows.
+    /// How often the model's most likely token has the suffix exactly when the next word has it, on the same windows.
     pub model: Proportion,
     /// Windows that probes were fitted to.
     pub n_fitted: usize,
@@ -129,9 +129,9 @@ const STRENGTHS: [f64; 4] = [0.1, 1.0, 10.0, 100.0];
 const FOLDS: usize = 5;
 const BATCH: usize = 64;
 
-/// Picks `n_neurons` over all layers by their weights alone, fits probes to their activations at the last token of windows
-/// from the first part of the text, and asks them about the others. `token_texts` is the text of every token; `done` is
-/// called with the number of windows that have run.
+/// Picks `n_neurons` over all layers by their weights alone, fits probes to their activations at the last token of
+/// windows from the first part of the text, and tests them on the others. `token_texts` is the text of every token;
+/// `done` is called with the number of windows that have run.
 ///
 /// # Errors
 /// When the model does not give access to its weights or MLP activations, no neuron is to be picked, no token has the
@@ -160,7 +160,7 @@ pub fn ensembles(
             examples
         };
         let (train, test) = (examples(0..half), examples(half..task.answers.len()));
-        let (probe, _) = Logistic::cross_validated(&train, &STRENGTHS, FOLDS, 0);
+        let probe = Logistic::cross_validated(&train, &STRENGTHS, FOLDS, 0);
         (probe.right(&train), probe.right(&test))
     };
     let alone: Vec<_> = (0..picked.len()).map(|column| fitted(&[column])).collect();
@@ -201,7 +201,7 @@ fn pick(model: &dyn ResidualModel, belongs: &[bool], n_neurons: usize) -> Result
     Ok(all)
 }
 
-/// What the model holds at the last token of each window.
+/// The model's state at the last token of each window.
 struct LastTokens {
     /// The activations of the picked neurons, `[window][neuron]`.
     rows: Vec<Vec<f64>>,

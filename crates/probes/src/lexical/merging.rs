@@ -82,7 +82,7 @@ impl WordEndOptions {
 }
 
 impl WordEnds {
-    /// Windows of both kinds, as many of one as of the other.
+    /// Windows of both kinds, the same number of each.
     ///
     /// # Errors
     /// [`ProbeError::TooFewWords`] when the text has fewer than two of a kind; [`ProbeError::BadSetting`] when a word takes
@@ -123,11 +123,11 @@ pub struct MergingHead {
     pub head: usize,
     /// The attention from the last token of a word of several tokens to the tokens before it in the word, summed.
     pub in_words: Summary,
-    /// The same of as many tokens before the last one where the last token is a word of its own.
+    /// The same for as many tokens before the last one, in windows whose last token is a whole word.
     pub elsewhere: Summary,
     /// The mean attention row of the last token in windows that end with a word of several tokens, `[seq_len]`.
     pub row_in_words: Vec<f64>,
-    /// The mean attention row where the last token is a word of its own, `[seq_len]`.
+    /// The mean attention row of the last token in windows whose last token is a whole word, `[seq_len]`.
     pub row_elsewhere: Vec<f64>,
 }
 

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use stratigraph_core::{ResidualModel, SplitMix64, TokenWindows};
+use stratigraph_core::{ResidualModel, SplitMix64, TokenSpan, TokenWindows};
 
 use crate::{ProbeError, Result};
 
@@ -97,24 +97,25 @@ pub struct WicTokens {
 }
 
 impl WicTokens {
-    /// Tokenises pairs; `encode` gives the tokens of a text with the bytes of it that each stands for.
+    /// Tokenises pairs; `encode` gives the tokens of a text in order.
     ///
     /// # Errors
     /// When `encode` fails, or a sentence has fewer than two tokens or none for its word.
     pub fn new<E: From<ProbeError>>(
         pairs: &[WicPair],
-        mut encode: impl FnMut(&str) -> Result<Vec<(u32, Range<usize>)>, E>,
+        mut encode: impl FnMut(&str) -> Result<Vec<TokenSpan>, E>,
     ) -> Result<Self, E> {
         let mut tokens = Self::default();
         for pair in pairs {
             let mut target = |sentence: &WicSentence| -> Result<Target, E> {
                 let encoded = encode(&sentence.text)?;
-                let at = encoded
-                    .iter()
-                    .rposition(|(_, bytes)| bytes.start < sentence.word.end && bytes.end > sentence.word.start);
+                let in_word = |TokenSpan { bytes, .. }: &TokenSpan| {
+                    bytes.start < sentence.word.end && bytes.end > sentence.word.start
+                };
+                let at = encoded.iter().rposition(in_word);
                 let at = at.filter(|_| encoded.len() > 1);
                 let at = at.ok_or_else(|| ProbeError::NoTarget { sentence: sentence.text.clone() })?;
-                Ok(Target { ids: encoded.into_iter().map(|(id, _)| id).collect(), at })
+                Ok(Target { ids: encoded.into_iter().map(|token| token.id).collect(), at })
             };
             tokens.pairs.push([target(&pair.sentences[0])?, target(&pair.sentences[1])?]);
             tokens.same.push(pair.same);
@@ -153,7 +154,7 @@ impl WicTokens {
         self
     }
 
-    /// With the answers in a random order: what a probe must not be able to learn.
+    /// With the answers in a random order: a control, which a probe must not be able to learn.
     pub fn with_shuffled_answers(mut self, seed: u64) -> Self {
         SplitMix64::new(seed).shuffle(&mut self.same);
         self
@@ -184,7 +185,8 @@ mod tests {
         let pairs = written("carry\tV\t0-2\tCarry it .\tHe had carried on .\n", "T\n").unwrap();
         // Three bytes a token, whatever they are.
         let encode = |text: &str| -> Result<_> {
-            Ok((0..text.len()).step_by(3).map(|at| (at as u32, at..(at + 3).min(text.len()))).collect())
+            let token = |at: usize| TokenSpan::new(at as u32, at..(at + 3).min(text.len()));
+            Ok((0..text.len()).step_by(3).map(token).collect())
         };
         let tokens = WicTokens::new(&pairs, encode).unwrap();
         // "Car|ry |it |." and "He| ha|d c|arr|ied| on| ."

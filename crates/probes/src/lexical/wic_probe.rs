@@ -1,4 +1,4 @@
-//! What the residual stream knows of a word's sense, at every depth: [`wic_accuracy`].
+//! How well a word's sense can be read from the residual stream, at every depth: [`wic_accuracy`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -83,7 +83,7 @@ impl WicProbe {
     }
 }
 
-/// What probes find, beside two baselines.
+/// The accuracies of probes and of two baselines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WicAccuracy {
     /// A probe at each residual position: before each layer, and after the last.
@@ -155,8 +155,8 @@ fn probe(vectors: &[f32], d_model: usize, split: &WicSplit, options: &WicOptions
     };
     let fitted = examples(0..train.len(), &train.same);
     let asked = examples(train.len()..train.len() + test.len(), &test.same);
-    let (probe, strength) = Logistic::cross_validated(&fitted, &options.strengths, options.folds, options.seed);
-    WicProbe { right: probe.answers(&asked), strength }
+    let probe = Logistic::cross_validated(&fitted, &options.strengths, options.folds, options.seed);
+    WicProbe { right: probe.answers(&asked), strength: probe.l2() }
 }
 
 /// All sentences, and which of them have the same length and run together, so that none has to be padded.

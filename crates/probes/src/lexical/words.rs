@@ -2,24 +2,28 @@
 
 use std::ops::Range;
 
-/// A word of a text and the tokens that make it, no more and no less.
+use stratigraph_core::TokenSpan;
+
+/// A word of a text and its tokens, which contain nothing else but white space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// Its letters.
     pub text: String,
-    /// Where its tokens stand among those of the text.
+    /// The indices of its tokens among those of the text.
     pub tokens: Range<usize>,
 }
 
 /// The tokens of a text with its words.
 ///
-/// A word is a run of letters. One whose tokens also hold other things (but for white space around it) is left out, since
-/// no token boundary tells where it begins or ends.
+/// A word is a run of letters. It is left out if its tokens contain anything else but white space around it, because
+/// then it does not begin and end at token boundaries.
 ///
 /// ```
+/// use stratigraph_core::TokenSpan;
 /// use stratigraph_probes::lexical::Words;
 /// // As a tokenizer might cut it: "un|lik|ely", " ends", "!".
-/// let words = Words::new("unlikely ends!", vec![(7, 0..2), (8, 2..5), (9, 5..8), (5, 8..13), (1, 13..14)]);
+/// let tokens = [(7, 0..2), (8, 2..5), (9, 5..8), (5, 8..13), (1, 13..14)];
+/// let words = Words::new("unlikely ends!", tokens.map(|(id, bytes)| TokenSpan::new(id, bytes)));
 /// assert_eq!(words.words().len(), 2);
 /// assert_eq!((words.words()[0].text.as_str(), words.words()[0].tokens.clone()), ("unlikely", 0..3));
 /// assert_eq!(words.words()[1].tokens, 3..4);
@@ -31,9 +35,10 @@ pub struct Words {
 }
 
 impl Words {
-    /// The words of `text`, whose `tokens` come with the bytes of it that they stand for.
-    pub fn new(text: &str, tokens: Vec<(u32, Range<usize>)>) -> Self {
-        let (ids, offsets): (Vec<u32>, Vec<_>) = tokens.into_iter().map(|(id, at)| (id, trimmed(text, at))).unzip();
+    /// The words of `text`, from all of its tokens in order.
+    pub fn new(text: &str, tokens: impl IntoIterator<Item = TokenSpan>) -> Self {
+        let trimmed = |token: TokenSpan| (token.id, trimmed(text, token.bytes));
+        let (ids, offsets): (Vec<u32>, Vec<_>) = tokens.into_iter().map(trimmed).unzip();
         let mut words = Vec::new();
         let mut next = 0;
         for letters in runs_of_letters(text) {
@@ -90,7 +95,7 @@ mod tests {
     fn found(text: &str, cuts: &[usize]) -> Vec<(String, Range<usize>)> {
         let ends = cuts.iter().copied().chain([text.len()]);
         let starts = std::iter::once(0).chain(cuts.iter().copied());
-        let tokens = starts.zip(ends).map(|(start, end)| (0, start..end)).collect();
+        let tokens = starts.zip(ends).map(|(start, end)| TokenSpan::new(0, start..end));
         Words::new(text, tokens).words.into_iter().map(|word| (word.text, word.tokens)).collect()
     }
 
@@ -103,7 +108,7 @@ mod tests {
         assert_eq!(found("don't", &[3, 4]), [word("don", 0..1), word("t", 2..3)]);
         assert_eq!(found("naïve 3rd", &[2, 4, 6]), [word("naïve", 0..3)]);
         assert_eq!(found("a  bc", &[1, 2]), [word("a", 0..1), word("bc", 2..3)]);
-        assert_eq!(found("a  bc", &[1, 3]), [word("a", 0..1), word("bc", 2..3)]); // white space is no part of a word
+        assert_eq!(found("a  bc", &[1, 3]), [word("a", 0..1), word("bc", 2..3)]); // white space is not part of a word
         assert_eq!(found("  ", &[]), []);
         assert_eq!(found("", &[]), []);
     }

@@ -10,7 +10,7 @@ pub(crate) struct Problem<'a> {
     pub(crate) l2: f64,
 }
 
-/// Past steps that the curvature is guessed from.
+/// Past steps from which the curvature is estimated.
 const MEMORY: usize = 12;
 const MOST_STEPS: usize = 1000;
 
@@ -56,7 +56,7 @@ impl Problem<'_> {
             let change: Vec<f64> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
             let curvature = dot(&step, &change);
             if curvature.is_nan() || curvature <= 0.0 {
-                break; // rounding has the last word, or there is no minimum
+                break; // rounding errors dominate, or there is no minimum
             }
             past.push((step, change, curvature));
             if past.len() > MEMORY {
@@ -68,7 +68,8 @@ impl Problem<'_> {
     }
 }
 
-/// Minus the gradient, times the inverse curvature that past steps, changes of the gradient and their products tell.
+/// Minus the gradient times the inverse Hessian, as estimated from past steps, changes of the gradient and their
+/// products.
 fn direction(gradient: &[f64], past: &[(Vec<f64>, Vec<f64>, f64)]) -> Vec<f64> {
     let mut q = gradient.to_vec();
     let mut shares = Vec::new();

@@ -8,7 +8,7 @@ use super::convex::{Problem, sigmoid, softplus};
 use crate::neurons::dot;
 use crate::statistics::Proportion;
 
-/// Vectors with an answer each.
+/// Feature vectors, each with an answer.
 #[derive(Debug, Clone, Default)]
 pub struct Examples {
     width: usize,
@@ -42,7 +42,7 @@ impl Examples {
         self.answers.is_empty()
     }
 
-    /// The share of the commoner answer: what is right without looking.
+    /// The share of the commoner answer: the accuracy of always giving it.
     pub fn majority(&self) -> f64 {
         let yes = self.answers.iter().filter(|answer| **answer).count() as f64 / self.len() as f64;
         yes.max(1.0 - yes)
@@ -65,8 +65,10 @@ pub struct Logistic {
     mean: Vec<f64>,
     /// One over the standard deviation; 0 for a number that never changes.
     scale: Vec<f64>,
-    /// The weights, and the intercept behind them.
+    /// The weights, followed by the intercept.
     weights: Vec<f64>,
+    /// The strength of the penalty.
+    l2: f64,
 }
 
 impl Logistic {
@@ -87,12 +89,13 @@ impl Logistic {
         let fit = |&l2: &f64| {
             let problem = Problem { rows: &rows, width: examples.width, answers: &examples.answers, l2 };
             probe.weights = problem.minimise(probe.weights.clone());
+            probe.l2 = l2;
             probe.clone()
         };
         strengths.iter().map(fit).collect()
     }
 
-    /// A probe that says nothing yet.
+    /// A probe whose weights are zero.
     fn standardising(examples: &Examples) -> Self {
         let (n, width) = (examples.len() as f64, examples.width);
         let mut mean = vec![0.0; width];
@@ -105,19 +108,19 @@ impl Logistic {
         let changes = |v: f64, m: f64| v.sqrt() > 1e-10 * m.abs();
         let scale = variance.iter().zip(&mean);
         let scale = scale.map(|(&v, &m)| if changes(v, m) { v.sqrt().recip() } else { 0.0 }).collect();
-        Self { mean, scale, weights: vec![0.0; width + 1] }
+        Self { mean, scale, weights: vec![0.0; width + 1], l2: 0.0 }
     }
 
-    /// Fits with the strength, of `strengths`, whose probes hold the held-out answers likeliest in `folds`-fold
-    /// cross-validation over these examples (the stronger one on a tie); which example is in which fold, `seed` decides.
-    /// Returns the strength too.
+    /// Fits with the one of `strengths` that gives the held-out answers the highest likelihood in `folds`-fold
+    /// cross-validation over these examples (the stronger one on a tie); [`l2`](Logistic::l2) is the one chosen. `seed`
+    /// assigns the examples to the folds.
     ///
-    /// Likelihood and not accuracy decides: for a few hundred examples the accuracies of all strengths differ by less than
-    /// their errors, and the choice would be by lot.
+    /// The choice is by likelihood and not by accuracy: with a few hundred examples the accuracies of all strengths differ
+    /// by less than their errors, so a choice by accuracy would be random.
     ///
     /// # Panics
     /// When there are fewer examples than folds, fewer than two folds, or no strengths.
-    pub fn cross_validated(examples: &Examples, strengths: &[f64], folds: usize, seed: u64) -> (Self, f64) {
+    pub fn cross_validated(examples: &Examples, strengths: &[f64], folds: usize, seed: u64) -> Self {
         assert!(folds > 1 && examples.len() >= folds && !strengths.is_empty(), "folds, examples and strengths");
         let mut order: Vec<usize> = (0..examples.len()).collect();
         SplitMix64::new(seed).shuffle(&mut order);
@@ -135,7 +138,12 @@ impl Logistic {
         let losses: Vec<Vec<f64>> = (0..folds).into_par_iter().map(losses_of).collect();
         let total = |index: usize| losses.iter().map(|of_fold| of_fold[index]).sum::<f64>();
         let best = (0..strengths.len()).min_by(|a, b| total(*a).total_cmp(&total(*b))).expect("strengths"); // the first
-        (Self::fit(examples, strengths[best]), strengths[best])
+        Self::fit(examples, strengths[best])
+    }
+
+    /// The strength of the penalty that it was fitted with.
+    pub fn l2(&self) -> f64 {
+        self.l2
     }
 
     /// The probability of yes.
@@ -162,12 +170,12 @@ impl Logistic {
         (0..examples.len()).map(of_one).sum()
     }
 
-    /// Of how many examples the likelier answer is theirs.
+    /// How many of the examples it answers correctly.
     pub fn right(&self, examples: &Examples) -> Proportion {
         self.answers(examples).into_iter().collect()
     }
 
-    /// Whether each example's likelier answer is its own.
+    /// Whether it answers each example correctly.
     pub fn answers(&self, examples: &Examples) -> Vec<bool> {
         let right = |index: usize| (self.probability(examples.row(index)) > 0.5) == examples.answers[index];
         (0..examples.len()).map(right).collect()
@@ -182,7 +190,7 @@ impl Logistic {
 mod tests {
     use super::*;
 
-    /// Answers that follow the first of `width` normal numbers, with some noise, or nothing at all.
+    /// Answers that follow the first of `width` normal numbers, with some noise, or random answers if `shuffled`.
     fn examples(n: usize, width: usize, shuffled: bool, seed: u64) -> Examples {
         let mut random = SplitMix64::new(seed);
         let mut examples = Examples::new(width);
@@ -251,9 +259,10 @@ mod tests {
     #[test]
     fn a_signal_is_found_and_noise_is_not() {
         let strengths = [0.1, 10.0, 1000.0];
-        let (probe, _) = Logistic::cross_validated(&examples(400, 20, false, 2), &strengths, 5, 0);
+        let probe = Logistic::cross_validated(&examples(400, 20, false, 2), &strengths, 5, 0);
+        assert!(strengths.contains(&probe.l2()));
         assert!(probe.right(&examples(400, 20, false, 3)).share() > 0.8);
-        let (probe, _) = Logistic::cross_validated(&examples(400, 20, true, 4), &strengths, 5, 0);
+        let probe = Logistic::cross_validated(&examples(400, 20, true, 4), &strengths, 5, 0);
         let at_chance = probe.right(&examples(2000, 20, true, 5)).share();
         assert!((at_chance - 0.5).abs() < 0.05, "{at_chance}");
     }

@@ -5,7 +5,7 @@ use std::f64::consts::LN_2;
 use std::sync::Arc;
 
 use stratigraph_core::check_token_ids;
-use stratigraph_kernels::softmax;
+use stratigraph_kernels::softmax::{self, SumsAgainst};
 
 use super::{LogitRow, LogitRows, Metric, MetricInput};
 use crate::readout::RowSums;
@@ -28,7 +28,7 @@ pub(super) fn built_in_with_number(name: &str) -> Option<Arc<dyn Metric>> {
 
 /// The Kullback-Leibler divergence with the roles swapped, `sum_v q_v (ln q_v - ln p_v)`, in nats.
 ///
-/// What rounding leaves between -1e-5 and 0 is 0.
+/// Values between -1e-5 and 0, which come from rounding, become 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReverseKl;
 
@@ -51,7 +51,7 @@ impl Metric for ReverseKl {
 
     fn of_logits(&self, rows: &LogitRows) -> Option<f64> {
         let reference = rows.changed();
-        let (sums, cross) = softmax::sums_against(rows.clean().logits(), reference.as_reference());
+        let SumsAgainst { sums, cross } = softmax::sums_against(rows.clean().logits(), reference.as_reference());
         Some(RowSums::from_row(sums, reference.sums(), cross).kl())
     }
 }
@@ -59,7 +59,7 @@ impl Metric for ReverseKl {
 /// The Jensen-Shannon divergence, `KL(p, m) / 2 + KL(q, m) / 2` of the mixture `m = (p + q) / 2`, in nats; its name is
 /// `js`.
 ///
-/// It is symmetric and lies between 0 and `ln 2`; what rounding leaves outside is moved to the nearer bound.
+/// It is symmetric and lies between 0 and `ln 2`; values outside, which come from rounding, become the nearer bound.
 ///
 /// J. Lin, *Divergence measures based on the Shannon entropy* (1991).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

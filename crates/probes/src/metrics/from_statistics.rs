@@ -12,7 +12,7 @@ pub(super) fn built_in() -> [Arc<dyn Metric>; 5] {
 
 /// The Kullback-Leibler divergence from the clean distribution, `sum_v p_v (ln p_v - ln q_v)`, in nats.
 ///
-/// What rounding leaves between -1e-5 and 0 is 0.
+/// Values between -1e-5 and 0, which come from rounding, become 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kl;
 

@@ -65,7 +65,7 @@ impl<'a> LogitRow<'a> {
         self.softmax().sums
     }
 
-    /// The row in the form in which another is measured against it.
+    /// The row as the reference that another row is measured against.
     pub(crate) fn as_reference(&self) -> Clean<'_> {
         let Softmax { sums, exps } = self.softmax();
         Clean { logits: self.logits, exps, max: sums.max }

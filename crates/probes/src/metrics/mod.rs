@@ -56,7 +56,8 @@ pub enum MetricInput {
 /// # Ok::<(), stratigraph_probes::ProbeError>(())
 /// ```
 pub trait Metric: Send + Sync {
-    /// The name under which it is written, unique in a set. Like the other answers but the values it must not change.
+    /// The name under which it is written, unique in a set. Like all other answers except the values, it must be the
+    /// same at every call.
     fn name(&self) -> &str;
 
     /// Its unit, such as `nats`, `bits` or `fraction`.

@@ -1,4 +1,4 @@
-//! What the vectorised pass knows of one position: [`RowStatistics`], and of its next token: [`NextToken`].
+//! What the vectorised pass computes for one position: [`RowStatistics`], and for its next token: [`NextToken`].
 
 use crate::readout::RowSums;
 
@@ -49,8 +49,8 @@ impl<'a> RowStatistics<'a> {
         self.at.position
     }
 
-    /// The Kullback-Leibler divergence of the changed distribution from the clean one, in nats. What rounding leaves
-    /// between -1e-5 and 0 is 0.
+    /// The Kullback-Leibler divergence of the changed distribution from the clean one, in nats. Values between -1e-5
+    /// and 0, which come from rounding, become 0.
     pub fn kl(&self) -> f64 {
         self.changed.kl()
     }

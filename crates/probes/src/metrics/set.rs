@@ -16,7 +16,7 @@ use crate::{ProbeError, Result};
 /// let metrics = Metrics::default().with(JensenShannon)?.with(TopKOverlap::new(5))?;
 /// let names: Vec<_> = metrics.names().collect();
 /// assert_eq!(names, ["kl", "top1_agreement", "entropy_bits", "nll", "accuracy", "js", "top5_overlap"]);
-/// assert!(metrics.with(Kl).is_err(), "a name stands in a set once");
+/// assert!(metrics.with(Kl).is_err(), "a name can be in a set once");
 /// # Ok::<(), stratigraph_probes::ProbeError>(())
 /// ```
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Metrics {
     names: Arc<[String]>,
 }
 
-/// A metric with its answers that are asked for at every row.
+/// A metric, with those of its answers that every row needs.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) metric: Arc<dyn Metric>,
@@ -34,12 +34,12 @@ pub(crate) struct Entry {
 }
 
 impl Metrics {
-    /// A set of none.
+    /// An empty set.
     pub fn new() -> Self {
         Self { entries: Arc::new([]), names: Arc::new([]) }
     }
 
-    /// With one more metric, behind the others.
+    /// With one more metric, after the others.
     ///
     /// # Errors
     /// When the set has a metric of that name, or the name is empty.
@@ -47,7 +47,7 @@ impl Metrics {
         self.with_shared(Arc::new(metric))
     }
 
-    /// With one more metric, behind the others, that is shared with other sets.
+    /// With one more metric, after the others, that is shared with other sets.
     ///
     /// # Errors
     /// As [`with`](Metrics::with).
@@ -68,7 +68,7 @@ impl Metrics {
     /// its name.
     ///
     /// # Errors
-    /// When a name is not a built-in metric's, or stands there twice.
+    /// When a name is not a built-in metric's, or is given twice.
     pub fn from_names<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Self> {
         names.into_iter().try_fold(Self::new(), |metrics, name| metrics.with_shared(built_in(name.as_ref())?))
     }

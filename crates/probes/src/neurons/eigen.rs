@@ -25,8 +25,8 @@ pub(crate) fn symmetric_eigen(mut matrix: Vec<f64>, n: usize) -> (Vec<f64>, Vec<
     (order.iter().map(|&i| diagonal[i]).collect(), vectors)
 }
 
-/// Makes the matrix tridiagonal; returns the unit vectors of the reflections, the first for the rows from 1 on, and what
-/// stands beside the diagonal.
+/// Makes the matrix tridiagonal; returns the unit vectors of the reflections, the first for the rows from 1 on, and the
+/// subdiagonal.
 fn tridiagonalise(matrix: &mut [f64], n: usize) -> (Vec<Vec<f64>>, Vec<f64>) {
     let (mut reflections, mut beside) = (Vec::new(), Vec::new());
     for k in 1..n {
@@ -67,7 +67,7 @@ fn product(reflections: &[Vec<f64>], n: usize) -> Vec<Vec<f64>> {
     columns
 }
 
-/// Makes the tridiagonal matrix diagonal, turning the columns of `vectors` along.
+/// Makes the tridiagonal matrix diagonal, and applies the same rotations to the columns of `vectors`.
 fn ql(diagonal: &mut [f64], beside: &mut Vec<f64>, vectors: &mut [Vec<f64>]) {
     let n = diagonal.len();
     beside.push(0.0);

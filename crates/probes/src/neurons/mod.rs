@@ -39,7 +39,7 @@ pub struct NeuronProfile {
 }
 
 impl NeuronProfile {
-    /// Beyond it a neuron is about few tokens (the paper's threshold).
+    /// The kurtosis above which a neuron's effect is on few tokens (the paper's threshold).
     pub const FEW_TOKENS: f64 = 10.0;
 
     /// Whether the neuron promotes few tokens over all others.
@@ -92,8 +92,8 @@ const NEURONS: usize = 256;
 
 /// The unembedding as neurons are compared with it, cut into ranges of the vocabulary.
 ///
-/// The final norm's gain is folded in; the mean over the vocabulary is subtracted, since what all tokens share changes no
-/// probability; for models whose norm subtracts the mean over `d_model`, so is that.
+/// The final norm's gain is folded in; the mean over the vocabulary is subtracted, since a shift that all tokens share
+/// changes no probability. For models whose norm subtracts the mean over `d_model`, that mean is subtracted too.
 pub struct VocabularyDirections {
     /// Unit columns `[d_model, tokens]`.
     chunks: Vec<Tensor<2>>,

@@ -10,9 +10,9 @@ use crate::{ProbeError, Result};
 
 /// The directions of the residual stream that change the logits least.
 ///
-/// A neuron that writes there hardly moves any logit by itself; what it can do is to lengthen the residual stream, so that
-/// the final norm shrinks all logits alike: it turns the model's confidence down. Such entropy neurons are described by
-/// Gurnee et al. (arXiv 2401.12181) and Stolfo et al. (arXiv 2406.16254).
+/// A neuron that writes there hardly changes any logit directly. It lengthens the residual stream, so that the final
+/// norm scales all logits down: it lowers the model's confidence. Such entropy neurons are described by Gurnee et al.
+/// (arXiv 2401.12181) and Stolfo et al. (arXiv 2406.16254).
 pub struct NullSpace {
     /// Orthonormal columns `[d_model, n]`.
     basis: Tensor<2>,
@@ -24,9 +24,10 @@ impl NullSpace {
     /// The share of `d_model` that counts as the null space: GPT-2's spectrum falls steeply over its last 12 of 768 directions.
     pub const SHARE: f64 = 12.0 / 768.0;
 
-    /// The `n` directions of `model` with the smallest singular values of its unembedding, into which the final norm's gain
-    /// is folded and which is centred over the vocabulary (what all tokens share changes no probability). For models whose
-    /// norm subtracts the mean over `d_model`, that direction is not among them: the norm takes it away.
+    /// The `n` directions of `model` with the smallest singular values of its unembedding, into which the final norm's
+    /// gain is folded and which is centred over the vocabulary (a shift that all tokens share changes no probability).
+    /// For models whose norm subtracts the mean over `d_model`, that direction is not among them, since the norm
+    /// removes it.
     ///
     /// # Errors
     /// [`ProbeError::WeightsMissing`] when the model does not give access to its weights, [`ProbeError::BadSetting`] when
@@ -44,7 +45,7 @@ impl NullSpace {
         }
         let mut entries = gram.entries.clone();
         if subtracts_mean {
-            // The direction that the norm takes away gets the largest eigenvalue, where it is not counted.
+            // The direction that the norm removes gets the largest eigenvalue, where it is not counted.
             let trace: f64 = entries.iter().step_by(d_model + 1).sum();
             entries.iter_mut().for_each(|entry| *entry += trace / d_model as f64);
         }
@@ -187,7 +188,7 @@ mod tests {
         let space = NullSpace::new(&model(true), 1).unwrap();
         assert_eq!(space.singular_values().len(), 5);
         let ones = [1.0f32; 6];
-        // Equal weights are nothing behind LayerNorm; with one that differs, only the difference counts.
+        // LayerNorm removes equal weights; if one differs, only the difference counts.
         let found = shares(&space, [[2., 1., 1., 1., 1., 1.], [0., 0., 0., 0., 1., -1.], ones.map(|x| x * 0.5)]);
         assert!(found[0] < 0.5 && found[1] > 0.1, "{found:?}");
         assert!(found[2].is_nan(), "{found:?}");

@@ -125,7 +125,7 @@ impl fmt::Display for TokenClass {
 /// The association of every neuron of a layer with a set of tokens: the mean of its cosines with the tokens of the set less
 /// the mean of those with all others.
 ///
-/// `belongs` says of each token whether it is in the set; tokens behind its end are not.
+/// `belongs` says of each token whether it is in the set; tokens beyond its end are not.
 ///
 /// # Errors
 /// When the model does not give access to its weights, or the set is empty or holds every token.

@@ -1,4 +1,4 @@
-//! Residual streams that are read out together, [`ReadoutBatch`], and what the vocabulary so far gave of them,
+//! Residual streams that are read out together, [`ReadoutBatch`], and their statistics over a part of the vocabulary,
 //! [`PartialStatistics`].
 
 use std::ops::Range;
@@ -34,8 +34,8 @@ pub(crate) struct ReadoutBatch<'a> {
     /// The stream that all of them are measured against, if any.
     pub(crate) clean: Option<usize>,
     pub(crate) tokens: Vec<usize>,
-    /// Where the logits of all streams are brought, as f32, when they are of several models; these may run on several
-    /// devices and in several precisions.
+    /// The device to which the logits of all streams are moved, as f32, when the streams are of several models; these
+    /// may run on several devices and in several precisions.
     pub(crate) common_device: Option<Device>,
 }
 
@@ -66,7 +66,7 @@ impl ReadoutBatch<'_> {
     }
 }
 
-/// What the vocabulary so far gave; at first nothing.
+/// Statistics over the vocabulary so far; at first of nothing.
 #[derive(Default)]
 pub(crate) struct PartialStatistics {
     /// `[stream][row]`
@@ -74,14 +74,15 @@ pub(crate) struct PartialStatistics {
 }
 
 impl PartialStatistics {
-    /// What a tile of each stream gave over the tokens `range` of the vocabulary; each row has a token whose logit counts.
+    /// The statistics of a tile of each stream over the tokens `range` of the vocabulary; each row has a token whose
+    /// logit is kept.
     pub(crate) fn of(range: &Range<usize>, tiles: Vec<Vec<Part>>, tokens: &[usize]) -> Self {
         let rows =
             |tile: Vec<Part>| tile.iter().zip(tokens).map(|(part, &token)| RowSums::of(part, range, token)).collect();
         Self { rows: tiles.into_iter().map(rows).collect() }
     }
 
-    /// Adds what later tokens of the vocabulary gave.
+    /// Adds the statistics of later tokens of the vocabulary.
     pub(crate) fn join(&mut self, later: PartialStatistics) {
         if self.rows.is_empty() {
             *self = later;

@@ -1,4 +1,4 @@
-//! Rows of a batch of windows, and where each stands in the corpus: [`BatchRows`].
+//! Rows of a batch of windows, and the place of each in the corpus: [`BatchRows`].
 
 use std::ops::Range;
 

@@ -8,7 +8,7 @@ use stratigraph_core::ResidualModel;
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "there is one for a whole batch of windows")]
 pub enum Clean<'a> {
-    /// One of the residual streams, by its index: what the unchanged model gives among what its changed versions give.
+    /// One of the residual streams, by its index: that of the unchanged model among those of changed ones.
     Stream(usize),
     /// A residual stream of another model with the same vocabulary: the original of a pruned, quantised or fine-tuned one.
     /// The width of its residual stream and its device may differ.
@@ -21,7 +21,7 @@ pub enum Clean<'a> {
 }
 
 impl<'a> Clean<'a> {
-    /// What another model gives on the same windows, `[batch, pos, d_model of that model]`.
+    /// The last residual stream of another model on the same windows, `[batch, pos, d_model of that model]`.
     pub fn other(model: &'a dyn ResidualModel, resid: Tensor<3>) -> Self {
         Clean::Other { model, resid }
     }

@@ -1,4 +1,4 @@
-//! Residual streams of a batch compared with a clean one: [`Comparison`], the work behind [`Readout::compare`].
+//! Residual streams of a batch compared with a clean one: [`Comparison`], which does the work of [`Readout::compare`].
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(crate) struct Comparison<'a> {
     n_rows: usize,
     streams: Vec<Stream<'a>>,
     clean: usize,
-    /// How many streams are scored, from the first; a clean one of another model stands behind them.
+    /// How many streams are scored, from the first; a clean one of another model comes after them.
     n_scored: usize,
 }
 
@@ -151,7 +151,7 @@ impl<'a> Comparison<'a> {
 /// A residual stream `[batch, pos, d_model]` of a model.
 type Unread<'a> = (&'a dyn ResidualModel, Tensor<3>);
 
-/// The index of the clean stream among `streams`, behind which one of another model is put.
+/// The index of the clean stream among `streams`, to which that of another model is appended.
 fn with_clean<'a>(streams: &mut Vec<Unread<'a>>, clean: Clean<'a>) -> Result<usize> {
     let n_streams = streams.len();
     match clean {

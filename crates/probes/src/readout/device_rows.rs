@@ -71,8 +71,8 @@ fn part(row: &[f32]) -> Part {
     Part { max, top1: top1 as usize, sum: sum.into(), weighted: weighted.into(), token, clean }
 }
 
-/// Hands what has been asked for so far to the device, without waiting for it: burn 0.22.1's fusion fails on several
-/// reductions in one graph.
+/// Sends the queued operations to the device, without waiting for it: burn 0.22.1's fusion fails on several reductions
+/// in one graph.
 fn begun(tensor: Tensor<2>) -> Tensor<2> {
     tensor.device().flush().expect("the device takes work");
     tensor

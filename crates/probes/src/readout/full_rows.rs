@@ -1,4 +1,4 @@
-//! The second pass, over whole rows of logits: [`FullRows`], for metrics that statistics do not suffice for.
+//! The second pass, over whole rows of logits: [`FullRows`], for metrics that need more than statistics.
 
 use std::ops::Range;
 

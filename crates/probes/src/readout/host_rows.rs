@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-use stratigraph_kernels::softmax::{self, Clean, Sums};
+use stratigraph_kernels::softmax::{self, Clean, Sums, SumsAgainst};
 
 use super::full_rows::floats;
 use super::reduction::{CleanStatistics, Part, Reduce};
@@ -56,7 +56,7 @@ impl Reduce for HostRows {
         let reduce = |(row, (logits, &token)): (usize, (&[f32], &usize))| match clean.map(|clean| clean.row(row)) {
             Some((clean, sum)) => {
                 let max = clean.max;
-                let (sums, cross) = softmax::sums_against(logits, clean);
+                let SumsAgainst { sums, cross } = softmax::sums_against(logits, clean);
                 part(sums, logits[token], Some(CleanStatistics { max, sum, cross }))
             }
             None => part(softmax::sums(logits), logits[token], None),

@@ -111,7 +111,7 @@ impl<'a> Readout<'a> {
     ///
     /// Metrics that need whole rows of logits hold one row for each pool at least.
     pub fn with_bytes(self, bytes: usize) -> Self {
-        /// Logits that are worth a pool of their own.
+        /// The fewest logits for which another pool pays off.
         const LEAST: usize = 1 << 20;
         /// A tile's logits, the clean logits and their exponentials.
         const TILES: usize = 3;
@@ -127,9 +127,10 @@ impl<'a> Readout<'a> {
         &self.metrics
     }
 
-    /// Compares residual streams `[batch, pos, d_model]` of the windows `sequences` of the corpus with a clean one, and hands
-    /// the values of every metric at each position to the stream's scores. They are taken, since each is normed in its
-    /// place. The clean one is among them, given by its index, or comes from another model ([`Clean::other`]).
+    /// Compares residual streams `[batch, pos, d_model]` of the windows `sequences` of the corpus with a clean one, and
+    /// hands the values of every metric at each position to the stream's scores. The streams are consumed, since each
+    /// is normed in place. The clean one is among them, given by its index, or comes from another model
+    /// ([`Clean::other`]).
     ///
     /// The clean distributions of a tile are computed once and serve all others.
     ///

@@ -30,17 +30,18 @@ impl Reduction {
 pub(crate) trait Reduce {
     /// A tile of clean logits, to measure others against.
     type Clean;
-    /// The sums of a tile, which may still be on their way.
+    /// The sums of a tile, which the device may still be computing.
     type Sums: Send;
 
-    /// Whether sums are better read once for a whole batch: reading waits for the device. Else they are read tile by tile.
+    /// Whether sums are read once for a whole batch, because reading waits for the device. Otherwise they are read tile
+    /// by tile.
     const READ_TOGETHER: bool;
 
     /// Takes clean logits, and reduces them against themselves.
     fn clean(logits: Tensor<2>, tokens: &[usize]) -> (Self::Clean, Self::Sums);
 
-    /// Reduces logits, against the clean ones where there are any. `tokens` has a place in the tile for each row, whose logit
-    /// is kept.
+    /// Reduces logits, against the clean ones where there are any. `tokens` has an index into the tile for each row;
+    /// the logit there is kept.
     fn reduce(logits: Tensor<2>, clean: Option<&Self::Clean>, tokens: &[usize]) -> Self::Sums;
 
     /// The sums of several tiles as numbers, `[tile][row]`.
@@ -50,7 +51,7 @@ pub(crate) trait Reduce {
 /// One row of a tile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part {
-    /// The largest logit, and where it stands first in the tile.
+    /// The largest logit, and its first index in the tile.
     pub(crate) max: f32,
     pub(crate) top1: usize,
     /// `sum(exp(x))` and `sum(x exp(x))` of `x = logit - max`.
@@ -63,7 +64,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// A row of a tile that is compared with none, and whose token's logit does not count.
+    /// A row of a tile without a clean row, whose token's logit is not used.
     pub(crate) fn alone(Sums { max, top1, sum, weighted }: Sums) -> Self {
         Self { max, top1, sum, weighted, token: f32::NAN, clean: None }
     }
@@ -95,7 +96,7 @@ pub(crate) struct RowSums {
 }
 
 impl RowSums {
-    /// A row of the tile over the tokens `range` of the vocabulary; `token` is the id whose logit counts.
+    /// A row of the tile over the tokens `range` of the vocabulary; `token` is the id whose logit is kept.
     pub(crate) fn of(part: &Part, range: &Range<usize>, token: usize) -> Self {
         let CleanStatistics { max, sum, cross } =
             part.clean.unwrap_or(CleanStatistics { max: 0.0, sum: 0.0, cross: 0.0 });
@@ -111,14 +112,14 @@ impl RowSums {
         }
     }
 
-    /// A row over the whole vocabulary, against another of which `clean` are the sums; `cross` is that of
-    /// [`softmax::sums_against`](stratigraph_kernels::softmax::sums_against). It has no token.
+    /// A row over the whole vocabulary, compared with a row whose sums are `clean`; `cross` is that of
+    /// [`SumsAgainst`](stratigraph_kernels::softmax::SumsAgainst). It has no token.
     pub(crate) fn from_row(sums: Sums, clean: Sums, cross: f64) -> Self {
         let clean = CleanStatistics { max: clean.max, sum: clean.sum, cross };
         Self::of(&Part { clean: Some(clean), ..Part::alone(sums) }, &(0..0), 0)
     }
 
-    /// The same row over more of the vocabulary, of which `later` comes behind.
+    /// The row over more of the vocabulary: `later` has the tokens after its own.
     pub(crate) fn with(&self, later: &Self) -> Self {
         let (max, clean_max) = (self.max.max(later.max), self.clean_max.max(later.clean_max));
         let [a, b] = [self, later].map(|part| part.relative_to(max, clean_max));
@@ -134,7 +135,7 @@ impl RowSums {
         }
     }
 
-    /// The same sums relative to larger numbers.
+    /// The same sums relative to larger maxima.
     fn relative_to(&self, max: f64, clean_max: f64) -> Self {
         let (shift, clean_shift) = (self.max - max, self.clean_max - clean_max);
         Self {
@@ -151,7 +152,7 @@ impl RowSums {
         self.max + self.sum.ln()
     }
 
-    /// The Kullback-Leibler divergence from the clean row, in nats. What rounding leaves below 0 is 0.
+    /// The Kullback-Leibler divergence from the clean row, in nats. Values below 0, which come from rounding, become 0.
     pub(crate) fn kl(&self) -> f64 {
         const ROUNDING: f64 = 1e-5;
         let kl = self.cross / self.clean_sum - self.clean_sum.ln() + self.sum.ln();

@@ -41,8 +41,8 @@ impl Readout<'_> {
         Ok(self.alone(&rows, None, &any_token)?.into_iter().map(|row| row.top1 as u32).collect())
     }
 
-    /// The `k` most likely tokens of each row `[rows, d_model]` of a residual stream, the most likely first and the lower
-    /// id first on ties. The log-probability of what is not a number is not one either.
+    /// The `k` most likely tokens of each row `[rows, d_model]` of a residual stream, the most likely first and the
+    /// lower id first on ties. A NaN logit has a NaN log-probability.
     ///
     /// # Errors
     /// When `k` is 0 or more than the vocabulary has, or the rows are not as wide as the model's residual stream.
@@ -95,8 +95,8 @@ impl Readout<'_> {
         Ok(logits)
     }
 
-    /// The log-probabilities of chosen tokens at rows `[rows, d_model]` of a residual stream, in nats: for each row those of
-    /// `tokens`, in their order. What is not a number stays one.
+    /// The log-probabilities of chosen tokens at rows `[rows, d_model]` of a residual stream, in nats: for each row
+    /// those of `tokens`, in their order. NaN stays NaN.
     ///
     /// # Errors
     /// As [`logits_of`](Readout::logits_of).
@@ -111,7 +111,7 @@ impl Readout<'_> {
     }
 
     /// Scores one token at each of some rows of the residual stream `[batch, pos, d_model]`, counted through all its
-    /// positions; only these rows are read out. What is not a number stays one.
+    /// positions; only these rows are read out. NaN stays NaN.
     ///
     /// # Errors
     /// When there is no such row or token, not a token for each row, or the residual stream is not as wide as the model's.

@@ -19,7 +19,7 @@ impl TopK {
         Self { k, best: Vec::with_capacity(k) }
     }
 
-    /// Adds the logits of the tokens from `first_id` on, which come behind those added before.
+    /// Adds the logits of the tokens from `first_id` on, which come after those added before.
     pub(crate) fn extend(&mut self, first_id: usize, logits: &[f32]) {
         for (id, &logit) in (first_id..).zip(logits) {
             let is_full = self.best.len() == self.k;

@@ -6,15 +6,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::metrics::Metrics;
-use crate::statistics::{PerSequence, Summary};
+use crate::statistics::{PerSequence, SequenceCount, Summary};
 use crate::{ProbeError, Result};
 
 /// A number for each metric of a set, in the order of the set; none where a metric is not defined.
 pub type Row = [Option<f64>];
 
-/// Where a [`Readout`](crate::readout::Readout) puts what it measures.
+/// A receiver of the values that a [`Readout`](crate::readout::Readout) measures.
 pub trait ScoreSink {
-    /// The rows to come hold these metrics, in this order. Called before the first row of each batch of windows.
+    /// The rows that follow hold these metrics, in this order. Called before the first row of each batch of windows.
     ///
     /// # Errors
     /// When the sink holds other metrics.
@@ -33,7 +33,7 @@ pub trait ScoreSink {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     names: Arc<[String]>,
-    /// Of each name.
+    /// By name.
     measured: Vec<PerSequence>,
 }
 
@@ -53,13 +53,13 @@ impl Scores {
         self.names.iter().map(String::as_str)
     }
 
-    /// What was accumulated of one metric.
+    /// The values of one metric, by window.
     pub fn get(&self, name: &str) -> Option<&PerSequence> {
         let index = self.names.iter().position(|own| own == name)?;
         Some(&self.measured[index])
     }
 
-    /// Each metric's name with what was accumulated of it, in the order of the set.
+    /// Each metric's name with its values by window, in the order of the set.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &PerSequence)> {
         self.names().zip(&self.measured)
     }
@@ -81,8 +81,8 @@ impl Scores {
     /// nowhere else.
     pub fn are_of(&self, metrics: &Metrics, windows: &Range<usize>, seq_len: usize) -> bool {
         let counts_of = |needs_next_token: bool| {
-            let positions = seq_len - usize::from(needs_next_token);
-            windows.clone().map(move |window| (window, positions as u64))
+            let count = (seq_len - usize::from(needs_next_token)) as u64;
+            windows.clone().map(move |sequence| SequenceCount { sequence, count })
         };
         let complete = |(metric, measured): (&dyn crate::metrics::Metric, &PerSequence)| {
             measured.counts().eq(counts_of(metric.needs_next_token()))
@@ -90,7 +90,7 @@ impl Scores {
         self.names == *metrics.shared_names() && metrics.iter().zip(&self.measured).all(complete)
     }
 
-    /// Adds what was measured on other windows, or on other positions of the same.
+    /// Adds the scores of other windows, or of other positions of the same windows.
     ///
     /// # Errors
     /// When those are of other metrics, or of the same in another order.

@@ -3,5 +3,5 @@
 
 mod proportion;
 
-pub use proportion::Proportion;
-pub use stratigraph_core::{Moments, PerSequence, Summary};
+pub use proportion::{Interval, Proportion};
+pub use stratigraph_core::{Moments, PerSequence, SequenceCount, Summary};

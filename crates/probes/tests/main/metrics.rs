@@ -3,7 +3,7 @@
 use std::f64::consts::LN_2;
 
 use approx::abs_diff_eq;
-use stratigraph_core::TokenWindows;
+use stratigraph_core::{SequenceCount, TokenWindows};
 use stratigraph_probes::metrics::{LogitDifference, Metric, Metrics, TopKOverlap};
 use stratigraph_probes::readout::{Readout, Reduction, Tiles};
 use stratigraph_probes::scores::{PositionScores, Scores};
@@ -67,7 +67,7 @@ fn a_logit_difference_at_the_last_position_ignores_the_others() {
     let scores = score(&metrics, &rows, &rows, &[1]);
     assert!(abs_diff_eq!(mean(&scores, "logit_difference"), 3.5, epsilon = 1e-6)); // of 4 and 3
     assert!(abs_diff_eq!(mean(&scores, "last"), 3.0, epsilon = 1e-6));
-    assert_eq!(scores.get("last").unwrap().counts().collect::<Vec<_>>(), [(0, 1)]);
+    assert_eq!(scores.get("last").unwrap().counts().collect::<Vec<_>>(), [SequenceCount { sequence: 0, count: 1 }]);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::ops::Range;
 use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{
-    Hook, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, Site, SplitMix64, Tap, visit, visit_heads,
+    Hook, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, Site, SplitMix64, Tap, TokenSpan, visit,
+    visit_heads,
 };
 use stratigraph_probes::lexical::{SuffixTask, WordEndOptions, WordEnds, Words, ensembles, merging_heads};
 use stratigraph_probes::neurons::TokenClass;
@@ -117,7 +118,7 @@ fn words(n: usize) -> Words {
     let mut random = SplitMix64::new(5);
     let (mut text, mut tokens) = (String::new(), Vec::new());
     let mut write = |token: usize| {
-        tokens.push((token as u32, text.len()..text.len() + TOKENS[token].len()));
+        tokens.push(TokenSpan::new(token as u32, text.len()..text.len() + TOKENS[token].len()));
         text.push_str(TOKENS[token]);
     };
     for _ in 0..n {

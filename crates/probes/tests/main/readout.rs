@@ -2,7 +2,7 @@
 //! refused.
 
 use approx::abs_diff_eq;
-use stratigraph_core::{CoreError, TokenWindows};
+use stratigraph_core::{CoreError, SequenceCount, TokenWindows};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::metrics::{LogitDifference, LogitRows, Metric, MetricInput, Metrics, RowStatistics};
 use stratigraph_probes::readout::{Clean, Readout, Tiles};
@@ -148,7 +148,10 @@ fn metrics_of_ones_own_stand_beside_the_built_in_ones() {
     let entropy = |probabilities: [f64; 3]| probabilities.map(|p| -p * p.ln()).iter().sum::<f64>();
     let rise = entropy([0.125, 0.125, 0.75]) - entropy([0.5, 0.25, 0.25]);
     assert!(abs_diff_eq!(mean(&scores, "entropy_rise"), rise, epsilon = 1e-6));
-    assert_eq!(scores.get("entropy_rise").unwrap().counts().collect::<Vec<_>>(), [(0, 2)]);
+    assert_eq!(
+        scores.get("entropy_rise").unwrap().counts().collect::<Vec<_>>(),
+        [SequenceCount { sequence: 0, count: 2 }]
+    );
     let without = scores.summary("forgotten").unwrap_err();
     assert_eq!(without, ProbeError::MetricWithoutValues { name: "forgotten".to_owned() });
     let unknown = scores.summary("kl").unwrap_err().to_string();

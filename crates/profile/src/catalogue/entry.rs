@@ -97,7 +97,7 @@ impl CurveEntry {
         }
     }
 
-    /// What stands beside an axis: what is measured, and its unit where that adds something.
+    /// The label of an axis: what is measured, and its unit where that adds something.
     pub fn axis_label(&self) -> String {
         let unit = self.unit.to_string();
         let adds = !matches!(self.unit, Unit::Count | Unit::Dimensionless) && !self.quantity.contains(&unit);
@@ -106,7 +106,7 @@ impl CurveEntry {
 }
 
 /// What a report says about a curve of any name: the catalogue's words, or else the curve's own. Where a curve has neither,
-/// its name stands for the title, and a metric at the end of the name gives the scale.
+/// its name is the title, and a metric at the end of the name gives the scale.
 pub fn describe(name: &str, curve: &Curve) -> CurveEntry {
     let mut entry = find(name).unwrap_or_else(|| unknown(name, curve));
     entry.unit = curve.unit.clone();

@@ -75,7 +75,7 @@ mod tests {
 
     const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/definitions.md");
 
-    /// What stands in the docs between the two comments of a name.
+    /// The text of the docs between the two comments of a name.
     fn between<'a>(docs: &'a str, name: &str) -> &'a str {
         let (_, rest) =
             docs.split_once(&format!("<!-- catalogue: {name} -->\n")).unwrap_or_else(|| panic!("no {name}"));

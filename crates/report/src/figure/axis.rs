@@ -15,7 +15,7 @@ pub(super) struct Axis {
 
 /// A logarithmic axis with more ticks shows those that are powers of ten.
 const CROWDED: usize = 7;
-/// On a logarithmic axis nothing lies further below the largest number.
+/// The least lower end of a logarithmic axis, relative to the largest number.
 const DEEPEST: f64 = 1e-6;
 
 impl Axis {

@@ -12,13 +12,13 @@ use super::{Band, Horizontal, Lines, Point, Reference, Series, Side, colour};
 use crate::text::{Escaped, Tick, shortened, with_error};
 
 pub(super) const WIDTH: f64 = 410.0;
-/// Beside the plot, above the legend, and below the plot.
+/// The margins of the plot, and its height.
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 14.0;
 pub(super) const TITLE: f64 = 24.0;
 const BOTTOM: f64 = 44.0;
 const PLOT: f64 = 196.0;
-/// How many characters fit into a heading, and beside the plot.
+/// How many characters fit into a heading, and into the label beside the plot.
 pub(super) const HEADING: usize = 44;
 const UPRIGHT: usize = 27;
 /// With more points than this marks are small.

@@ -9,20 +9,20 @@ use super::horizontal::{LONGEST, round_step};
 use super::{Band, Heat, axis, colour};
 use crate::text::{Escaped, Number, Tick, shortened};
 
-/// Beside the cells, and the room below them.
+/// The margins of the cells.
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 78.0;
 const TOP: f64 = TITLE + 25.0;
 const BOTTOM: f64 = 44.0;
-/// Of the strips that show stages, and from them to the cells.
+/// The width of the strips that show stages, and the gap between them and the cells.
 const STRIP: f64 = 6.0;
 const GAP: f64 = 2.0;
 const CELLS: f64 = WIDTH - LEFT - RIGHT;
-/// Of a row, where a matrix is not square.
+/// The height of a row, where a matrix is not square.
 const ROW: f64 = 14.0;
-/// A name beside the cells needs so much height.
+/// The least height for a name beside the cells.
 const LINE: f64 = 15.0;
-/// Of a character, roughly.
+/// The width of a character, roughly.
 const CHARACTER: f64 = 7.3;
 /// A longer name of a row is shortened.
 const BESIDE: usize = 4;

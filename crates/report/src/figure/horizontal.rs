@@ -13,7 +13,7 @@ pub struct Horizontal {
     pub label: String,
     /// The ends.
     pub(crate) ends: (f64, f64),
-    /// Where numbers stand beside it, and which.
+    /// The positions of its ticks, and their labels.
     pub(crate) ticks: Vec<(f64, String)>,
     /// Whether it runs over the depth of one model, where stages can be shaded.
     pub is_depth: bool,
@@ -77,7 +77,7 @@ impl Horizontal {
         from + ((x - first) / (last - first)).clamp(0.0, 1.0) * (to - from)
     }
 
-    /// The column that `x` lies in; of two that meet there, the right one, which a hair's breadth makes sure of.
+    /// The column that `x` lies in; of two that meet there, the right one, by a small offset.
     pub(super) fn column_of(&self, x: f64) -> usize {
         let (first, last) = self.ends;
         let along = (x - first) / (last - first) * self.columns as f64 + 1e-9;

@@ -9,16 +9,16 @@ use crate::text::{Escaped, shortened};
 /// Where it begins, and the width it has.
 const LEFT: f64 = 58.0;
 const WIDTH: f64 = 348.0;
-/// Of a row.
+/// The height of a row.
 pub(super) const ROW: f64 = 17.0;
-/// Of a character, roughly.
+/// The width of a character, roughly.
 const CHARACTER: f64 = 7.3;
-/// Of an entry without its text.
+/// The width of an entry without its text.
 const SAMPLE: f64 = 44.0;
-/// Of an entry's text, in characters.
+/// The longest text of an entry, in characters.
 const LONGEST: usize = 40;
 
-/// What an entry shows a sample of.
+/// What the sample of an entry shows.
 #[derive(Clone, Copy)]
 enum Sample {
     Curve(usize),

@@ -5,15 +5,15 @@ use std::fmt::{self, Write};
 use super::{Band, Horizontal};
 use crate::text::Escaped;
 
-/// Of the strip, and of the brackets under it.
+/// The heights of the strip and of the brackets under it.
 const STRIP: f64 = 13.0;
 const BRACKET: f64 = 9.0;
-/// What the strip adds to a panel.
+/// The height that the strip adds to a panel.
 pub(super) const HEIGHT: f64 = STRIP + BRACKET;
 /// A narrower stage has no letter.
 const LETTER: f64 = 9.5;
 
-/// Where the strip and the shades go: the sides of the plot, and its top and bottom.
+/// The area of the strip and the shades: the sides of the plot, and its top and bottom.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
     pub(super) sides: (f64, f64),

@@ -60,7 +60,7 @@ impl Display for Alone<'_> {
     }
 }
 
-/// Between rows of panels, and of the line that names the stages.
+/// The gap between rows of panels, and the height of the line that names the stages.
 const GAP: f64 = 12.0;
 const KEY: f64 = 26.0;
 

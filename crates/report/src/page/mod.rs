@@ -86,7 +86,7 @@ fn fact(f: &mut impl Write, name: &str, value: &str) -> fmt::Result {
     writeln!(f, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(value))
 }
 
-/// The words as a shell takes them.
+/// The arguments, quoted for a shell.
 fn command_line(words: &[String]) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_=+./,:@%".contains(c);
     let quoted = words.iter().map(|word| match !word.is_empty() && word.chars().all(plain) {
@@ -96,7 +96,7 @@ fn command_line(words: &[String]) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// All before the header. The policy forbids a browser whatever is not in the page.
+/// Everything before the header. The policy forbids the browser to load anything from outside the page.
 pub(crate) fn open(f: &mut impl Write, title: &str) -> fmt::Result {
     let (title, page, figures) = (Escaped(title), include_str!("page.css"), figure::style());
     write!(f, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")?;

@@ -20,9 +20,10 @@ pub(super) fn section(f: &mut impl Write, profile: &Profile) -> fmt::Result {
 
 /// A sentence for each finding whose curves are there.
 pub(crate) fn sentences(profile: &Profile) -> Vec<String> {
-    let all = [clean(profile), deletion(profile), swap(profile), lens(profile), attention(profile)];
-    let more = [meaning(profile), peak(profile, "prediction_neurons"), peak(profile, "suppression_neurons")];
-    all.into_iter().chain(more).flatten().collect()
+    let damage = [clean(profile), deletion(profile)].into_iter().chain(sinks(profile).into_iter().map(Some));
+    let reading = [swap(profile), lens(profile), attention(profile), meaning(profile)];
+    let neurons = [peak(profile, "prediction_neurons"), peak(profile, "suppression_neurons")];
+    damage.chain(reading).chain(neurons).flatten().collect()
 }
 
 fn clean(profile: &Profile) -> Option<String> {
@@ -43,6 +44,25 @@ fn deletion(profile: &Profile) -> Option<String> {
         Number(least),
         Number(median(curve)?),
     ))
+}
+
+/// The layers that make the attention sink: most of what their deletion costs, and more than the median layer costs, is not
+/// lost where the first position still passes through them.
+fn sinks(profile: &Profile) -> Vec<String> {
+    let curves = ["delete_kl", "delete_after_first_kl"].map(|name| profile.curves.get(name));
+    let [Some(everywhere), Some(after_first)] = curves else { return Vec::new() };
+    let Some(median) = median(everywhere) else { return Vec::new() };
+    let both = finite(everywhere).filter_map(|(layer, all)| Some((layer, all, *after_first.mean.get(layer)?)));
+    let makes_it = both.filter(|(_, all, rest)| all - rest > all / 2.0 && all - rest > median);
+    let sentence = |(layer, all, rest)| {
+        format!(
+            "Layer {layer} makes the attention sink: deleting it costs {} nats, but {} where the first position still passes \
+             through it.",
+            Number(all),
+            Number(rest)
+        )
+    };
+    makes_it.map(sentence).collect()
 }
 
 fn swap(profile: &Profile) -> Option<String> {
@@ -133,6 +153,21 @@ mod tests {
         assert!(deletion.ends_with("the median layer costs 1."));
         assert!(lens.starts_with("From the residual position before layer 3 on"), "{lens}");
         assert!(sentences(&profile(2, &[("delete_kl", &[f64::NAN; 2])])).is_empty());
+    }
+
+    #[test]
+    fn a_layer_makes_the_attention_sink_if_the_first_position_alone_needs_it() {
+        let curves: [(&str, &[f64]); 2] =
+            [("delete_kl", &[4.0, 5.0, 0.3, 0.5]), ("delete_after_first_kl", &[3.9, 0.25, 0.1, f64::NAN])];
+        let sentences = sentences(&profile(4, &curves));
+        let sinks: Vec<_> = sentences.iter().filter(|sentence| sentence.contains("attention sink")).collect();
+        assert_eq!(
+            sinks,
+            [
+                "Layer 1 makes the attention sink: deleting it costs 5 nats, but 0.25 where the first position still passes \
+              through it."
+            ]
+        );
     }
 
     #[test]

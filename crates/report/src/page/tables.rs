@@ -51,7 +51,7 @@ fn groups(profile: &Profile) -> BTreeMap<String, Vec<Named<'_>>> {
     groups
 }
 
-/// A name in parts of which those that are numbers are ordered as numbers.
+/// A name split into parts, so that numbers in it are ordered as numbers.
 fn counted(name: &str) -> Vec<(usize, &str)> {
     name.split('_').map(|part| (part.parse().unwrap_or_default(), part)).collect()
 }

@@ -23,7 +23,7 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
     builder.prefix(&prefix).suffix(PARTIAL);
     #[cfg(unix)]
-    builder.permissions(Permissions::from_mode(0o666)); // less what the user masks
+    builder.permissions(Permissions::from_mode(0o666)); // minus the user's umask
     let write = || -> io::Result<()> {
         let mut file = builder.tempfile_in(directory)?;
         file.write_all(content)?;
@@ -42,7 +42,7 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Removes partial files that killed processes left behind, where the whole file is there.
+/// Removes partial files of killed processes whose complete file exists.
 pub(crate) fn remove_leftovers(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().into_string().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Token ids as SHA-256: [`hash_tokens`].
 
 use sha2::{Digest, Sha256};
-use stratigraph_core::TokenWindows;
+use stratigraph_core::{TokenWindows, hex};
 
 /// The SHA-256 of the token ids of all windows, each as four bytes, the lowest first; the sum of a job's `tokens.bin`.
 pub fn hash_tokens(windows: &TokenWindows) -> String {
@@ -14,7 +14,7 @@ pub(crate) fn token_bytes(ids: &[u32]) -> Vec<u8> {
 }
 
 pub(crate) fn hash_bytes(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What came of a job: [`Merged`].
+//! The result of a job: [`Merged`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::{Job, JobCorpus, JobModel, Status};
 use crate::study::units;
 use crate::{Findings, Result, StudyError};
 
-/// What a finished job found: what one run over everything finds, but for the rounding of devices.
+/// The result of a finished job: that of one run over everything, except for rounding differences between devices.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Merged {
@@ -18,7 +18,7 @@ pub struct Merged {
     pub findings: Findings,
     /// The devices that the steps were computed on, with commas between.
     pub device: String,
-    /// Of each distinct intervention.
+    /// The scores of each distinct intervention.
     #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "the tables are made of them"))]
     pub(crate) scores: Vec<Scores>,
 }
@@ -31,8 +31,8 @@ impl Merged {
 }
 
 impl Job {
-    /// Puts together what all steps gave, in this directory and in `others`, copies of the job that ran elsewhere. The
-    /// values of a window lie in one step, so merging adds no rounding, whichever shards did what.
+    /// Merges the results of all steps, in this directory and in `others`, copies of the job that ran elsewhere. The
+    /// values of a window are in one step, so merging adds no rounding, whichever shard did which step.
     ///
     /// # Errors
     /// When steps are missing, one of the others is another job, or a record is another job's or damaged.

@@ -1,9 +1,9 @@
 //! Sweeps that many processes share, on one machine or on many, and that survive being killed.
 //!
 //! A [`Job`] is a directory. [`Job::create`] writes a [`JobPlan`] and the token ids into it. The work is cut into
-//! steps, each of some windows under some interventions; a [`ShardRun`] does those of its [`Shard`] that are not done
-//! yet, and writes what it measured in each, a whole file or none. [`Job::status`] says how far all shards are
-//! together, and [`Job::merge`] puts together what one run over everything would have found.
+//! steps, each of some windows under some interventions. A [`ShardRun`] does those steps of its [`Shard`] that are not
+//! done yet, and writes the results of each to a file, completely or not at all. [`Job::status`] is the progress of all
+//! shards together, and [`Job::merge`] gives the result of one run over everything.
 //!
 //! A step is known by its number, not by the process that did it: shards may be cut anew at any time, and a step that
 //! two processes did counts once.

@@ -54,7 +54,7 @@ pub struct JobPlan {
     pub seed: u64,
     /// The size of a step.
     pub step: StepSize,
-    /// The versions of what computes.
+    /// The versions of the software.
     pub versions: BTreeMap<String, String>,
     /// The model's sizes and hooks, against which sweeps are checked; a plan read from a file does not have them.
     #[serde(skip)]

@@ -1,4 +1,4 @@
-//! From the texts of a plan file to what runs: every size is checked before anything of that size is made.
+//! The interventions of a plan file from their texts: every size is checked before anything of that size is made.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const MOST_LAYERS: usize = 1 << 14;
 const MOST_NAMED: usize = 1 << 24;
 
 impl JobPlan {
-    /// What runs. The plan may be the content of any file.
+    /// The interventions to run. The plan may come from any file, so everything in it is checked.
     ///
     /// # Errors
     /// When the plan is not valid.

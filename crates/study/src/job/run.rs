@@ -87,7 +87,7 @@ impl<'a> ShardRun<'a> {
         Self { budget, ..self }
     }
 
-    /// With a function that is called as the shard gets on.
+    /// With a function that is called with the progress of the shard.
     pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + 'a) -> Self {
         self.on_progress = Box::new(on_progress);
         self
@@ -185,7 +185,7 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// Writes what a step gave, its tokens first, so that a step with a record has them.
+    /// Writes the results of a step, its tokens first, so that a step with a record has its tokens too.
     fn write(&self, Done { device, step, measured }: Done) -> Result<()> {
         #[cfg(feature = "parquet")]
         if self.job.plan().per_token {

@@ -1,4 +1,4 @@
-//! How far a job is: [`Status`].
+//! The progress of a job: [`Status`].
 
 use std::fmt;
 
@@ -52,7 +52,7 @@ impl fmt::Display for Status {
 }
 
 impl Job {
-    /// How far all shards are together, in this directory and in `others`, copies of the job that ran elsewhere.
+    /// The progress of all shards together, in this directory and in `others`, copies of the job that ran elsewhere.
     ///
     /// # Errors
     /// When one of the others is another job, or a record is another job's or damaged.

@@ -1,4 +1,4 @@
-//! What a step gave, in a file of its own: [`StepRecord`].
+//! The results of a step, in a file: [`StepRecord`].
 
 use std::fs;
 use std::io::ErrorKind;
@@ -52,7 +52,7 @@ impl Job {
         Ok(tokens && self.read_step(step)?.is_some())
     }
 
-    /// Writes what a step gave, the scores of its interventions in their order.
+    /// Writes the results of a step, the scores of its interventions in their order.
     pub(crate) fn write_step(&self, step: usize, device: &str, scores: Vec<Scores>) -> Result<()> {
         let StepWork { windows, group } = self.step(step);
         let texts = self.group(group).iter().map(ToString::to_string);
@@ -76,7 +76,7 @@ impl Job {
         write_whole(&self.tokens_file(step), table)
     }
 
-    /// Reads what a step gave; none when it is not done.
+    /// Reads the results of a step; `None` when it is not done.
     ///
     /// # Errors
     /// When the record is of another job, or not of this step.
@@ -112,7 +112,7 @@ impl Job {
             && record.scores.iter().all(|scored| scored.scores.are_of(&metrics, &windows, seq_len)))
     }
 
-    /// Removes what killed processes left of files that are there whole.
+    /// Removes partial files of killed processes whose complete files exist.
     pub(crate) fn remove_leftovers(&self) {
         [STEPS, PER_TOKEN].iter().for_each(|directory| remove_leftovers(&self.path().join(directory)));
     }

@@ -95,7 +95,7 @@ impl Job {
         &self.path
     }
 
-    /// What is to be done.
+    /// The plan.
     pub fn plan(&self) -> &JobPlan {
         &self.plan
     }

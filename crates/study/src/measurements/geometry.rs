@@ -33,7 +33,7 @@ impl ResidualGeometry {
         Needs::hooks([Hook::ResidPre, Hook::AttnOut, Hook::MlpOut, Hook::ResidPost]).with_n_layers(1)
     }
 
-    /// Of all positions but the first `n` of each window, where a few massive activations can decide every number.
+    /// Without the first `n` positions of each window, whose massive activations can dominate every number.
     pub fn skipping_first(n: usize) -> Self {
         Self { skip_first: n }
     }

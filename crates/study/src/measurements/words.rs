@@ -165,7 +165,7 @@ fn ensemble_matrix(found: &Ensembles) -> Matrix {
     Matrix::new(rows, Axis::labelled("neurons", sizes), Unit::Fraction, vec![probe, model])
 }
 
-/// Turns the share that is done into the units that are new.
+/// Converts the share that is done into the units of work since the last call.
 fn share_of(units: u64, progress: &mut dyn FnMut(u64)) -> impl FnMut(f64) {
     let mut before = 0;
     move |share: f64| {

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
-    EditKind, Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Sublayer, Tap, TokenWindows, visit,
+    EditKind, Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Sublayer, Tap, TokenSpan, TokenWindows,
+    visit,
 };
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
@@ -80,7 +81,7 @@ fn what_a_model_does_not_have_is_named() {
 fn pairs(n_pairs: usize, n: usize) -> WicTokens {
     let sentence = || WicSentence { text: "a".repeat(n), word: 0..2 };
     let pair = WicPair { sentences: [sentence(), sentence()], same: true };
-    let encode = |text: &str| Ok::<_, ProbeError>((0..text.len()).map(|at| (1, at..at + 1)).collect());
+    let encode = |text: &str| Ok::<_, ProbeError>((0..text.len()).map(|at| TokenSpan::new(1, at..at + 1)).collect());
     WicTokens::new(&vec![pair; n_pairs], encode).unwrap()
 }
 

@@ -75,3 +75,8 @@ fn texts_that_are_no_plans_are_refused() {
         assert!(text.parse::<Intervention>().is_err(), "{text}");
     }
 }
+
+#[test]
+fn an_id_is_the_beginning_of_the_sha256_of_the_text() {
+    assert_eq!(Intervention::none(4).id(), "eea689d661e5a169"); // printf '0..4' | sha256sum
+}

@@ -1,4 +1,4 @@
-//! Each activation is what the weights make of those before it, and looking changes nothing.
+//! Each activation follows from the ones before it by the weights, and reading activations changes nothing.
 
 use burn::tensor::activation::{gelu, relu, silu};
 use burn::tensor::{Device, Tensor};

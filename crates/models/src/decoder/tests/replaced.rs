@@ -62,7 +62,7 @@ fn hidden_keys_get_no_attention_and_the_future_stays_hidden() {
         let seen = key <= query && query - key < 5 && (query == key || ![2, 3].contains(&key));
         assert_eq!(weight > 0.0, seen, "{query} {key}");
     }
-    // Equal scores everywhere: even attention to what a query sees.
+    // Equal scores everywhere: even attention to all keys that a query sees.
     for (flat, weight) in pattern(Edit::zero(Hook::AttnScores.at(1))).into_iter().enumerate() {
         let (query, key) = index(flat);
         let expected = if key <= query && query - key < 5 { 1.0 / 5.min(query + 1) as f32 } else { 0.0 };
@@ -97,7 +97,7 @@ fn a_layer_that_can_no_longer_be_read_is_an_error() {
         std::fs::copy(checkpoint("gpt2").path().join(file), directory.path().join(file)).unwrap();
     }
     let model = Checkpoint::open(directory.path()).unwrap().stream(&Device::flex()).unwrap();
-    // The weights are overwritten in place: what was finite is so no more.
+    // The weights are overwritten in place: values that were finite no longer are.
     let weights = directory.path().join("model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;

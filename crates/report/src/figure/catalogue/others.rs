@@ -9,7 +9,7 @@ use super::plans::{PLANS, REPEATED};
 use super::rows::has_rows;
 use crate::figure::Panel;
 
-/// As many curves as differ in colour and dash.
+/// The number of curves that differ in colour and dash.
 const MOST: usize = 12;
 
 /// Panels of every curve that has a number and that no plan shows.

@@ -75,8 +75,12 @@ pub(super) const PLANS: [Plan; 10] = [
         name: "damage",
         title: "Deleting and swapping layers",
         caption: "The output distribution after deleting a layer, or after running it and the next in the other order, \
-                  compared with the unchanged model's. A swap is drawn between its two layers.",
-        panels: &[one(DELETE_AND_SWAP), one(side(&["delete_top1_agreement", "swap_top1_agreement"]))],
+                  compared with the unchanged model's. A swap is drawn between its two layers. Where deleting a layer costs \
+                  much less once the first position still passes through it, the layer makes the attention sink.",
+        panels: &[
+            one(side(&["delete_kl", "delete_after_first_kl", "swap_kl"])),
+            one(side(&["delete_top1_agreement", "delete_after_first_top1_agreement", "swap_top1_agreement"])),
+        ],
     },
     Plan {
         name: "lens",

@@ -1,19 +1,14 @@
 //! Downloads from a local server that speaks the hub's protocol, and everything that can go wrong on the way.
-#![cfg(all(feature = "download", unix))]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::{COMMIT, Fault, Server, sha256};
-use stratigraph_hub::{HubError, HubId};
+use stratigraph_hub::HubError;
+
+use crate::id;
+use crate::server::{COMMIT, Fault, Server, sha256};
 
 const INDEX: &[u8] = br#"{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}"#;
-
-fn id(text: &str) -> HubId {
-    text.parse().unwrap()
-}
 
 /// A large file of a seed's own.
 fn weights(seed: usize) -> Vec<u8> {

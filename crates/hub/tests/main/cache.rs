@@ -1,12 +1,13 @@
 //! The cache as `huggingface_hub` lays it out, whole and in part; no server.
-#![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use stratigraph_hub::{Hub, HubError, HubId};
+use stratigraph_hub::{Hub, HubError};
 use tempfile::TempDir;
+
+use crate::id;
 
 const COMMIT: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334";
 
@@ -40,10 +41,6 @@ fn hub(cache: &Path, more: &[(&str, &str)]) -> Hub {
         more.or_else(|| (name == "HF_HUB_CACHE").then(|| cache.clone()))
     })
     .unwrap()
-}
-
-fn id(text: &str) -> HubId {
-    text.parse().unwrap()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the benchmarks measure on.
+//! Models, windows and devices that the benchmarks measure on.
 
 use std::path::Path;
 
@@ -6,8 +6,9 @@ use burn::tensor::Device;
 use stratigraph::models::DecoderConfig;
 use stratigraph::prelude::*;
 
-/// Windows, and tokens in each.
+/// How many windows there are.
 pub const WINDOWS: usize = 4;
+/// How many tokens each window has.
 pub const SEQ_LEN: usize = 64;
 
 /// A random decoder of eight layers with the axes of a family: what is computed does not depend on what the weights are.
@@ -16,53 +17,51 @@ pub const SEQ_LEN: usize = 64;
 pub fn config_of(fixture: &str) -> DecoderConfig {
     let path = root().join("tests/fixtures").join(fixture);
     let axes = Checkpoint::open(path).expect("the fixture is committed").config().clone();
-    let sizes = DecoderConfig { n_layers: 8, d_model: 128, n_heads: 4, d_head: 32, d_mlp: 384, ..axes };
-    DecoderConfig { n_kv_heads: 4 / (axes.n_heads / axes.n_kv_heads), d_vocab: 8192, n_ctx: 256, ..sizes }
+    let n_kv_heads = 4 / (axes.n_heads / axes.n_kv_heads);
+    axes.with_n_layers(8)
+        .with_d_model(128)
+        .with_heads(4, n_kv_heads, 32)
+        .with_d_mlp(384)
+        .with_d_vocab(8192)
+        .with_n_ctx(256)
 }
 
 /// As Llama is.
-#[allow(dead_code)] // every benchmark uses a part of this file
 pub fn config() -> DecoderConfig {
     config_of("llama-gqa")
 }
 
 /// Where the repository lies.
-#[allow(dead_code)]
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the benchmarks lie in the repository")
 }
 
 /// The tokenizer of the model that comes with the repository.
-#[allow(dead_code)]
 pub fn tokenizer() -> Tokenizer {
     Tokenizer::from_file(root().join("models/tiny/tokenizer.json")).expect("the tokenizer is committed")
 }
 
 /// The trained model that comes with the repository, and windows of the sample text.
-#[allow(dead_code)]
 pub fn tiny(device: &Device) -> (Decoder, TokenWindows) {
     let checkpoint = Checkpoint::open(root().join("models/tiny")).expect("the model is committed");
-    let ids = tokenizer().encode(include_str!("../../examples/data/sample.txt")).expect("it is text");
+    let ids = tokenizer().encode(include_str!("../examples/data/sample.txt")).expect("it is text");
     let windows = TokenWindows::new(&ids, SEQ_LEN).expect("the text is long").take(WINDOWS);
     (checkpoint.load(device).expect("the model is whole"), windows)
 }
 
 /// Windows for [`config`].
-#[allow(dead_code)]
 pub fn windows() -> TokenWindows {
     let ids: Vec<u32> = (0..WINDOWS * SEQ_LEN).map(|i| (i * 7919 % 8192) as u32).collect();
     TokenWindows::new(&ids, SEQ_LEN).expect("four windows")
 }
 
 /// Whether this is a benchmark; Cargo says so. Otherwise it is a test that every one runs, on small sizes.
-#[allow(dead_code)]
 pub fn is_benchmark() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
 /// Backends that are built in and whose device can be opened; of those that `STRATIGRAPH_DEVICES` lists, such as
 /// `flex,wgpu`, where it is set.
-#[allow(dead_code)]
 pub fn backends() -> impl Iterator<Item = (Backend, Device)> {
     let listed = std::env::var("STRATIGRAPH_DEVICES").ok();
     let asked = move |backend: &Backend| match &listed {
@@ -73,27 +72,16 @@ pub fn backends() -> impl Iterator<Item = (Backend, Device)> {
 }
 
 /// Llama's axes in two sizes: 128 wide, or 576 wide as SmolLM2-135M, and of one layer.
-#[allow(dead_code)]
 pub fn config_of_width(d_model: usize) -> DecoderConfig {
     let axes = config_of("llama-gqa");
     match d_model {
-        128 => DecoderConfig { n_layers: 1, ..axes },
-        576 => DecoderConfig {
-            n_layers: 1,
-            d_model: 576,
-            n_heads: 9,
-            n_kv_heads: 3,
-            d_head: 64,
-            d_mlp: 1536,
-            d_vocab: 49_152,
-            ..axes
-        },
+        128 => axes.with_n_layers(1),
+        576 => axes.with_n_layers(1).with_d_model(576).with_heads(9, 3, 64).with_d_mlp(1536).with_d_vocab(49_152),
         _ => panic!("there is no configuration of that width"),
     }
 }
 
 /// Operations of one block on `tokens` tokens: products with weights, and scores and mixtures of what each query sees.
-#[allow(dead_code)]
 pub fn flops_of_block(config: &DecoderConfig, tokens: usize, seq_len: usize) -> u64 {
     let DecoderConfig { d_model, n_heads, n_kv_heads, d_head, d_mlp, .. } = *config;
     let weights = d_model * d_head * (2 * n_heads + 2 * n_kv_heads) + 3 * d_model * d_mlp;
@@ -102,14 +90,12 @@ pub fn flops_of_block(config: &DecoderConfig, tokens: usize, seq_len: usize) -> 
 }
 
 /// Windows of tokens that mean nothing.
-#[allow(dead_code)]
 pub fn random_windows(config: &DecoderConfig, n_sequences: usize, seq_len: usize) -> TokenWindows {
     let ids: Vec<u32> = (0..n_sequences * seq_len).map(|i| (i * 7919 % config.d_vocab) as u32).collect();
     TokenWindows::new(&ids, seq_len).expect("there are windows")
 }
 
 /// Every deletion and every swap, as a study's sweeps have them.
-#[allow(dead_code)]
 pub fn deletions_and_swaps(model: &Decoder, windows: &TokenWindows) -> Vec<Intervention> {
     let context = SweepContext::new(model.shape(), windows.seq_len());
     let points = |sweep: Sweep| sweep.points(&context).expect("the model has several layers").interventions;

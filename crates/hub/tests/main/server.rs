@@ -1,5 +1,4 @@
 //! A server that speaks as much of the hub's protocol as a download needs, with faults on request.
-#![allow(dead_code)] // every test uses a part of it
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
