@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn every_axis_has_a_table_and_heads_have_none() {
-        let mut profile = profile(&[("repeat_2", "kl", vec![3.0]), ("sets", "kl", vec![]), ("zero_heads", "kl", vec![])]);
+        let mut profile =
+            profile(&[("repeat_2", "kl", vec![3.0]), ("sets", "kl", vec![]), ("zero_heads", "kl", vec![])]);
         let classes = Axis::labelled("class", ["a long name", "b"]);
         let curve = |values: [f64; 2]| Curve::new(classes.clone(), Unit::Nats, values.to_vec());
         profile.curves.insert("sets_kl".into(), curve([1.0, 2.0]));

@@ -26,7 +26,7 @@ pub use device::{DeviceName, guard_remote};
 pub use error::{Result, StudyError};
 pub use findings::{Findings, measured_curve};
 pub use measurement::{
-    CollectScores, InterventionScores, Measurement, Needs, Observation, OwnRun, OwnWork, StudyContext, Work,
+    CollectScores, InterventionScores, Measurement, MetricUnit, Needs, Observation, OwnRun, OwnWork, StudyContext, Work,
 };
 pub use memory::Memory;
 pub use progress::{Progress, block_work, pass_work, readout_work};

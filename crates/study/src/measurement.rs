@@ -121,10 +121,19 @@ pub struct InterventionScores<'s> {
     pub(crate) units: &'s BTreeMap<String, Unit>,
 }
 
+/// A metric of a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricUnit<'s> {
+    /// Its name.
+    pub metric: &'s str,
+    /// What it is measured in.
+    pub unit: &'s Unit,
+}
+
 impl<'s> InterventionScores<'s> {
     /// The metrics by name, with their units.
-    pub fn metrics(&self) -> impl Iterator<Item = (&'s str, &'s Unit)> + use<'s> {
-        self.units.iter().map(|(name, unit)| (name.as_str(), unit))
+    pub fn metrics(&self) -> impl Iterator<Item = MetricUnit<'s>> + use<'s> {
+        self.units.iter().map(|(metric, unit)| MetricUnit { metric, unit })
     }
 
     /// What a metric measured under the intervention with this index, window by window; none where there is no such metric

@@ -21,8 +21,7 @@ impl<'m> PlannedWork<'m> {
         measurements: &'m [Box<dyn Measurement + 'a>],
         context: &StudyContext<'m>,
     ) -> Result<Self> {
-        let mut sorted =
-            Self { sweeps: Vec::new(), collectors: Vec::new(), observations: Vec::new(), own: Vec::new() };
+        let mut sorted = Self { sweeps: Vec::new(), collectors: Vec::new(), observations: Vec::new(), own: Vec::new() };
         let mut names = Vec::new();
         for measurement in measurements {
             let name = measurement.name();

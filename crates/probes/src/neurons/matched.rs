@@ -2,7 +2,7 @@
 
 use stratigraph_core::SplitMix64;
 
-use super::NeuronSet;
+use super::{LayerNeurons, NeuronSet};
 
 /// Draws random sets of neurons that are like a given one: as many neurons of each of its layers, none of its own, and each
 /// with output weights about as long as those of a member.
@@ -18,7 +18,7 @@ use super::NeuronSet;
 /// let matched = MatchedSets::new(norms);
 /// let set = NeuronSet::default().with_layer(0, [50]);
 /// let drawn = matched.draw(&set, &mut SplitMix64::new(0)).expect("99 others");
-/// let (_, neurons) = drawn.layers().next().expect("a layer");
+/// let neurons = drawn.layers().next().expect("a layer").neurons;
 /// assert!(neurons.len() == 1 && (45..=55).contains(&neurons[0]) && neurons[0] != 50);
 /// ```
 #[derive(Debug, Clone)]
@@ -40,21 +40,16 @@ impl MatchedSets {
     /// # Panics
     /// When the set has a layer or a neuron that has no norm.
     pub fn draw(&self, set: &NeuronSet, random: &mut SplitMix64) -> Option<NeuronSet> {
-        set.layers().try_fold(NeuronSet::default(), |drawn, (layer, members)| {
+        set.layers().try_fold(NeuronSet::default(), |drawn, LayerNeurons { layer, neurons }| {
             let norms = &self.norms[layer];
             let others = (0..norms.len()).filter(|neuron| !set.contains(layer, *neuron)).collect();
-            Some(drawn.with_layer(layer, draw_from(others, norms, members, random)?))
+            Some(drawn.with_layer(layer, draw_from(others, norms, neurons, random)?))
         })
     }
 }
 
 /// One of `others` for each of `members`.
-fn draw_from(
-    mut others: Vec<usize>,
-    norms: &[f64],
-    members: &[usize],
-    random: &mut SplitMix64,
-) -> Option<Vec<usize>> {
+fn draw_from(mut others: Vec<usize>, norms: &[f64], members: &[usize], random: &mut SplitMix64) -> Option<Vec<usize>> {
     if others.len() < members.len() {
         return None;
     }
@@ -96,9 +91,9 @@ mod tests {
         let draw = |seed| matched.draw(&set, &mut SplitMix64::new(seed)).unwrap();
         for seed in 0..20 {
             let drawn = draw(seed);
-            let sizes = |set: &NeuronSet| set.layers().map(|(layer, neurons)| (layer, neurons.len())).collect::<Vec<_>>();
+            let sizes = |set: &NeuronSet| set.layers().map(|it| (it.layer, it.neurons.len())).collect::<Vec<_>>();
             assert_eq!(sizes(&drawn), sizes(&set));
-            assert!(drawn.layers().all(|(layer, neurons)| neurons.iter().all(|neuron| !set.contains(layer, *neuron))));
+            assert!(drawn.layers().all(|it| it.neurons.iter().all(|neuron| !set.contains(it.layer, *neuron))));
         }
         assert_eq!(draw(3), draw(3));
         assert_ne!(draw(3), draw(4));
@@ -115,7 +110,7 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..200 {
             let drawn = matched.draw(&set, &mut SplitMix64::new(seed)).unwrap();
-            let (_, neurons) = drawn.layers().next().unwrap();
+            let neurons = drawn.layers().next().unwrap().neurons;
             assert!(order[1..=MatchedSets::CANDIDATES].contains(&neurons[0]), "one of the ten next longest");
             seen.insert(neurons[0]);
         }

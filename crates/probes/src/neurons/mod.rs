@@ -19,7 +19,7 @@ use stratigraph_core::{ModelWeights, ResidualModel};
 pub(crate) use eigen::dot;
 pub use matched::MatchedSets;
 pub use null_space::NullSpace;
-pub use sets::{NeuronClass, NeuronSet, neuron_classes, output_norms};
+pub use sets::{LayerNeurons, NeuronClass, NeuronSet, neuron_classes, output_norms};
 pub use token_class::{TokenClass, class_association};
 pub use token_frequency::{log_frequencies, token_frequency_cosines};
 

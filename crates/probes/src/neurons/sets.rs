@@ -27,6 +27,15 @@ pub struct NeuronSet {
     layers: BTreeMap<usize, Vec<usize>>,
 }
 
+/// The neurons of a set in one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerNeurons<'a> {
+    /// The layer.
+    pub layer: usize,
+    /// Its neurons, in order and each once.
+    pub neurons: &'a [usize],
+}
+
 impl NeuronSet {
     /// With some neurons of a layer more.
     pub fn with_layer(mut self, layer: usize, neurons: impl IntoIterator<Item = usize>) -> Self {
@@ -41,8 +50,8 @@ impl NeuronSet {
     }
 
     /// Each layer that has neurons in the set, with these, both in order.
-    pub fn layers(&self) -> impl Iterator<Item = (usize, &[usize])> {
-        self.layers.iter().map(|(&layer, neurons)| (layer, &neurons[..]))
+    pub fn layers(&self) -> impl Iterator<Item = LayerNeurons<'_>> {
+        self.layers.iter().map(|(&layer, neurons)| LayerNeurons { layer, neurons })
     }
 
     /// How many neurons there are.
@@ -62,7 +71,7 @@ impl NeuronSet {
 
     /// The edits that ablate them together in the model's own order of layers: one for each layer, at every position.
     pub fn edits(&self, kind: &EditKind) -> impl Iterator<Item = Edit> {
-        let edit = move |(layer, neurons): (usize, &[usize])| {
+        let edit = move |LayerNeurons { layer, neurons }: LayerNeurons| {
             Edit::new(Hook::MlpPost.at(layer), kind.clone()).with_units(neurons.iter().copied())
         };
         self.layers().map(edit)
@@ -188,7 +197,7 @@ mod tests {
     #[test]
     fn a_set_knows_its_members() {
         let set = NeuronSet::default().with_layer(1, [4, 2]).with_layer(1, [2, 3]).with_layer(5, []);
-        assert_eq!(set.layers().collect::<Vec<_>>(), [(1, &[2, 3, 4][..])]);
+        assert_eq!(set.layers().collect::<Vec<_>>(), [LayerNeurons { layer: 1, neurons: &[2, 3, 4] }]);
         assert!(set.contains(1, 3) && !set.contains(1, 5) && !set.contains(5, 4));
         assert!(!set.is_empty() && NeuronSet::default().with_layer(2, []).is_empty());
     }

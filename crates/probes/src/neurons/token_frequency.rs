@@ -36,11 +36,7 @@ pub fn log_frequencies(ids: &[u32], d_vocab: usize) -> Result<Vec<f64>> {
 ///
 /// # Errors
 /// When the model does not give access to its weights, there is no such layer, or there is not a frequency for each token.
-pub fn token_frequency_cosines(
-    model: &dyn ResidualModel,
-    layer: usize,
-    log_frequencies: &[f64],
-) -> Result<Vec<f64>> {
+pub fn token_frequency_cosines(model: &dyn ResidualModel, layer: usize, log_frequencies: &[f64]) -> Result<Vec<f64>> {
     cosines(&Gram::new(model)?, model, layer, log_frequencies)
 }
 

@@ -40,12 +40,23 @@ impl Planted {
         let is_special = |token: usize| token < 3;
         let mut entry = |row: usize, token: usize| match row {
             FREQUENCY => frequencies[token] - mean,
-            FEW => if is_special(token) { 5.0 } else { 0.0 },
+            FEW => {
+                if is_special(token) {
+                    5.0
+                } else {
+                    0.0
+                }
+            }
             NOBODY => 1e-3 * random.normal(),
-            _ => if is_special(token) { 0.0 } else { random.normal() },
+            _ => {
+                if is_special(token) {
+                    0.0
+                } else {
+                    random.normal()
+                }
+            }
         };
-        let unembedding: Vec<f32> =
-            (0..D_MODEL * D_VOCAB).map(|at| entry(at / D_VOCAB, at % D_VOCAB) as f32).collect();
+        let unembedding: Vec<f32> = (0..D_MODEL * D_VOCAB).map(|at| entry(at / D_VOCAB, at % D_VOCAB) as f32).collect();
         let mut layer = |planted: &[(usize, usize, f32)]| {
             let mut rows = vec![0.0f32; D_MLP * D_MODEL];
             for row in rows.chunks_mut(D_MODEL) {

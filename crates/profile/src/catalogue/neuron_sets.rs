@@ -17,7 +17,11 @@ pub(super) static NEURON_SETS: [Row; 8] = [
     row(
         "neuron_sets",
         ZERO,
-        ["Zeroing a class of neurons", "the class", "All MLP neurons of a class (`hook_post`) are replaced by zero together"],
+        [
+            "Zeroing a class of neurons",
+            "the class",
+            "All MLP neurons of a class (`hook_post`) are replaced by zero together",
+        ],
     ),
     row(
         "neuron_sets_random",

@@ -105,7 +105,8 @@ impl<'a> Drawing<'a> {
         let several = dots.series.len() > 1;
         let legend = Legend::of_names(dots.series.iter().filter(|_| several).map(|series| series.name.as_str()));
         let widest = dots.rows.iter().map(|name| name.chars().count().min(LONGEST)).max().unwrap_or(0);
-        let (left, top) = (MARGIN + CHARACTER * widest as f64, TITLE + if several { legend.height() } else { 0.0 } + 4.0);
+        let (left, top) =
+            (MARGIN + CHARACTER * widest as f64, TITLE + if several { legend.height() } else { 0.0 } + 4.0);
         let points = dots.series.iter().flat_map(|series| &series.points);
         let ends = points.flat_map(|point| {
             let sem = point.sem.unwrap_or(0.0);
@@ -187,7 +188,8 @@ impl<'a> Drawing<'a> {
     fn draw_rows(&self, f: &mut impl Write) -> fmt::Result {
         let (left, width) = (self.left, WIDTH - RIGHT - self.left);
         for row in 0..self.dots.rows.len() {
-            let points = self.dots.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)));
+            let points =
+                self.dots.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)));
             let points = points.filter(|(_, point)| point.x as usize == row && point.y.is_finite());
             let text = points.map(|(series, point)| {
                 format!("{}, {}: {} ({})", point.at, series.name, with_error(point.y, point.sem), self.dots.label)
@@ -231,7 +233,8 @@ mod tests {
         let svg = drawn(Dots::from_curve("zero_heads_kl", &heads(vec![0.5, 3.0])));
         assert!(svg.contains("head 1.0, zero heads: KL: 3 ± 0.25 (KL, nats)"), "{svg}");
         assert_eq!((svg.matches("class=\"mark\"").count(), svg.matches("class=\"line\"").count()), (2, 2));
-        let both = Dots::from_curve("a", &heads(vec![1.0, 2.0])).with_series(Series::from_curve("b", &heads(vec![3.0])));
+        let both =
+            Dots::from_curve("a", &heads(vec![1.0, 2.0])).with_series(Series::from_curve("b", &heads(vec![3.0])));
         let svg = drawn(both);
         assert_eq!(svg.matches("class=\"over\"").count(), 2);
         assert_eq!(svg.matches("class=\"mark\"").count(), 3 + 2, "with those of the legend");

@@ -32,8 +32,8 @@ mod svg;
 
 pub(crate) use axis::range;
 pub use catalogue::figures;
-pub use dots::Dots;
 pub(crate) use colour::{STAGES, style};
+pub use dots::Dots;
 pub use horizontal::Horizontal;
 pub use panel::{Heat, Lines, Panel, Point, Reference, Series, Side};
 pub(crate) use svg::Alone;

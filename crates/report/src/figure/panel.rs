@@ -2,7 +2,7 @@
 
 use stratigraph_profile::{Curve, Matrix, Scale, catalogue};
 
-use super::{Horizontal, range};
+use super::{Dots, Horizontal, range};
 
 /// One picture of a figure.
 #[derive(Debug, Clone, PartialEq)]

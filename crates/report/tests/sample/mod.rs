@@ -106,7 +106,8 @@ fn not_over_depth(n_layers: usize) -> Vec<(&'static str, Curve)> {
         Curve::new(axis, unit, mean).with_sem(sem)
     };
     let suffixes = Axis::labelled("suffix of a long name", ["<ing>", "ed", "s"]);
-    let classes = || Axis::labelled("class", ["prediction", "entropy", "token frequency", "a <class> of my own & more"]);
+    let classes =
+        || Axis::labelled("class", ["prediction", "entropy", "token frequency", "a <class> of my own & more"]);
     let all = Axis::labelled("class", ["prediction", "suppression", "entropy", "token frequency"]);
     let heads = Axis::all_heads(n_layers, 12);
     vec![

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use stratigraph_core::{EditKind, Hook, Moments, PerSequence, SplitMix64};
 use stratigraph_probes::neurons::{MatchedSets, NeuronSet, neuron_classes, output_norms};
-use stratigraph_profile::{Axis, Curve, Estimate, ReplicateUnit, Unit};
+use stratigraph_profile::{Axis, Curve, Estimate, ReplicateUnit};
 use stratigraph_surgery::Intervention;
 
 use super::empty_curve;
-use crate::{Findings, InterventionScores, Measurement, Needs, Result, StudyContext, StudyError, Work};
+use crate::{Findings, InterventionScores, Measurement, MetricUnit, Needs, Result, StudyContext, StudyError, Work};
 
 /// The MLP neurons of each class of a model ([`NeuronClass`](stratigraph_probes::neurons::NeuronClass)) ablated together, and
 /// as many random neurons of the same layers with output weights of similar length ([`MatchedSets`]) in their place.
@@ -163,14 +163,14 @@ impl Found {
         let mut sizes = Curve::empty(Axis::labelled(axis.name(), self.labels.clone()), unit);
         self.sizes.iter().for_each(|&size| sizes.push(Estimate::exact(size as f64), Vec::new()));
         findings.add_curve(&name, sizes)?;
-        scores.metrics().try_for_each(|(metric, unit)| self.add_metric(scores, (metric, unit), findings))
+        scores.metrics().try_for_each(|it| self.add_metric(scores, it, findings))
     }
 
     /// The four curves of a metric.
     fn add_metric(
         &self,
         scores: &InterventionScores,
-        (metric, unit): (&str, &Unit),
+        MetricUnit { metric, unit }: MetricUnit,
         findings: &mut Findings,
     ) -> Result<()> {
         let axis = Axis::labelled("class", self.measured.clone());
@@ -207,8 +207,8 @@ fn push_sum<'a>(curve: &mut Curve, terms: impl IntoIterator<Item = Term<'a>>) {
     let (mut mean, mut windows) = (0.0, BTreeMap::<usize, f64>::new());
     for Term { weight, measured } in terms {
         mean += weight * measured.summary().mean;
-        for ((window, _), value) in measured.counts().zip(measured.means()) {
-            *windows.entry(window).or_default() += weight * value;
+        for (window, value) in measured.counts().zip(measured.means()) {
+            *windows.entry(window.sequence).or_default() += weight * value;
         }
     }
     let replicates: Vec<f64> = windows.into_values().collect();

@@ -61,9 +61,8 @@ fn a_set_is_its_neurons_silenced_by_hand_in_every_family() {
         let findings = study.run(&windows).unwrap();
         let means = mean_activations(&model, &windows);
         let mean = |layer: usize, neuron: usize| means[layer][neuron];
-        let kinds: [(&str, &dyn Fn(usize, usize) -> f32); 2] =
-            [("neuron_sets", &|_, _| 0.0), ("mean_neuron_sets", &mean)];
-        for (kind, value) in kinds {
+        for kind in ["neuron_sets", "mean_neuron_sets"] {
+            let value: &dyn Fn(usize, usize) -> f32 = if kind == "neuron_sets" { &|_, _| 0.0 } else { &mean };
             let curve = findings.curve(&format!("{kind}_kl")).unwrap();
             for (nth, (label, set)) in sets(&model, &windows, &findings, kind).iter().enumerate() {
                 let by_hand = kl_by_window(&model, &windows, &mut Silenced { set, value });
@@ -96,7 +95,7 @@ fn random_sets_are_like_the_class_and_outside_it() {
         Study::new(&model).add(sets).with_seed(seed).run(&windows).unwrap()
     };
     let (findings, again, other) = (run(1), run(1), run(2));
-    let sizes = |set: &NeuronSet| set.layers().map(|(layer, neurons)| (layer, neurons.len())).collect::<Vec<_>>();
+    let sizes = |set: &NeuronSet| set.layers().map(|it| (it.layer, it.neurons.len())).collect::<Vec<_>>();
     let mut differs = false;
     for (label, set) in sets(&model, &windows, &findings, "neuron_sets") {
         assert_eq!(ablated(&findings, &format!("neuron_sets {label}")), set);
@@ -104,7 +103,7 @@ fn random_sets_are_like_the_class_and_outside_it() {
             let of = |findings| ablated(findings, &format!("neuron_sets {label} random {nth}"));
             let random = of(&findings);
             assert_eq!(sizes(&random), sizes(&set));
-            assert!(random.layers().all(|(layer, neurons)| neurons.iter().all(|it| !set.contains(layer, *it))));
+            assert!(random.layers().all(|it| it.neurons.iter().all(|neuron| !set.contains(it.layer, *neuron))));
             assert_eq!(random, of(&again), "a seed decides");
             differs |= random != of(&other);
         }
