@@ -30,11 +30,12 @@ const APART: f64 = 5.0;
 /// use stratigraph_profile::{Axis, Curve, Unit};
 /// use stratigraph_report::figure::{Dots, Figure, Panel};
 ///
-/// let curve = Curve::new(Axis::all_heads(30, 9), Unit::Nats, (0..270).map(f64::from).collect());
+/// let kl = (0..270).map(|head| if head == 29 { 2.0 } else { 0.01 }).collect();
+/// let curve = Curve::new(Axis::all_heads(30, 9), Unit::Nats, kl);
 /// let dots = Dots::from_curve("zero_heads_kl", &curve).largest(20);
-/// assert_eq!((dots.rows.len(), &dots.rows[0][..]), (20, "29.8"));
+/// assert_eq!((dots.rows.len(), &dots.rows[0][..]), (20, "3.2"));
 /// let figure = Figure::new("heads", "Heads").with_panel(Panel::Dots(dots));
-/// assert!(figure.to_string().contains("head 29.8"));
+/// assert!(figure.to_string().contains("head 3.2, zero heads: KL: 2"));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
