@@ -65,7 +65,7 @@ fn of_words(criterion: &mut Criterion) {
 
 fn sublayers(criterion: &mut Criterion) {
     each_backend(criterion, "sublayers", |model, windows| {
-        let kinds = [EditKind::Zero, EditKind::Mean, EditKind::Resample];
+        let kinds = [EditKind::Zero, EditKind::Mean(MeanOver::All), EditKind::Resample];
         let pairs = kinds.into_iter().flat_map(|kind| {
             [Sublayer::Attention, Sublayer::Mlp].map(|sublayer| Sweep::sublayers(sublayer, kind.clone()))
         });

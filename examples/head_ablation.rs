@@ -11,8 +11,10 @@ fn main() -> Result<()> {
     let (model, tokenizer) = (checkpoint.load(&Backend::Flex.device()?)?, checkpoint.tokenizer()?);
     let windows = tokenizer.windows(File::open("examples/data/sample.txt")?, 128, 4)?;
 
-    let findings =
-        Study::new(&model).add(Sweep::heads(EditKind::Zero)).add(Sweep::heads(EditKind::Mean)).run(&windows)?;
+    let findings = Study::new(&model)
+        .add(Sweep::heads(EditKind::Zero))
+        .add(Sweep::heads(EditKind::Mean(MeanOver::All)))
+        .run(&windows)?;
     let (zero, mean) = (findings.matrix("zero_heads_kl")?, findings.matrix("mean_heads_kl")?);
     println!("KL divergence from the unchanged model, {}, with the head zeroed (replaced by its mean)", zero.unit);
     print!("layer");

@@ -20,8 +20,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each crate of the workspace is a module here and can be depended on alone. A model of your own takes part when it
-//! implements [`ResidualModel`](prelude::ResidualModel). `docs/recipes.md` has short solutions of common tasks,
+//! Each crate of the workspace is a module here and can be depended on alone; only `stratigraph-train`, which brings
+//! automatic differentiation, is no module. A model of your own takes part when it implements
+//! [`ResidualModel`](prelude::ResidualModel). `docs/recipes.md` has short solutions of common tasks,
 //! `docs/terms.md` the words of other libraries, and `docs/definitions.md` the definition of every number.
 
 pub use burn;
@@ -46,9 +47,9 @@ pub mod prelude {
 
     // Models, what runs inside them, and where it can be read and changed.
     pub use stratigraph_core::{
-        Activation, ActivationCache, ActivationSampler, CoreError, Edit, EditKind, EditValues, Hook, HookPoint,
-        HookSet, ModelShape, ModelWeights, NoTap, Observer, PerSequence, Positions, ResidualModel, RunModel,
-        SamplePositions, Site, Sublayer, Tap, TokenWindows, observe,
+        Activation, ActivationCache, ActivationSampler, AttentionPair, CoreError, Edit, EditKind, EditValues, Hook,
+        HookPoint, HookSet, MeanOver, ModelShape, ModelWeights, NoTap, Observer, PairMask, PerSequence, Positions,
+        ResidualModel, RunModel, SamplePositions, Site, Sublayer, Tap, TokenWindows, observe,
     };
     pub use stratigraph_models::{Checkpoint, Decoder, DecoderConfig, ModelError, Storage, Tokenizer};
 

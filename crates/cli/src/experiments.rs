@@ -75,12 +75,15 @@ mod tests {
     #[test]
     fn names_are_read_back_and_others_list_the_known_ones() {
         for name in
-            ["delete", "repeat_3", "delete_from_1", "mean_heads", "geometry", "wic", "merging_heads", "ensembles"]
+            ["delete", "repeat_3", "delete_from_1", "mean_heads", "geometry", "wic", "merging_heads", "knock_out_words"]
         {
             assert_eq!(name.parse::<Experiment>().unwrap().to_string(), name);
         }
         let message = "delte".parse::<Experiment>().unwrap_err();
         assert!(message.starts_with("unknown experiment `delte`; known: delete, "), "{message}");
-        assert!(message.contains("repeat_N") && message.ends_with("wic, merging_heads, ensembles"), "{message}");
+        assert!(
+            message.contains("repeat_N") && message.ends_with("wic, merging_heads, ensembles, knock_out_words"),
+            "{message}"
+        );
     }
 }

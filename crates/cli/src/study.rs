@@ -46,9 +46,10 @@ pub struct StudyArgs {
 struct MeasureArgs {
     /// What to do, with commas between; an unknown name lists all [default: what the paper does]
     ///
-    /// delete, swap, lens, repeat_N, delete_from_N, delete_attention, delete_mlp, the same with mean_ or resample_,
-    /// zero_heads, mean_heads, resample_heads, attention, geometry, neurons, neuron_sets, mean_neuron_sets, wic, merging_heads,
-    /// ensembles.
+    /// delete, swap, lens, repeat_N, delete_attention, delete_mlp, the same with mean_, mean_each_, mean_after_first_ or
+    /// resample_, zero_heads, mean_heads, resample_heads, delete_frozen_patterns, delete_frozen_norms, knock_back_N,
+    /// knock_back_N_in_M_layers, attention, geometry, neurons, neuron_sets, mean_neuron_sets, wic, merging_heads, ensembles,
+    /// knock_out_words. All sweeps but lens and repeat_N can be limited to positions: delete_after_first, swap_from_N, mean_mlp_at_N..M.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     experiments: Vec<Experiment>,
     /// Metrics of sweeps, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
@@ -74,7 +75,7 @@ struct MeasureArgs {
     /// It holds train.data.txt, train.gold.txt, dev.data.txt and dev.gold.txt, as the benchmark does.
     #[arg(long, value_name = "DIR")]
     wic: Option<PathBuf>,
-    /// Leave out wic, merging_heads and ensembles
+    /// Leave out wic, merging_heads, ensembles and knock_out_words
     #[arg(long)]
     no_words: bool,
     /// The seed of what is drawn at random
@@ -182,7 +183,7 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
 fn measurements(args: &MeasureArgs, setup: &Setup, model: &dyn ResidualModel) -> Result<Vec<Box<dyn Measurement>>> {
     let is_default = args.experiments.is_empty() && args.interventions.is_empty();
     let mut measurements = if is_default { Experiment::paper(model, args.skip_first) } else { Vec::new() };
-    let mut words = if is_default { WordExperiment::ALL.to_vec() } else { Vec::new() };
+    let mut words = if is_default { WordExperiment::PAPER.to_vec() } else { Vec::new() };
     for experiment in &args.experiments {
         match experiment {
             Experiment::Named(name) => measurements.push(Experiment::measurement(name, args.skip_first)?),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use stratigraph_models::Tokenizer;
 use stratigraph_probes::lexical::{SuffixTask, WicPair, WicSplit, WicTokens, WordEndOptions, WordEnds, Words};
-use stratigraph_study::measurements::{MergingHeads, SuffixEnsembles, WordInContext};
+use stratigraph_study::measurements::{KnockOutWords, MergingHeads, SuffixEnsembles, WordInContext};
 use stratigraph_study::{Measurement, StudyContext};
 
 use crate::{defaults, load, output};
@@ -26,11 +26,21 @@ pub enum WordExperiment {
     MergingHeads,
     /// Neurons that together predict a suffix.
     Ensembles,
+    /// Attention knocked out within words and across words.
+    KnockOutWords,
 }
 
 impl WordExperiment {
     /// All of them.
-    pub const ALL: [WordExperiment; 3] =
+    pub const ALL: [WordExperiment; 4] = [
+        WordExperiment::WordInContext,
+        WordExperiment::MergingHeads,
+        WordExperiment::Ensembles,
+        WordExperiment::KnockOutWords,
+    ];
+
+    /// The experiments of the paper.
+    pub const PAPER: [WordExperiment; 3] =
         [WordExperiment::WordInContext, WordExperiment::MergingHeads, WordExperiment::Ensembles];
 
     /// Its name on the command line.
@@ -39,6 +49,7 @@ impl WordExperiment {
             WordExperiment::WordInContext => "wic",
             WordExperiment::MergingHeads => "merging_heads",
             WordExperiment::Ensembles => "ensembles",
+            WordExperiment::KnockOutWords => KnockOutWords::NAME,
         }
     }
 }
@@ -91,6 +102,7 @@ impl WordData<'_> {
             WordExperiment::WordInContext => Box::new(self.word_in_context(context)?),
             WordExperiment::MergingHeads => Box::new(merging_heads(self.words(words)?, context)?),
             WordExperiment::Ensembles => Box::new(self.ensembles(self.words(words)?, context)?),
+            WordExperiment::KnockOutWords => Box::new(KnockOutWords::new(self.tokenizer.token_texts()?)),
         };
         measurement.check(context)?;
         measurement.work(context)?; // refuses what does not fit, and runs nothing yet

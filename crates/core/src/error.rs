@@ -103,6 +103,14 @@ pub enum CoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A text that names no positions.
+    #[error("`{text}` is not a list of positions: {reason}; positions are written like 1.. or 0,3..6")]
+    NotPositions {
+        /// The text as it was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A measure that reads weights, on a model that does not give access to them.
     #[error("this model does not give access to its weights; implement ResidualModel::weights")]
     WeightsMissing,
@@ -135,6 +143,14 @@ pub enum CoreError {
     WindowTooShort {
         /// Tokens in one window.
         seq_len: usize,
+    },
+    /// More or fewer documents than windows.
+    #[error("{found} documents are given for {n_sequences} windows; give the document of each window")]
+    OtherDocuments {
+        /// How many were given.
+        found: usize,
+        /// How many windows there are.
+        n_sequences: usize,
     },
     /// A corpus without windows.
     #[error("there are no windows to run")]

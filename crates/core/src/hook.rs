@@ -23,6 +23,9 @@ pub enum Hook {
     Embed,
     /// The residual stream entering the block.
     ResidPre,
+    /// The divisor of the norm before attention, `[batch, pos, 1]`: `sqrt(mean(x^2) + eps)` of RMSNorm,
+    /// `sqrt(variance + eps)` of LayerNorm.
+    Ln1Scale,
     /// What the norm before attention writes, its gain and bias included.
     Ln1Normalized,
     /// Queries, `[batch, pos, n_heads, d_head]`: the projection with its bias, before a norm of queries and rotation.
@@ -42,6 +45,8 @@ pub enum Hook {
     AttnOut,
     /// The residual stream between attention and MLP; models with parallel sublayers have none.
     ResidMid,
+    /// The divisor of the norm before the MLP, `[batch, pos, 1]`; none where attention's norm serves both.
+    Ln2Scale,
     /// What the norm before the MLP writes, its gain and bias included; none where attention's norm serves both.
     Ln2Normalized,
     /// MLP activations before the nonlinearity (of the gate, where there is one), `[batch, pos, d_mlp]`.
@@ -58,9 +63,10 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in the order in which a sequential model reaches them.
-    pub const ALL: [Hook; 17] = [
+    pub const ALL: [Hook; 19] = [
         Hook::Embed,
         Hook::ResidPre,
+        Hook::Ln1Scale,
         Hook::Ln1Normalized,
         Hook::Q,
         Hook::K,
@@ -70,6 +76,7 @@ impl Hook {
         Hook::Z,
         Hook::AttnOut,
         Hook::ResidMid,
+        Hook::Ln2Scale,
         Hook::Ln2Normalized,
         Hook::MlpPre,
         Hook::MlpPost,
@@ -83,6 +90,7 @@ impl Hook {
         match self {
             Hook::Embed => "hook_embed",
             Hook::ResidPre => "hook_resid_pre",
+            Hook::Ln1Scale => "ln1.hook_scale",
             Hook::Ln1Normalized => "ln1.hook_normalized",
             Hook::Q => "attn.hook_q",
             Hook::K => "attn.hook_k",
@@ -92,6 +100,7 @@ impl Hook {
             Hook::Z => "attn.hook_z",
             Hook::AttnOut => "hook_attn_out",
             Hook::ResidMid => "hook_resid_mid",
+            Hook::Ln2Scale => "ln2.hook_scale",
             Hook::Ln2Normalized => "ln2.hook_normalized",
             Hook::MlpPre => "mlp.hook_pre",
             Hook::MlpPost => "mlp.hook_post",
@@ -119,6 +128,11 @@ impl Hook {
     /// Whether its activation is `[batch, n_heads, query, key]`.
     pub fn is_square(self) -> bool {
         matches!(self, Hook::AttnScores | Hook::Pattern)
+    }
+
+    /// Whether its activation is the divisor of a norm, `[batch, pos, 1]`.
+    pub fn is_scale(self) -> bool {
+        matches!(self, Hook::Ln1Scale | Hook::Ln2Scale)
     }
 }
 

@@ -34,8 +34,8 @@ mod worker_pools;
 pub use activation::Activation;
 pub use cache::{ActivationCache, CacheFilter};
 pub use edit::{
-    BlockEdits, CorpusValues, Edit, EditContext, EditFunction, EditKind, EditTap, EditValues, PositionMask, Positions,
-    Units,
+    AttentionPair, BlockEdits, CorpusValues, Edit, EditContext, EditFunction, EditKind, EditTap, EditValues, MeanOver,
+    PairMask, PositionMask, Positions, Units,
 };
 pub use error::{CoreError, Result};
 pub use hex::hex;

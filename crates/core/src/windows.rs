@@ -20,6 +20,8 @@ use crate::{CoreError, ResidualModel, Result, check_token_ids};
 pub struct TokenWindows {
     ids: Vec<u32>,
     seq_len: usize,
+    /// The document of each window, where they are known.
+    documents: Option<Vec<usize>>,
 }
 
 impl TokenWindows {
@@ -35,7 +37,7 @@ impl TokenWindows {
             return Err(CoreError::TextTooShort { n_tokens: ids.len(), seq_len });
         }
         let whole = ids.len() / seq_len * seq_len;
-        Ok(Self { ids: ids[..whole].to_vec(), seq_len })
+        Ok(Self { ids: ids[..whole].to_vec(), seq_len, documents: None })
     }
 
     /// Windows of `seq_len` tokens that begin at these places of `ids`; they may overlap.
@@ -51,12 +53,32 @@ impl TokenWindows {
             ids.get(start..start + seq_len).ok_or(too_short)
         };
         let windows = starts.iter().map(|&start| window(start)).collect::<Result<Vec<_>>>()?;
-        Ok(Self { ids: windows.concat(), seq_len })
+        Ok(Self { ids: windows.concat(), seq_len, documents: None })
+    }
+
+    /// With the document that each window is from, by number. Resampling then takes activations from another document.
+    ///
+    /// ```
+    /// # use stratigraph_core::TokenWindows;
+    /// let windows = TokenWindows::new(&[5, 6, 7, 8, 9, 3], 2)?.with_documents(vec![0, 0, 1])?;
+    /// assert_eq!([0, 1, 2].map(|window| windows.next_of_other_document(window)), [2, 2, 0]);
+    /// # Ok::<(), stratigraph_core::CoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When there is not one for each window.
+    pub fn with_documents(self, documents: Vec<usize>) -> Result<Self> {
+        let (found, n_sequences) = (documents.len(), self.n_sequences());
+        if found != n_sequences {
+            return Err(CoreError::OtherDocuments { found, n_sequences });
+        }
+        Ok(Self { documents: Some(documents), ..self })
     }
 
     /// Keeps the first `n` windows, or all when there are fewer.
     pub fn take(mut self, n: usize) -> Self {
         self.ids.truncate(n.saturating_mul(self.seq_len));
+        self.documents.iter_mut().for_each(|documents| documents.truncate(n));
         self
     }
 
@@ -68,6 +90,24 @@ impl TokenWindows {
     /// Tokens in each window.
     pub fn seq_len(&self) -> usize {
         self.seq_len
+    }
+
+    /// The document that each window is from, where that is known.
+    pub fn documents(&self) -> Option<&[usize]> {
+        self.documents.as_deref()
+    }
+
+    /// The next window of another document than that of `window`; where all are of one document, or documents are not known,
+    /// the next window. After the last window comes the first.
+    ///
+    /// # Panics
+    /// When there is no such window.
+    pub fn next_of_other_document(&self, window: usize) -> usize {
+        let n = self.n_sequences();
+        assert!(window < n, "window {window} of a corpus of {n}");
+        let next = |steps: usize| (window + steps) % n;
+        let Some(documents) = &self.documents else { return next(1) };
+        (1..n).map(next).find(|&other| documents[other] != documents[window]).unwrap_or_else(|| next(1))
     }
 
     /// All token ids, window after window.
@@ -124,6 +164,21 @@ mod tests {
         assert_eq!(windows.ids(), &[12, 13, 14, 10, 11, 12]);
         let beyond = TokenWindows::starting_at(&ids, 3, &[3]);
         assert_eq!(beyond, Err(CoreError::TextTooShort { n_tokens: 2, seq_len: 3 }));
+    }
+
+    #[test]
+    fn the_next_window_is_of_another_document_where_there_is_one() {
+        let windows = TokenWindows::new(&[0; 12], 2).unwrap();
+        let next =
+            |windows: &TokenWindows| (0..6).map(|window| windows.next_of_other_document(window)).collect::<Vec<_>>();
+        let cyclic = [1, 2, 3, 4, 5, 0];
+        assert_eq!(next(&windows), cyclic);
+        assert_eq!(next(&windows.clone().with_documents(vec![4; 6]).unwrap()), cyclic);
+        let several = windows.clone().with_documents(vec![0, 0, 1, 1, 1, 0]).unwrap();
+        assert_eq!(next(&several), [2, 2, 5, 5, 5, 2]);
+        assert_eq!(several.take(3).documents(), Some(&[0, 0, 1][..]));
+        let refused = CoreError::OtherDocuments { found: 2, n_sequences: 6 };
+        assert_eq!(windows.with_documents(vec![0, 1]), Err(refused));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod softmax;
 pub use activation::{gated_gelu, gated_gelu_tanh, gated_silu, gelu, gelu_tanh, silu};
 pub use attention::causal_softmax;
 pub use heads::{Angles, join_heads, split_head};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, layer_norm_by, layer_scales, rms_norm, rms_norm_by, rms_scales};
 
 /// Compiles a function twice, for the target's baseline and for AVX2, and calls the version that the CPU supports.
 macro_rules! for_best_cpu {

@@ -56,6 +56,7 @@ impl Profile {
             Some(NEWEST) => serde_json::from_value(value)?,
             _ => migrate::from_version_1(value)?,
         };
+        let profile = migrate::with_current_names(profile);
         profile.check()?;
         Ok(profile)
     }
@@ -110,6 +111,24 @@ mod tests {
         assert!(matches!(profile().write(&path), Err(ProfileError::CannotWrite { .. })));
         assert!(matches!(Profile::read(dir.path().join("none.json")), Err(ProfileError::CannotRead { .. })));
         assert_eq!(profile().interventions[0].name, "delete 1");
+    }
+
+    #[test]
+    fn what_older_versions_called_otherwise_has_its_present_name() {
+        let curve = Curve::new(Axis::layers(2), Unit::Nats, vec![3.0, 0.5]);
+        let old = profile()
+            .with_intervention(InterventionRecord::in_sweep("delete_from_1", 0, "0-1"))
+            .with_intervention(InterventionRecord::new("delete_from_1", "0"))
+            .with_curve("delete_from_1_kl", curve.clone())
+            .and_then(|it| it.with_curve("delete_from_12_kl", curve.clone()))
+            .unwrap();
+        let read = Profile::from_json(&old.to_json()).unwrap();
+        assert!(read.curves.contains_key("delete_after_first_kl") && !read.curves.contains_key("delete_from_1_kl"));
+        assert_eq!(read.curve("delete_from_1_kl").unwrap(), &curve);
+        assert_eq!(read.curve("delete_from_12_kl").unwrap(), &curve);
+        let names: Vec<_> = read.interventions.iter().map(|it| (it.name.as_str(), it.sweep.as_deref())).collect();
+        let of_sweep = ("delete_after_first 0", Some("delete_after_first"));
+        assert_eq!(names, [("delete 1", Some("delete")), of_sweep, ("delete_from_1", None)]);
     }
 
     #[test]

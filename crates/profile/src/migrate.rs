@@ -66,6 +66,17 @@ pub(crate) fn from_version_1(json: Value) -> Result<Profile> {
     Ok(profile)
 }
 
+/// A profile in which names of older versions are replaced by the current ones.
+pub(crate) fn with_current_names(mut profile: Profile) -> Profile {
+    let current = catalogue::current_name;
+    profile.curves = profile.curves.into_iter().map(|(name, curve)| (current(&name), curve)).collect();
+    for record in profile.interventions.iter_mut().filter(|record| record.sweep.is_some()) {
+        record.name = current(&record.name);
+        record.sweep = record.sweep.as_deref().map(current);
+    }
+    profile
+}
+
 fn curve(name: &str, old: CurveOfVersion1, n_layers: usize) -> Curve {
     let (axis, unit) = match catalogue::find(name) {
         Some(entry) => (entry.axis.of(n_layers), entry.unit),

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::file::Format;
 use crate::{
-    CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, ProfileError, Result, Segmentation, check,
-    names,
+    CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, ProfileError, Result, Segmentation,
+    catalogue, check, names,
 };
 
 /// Everything a study found; the content of `profile.json`.
@@ -143,12 +143,14 @@ impl Profile {
         self
     }
 
-    /// The curve of a name.
+    /// The curve of a name; a name of an older version finds the curve under its [current
+    /// name](crate::catalogue::current_name).
     ///
     /// # Errors
     /// When there is none; the error suggests close names.
     pub fn curve(&self, name: &str) -> Result<&Curve> {
-        self.curves.get(name).ok_or_else(|| not_found("curve", name, self.curves.keys()))
+        let found = self.curves.get(name).or_else(|| self.curves.get(&catalogue::current_name(name)));
+        found.ok_or_else(|| not_found("curve", name, self.curves.keys()))
     }
 
     /// The matrix of a name.

@@ -59,6 +59,9 @@ pub enum StudyError {
         /// How many axes it has.
         n_axes: usize,
     },
+    /// Two curves that cannot be paired.
+    #[error("a paired difference takes two curves over one axis, of the same windows; these differ in axis or windows")]
+    NotPaired,
     /// A model on another device that is not the same model.
     #[error(
         "the models on the devices differ: layers, d_model and d_vocab are {found:?} on one and {expected:?} on the first; \

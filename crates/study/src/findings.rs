@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_core::{PerSequence, ResidualModel, TokenWindows};
+use stratigraph_core::{Moments, PerSequence, ResidualModel, TokenWindows};
 use stratigraph_profile::{
     Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit, Unit,
 };
@@ -154,6 +154,45 @@ pub(crate) fn corpus_record(windows: &TokenWindows, name: &str) -> CorpusRecord 
 pub(crate) fn estimate(measured: &PerSequence) -> Estimate {
     let summary = measured.summary();
     Estimate::new(summary.mean, summary.sem)
+}
+
+/// The difference of two curves over one axis, replicate by replicate, with the standard errors of the paired differences.
+///
+/// ```
+/// use stratigraph_profile::{Axis, Curve, ReplicateUnit, Unit};
+/// use stratigraph_study::paired_difference;
+///
+/// let curve = |windows: [f64; 3]| {
+///     let mean = windows.iter().sum::<f64>() / 3.0;
+///     let curve = Curve::new(Axis::layers(1), Unit::Nats, vec![mean]);
+///     curve.with_replicates(ReplicateUnit::Windows, vec![windows.to_vec()])
+/// };
+/// let difference = paired_difference(&curve([1.0, 5.0, 9.0]), &curve([0.0, 5.0, 7.0]))?;
+/// assert_eq!((difference.mean[0], &difference.replicates[0]), (1.0, &vec![1.0, 0.0, 2.0]));
+/// assert!((difference.sem[0].unwrap() - 1.0 / 3f64.sqrt()).abs() < 1e-12); // the standard deviation is 1
+/// # Ok::<(), stratigraph_study::StudyError>(())
+/// ```
+///
+/// # Errors
+/// When they are not over the same axis, or not of the same replicates.
+pub fn paired_difference(minuend: &Curve, subtrahend: &Curve) -> Result<Curve> {
+    let n = |curve: &Curve| curve.replicates.iter().map(Vec::len).collect::<Vec<_>>();
+    let is_paired = minuend.axis == subtrahend.axis
+        && minuend.replicate_unit == subtrahend.replicate_unit
+        && n(minuend) == n(subtrahend)
+        && minuend.replicates.len() == minuend.len();
+    if !is_paired {
+        return Err(StudyError::NotPaired);
+    }
+    let mut difference = Curve::empty(minuend.axis.clone(), minuend.unit.clone());
+    difference.replicate_unit = minuend.replicate_unit;
+    for (point, (a, b)) in minuend.mean.iter().zip(&subtrahend.mean).enumerate() {
+        let pairs = minuend.replicates[point].iter().zip(&subtrahend.replicates[point]);
+        let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
+        let sem = differences.iter().copied().collect::<Moments>().sem();
+        difference.push(Estimate::new(a - b, sem), differences);
+    }
+    Ok(difference)
 }
 
 /// A curve of what was measured at each point of an axis, with the mean of each window.

@@ -24,7 +24,7 @@ mod workers;
 pub use backend::Backend;
 pub use device::{DeviceName, guard_remote};
 pub use error::{Result, StudyError};
-pub use findings::{Findings, measured_curve};
+pub use findings::{Findings, measured_curve, paired_difference};
 pub use measurement::{
     CollectScores, InterventionScores, Measurement, MetricUnit, Needs, Observation, OwnRun, OwnWork, StudyContext, Work,
 };

@@ -1,13 +1,14 @@
 //! Interventions scored on parts of a corpus: [`Scoring`], and on a model [`Scorer`].
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{NoTap, ResidualModel, RunModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::readout::{Clean, Readout, Tiles};
 use stratigraph_probes::scores::ScoreSink;
-use stratigraph_surgery::{Budget, Executor, Intervention, Prepared, Sink};
+use stratigraph_surgery::{Budget, CorpusMeans, Executor, Intervention, Prepared, Sink};
 
 use crate::progress::{block_work, readout_work};
 use crate::{Result, StudyError};
@@ -66,6 +67,11 @@ impl<'a> Scoring<'a> {
         });
         let executor = Executor::new(interventions).with_budget(options.executor_budget());
         Self { executor, clean, windows, options }
+    }
+
+    /// With means over the corpus that were measured before.
+    pub(crate) fn with_means(self, means: Arc<CorpusMeans>) -> Self {
+        Self { executor: self.executor.with_means(means), ..self }
     }
 
     /// The interventions, in the order of their scores.

@@ -154,11 +154,12 @@ fn check_intervention(intervention: &Intervention) -> Result<()> {
 fn corpus_dependence(edit: &Edit) -> Option<&'static str> {
     let is_mask = |positions: &Positions| matches!(positions, Positions::Mask(_));
     match edit.kind() {
-        EditKind::Mean | EditKind::Resample => Some("takes values from a corpus, which a task does not have"),
+        EditKind::Mean(_) | EditKind::Resample => Some("takes values from a corpus, which a task does not have"),
         EditKind::Add(values) | EditKind::Patch(values) if values.activation().dims()[0] > 1 => {
             Some("has values for several windows of a corpus; give the values of one window")
         }
         EditKind::MaskKeys(keys) if is_mask(keys) => Some("masks other positions in each window of a corpus"),
+        EditKind::MaskPairs(_) => Some("masks other pairs in each window of a corpus"),
         _ if is_mask(edit.positions()) => Some("is at other positions in each window of a corpus"),
         _ => None,
     }

@@ -55,6 +55,17 @@ pub enum SurgeryError {
     /// A resample-ablation over a corpus of one window, which has no other to take from.
     #[error("resampling takes activations from another window, and there is only one; give at least two windows")]
     NothingToResample,
+    /// Means that were measured for other interventions.
+    #[error("the means that were given do not have all those that the interventions ask for; measure them anew")]
+    MeansMissing,
+    /// A sweep whose plans cannot be limited to positions.
+    #[error("the sweep {sweep} cannot be limited to positions: {reason}")]
+    CannotLimit {
+        /// The sweep.
+        sweep: String,
+        /// Why not.
+        reason: String,
+    },
     /// A text that is not a plan.
     #[error(
         "`{text}` is not a layer plan: {reason}; plans are written like 0..11-12..30, 0-1-3-2-4 or 0-(1+2)-3, and edits \

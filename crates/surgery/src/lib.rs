@@ -14,6 +14,7 @@
 //! # Ok::<(), stratigraph_surgery::SurgeryError>(())
 //! ```
 
+mod batch;
 mod budget;
 mod calls;
 mod corpus;
@@ -27,6 +28,7 @@ mod text;
 mod tree;
 
 pub use budget::Budget;
+pub use corpus::{CorpusMeans, MeanActivation};
 pub use error::{Result, SurgeryError};
 pub use executor::{Executor, Prepared, Sink};
 pub use intervention::{Change, Intervention};

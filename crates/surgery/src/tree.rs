@@ -82,6 +82,11 @@ impl PrefixTree {
         self.nodes.iter().flat_map(|node| &node.next).filter(|(action, _)| run(*action)).count()
     }
 
+    /// How many interventions there are.
+    pub(crate) fn n_ends(&self) -> usize {
+        self.nodes.iter().map(|node| node.ends.len()).sum()
+    }
+
     fn intern(&mut self, action: Action) -> usize {
         match self.actions.iter().position(|other| *other == action) {
             Some(index) => index,

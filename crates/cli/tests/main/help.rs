@@ -53,7 +53,10 @@ fn without_a_subcommand_the_help_is_shown() {
 
 #[test]
 fn misuse_is_told_from_failure_by_the_exit_code() {
-    is_misused(["study", "--experiments", "delte"], "unknown experiment `delte`; known: delete, delete_from_N, swap");
+    is_misused(
+        ["study", "--experiments", "delte"],
+        "unknown experiment `delte`; known: delete, delete_after_first, delete_from_N",
+    );
     is_misused(["study", "--sequences", "0"], "it must be at least 1");
     is_misused(["study", "--device", "cuda"], "cuda");
     is_misused(["study", "--intervention", "0..x"], "0..x");

@@ -63,7 +63,7 @@ fn experiments_metrics_and_interventions_are_what_was_asked_for() {
     assert!(told.contains("first-only: js ") && told.contains("zero_heads_kl, nats, the largest of"), "{told}");
     let profile = json(&out.join("profile.json"));
     let names: Vec<_> = profile["curves"].as_object().unwrap().keys().cloned().collect();
-    for name in ["delete_from_1_kl", "delete_from_1_js", "resid_norm"] {
+    for name in ["delete_after_first_kl", "delete_after_first_js", "resid_norm"] {
         assert!(names.iter().any(|own| own == name), "{name} in {names:?}");
     }
     assert!(!names.iter().any(|name| name == "delete_kl" || name.ends_with("_nll")), "{names:?}");

@@ -219,7 +219,7 @@ fn what_cannot_be_sharded_is_refused_before_a_job_is_made() {
     let refused = |arguments: [String; 10], part: &str| fails(&arguments.each_ref().map(String::as_str), part);
     refused(plan("--experiments", "attention"), "cannot shard attention: it is not a sweep");
     refused(plan("--experiments", "wic"), "cannot shard wic: it is not a sweep");
-    refused(plan("--experiments", "mean_mlp"), "cannot shard mean_mlp: it needs the whole corpus");
+    refused(plan("--experiments", "lens_after_first"), "the sweep lens cannot be limited to positions");
     refused(plan("--intervention", "0-99"), "99");
     refused(plan("--metrics", "perplexity"), "unknown metric `perplexity`");
     refused(plan("--text", path(&dir.path().join("absent"))), "cannot read");

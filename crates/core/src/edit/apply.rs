@@ -1,7 +1,8 @@
 //! Applies an edit to an activation: [`apply`].
 
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 
+use super::hidden::hidden_keys;
 use super::{CorpusValues, EditContext};
 use crate::{Activation, CoreError, Edit, EditKind, Positions, Result, Units};
 
@@ -18,7 +19,7 @@ pub(super) fn apply(
     let before = activation.dims();
     if let Some(hidden) = hidden_keys(edit, &before, context) {
         let scores = activation.heads(edit.point())?;
-        let hidden = bools(hidden, &scores.device()).expand(scores.dims());
+        let hidden = hidden.mask(&scores.device()).expand(scores.dims());
         return Ok(scores.mask_fill(hidden, f32::NEG_INFINITY).into());
     }
     let changed = change(edit, activation.clone(), context, corpus)?;
@@ -74,13 +75,14 @@ fn values_of(edit: &Edit, context: &EditContext, corpus: Option<&dyn CorpusValue
     let of_corpus = |values: Option<Activation>| {
         values.ok_or_else(|| CoreError::BadEdit {
             edit: edit.to_string(),
-            reason: "its values come from a pass over a corpus, and this run has none; use an executor".to_owned(),
+            reason: "its values come from another run, and this run has none; use an executor".to_owned(),
         })
     };
     match edit.kind() {
         EditKind::Patch(values) => values.for_windows(context.windows),
-        EditKind::Mean => of_corpus(corpus.and_then(|corpus| corpus.mean(context))),
+        EditKind::Mean(over) => of_corpus(corpus.and_then(|corpus| corpus.mean(context, *over))),
         EditKind::Resample => of_corpus(corpus.and_then(|corpus| corpus.next_window(context))),
+        EditKind::Clean => of_corpus(corpus.and_then(|corpus| corpus.clean(context))),
         kind => unreachable!("{kind:?} puts no values in place"),
     }
 }
@@ -130,7 +132,7 @@ pub(super) fn select(edit: &Edit, kept: Activation, changed: Activation, context
             Ok(kept.clone().mask_where(mask.expand(kept.dims()), changed).into())
         }
         (Activation::Heads(kept), Activation::Heads(changed)) => {
-            let mask = bools((chosen, [shape[0], shape[1], shape[2], shape[3]]), &device);
+            let mask = Tensor::<4, Bool>::from_data(TensorData::new(chosen, shape), &device);
             Ok(kept.clone().mask_where(mask.expand(kept.dims()), changed).into())
         }
         (kept, changed) => Err(other_shape(edit, &kept.dims(), &changed.dims())),
@@ -145,32 +147,4 @@ fn index_of(mut index: usize, shape: &[usize]) -> Vec<usize> {
         index /= dim;
     }
     at
-}
-
-/// The mask of scores `[batch, head, query, key]` that an edit hides, if it hides keys; axes of length 1 are broadcast.
-fn hidden_keys(edit: &Edit, dims: &[usize], context: &EditContext) -> Option<(Vec<bool>, [usize; 4])> {
-    let is_key = |window: usize, query: usize, key: usize| match edit.kind() {
-        EditKind::MaskDistances(distances) => query >= key && distances.contains(&(query - key)),
-        EditKind::MaskKeys(keys) => query != key && keys.contains(window, key),
-        _ => false,
-    };
-    let by_window = match edit.kind() {
-        EditKind::MaskDistances(_) => edit.positions().differ(),
-        EditKind::MaskKeys(keys) => edit.positions().differ() || keys.differ(),
-        _ => return None,
-    };
-    let &[batch, n_heads, n_queries, n_keys] = dims else { return None };
-    let shape =
-        [if by_window { batch } else { 1 }, if *edit.units() == Units::All { 1 } else { n_heads }, n_queries, n_keys];
-    let hidden = |index: usize| {
-        let at = index_of(index, &shape);
-        let window = context.windows.get(at[0]).copied().unwrap_or(at[0]);
-        let chosen = *edit.units() == Units::All || edit.units().contains(at[1]);
-        chosen && edit.positions().contains(window, at[2]) && is_key(window, at[2], at[3])
-    };
-    Some(((0..shape.iter().product()).map(hidden).collect(), shape))
-}
-
-fn bools((values, shape): (Vec<bool>, [usize; 4]), device: &Device) -> Tensor<4, Bool> {
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -1,7 +1,11 @@
 //! A change of an activation while a model runs: [`Edit`], of an [`EditKind`], at some [`Positions`] and [`Units`].
 
 mod apply;
+mod check;
 mod custom;
+mod hidden;
+mod mean;
+mod pairs;
 mod selection;
 mod tap;
 mod text;
@@ -10,11 +14,13 @@ mod values;
 use std::ops::RangeInclusive;
 
 pub use custom::{EditContext, EditFunction};
+pub use mean::MeanOver;
+pub use pairs::{AttentionPair, PairMask};
 pub use selection::{PositionMask, Positions, Units};
 pub use tap::{BlockEdits, CorpusValues, EditTap};
 pub use values::EditValues;
 
-use crate::{Activation, CoreError, Hook, HookPoint, ModelShape, Result};
+use crate::{Activation, Hook, HookPoint, Result};
 
 /// What an edit does to an activation.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,12 +28,15 @@ use crate::{Activation, CoreError, Hook, HookPoint, ModelShape, Result};
 pub enum EditKind {
     /// Zeroes it.
     Zero,
-    /// Replaces it by its mean in the unchanged model, over every position of every window of the corpus (scores and
-    /// patterns: over the windows).
-    Mean,
+    /// Replaces it by its mean in the unchanged model, over positions and windows of the corpus (scores and patterns: over
+    /// the windows).
+    Mean(MeanOver),
     /// Replaces it by the unchanged model's activation at the same position of the next window of the corpus (for the
-    /// last window, of the first one).
+    /// last window, of the first one). Where the corpus has several [documents](crate::TokenWindows::with_documents), the
+    /// next window of another document is taken.
     Resample,
+    /// Replaces it by the activation of the same layer of the unchanged model on the same window; written `clean`.
+    Clean,
     /// Multiplies it.
     Scale(f64),
     /// Adds a vector, or values of any shape that broadcasts to the activation's.
@@ -38,6 +47,8 @@ pub enum EditKind {
     MaskDistances(RangeInclusive<usize>),
     /// Hides the keys at these positions from every query but themselves; for [`Hook::AttnScores`].
     MaskKeys(Positions),
+    /// Hides from each query the keys that it is paired with; pairs differ between windows. For [`Hook::AttnScores`].
+    MaskPairs(PairMask),
     /// Skips the layer: the residual stream leaves the block as it entered it; for [`Hook::ResidPost`].
     SkipLayer,
     /// The user's own function.
@@ -79,14 +90,24 @@ impl Edit {
         Self::new(point, EditKind::Zero)
     }
 
-    /// Replaces an activation by its mean over the corpus.
+    /// Replaces an activation by its mean over the corpus, all positions together.
     pub fn mean(point: HookPoint) -> Self {
-        Self::new(point, EditKind::Mean)
+        Self::mean_over(point, MeanOver::All)
     }
 
-    /// Replaces an activation by that of the next window of the corpus.
+    /// Replaces an activation by its mean over some positions of the corpus, or over its windows alone.
+    pub fn mean_over(point: HookPoint, over: impl Into<MeanOver>) -> Self {
+        Self::new(point, EditKind::Mean(over.into()))
+    }
+
+    /// Replaces an activation by that of the next window of the corpus, of another document where there are several.
     pub fn resample(point: HookPoint) -> Self {
         Self::new(point, EditKind::Resample)
+    }
+
+    /// Freezes an activation: replaces it by that of the unchanged model on the same window.
+    pub fn freeze(point: HookPoint) -> Self {
+        Self::new(point, EditKind::Clean)
     }
 
     /// Multiplies an activation by `factor`.
@@ -113,6 +134,11 @@ impl Edit {
     /// Hides the keys at some positions from every query but themselves in the layer that runs in `slot`.
     pub fn mask_keys(slot: usize, keys: Positions) -> Self {
         Self::new(Hook::AttnScores.at(slot), EditKind::MaskKeys(keys))
+    }
+
+    /// Hides keys from the queries that they are paired with in the layer that runs in `slot`.
+    pub fn mask_pairs(slot: usize, pairs: PairMask) -> Self {
+        Self::new(Hook::AttnScores.at(slot), EditKind::MaskPairs(pairs))
     }
 
     /// Skips the layer that runs in `slot`.
@@ -169,98 +195,41 @@ impl Edit {
         &self.kind
     }
 
-    /// Whether its values come from a pass over the whole corpus.
+    /// The tensor that it adds or puts in place, if it holds one.
+    pub fn values(&self) -> Option<&EditValues> {
+        match &self.kind {
+            EditKind::Add(values) | EditKind::Patch(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// Whether its values come from another run, over the whole corpus or over some of its windows.
     pub fn needs_corpus(&self) -> bool {
-        matches!(self.kind, EditKind::Mean | EditKind::Resample)
+        matches!(self.kind, EditKind::Mean(_) | EditKind::Resample | EditKind::Clean)
     }
 
     /// Whether its text describes it completely. Tensors, masks and functions have no text that another process can
     /// read.
     pub fn is_text(&self) -> bool {
         let kind = match &self.kind {
-            EditKind::Add(_) | EditKind::Patch(_) | EditKind::Custom(_) => false,
+            EditKind::Add(_) | EditKind::Patch(_) | EditKind::Custom(_) | EditKind::MaskPairs(_) => false,
             EditKind::MaskKeys(keys) => keys.is_text(),
             _ => true,
         };
         kind && self.positions.is_text()
     }
 
+    /// Whether its text describes it completely, but for the [values](Edit::values) that [`Edit::parse_with`] takes.
+    pub fn is_text_with_values(&self) -> bool {
+        self.is_text() || (self.values().is_some() && self.positions.is_text())
+    }
+
     /// Whether the result does not depend on the activation at all.
     pub(crate) fn is_replacement(&self) -> bool {
-        let replaces = matches!(self.kind, EditKind::Zero | EditKind::Mean | EditKind::Resample | EditKind::Patch(_));
+        let replaces = matches!(
+            self.kind,
+            EditKind::Zero | EditKind::Mean(_) | EditKind::Resample | EditKind::Clean | EditKind::Patch(_)
+        );
         replaces && self.positions == Positions::All && self.units == Units::All
-    }
-
-    /// Checks that a model can make it in a run of `n_slots` slots and windows of `seq_len` tokens.
-    ///
-    /// # Errors
-    /// [`CoreError::HookMissing`]; [`CoreError::EditNeverFired`] when there is no such slot or position;
-    /// [`CoreError::BadEdit`] when heads or units do not exist, or the kind does not belong to the hook.
-    pub fn check(&self, shape: &ModelShape, n_slots: usize, seq_len: usize) -> Result<()> {
-        let hook = self.point.hook;
-        if hook == Hook::LnFinalNormalized {
-            return Err(self.bad("it can be read, not edited; edit hook_resid_post of the last slot instead"));
-        }
-        if hook != Hook::Embed && !shape.hooks.contains(hook) {
-            return Err(CoreError::HookMissing { hook });
-        }
-        if self.point.slot >= n_slots || !self.positions.any_below(seq_len) {
-            return Err(CoreError::EditNeverFired { point: self.point });
-        }
-        self.check_kind()?;
-        self.check_units(shape)
-    }
-
-    fn check_kind(&self) -> Result<()> {
-        let hook = self.point.hook;
-        match &self.kind {
-            EditKind::MaskDistances(_) | EditKind::MaskKeys(_) if hook != Hook::AttnScores => {
-                Err(self.bad("keys are masked at attn.hook_attn_scores, before the softmax"))
-            }
-            EditKind::MaskDistances(distances) if distances.is_empty() || *distances.start() == 0 => {
-                Err(self.bad("distances begin at 1: a query always sees itself"))
-            }
-            EditKind::SkipLayer if hook != Hook::ResidPost => Err(self.bad("a layer is skipped at hook_resid_post")),
-            EditKind::SkipLayer if self.units != Units::All => Err(self.bad("a layer is skipped with all its units")),
-            EditKind::Scale(factor) if !factor.is_finite() => Err(self.bad("the factor is not finite")),
-            EditKind::Add(values) | EditKind::Patch(values) => {
-                if values.has_heads() == hook.has_heads() {
-                    return Ok(());
-                }
-                Err(self.bad("its values do not have as many axes as the activation"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_units(&self, shape: &ModelShape) -> Result<()> {
-        let hook = self.point.hook;
-        let (chosen, n, what) = match &self.units {
-            Units::All => return Ok(()),
-            Units::Heads(_) if !hook.has_heads() => return Err(self.bad("this activation has no heads")),
-            Units::Heads(heads) => {
-                let n = shape.heads.map(|shape| match hook {
-                    Hook::K | Hook::V => shape.n_kv_heads,
-                    _ => shape.n_heads,
-                });
-                (heads, n, "heads")
-            }
-            Units::Units(_) if hook.has_heads() => return Err(self.bad("choose heads here, not units")),
-            Units::Units(units) => {
-                let n = if matches!(hook, Hook::MlpPre | Hook::MlpPost) { shape.d_mlp } else { Some(shape.d_model) };
-                (units, n, "units")
-            }
-        };
-        match (chosen.last(), n) {
-            (None, _) => Err(self.bad(&format!("it has no {what}"))),
-            (Some(last), Some(n)) if *last >= n => {
-                Err(self.bad(&format!("there are {n} {what}, 0 to {}", n.saturating_sub(1))))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn bad(&self, reason: &str) -> CoreError {
-        CoreError::BadEdit { edit: self.to_string(), reason: reason.to_owned() }
     }
 }

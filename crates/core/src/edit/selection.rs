@@ -1,6 +1,6 @@
 //! Which part of an activation an edit changes: [`Positions`] and [`Units`].
 
-use std::ops::{Range, RangeFrom};
+use std::ops::{Range, RangeFrom, RangeInclusive};
 use std::sync::Arc;
 
 /// Positions of a window.
@@ -31,7 +31,7 @@ impl Positions {
     /// Positions where `masks[window][position]` is true, for each window of the corpus. Masks of one `id` are taken to be
     /// equal.
     pub fn mask(id: &str, masks: Vec<Vec<bool>>) -> Self {
-        Positions::Mask(PositionMask { id: id.into(), masks: masks.into() })
+        Positions::Mask(PositionMask { id: id.into(), masks: masks.into(), is_negated: false })
     }
 
     /// Whether a position of a window is among them.
@@ -40,8 +40,40 @@ impl Positions {
             Positions::All => true,
             Positions::From(first) => position >= *first,
             Positions::Only(positions) => positions.binary_search(&position).is_ok(),
-            Positions::Mask(mask) => {
-                mask.masks.get(window).and_then(|mask| mask.get(position)).copied().unwrap_or(false)
+            Positions::Mask(mask) => mask.contains(window, position),
+        }
+    }
+
+    /// All other positions of windows of `seq_len` tokens; none of `Only` where these are all.
+    ///
+    /// ```
+    /// use stratigraph_core::Positions;
+    /// assert_eq!(Positions::from(2).complement(5), Positions::only([0, 1]));
+    /// assert_eq!(Positions::only([0, 3]).complement(5), Positions::only([1, 2, 4]));
+    /// ```
+    pub fn complement(&self, seq_len: usize) -> Self {
+        match self {
+            Positions::Mask(mask) => Positions::Mask(PositionMask { is_negated: !mask.is_negated, ..mask.clone() }),
+            positions => Positions::only((0..seq_len).filter(|position| !positions.contains(0, *position))),
+        }
+    }
+
+    /// The positions that are among both; none where one is a mask and the other is not all, since a mask is known by its id
+    /// alone.
+    ///
+    /// ```
+    /// use stratigraph_core::Positions;
+    /// assert_eq!(Positions::from(2).and(&Positions::from(4)), Some(Positions::from(4)));
+    /// assert_eq!(Positions::only([0, 3]).and(&Positions::from(1)), Some(Positions::only([3])));
+    /// ```
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Positions::All, both) | (both, Positions::All) => Some(both.clone()),
+            (one, other) if one == other => Some(one.clone()),
+            (Positions::Mask(_), _) | (_, Positions::Mask(_)) => None,
+            (Positions::From(a), Positions::From(b)) => Some(Positions::From(*a.max(b))),
+            (Positions::Only(some), other) | (other, Positions::Only(some)) => {
+                Some(Positions::only(some.iter().copied().filter(|position| other.contains(0, *position))))
             }
         }
     }
@@ -61,7 +93,7 @@ impl Positions {
             Positions::All => seq_len > 0,
             Positions::From(first) => *first < seq_len,
             Positions::Only(positions) => positions.first().is_some_and(|first| *first < seq_len),
-            Positions::Mask(mask) => mask.masks.iter().any(|mask| mask.iter().take(seq_len).any(|chosen| *chosen)),
+            Positions::Mask(mask) => mask.any_below(seq_len),
         }
     }
 }
@@ -78,11 +110,19 @@ impl From<Range<usize>> for Positions {
     }
 }
 
+impl From<RangeInclusive<usize>> for Positions {
+    fn from(range: RangeInclusive<usize>) -> Self {
+        Positions::only(range)
+    }
+}
+
 /// Positions that differ between windows, identified by an id.
 #[derive(Debug, Clone)]
 pub struct PositionMask {
     id: Arc<str>,
     masks: Arc<[Vec<bool>]>,
+    /// Whether the positions are the ones that the masks leave out.
+    is_negated: bool,
 }
 
 impl PositionMask {
@@ -90,11 +130,25 @@ impl PositionMask {
     pub fn id(&self) -> &str {
         &self.id
     }
+
+    /// Whether the positions are the ones that the masks of this id leave out.
+    pub fn is_negated(&self) -> bool {
+        self.is_negated
+    }
+
+    fn contains(&self, window: usize, position: usize) -> bool {
+        let chosen = self.masks.get(window).and_then(|mask| mask.get(position)).copied().unwrap_or(false);
+        chosen != self.is_negated
+    }
+
+    fn any_below(&self, seq_len: usize) -> bool {
+        (0..self.masks.len()).any(|window| (0..seq_len).any(|position| self.contains(window, position)))
+    }
 }
 
 impl PartialEq for PositionMask {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
+        (&self.id, self.is_negated) == (&other.id, other.is_negated)
     }
 }
 

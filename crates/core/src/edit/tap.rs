@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::apply::{apply, replacement, select};
-use super::{EditContext, EditKind};
+use super::{EditContext, EditKind, MeanOver};
 use crate::{
     Activation, CoreError, Edit, Hook, HookSet, NoTap, Positions, Replacement, ResidualModel, Result, Site, Tap,
 };
@@ -12,10 +12,13 @@ use crate::{
 pub trait CorpusValues: Sync {
     /// The mean of an activation in the unchanged model, of a shape that broadcasts to the activation's; none where it
     /// was not measured.
-    fn mean(&self, context: &EditContext) -> Option<Activation>;
+    fn mean(&self, context: &EditContext, over: MeanOver) -> Option<Activation>;
 
     /// The activation of the window after each of the context's windows.
     fn next_window(&self, context: &EditContext) -> Option<Activation>;
+
+    /// The activation of the context's windows in the unchanged model.
+    fn clean(&self, context: &EditContext) -> Option<Activation>;
 }
 
 /// Makes edits while a model runs. A run in which one of them never fires is an error, [`CoreError::EditNeverFired`].

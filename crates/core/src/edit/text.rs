@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{EditKind, Positions, Units};
+use super::{EditKind, EditValues, MeanOver, Positions, Units};
 use crate::{CoreError, Edit, HookPoint};
 
 /// Indices that are printed as `0,3..6`.
@@ -31,6 +31,7 @@ impl fmt::Display for Positions {
             Positions::All => f.write_str("0.."),
             Positions::From(first) => write!(f, "{first}.."),
             Positions::Only(positions) => Indices(positions).fmt(f),
+            Positions::Mask(mask) if mask.is_negated() => write!(f, "not_mask({})", mask.id()),
             Positions::Mask(mask) => write!(f, "mask({})", mask.id()),
         }
     }
@@ -40,8 +41,11 @@ impl fmt::Display for EditKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EditKind::Zero => f.write_str("zero"),
-            EditKind::Mean => f.write_str("mean"),
+            EditKind::Mean(MeanOver::All) => f.write_str("mean"),
+            EditKind::Mean(MeanOver::Each) => f.write_str("mean(each)"),
+            EditKind::Mean(MeanOver::From(first)) => write!(f, "mean({first}..)"),
             EditKind::Resample => f.write_str("resample"),
+            EditKind::Clean => f.write_str("clean"),
             EditKind::Scale(factor) => write!(f, "scale({factor})"),
             EditKind::Add(values) => write!(f, "add(#{})", values.id()),
             EditKind::Patch(values) => write!(f, "patch(#{})", values.id()),
@@ -49,6 +53,7 @@ impl fmt::Display for EditKind {
                 write!(f, "mask_distances({}..{})", distances.start(), distances.end() + 1)
             }
             EditKind::MaskKeys(keys) => write!(f, "mask_keys({keys})"),
+            EditKind::MaskPairs(pairs) => write!(f, "mask_pairs({})", pairs.id()),
             EditKind::SkipLayer => f.write_str("skip"),
             EditKind::Custom(function) => write!(f, "custom({})", function.id()),
         }
@@ -74,6 +79,28 @@ impl FromStr for Edit {
     type Err = CoreError;
 
     fn from_str(text: &str) -> Result<Self, CoreError> {
+        Self::parse_with(text, &|_| None)
+    }
+}
+
+impl Edit {
+    /// Reads an edit from its text. `values` gives the tensors of `add(#ID)` and `patch(#ID)` by their
+    /// [ids](EditValues::id).
+    ///
+    /// ```
+    /// use stratigraph_core::{Edit, EditValues, Hook};
+    ///
+    /// let values = EditValues::from([0.5f32, -1.0].as_slice());
+    /// let edit = Edit::add(Hook::ResidPre.at(3), values.clone());
+    /// let known = |id: &str| (id == values.id()).then(|| values.clone());
+    /// assert_eq!(Edit::parse_with(&edit.to_string(), &known)?, edit);
+    /// assert!(Edit::parse_with("blocks.3.hook_resid_pre add(#00000000)", &known).is_err());
+    /// # Ok::<(), stratigraph_core::CoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the text is not an edit, or names values that are not given.
+    pub fn parse_with(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result<Self, CoreError> {
         let bad = |reason: String| CoreError::UnknownEdit { text: text.to_owned(), reason };
         let mut words = text.split_whitespace();
         let point: HookPoint = words.next().ok_or_else(|| bad("it is empty".to_owned()))?.parse()?;
@@ -88,7 +115,7 @@ impl FromStr for Edit {
                 Some(("units", of)) => units = Units::only(indices(of).map_err(bad)?),
                 Some(("pos", of)) => positions = parse_positions(of).map_err(bad)?,
                 Some((key, _)) => return Err(bad(format!("`{key}` is not heads, units or pos"))),
-                None => edit = Some(parse_kind(word).map_err(bad)?),
+                None => edit = Some(parse_kind(word, values).map_err(bad)?),
             }
         }
         let kind = edit.ok_or_else(|| bad("it does not say what to do".to_owned()))?;
@@ -96,15 +123,21 @@ impl FromStr for Edit {
     }
 }
 
-fn parse_kind(text: &str) -> Result<EditKind, String> {
+fn parse_kind(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result<EditKind, String> {
     let (name, argument) = match text.split_once('(') {
         Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or("a parenthesis is not closed")?)),
         None => (text, None),
     };
     match (name, argument) {
         ("zero", None) => Ok(EditKind::Zero),
-        ("mean", None) => Ok(EditKind::Mean),
+        ("mean", None) => Ok(EditKind::Mean(MeanOver::All)),
+        ("mean", Some("each")) => Ok(EditKind::Mean(MeanOver::Each)),
+        ("mean", Some(positions)) => match positions.strip_suffix("..") {
+            Some(first) => Ok(EditKind::Mean((number(first)?..).into())),
+            None => Err(format!("`{positions}` is neither each nor positions from one on, such as 1..")),
+        },
         ("resample", None) => Ok(EditKind::Resample),
+        ("clean", None) => Ok(EditKind::Clean),
         ("skip", None) => Ok(EditKind::SkipLayer),
         ("scale", Some(factor)) => {
             factor.parse().map(EditKind::Scale).map_err(|_| format!("`{factor}` is not a number"))
@@ -115,11 +148,15 @@ fn parse_kind(text: &str) -> Result<EditKind, String> {
             [only] => Ok(EditKind::MaskDistances(only..=only)),
             _ => Err("distances are one range, such as 1..6".to_owned()),
         },
-        ("add" | "patch" | "custom", Some(_)) => {
-            Err(format!("`{name}` holds tensors or a function, which text cannot; make it in code"))
+        ("add" | "patch", Some(id)) if let Some(values) = id.strip_prefix('#').and_then(values) => {
+            Ok(if name == "add" { EditKind::Add(values) } else { EditKind::Patch(values) })
+        }
+        ("add" | "patch" | "custom" | "mask_pairs", Some(_)) => {
+            Err(format!("`{name}` holds tensors, pairs or a function, which text cannot; make it in code"))
         }
         _ => Err(format!(
-            "`{text}` is none of zero, mean, resample, scale(X), mask_distances(A..B), mask_keys(..), skip"
+            "`{text}` is none of zero, mean, mean(each), mean(N..), resample, clean, scale(X), mask_distances(A..B), \
+             mask_keys(..), skip"
         )),
     }
 }
@@ -128,6 +165,15 @@ fn parse_positions(text: &str) -> Result<Positions, String> {
     match text.strip_suffix("..") {
         Some(first) => Ok(Positions::from(number(first)?)),
         None => Ok(Positions::only(indices(text)?)),
+    }
+}
+
+impl FromStr for Positions {
+    type Err = CoreError;
+
+    /// Reads `1..` and `0,3..6`.
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        parse_positions(text).map_err(|reason| CoreError::NotPositions { text: text.to_owned(), reason })
     }
 }
 
@@ -170,7 +216,7 @@ impl<'de> Deserialize<'de> for Edit {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Edit, Hook, Positions};
+    use crate::{AttentionPair, Edit, Hook, MeanOver, PairMask, Positions};
 
     #[test]
     fn edits_print_and_parse_back() {
@@ -187,6 +233,10 @@ mod tests {
             (Edit::mask_keys(2, Positions::only([0])), "blocks.2.attn.hook_attn_scores mask_keys(0)"),
             (Edit::skip_layer(11).with_positions(3..6), "blocks.11.hook_resid_post pos=3..6 skip"),
             (Edit::zero(Hook::Embed.at(0)), "hook_embed zero"),
+            (Edit::mean_over(Hook::Z.at(2), MeanOver::Each).with_heads([1]), "blocks.2.attn.hook_z heads=1 mean(each)"),
+            (Edit::mean_over(Hook::MlpOut.at(0), 1..), "blocks.0.hook_mlp_out mean(1..)"),
+            (Edit::freeze(Hook::Pattern.at(4)), "blocks.4.attn.hook_pattern clean"),
+            (Edit::freeze(Hook::Ln1Scale.at(4)).with_positions(2..), "blocks.4.ln1.hook_scale pos=2.. clean"),
         ];
         for (edit, text) in edits {
             assert_eq!(edit.to_string(), text);
@@ -209,10 +259,35 @@ mod tests {
             "blocks.3.hook_mlp_out scale(x)",
             "blocks.3.hook_mlp_out scale(1",
             "blocks.3.attn.hook_attn_scores mask_distances(1,3)",
+            "blocks.3.hook_mlp_out mean(all)",
+            "blocks.3.hook_mlp_out mean(1)",
+            "blocks.3.hook_mlp_out mean()",
+            "blocks.3.hook_mlp_out clean(1..)",
         ] {
             assert!(text.parse::<Edit>().is_err(), "{text}");
         }
         let function = "blocks.3.hook_mlp_out custom(mine)".parse::<Edit>().unwrap_err().to_string();
         assert!(function.contains("make it in code"), "{function}");
+        let pairs = Edit::mask_pairs(3, PairMask::new("words", vec![vec![AttentionPair::new(1, 0)]]));
+        assert!(!pairs.is_text() && pairs.to_string().parse::<Edit>().is_err());
+    }
+
+    #[test]
+    fn a_mean_from_the_first_position_on_is_the_mean_over_all() {
+        assert_eq!("hook_embed mean(0..)".parse::<Edit>().unwrap(), Edit::mean(Hook::Embed.at(0)));
+    }
+
+    #[test]
+    fn positions_print_and_parse_back() {
+        for (positions, text) in [
+            (Positions::All, "0.."),
+            (Positions::from(3), "3.."),
+            (Positions::only([7, 2, 3, 4]), "2..5,7"),
+            (Positions::only([0]), "0"),
+        ] {
+            assert_eq!((positions.to_string(), text.parse()), (text.to_owned(), Ok(positions)));
+        }
+        let refused = "1..x".parse::<Positions>().unwrap_err().to_string();
+        assert!(refused.contains("`1..x`") && refused.contains("`x` is not a whole number"), "{refused}");
     }
 }

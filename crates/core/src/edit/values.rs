@@ -11,6 +11,7 @@ use crate::{Activation, Result, hex};
 #[derive(Clone)]
 pub struct EditValues {
     id: String,
+    is_finite: bool,
     values: Activation,
 }
 
@@ -20,8 +21,10 @@ impl EditValues {
         let values = values.into();
         let mut hash = Sha256::new();
         values.dims().iter().for_each(|dim| hash.update((*dim as u64).to_le_bytes()));
-        values.to_vec().iter().for_each(|value| hash.update(value.to_le_bytes()));
-        Self { id: hex(&hash.finalize()[..4]), values }
+        let numbers = values.to_vec();
+        numbers.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        let is_finite = numbers.iter().all(|value| value.is_finite());
+        Self { id: hex(&hash.finalize()[..4]), is_finite, values }
     }
 
     /// The first eight hexadecimal digits of the SHA-256 of shape and content.
@@ -40,6 +43,10 @@ impl EditValues {
             Activation::Wide(x) => Activation::Wide(x.clone() * factor),
             Activation::Heads(x) => Activation::Heads(x.clone() * factor),
         })
+    }
+
+    pub(crate) fn is_finite(&self) -> bool {
+        self.is_finite
     }
 
     pub(crate) fn has_heads(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod edits;
+mod masks;
 mod runs;
 
 /// Checks that two lists are equal up to rounding.

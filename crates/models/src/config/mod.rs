@@ -86,12 +86,14 @@ impl DecoderConfig {
     }
 
     /// The sizes of the model, and the hooks of its blocks: all but `hook_resid_mid` where the sublayers are side by side,
-    /// and `ln2.hook_normalized` where one norm serves both.
+    /// and the hooks of `ln2` where one norm serves both.
     pub fn shape(&self) -> ModelShape {
         let hooks = match self.residual {
             Residual::Sequential => HookSet::all(),
             Residual::Parallel => HookSet::all().without(Hook::ResidMid),
-            Residual::ParallelSharedNorm => HookSet::all().without(Hook::ResidMid).without(Hook::Ln2Normalized),
+            Residual::ParallelSharedNorm => {
+                [Hook::ResidMid, Hook::Ln2Scale, Hook::Ln2Normalized].into_iter().fold(HookSet::all(), HookSet::without)
+            }
         };
         ModelShape::new(self.n_layers, self.d_model, self.d_vocab)
             .with_n_ctx(self.n_ctx)

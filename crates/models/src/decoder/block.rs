@@ -9,10 +9,20 @@ use super::mlp::FeedForward;
 use super::norm::AnyNorm;
 
 /// Hooks inside attention; where a tap wants one of them, attention runs even if its output is replaced.
-const IN_ATTENTION: [Hook; 7] =
-    [Hook::Ln1Normalized, Hook::Q, Hook::K, Hook::V, Hook::AttnScores, Hook::Pattern, Hook::Z];
+const IN_ATTENTION: [Hook; 8] =
+    [Hook::Ln1Scale, Hook::Ln1Normalized, Hook::Q, Hook::K, Hook::V, Hook::AttnScores, Hook::Pattern, Hook::Z];
 /// Hooks inside the MLP.
-const IN_MLP: [Hook; 3] = [Hook::Ln2Normalized, Hook::MlpPre, Hook::MlpPost];
+const IN_MLP: [Hook; 4] = [Hook::Ln2Scale, Hook::Ln2Normalized, Hook::MlpPre, Hook::MlpPost];
+
+/// The hooks of a norm.
+#[derive(Clone, Copy)]
+struct NormHooks {
+    scale: Hook,
+    normalized: Hook,
+}
+
+const LN1: NormHooks = NormHooks { scale: Hook::Ln1Scale, normalized: Hook::Ln1Normalized };
+const LN2: NormHooks = NormHooks { scale: Hook::Ln2Scale, normalized: Hook::Ln2Normalized };
 
 /// A pre-norm block; its sublayers run one after the other or side by side.
 #[derive(Module, Debug)]
@@ -70,8 +80,7 @@ impl Block {
         if let Some(replacement) = replacement(tap, site, Hook::AttnOut, &resid)? {
             return Ok(Added { out: replaced(replacement, site, Hook::AttnOut, &resid)?, resid });
         }
-        let (resid, normed) = self.attn_norm.beside(resid);
-        let normed = visit(tap, site, Hook::Ln1Normalized, normed)?;
+        let Normed { resid, normed } = visited_norm(&self.attn_norm, resid, (site, LN1), tap)?;
         Ok(Added { out: Some(self.attn_out(site, normed, tap)?), resid })
     }
 
@@ -79,8 +88,7 @@ impl Block {
         if let Some(replacement) = replacement(tap, site, Hook::MlpOut, &resid)? {
             return Ok(Added { out: replaced(replacement, site, Hook::MlpOut, &resid)?, resid });
         }
-        let (resid, normed) = norm.beside(resid);
-        let normed = visit(tap, site, Hook::Ln2Normalized, normed)?;
+        let Normed { resid, normed } = visited_norm(norm, resid, (site, LN2), tap)?;
         Ok(Added { out: Some(self.mlp_out(site, normed, tap)?), resid })
     }
 
@@ -93,8 +101,7 @@ impl Block {
             let mlp_out = replaced(mlp.clone(), site, Hook::MlpOut, &resid)?;
             return Ok(add(add(resid, attn_out), mlp_out));
         }
-        let (resid, normed) = self.attn_norm.beside(resid);
-        let normed = visit(tap, site, Hook::Ln1Normalized, normed)?;
+        let Normed { resid, normed } = visited_norm(&self.attn_norm, resid, (site, LN1), tap)?;
         let attn_out = match attn {
             Some(attn) => replaced(attn, site, Hook::AttnOut, &resid)?,
             None => Some(self.attn_out(site, normed.clone(), tap)?),
@@ -116,6 +123,28 @@ impl Block {
         let out = self.mlp.forward(normed, site, tap)?;
         visit(tap, site, Hook::MlpOut, normed_by(&self.mlp_post_norm, out))
     }
+}
+
+/// A residual stream as it is, and normed.
+struct Normed {
+    resid: Tensor<3>,
+    normed: Tensor<3>,
+}
+
+/// Norms a residual stream, and shows the tap the norm's divisors and its output.
+fn visited_norm(
+    norm: &AnyNorm,
+    resid: Tensor<3>,
+    (site, NormHooks { scale, normalized }): (Site, NormHooks),
+    tap: &mut dyn Tap,
+) -> Result<Normed> {
+    let (resid, normed) = if tap.wants(site, scale) {
+        let scales = visit(tap, site, scale, norm.scales(resid.clone()))?;
+        (resid.clone(), norm.forward_by(resid, scales))
+    } else {
+        norm.beside(resid)
+    };
+    Ok(Normed { resid, normed: visit(tap, site, normalized, normed)? })
 }
 
 /// The tap's replacement for a sublayer's output, of the shape of `resid`; `None` if the sublayer has to run.

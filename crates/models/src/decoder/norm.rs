@@ -54,6 +54,47 @@ impl AnyNorm {
         (Tensor::from_data(x, &device), Tensor::from_data(TensorData::new(normed, dims), &device))
     }
 
+    /// The divisor of each row, `[batch, pos, 1]`: `sqrt(mean(x^2) + eps)`, or `sqrt(variance + eps)`.
+    pub(super) fn scales(&self, x: Tensor<3>) -> Tensor<3> {
+        let ([batch, pos, width], device) = (x.dims(), x.device());
+        if !host::on_host(&device) {
+            return match self {
+                AnyNorm::Layer(norm) => ((x.clone() - x.mean_dim(2)).square().mean_dim(2) + norm.epsilon).sqrt(),
+                AnyNorm::Rms(norm) => (x.square().mean_dim(2) + norm.epsilon).sqrt(),
+            };
+        }
+        let x = host::floats(x);
+        let scales = match self {
+            AnyNorm::Layer(norm) => kernels::layer_scales(host::slice(&x), width, norm.epsilon as f32),
+            AnyNorm::Rms(norm) => kernels::rms_scales(host::slice(&x), width, norm.epsilon as f32),
+        };
+        Tensor::from_data(TensorData::new(scales, [batch, pos, 1]), &device)
+    }
+
+    /// The norm with these [`scales`](AnyNorm::scales) in place of its own; on a CPU its own give the same bits.
+    pub(super) fn forward_by(&self, x: Tensor<3>, scales: Tensor<3>) -> Tensor<3> {
+        let (dims, device) = (x.dims(), x.device());
+        if !host::on_host(&device) {
+            return match self {
+                AnyNorm::Layer(norm) => {
+                    let centred = x.clone() - x.mean_dim(2);
+                    centred / scales * norm.gamma.val().unsqueeze() + norm.beta.val().unsqueeze()
+                }
+                AnyNorm::Rms(norm) => x / scales * norm.gamma.val().unsqueeze(),
+            };
+        }
+        let (x, gains, scales) = (host::floats(x), host::floats(self.gains()), host::floats(scales));
+        let (rows, gains, scales) = (host::slice(&x), host::slice(&gains), host::slice(&scales));
+        let normed = match self {
+            AnyNorm::Layer(norm) => {
+                let biases = host::floats(norm.beta.val());
+                kernels::layer_norm_by(rows, gains, host::slice(&biases), scales)
+            }
+            AnyNorm::Rms(_) => kernels::rms_norm_by(rows, gains, scales),
+        };
+        Tensor::from_data(TensorData::new(normed, dims), &device)
+    }
+
     /// The gains, `[width]`.
     pub(super) fn gains(&self) -> Tensor<1> {
         match self {

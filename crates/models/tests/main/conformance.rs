@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{
     Activation, ActivationCache, Edit, EditTap, Hook, HookSet, NoTap, ResidualModel, Result, RunModel, Site, Tap,
 };
-use stratigraph_models::{Checkpoint, Decoder, DecoderConfig, LoadOptions};
+use stratigraph_models::{Checkpoint, Decoder, LoadOptions};
 use stratigraph_surgery::LayerPlan;
 use stratigraph_testing::{
     Backend, Expected, FAMILIES, GGUFS, TestDevice, assert_close, device, devices, fixture, host,

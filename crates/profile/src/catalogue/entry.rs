@@ -72,7 +72,7 @@ impl CurveEntry {
             label: format!("{}: {}", sweep.label, metric.label),
             quantity: metric.label.clone(),
             unit: metric.unit.clone(),
-            scale: metric.scale,
+            scale: if sweep.is_difference { Scale::Fitted } else { metric.scale },
             axis: sweep.axis,
             definition: format!("{}. {}", sweep.definition, metric.definition),
             group: sweep.group.to_owned(),

@@ -49,7 +49,7 @@ fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-/// How many values a curve has in a model of `L` layers of `H` heads.
+/// How many values a curve has in a model of `L` layers.
 fn values_of(axis: AxisKind) -> String {
     match axis {
         AxisKind::Layers => "L",
@@ -57,7 +57,7 @@ fn values_of(axis: AxisKind) -> String {
         AxisKind::AdjacentPairs => "L - 1",
         AxisKind::BlockStarts(_) => "L - b + 1",
         AxisKind::Labelled(name) => return format!("a {name} each"),
-        AxisKind::AllHeads => "L H",
+        AxisKind::AllHeads => "all heads",
     }
     .to_owned()
 }

@@ -1,5 +1,6 @@
 //! Matrices: [`MatrixEntry`].
 
+use super::limit::Limit;
 use super::pattern::{Captured, captured};
 use super::split;
 use crate::Unit;
@@ -20,7 +21,7 @@ pub struct MatrixEntry {
     pub definition: String,
 }
 
-/// A row of the table, in which `{hook}` stands for any text.
+/// A row of the table, in which `{hook}` stands for any text and `{n}` for a number.
 struct Row {
     name: &'static str,
     title: &'static str,
@@ -29,6 +30,7 @@ struct Row {
     definition: &'static str,
 }
 
+const LAYER_AND_HEAD: &str = "layer, head";
 const POSITIONS: &str = "residual positions, both ways";
 
 static MATRICES: [Row; 5] = [
@@ -51,7 +53,7 @@ static MATRICES: [Row; 5] = [
         name: "merging_heads",
         title: "Attention within a word, less that elsewhere",
         unit: Unit::Fraction,
-        axes: "layer, head",
+        axes: LAYER_AND_HEAD,
         definition: "a head's attention from the last token of a four-token word to its other three, less the attention \
                      over the same distances between other tokens",
     },
@@ -65,27 +67,49 @@ static MATRICES: [Row; 5] = [
 ];
 
 /// Sweeps over two axes; their matrices are named after the sweep and the metric, and have the metric's unit.
-static SWEEPS: [Row; 4] = [
+static SWEEPS: [Row; 7] = [
     Row {
         name: "zero_heads",
         title: "Zeroing a head",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
+        axes: LAYER_AND_HEAD,
         definition: "what head `h` of layer `l` gives to the output weights (`hook_z`) is replaced by zero",
     },
     Row {
         name: "mean_heads",
         title: "Mean-ablating a head",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
-        definition: "it is replaced by its mean in the unchanged model, over all positions and windows",
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions and windows",
+    },
+    Row {
+        name: "mean_each_heads",
+        title: "Mean-ablating a head by position",
+        unit: Unit::Dimensionless,
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model at the same position, over all windows",
+    },
+    Row {
+        name: "mean_after_first_heads",
+        title: "Mean-ablating a head by the mean after the first position",
+        unit: Unit::Dimensionless,
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions but the first and all windows",
+    },
+    Row {
+        name: "mean_from_{n}_heads",
+        title: "Mean-ablating a head by the mean from position {n} on",
+        unit: Unit::Dimensionless,
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions from {n} on and all windows",
     },
     Row {
         name: "resample_heads",
         title: "Resample-ablating a head",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
-        definition: "it is replaced by what the head gives in the unchanged model at the same position of the next window",
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by what the head gives in the unchanged model at the same position of the next window, of \
+                     another document where there are several",
     },
     Row {
         name: "patch_{hook}",
@@ -110,12 +134,19 @@ impl Row {
 
 /// All matrices that belong to no sweep; the open part of a name, such as `ensemble_SUFFIX`, is a word.
 pub fn matrices() -> Vec<MatrixEntry> {
-    MATRICES.iter().map(|row| row.entry(Captured { text: "SUFFIX", number: 0 })).collect()
+    MATRICES.iter().map(|row| row.entry(Captured { text: "SUFFIX", number: 0, second: "" })).collect()
 }
 
 /// All sweeps over two axes; their matrices are named after the sweep and the metric.
 pub fn matrix_sweeps() -> Vec<MatrixEntry> {
-    SWEEPS.iter().map(|row| row.entry(Captured { text: "HOOK", number: 0 })).collect()
+    let open = |row: &Row| if row.name.contains("{n}") { "b" } else { "HOOK" };
+    SWEEPS.iter().map(|row| row.entry(Captured { text: open(row), number: 0, second: "" })).collect()
+}
+
+/// The sweep over layers and heads of a name, at all positions.
+pub(super) fn find_head_sweep(name: &str) -> Option<MatrixEntry> {
+    let rows = SWEEPS.iter().filter(|row| row.axes == LAYER_AND_HEAD);
+    rows.into_iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
 }
 
 /// The matrix of a name.
@@ -124,7 +155,10 @@ pub fn find_matrix(name: &str) -> Option<MatrixEntry> {
         |rows: &[Row], name: &str| rows.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)));
     row(&MATRICES, name).or_else(|| {
         let (sweep, metric) = split(name)?;
-        let entry = row(&SWEEPS, sweep)?;
+        let entry = row(&SWEEPS, sweep).or_else(|| {
+            let limit = Limit::of(sweep)?;
+            Some(limit.matrix(&row(&SWEEPS, sweep.strip_suffix(limit.suffix)?)?))
+        })?;
         let (title, definition) = (format!("{}: {}", entry.title, metric.label), entry.definition);
         let definition = format!("{definition}. {}", metric.definition);
         Some(MatrixEntry { name: name.to_owned(), title, unit: metric.unit, axes: entry.axes, definition })

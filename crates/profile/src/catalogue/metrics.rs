@@ -147,7 +147,7 @@ impl Row {
 
 /// All metrics; the number in a name with one, such as `top5_overlap`, is 5.
 pub fn metrics() -> Vec<MetricEntry> {
-    METRICS.iter().map(|row| row.entry(Captured { text: "5", number: 5 })).collect()
+    METRICS.iter().map(|row| row.entry(Captured { text: "5", number: 5, second: "" })).collect()
 }
 
 /// The metric of a name.

@@ -15,12 +15,14 @@
 
 mod curves;
 mod entry;
+mod limit;
 mod markdown;
 mod matrices;
 mod metrics;
 mod neuron_sets;
 mod pattern;
 mod single;
+mod sweep_rows;
 mod sweeps;
 mod values;
 
@@ -41,6 +43,21 @@ pub fn find(name: &str) -> Option<CurveEntry> {
         let (sweep, metric) = split(name)?;
         Some(CurveEntry::of_sweep(name, &find_sweep(sweep)?, &metric))
     })
+}
+
+/// The name that this version gives to a sweep, or to a curve or an intervention of it, which older versions called otherwise:
+/// `delete_after_first` was `delete_from_1`.
+///
+/// ```
+/// use stratigraph_profile::catalogue::current_name;
+/// assert_eq!(current_name("delete_from_1_kl"), "delete_after_first_kl");
+/// assert_eq!(current_name("delete_from_12_kl"), "delete_from_12_kl");
+/// ```
+pub fn current_name(name: &str) -> String {
+    match name.strip_prefix("delete_from_1") {
+        Some(rest) if rest.is_empty() || rest.starts_with(['_', ' ']) => format!("delete_after_first{rest}"),
+        _ => name.to_owned(),
+    }
 }
 
 /// A curve of the catalogue without points, to which they are [pushed](Curve::push).
@@ -70,7 +87,10 @@ mod tests {
         // `reverse_kl` ends with the name of another metric.
         assert_eq!(find("delete_reverse_kl").unwrap().label, "delete: reverse KL");
         assert_eq!(find("mean_mlp_kl").unwrap().axis.of(12), Axis::layers(12));
-        assert_eq!(find("delete_from_1_top5_overlap").unwrap().unit, Unit::Fraction);
+        assert_eq!(find("delete_after_first_top5_overlap").unwrap().unit, Unit::Fraction);
+        assert_eq!(find("knock_back_5_in_3_layers_kl").unwrap().axis.of(12), Axis::block_starts(12, 3));
+        let difference = find("knock_out_words_kl").unwrap();
+        assert_eq!((difference.scale, difference.unit), (crate::Scale::Fitted, Unit::Nats));
         assert_eq!(find("patch_attn_out_layers_kl").unwrap().axis.of(12), Axis::layers(12));
         assert_eq!(find("lens_rank").unwrap().axis.of(12), Axis::residual_positions(12));
         for unknown in ["", "kl", "_kl", "delete_", "delete", "skip_kl", "repeat_kl", "repeat_x_kl", "repeat_05_kl"] {

@@ -1,7 +1,8 @@
-//! The curves of ablated sets of neurons, which a measurement puts together from several interventions: [`NEURON_SETS`].
+//! The curves of ablated sets of neurons, which a measurement puts together from several interventions: [`NEURON_SETS`],
+//! [`NEURON_SET_DIFFERENCES`].
 
 use super::entry::AxisKind;
-use super::sweeps::Row;
+use super::sweep_rows::Row;
 
 const GROUP: &str = "Ablating sets of neurons";
 const CLASSES: fn(usize) -> AxisKind = |_| AxisKind::Labelled("class");
@@ -13,7 +14,7 @@ const fn row(name: &'static str, text: &'static str, words: [&'static str; 3]) -
     Row { name, title, label, group: GROUP, axis: CLASSES, text, definition }
 }
 
-pub(super) static NEURON_SETS: [Row; 8] = [
+pub(super) static NEURON_SETS: [Row; 6] = [
     row(
         "neuron_sets",
         ZERO,
@@ -43,16 +44,6 @@ pub(super) static NEURON_SETS: [Row; 8] = [
         ],
     ),
     row(
-        "neuron_sets_difference",
-        ZERO,
-        [
-            "Zeroing a class of neurons, less random ones",
-            "class less random",
-            "The class less the mean of the random sets, window by window; the error is over windows, for the sets that \
-             were drawn",
-        ],
-    ),
-    row(
         "mean_neuron_sets",
         MEAN,
         [
@@ -78,6 +69,20 @@ pub(super) static NEURON_SETS: [Row; 8] = [
             "Spread over mean-ablated random sets",
             "spread of random sets",
             "As `neuron_sets_random_sd`, with the means in place of zero",
+        ],
+    ),
+];
+
+/// What the class has, less what random sets have.
+pub(super) static NEURON_SET_DIFFERENCES: [Row; 2] = [
+    row(
+        "neuron_sets_difference",
+        ZERO,
+        [
+            "Zeroing a class of neurons, less random ones",
+            "class less random",
+            "The class less the mean of the random sets, window by window; the error is over windows, for the sets that \
+             were drawn",
         ],
     ),
     row(

@@ -1,8 +1,11 @@
 //! The families of interventions: [`SweepEntry`].
 
 use super::entry::AxisKind;
-use super::neuron_sets::NEURON_SETS;
+use super::limit::Limit;
+use super::matrices::find_head_sweep;
+use super::neuron_sets::{NEURON_SET_DIFFERENCES, NEURON_SETS};
 use super::pattern::{Captured, captured};
+use super::sweep_rows::{DIFFERENCES, Row, SWEEPS};
 
 /// A family of interventions, one for each point of an axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,170 +25,9 @@ pub struct SweepEntry {
     pub text: String,
     /// What is done to the model.
     pub definition: String,
+    /// Whether its curves are differences of the curves of two other families, so that values may be negative.
+    pub is_difference: bool,
 }
-
-/// A row of the table, in which `{n}` and `{hook}` are left open.
-pub(super) struct Row {
-    pub(super) name: &'static str,
-    pub(super) title: &'static str,
-    pub(super) label: &'static str,
-    pub(super) group: &'static str,
-    pub(super) axis: fn(usize) -> AxisKind,
-    pub(super) text: &'static str,
-    pub(super) definition: &'static str,
-}
-
-const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
-const SUBLAYERS: &str = "Attention and MLP apart";
-const DELETED: &str = "Deleting a layer";
-const HEADS: &str = "Ablating a head";
-const ALL_HEADS: fn(usize) -> AxisKind = |_| AxisKind::AllHeads;
-
-static SWEEPS: [Row; 15] = [
-    Row {
-        name: "delete",
-        title: "Deleting a layer",
-        label: "delete",
-        group: DELETED,
-        axis: LAYERS,
-        text: "0..3-4..12",
-        definition: "Layer `l` is left out; the residual stream passes by it. The same as zeroing what its attention and \
-                     MLP write",
-    },
-    Row {
-        name: "delete_from_{n}",
-        title: "Deleting a layer from position {n} on",
-        label: "delete from {n}",
-        group: DELETED,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_resid_post pos={n}.. skip",
-        definition: "Layer `l` is left out at position {n} of each window and after it; the positions before pass through it",
-    },
-    Row {
-        name: "swap",
-        title: "Swapping a layer with the next",
-        label: "swap",
-        group: "Swapping a layer with the next",
-        axis: |_| AxisKind::AdjacentPairs,
-        text: "0..3-4-3-5..12",
-        definition: "Layers `l` and `l + 1` run in each other's place",
-    },
-    Row {
-        name: "lens",
-        title: "Logit lens",
-        label: "lens",
-        group: "The lens before a layer",
-        axis: |_| AxisKind::ResidualPositions,
-        text: "0..3",
-        definition: "The first `l` layers run, then the final norm and the unembedding. This is the logit lens: the residual \
-                     stream before layer `l`, normed by its own statistics. At `l = L` it is the model",
-    },
-    Row {
-        name: "repeat_{n}",
-        title: "Repeating each of {n} layers",
-        label: "repeat {n}",
-        group: "Repeating blocks of layers",
-        axis: AxisKind::BlockStarts,
-        text: "0..4-3..5-4..12",
-        definition: "Each of the {n} layers from `l` on runs twice in a row",
-    },
-    Row {
-        name: "delete_attention",
-        title: "Deleting the attention of a layer",
-        label: "delete attention",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_attn_out zero",
-        definition: "The attention of layer `l` is left out and its MLP runs (zero-ablation)",
-    },
-    Row {
-        name: "delete_mlp",
-        title: "Deleting the MLP of a layer",
-        label: "delete MLP",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_mlp_out zero",
-        definition: "The MLP of layer `l` is left out and its attention runs (zero-ablation)",
-    },
-    Row {
-        name: "mean_attention",
-        title: "Mean-ablating the attention of a layer",
-        label: "mean attention",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_attn_out mean",
-        definition: "What the attention of layer `l` writes is replaced by its mean in the unchanged model, over all positions \
-                     and windows",
-    },
-    Row {
-        name: "mean_mlp",
-        title: "Mean-ablating the MLP of a layer",
-        label: "mean MLP",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_mlp_out mean",
-        definition: "What the MLP of layer `l` writes is replaced by its mean in the unchanged model, over all positions and \
-                     windows",
-    },
-    Row {
-        name: "resample_attention",
-        title: "Resample-ablating the attention of a layer",
-        label: "resample attention",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_attn_out resample",
-        definition: "What the attention of layer `l` writes is replaced by what it writes in the unchanged model at the same \
-                     position of the next window (of the first, for the last)",
-    },
-    Row {
-        name: "resample_mlp",
-        title: "Resample-ablating the MLP of a layer",
-        label: "resample MLP",
-        group: SUBLAYERS,
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_mlp_out resample",
-        definition: "What the MLP of layer `l` writes is replaced by what it writes in the unchanged model at the same \
-                     position of the next window (of the first, for the last)",
-    },
-    Row {
-        name: "zero_heads",
-        title: "Zeroing a head",
-        label: "zero heads",
-        group: HEADS,
-        axis: ALL_HEADS,
-        text: "0..12 | blocks.3.attn.hook_z heads=2 zero",
-        definition: "What head `h` of layer `l` gives to the output weights (`hook_z`) is replaced by zero",
-    },
-    Row {
-        name: "mean_heads",
-        title: "Mean-ablating a head",
-        label: "mean heads",
-        group: HEADS,
-        axis: ALL_HEADS,
-        text: "0..12 | blocks.3.attn.hook_z heads=2 mean",
-        definition: "What head `h` of layer `l` gives is replaced by its mean in the unchanged model, over all positions and \
-                     windows",
-    },
-    Row {
-        name: "resample_heads",
-        title: "Resample-ablating a head",
-        label: "resample heads",
-        group: HEADS,
-        axis: ALL_HEADS,
-        text: "0..12 | blocks.3.attn.hook_z heads=2 resample",
-        definition: "What head `h` of layer `l` gives is replaced by what it gives in the unchanged model at the same \
-                     position of the next window (of the first, for the last)",
-    },
-    Row {
-        name: "patch_{hook}_layers",
-        title: "Patching {hook} of a layer",
-        label: "patch {hook}",
-        group: "Patching",
-        axis: LAYERS,
-        text: "0..12 | blocks.3.hook_{hook} patch(#ID)",
-        definition: "The activation of layer `l` is taken from another run, at every position",
-    },
-];
 
 impl Row {
     fn entry(&self, open: Captured) -> SweepEntry {
@@ -197,21 +39,95 @@ impl Row {
             axis: (self.axis)(open.number),
             text: open.fill(self.text),
             definition: open.fill(self.definition),
+            is_difference: false,
         }
     }
 }
 
-fn rows() -> impl Iterator<Item = &'static Row> {
-    SWEEPS.iter().chain(&NEURON_SETS)
-}
-
-/// All sweeps; the open part of a name, such as `repeat_b` or `patch_HOOK_layers`, is a letter or word.
+/// All sweeps; the open part of a name, such as `repeat_b` or `patch_HOOK_layers`, is a letter or word. Of those that are
+/// limited to positions there are the deletion and the swap.
 pub fn sweeps() -> Vec<SweepEntry> {
-    let open = |row: &Row| Captured { text: if row.name.contains("{n}") { "b" } else { "HOOK" }, number: 1 };
-    rows().map(|row| row.entry(open(row))).collect()
+    let open = |row: &Row| match row.name.contains("{n}") {
+        true => Captured { text: "b", number: 1, second: "k" },
+        false => Captured { text: "HOOK", number: 0, second: "" },
+    };
+    let limited = |entry: SweepEntry| {
+        let limits: &[Limit] = if matches!(&*entry.name, "delete" | "swap") { &Limit::USUAL } else { &[] };
+        let limited: Vec<_> = limits.iter().map(|limit| limit.entry(&entry)).collect();
+        std::iter::once(entry).chain(limited)
+    };
+    let rows = SWEEPS.iter().chain(&NEURON_SETS);
+    rows.map(|row| row.entry(open(row))).flat_map(limited).chain(differences()).collect()
 }
 
-/// The sweep of a name.
+/// The differences of two sweeps.
+fn differences() -> impl Iterator<Item = SweepEntry> {
+    let closed = Captured { text: "", number: 0, second: "" };
+    let rows = DIFFERENCES.iter().chain(&NEURON_SET_DIFFERENCES);
+    rows.map(move |row| SweepEntry { is_difference: true, ..row.entry(closed) })
+}
+
+/// The sweep of a name, which may end with the positions to which it is limited: `delete_after_first`, `mean_mlp_from_5`.
 pub fn find_sweep(name: &str) -> Option<SweepEntry> {
-    rows().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
+    let of =
+        |rows: &[Row], name: &str| rows.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)));
+    let of_all_positions = |name: &str| of(&SWEEPS, name).or_else(|| of_heads(name));
+    let limited = || {
+        let limit = Limit::of(name)?;
+        let entry = of_all_positions(name.strip_suffix(limit.suffix)?)?;
+        let of_whole_windows = entry.name == "lens" || entry.name.starts_with("repeat_");
+        (!of_whole_windows).then(|| limit.entry(&entry))
+    };
+    let of_sets = || of(&NEURON_SETS, name);
+    of_all_positions(name).or_else(limited).or_else(of_sets).or_else(|| differences().find(|entry| entry.name == name))
+}
+
+/// A sweep over layers and heads as a curve over all heads, with the words of its matrix.
+fn of_heads(name: &str) -> Option<SweepEntry> {
+    let matrix = find_head_sweep(name)?;
+    let kind = match name.strip_suffix("_heads")?.split_once('_') {
+        None => name.strip_suffix("_heads")?.to_owned(),
+        Some((kind, "after_first")) => format!("{kind}(1..)"),
+        Some((kind, over)) => match over.strip_prefix("from_") {
+            Some(first) => format!("{kind}({first}..)"),
+            None => format!("{kind}({over})"),
+        },
+    };
+    Some(SweepEntry {
+        name: name.to_owned(),
+        title: matrix.title,
+        label: name.replace('_', " "),
+        group: "Ablating a head",
+        axis: AxisKind::AllHeads,
+        text: format!("0..12 | blocks.3.attn.hook_z heads=2 {kind}"),
+        definition: matrix.definition,
+        is_difference: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::find;
+
+    #[test]
+    fn sweeps_over_heads_are_curves_over_all_heads() {
+        let text = |name| find_sweep(name).unwrap().text;
+        assert_eq!(text("zero_heads"), "0..12 | blocks.3.attn.hook_z heads=2 zero");
+        assert_eq!(text("mean_each_heads"), "0..12 | blocks.3.attn.hook_z heads=2 mean(each)");
+        assert_eq!(text("mean_after_first_heads"), "0..12 | blocks.3.attn.hook_z heads=2 mean(1..)");
+        assert_eq!(text("mean_from_3_heads"), "0..12 | blocks.3.attn.hook_z heads=2 mean(3..)");
+        assert_eq!(text("zero_heads_after_first"), "0..12 | blocks.3.attn.hook_z heads=2 pos=1.. zero");
+        let entry = find("resample_heads_kl").unwrap();
+        assert_eq!((&entry.title[..], entry.axis), ("Resample-ablating a head: KL", AxisKind::AllHeads));
+        assert!(find_sweep("patch_resid_pre").is_none() && find_sweep("merging_heads").is_none());
+    }
+
+    #[test]
+    fn sets_of_neurons_run_over_classes() {
+        let scale = |name| find(name).unwrap().scale;
+        assert_eq!(find("neuron_sets_random_sd_kl").unwrap().axis, AxisKind::Labelled("class"));
+        assert_ne!(scale("neuron_sets_difference_kl"), scale("neuron_sets_kl"));
+        assert!(find_sweep("neuron_sets_after_first").is_none());
+    }
 }

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all: [`write_whole`].
+//! Files that are there whole or not at all: [`write_whole`], [`write_new`].
 
 #[cfg(unix)]
 use std::fs::Permissions;
@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 
 use crate::{Result, StudyError};
 
@@ -18,17 +18,8 @@ const PARTIAL: &str = ".partial";
 /// Writes a file that is there whole or not at all, whenever the process or the machine stops. An existing one is
 /// replaced.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
-    let directory = path.parent().expect("a file of a job lies in its directory");
-    let mut builder = Builder::new();
-    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
-    builder.prefix(&prefix).suffix(PARTIAL);
-    #[cfg(unix)]
-    builder.permissions(Permissions::from_mode(0o666)); // minus the user's umask
     let write = || -> io::Result<()> {
-        let mut file = builder.tempfile_in(directory)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
+        partial(path, content)?.persist(path)?;
         Ok(())
     };
     match write() {
@@ -36,10 +27,52 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
         Err(reason) if reason.kind() == ErrorKind::NotFound && path.exists() => {}
         written => written.map_err(|reason| StudyError::io(path, reason))?,
     }
-    // The new name is safe when the directory is on disk too; not every file system can do that.
-    #[cfg(unix)]
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    sync_directory(path);
     Ok(())
+}
+
+/// Writes a file that is there whole or not at all, unless there is one; returns whether it was written.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<bool> {
+    let write = || -> io::Result<bool> {
+        match partial(path, content)?.persist_noclobber(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.error),
+        }
+    };
+    match write() {
+        Err(reason) if reason.kind() == ErrorKind::NotFound && path.exists() => Ok(false),
+        written => {
+            let written = written.map_err(|reason| StudyError::io(path, reason))?;
+            sync_directory(path);
+            Ok(written)
+        }
+    }
+}
+
+/// A file beside `path` that has the content, on disk.
+fn partial(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    builder.prefix(&prefix).suffix(PARTIAL);
+    #[cfg(unix)]
+    builder.permissions(Permissions::from_mode(0o666)); // minus the user's umask
+    let mut file = builder.tempfile_in(directory_of(path))?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().expect("a file of a job lies in its directory")
+}
+
+/// A new name is safe when its directory is on disk too; not every file system can do that.
+fn sync_directory(path: &Path) {
+    #[cfg(unix)]
+    let _ = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
+    #[cfg(not(unix))]
+    let _ = path;
 }
 
 /// Removes partial files of killed processes whose complete file exists.
@@ -68,6 +101,16 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let error = write_whole(&directory.path().join("absent/000001.json"), b"").unwrap_err();
         assert!(matches!(error, StudyError::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_new_file_does_not_replace_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("means.safetensors");
+        assert!(write_new(&path, b"first").unwrap() && !write_new(&path, b"second").unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert!(write_new(&directory.path().join("absent/000001.json"), b"").is_err());
     }
 
     #[test]

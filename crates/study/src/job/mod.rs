@@ -5,11 +5,15 @@
 //! done yet, and writes the results of each to a file, completely or not at all. [`Job::status`] is the progress of all
 //! shards together, and [`Job::merge`] gives the result of one run over everything.
 //!
+//! Some interventions need means over the whole corpus. The first process that needs them measures them and writes them to the
+//! directory, and all other processes read them, so that every step has the same means.
+//!
 //! A step is known by its number, not by the process that did it: shards may be cut anew at any time, and a step that
 //! two processes did counts once.
 
 mod files;
 mod hash;
+mod means;
 mod merge;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -21,6 +25,7 @@ mod shard;
 mod status;
 mod step;
 mod store;
+mod values;
 
 pub use hash::hash_tokens;
 pub use merge::Merged;

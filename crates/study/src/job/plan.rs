@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stratigraph_core::{EditKind, ModelShape, ResidualModel, TokenWindows};
+use stratigraph_core::{ModelShape, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
 
+use super::values::{Values, values_of};
 use super::{JobCorpus, JobIntervention, JobModel, JobSweep, StepSize};
 use crate::{Result, StudyError, versions};
 
@@ -59,6 +60,9 @@ pub struct JobPlan {
     /// The model's sizes and hooks, against which sweeps are checked; a plan read from a file does not have them.
     #[serde(skip)]
     shape: Option<ModelShape>,
+    /// The tensors of edits, which have files of their own.
+    #[serde(skip)]
+    pub(crate) values: Values,
 }
 
 impl JobPlan {
@@ -81,6 +85,7 @@ impl JobPlan {
             step: StepSize::default(),
             versions: versions(),
             shape: Some(model.shape()),
+            values: Values::new(),
         };
         plan.check_windows(windows)?;
         Ok(plan)
@@ -104,6 +109,7 @@ impl JobPlan {
         for intervention in &points.interventions {
             intervention.check(&shape, seq_len)?;
             check_shardable(name, intervention)?;
+            self.values.extend(values_of(intervention));
         }
         self.sweeps.push(JobSweep::new(name, &points));
         Ok(self)
@@ -117,6 +123,7 @@ impl JobPlan {
         let intervention = intervention.into();
         intervention.check(&self.shape()?, self.corpus.seq_len)?;
         check_shardable(&intervention.name(), &intervention)?;
+        self.values.extend(values_of(&intervention));
         let record = JobIntervention::new(&intervention);
         if !self.interventions.contains(&record) {
             self.interventions.push(record);
@@ -204,19 +211,11 @@ pub(crate) fn bad(reason: String) -> StudyError {
     StudyError::BadJobPlan { reason }
 }
 
-/// Refuses an intervention that another process cannot read, or that takes more than the windows of a step. `name` is
-/// that of its sweep, or its own.
+/// Refuses an intervention that another process cannot read. `name` is that of its sweep, or its own.
 pub(crate) fn check_shardable(name: &str, intervention: &Intervention) -> Result<()> {
-    let cannot = |reason: String| Err(StudyError::CannotShard { name: name.to_owned(), reason });
-    if let Some(edit) = intervention.edits().iter().find(|edit| !edit.is_text()) {
-        return cannot(format!(
-            "the edit `{edit}` holds tensors, a mask or a function, which a plan file cannot; run it in a study"
-        ));
-    }
-    if intervention.edits().iter().any(|edit| *edit.kind() == EditKind::Mean) {
-        return cannot("it needs the whole corpus".to_owned());
-    }
-    Ok(())
+    let Some(edit) = intervention.edits().iter().find(|edit| !edit.is_text_with_values()) else { return Ok(()) };
+    let reason = format!("the edit `{edit}` holds a mask, pairs or a function, which a job cannot; run it in a study");
+    Err(StudyError::CannotShard { name: name.to_owned(), reason })
 }
 
 /// The points of a sweep that was read from a file, named as [`Sweep::points`] names them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use stratigraph_profile::catalogue;
 use stratigraph_surgery::Intervention;
 
 use super::plan::{FORMAT, bad, check_shardable, named_points};
@@ -22,7 +23,8 @@ impl JobPlan {
     /// When the plan is not valid.
     pub(crate) fn runs(&self) -> Result<Runs> {
         self.check()?;
-        let sweeps = self.sweeps.iter().map(|sweep| self.named_sweep(sweep)).collect::<Result<_>>()?;
+        let current = |sweep: &JobSweep| JobSweep { name: catalogue::current_name(&sweep.name), ..sweep.clone() };
+        let sweeps = self.sweeps.iter().map(|sweep| self.named_sweep(&current(sweep))).collect::<Result<_>>()?;
         let singles = self.interventions.iter().map(|single| self.single(single)).collect::<Result<_>>()?;
         Ok(Runs::new(self.model.n_layers, sweeps, singles))
     }
@@ -75,7 +77,7 @@ impl JobPlan {
     }
 
     fn intervention(&self, name: &str, text: &str) -> Result<Intervention> {
-        let intervention: Intervention = text.parse()?;
+        let intervention = Intervention::parse_with(text, &|id| self.values.get(id).cloned())?;
         intervention.plan().validate(self.model.n_layers)?;
         check_shardable(name, &intervention)?;
         Ok(intervention)

@@ -61,6 +61,9 @@ pub struct JobCorpus {
     pub special_tokens: bool,
     /// What [`hash_tokens`] gives.
     pub sha256: String,
+    /// The document of each window, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Vec<usize>>,
 }
 
 impl JobCorpus {
@@ -72,6 +75,7 @@ impl JobCorpus {
             seq_len: windows.seq_len(),
             special_tokens: false,
             sha256: hash_tokens(windows),
+            documents: windows.documents().map(<[usize]>::to_vec),
         }
     }
 

@@ -8,6 +8,7 @@ use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::scores::{PositionScores, Row, ScoreSink, Scores};
 use stratigraph_surgery::Budget;
 
+use super::means::takes_means;
 use super::store::StepWork;
 use super::{Job, JobModel, Shard};
 use crate::scoring::{ReadoutOptions, Scorer, Scoring};
@@ -101,8 +102,9 @@ impl<'a> ShardRun<'a> {
     pub fn run(self) -> Result<usize> {
         let Self { job, devices, shard, budget, mut on_progress } = self;
         job.make_directories()?;
-        let steps = Steps::new(job, budget)?;
+        let mut steps = Steps::new(job, budget)?;
         let left = steps.left(shard)?;
+        steps.take_means(&left, devices[0].model, budget)?;
         let total = left.iter().map(|&step| steps.work(step, devices[0].model)).sum();
         let work = |index: usize, left: &mut dyn Iterator<Item = usize>, report: &mut dyn FnMut(WorkerEvent<Done>)| {
             steps.run_on(&devices[index], left, report)
@@ -139,6 +141,18 @@ impl<'a> Steps<'a> {
         let clean = &job.interventions()[0];
         let scoring = |group: &[_]| Scoring::new(group.to_vec(), clean, job.windows(), options.clone());
         Ok(Self { job, scorings: job.groups().map(scoring).collect() })
+    }
+
+    /// Gets the means over the corpus that some of these steps take, measured on `model` where no process has yet.
+    fn take_means(&mut self, left: &[usize], model: &dyn ResidualModel, budget: Budget) -> Result<()> {
+        let takes = |step: &usize| self.job.group(self.job.step(*step).group).iter().any(takes_means);
+        if left.iter().any(takes) {
+            let budget = ReadoutOptions::new(self.job.plan().metrics()?, budget).executor_budget();
+            let means = self.job.means(model, budget)?;
+            let scorings = std::mem::take(&mut self.scorings);
+            self.scorings = scorings.into_iter().map(|scoring| scoring.with_means(means.clone())).collect();
+        }
+        Ok(())
     }
 
     /// The steps of a shard that are not done yet.

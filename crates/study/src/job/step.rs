@@ -114,6 +114,7 @@ impl Job {
 
     /// Removes partial files of killed processes whose complete files exist.
     pub(crate) fn remove_leftovers(&self) {
+        remove_leftovers(self.path());
         [STEPS, PER_TOKEN].iter().for_each(|directory| remove_leftovers(&self.path().join(directory)));
     }
 }

@@ -1,7 +1,8 @@
 //! A job's directory: [`Job`].
 //!
 //! `job.json` is the plan and `tokens.bin` the token ids; `steps/` holds a record of each step that is done, and
-//! `tokens/` the values of its tokens where they are asked for.
+//! `tokens/` the values of its tokens where they are asked for. `means.safetensors` holds means over the corpus, and
+//! `values/` the tensors of edits, where interventions take them.
 
 use std::fmt;
 use std::fs;
@@ -15,6 +16,7 @@ use stratigraph_surgery::Intervention;
 use super::files::write_whole;
 use super::hash::{hash_bytes, token_bytes};
 use super::plan::FORMAT;
+use super::values::{read_values, write_values};
 use super::{JobModel, JobPlan};
 use crate::runs::Runs;
 use crate::{Result, StudyError};
@@ -57,6 +59,7 @@ impl Job {
         if steps.count() > 0 || path.join(PLAN).exists() {
             return Err(StudyError::JobExists { path: path.to_owned() });
         }
+        write_values(path, &job.plan.values)?;
         write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;
         write_whole(&path.join(PLAN), &plan_bytes(&job.plan))?; // last, because a directory with a plan is a job
         Ok(job)
@@ -70,13 +73,18 @@ impl Job {
         let path = path.as_ref();
         let (file, tokens) = (path.join(PLAN), path.join(TOKENS));
         let damaged = |path: &Path, reason: String| StudyError::JobDamaged { path: path.to_owned(), reason };
-        let plan = read_plan(&file)?;
+        let mut plan = read_plan(&file)?;
+        plan.values = read_values(path, &plan)?;
         let bytes = fs::read(&tokens).map_err(|reason| StudyError::io(&tokens, reason))?;
         if hash_bytes(&bytes) != plan.corpus.sha256 {
             return Err(damaged(&tokens, "its token ids are not those of the plan".to_owned()));
         }
         let ids: Vec<u32> = bytes.as_chunks().0.iter().map(|id| u32::from_le_bytes(*id)).collect();
         let windows = TokenWindows::new(&ids, plan.corpus.seq_len);
+        let windows = windows.and_then(|windows| match &plan.corpus.documents {
+            Some(documents) => windows.with_documents(documents.clone()),
+            None => Ok(windows),
+        });
         let windows = windows.map_err(|error| damaged(&file, error.to_string()))?;
         if windows.n_sequences() != plan.corpus.n_sequences {
             let (n, found) = (plan.corpus.n_sequences, windows.n_sequences());

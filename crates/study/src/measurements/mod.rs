@@ -2,6 +2,7 @@
 
 mod attention;
 mod geometry;
+mod knock_out_words;
 mod neuron_sets;
 mod neurons;
 mod words;
@@ -12,6 +13,7 @@ use stratigraph_surgery::Sweep;
 
 pub use attention::AttentionByDistance;
 pub use geometry::ResidualGeometry;
+pub use knock_out_words::KnockOutWords;
 pub use neuron_sets::NeuronSets;
 pub use neurons::VocabularyNeurons;
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_core::{EditKind, Hook, Moments, PerSequence, SplitMix64};
+use stratigraph_core::{EditKind, Hook, MeanOver, Moments, PerSequence, SplitMix64};
 use stratigraph_probes::neurons::{MatchedSets, NeuronSet, neuron_classes, output_norms};
 use stratigraph_profile::{Axis, Curve, Estimate, ReplicateUnit};
 use stratigraph_surgery::Intervention;
 
 use super::empty_curve;
-use crate::{Findings, InterventionScores, Measurement, MetricUnit, Needs, Result, StudyContext, StudyError, Work};
+use crate::{
+    Findings, InterventionScores, Measurement, MetricUnit, Needs, Result, StudyContext, StudyError, Work,
+    paired_difference,
+};
 
 /// The MLP neurons of each class of a model ([`NeuronClass`](stratigraph_probes::neurons::NeuronClass)) ablated together, and
 /// as many random neurons of the same layers with output weights of similar length ([`MatchedSets`]) in their place.
@@ -56,7 +59,7 @@ impl NeuronSets {
 
     /// Neurons are replaced by their means over the corpus.
     pub fn mean() -> Self {
-        Self { kind: EditKind::Mean, ..Self::zero() }
+        Self { kind: EditKind::Mean(MeanOver::All), ..Self::zero() }
     }
 
     /// With another number of random sets for each class, at least two.
@@ -175,19 +178,19 @@ impl Found {
     ) -> Result<()> {
         let axis = Axis::labelled("class", self.measured.clone());
         let empty = || Curve::empty(axis.clone(), unit.clone()).with_replicates(ReplicateUnit::Windows, Vec::new());
-        let [mut class, mut random, mut spread, mut difference] = [empty(), empty(), empty(), empty()];
+        let (mut class, mut random, mut spread) = (empty(), empty(), empty());
         let runs = 1 + self.n_random;
         for first in (0..self.measured.len()).map(|nth| nth * runs) {
             let measured: Vec<_> = (first..first + runs).filter_map(|index| scores.get(index, metric)).collect();
-            let Some((own, others)) = measured.split_first().filter(|_| measured.len() == runs) else { return Ok(()) };
-            let share = 1.0 / self.n_random as f64;
-            let weighted = |weight: f64| others.iter().map(move |it| Term { weight, measured: it });
-            let own = Term { weight: 1.0, measured: own };
-            push_sum(&mut class, [own]);
-            push_sum(&mut random, weighted(share));
-            push_sum(&mut difference, weighted(-share).chain([own]));
+            if measured.len() < runs {
+                return Ok(());
+            }
+            let (own, others) = measured.split_at(1);
+            push_mean(&mut class, own);
+            push_mean(&mut random, others);
             spread.push(Estimate::exact(sample_sd(others)), Vec::new());
         }
+        let difference = paired_difference(&class, &random)?;
         for (part, curve) in [("", class), ("random_", random), ("random_sd_", spread), ("difference_", difference)] {
             findings.add_curve(&format!("{}_{part}{metric}", self.name), curve)?;
         }
@@ -195,22 +198,16 @@ impl Found {
     }
 }
 
-/// What was measured under an intervention, times a weight.
-#[derive(Clone, Copy)]
-struct Term<'a> {
-    weight: f64,
-    measured: &'a PerSequence,
-}
-
-/// Adds the sum of some terms as a point of a curve, window by window; its error is over windows.
-fn push_sum<'a>(curve: &mut Curve, terms: impl IntoIterator<Item = Term<'a>>) {
-    let (mut mean, mut windows) = (0.0, BTreeMap::<usize, f64>::new());
-    for Term { weight, measured } in terms {
-        mean += weight * measured.summary().mean;
-        for (window, value) in measured.counts().zip(measured.means()) {
-            *windows.entry(window.sequence).or_default() += weight * value;
+/// Adds the mean of what several interventions measured as a point of a curve, window by window; its error is over windows.
+fn push_mean(curve: &mut Curve, measured: &[&PerSequence]) {
+    let share = 1.0 / measured.len() as f64;
+    let mut windows = BTreeMap::<usize, f64>::new();
+    for it in measured {
+        for (window, value) in it.counts().zip(it.means()) {
+            *windows.entry(window.sequence).or_default() += share * value;
         }
     }
+    let mean = measured.iter().map(|it| share * it.summary().mean).sum();
     let replicates: Vec<f64> = windows.into_values().collect();
     let sem = replicates.iter().copied().collect::<Moments>().sem();
     curve.push(Estimate::new(mean, sem), replicates);

@@ -1,6 +1,6 @@
 //! What each head does, as a curve over all heads: against runs edited by hand, and against the matrix of the same name.
 
-use stratigraph_core::{EditKind, Hook, ResidualModel, TokenWindows};
+use stratigraph_core::{EditKind, Hook, MeanOver, ResidualModel, TokenWindows};
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_profile::{Axis, Curve};
 use stratigraph_study::{Findings, Study};
@@ -45,7 +45,7 @@ fn each_head_is_a_head_zeroed_by_hand_in_every_family() {
 #[test]
 fn the_curve_is_the_matrix_with_errors_and_windows() {
     let (model, windows) = (load("llama-gqa"), Expected::of_family("llama-gqa").windows());
-    for kind in [EditKind::Zero, EditKind::Mean, EditKind::Resample] {
+    for kind in [EditKind::Zero, EditKind::Mean(MeanOver::All), EditKind::Resample] {
         let findings = study(&model, &windows, kind.clone());
         for metric in ["kl", "top1_agreement", "nll"] {
             let name = format!("{kind}_heads_{metric}");

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use burn::tensor::Tensor;
 use stratigraph_core::{Edit, EditKind, Hook, ModelShape, Positions, Sublayer, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Axis;
@@ -117,6 +116,20 @@ fn other_windows_are_resampled_across_shards_too() {
 }
 
 #[test]
+fn documents_are_kept_with_the_job() {
+    let (dir, documents) = (tempfile::tempdir().unwrap(), vec![0, 0, 1, 1, 1, 2, 2]);
+    let given = Given::new();
+    let given = Given { windows: given.windows.with_documents(documents.clone()).unwrap(), model: given.model };
+    let resample = [Sweep::sublayers(Sublayer::Mlp, EditKind::Resample)];
+    let (job, merged) = given.done(dir.path(), &resample);
+    assert_close(&merged.findings, &given.studied(&resample));
+    assert_eq!(Job::open(job.path()).unwrap().windows().documents(), Some(&documents[..]));
+    let plain = Given::new().studied(&resample);
+    let kl = |findings: &Findings| findings.curve("resample_mlp_kl").unwrap().mean.clone();
+    assert_ne!(kl(&plain), kl(&merged.findings), "other windows are taken");
+}
+
+#[test]
 fn several_devices_share_the_steps_and_the_windows() {
     let (given, dir) = (Given::new(), tempfile::tempdir().unwrap());
     let (_, alone) = given.done(&dir.path().join("alone"), &sweeps());
@@ -177,12 +190,18 @@ fn a_job_measures_the_metrics_that_its_plan_names() {
 fn what_cannot_be_sharded_is_refused_by_name() {
     let given = Given::new();
     let sweep = |sweep: Sweep| given.plan().with_sweep(&sweep).unwrap_err();
-    let mean = sweep(Sweep::sublayers(Sublayer::Mlp, EditKind::Mean));
-    assert_eq!(mean.to_string(), "cannot shard mean_mlp: it needs the whole corpus");
-    let values = Tensor::<3>::ones([1, 1, 32], &device());
-    let steer = Sweep::each_layer("steer", move |_, layer| Ok(Edit::add(Hook::ResidPre.at(layer), values.clone())));
-    let steer = sweep(steer).to_string();
-    assert!(steer.starts_with("cannot shard steer: the edit `blocks.0.hook_resid_pre add(#"), "{steer}");
+    let masked = Sweep::delete_at(Positions::mask("some", vec![vec![true; 12]; 7])).at_positions(1..);
+    assert!(sweep(masked).to_string().contains("has a mask of positions already"));
+    let masked = sweep(Sweep::delete_at(Positions::mask("some", vec![vec![true; 12]; 7]))).to_string();
+    assert!(
+        masked.starts_with("cannot shard delete_at_mask(some): the edit `blocks.0.hook_resid_post pos=mask("),
+        "{masked}"
+    );
+    let squared = Sweep::each_layer("squared", |_, layer| {
+        Ok(Edit::custom(Hook::MlpOut.at(layer), "squared", |x, _| Ok(x.wide(Hook::MlpOut.at(0))?.square().into())))
+    });
+    let squared = sweep(squared).to_string();
+    assert!(squared.starts_with("cannot shard squared: the edit `blocks.0.hook_mlp_out custom(squared)"), "{squared}");
     assert!(matches!(sweep(Sweep::repeat(9)), StudyError::Surgery(_)));
     let cube = Sweep::new("cube", |context: &SweepContext| {
         let axes = [(); 3].map(|()| Axis::counting("point", 1));
@@ -193,7 +212,7 @@ fn what_cannot_be_sharded_is_refused_by_name() {
     assert_eq!(twice.to_string(), "there is already a sweep named `delete`; give the other one another name");
 
     let single = |text: &str| given.plan().with_intervention(text.parse::<Intervention>().unwrap());
-    assert!(matches!(single("0-1[a=mean]-2"), Err(StudyError::CannotShard { .. })));
+    assert!(single("0-1[a=mean]-2").is_ok(), "means are measured for all shards");
     assert!(matches!(single("0-9"), Err(StudyError::Surgery(_))));
     assert!(matches!(single("0..3 | blocks.1.attn.hook_z zero"), Err(StudyError::Surgery(_))));
     let own = || LayerPlan::new(vec![]);

@@ -82,7 +82,7 @@ fn what_is_damaged_is_named() {
         ("\"dtype\": \"f32\"", "\"dtype\": \"f16\""),
         ("\"name\": \"delete\"", "\"name\": \"swap\""),
         ("\"1-2\"", "\"1-9\""),
-        ("\"1-2\"", "\"0-1[a=mean]-2\""),
+        ("\"1-2\"", "\"0..3 | blocks.1.hook_mlp_out add(#01234567)\""),
         ("\"1-2\",", ""),
         ("\"n_layers\": 3", "\"n_layers\": 4"),
         ("\"seq_len\": 12", "\"seq_len\": 0"),

@@ -8,10 +8,14 @@ mod given;
 mod heads;
 mod job;
 mod job_files;
+mod job_means;
+mod job_values;
+mod knock_out_words;
 mod measures;
 mod neuron_sets;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod reference_edits;
 mod refused;
 #[cfg(feature = "remote")]
 mod remote;

@@ -1,10 +1,13 @@
-//! The usual sweeps: deletion, swaps, the lens, repeats, sublayers and heads, each with its name.
+//! The usual sweeps: deletion, swaps, the lens, repeats, sublayers and heads.
 
-use stratigraph_core::{Edit, EditKind, Hook, Positions, Sublayer};
+use std::ops::Range;
+
+use stratigraph_core::{Edit, EditKind, Hook, MeanOver, Positions, Sublayer};
 use stratigraph_profile::Axis;
 
-use super::{Sweep, SweepPoints};
-use crate::LayerPlan;
+use super::positions::from_suffix;
+use super::{Sweep, SweepContext, SweepPoints};
+use crate::{Change, LayerPlan, Result};
 
 impl Sweep {
     /// `delete`: each layer left out.
@@ -12,16 +15,11 @@ impl Sweep {
         Self::each_layer("delete", |context, layer| context.full().delete(layer))
     }
 
-    /// `delete_from_1` and so on: each layer skipped at some positions, the others pass through it. With positions from 1
-    /// on, the first position's massive activations, the attention sink of most models, are still made.
+    /// `delete_after_first`, `delete_from_5` and so on: each layer skipped at some positions, the others pass through it. With
+    /// positions from 1 on, the first position's massive activations, the attention sink of most models, are still made. The
+    /// same as `Sweep::delete().at_positions(positions)`.
     pub fn delete_at(positions: impl Into<Positions>) -> Self {
-        let positions = positions.into();
-        let name = match &positions {
-            Positions::All => "delete_everywhere".to_owned(),
-            Positions::From(first) => format!("delete_from_{first}"),
-            other => format!("delete_at_{other}"),
-        };
-        Self::each_layer(name, move |_, layer| Ok(Edit::skip_layer(layer).with_positions(positions.clone())))
+        Self::delete().at_positions(positions)
     }
 
     /// `swap`: each layer and the next in the other order.
@@ -33,28 +31,32 @@ impl Sweep {
         })
     }
 
+    /// `swap_after_first`, `swap_from_5` and so on: some positions pass through each layer and the next in the other order, the
+    /// others in the model's own. The same as `Sweep::swap().at_positions(positions)`.
+    pub fn swap_at(positions: impl Into<Positions>) -> Self {
+        Self::swap().at_positions(positions)
+    }
+
     /// `lens`: the first `l` layers alone, for `l` from none to all, read out as if the model ended there: the logit lens.
     pub fn lens() -> Self {
-        Self::new("lens", |context| {
+        let lens = Self::new("lens", |context| {
             let n_layers = context.shape.n_layers;
             let changes = (0..=n_layers).map(|n| Ok(LayerPlan::full(n)));
             SweepPoints::new(context, [Axis::residual_positions(n_layers)], changes)
-        })
+        });
+        lens.of_whole_windows("it reads every position after the same layer")
     }
 
     /// `repeat_5` and so on: each block of `length` neighbouring layers with each of its layers run twice in a row,
     /// `l l l+1 l+1 ..`.
     pub fn repeat(length: usize) -> Self {
-        Self::new(format!("repeat_{length}"), move |context| {
-            let n_layers = context.shape.n_layers;
-            let axis = Axis::block_starts(n_layers, length);
-            let starts = 0..if length == 0 { 0 } else { axis.len() };
-            SweepPoints::new(context, [axis], starts.map(|start| context.full().repeat(start..start + length)))
-        })
+        let repeat =
+            Self::each_block(format!("repeat_{length}"), length, |context, layers| context.full().repeat(layers));
+        repeat.of_whole_windows("every position passes through the layers that run twice")
     }
 
-    /// `delete_attention`, `mean_mlp` and so on: each layer with what a sublayer writes zeroed, or replaced by its mean or by
-    /// that of another window.
+    /// `delete_attention`, `mean_mlp`, `mean_each_mlp` and so on: each layer with what a sublayer writes zeroed, or replaced by
+    /// its mean or by that of another window.
     pub fn sublayers(sublayer: Sublayer, kind: EditKind) -> Self {
         let hook = match sublayer {
             Sublayer::Attention => Hook::AttnOut,
@@ -73,56 +75,30 @@ impl Sweep {
         Self::each_head(name, move |layer, head| Ok(Edit::new(Hook::Z.at(layer), kind.clone()).with_heads([head])))
     }
 
-    /// The names that [`by_name`](Sweep::by_name) takes; N stands for a number.
-    pub const KNOWN: [&str; 14] = [
-        "delete",
-        "delete_from_N",
-        "swap",
-        "lens",
-        "repeat_N",
-        "delete_attention",
-        "delete_mlp",
-        "mean_attention",
-        "mean_mlp",
-        "resample_attention",
-        "resample_mlp",
-        "zero_heads",
-        "mean_heads",
-        "resample_heads",
-    ];
-
-    /// A sweep by its name; none where the name is not among [`KNOWN`](Sweep::KNOWN).
-    pub fn by_name(name: &str) -> Option<Self> {
-        use Sublayer::{Attention, Mlp};
-        let number = |prefix: &str| -> Option<usize> {
-            let number = name.strip_prefix(prefix)?.parse().ok()?;
-            (number > 0 && name == format!("{prefix}{number}")).then_some(number)
-        };
-        Some(match name {
-            "delete" => Self::delete(),
-            "swap" => Self::swap(),
-            "lens" => Self::lens(),
-            "delete_attention" => Self::sublayers(Attention, EditKind::Zero),
-            "delete_mlp" => Self::sublayers(Mlp, EditKind::Zero),
-            "mean_attention" => Self::sublayers(Attention, EditKind::Mean),
-            "mean_mlp" => Self::sublayers(Mlp, EditKind::Mean),
-            "resample_attention" => Self::sublayers(Attention, EditKind::Resample),
-            "resample_mlp" => Self::sublayers(Mlp, EditKind::Resample),
-            "zero_heads" => Self::heads(EditKind::Zero),
-            "mean_heads" => Self::heads(EditKind::Mean),
-            "resample_heads" => Self::heads(EditKind::Resample),
-            _ => match (number("repeat_"), number("delete_from_")) {
-                (Some(length), _) => Self::repeat(length),
-                (_, Some(first)) => Self::delete_at(Positions::from(first)),
-                _ => return None,
-            },
+    /// A change for each block of `length` neighbouring layers.
+    pub(super) fn each_block<C: Into<Change>>(
+        name: impl Into<String>,
+        length: usize,
+        change: impl Fn(&SweepContext, Range<usize>) -> Result<C> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(name, move |context| {
+            let axis = Axis::block_starts(context.shape.n_layers, length);
+            let starts = 0..if length == 0 { 0 } else { axis.len() };
+            SweepPoints::new(context, [axis], starts.map(|start| change(context, start..start + length)))
         })
     }
 }
 
+/// The first part of the name of a sweep with edits of a kind: `zero`, `mean`, `mean_each`, `mean_after_first`, `resample`.
 fn kind_name(kind: &EditKind) -> String {
-    let text = kind.to_string();
-    text.split('(').next().unwrap_or(&text).to_owned()
+    match kind {
+        EditKind::Mean(MeanOver::Each) => "mean_each".to_owned(),
+        EditKind::Mean(MeanOver::From(first)) => format!("mean{}", from_suffix(*first)),
+        kind => {
+            let text = kind.to_string();
+            text.split('(').next().unwrap_or(&text).to_owned()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -157,16 +133,6 @@ mod tests {
         assert_eq!(heads.axes, [Axis::layers(4), Axis::heads(2)]);
         assert_eq!(heads.interventions[5].name(), "zero_heads 2 1");
         assert_eq!(heads.interventions[5].to_string(), "0..4 | blocks.2.attn.hook_z heads=1 zero");
-    }
-
-    #[test]
-    fn every_known_name_makes_a_sweep_of_that_name() {
-        for name in Sweep::KNOWN.map(|name| name.replace('N', "3")) {
-            assert_eq!(Sweep::by_name(&name).unwrap().name(), name);
-        }
-        for name in ["repeat_0", "repeat_", "repeat_03", "delete_from_", "Delete", "", "mean"] {
-            assert!(Sweep::by_name(name).is_none(), "{name}");
-        }
     }
 
     #[test]

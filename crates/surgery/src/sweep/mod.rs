@@ -1,7 +1,12 @@
 //! Families of interventions over an axis: [`Sweep`], which makes [`SweepPoints`] on a model.
 
+mod by_name;
 mod families;
+mod frozen;
+mod knock_out;
 mod patch;
+mod positions;
+mod steer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -72,6 +77,8 @@ type Build = dyn Fn(&SweepContext) -> Result<SweepPoints> + Send + Sync;
 pub struct Sweep {
     name: String,
     build: Arc<Build>,
+    /// Why it is of whole windows and cannot be limited to positions, where that is so.
+    of_whole_windows: Option<&'static str>,
 }
 
 impl Sweep {
@@ -81,7 +88,7 @@ impl Sweep {
         name: impl Into<String>,
         build: impl Fn(&SweepContext) -> Result<SweepPoints> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), build: Arc::new(build) }
+        Self { name: name.into(), build: Arc::new(build), of_whole_windows: None }
     }
 
     /// A change for each of some labelled points.

@@ -1,7 +1,9 @@
 //! Every kind of edit through the executor against the same change made by a tap, number by number.
 
 use burn::tensor::TensorData;
-use stratigraph_core::{Activation, Edit, Hook, HookPoint, NoTap, Positions, ResidualModel, RunModel, TokenWindows};
+use stratigraph_core::{
+    Activation, AttentionPair, Edit, Hook, HookPoint, NoTap, PairMask, Positions, ResidualModel, RunModel, TokenWindows,
+};
 use stratigraph_surgery::{Budget, Intervention, LayerPlan};
 use stratigraph_testing::{Backend, ByElement, TestDevice, Toy, assert_close, device, devices, host};
 
@@ -96,7 +98,23 @@ fn cases_with_values(model: &dyn ResidualModel, windows: &TokenWindows) -> Vec<C
             Edit::zero(Hook::AttnOut.at(SLOT)).with_positions(Positions::mask("thirds", masks)),
             move |[window, p, ..], x| if mask(window, p) { 0.0 } else { x },
         ),
+        case(Edit::mask_pairs(SLOT, some_pairs(windows)), |[window, _, query, key], x| {
+            if is_paired(window, query, key) { f32::NEG_INFINITY } else { x }
+        }),
     ]
+}
+
+/// Which queries and keys [`some_pairs`] pairs, in every window but the second.
+fn is_paired(window: usize, query: usize, key: usize) -> bool {
+    window != 1 && key < query && (window + 2 * query + key).is_multiple_of(3)
+}
+
+fn some_pairs(windows: &TokenWindows) -> PairMask {
+    let of_window = |window: usize| {
+        let all = (0..windows.seq_len()).flat_map(|query| (0..query).map(move |key| AttentionPair::new(query, key)));
+        all.filter(|pair| is_paired(window, pair.query, pair.key)).collect()
+    };
+    PairMask::new("thirds", (0..windows.n_sequences()).map(of_window).collect())
 }
 
 /// Runs the cases together, under some budgets, and one by one by a tap, in a plan whose third slot runs layer 1 again.

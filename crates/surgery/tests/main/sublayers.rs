@@ -1,7 +1,7 @@
 //! Ablations of sublayers against runs that are edited by hand.
 
 use burn::tensor::Tensor;
-use stratigraph_core::{EditKind, Hook, NoTap, ResidualModel, Sublayer, TokenWindows};
+use stratigraph_core::{EditKind, Hook, MeanOver, NoTap, ResidualModel, Sublayer, TokenWindows};
 use stratigraph_surgery::{Budget, Intervention, LayerPlan, Sweep};
 use stratigraph_testing::{Backend, TestDevice, assert_close, device, devices};
 
@@ -37,11 +37,14 @@ fn ablated_sublayers_are_sublayers_replaced_by_hand_under_any_budget() {
             let mut expected = vec![run_with(&model, &full, &windows, &mut NoTap)];
             let mut interventions = vec![Intervention::from(full)];
             for (sublayer, hook) in SUBLAYERS {
-                for kind in [EditKind::Mean, EditKind::Resample] {
+                for kind in [EditKind::Mean(MeanOver::All), EditKind::Resample] {
                     interventions.extend(points(&Sweep::sublayers(sublayer, kind.clone()), &model, SEQ_LEN));
                     for layer in 0..model.n_layers() {
                         let output = clean(&model, &windows, layer, hook);
-                        let with = if kind == EditKind::Mean { mean_of(&output, hook) } else { next_of(&output) };
+                        let with = match kind {
+                            EditKind::Resample => next_of(&output),
+                            _ => mean_of(&output, hook, MeanOver::All),
+                        };
                         expected.push(by_hand(&model, &windows, (layer, hook), with));
                     }
                 }

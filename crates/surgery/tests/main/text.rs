@@ -1,7 +1,7 @@
 //! Plans and interventions as text, of every kind that proptest finds.
 
 use proptest::prelude::*;
-use stratigraph_core::{Edit, Hook, Positions};
+use stratigraph_core::{Edit, Hook, MeanOver, Positions};
 use stratigraph_surgery::{Intervention, LayerPlan, SurgeryError};
 
 use crate::plans::any_plan;
@@ -15,6 +15,9 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         point.clone().prop_map(Edit::zero),
         point.clone().prop_map(Edit::mean),
         point.clone().prop_map(Edit::resample),
+        point.clone().prop_map(Edit::freeze),
+        point.clone().prop_map(|point| Edit::mean_over(point, MeanOver::Each)),
+        (point.clone(), 0usize..9).prop_map(|(point, first)| Edit::mean_over(point, first..)),
         (point.clone(), -9.0..9.0f64).prop_map(|(point, factor)| Edit::scale(point, factor)),
         (0usize..12, 1usize..5, 0usize..5)
             .prop_map(|(slot, first, more)| Edit::mask_distances(slot, first..=first + more)),

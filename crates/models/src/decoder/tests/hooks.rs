@@ -37,6 +37,34 @@ impl Shown<'_> {
         close(&format!("{} {hook}", self.name), &host(self.wide(hook)), &host(expected));
     }
 
+    /// Scales by tensor operations, in f64 where rows are summed.
+    fn check_scales(&self) {
+        let mut norms = vec![(Hook::Ln1Scale, Hook::Ln1Normalized, &self.block.attn_norm, self.wide(Hook::ResidPre))];
+        if let Some(norm) = &self.block.mlp_norm {
+            let entering = if self.block.side_by_side { Hook::ResidPre } else { Hook::ResidMid };
+            norms.push((Hook::Ln2Scale, Hook::Ln2Normalized, norm, self.wide(entering)));
+        }
+        for (hook, normalized, norm, entering) in norms {
+            let [batch, pos, width] = entering.dims();
+            let (rows, n) = (host(entering.clone()), width as f64);
+            let scale = |row: &[f32]| {
+                let (centre, epsilon) = match norm {
+                    AnyNorm::Layer(norm) => (row.iter().map(|x| f64::from(*x)).sum::<f64>() / n, norm.epsilon),
+                    AnyNorm::Rms(norm) => (0.0, norm.epsilon),
+                };
+                let squares: f64 = row.iter().map(|x| (f64::from(*x) - centre).powi(2)).sum();
+                (squares / n + epsilon).sqrt() as f32
+            };
+            let expected: Vec<f32> = rows.chunks(width).map(scale).collect();
+            let scales = self.wide(hook);
+            assert_eq!(scales.dims(), [batch, pos, 1], "{} {hook}", self.name);
+            close(&format!("{} {hook}", self.name), &host(scales.clone()), &expected);
+            // Without bias, the normed rows are the rows over these divisors, times the gain.
+            let AnyNorm::Rms(rms) = norm else { continue };
+            self.is(normalized, entering / scales * rms.gamma.val().unsqueeze());
+        }
+    }
+
     fn check_projections(&self) {
         let attn = &self.block.attn;
         self.is(Hook::Ln1Normalized, self.block.attn_norm.forward(self.wide(Hook::ResidPre)));
@@ -151,6 +179,7 @@ fn each_activation_is_what_the_weights_make_of_those_before_it() {
         let cache = everything(&model);
         for (layer, block) in model.blocks.iter().enumerate() {
             let shown = Shown { name: format!("{name} {layer}"), block, cache: &cache, layer };
+            shown.check_scales();
             shown.check_projections();
             shown.check_scores();
             shown.check_pattern();
@@ -190,5 +219,5 @@ fn models_offer_the_hooks_that_their_blocks_have() {
     assert_eq!(missing("gpt2"), []);
     assert_eq!(missing("neox-sequential"), []);
     assert_eq!(missing("neox-parallel"), [Hook::ResidMid]);
-    assert_eq!(missing("phi"), [Hook::ResidMid, Hook::Ln2Normalized]);
+    assert_eq!(missing("phi"), [Hook::ResidMid, Hook::Ln2Scale, Hook::Ln2Normalized]);
 }

@@ -1,13 +1,14 @@
 //! Replaced sublayers, hidden keys, and what is refused.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use stratigraph_core::{
     ActivationCache, CoreError, Edit, EditTap, Hook, ModelWeights, NoTap, Positions, ResidualModel, RunModel, Site,
     Tap, Taps,
 };
 use stratigraph_testing::{FAMILIES, host};
 
-use super::{SEQ_LEN, checkpoint, load, windows};
+use super::super::norm::AnyNorm;
+use super::{SEQ_LEN, checkpoint, close, load, windows};
 use crate::{Checkpoint, LoadOptions};
 
 /// The block's output with a sublayer's addition left out or replaced, by the sublayers themselves.
@@ -29,6 +30,37 @@ fn a_replaced_sublayer_adds_what_stands_in_for_it() {
         assert_eq!(run(&[Edit::zero(attn_out), Edit::zero(mlp_out)]), host(resid.clone()), "{name}");
         let patches = [Edit::patch(attn_out, attn), Edit::zero(mlp_out)];
         assert_eq!(run(&patches), run(&[Edit::zero(mlp_out)]), "{name}");
+    }
+}
+
+#[test]
+fn an_edited_scale_is_what_the_norm_divides_by() {
+    for name in FAMILIES {
+        let model = load(name);
+        let (device, site) = (Device::flex(), Site { slot: 0, layer: 1 });
+        let resid = model.embed(windows().batch(0..2, &device)).unwrap();
+        let scales: Vec<f32> = (0..2 * SEQ_LEN).map(|row| 0.5 + (row as f32 * 0.7).sin().abs()).collect();
+        let scales = Tensor::<3>::from_data(TensorData::new(scales, [2, SEQ_LEN, 1]), &device);
+        let normed = |norm: &AnyNorm| match norm {
+            AnyNorm::Layer(norm) => {
+                let centred = resid.clone() - resid.clone().mean_dim(2);
+                centred / scales.clone() * norm.gamma.val().unsqueeze() + norm.beta.val().unsqueeze()
+            }
+            AnyNorm::Rms(norm) => resid.clone() / scales.clone() * norm.gamma.val().unsqueeze(),
+        };
+        let run = |scale: Hook, without: Hook| {
+            let edits = [Edit::patch(scale.at(0), scales.clone()), Edit::zero(without.at(0))];
+            host(model.block(site, resid.clone(), &mut EditTap::new(&edits, vec![0, 1])).unwrap())
+        };
+        let block = &model.blocks[1];
+        let attn = block.attn_out(site, normed(&block.attn_norm), &mut NoTap).unwrap();
+        close(&format!("{name} ln1"), &run(Hook::Ln1Scale, Hook::MlpOut), &host(resid.clone() + attn));
+        let (scale, norm) = match &block.mlp_norm {
+            Some(norm) => (Hook::Ln2Scale, norm),
+            None => (Hook::Ln1Scale, &block.attn_norm), // it serves both
+        };
+        let mlp = block.mlp_out(site, normed(norm), &mut NoTap).unwrap();
+        close(&format!("{name} ln2"), &run(scale, Hook::AttnOut), &host(resid.clone() + mlp));
     }
 }
 

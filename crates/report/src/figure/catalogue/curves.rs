@@ -48,6 +48,10 @@ impl Measured<'_> {
 
 /// A panel of those curves that are there; `None` when there are none.
 pub(super) fn panel(profile: &Profile, wanted: &Wanted) -> Option<Panel> {
+    let is_there = |name: &&str| Described::find(profile, name).is_some();
+    if !wanted.needs_any.is_empty() && !wanted.needs_any.iter().any(is_there) {
+        return None;
+    }
     let measured = |names: &[&str], references: &[&str]| Measured {
         curves: names.iter().filter_map(|name| Described::find(profile, name)).collect(),
         references: references.iter().filter_map(|name| reference(profile, name)).collect(),

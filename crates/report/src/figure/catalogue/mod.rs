@@ -14,8 +14,9 @@ use plans::{PLANS, Plan, REPEATING};
 /// The figures that the profile has numbers for, in the order in which a reader wants them.
 ///
 /// Over depth: `signatures` (those of each stage), `damage` (deleting and swapping layers), `lens`, `lens_and_neurons`,
-/// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `repeating`, and `other_curves` for
-/// all curves that none of them shows. In rows: `head_ablation` and `neuron_sets`.
+/// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `positions` (without the first one),
+/// `frozen` (patterns and norms), `knock_out_words`, `repeating`, and `other_curves` for all curves that none of them shows.
+/// In rows: `head_ablation` and `neuron_sets`.
 /// Of matrices: `ensemble`, `similarity`, `heads`, and `other_matrices` for those of other names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
     let bands = crate::view::bands(profile);
@@ -76,6 +77,17 @@ mod tests {
         assert!(names(&one).is_empty());
         one.curves.get_mut("delete_kl").unwrap().mean[1] = 1.0;
         assert_eq!(names(&one), ["signatures", "damage"]);
+    }
+
+    #[test]
+    fn comparisons_are_drawn_where_there_is_something_to_compare_with() {
+        let both: [(&str, &[f64]); 2] = [("delete_kl", &[1.0, 2.0]), ("delete_after_first_kl", &[0.5, 1.0])];
+        assert_eq!(names(&profile(2, &both)), ["signatures", "damage", "positions"]);
+        let frozen: [(&str, &[f64]); 1] = [("delete_frozen_norms_kl", &[1.0, 2.0])];
+        assert_eq!(names(&profile(2, &frozen)), ["frozen"]);
+        // Other sweeps over blocks are not part of the figure of repeats.
+        let blocks: [(&str, &[f64]); 1] = [("knock_back_5_in_2_layers_kl", &[1.0])];
+        assert_eq!(names(&profile(2, &blocks)), ["other_curves"]);
     }
 
     #[test]

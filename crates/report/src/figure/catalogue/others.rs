@@ -37,7 +37,9 @@ fn is_planned(name: &str) -> bool {
     let mut names = wanted.flat_map(|it| it.left.curves.iter().chain(it.right.curves));
     let repeated = stratigraph_profile::catalogue::find(name).is_some_and(|entry| {
         let is_block = matches!(entry.axis.of(0), Axis::BlockStarts { .. });
-        is_block && entry.metric.is_some_and(|metric| REPEATED.contains(&metric.name.as_str()))
+        is_block
+            && name.starts_with("repeat_")
+            && entry.metric.is_some_and(|metric| REPEATED.contains(&metric.name.as_str()))
     });
     repeated || names.any(|planned| *planned == name)
 }

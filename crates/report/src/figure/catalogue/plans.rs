@@ -15,6 +15,8 @@ pub(super) struct Wanted {
     pub(super) right: Side,
     /// Whether it is drawn only with both axes.
     pub(super) needs_both: bool,
+    /// It is drawn only where one of these curves is there; whenever it has any curve where none is listed.
+    pub(super) needs_any: &'static [&'static str],
 }
 
 /// The names of the curves of one vertical axis, and of single numbers to compare them with.
@@ -29,15 +31,20 @@ const fn side(curves: &'static [&'static str]) -> Side {
 }
 
 const fn one(left: Side) -> Wanted {
-    Wanted { title: None, left, right: side(&[]), needs_both: false }
+    Wanted { title: None, left, right: side(&[]), needs_both: false, needs_any: &[] }
 }
 
 const fn titled(title: &'static str, left: Side, right: Side) -> Wanted {
-    Wanted { title: Some(title), left, right, needs_both: false }
+    Wanted { title: Some(title), left, right, needs_both: false, needs_any: &[] }
 }
 
 const fn both(title: &'static str, left: Side, right: Side) -> Wanted {
-    Wanted { title: Some(title), left, right, needs_both: true }
+    Wanted { title: Some(title), left, right, needs_both: true, needs_any: &[] }
+}
+
+/// Curves next to curves of other figures, for comparison; drawn only where one of `needs_any` is there.
+const fn compared(title: &'static str, left: Side, needs_any: &'static [&'static str]) -> Wanted {
+    Wanted { title: Some(title), left, right: side(&[]), needs_both: false, needs_any }
 }
 
 const NOTHING: Side = side(&[]);
@@ -56,7 +63,7 @@ pub(super) const REPEATING: &str = "repeating";
 pub(super) const REPEATED: [&str; 4] = ["entropy_bits", "nll", "kl", "top1_agreement"];
 
 /// In the order in which a reader wants them.
-pub(super) const PLANS: [Plan; 10] = [
+pub(super) const PLANS: [Plan; 13] = [
     Plan {
         name: "signatures",
         title: "The signatures of the stages",
@@ -161,6 +168,37 @@ pub(super) const PLANS: [Plan; 10] = [
             titled("Deleted", side(&["delete_attention_kl", "delete_mlp_kl"]), NOTHING),
             titled("Replaced by the mean", side(&["mean_attention_kl", "mean_mlp_kl"]), NOTHING),
             titled("Replaced by the next window's", side(&["resample_attention_kl", "resample_mlp_kl"]), NOTHING),
+        ],
+    },
+    Plan {
+        name: "positions",
+        title: "Without the first position",
+        caption: "Layers deleted or swapped at all positions, and at all but the first, whose massive activations are the \
+                  attention sink of most models.",
+        panels: &[
+            compared("Deleted", side(&["delete_kl", "delete_after_first_kl"]), &["delete_after_first_kl"]),
+            compared("Swapped", side(&["swap_kl", "swap_after_first_kl"]), &["swap_after_first_kl"]),
+        ],
+    },
+    Plan {
+        name: "frozen",
+        title: "Deleting a layer under frozen patterns and norms",
+        caption: "A layer deleted as it is, and while the attention patterns or the norms of all later layers stay as in the \
+                  unchanged model.",
+        panels: &[compared(
+            "Deleted",
+            side(&["delete_kl", "delete_frozen_patterns_kl", "delete_frozen_norms_kl"]),
+            &["delete_frozen_patterns_kl", "delete_frozen_norms_kl"],
+        )],
+    },
+    Plan {
+        name: "knock_out_words",
+        title: "Attention knocked out within words and across",
+        caption: "The tokens of words do not attend to the earlier tokens of their word; in comparison, as many pairs of tokens \
+                  of different words at the same distances.",
+        panels: &[
+            titled("Knocked out", side(&["knock_out_within_words_kl", "knock_out_across_words_kl"]), NOTHING),
+            one(side(&["knock_out_words_kl"])),
         ],
     },
     Plan {

@@ -2,8 +2,13 @@
 
 use std::collections::HashMap;
 
-/// Of every count so much is given to shorter contexts (Ney, Essen and Kneser 1994; Chen and Goodman 1999, section 3).
+use stratigraph_core::TokenWindows;
+
+/// What is taken from every count and given to shorter contexts (Ney, Essen and Kneser 1994; Chen and Goodman 1999,
+/// section 3).
 const DISCOUNT: f64 = 0.75;
+/// A token id has at most this many bits, so that three of them are one number.
+const ID_BITS: u32 = 21;
 
 /// How often tokens follow a context, and how many different ones do.
 #[derive(Default, Clone, Copy)]
@@ -39,7 +44,17 @@ impl Counts {
     }
 }
 
-/// A language model that looks two tokens back.
+/// A language model that looks two tokens back: interpolated Kneser-Ney smoothing with a discount of 0.75.
+///
+/// ```
+/// use stratigraph_core::TokenWindows;
+/// use stratigraph_train::Trigram;
+/// let ids = [0, 1, 2].repeat(100);
+/// let model = Trigram::count(&ids, 3);
+/// assert!(model.probability(&[0, 1], 2) > 0.99); // nothing else ever followed
+/// assert!(model.loss(&TokenWindows::new(&ids, 10)?) < 0.2); // nats per token
+/// # Ok::<(), stratigraph_core::CoreError>(())
+/// ```
 pub struct Trigram {
     d_vocab: usize,
     /// Behind two tokens, as they occur.
@@ -51,8 +66,14 @@ pub struct Trigram {
 }
 
 impl Trigram {
-    /// Counts `ids`, which are below `d_vocab`.
+    /// Counts the token ids of a text, from a vocabulary of `d_vocab` tokens.
+    ///
+    /// # Panics
+    /// When an id is not below `d_vocab`, or `d_vocab` is larger than 2^21.
     pub fn count(ids: &[u32], d_vocab: usize) -> Self {
+        assert!(d_vocab <= 1 << ID_BITS, "a vocabulary of {d_vocab} tokens is larger than 2^{ID_BITS}");
+        let highest = ids.iter().max().map_or(0, |id| *id as usize + 1);
+        assert!(highest <= d_vocab, "the token id {} is not below d_vocab = {d_vocab}", highest - 1);
         let mut model = Self { d_vocab, pairs: Counts::default(), singles: Counts::default(), none: Counts::default() };
         for window in ids.windows(3) {
             let &[first, second, token] = window else { unreachable!("windows are of three") };
@@ -63,7 +84,7 @@ impl Trigram {
         model
     }
 
-    /// The probability of `token` behind `context`, of which the last two tokens count.
+    /// The probability of `token` after `context`, of which the last two tokens count.
     pub fn probability(&self, context: &[u32], token: u32) -> f64 {
         let none = self.none.probability(0, token, 1.0 / self.d_vocab as f64);
         let Some(&second) = context.last() else { return none };
@@ -72,23 +93,24 @@ impl Trigram {
         self.pairs.probability(key(u64::from(first), second), token, single)
     }
 
-    /// The mean of `-ln p` over every token of a window but its first, and over windows.
-    pub fn loss<'a>(&self, windows: impl Iterator<Item = &'a [u32]>) -> f64 {
+    /// The mean of `-ln p` over every token of a window but its first, and over windows; nats per token.
+    pub fn loss(&self, windows: &TokenWindows) -> f64 {
+        let windows = (0..windows.n_sequences()).map(|index| windows.sequence(index));
         let losses = windows.flat_map(|ids| (1..ids.len()).map(move |at| -self.probability(&ids[..at], ids[at]).ln()));
         let (sum, n) = losses.fold((0.0, 0), |(sum, n), loss| (sum + loss, n + 1));
         sum / f64::from(n)
     }
 }
 
-/// A context and a token as one number; token ids are below 2^21.
+/// A context and a token as one number.
 fn key(context: u64, token: u32) -> u64 {
-    (context << 21) | u64::from(token)
+    (context << ID_BITS) | u64::from(token)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratigraph::core::SplitMix64;
+    use stratigraph_core::SplitMix64;
 
     #[test]
     fn probabilities_sum_to_one_whatever_the_context() {
@@ -106,6 +128,6 @@ mod tests {
         let ids: Vec<u32> = (0..300).map(|i| i % 3).collect();
         let model = Trigram::count(&ids, 3);
         assert!(model.probability(&[0, 1], 2) > 0.99);
-        assert!(model.loss(ids.chunks(10)) < 0.2); // the first tokens of a window have less to go by
+        assert!(model.loss(&TokenWindows::new(&ids, 10).unwrap()) < 0.2); // the first tokens of a window have less to go by
     }
 }

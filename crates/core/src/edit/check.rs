@@ -1,0 +1,133 @@
+//! Whether a model can make an edit: [`Edit::check`].
+
+use super::{EditKind, EditValues, MeanOver, Units};
+use crate::{CoreError, Edit, Hook, ModelShape, Result};
+
+impl Edit {
+    /// Checks that a model can make it in a run of `n_slots` slots and windows of `seq_len` tokens.
+    ///
+    /// # Errors
+    /// [`CoreError::HookMissing`]; [`CoreError::EditNeverFired`] when there is no such slot or position;
+    /// [`CoreError::BadEdit`] when heads or units do not exist, the kind does not belong to the hook, or its values do not
+    /// have the shape of the activation.
+    pub fn check(&self, shape: &ModelShape, n_slots: usize, seq_len: usize) -> Result<()> {
+        let (point, hook) = (self.point(), self.point().hook);
+        if hook == Hook::LnFinalNormalized {
+            return Err(self.bad("it can be read, not edited; edit hook_resid_post of the last slot instead"));
+        }
+        if hook != Hook::Embed && !shape.hooks.contains(hook) {
+            return Err(CoreError::HookMissing { hook });
+        }
+        if point.slot >= n_slots || !self.positions().any_below(seq_len) {
+            return Err(CoreError::EditNeverFired { point });
+        }
+        self.check_kind()?;
+        self.check_units(shape)?;
+        self.check_windows(shape, seq_len)
+    }
+
+    /// Whether the kind belongs to the hook.
+    fn check_kind(&self) -> Result<()> {
+        let hook = self.point().hook;
+        match self.kind() {
+            EditKind::MaskDistances(_) | EditKind::MaskKeys(_) | EditKind::MaskPairs(_) if hook != Hook::AttnScores => {
+                Err(self.bad("keys are masked at attn.hook_attn_scores, before the softmax"))
+            }
+            EditKind::MaskDistances(distances) if distances.is_empty() || *distances.start() == 0 => {
+                Err(self.bad("distances begin at 1: a query always sees itself"))
+            }
+            EditKind::Mean(MeanOver::From(_)) if hook.is_square() => {
+                Err(self.bad("scores and patterns are averaged over windows, each query by itself; write mean"))
+            }
+            EditKind::SkipLayer if hook != Hook::ResidPost => Err(self.bad("a layer is skipped at hook_resid_post")),
+            EditKind::SkipLayer if *self.units() != Units::All => {
+                Err(self.bad("a layer is skipped with all its units"))
+            }
+            EditKind::Scale(factor) if !factor.is_finite() => Err(self.bad("the factor is not finite")),
+            EditKind::Add(values) if !values.is_finite() => Err(self.bad("its values are not all finite")),
+            EditKind::Add(values) | EditKind::Patch(values) if values.has_heads() != hook.has_heads() => {
+                Err(self.bad("its values do not have as many axes as the activation"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_units(&self, shape: &ModelShape) -> Result<()> {
+        let hook = self.point().hook;
+        let (chosen, n, what) = match self.units() {
+            Units::All => return Ok(()),
+            Units::Heads(_) if !hook.has_heads() => return Err(self.bad("this activation has no heads")),
+            Units::Heads(heads) => (heads, n_heads(shape, hook), "heads"),
+            Units::Units(_) if hook.has_heads() => return Err(self.bad("choose heads here, not units")),
+            Units::Units(units) => (units, width(shape, hook), "units"),
+        };
+        match (chosen.last(), n) {
+            (None, _) => Err(self.bad(&format!("it has no {what}"))),
+            (Some(last), Some(n)) if *last >= n => {
+                Err(self.bad(&format!("there are {n} {what}, 0 to {}", n.saturating_sub(1))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether windows are long enough, and values as long as they are.
+    fn check_windows(&self, shape: &ModelShape, seq_len: usize) -> Result<()> {
+        match self.kind() {
+            EditKind::Mean(MeanOver::From(first)) if *first >= seq_len => {
+                Err(self.bad(&format!("windows of {seq_len} tokens have no position {first} to take the mean over")))
+            }
+            EditKind::MaskDistances(distances) if *distances.start() >= seq_len => {
+                Err(self.bad(&format!("windows of {seq_len} tokens have no key {} before a query", distances.start())))
+            }
+            EditKind::MaskKeys(keys) if !keys.any_below(seq_len) => {
+                Err(self.bad(&format!("windows of {seq_len} tokens have none of its keys")))
+            }
+            EditKind::MaskPairs(pairs) => pairs.check(seq_len).map_err(|reason| self.bad(&reason)),
+            EditKind::Add(values) | EditKind::Patch(values) => self.check_values(values, shape, seq_len),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether values stretch to the activation, but for its axis of windows.
+    fn check_values(&self, values: &EditValues, shape: &ModelShape, seq_len: usize) -> Result<()> {
+        let hook = self.point().hook;
+        let expected = match hook {
+            hook if hook.is_square() => vec![n_heads(shape, hook), Some(seq_len), Some(seq_len)],
+            hook if hook.has_heads() => {
+                vec![Some(seq_len), n_heads(shape, hook), shape.heads.map(|heads| heads.d_head)]
+            }
+            hook => vec![Some(seq_len), width(shape, hook)],
+        };
+        let found = values.activation().dims();
+        let fits = |(found, expected): (&usize, &Option<usize>)| *found == 1 || expected.is_none_or(|n| n == *found);
+        if found[1..].iter().zip(&expected).all(fits) {
+            return Ok(());
+        }
+        let expected: Vec<_> = expected.into_iter().map(|n| n.map_or("any".to_owned(), |n| n.to_string())).collect();
+        Err(self.bad(&format!(
+            "its values have the shape {found:?}, and the activation has [windows, {}]; an axis of length 1 serves all",
+            expected.join(", ")
+        )))
+    }
+
+    fn bad(&self, reason: &str) -> CoreError {
+        CoreError::BadEdit { edit: self.to_string(), reason: reason.to_owned() }
+    }
+}
+
+/// The heads of an activation, where they are known.
+fn n_heads(shape: &ModelShape, hook: Hook) -> Option<usize> {
+    shape.heads.map(|heads| match hook {
+        Hook::K | Hook::V => heads.n_kv_heads,
+        _ => heads.n_heads,
+    })
+}
+
+/// The last axis of an activation without heads, where it is known.
+fn width(shape: &ModelShape, hook: Hook) -> Option<usize> {
+    match hook {
+        Hook::MlpPre | Hook::MlpPost => shape.d_mlp,
+        hook if hook.is_scale() => Some(1),
+        _ => Some(shape.d_model),
+    }
+}

@@ -1,0 +1,60 @@
+//! Attention knocked out within words, compared with the same number of pairs across words: [`KnockOutWords`].
+
+use stratigraph_core::Hook;
+use stratigraph_probes::lexical::{WindowWords, WordPairs};
+use stratigraph_surgery::Sweep;
+
+use crate::measurement::sweep_work;
+use crate::{Findings, Measurement, Needs, Result, StudyContext, Work, paired_difference};
+
+/// Does a layer join the tokens of words? Attention from the tokens of a word to its earlier tokens is knocked out in each
+/// layer: curves `knock_out_within_words_*`. For comparison, the same number of pairs of tokens of different words, at the same
+/// distances and in the same windows, is knocked out: `knock_out_across_words_*`. The curves `knock_out_words_*` are the
+/// difference, window by window.
+#[derive(Debug, Clone)]
+pub struct KnockOutWords {
+    token_texts: Vec<String>,
+}
+
+impl KnockOutWords {
+    /// The name of the measurement, and of the curves of the difference.
+    pub const NAME: &str = "knock_out_words";
+    const WITHIN: &str = "knock_out_within_words";
+    const ACROSS: &str = "knock_out_across_words";
+
+    /// For a corpus whose tokens have these texts, by their ids.
+    pub fn new(token_texts: Vec<String>) -> Self {
+        Self { token_texts }
+    }
+}
+
+impl Measurement for KnockOutWords {
+    fn name(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
+    fn needs(&self, _: &StudyContext) -> Needs {
+        Needs::hooks([Hook::AttnScores]).with_n_layers(1)
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let words = WindowWords::new(context.windows, &self.token_texts);
+        let WordPairs { within, across } = WordPairs::draw(&words, context.seed)?;
+        let within = sweep_work(&Sweep::knock_out_pairs(Self::WITHIN, within), context)?;
+        let across = sweep_work(&Sweep::knock_out_pairs(Self::ACROSS, across), context)?;
+        let difference = Work::own(0, |findings, _| add_differences(findings));
+        Ok(within.into_iter().chain(across).chain([difference]).collect())
+    }
+}
+
+/// Adds the difference of each metric's curves.
+fn add_differences(findings: &mut Findings) -> Result<()> {
+    let (within, across) = (KnockOutWords::WITHIN, KnockOutWords::ACROSS);
+    let metrics = findings.curves().keys().filter_map(|name| name.strip_prefix(within)?.strip_prefix('_'));
+    for metric in metrics.map(str::to_owned).collect::<Vec<_>>() {
+        let of = |sweep: &str| findings.curve(&format!("{sweep}_{metric}"));
+        let difference = paired_difference(of(within)?, of(across)?)?;
+        findings.add_curve(&format!("{}_{metric}", KnockOutWords::NAME), difference)?;
+    }
+    Ok(())
+}

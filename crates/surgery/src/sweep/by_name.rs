@@ -1,0 +1,185 @@
+//! Sweeps by their names: [`Sweep::by_name`], and the names it takes, [`Sweep::KNOWN`].
+
+use stratigraph_core::{EditKind, MeanOver, Positions, Sublayer};
+
+use super::Sweep;
+use super::positions::suffix;
+
+/// The end of the names of sweeps that are limited to positions from the second on.
+const AFTER_FIRST: &str = "_after_first";
+
+impl Sweep {
+    /// The names that [`by_name`](Sweep::by_name) takes; N and M stand for numbers. All but `lens` and `repeat_N` can be limited
+    /// to positions by `_after_first`, `_from_N` or `_at_N..M` behind the name.
+    pub const KNOWN: [&str; 27] = [
+        "delete",
+        "delete_after_first",
+        "delete_from_N",
+        "swap",
+        "swap_after_first",
+        "lens",
+        "repeat_N",
+        "delete_attention",
+        "delete_mlp",
+        "mean_attention",
+        "mean_mlp",
+        "mean_each_attention",
+        "mean_each_mlp",
+        "mean_after_first_attention",
+        "mean_after_first_mlp",
+        "resample_attention",
+        "resample_mlp",
+        "zero_heads",
+        "mean_heads",
+        "mean_each_heads",
+        "mean_after_first_heads",
+        "resample_heads",
+        "delete_frozen_patterns",
+        "delete_frozen_norms",
+        "knock_back_N",
+        "knock_back_N_to_M",
+        "knock_back_N_in_M_layers",
+    ];
+
+    /// A sweep by its name; none where the name is not among [`KNOWN`](Sweep::KNOWN).
+    ///
+    /// ```
+    /// use stratigraph_surgery::Sweep;
+    ///
+    /// assert_eq!(Sweep::by_name("mean_mlp_from_5").unwrap().name(), "mean_mlp_from_5");
+    /// assert_eq!(Sweep::by_name("delete_from_1").unwrap().name(), "delete_after_first"); // two spellings of one sweep
+    /// assert!(Sweep::by_name("mean").is_none());
+    /// ```
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::of_all_positions(name).or_else(|| {
+            let (base, positions) = limited(name)?;
+            Some(Self::of_all_positions(base)?.at_positions(positions))
+        })
+    }
+
+    fn of_all_positions(name: &str) -> Option<Self> {
+        match name {
+            "delete" => Some(Self::delete()),
+            "swap" => Some(Self::swap()),
+            "lens" => Some(Self::lens()),
+            "delete_attention" => Some(Self::sublayers(Sublayer::Attention, EditKind::Zero)),
+            "delete_mlp" => Some(Self::sublayers(Sublayer::Mlp, EditKind::Zero)),
+            "zero_heads" => Some(Self::heads(EditKind::Zero)),
+            "delete_frozen_patterns" => Some(Self::delete_frozen_patterns()),
+            "delete_frozen_norms" => Some(Self::delete_frozen_norms()),
+            _ => None,
+        }
+        .or_else(|| name.strip_prefix("repeat_").and_then(number).map(Self::repeat))
+        .or_else(|| knock_out(name.strip_prefix("knock_back_")?))
+        .or_else(|| {
+            let (kind, of) = name.rsplit_once('_')?;
+            let kind = replacing(kind)?;
+            match of {
+                "attention" => Some(Self::sublayers(Sublayer::Attention, kind)),
+                "mlp" => Some(Self::sublayers(Sublayer::Mlp, kind)),
+                "heads" => Some(Self::heads(kind)),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// The kind of edit that `mean`, `mean_each`, `mean_after_first`, `mean_from_N` and `resample` stand for.
+fn replacing(name: &str) -> Option<EditKind> {
+    match name {
+        "mean" => Some(EditKind::Mean(MeanOver::All)),
+        "mean_each" => Some(EditKind::Mean(MeanOver::Each)),
+        "resample" => Some(EditKind::Resample),
+        _ => match limited(name)? {
+            ("mean", Positions::From(first)) => Some(EditKind::Mean(MeanOver::from(first..))),
+            _ => None,
+        },
+    }
+}
+
+/// The sweep of `N`, `N_to_M` and `N_in_M_layers` behind `knock_back_`.
+fn knock_out(name: &str) -> Option<Sweep> {
+    if let Some((first, last)) = name.split_once("_to_") {
+        let (first, last) = (number(first)?, number(last)?);
+        return (1 < first && first <= last).then(|| Sweep::knock_out(first..=last));
+    }
+    if let Some((n, width)) = name.strip_suffix("_layers").and_then(|name| name.split_once("_in_")) {
+        return Some(Sweep::knock_out_range(1..=number(n)?, number(width)?));
+    }
+    Some(Sweep::knock_out(1..=number(name)?))
+}
+
+/// The name of a sweep without the end that limits it, and the positions of that limit.
+fn limited(name: &str) -> Option<(&str, Positions)> {
+    if let Some(base) = name.strip_suffix(AFTER_FIRST) {
+        return Some((base, Positions::from(1)));
+    }
+    if let Some((base, first)) = name.rsplit_once("_from_") {
+        return Some((base, Positions::from(number(first)?)));
+    }
+    let (base, text) = name.rsplit_once("_at_")?;
+    let positions: Positions = text.parse().ok()?;
+    let is_plain = matches!(positions, Positions::Only(_)) && suffix(&positions) == format!("_at_{text}");
+    is_plain.then_some((base, positions))
+}
+
+/// A number from 1 on, without zeros before it.
+fn number(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|number: &usize| *number > 0 && number.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_name_makes_a_sweep_of_that_name() {
+        for name in Sweep::KNOWN.map(|name| name.replace('N', "3").replace('M', "5")) {
+            assert_eq!(Sweep::by_name(&name).unwrap().name(), name);
+            for limited in ["_after_first", "_from_7", "_at_4", "_at_4..9"].map(|suffix| format!("{name}{suffix}")) {
+                // One that is limited already is not limited again.
+                let known = Sweep::by_name(&limited).map(|sweep| sweep.name().to_owned());
+                let is_limited = ["delete_after_first", "delete_from_3", "swap_after_first"].contains(&&*name);
+                assert_eq!(known, (!is_limited).then_some(limited));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_makes_no_sweep() {
+        for name in [
+            "repeat_0",
+            "repeat_",
+            "repeat_03",
+            "delete_from_",
+            "delete_from_0",
+            "delete_from_01",
+            "Delete",
+            "",
+            "mean",
+            "mean_from_x_mlp",
+            "resample_after_first_mlp",
+            "delete_at_",
+            "delete_at_0..",
+            "delete_at_3,4..6",
+            "delete_at_x",
+            "knock_back_",
+            "knock_back_0",
+            "knock_back_3_to_2",
+            "knock_back_1_to_2",
+            "knock_back_2_in_0_layers",
+            "clean_mlp",
+        ] {
+            assert!(Sweep::by_name(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn positions_from_the_second_on_have_two_spellings() {
+        for base in ["delete", "swap", "mean_mlp", "zero_heads"] {
+            let name = Sweep::by_name(&format!("{base}_from_1")).unwrap().name().to_owned();
+            assert_eq!(name, format!("{base}_after_first"));
+        }
+        assert_eq!(Sweep::by_name("mean_from_1_mlp").unwrap().name(), "mean_after_first_mlp");
+    }
+}
