@@ -67,8 +67,8 @@ pub mod prelude {
     pub use stratigraph_probes::readout::Readout;
     pub use stratigraph_probes::scores::TokenGroups;
     pub use stratigraph_study::measurements::{
-        ActivationPatching, AttentionByDistance, LogitLens, MergingHeads, PatchDirection, PromptPair, PromptPairs,
-        ResidualGeometry, Steering, SteeringTarget, SteeringVector, SublayerEffects, SuffixEnsembles,
+        ActivationPatching, AttentionByDistance, LogitLens, MergingHeads, NeuronSets, PatchDirection, PromptPair,
+        PromptPairs, ResidualGeometry, Steering, SteeringTarget, SteeringVector, SublayerEffects, SuffixEnsembles,
         VocabularyNeurons, WordInContext,
     };
     pub use stratigraph_study::{

@@ -88,7 +88,9 @@ pub const HEADER: [&str; 6] = ["name", "row", "column", "mean", "sem", "unit"];
 /// Every number of a profile as a row: values, points of curves, cells of matrices, metrics of the user's interventions.
 pub fn rows(profile: &Profile) -> impl Iterator<Item = Vec<String>> + '_ {
     let values = profile.values.iter().map(|(name, value)| row(name, ["", ""], *value, ""));
-    let curves = profile.curves.iter().flat_map(|(name, curve)| {
+    // What each head does is a curve and a matrix of one name; the matrix has its numbers.
+    let curves = profile.curves.iter().filter(|(name, _)| !profile.matrices.contains_key(*name));
+    let curves = curves.flat_map(|(name, curve)| {
         let unit = curve.unit.to_string();
         curve.estimates().enumerate().map(move |(i, value)| row(name, [&curve.axis.tick(i), ""], value, &unit))
     });

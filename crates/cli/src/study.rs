@@ -57,6 +57,8 @@ struct MeasureArgs {
     /// Sublayers and heads: delete_attention, delete_mlp, zero_heads, and mean_, mean_each_, mean_after_first_ or resample_ before
     /// attention, mlp or heads.
     ///
+    /// Classes of neurons: neuron_sets, mean_neuron_sets.
+    ///
     /// Attention knock-out: knock_back_N, knock_back_N_in_M_layers, knock_out_words.
     ///
     /// What sublayers and heads do for the next token: effects.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use stratigraph_profile::{Curve, Profile};
+use stratigraph_profile::{Axis, Curve, Profile};
 
 /// Sweeps whose default metrics stand in another table.
 const USUAL_SWEEPS: [&str; 4] = ["delete", "swap", "lens", "steer"];
@@ -12,9 +12,9 @@ const DEFAULT_METRICS: [&str; 5] = ["kl", "top1_agreement", "entropy_bits", "nll
 /// The narrowest column.
 const WIDTH: usize = 8;
 
-/// A row for each point of the axis, and a column for each curve of a sweep that the table of layers leaves out: the KL
-/// divergence of other sweeps (all of their metrics where it is not measured), and every metric that is not a default
-/// one.
+/// A table for each axis, with a row for each of its points, and a column for each curve of a sweep that the table of layers
+/// leaves out: the KL divergence of other sweeps (all of their metrics where it is not measured), and every metric that is not
+/// a default one. Curves over all heads are left to the summary.
 pub struct SweepTable<'a> {
     columns: Vec<(String, &'a Curve)>,
 }
@@ -22,9 +22,9 @@ pub struct SweepTable<'a> {
 impl<'a> SweepTable<'a> {
     /// The table of a profile.
     pub fn new(profile: &'a Profile) -> Self {
-        let sweeps: BTreeSet<&str> = profile.interventions.iter().filter_map(|run| run.sweep.as_deref()).collect();
         let metrics: BTreeSet<&str> =
             profile.interventions.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
+        let sweeps = sweeps(profile, &metrics);
         let has_kl = metrics.contains("kl");
         let is_shown = |sweep: &str, metric: &str| {
             let is_usual = USUAL_SWEEPS.contains(&sweep);
@@ -34,30 +34,63 @@ impl<'a> SweepTable<'a> {
         let names = names.filter(|(sweep, metric)| is_shown(sweep, metric));
         let columns = names.filter_map(|(sweep, metric)| {
             let name = format!("{sweep}_{metric}");
-            let curve = profile.curves.get(&name)?;
+            let curve = profile.curves.get(&name).filter(|curve| !curve.axis.is_of_all_heads())?;
             Some((name, curve))
         });
         Self { columns: columns.collect() }
     }
 }
 
+/// The sweeps that were run, and what was made of them: `neuron_sets_difference` of `neuron_sets`.
+fn sweeps<'a>(profile: &'a Profile, metrics: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+    let run: BTreeSet<&str> = profile.interventions.iter().filter_map(|run| run.sweep.as_deref()).collect();
+    let made_of = |name: &'a String| {
+        // Of several metrics that the name ends with, the longest is meant.
+        let before = |metric: &&str| name.strip_suffix(*metric)?.strip_suffix('_');
+        let sweep = metrics.iter().filter_map(before).min_by_key(|sweep| sweep.len())?;
+        let begins_with = |run: &&str| sweep.strip_prefix(*run).is_some_and(|rest| rest.starts_with('_'));
+        run.iter().any(begins_with).then_some(sweep)
+    };
+    profile.curves.keys().filter_map(made_of).chain(run.iter().copied()).collect()
+}
+
+/// Whether two curves can stand in one table.
+fn share_rows(a: &Axis, b: &Axis) -> bool {
+    a.n_layers().is_some() && b.n_layers().is_some() || a == b
+}
+
 impl fmt::Display for SweepTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((_, longest)) = self.columns.iter().max_by_key(|(_, curve)| curve.len()) else { return Ok(()) };
-        let axis = longest.axis.name();
-        let first = axis.len().max(WIDTH);
-        let width = |name: &str| name.len().max(WIDTH);
-        write!(f, "{axis:first$}")?;
-        self.columns.iter().try_for_each(|(name, _)| write!(f, "  {name:>0$}", width(name)))?;
-        for row in 0..longest.len() {
-            write!(f, "\n{:first$}", longest.axis.tick(row))?;
-            for (name, curve) in &self.columns {
-                let cell = curve.mean.get(row).map(|mean| format!("{mean:.3}")).unwrap_or_default();
-                write!(f, "  {cell:>0$}", width(name))?;
+        let mut tables: Vec<Vec<&(String, &Curve)>> = Vec::new();
+        for column in &self.columns {
+            match tables.iter_mut().find(|columns| share_rows(&columns[0].1.axis, &column.1.axis)) {
+                Some(columns) => columns.push(column),
+                None => tables.push(vec![column]),
             }
         }
-        Ok(())
+        tables.iter().enumerate().try_for_each(|(nth, columns)| {
+            f.write_str(if nth == 0 { "" } else { "\n\n" })?;
+            write_table(f, columns)
+        })
     }
+}
+
+fn write_table(f: &mut fmt::Formatter<'_>, columns: &[&(String, &Curve)]) -> fmt::Result {
+    let Some((_, longest)) = columns.iter().max_by_key(|(_, curve)| curve.len()) else { return Ok(()) };
+    let axis = longest.axis.name();
+    let ticks: Vec<_> = (0..longest.len()).map(|row| longest.axis.tick(row)).collect();
+    let first = ticks.iter().map(|tick| tick.chars().count()).fold(axis.len(), usize::max).max(WIDTH);
+    let width = |name: &str| name.len().max(WIDTH);
+    write!(f, "{axis:first$}")?;
+    columns.iter().try_for_each(|(name, _)| write!(f, "  {name:>0$}", width(name)))?;
+    for (row, tick) in ticks.iter().enumerate() {
+        write!(f, "\n{tick:first$}")?;
+        for (name, curve) in columns {
+            let cell = curve.mean.get(row).map(|mean| format!("{mean:.3}")).unwrap_or_default();
+            write!(f, "  {cell:>0$}", width(name))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -97,5 +130,23 @@ mod tests {
         assert_eq!(table, "start     repeat_2_nll\n0                4.000");
         let usual = profile(&[("delete", "kl", vec![1.0, 2.0])]);
         assert_eq!(SweepTable::new(&usual).to_string(), "");
+    }
+
+    #[test]
+    fn every_axis_has_a_table_and_heads_have_none() {
+        let mut profile =
+            profile(&[("repeat_2", "kl", vec![3.0]), ("sets", "kl", vec![]), ("zero_heads", "kl", vec![])]);
+        let classes = Axis::labelled("class", ["a long name", "b"]);
+        let curve = |values: [f64; 2]| Curve::new(classes.clone(), Unit::Nats, values.to_vec());
+        profile.curves.insert("sets_kl".into(), curve([1.0, 2.0]));
+        profile.curves.insert("sets_difference_kl".into(), curve([0.5, -1.0]));
+        let heads = Curve::new(Axis::all_heads(2, 2), Unit::Nats, vec![1.0; 4]);
+        profile.curves.insert("zero_heads_kl".into(), heads);
+        let expected = "start     repeat_2_kl\n\
+                        0               3.000\n\n\
+                        class         sets_kl  sets_difference_kl\n\
+                        a long name     1.000               0.500\n\
+                        b               2.000              -1.000";
+        assert_eq!(SweepTable::new(&profile).to_string(), expected);
     }
 }

@@ -69,6 +69,9 @@ pub enum Axis {
     },
 }
 
+/// What a head is called.
+const HEAD: &str = "head";
+
 impl Axis {
     /// The `n_layers` layers of a model.
     pub fn layers(n_layers: usize) -> Self {
@@ -95,6 +98,19 @@ impl Axis {
         Axis::Heads { n_heads }
     }
 
+    /// Every head of every layer, one after the other; head 2 of layer 3 is labelled `3.2`.
+    ///
+    /// ```
+    /// use stratigraph_profile::Axis;
+    /// let heads = Axis::all_heads(30, 9);
+    /// assert_eq!((heads.len(), heads.tick(29)), (270, "3.2".to_owned()));
+    /// assert!(heads.is_of_all_heads());
+    /// ```
+    pub fn all_heads(n_layers: usize, n_heads: usize) -> Self {
+        let heads = (0..n_layers).flat_map(|layer| (0..n_heads).map(move |head| format!("{layer}.{head}")));
+        Axis::labelled(HEAD, heads)
+    }
+
     /// `length` things that are counted from 0; `name` is what one of them is called, such as `position`.
     pub fn counting(name: impl Into<String>, length: usize) -> Self {
         Axis::Counting { name: name.into(), length }
@@ -105,6 +121,15 @@ impl Axis {
         Axis::Labelled { name: name.into(), labels: labels.into_iter().map(Into::into).collect() }
     }
 
+    /// Whether it runs over every head of every layer, as [`all_heads`](Axis::all_heads) does.
+    pub fn is_of_all_heads(&self) -> bool {
+        let is_head = |label: &String| {
+            let numbers = label.split_once('.').map(|(layer, head)| [layer, head].map(str::parse::<usize>));
+            matches!(numbers, Some([Ok(_), Ok(_)]))
+        };
+        matches!(self, Axis::Labelled { name, labels } if name == HEAD && labels.iter().all(is_head))
+    }
+
     /// What one point of the axis is called: `layer`, `residual position`, `head`.
     pub fn name(&self) -> String {
         match self {
@@ -112,7 +137,7 @@ impl Axis {
             Axis::ResidualPositions { .. } => "residual position".to_owned(),
             Axis::AdjacentPairs { .. } => "layer and the next".to_owned(),
             Axis::BlockStarts { length, .. } => format!("first of {length} layers"),
-            Axis::Heads { .. } => "head".to_owned(),
+            Axis::Heads { .. } => HEAD.to_owned(),
             Axis::Counting { name, .. } | Axis::Labelled { name, .. } => name.clone(),
         }
     }
@@ -201,6 +226,18 @@ mod tests {
             assert_eq!(serde_json::from_str::<Axis>(&json).unwrap(), axis);
         }
         assert_eq!(Axis::residual_positions(12).label(12), "after the last layer");
+    }
+
+    #[test]
+    fn all_heads_are_known_by_their_labels() {
+        let heads = Axis::all_heads(2, 3);
+        let labels: Vec<_> = (0..heads.len()).map(|index| heads.tick(index)).collect();
+        assert_eq!(labels, ["0.0", "0.1", "0.2", "1.0", "1.1", "1.2"]);
+        assert_eq!((heads.label(4), heads.n_layers()), ("head 1.1".to_owned(), None));
+        assert!(heads.is_of_all_heads());
+        for other in [Axis::heads(3), Axis::labelled("head", ["1.x"]), Axis::labelled("rate", ["0.1", "0.2"])] {
+            assert!(!other.is_of_all_heads(), "{other:?}");
+        }
     }
 
     #[test]

@@ -197,7 +197,7 @@ mod tests {
         let series: Vec<_> = comparison.figures().into_iter().flat_map(|figure| figure.panels).collect();
         let xs = |panel: &Panel| match panel {
             Panel::Lines(lines) => lines.left.series[0].points.iter().map(|point| point.x).collect::<Vec<_>>(),
-            Panel::Heat(_) => Vec::new(),
+            _ => Vec::new(),
         };
         assert_eq!(
             series.iter().map(xs).collect::<Vec<_>>(),

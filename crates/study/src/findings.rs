@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use stratigraph_core::{Moments, PerSequence, ResidualModel, TokenWindows};
-use stratigraph_probes::ProbeError;
-use stratigraph_probes::scores::Scores;
 use stratigraph_profile::{
     Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit, Unit,
 };
@@ -27,14 +25,12 @@ use crate::{Result, StudyError, versions};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Findings {
     profile: Profile,
-    /// Of the unchanged model.
-    clean: Scores,
 }
 
 impl Findings {
     /// Nothing yet, of a model on a corpus.
     pub fn new(model: ModelRecord, corpus: CorpusRecord) -> Self {
-        Self { profile: Profile::new(model, corpus).with_versions(versions()), clean: Scores::default() }
+        Self { profile: Profile::new(model, corpus).with_versions(versions()) }
     }
 
     /// Adds a curve.
@@ -100,16 +96,6 @@ impl Findings {
         Ok(self.profile.value(name)?)
     }
 
-    /// What a metric of the unchanged model is in each window, with which the replicates of a sweep's curve can be paired.
-    ///
-    /// # Errors
-    /// When the study does not measure the metric.
-    pub fn clean(&self, metric: &str) -> Result<&PerSequence> {
-        let known = || self.clean.names().collect::<Vec<_>>().join(", ");
-        let unknown = || ProbeError::UnknownMetric { name: metric.to_owned(), known: known() };
-        Ok(self.clean.get(metric).ok_or_else(unknown)?)
-    }
-
     /// All curves, by name.
     pub fn curves(&self) -> &BTreeMap<String, Curve> {
         &self.profile.curves
@@ -134,10 +120,6 @@ impl Findings {
     pub fn with_record(mut self, device: impl Into<String>, command: Vec<String>) -> Self {
         self.profile = self.profile.with_device(device).with_command(command);
         self
-    }
-
-    pub(crate) fn set_clean(&mut self, clean: Scores) {
-        self.clean = clean;
     }
 
     pub(crate) fn with_seed(mut self, seed: u64) -> Self {

@@ -27,7 +27,9 @@ pub use backend::Backend;
 pub use device::{DeviceName, guard_remote};
 pub use error::{Result, StudyError};
 pub use findings::{Findings, measured_curve, paired_difference};
-pub use measurement::{Measurement, Needs, Observation, OwnRun, OwnWork, StudyContext, Work};
+pub use measurement::{
+    CollectScores, InterventionScores, Measurement, MetricUnit, Needs, Observation, OwnRun, OwnWork, StudyContext, Work,
+};
 pub use memory::Memory;
 pub use progress::{Progress, block_work, pass_work, readout_work};
 pub use study::{Study, versions};

@@ -1,8 +1,12 @@
 //! What a study can do: [`Measurement`], which asks for [`Work`] and needs something of the model ([`Needs`]).
 
-use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
+use std::collections::BTreeMap;
+
+use stratigraph_core::{HookSet, Observer, PerSequence, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
-use stratigraph_surgery::{Budget, Sweep, SweepContext, SweepPoints};
+use stratigraph_probes::scores::Scores;
+use stratigraph_profile::Unit;
+use stratigraph_surgery::{Budget, Intervention, Sweep, SweepContext, SweepPoints};
 
 use crate::{Findings, Result, StudyError};
 
@@ -138,6 +142,37 @@ pub struct OwnWork<'a> {
 /// The function of [`OwnWork`].
 pub type OwnRun<'a> = dyn FnOnce(&mut Findings, &mut dyn FnMut(u64)) -> Result<()> + 'a;
 
+/// What the study's metrics measured under the interventions of a measurement: what [`Work::Interventions`] collects.
+pub struct InterventionScores<'s> {
+    pub(crate) scores: Vec<&'s Scores>,
+    pub(crate) units: &'s BTreeMap<String, Unit>,
+}
+
+/// A metric of a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricUnit<'s> {
+    /// Its name.
+    pub metric: &'s str,
+    /// What it is measured in.
+    pub unit: &'s Unit,
+}
+
+impl<'s> InterventionScores<'s> {
+    /// The metrics by name, with their units.
+    pub fn metrics(&self) -> impl Iterator<Item = MetricUnit<'s>> + use<'s> {
+        self.units.iter().map(|(metric, unit)| MetricUnit { metric, unit })
+    }
+
+    /// What a metric measured under the intervention with this index, window by window; none where there is no such metric
+    /// or intervention.
+    pub fn get(&self, index: usize, metric: &str) -> Option<&'s PerSequence> {
+        self.scores.get(index)?.get(metric)
+    }
+}
+
+/// The function that adds what was measured under some interventions to the findings.
+pub type CollectScores<'a> = dyn FnOnce(&InterventionScores, &mut Findings) -> Result<()> + 'a;
+
 /// A part of a measurement.
 #[non_exhaustive]
 pub enum Work<'a> {
@@ -148,6 +183,16 @@ pub enum Work<'a> {
         name: String,
         /// Axes and interventions.
         points: SweepPoints,
+    },
+    /// Interventions that run together with those of all sweeps and are scored by the study's metrics, and a function that
+    /// makes curves of the scores, such as differences between interventions.
+    Interventions {
+        /// What the records of the interventions have as the name of their sweep.
+        name: String,
+        /// The interventions, each with its name.
+        interventions: Vec<Intervention>,
+        /// Is given the scores of the interventions, in their order.
+        collect: Box<CollectScores<'a>>,
     },
     /// A share of the pass over the corpus.
     Observe(Box<dyn Observation + 'a>),

@@ -2,7 +2,7 @@
 
 use stratigraph_core::{ResidualModel, TokenWindows, observe};
 
-use crate::measurement::{OwnWork, as_observers};
+use crate::measurement::{CollectScores, OwnWork, as_observers};
 use crate::progress::pass_work;
 use crate::runs::NamedSweep;
 use crate::{Findings, Measurement, Observation, Result, StudyContext, StudyError, Work};
@@ -10,6 +10,8 @@ use crate::{Findings, Measurement, Observation, Result, StudyContext, StudyError
 /// The work of all measurements, by kind.
 pub(crate) struct PlannedWork<'m> {
     pub(crate) sweeps: Vec<NamedSweep>,
+    /// The index of a sweep whose scores a measurement collects itself, and how.
+    pub(crate) collectors: Vec<(usize, Box<CollectScores<'m>>)>,
     observations: Vec<Box<dyn Observation + 'm>>,
     own: Vec<OwnWork<'m>>,
 }
@@ -19,7 +21,7 @@ impl<'m> PlannedWork<'m> {
         measurements: &'m [Box<dyn Measurement + 'a>],
         context: &StudyContext<'m>,
     ) -> Result<Self> {
-        let mut sorted = Self { sweeps: Vec::new(), observations: Vec::new(), own: Vec::new() };
+        let mut sorted = Self { sweeps: Vec::new(), collectors: Vec::new(), observations: Vec::new(), own: Vec::new() };
         let mut names = Vec::new();
         for measurement in measurements {
             let name = measurement.name();
@@ -30,6 +32,10 @@ impl<'m> PlannedWork<'m> {
             for work in measurement.work(context)? {
                 match work {
                     Work::Sweep { name, points } => sorted.add_sweep(NamedSweep::new(name, points))?,
+                    Work::Interventions { name, interventions, collect } => {
+                        sorted.collectors.push((sorted.sweeps.len(), collect));
+                        sorted.sweeps.push(NamedSweep { name, axes: Vec::new(), interventions });
+                    }
                     Work::Observe(observation) => sorted.observations.push(observation),
                     Work::Own(own) => sorted.own.push(own),
                 }

@@ -7,12 +7,13 @@ use stratigraph_surgery::{Intervention, SweepPoints};
 
 use crate::findings::{estimate, measured_curve};
 use crate::run_scores::RunScores;
-use crate::{Findings, Result, grouped};
+use crate::{Findings, InterventionScores, Result, grouped};
 
 /// A sweep with its points.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NamedSweep {
     pub(crate) name: String,
+    /// None where a measurement makes curves of the scores itself.
     pub(crate) axes: Vec<Axis>,
     pub(crate) interventions: Vec<Intervention>,
 }
@@ -78,6 +79,18 @@ impl Runs {
         std::iter::once(clean).chain(points).chain(self.singles.iter().map(single))
     }
 
+    /// What was measured at the points of the sweep with an index, from the scores of each distinct intervention.
+    pub(crate) fn scores_of<'s>(
+        &self,
+        sweep: usize,
+        scores: &'s [RunScores],
+        units: &'s BTreeMap<String, Unit>,
+    ) -> InterventionScores<'s> {
+        let interventions = &self.sweeps[sweep].interventions;
+        let of = |intervention: &Intervention| &scores[self.index[&intervention.to_string()]].all;
+        InterventionScores { scores: interventions.iter().map(of).collect(), units }
+    }
+
     /// Adds curves, matrices and interventions, from the scores of each distinct one. `is_clean` says of a metric whether it
     /// is a value of the unchanged model.
     pub(crate) fn collect(
@@ -90,9 +103,8 @@ impl Runs {
         for (metric, measured) in scores[0].all.iter().filter(|(metric, _)| is_clean(metric)) {
             findings.add_value(&format!("clean_{metric}"), estimate(measured))?;
         }
-        findings.set_clean(scores[0].all.clone());
         grouped::add_clean(&scores[0], units, is_clean, findings)?;
-        for sweep in &self.sweeps {
+        for sweep in self.sweeps.iter().filter(|sweep| !sweep.axes.is_empty()) {
             for (metric, unit) in units {
                 self.add_sweep(sweep, metric, (scores, unit), findings)?;
             }
@@ -121,6 +133,10 @@ impl Runs {
         match &sweep.axes[..] {
             [axis] => findings.add_curve(&name, measured_curve(axis.clone(), unit.clone(), measured)),
             [rows, columns] => {
+                if let (Axis::Layers { n_layers, .. }, Axis::Heads { n_heads, .. }) = (rows, columns) {
+                    let axis = Axis::all_heads(*n_layers, *n_heads);
+                    findings.add_curve(&name, measured_curve(axis, unit.clone(), measured.iter().copied()))?;
+                }
                 let cells = measured.into_iter().map(estimate);
                 let matrix = Matrix::from_estimates(rows.clone(), columns.clone(), unit.clone(), cells);
                 findings.add_matrix(&name, matrix)

@@ -198,7 +198,11 @@ impl<'a> Study<'a> {
         let is_clean = |name: &str| {
             options.reference.is_some() || options.metrics.get(name).is_some_and(|metric| !metric.is_comparison())
         };
-        runs.collect(&scores, &units(&options.metrics), is_clean, &mut findings)?;
+        let units = units(&options.metrics);
+        runs.collect(&scores, &units, is_clean, &mut findings)?;
+        for (sweep, collect) in std::mem::take(&mut work.collectors) {
+            collect(&runs.scores_of(sweep, &scores, &units), &mut findings)?;
+        }
         work.run(&context, &mut findings, &mut progress)?;
         Ok(findings)
     }

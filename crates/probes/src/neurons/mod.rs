@@ -1,8 +1,13 @@
-//! What each MLP neuron writes, seen from the vocabulary: [`vocabulary_profiles`], and the [`NeuronProfile`] of one.
+//! What each MLP neuron writes, seen from the vocabulary: [`vocabulary_profiles`], and the [`NeuronProfile`] of one; sets of
+//! such neurons, [`neuron_classes`].
 
 mod eigen;
+mod gram;
+mod matched;
 mod null_space;
+mod sets;
 mod token_class;
+mod token_frequency;
 
 use std::ops::Range;
 
@@ -12,8 +17,11 @@ use serde::{Deserialize, Serialize};
 use stratigraph_core::{ModelWeights, ResidualModel};
 
 pub(crate) use eigen::dot;
+pub use matched::MatchedSets;
 pub use null_space::NullSpace;
+pub use sets::{LayerNeurons, NeuronClass, NeuronSet, neuron_classes, output_norms};
 pub use token_class::{TokenClass, class_association};
+pub use token_frequency::{log_frequencies, token_frequency_cosines};
 
 use crate::{ProbeError, Result};
 

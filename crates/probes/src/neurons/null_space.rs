@@ -1,11 +1,11 @@
 //! Neurons that write where the unembedding reads almost nothing: its [`NullSpace`].
 
 use burn::tensor::{Tensor, TensorData};
-use rayon::prelude::*;
-use stratigraph_core::{ModelWeights, ResidualModel};
+use stratigraph_core::ResidualModel;
 
-use super::eigen::{dot, symmetric_eigen};
-use super::{unit_rows, weights_of};
+use super::eigen::symmetric_eigen;
+use super::gram::Gram;
+use super::unit_rows;
 use crate::{ProbeError, Result};
 
 /// The directions of the residual stream that change the logits least.
@@ -33,19 +33,23 @@ impl NullSpace {
     /// [`ProbeError::WeightsMissing`] when the model does not give access to its weights, [`ProbeError::BadSetting`] when
     /// `n` is 0 or leaves no other direction.
     pub fn new(model: &dyn ResidualModel, n: usize) -> Result<Self> {
-        let (weights, d_model) = (weights_of(model)?, model.d_model());
-        let subtracts_mean = weights.final_norm_is_centered();
+        Self::of_gram(&Gram::new(model)?, n, model)
+    }
+
+    /// The same from the products of the unembedding, where they are there already.
+    pub(super) fn of_gram(gram: &Gram, n: usize, model: &dyn ResidualModel) -> Result<Self> {
+        let &Gram { d_model, subtracts_mean, .. } = gram;
         if n == 0 || n + usize::from(subtracts_mean) >= d_model {
             let reason = format!("the null space of {d_model} directions has at least 1 and leaves at least 1");
             return Err(ProbeError::BadSetting { setting: "the size of the null space", value: n, reason });
         }
-        let mut gram = gram(model, weights)?;
+        let mut entries = gram.entries.clone();
         if subtracts_mean {
             // The direction that the norm removes gets the largest eigenvalue, where it is not counted.
-            let trace: f64 = gram.iter().step_by(d_model + 1).sum();
-            gram.iter_mut().for_each(|entry| *entry += trace / d_model as f64);
+            let trace: f64 = entries.iter().step_by(d_model + 1).sum();
+            entries.iter_mut().for_each(|entry| *entry += trace / d_model as f64);
         }
-        let (values, vectors) = symmetric_eigen(gram, d_model);
+        let (values, vectors) = symmetric_eigen(entries, d_model);
         let rows: Vec<f32> = vectors[..n].iter().flatten().map(|x| *x as f32).collect();
         let basis = Tensor::<2>::from_data(TensorData::new(rows, [n, d_model]), &model.device()).transpose();
         let kept = d_model - usize::from(subtracts_mean);
@@ -72,42 +76,12 @@ impl NullSpace {
     }
 }
 
-/// `W W^T` of the centred unembedding, `[d_model, d_model]`; in f64, since the small eigenvalues matter.
-fn gram(model: &dyn ResidualModel, weights: &dyn ModelWeights) -> Result<Vec<f64>> {
-    const CHUNK_BYTES: usize = 16 << 20;
-    let (d_model, d_vocab) = (model.d_model(), model.d_vocab());
-    let chunk = (CHUNK_BYTES / size_of::<f64>() / d_model).max(1);
-    let mut products = vec![0.0f64; d_model * d_model];
-    let mut sums = vec![0.0f64; d_model];
-    for start in (0..d_vocab).step_by(chunk) {
-        let tokens = start..(start + chunk).min(d_vocab);
-        let n_tokens = tokens.len();
-        let weight = weights.w_u(tokens)?;
-        let weight = if weights.final_norm_is_centered() { weight.clone() - weight.mean_dim(0) } else { weight };
-        let values: Vec<f32> = weight.try_into_vec_as().expect("any float");
-        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
-        let row = |i: usize| &values[i * n_tokens..(i + 1) * n_tokens];
-        products.par_chunks_mut(d_model).enumerate().for_each(|(i, products)| {
-            products[..=i].iter_mut().enumerate().for_each(|(j, product)| *product += dot(row(i), row(j)));
-        });
-        sums.iter_mut().enumerate().for_each(|(i, sum)| *sum += row(i).iter().sum::<f64>());
-    }
-    for i in 0..d_model {
-        for j in 0..=i {
-            let centred = products[i * d_model + j] - sums[i] * sums[j] / d_vocab as f64;
-            products[i * d_model + j] = centred;
-            products[j * d_model + i] = centred;
-        }
-    }
-    Ok(products)
-}
-
 #[cfg(test)]
 mod tests {
     use std::ops::Range;
 
     use burn::tensor::{Device, Int};
-    use stratigraph_core::{ModelShape, Result as CoreResult, Site, SplitMix64, Tap};
+    use stratigraph_core::{ModelShape, ModelWeights, Result as CoreResult, Site, SplitMix64, Tap};
 
     use super::*;
 

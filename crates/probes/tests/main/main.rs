@@ -2,6 +2,7 @@
 
 mod attribution;
 mod metrics;
+mod neuron_sets;
 mod neurons;
 mod planted;
 mod readout;

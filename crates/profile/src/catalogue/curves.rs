@@ -28,7 +28,7 @@ pub struct SingleCurve {
     pub definition: &'static str,
 }
 
-pub(super) static CURVES: [SingleCurve; 18] = [
+pub(super) static CURVES: [SingleCurve; 20] = [
     SingleCurve {
         name: "attention_at_distance_{n}",
         title: "Attention to the token {n} back",
@@ -204,6 +204,30 @@ pub(super) static CURVES: [SingleCurve; 18] = [
         axis: AxisKind::Layers,
         group: "Neurons",
         definition: "mean over the neurons of a layer",
+    },
+    SingleCurve {
+        name: "neuron_sets_size",
+        title: "Neurons of each class that are zeroed",
+        label: "neurons",
+        quantity: "neurons",
+        unit: Unit::Count,
+        scale: Scale::Linear,
+        axis: AxisKind::Labelled("class"),
+        group: "Neurons",
+        definition: "neurons of the class; a class without a neuron, or without enough others to draw from, is left out of \
+                     the curves `neuron_sets_*`",
+    },
+    SingleCurve {
+        name: "mean_neuron_sets_size",
+        title: "Neurons of each class that are mean-ablated",
+        label: "neurons",
+        quantity: "neurons",
+        unit: Unit::Count,
+        scale: Scale::Linear,
+        axis: AxisKind::Labelled("class"),
+        group: "Neurons",
+        definition: "neurons of the class; a class without a neuron, or without enough others to draw from, is left out of \
+                     the curves `mean_neuron_sets_*`",
     },
     SingleCurve {
         name: "wic_accuracy",

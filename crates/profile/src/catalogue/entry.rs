@@ -18,6 +18,8 @@ pub enum AxisKind {
     BlockStarts(usize),
     /// A value for each of some things with a label, called so in the singular; the catalogue does not know which.
     Labelled(&'static str),
+    /// A value for each head of each layer; the catalogue does not know how many a layer has.
+    AllHeads,
 }
 
 impl AxisKind {
@@ -29,6 +31,7 @@ impl AxisKind {
             AxisKind::AdjacentPairs => Axis::adjacent_pairs(n_layers),
             AxisKind::BlockStarts(length) => Axis::block_starts(n_layers, length),
             AxisKind::Labelled(name) => Axis::labelled(name, [""; 0]),
+            AxisKind::AllHeads => Axis::all_heads(n_layers, 0),
         }
     }
 }

@@ -63,6 +63,7 @@ fn values_of(axis: AxisKind) -> String {
         AxisKind::AdjacentPairs => "L - 1",
         AxisKind::BlockStarts(_) => "L - b + 1",
         AxisKind::Labelled(name) => return format!("a {name} each"),
+        AxisKind::AllHeads => "all heads",
     }
     .to_owned()
 }

@@ -31,6 +31,7 @@ struct Row {
     definition: &'static str,
 }
 
+const LAYER_AND_HEAD: &str = "layer, head";
 const POSITIONS: &str = "residual positions, both ways";
 
 const LAYER_AND_POSITION: &str = "layer, position from the end";
@@ -55,7 +56,7 @@ static MATRICES: [Row; 10] = [
         name: "merging_heads",
         title: "Attention within a word, less that elsewhere",
         unit: Unit::Fraction,
-        axes: "layer, head",
+        axes: LAYER_AND_HEAD,
         definition: "a head's attention from the last token of a four-token word to its other three, less the attention \
                      over the same distances between other tokens",
     },
@@ -63,7 +64,7 @@ static MATRICES: [Row; 10] = [
         name: "dla_heads",
         title: "Direct logit attribution of heads",
         unit: Unit::Logits,
-        axes: "layer, head",
+        axes: LAYER_AND_HEAD,
         definition: "`dla_attention` of what head `h` writes, `z_h W_O_h`; a norm behind attention is taken with its gain and \
                      its scale at the position. The heads of a layer and `dla_attention_bias` add up to `dla_attention`",
     },
@@ -78,7 +79,7 @@ static MATRICES: [Row; 10] = [
         name: "patch_{hook}_heads_denoise",
         title: "Clean heads ({hook}) into the corrupted run",
         unit: Unit::Fraction,
-        axes: "layer, head",
+        axes: LAYER_AND_HEAD,
         definition: "`(d - d_corrupted) / (d_clean - d_corrupted)`, mean over pairs of prompts, where `d` is the logit \
                      difference of a pair's answers after its corrupted prompt, with the activation of one head at all \
                      positions taken from the clean prompt",
@@ -87,7 +88,7 @@ static MATRICES: [Row; 10] = [
         name: "patch_{hook}_heads_noise",
         title: "Corrupted heads ({hook}) into the clean run",
         unit: Unit::Fraction,
-        axes: "layer, head",
+        axes: LAYER_AND_HEAD,
         definition: "the same after the clean prompt, with the head's activation taken from the corrupted one",
     },
     Row {
@@ -113,50 +114,50 @@ static SWEEPS: [Row; 8] = [
         name: "zero_heads",
         title: "Zeroing a head",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
+        axes: LAYER_AND_HEAD,
         definition: "what head `h` of layer `l` gives to the output weights (`hook_z`) is replaced by zero",
     },
     Row {
         name: "mean_heads",
         title: "Mean-ablating a head",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
-        definition: "it is replaced by its mean in the unchanged model, over all positions and windows",
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions and windows",
     },
     Row {
         name: "mean_each_heads",
         title: "Mean-ablating a head by position",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
-        definition: "it is replaced by its mean in the unchanged model at the same position, over all windows",
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model at the same position, over all windows",
     },
     Row {
         name: "mean_after_first_heads",
         title: "Mean-ablating a head by the mean after the first position",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
-        definition: "it is replaced by its mean in the unchanged model, over all positions but the first and all windows",
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions but the first and all windows",
     },
     Row {
         name: "mean_from_{n}_heads",
         title: "Mean-ablating a head by the mean from position {n} on",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
-        definition: "it is replaced by its mean in the unchanged model, over all positions from {n} on and all windows",
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions from {n} on and all windows",
     },
     Row {
         name: "resample_heads",
         title: "Resample-ablating a head",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
-        definition: "it is replaced by what the head gives in the unchanged model at the same position of the next window, of \
+        axes: LAYER_AND_HEAD,
+        definition: "`hook_z` of the head is replaced by what the head gives in the unchanged model at the same position of the next window, of \
                      another document where there are several",
     },
     Row {
         name: "patch_{hook}_heads",
         title: "Patching a head of {hook}",
         unit: Unit::Dimensionless,
-        axes: "layer, head",
+        axes: LAYER_AND_HEAD,
         definition: "the activation of one head of layer `l` is taken from another run, at every position",
     },
     Row {
@@ -190,6 +191,12 @@ pub fn matrices() -> Vec<MatrixEntry> {
 pub fn matrix_sweeps() -> Vec<MatrixEntry> {
     let open = |row: &Row| if row.name.contains("{n}") { "b" } else { "HOOK" };
     SWEEPS.iter().map(|row| row.entry(Captured { text: open(row), number: 0, second: "" })).collect()
+}
+
+/// The sweep over layers and heads of a name, at all positions.
+pub(super) fn find_head_sweep(name: &str) -> Option<MatrixEntry> {
+    let rows = SWEEPS.iter().filter(|row| row.axes == LAYER_AND_HEAD);
+    rows.into_iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
 }
 
 /// The matrix of a name.

@@ -21,6 +21,7 @@ mod limit;
 mod markdown;
 mod matrices;
 mod metrics;
+mod neuron_sets;
 mod patching;
 mod pattern;
 mod single;

@@ -31,6 +31,11 @@ pub(super) struct Legend {
 }
 
 impl Legend {
+    /// The legend of series alone; without a row where there is no name.
+    pub(super) fn of_names<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self::new(names.enumerate().map(|(index, name)| (Sample::Curve(index), name.to_owned())))
+    }
+
     pub(super) fn of(panel: &Lines) -> Self {
         let by_right = |name: &String| format!("{name} →");
         let left = panel.left.series.iter().map(|series| series.name.clone());
@@ -39,8 +44,12 @@ impl Legend {
         let left = panel.left.references.iter().map(|reference| reference.name.clone());
         let right = panel.right.iter().flat_map(|side| &side.references).map(|reference| by_right(&reference.name));
         let references = left.chain(right).enumerate().map(|(index, name)| (Sample::Reference(index), name));
+        Self::new(curves.chain(references))
+    }
+
+    fn new(entries: impl Iterator<Item = (Sample, String)>) -> Self {
         let (mut rows, mut at) = (vec![Vec::new()], 0.0);
-        for (sample, name) in curves.chain(references) {
+        for (sample, name) in entries {
             let name = shortened(&name, LONGEST);
             let width = SAMPLE + CHARACTER * name.chars().count() as f64;
             if at + width > WIDTH && at > 0.0 {

@@ -1,4 +1,5 @@
-//! Curves and matrices as pictures: a [`Figure`] is a row of [`Panel`]s, which are [`Lines`] over an axis or a [`Heat`] map.
+//! Curves and matrices as pictures: a [`Figure`] is a row of [`Panel`]s, which are [`Lines`] over an axis, [`Dots`] in rows or a
+//! [`Heat`] map.
 //!
 //! A figure is written as one SVG that needs nothing else. It follows the reader's light or dark setting, shows every number
 //! under the mouse, and gives series different colours, dashes and markers. [`figures`] are those that a profile has numbers
@@ -19,6 +20,7 @@
 mod axis;
 mod catalogue;
 mod colour;
+mod dots;
 mod draw;
 mod heat;
 mod horizontal;
@@ -31,6 +33,7 @@ mod svg;
 pub(crate) use axis::range;
 pub use catalogue::figures;
 pub(crate) use colour::{STAGES, style};
+pub use dots::Dots;
 pub use horizontal::Horizontal;
 pub use panel::{Heat, Lines, Panel, Point, Reference, Series, Side};
 pub(crate) use svg::Alone;

@@ -1,8 +1,8 @@
-//! The parts of a figure: [`Panel`]s, which are [`Lines`] of [`Series`] or a [`Heat`] map.
+//! The parts of a figure: [`Panel`]s, which are [`Lines`] of [`Series`], [`Dots`] of them or a [`Heat`] map.
 
 use stratigraph_profile::{Curve, Matrix, Scale, catalogue};
 
-use super::{Horizontal, range};
+use super::{Dots, Horizontal, range};
 
 /// One picture of a figure.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +12,8 @@ pub enum Panel {
     Lines(Lines),
     /// A matrix in colours.
     Heat(Heat),
+    /// Numbers of named things, a row for each.
+    Dots(Dots),
 }
 
 impl Panel {
@@ -34,6 +36,7 @@ impl Panel {
         match self {
             Panel::Lines(lines) => &lines.title,
             Panel::Heat(heat) => &heat.title,
+            Panel::Dots(dots) => &dots.title,
         }
     }
 
@@ -42,6 +45,7 @@ impl Panel {
         match self {
             Panel::Lines(lines) => lines.x.is_depth,
             Panel::Heat(heat) => heat.matrix.columns.n_layers().or(heat.matrix.rows.n_layers()).is_some(),
+            Panel::Dots(_) => false,
         }
     }
 }

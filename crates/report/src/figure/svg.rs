@@ -3,13 +3,14 @@
 use std::fmt::{self, Display, Write};
 
 use super::draw::{self, WIDTH};
-use super::{Band, Figure, Panel, colour, heat};
+use super::{Band, Figure, Panel, colour, dots, heat};
 use crate::text::Escaped;
 
 /// A panel laid out, of whichever kind.
 enum Drawing<'a> {
     Lines(draw::Drawing<'a>),
     Heat(heat::Drawing<'a>),
+    Dots(dots::Drawing<'a>),
 }
 
 impl<'a> Drawing<'a> {
@@ -17,6 +18,7 @@ impl<'a> Drawing<'a> {
         match panel {
             Panel::Lines(lines) => Drawing::Lines(draw::Drawing::of(lines, bands)),
             Panel::Heat(heat) => Drawing::Heat(heat::Drawing::of(heat, bands)),
+            Panel::Dots(dots) => Drawing::Dots(dots::Drawing::of(dots)),
         }
     }
 
@@ -24,6 +26,7 @@ impl<'a> Drawing<'a> {
         match self {
             Drawing::Lines(drawing) => drawing.height(),
             Drawing::Heat(drawing) => drawing.height(),
+            Drawing::Dots(drawing) => drawing.height(),
         }
     }
 
@@ -31,6 +34,7 @@ impl<'a> Drawing<'a> {
         match self {
             Drawing::Lines(drawing) => drawing.in_words(),
             Drawing::Heat(drawing) => drawing.in_words(),
+            Drawing::Dots(drawing) => drawing.in_words(),
         }
     }
 
@@ -38,6 +42,7 @@ impl<'a> Drawing<'a> {
         match self {
             Drawing::Lines(drawing) => drawing.draw(f),
             Drawing::Heat(drawing) => drawing.draw(f),
+            Drawing::Dots(drawing) => drawing.draw(f),
         }
     }
 }

@@ -70,17 +70,12 @@ fn labelled_curves() -> Vec<(&'static str, Curve)> {
         let sem = mean.map(|mean| Some(mean.abs() / 8.0));
         Curve::new(Axis::labelled("strength", ["-1", "0", "0.5", "1"]), unit, mean.into()).with_sem(sem.into())
     };
-    let suffixes = Axis::labelled("suffix of a long name", ["<ing>", "ed", "s"]);
     vec![
         ("clean_nll_by_class", classes),
         ("steer_target", over_strengths(Unit::Logits, [-6.0, -4.0, -2.5, 1.0])),
         ("steer_nll", over_strengths(Unit::Nats, [3.6, 3.5, 3.55, 4.0])),
         ("steer_kl", over_strengths(Unit::Nats, [0.1, 0.0, 0.02, 0.5])),
         ("steer_accuracy", over_strengths(Unit::Fraction, [0.3, 0.35, 0.34, 0.25])),
-        (
-            "by_suffix",
-            Curve::new(suffixes, Unit::from("volts & more"), vec![0.5, 0.25, 0.75]).with_title("Over <suffixes>"),
-        ),
     ]
 }
 
@@ -118,6 +113,7 @@ fn matrices(n_layers: usize) -> Vec<(&'static str, Matrix)> {
         ("lens_nll_by_my <own> grouping", matrix(positions(), names("my <own> grouping", &CLASSES[..2]), "nats")),
         ("patch_resid_pre_denoise", matrix(Axis::layers(n_layers), from_the_end(11), "fraction")),
         ("patch_z_heads_noise", matrix(Axis::layers(n_layers), Axis::heads(12), "fraction")),
+        ("zero_heads_kl", matrix(Axis::layers(n_layers), Axis::heads(12), "nats")),
         ("ensemble_ing_balanced", ensemble()),
         ("ensemble_ing_as_it_comes", ensemble()),
         (
@@ -128,6 +124,31 @@ fn matrices(n_layers: usize) -> Vec<(&'static str, Matrix)> {
                 "a unit that is much longer than any unit should be, & odd",
             ),
         ),
+    ]
+}
+
+/// Curves over other axes than depth, all with errors: of a suffix, of all heads, and of classes of neurons.
+fn not_over_depth(n_layers: usize) -> Vec<(&'static str, Curve)> {
+    let filled = |index: usize, axis: Axis, unit: Unit| {
+        let value = |point: usize| 10f64.powf(((point * (index + 3) + index) as f64 * 0.7).sin() * 2.0);
+        let mean: Vec<f64> = (0..axis.len()).map(value).collect();
+        let sem = mean.iter().map(|mean| Some(mean * 0.2)).collect();
+        Curve::new(axis, unit, mean).with_sem(sem)
+    };
+    let suffixes = Axis::labelled("suffix of a long name", ["<ing>", "ed", "s"]);
+    let classes =
+        || Axis::labelled("class", ["prediction", "entropy", "token frequency", "a <class> of my own & more"]);
+    let all = Axis::labelled("class", ["prediction", "suppression", "entropy", "token frequency"]);
+    let heads = Axis::all_heads(n_layers, 12);
+    vec![
+        ("by_suffix", filled(0, suffixes, Unit::from("volts & more")).with_title("Over <suffixes>")),
+        ("zero_heads_kl", filled(1, heads.clone(), Unit::Nats)),
+        ("zero_heads_top1_agreement", filled(2, heads, Unit::Fraction)),
+        ("neuron_sets_kl", filled(3, classes(), Unit::Nats)),
+        ("neuron_sets_random_kl", filled(4, classes(), Unit::Nats)),
+        ("neuron_sets_random_sd_kl", filled(5, classes(), Unit::Nats)),
+        ("neuron_sets_difference_kl", filled(6, classes(), Unit::Nats)),
+        ("neuron_sets_size", filled(7, all, Unit::Count)),
     ]
 }
 
@@ -208,7 +229,7 @@ pub fn profile(name: &str, n_layers: usize) -> Profile {
     for (index, name) in CURVES.iter().enumerate() {
         profile = profile.with_curve(*name, curve(index, name, n_layers)).unwrap();
     }
-    for (name, curve) in labelled_curves() {
+    for (name, curve) in labelled_curves().into_iter().chain(not_over_depth(n_layers)) {
         profile = profile.with_curve(name, curve).unwrap();
     }
     for (name, matrix) in matrices(n_layers) {

@@ -101,10 +101,10 @@ impl SublayerEffects {
     }
 
     /// Adds total effects, and what they leave of direct ones.
-    fn add_totals(&self, context: &StudyContext, findings: &mut Findings) -> Result<()> {
+    fn add_totals(&self, context: &StudyContext, clean: &PerSequence, findings: &mut Findings) -> Result<()> {
         for (ablation, sublayer) in self.ablated(context.windows.n_sequences()) {
             let loss = findings.curve(&format!("{}_{LOSS}", ablation.sweep(sublayer).name()))?;
-            let total = paired_difference(loss, &clean_loss(loss, findings)?)?;
+            let total = paired_difference(loss, &at_each_point(clean, loss))?;
             if ablation == Ablation::Zero {
                 let repair = paired_difference(findings.curve(&format!("direct_{sublayer}"))?, &total)?;
                 findings.add_curve(&format!("self_repair_{sublayer}"), repair)?;
@@ -140,17 +140,16 @@ impl Measurement for SublayerEffects {
         }
         let (context, pass) = (*context, Pass::new(context)?);
         work.push(Work::own(pass.units(), move |findings, progress| {
-            pass.run(findings, progress)?;
-            self.add_totals(&context, findings)
+            let clean = pass.run(findings, progress)?;
+            self.add_totals(&context, &clean, findings)
         }));
         Ok(work)
     }
 }
 
-/// The loss of the unchanged model, at each point of a curve.
-fn clean_loss(curve: &Curve, findings: &Findings) -> Result<Curve> {
-    let points = std::iter::repeat_n(findings.clean(LOSS)?, curve.len());
-    Ok(measured_curve(curve.axis.clone(), curve.unit.clone(), points))
+/// The loss of the unchanged model at each point of the axis of a curve.
+fn at_each_point(clean: &PerSequence, curve: &Curve) -> Curve {
+    measured_curve(curve.axis.clone(), curve.unit.clone(), std::iter::repeat_n(clean, curve.len()))
 }
 
 /// A pass over the corpus that attributes logits and reads direct effects out.
@@ -190,7 +189,8 @@ impl<'a> Pass<'a> {
         readout_work(&model.shape(), n_sequences * windows.seq_len())
     }
 
-    fn run(&self, findings: &mut Findings, progress: &mut dyn FnMut(u64)) -> Result<()> {
+    /// Gives the loss of the unchanged model.
+    fn run(&self, findings: &mut Findings, progress: &mut dyn FnMut(u64)) -> Result<PerSequence> {
         let StudyContext { model, windows, .. } = self.context;
         let readout = Readout::new(model).with_bytes(self.readout_bytes);
         let mut attribution = LogitAttribution::new(model, windows)?;
@@ -208,7 +208,8 @@ impl<'a> Pass<'a> {
         attribution.check()?;
         self.add_attribution(&attribution, findings)?;
         self.add_layers("direct_attention", direct.attention(), findings)?;
-        self.add_layers("direct_mlp", direct.mlp(), findings)
+        self.add_layers("direct_mlp", direct.mlp(), findings)?;
+        Ok(direct.clean_loss().clone())
     }
 
     fn add_attribution(&self, attribution: &LogitAttribution, findings: &mut Findings) -> Result<()> {

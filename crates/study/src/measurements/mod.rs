@@ -4,6 +4,7 @@ mod attention;
 mod effects;
 mod geometry;
 mod knock_out_words;
+mod neuron_sets;
 mod neurons;
 mod patching;
 mod steering;
@@ -17,6 +18,7 @@ pub use attention::AttentionByDistance;
 pub use effects::{Ablation, SublayerEffects};
 pub use geometry::ResidualGeometry;
 pub use knock_out_words::KnockOutWords;
+pub use neuron_sets::NeuronSets;
 pub use neurons::VocabularyNeurons;
 pub use patching::{
     ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PromptPair, PromptPairs, TokenPair,
@@ -40,7 +42,8 @@ impl Measurement for LogitLens {
     }
 }
 
-/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `effects`, `geometry` or `neurons`.
+/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `effects`, `geometry`, `neurons`,
+/// `neuron_sets` or `mean_neuron_sets`.
 ///
 /// # Errors
 /// [`StudyError::UnknownMeasurement`], which lists the known names.
@@ -50,6 +53,8 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
         SublayerEffects::NAME => Box::new(SublayerEffects::default()),
         ResidualGeometry::NAME => Box::new(ResidualGeometry::default()),
         VocabularyNeurons::NAME => Box::new(VocabularyNeurons),
+        NeuronSets::ZERO => Box::new(NeuronSets::zero()),
+        NeuronSets::MEAN => Box::new(NeuronSets::mean()),
         _ => match Sweep::by_name(name) {
             Some(sweep) => Box::new(sweep),
             None => {
@@ -62,7 +67,14 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
 
 /// The names that [`by_name`] takes; N stands for a number.
 pub fn known_names() -> Vec<&'static str> {
-    let own = [AttentionByDistance::NAME, SublayerEffects::NAME, ResidualGeometry::NAME, VocabularyNeurons::NAME];
+    let own = [
+        AttentionByDistance::NAME,
+        SublayerEffects::NAME,
+        ResidualGeometry::NAME,
+        VocabularyNeurons::NAME,
+        NeuronSets::ZERO,
+        NeuronSets::MEAN,
+    ];
     Sweep::KNOWN.into_iter().chain(own).collect()
 }
 

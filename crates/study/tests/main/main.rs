@@ -1,5 +1,6 @@
 //! Integration tests of the crate, in one binary.
 
+mod by_hand;
 mod by_tokens;
 mod checkpoints;
 mod decoders;
@@ -7,12 +8,14 @@ mod effects;
 mod effects_of_heads;
 mod families;
 mod given;
+mod heads;
 mod job;
 mod job_files;
 mod job_means;
 mod job_values;
 mod knock_out_words;
 mod measures;
+mod neuron_sets;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod patching;

@@ -4,6 +4,7 @@ mod curves;
 mod groups;
 mod others;
 mod plans;
+mod rows;
 mod tables;
 
 use stratigraph_profile::Profile;
@@ -17,7 +18,7 @@ use plans::{PLANS, Plan, REPEATING};
 /// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `attribution`, `effects`, `patching`,
 /// `positions` (without the first one), `frozen` (patterns and norms), `knock_out_words`, `repeating`, `by_tokens` (sweeps by
 /// groups of positions), and `other_curves` for all curves that none of them shows, such as those over other axes. Over
-/// strengths: `steering`.
+/// strengths: `steering`. In rows: `head_ablation` and `neuron_sets`.
 /// Of matrices: `ensemble`, `similarity`, `heads`, `head_attribution`, `patching_maps`, and `other_matrices` for those of other
 /// names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
@@ -29,7 +30,8 @@ pub fn figures(profile: &Profile) -> Vec<Figure> {
     let others = Figure::new("other_curves", "Other curves")
         .with_caption("All curves that no other figure shows, by what they measure.");
     let others = Figure { panels: others::panels(profile), ..others };
-    let all = planned.chain([groups::figure(profile), others]).chain(tables::all(profile));
+    let rows = [rows::heads(profile), rows::neuron_sets(profile)];
+    let all = planned.chain(rows).chain([groups::figure(profile), others]).chain(tables::all(profile));
     let complete = |figure: Figure| figure.with_source(source(profile)).shaded(&bands);
     all.filter(|figure| !figure.panels.is_empty()).map(complete).collect()
 }

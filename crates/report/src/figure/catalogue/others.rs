@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_profile::{Axis, Profile};
+use stratigraph_profile::{Axis, Curve, Profile};
 
 use super::curves::{Described, Measured, lines};
 use super::groups::is_clean_by_group;
 use super::plans::{PLANS, REPEATED};
+use super::rows::has_rows;
 use crate::figure::Panel;
 
 /// The number of curves that differ in colour and dash.
@@ -16,7 +17,9 @@ const MOST: usize = 12;
 pub(super) fn panels(profile: &Profile) -> Vec<Panel> {
     // Curves of one metric share a panel where they run over depth.
     let mut groups: BTreeMap<(bool, String), Vec<Described>> = BTreeMap::new();
-    for name in profile.curves.keys().filter(|name| !is_planned(name) && !is_clean_by_group(name)) {
+    let is_elsewhere = |name: &str, curve: &Curve| is_planned(name) || is_clean_by_group(name) || has_rows(name, curve);
+    let others = profile.curves.iter().filter(|(name, curve)| !is_elsewhere(name, curve));
+    for (name, _) in others {
         let Some(it) = Described::find(profile, name) else { continue };
         let metric = it.entry.metric.as_ref().filter(|_| it.curve.axis.n_layers().is_some());
         let metric = metric.filter(|metric| metric.unit == it.curve.unit && it.curve.title.is_none());

@@ -3,6 +3,7 @@
 use stratigraph_profile::{Matrix, Profile, Scale, catalogue};
 
 use super::groups::is_by_group;
+use super::rows::is_beside_heads;
 use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
 
 const ENSEMBLE: &str = "ensemble_";
@@ -28,7 +29,7 @@ pub(super) fn all(profile: &Profile) -> [Figure; 6] {
     let patched = others.iter().filter(|(name, _)| is_patched(name));
     let patched = patched.map(|(name, matrix)| Panel::from_matrix(name, matrix)).collect();
     let listed = |name: &str| SIMILARITY.iter().chain(&HEADS).chain(&ATTRIBUTED).any(|known| *known == name);
-    let known = |name: &str| is_patched(name) || listed(name);
+    let known = |name: &str| is_patched(name) || listed(name) || is_beside_heads(profile, name);
     let rest = others.iter().filter(|(name, _)| !known(name)).map(|(name, matrix)| Panel::from_matrix(name, matrix));
     let figure = |name: &str, title: &str, caption: &str, panels: Vec<Panel>| Figure {
         panels,
