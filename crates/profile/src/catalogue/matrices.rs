@@ -129,29 +129,32 @@ static SWEEPS: [Row; 8] = [
         title: "Mean-ablating a head by position",
         unit: Unit::Dimensionless,
         axes: LAYER_AND_HEAD,
-        definition: "`hook_z` of the head is replaced by its mean in the unchanged model at the same position, over all windows",
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model at the same position, over \
+                     all windows",
     },
     Row {
         name: "mean_after_first_heads",
         title: "Mean-ablating a head by the mean after the first position",
         unit: Unit::Dimensionless,
         axes: LAYER_AND_HEAD,
-        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions but the first and all windows",
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions but the first \
+                     and all windows",
     },
     Row {
         name: "mean_from_{n}_heads",
         title: "Mean-ablating a head by the mean from position {n} on",
         unit: Unit::Dimensionless,
         axes: LAYER_AND_HEAD,
-        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions from {n} on and all windows",
+        definition: "`hook_z` of the head is replaced by its mean in the unchanged model, over all positions from {n} \
+                     on and all windows",
     },
     Row {
         name: "resample_heads",
         title: "Resample-ablating a head",
         unit: Unit::Dimensionless,
         axes: LAYER_AND_HEAD,
-        definition: "`hook_z` of the head is replaced by what the head gives in the unchanged model at the same position of the next window, of \
-                     another document where there are several",
+        definition: "`hook_z` of the head is replaced by what the head gives in the unchanged model at the same position \
+                     of the next window, of another document where there are several",
     },
     Row {
         name: "patch_{hook}_heads",

@@ -55,7 +55,7 @@ pub fn values() -> Vec<ValueEntry> {
                 "Logit of the next token above the mean logit",
                 "centred logit",
                 "mean over `t < T - 1` of the logit of `x_{t+1}` less the mean logit over the vocabulary: the sum of \
-             `dla_embed`, `dla_attention` and `dla_mlp` of all layers, and `dla_final_bias`",
+                 `dla_embed`, `dla_attention` and `dla_mlp` of all layers, and `dla_final_bias`",
             ],
         ),
         ValueEntry::measured(
@@ -73,8 +73,8 @@ pub fn values() -> Vec<ValueEntry> {
             [
                 "Direct logit attribution of the final biases",
                 "final biases",
-                "what the bias of the final norm and that of the unembedding add to the logit of `x_{t+1}` above their mean over \
-             the vocabulary; 0 in models without them",
+                "what the bias of the final norm and that of the unembedding add to the logit of `x_{t+1}` above their mean \
+                 over the vocabulary; 0 in models without them",
             ],
         ),
         ValueEntry::measured(
