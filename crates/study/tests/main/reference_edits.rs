@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use stratigraph_core::{Edit, Hook, TokenWindows};
-use stratigraph_models::{Checkpoint, Decoder};
+use stratigraph_models::{Checkpoint, Decoder, Tokenizer};
 use stratigraph_study::{Findings, Study};
 use stratigraph_surgery::Sweep;
 use stratigraph_testing::{device, skipped};
@@ -34,20 +34,27 @@ pub fn assert_met(what: &str, found: &[f64], expected: &[f64]) -> f64 {
     found.iter().zip(expected).map(difference).fold(0.0, f64::max)
 }
 
-/// The numbers of the reference, its model and its windows.
+/// The directory of the reference; none, after saying so, where none is given.
+pub fn reference_directory() -> Option<PathBuf> {
+    let directory = std::env::var_os("STRATIGRAPH_CAUSAL_REFERENCE").map(PathBuf::from);
+    if directory.is_none() {
+        skipped("STRATIGRAPH_CAUSAL_REFERENCE names no reference of causal experiments");
+    }
+    directory
+}
+
+/// The numbers of the reference, its model with its tokenizer, and its windows.
 pub struct Reference {
     pub values: Value,
     pub model: Decoder,
+    pub tokenizer: Tokenizer,
     pub windows: TokenWindows,
 }
 
 impl Reference {
-    /// None, after saying so, where no reference is given.
+    /// None where no reference is given.
     pub fn open() -> Option<Self> {
-        let Some(dir) = std::env::var_os("STRATIGRAPH_CAUSAL_REFERENCE").map(PathBuf::from) else {
-            skipped("STRATIGRAPH_CAUSAL_REFERENCE names no reference of causal experiments");
-            return None;
-        };
+        let dir = reference_directory()?;
         let values: Value = serde_json::from_slice(&fs::read(dir.join("reference.json")).unwrap()).unwrap();
         let checkpoint = Checkpoint::open(dir.join("model.gguf")).unwrap();
         let (model, tokenizer) = (checkpoint.load(&device()).unwrap(), checkpoint.tokenizer().unwrap());
@@ -58,7 +65,7 @@ impl Reference {
         assert_eq!(first, numbers(&values["first_ids"]));
         let sum: u64 = windows.ids().iter().map(|id| u64::from(*id)).sum();
         assert_eq!(Some(sum), values["sum_ids"].as_u64());
-        Some(Self { values, model, windows })
+        Some(Self { values, model, tokenizer, windows })
     }
 }
 
@@ -90,7 +97,7 @@ fn check(findings: &Findings, reference: &Value) {
 
 #[test]
 fn sweeps_of_a_trained_model_are_those_of_transformers() {
-    let Some(Reference { values: reference, model, windows }) = Reference::open() else { return };
+    let Some(Reference { values: reference, model, windows, .. }) = Reference::open() else { return };
     let vector: Vec<f32> = (0..model.config().d_model).map(|unit| (unit as f32 + 1.0).sin()).collect();
     let norm = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let layers: Vec<String> = reference["head_zero"].as_object().unwrap().keys().cloned().collect();

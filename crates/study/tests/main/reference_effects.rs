@@ -8,7 +8,7 @@ use crate::reference_edits::{Reference, assert_met, numbers};
 
 #[test]
 fn effects_of_a_trained_model_are_those_of_transformers() {
-    let Some(Reference { values, model, windows }) = Reference::open() else { return };
+    let Some(Reference { values, model, windows, .. }) = Reference::open() else { return };
     let study = Study::new(&model).add(SublayerEffects::new([Ablation::Zero]));
     let findings = study.run(&windows).unwrap();
     for kind in ["dla", "direct", "total"] {

@@ -5,6 +5,8 @@ use stratigraph_study::measurements::{EncodedPairs, PromptPair, PromptPairs, Tok
 use stratigraph_study::{Result, StudyError};
 use stratigraph_testing::{Toy, device, repository};
 
+use crate::reference_edits::reference_directory;
+
 const DATA: [(&str, usize); 3] = [("agreement", 28), ("plurals", 28), ("capitals", 32)];
 
 /// Checks that a model can use all pairs of some files.
@@ -32,8 +34,8 @@ fn pairs_of_the_repository_fit_the_model_in_the_box_where_its_vocabulary_has_the
 
 #[test]
 fn pairs_of_the_repository_fit_smollm2() {
-    let Some(path) = super::reference::smollm2() else { return };
-    assert_all_fit(&Checkpoint::open(path).unwrap(), &DATA);
+    let Some(directory) = reference_directory() else { return };
+    assert_all_fit(&Checkpoint::open(directory.join("model.gguf")).unwrap(), &DATA);
 }
 
 /// A token for each letter from `a` to `h`, which are the vocabulary of the toy; others are errors.
