@@ -43,7 +43,9 @@ fn assert_same_numbers(found: &Profile, expected: &Profile) {
         Unit::Fraction => 1e-3,
         _ => 1e-4 * value.abs().max(1.0),
     };
-    assert_eq!(found.curves.keys().collect::<Vec<_>>(), expected.curves.keys().collect::<Vec<_>>());
+    let is_later = |name: &str| name.starts_with("delete_after_first_"); // the first version did not measure it
+    let names: Vec<_> = found.curves.keys().filter(|name| !is_later(name)).collect();
+    assert_eq!(names, expected.curves.keys().collect::<Vec<_>>());
     for (name, expected) in &expected.curves {
         let found = &found.curves[name];
         assert_eq!((&found.axis, &found.unit), (&expected.axis, &expected.unit), "{name}");

@@ -54,9 +54,10 @@ fn sweeps<'a>(profile: &'a Profile, metrics: &BTreeSet<&str>) -> BTreeSet<&'a st
     profile.curves.keys().filter_map(made_of).chain(run.iter().copied()).collect()
 }
 
-/// Whether two curves can stand in one table.
+/// Whether two curves can stand in one table: over depth, or over points of one name as far as both go.
 fn share_rows(a: &Axis, b: &Axis) -> bool {
-    a.n_layers().is_some() && b.n_layers().is_some() || a == b
+    let same_points = || (0..a.len().min(b.len())).all(|point| a.tick(point) == b.tick(point));
+    a.n_layers().is_some() && b.n_layers().is_some() || a.name() == b.name() && same_points()
 }
 
 impl fmt::Display for SweepTable<'_> {

@@ -64,8 +64,9 @@ impl<'a> Study<'a> {
         }
     }
 
-    /// The paper's study, as far as the model has the layers, hooks and weights: deletions, swaps, the logit lens,
-    /// blocks of three and five layers repeated, attention, geometry and neurons.
+    /// The paper's study, as far as the model has the layers, hooks and weights: deletions, swaps, the logit lens, blocks of
+    /// three and five layers repeated, attention, geometry and neurons. Beside the deletions it has those after the first
+    /// position, which tell a layer that makes the attention sink from one that does more.
     pub fn paper(model: &'a dyn ResidualModel) -> Self {
         measurements::paper(model).into_iter().fold(Self::new(model), Self::add_boxed)
     }

@@ -72,7 +72,7 @@ mod tests {
     }
 
     /// A safetensors file of tensors of these shapes, whose values count from 1.
-    fn safetensors(shapes: &[&[usize]]) -> Vec<u8> {
+    fn counting(shapes: &[&[usize]]) -> Vec<u8> {
         let data: Vec<Vec<u8>> = shapes
             .iter()
             .map(|shape| (1..=shape.iter().product::<usize>()).flat_map(|x| (x as f32).to_le_bytes()).collect())
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(read(b" [1, 2.5,\n-3]").unwrap(), [1.0, 2.5, -3.0]);
         assert_eq!(read(b"[1]").unwrap(), [1.0]);
         for shape in [&[3][..], &[1, 3], &[1, 1, 3], &[3, 1]] {
-            assert_eq!(read(&safetensors(&[shape])).unwrap(), [1.0, 2.0, 3.0], "{shape:?}");
+            assert_eq!(read(&counting(&[shape])).unwrap(), [1.0, 2.0, 3.0], "{shape:?}");
         }
     }
 
@@ -102,10 +102,13 @@ mod tests {
         says(b"[[1, 2], [3, 4]]", "neither a JSON array");
         says(b"[1, \"two\"]", "neither a JSON array");
         says(b"[]", "it has no numbers");
-        says(b"[1, 1e99]", "number 1 is not finite");
-        says(&safetensors(&[&[2], &[3]]), "it has 2 tensors (t0, t1), and a file of a vector has one");
-        says(&safetensors(&[&[2, 3]]), "its tensor `t0` has the shape [2, 3], not that of a vector");
-        says(&safetensors(&[&[0]]), "it has no numbers");
+        says(b"[1, 1e99]", "number out of range");
+        let bytes = [1.0, f32::NAN].map(f32::to_le_bytes).concat();
+        let view = TensorView::new(Dtype::F32, vec![2], &bytes).unwrap();
+        says(&safetensors::serialize([("t", view)], None).unwrap(), "number 1 is not finite");
+        says(&counting(&[&[2], &[3]]), "it has 2 tensors (t0, t1), and a file of a vector has one");
+        says(&counting(&[&[2, 3]]), "its tensor `t0` has the shape [2, 3], not that of a vector");
+        says(&counting(&[&[0]]), "it has no numbers");
         says(&[8, 0, 0, 0, 0, 0, 0, 0, b'x'], "is damaged or not what it seems");
         assert!(matches!(read_vector("no/such/file"), Err(ModelError::Io { .. })));
     }

@@ -10,7 +10,7 @@ mod patching;
 mod steering;
 mod words;
 
-use stratigraph_core::{PerSequence, ResidualModel};
+use stratigraph_core::{Hook, PerSequence, ResidualModel};
 use stratigraph_profile::{Curve, catalogue};
 use stratigraph_surgery::Sweep;
 
@@ -81,8 +81,9 @@ pub fn known_names() -> Vec<&'static str> {
 /// What the paper does with every model, as far as this one has the layers, hooks and weights.
 pub fn paper(model: &dyn ResidualModel) -> Vec<Box<dyn Measurement>> {
     let offered = model.hooks();
-    let all: [(Box<dyn Measurement>, Needs); 8] = [
+    let all: [(Box<dyn Measurement>, Needs); 9] = [
         (Box::new(Sweep::delete()), Needs::nothing()),
+        (Box::new(Sweep::delete_at(1..)), Needs::hooks([Hook::ResidPre, Hook::ResidPost]).with_n_layers(1)),
         (Box::new(Sweep::swap()), Needs::nothing().with_n_layers(2)),
         (Box::new(Sweep::lens()), Needs::nothing()),
         (Box::new(Sweep::repeat(3)), Needs::nothing().with_n_layers(3)),
