@@ -106,7 +106,9 @@ fn a_small_largest_tensor_changes_nothing() {
                 host(model.logits(model.forward(ids(name, &device), &mut NoTap).unwrap()).unwrap())
             };
             let chunked = run(LoadOptions { largest_tensor_bytes: 2048 });
-            assert_close(&chunked, &run(LoadOptions::default()), 1e-6, &format!("{name} on {backend}"));
+            // wgpu times its kernels and may choose another one for the parts, which adds the same products in another order.
+            let tolerance = if backend == Backend::Wgpu { 5e-6 } else { 1e-6 };
+            assert_close(&chunked, &run(LoadOptions::default()), tolerance, &format!("{name} on {backend}"));
         }
     }
 }
