@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(read.curve("delete_from_12_kl").unwrap(), &curve);
         let names: Vec<_> = read.interventions.iter().map(|it| (it.name.as_str(), it.sweep.as_deref())).collect();
         let of_sweep = ("delete_after_first 0", Some("delete_after_first"));
-        assert_eq!(names, [("delete 1", Some("delete")), of_sweep, ("delete_from_1", None)]);
+        assert_eq!(names, [("delete 1", Some("delete")), ("clean", None), of_sweep, ("delete_from_1", None)]);
     }
 
     #[test]

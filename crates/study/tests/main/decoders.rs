@@ -44,8 +44,8 @@ fn every_backend_gives_the_same_study() {
         let last = heard.last().unwrap();
         assert_eq!(last.done, last.total, "and reaches its end");
         let names: Vec<_> = findings.curves().keys().cloned().collect();
-        // Of four families of plans, attention (distance 16 does not fit the windows), geometry and neurons.
-        assert_eq!(names.len(), 4 * Metrics::default().len() + 7 + 8 + 4, "{names:?}");
+        // Of five sweeps, attention (distance 16 does not fit the windows), geometry and neurons.
+        assert_eq!(names.len(), 5 * Metrics::default().len() + 7 + 8 + 4, "{names:?}");
         let expected = first.get_or_insert_with(|| findings.clone());
         for (name, curve) in findings.curves() {
             assert_eq!(curve.len(), n_points(name), "{name}");
@@ -53,8 +53,9 @@ fn every_backend_gives_the_same_study() {
                 assert!(abs_diff_eq!(a, b, epsilon = 1e-4 * b.abs().max(1.0)), "{name} on {backend}: {a} and {b}");
             }
         }
-        // The unchanged model, three deletions, two swaps, four residual positions, one block run twice, one of its own.
-        assert_eq!(findings.interventions().len(), 1 + 3 + 2 + 4 + 1 + 1);
+        // The unchanged model, three deletions and three after the first position, two swaps, four residual positions, one
+        // block run twice, one of its own.
+        assert_eq!(findings.interventions().len(), 1 + 3 + 3 + 2 + 4 + 1 + 1);
         assert_eq!(findings.interventions().last().unwrap().text, "0-(1+2)");
         let lens = &findings.curve("lens_kl").unwrap().mean;
         assert!(lens[3] < 1e-7, "the lens after the last layer is the model, not {}", lens[3]);
