@@ -184,8 +184,8 @@ pub(super) static SWEEPS: [Row; 24] = [
         group: DELETED,
         axis: LAYERS,
         text: "0..3-4..12 | blocks.3.attn.hook_pattern clean | ...",
-        definition: "Layer `l` is left out, and the attention patterns of all later layers are those of the unchanged \
-                     model on the same window",
+        definition: "Layer `l` is left out, and all later layers have the attention patterns of the unchanged model \
+                     on the same window",
     },
     Row {
         name: "delete_frozen_norms",
@@ -194,8 +194,8 @@ pub(super) static SWEEPS: [Row; 24] = [
         group: DELETED,
         axis: LAYERS,
         text: "0..3-4..12 | blocks.3.ln1.hook_scale clean | blocks.3.ln2.hook_scale clean | ...",
-        definition: "Layer `l` is left out, and the norms before attention and MLP of all later layers divide by what \
-                     they divide by in the unchanged model on the same window. The final norm is not frozen",
+        definition: "Layer `l` is left out, and the norms before attention and MLP of all later layers have the \
+                     divisors of the unchanged model on the same window. The final norm is not frozen",
     },
     Row {
         name: "knock_back_{n}",
@@ -232,8 +232,8 @@ pub(super) static SWEEPS: [Row; 24] = [
         group: KNOCK_OUT,
         axis: LAYERS,
         text: "0..12 | blocks.3.attn.hook_attn_scores mask_pairs(within words)",
-        definition: "In layer `l` no token of a word attends to the earlier tokens of that word. Keys at position 0 of a \
-                     window stay",
+        definition: "In layer `l` no token of a word attends to the earlier tokens of that word. Pairs with the key \
+                     at position 0 are left out",
     },
     Row {
         name: "knock_out_across_words",
@@ -242,8 +242,9 @@ pub(super) static SWEEPS: [Row; 24] = [
         group: KNOCK_OUT,
         axis: LAYERS,
         text: "0..12 | blocks.3.attn.hook_attn_scores mask_pairs(across words)",
-        definition: "In layer `l` as many queries, at the same distances and in the same windows as within words, do not \
-                     attend to a token of another word. Pairs are drawn at random; keys at position 0 of a window stay",
+        definition: "In layer `l` the same number of pairs of tokens of different words is knocked out, at the same \
+                     distances and in the same windows as `knock_out_within_words`. The kind of pairs of which a \
+                     window has more is sampled at random",
     },
     Row {
         name: "patch_{hook}_layers",
@@ -263,7 +264,7 @@ pub(super) static DIFFERENCES: [Row; 1] = [Row {
     group: KNOCK_OUT,
     axis: LAYERS,
     text: "knock_out_within_words - knock_out_across_words",
-    definition: "What `knock_out_within_words` has, less what `knock_out_across_words` has, window by window",
+    definition: "`knock_out_within_words` minus `knock_out_across_words`, window by window",
 }];
 
 /// The families that a measurement runs with data of its own.
