@@ -41,15 +41,14 @@ impl<'a> SweepTable<'a> {
     }
 }
 
-/// The sweeps that were run, and what was made of them: `neuron_sets_difference` of `neuron_sets`.
+/// The sweeps that were run, and differences that were made of them: `neuron_sets_difference` of `neuron_sets`.
 fn sweeps<'a>(profile: &'a Profile, metrics: &BTreeSet<&str>) -> BTreeSet<&'a str> {
     let run: BTreeSet<&str> = profile.interventions.iter().filter_map(|run| run.sweep.as_deref()).collect();
     let made_of = |name: &'a String| {
         // Of several metrics that the name ends with, the longest is meant.
         let before = |metric: &&str| name.strip_suffix(*metric)?.strip_suffix('_');
         let sweep = metrics.iter().filter_map(before).min_by_key(|sweep| sweep.len())?;
-        let begins_with = |run: &&str| sweep.strip_prefix(*run).is_some_and(|rest| rest.starts_with('_'));
-        run.iter().any(begins_with).then_some(sweep)
+        sweep.strip_suffix("_difference").is_some_and(|of| run.contains(of)).then_some(sweep)
     };
     profile.curves.keys().filter_map(made_of).chain(run.iter().copied()).collect()
 }

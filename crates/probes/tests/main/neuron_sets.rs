@@ -11,7 +11,7 @@ use stratigraph_probes::neurons::{
     NeuronClass, NeuronSet, NullSpace, log_frequencies, neuron_classes, output_norms, token_frequency_cosines,
     vocabulary_profiles,
 };
-use stratigraph_testing::{FAMILIES, TestDevice, device, devices, fixture};
+use stratigraph_testing::{Backend, FAMILIES, TestDevice, device, devices, fixture};
 
 const D_MODEL: usize = 16;
 const D_VOCAB: usize = 600;
@@ -131,7 +131,8 @@ impl ModelWeights for Planted {
 
 #[test]
 fn planted_neurons_are_found_and_no_others() {
-    for TestDevice { backend, device } in devices() {
+    // wgpu may run in software, where this takes minutes.
+    for TestDevice { backend, device } in devices().into_iter().filter(|it| it.backend != Backend::Wgpu) {
         let classes = neuron_classes(&Planted::new(&device), &ids()).unwrap();
         assert!(classes.keys().eq(&NeuronClass::ALL));
         let in_last = |neurons: [usize; 2]| NeuronSet::default().with_layer(1, neurons);
@@ -143,12 +144,17 @@ fn planted_neurons_are_found_and_no_others() {
     }
 }
 
+/// Tokens of the first half of the vocabulary, some of them often.
+fn some_ids(model: &dyn ResidualModel) -> Vec<u32> {
+    (0..300).map(|at| (at * at % (model.d_vocab() / 2)) as u32).collect()
+}
+
 #[test]
 fn cosines_with_frequencies_are_correlations_of_logits() {
     // LayerNorm, RMSNorm, a tied and an untied head.
     for name in ["gpt2", "llama-untied", "llama-gqa"] {
         let model = Checkpoint::open(fixture(name)).unwrap().load(&device()).unwrap();
-        let ids: Vec<u32> = (0..200u32).map(|at| at * at % 97).collect();
+        let ids = some_ids(&model);
         let frequencies = log_frequencies(&ids, model.d_vocab()).unwrap();
         let weight = model.w_u(0..model.d_vocab()).unwrap();
         let weight = if model.final_norm_is_centered() { weight.clone() - weight.mean_dim(0) } else { weight };
@@ -180,7 +186,7 @@ fn correlation(a: &[f32], b: &[f64]) -> f64 {
 fn classes_are_their_definitions_in_every_family() {
     for name in FAMILIES {
         let model = Checkpoint::open(fixture(name)).unwrap().load(&device()).unwrap();
-        let ids: Vec<u32> = (0..300u32).map(|at| at * at % 89).collect();
+        let ids = some_ids(&model);
         let classes = neuron_classes(&model, &ids).unwrap();
         let profiles = vocabulary_profiles(&model, |_| {}).unwrap();
         for (layer, profiles) in profiles.iter().enumerate() {

@@ -47,7 +47,7 @@ pub(super) static NEURON_SETS: [Row; 6] = [
         "mean_neuron_sets",
         MEAN,
         [
-            "Mean-ablating a class of neurons",
+            "Mean-ablating a class",
             "the class",
             "All MLP neurons of a class (`hook_post`) are replaced by their means in the unchanged model, over all positions \
              and windows",
@@ -79,7 +79,7 @@ pub(super) static NEURON_SET_DIFFERENCES: [Row; 2] = [
         "neuron_sets_difference",
         ZERO,
         [
-            "Zeroing a class of neurons, less random ones",
+            "Zeroed class − random",
             "class less random",
             "The class less the mean of the random sets, window by window; the error is over windows, for the sets that \
              were drawn",
@@ -89,7 +89,7 @@ pub(super) static NEURON_SET_DIFFERENCES: [Row; 2] = [
         "mean_neuron_sets_difference",
         MEAN,
         [
-            "Mean-ablating a class of neurons, less random ones",
+            "Mean-ablated class − random",
             "class less random",
             "As `neuron_sets_difference`, with the means in place of zero",
         ],

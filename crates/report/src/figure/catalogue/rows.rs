@@ -41,7 +41,7 @@ pub(super) fn neuron_sets(profile: &Profile) -> Figure {
         let size = format!("{prefix}_size");
         let sizes = profile.curves.get(&size).filter(|curve| curve.has_numbers());
         let sizes = sizes.map(|curve| Panel::Dots(Dots::from_curve(&size, curve)));
-        metrics(profile, prefix).flat_map(|metric| set_panels(profile, prefix, metric)).chain(sizes)
+        metrics(profile, prefix).into_iter().flat_map(|metric| set_panels(profile, prefix, metric)).chain(sizes)
     });
     let caption = format!(
         "Each class of neurons ablated together, and random sets of as many neurons of the same layers with output weights of \
@@ -52,11 +52,13 @@ pub(super) fn neuron_sets(profile: &Profile) -> Figure {
     Figure { panels: panels.collect(), ..Figure::new("neuron_sets", "Classes of neurons").with_caption(caption) }
 }
 
-/// The metrics that sets of neurons were compared by.
-fn metrics<'a>(profile: &'a Profile, prefix: &str) -> impl Iterator<Item = &'a str> {
+/// The metrics that sets of neurons were compared by; the KL divergence first.
+fn metrics<'a>(profile: &'a Profile, prefix: &str) -> Vec<&'a str> {
     let beginning = format!("{prefix}_difference_");
     let measured = profile.curves.iter().filter(|(_, curve)| curve.has_numbers());
-    measured.filter_map(move |(name, _)| name.strip_prefix(beginning.as_str()))
+    let mut metrics: Vec<_> = measured.filter_map(|(name, _)| name.strip_prefix(beginning.as_str())).collect();
+    metrics.sort_by_key(|metric| *metric != "kl");
+    metrics
 }
 
 /// The class beside random sets, and the difference.
@@ -84,7 +86,7 @@ fn set_panels(profile: &Profile, prefix: &str, metric: &str) -> Vec<Panel> {
 fn left_out(profile: &Profile) -> String {
     let missing = NEURON_SETS.iter().find_map(|prefix| {
         let sizes = profile.curves.get(&format!("{prefix}_size"))?;
-        let metric = metrics(profile, prefix).next()?;
+        let metric = *metrics(profile, prefix).first()?;
         let measured = &profile.curves.get(&format!("{prefix}_difference_{metric}"))?.axis;
         let measured: Vec<_> = (0..measured.len()).map(|index| measured.tick(index)).collect();
         let all = (0..sizes.len()).map(|index| (sizes.axis.tick(index), sizes.mean[index]));
@@ -139,11 +141,8 @@ mod tests {
         let figures = figures(&profile);
         assert_eq!(figures.iter().map(|it| &it.name[..]).collect::<Vec<_>>(), ["neuron_sets"]);
         let titles: Vec<_> = figures[0].panels.iter().map(Panel::title).collect();
-        let expected = [
-            "Zeroing a class of neurons: KL",
-            "Zeroing a class of neurons, less random ones: KL",
-            "Neurons of each class that are zeroed",
-        ];
+        let expected =
+            ["Zeroing a class of neurons: KL", "Zeroed class − random: KL", "Neurons of each class that are zeroed"];
         assert_eq!(titles, expected);
         let Panel::Dots(both) = &figures[0].panels[0] else { panic!("rows") };
         let random = &both.series[1].points[1];
