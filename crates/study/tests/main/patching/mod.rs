@@ -35,7 +35,8 @@ pub fn difference(logits: &[f64], pair: &TokenPair) -> f64 {
 /// Two prompts of random tokens, and the answers whose logits they change most.
 pub fn random_pair(model: &dyn ResidualModel, seq_len: usize, seed: u64) -> TokenPair {
     let mut random = SplitMix64::new(seed);
-    let [clean, corrupted] = [0; 2].map(|_| -> Vec<u32> { (0..seq_len).map(|_| random.below(90) as u32).collect() });
+    let [clean, corrupted] =
+        [0; 2].map(|_| -> Vec<u32> { (0..seq_len).map(|_| random.below(model.d_vocab()) as u32).collect() });
     answered(model, clean, corrupted)
 }
 
