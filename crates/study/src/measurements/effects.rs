@@ -1,6 +1,6 @@
 //! What sublayers and heads do for the next token, directly and in all: [`SublayerEffects`].
 
-use stratigraph_core::{EditKind, Hook, Observer, PerSequence, RunModel, Sublayer, Taps};
+use stratigraph_core::{EditKind, Hook, MeanOver, Observer, PerSequence, RunModel, Sublayer, Taps};
 use stratigraph_probes::attribution::{DirectEffects, LogitAttribution};
 use stratigraph_probes::readout::Readout;
 use stratigraph_profile::{Axis, Curve, Matrix, Unit};
@@ -31,7 +31,7 @@ impl Ablation {
     fn sweep(self, sublayer: Sublayer) -> Sweep {
         let kind = match self {
             Ablation::Zero => EditKind::Zero,
-            Ablation::Mean => EditKind::Mean,
+            Ablation::Mean => EditKind::Mean(MeanOver::All),
             Ablation::Resample => EditKind::Resample,
         };
         Sweep::sublayers(sublayer, kind)
