@@ -82,7 +82,6 @@ fn what_is_damaged_is_named() {
         ("\"dtype\": \"f32\"", "\"dtype\": \"f16\""),
         ("\"name\": \"delete\"", "\"name\": \"swap\""),
         ("\"1-2\"", "\"1-9\""),
-        ("\"1-2\"", "\"0..3 | blocks.1.hook_mlp_out add(#01234567)\""),
         ("\"1-2\",", ""),
         ("\"n_layers\": 3", "\"n_layers\": 4"),
         ("\"seq_len\": 12", "\"seq_len\": 0"),
@@ -92,6 +91,12 @@ fn what_is_damaged_is_named() {
         let error = damage("job.json", &|text| text.replacen(before, after, 1));
         assert!(matches!(error, StudyError::JobDamaged { .. }), "{after}: {error}");
     }
+    let plan = fs::read_to_string(dir.path().join("job.json")).unwrap();
+    let values = plan.replacen("\"1-2\"", "\"0..3 | blocks.1.hook_mlp_out add(#01234567)\"", 1);
+    fs::write(dir.path().join("job.json"), values).unwrap();
+    let missing = Job::open(dir.path()).unwrap_err();
+    assert!(missing.to_string().contains("01234567.safetensors"), "the file of values is named: {missing}");
+    fs::write(dir.path().join("job.json"), plan).unwrap();
     let missing = Job::open(dir.path().join("absent")).unwrap_err();
     assert!(matches!(missing, StudyError::Io { .. }), "{missing}");
     assert_eq!(Job::open(dir.path()).unwrap().merge(&[]).unwrap().findings, merged.findings);

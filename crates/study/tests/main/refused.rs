@@ -76,7 +76,7 @@ fn what_a_model_does_not_have_is_named() {
     says(refused(&closed, wic), &["cannot measure wic", "hook_resid_post"]);
     let pairs = EncodedPairs::new(vec![TokenPair::new(vec![1, 2], vec![3, 2], 4, 5)]).unwrap();
     let patching = ActivationPatching::new(pairs);
-    says(refused(&closed, patching.clone()), &["cannot measure patching", "does not offer the hook `hook_attn_out`"]);
+    says(refused(&closed, patching.clone()), &["cannot measure patching", "does not offer the hook `attn.hook_z`"]);
     let outside = patching.clone().with_hooks([Hook::ResidPre, Hook::LnFinalNormalized]);
     says(refused(&closed, outside), &["`ln_final.hook_normalized` is outside the layers"]);
     says(refused(&closed, patching.clone().with_hooks([])), &["there is no hook or no direction to patch"]);
