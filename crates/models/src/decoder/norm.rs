@@ -58,10 +58,10 @@ impl AnyNorm {
     pub(super) fn scales(&self, x: Tensor<3>) -> Tensor<3> {
         let ([batch, pos, width], device) = (x.dims(), x.device());
         if !host::on_host(&device) {
-            return match self {
+            return settled(match self {
                 AnyNorm::Layer(norm) => ((x.clone() - x.mean_dim(2)).square().mean_dim(2) + norm.epsilon).sqrt(),
                 AnyNorm::Rms(norm) => (x.square().mean_dim(2) + norm.epsilon).sqrt(),
-            };
+            });
         }
         let x = host::floats(x);
         let scales = match self {
@@ -75,6 +75,7 @@ impl AnyNorm {
     pub(super) fn forward_by(&self, x: Tensor<3>, scales: Tensor<3>) -> Tensor<3> {
         let (dims, device) = (x.dims(), x.device());
         if !host::on_host(&device) {
+            let scales = settled(scales);
             return match self {
                 AnyNorm::Layer(norm) => {
                     let centred = x.clone() - x.mean_dim(2);
@@ -117,4 +118,11 @@ impl AnyNorm {
             AnyNorm::Rms(norm) => norm.gamma.val(),
         }
     }
+}
+
+/// A tensor whose operations have run. burn 0.22.1's fusion gives wrong numbers where it joins the divisors of rows with what
+/// is made of them.
+fn settled(scales: Tensor<3>) -> Tensor<3> {
+    let device = scales.device();
+    Tensor::from_data(scales.into_data(), &device)
 }
