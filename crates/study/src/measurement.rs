@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use stratigraph_core::{HookSet, Observer, PerSequence, ResidualModel, TokenWindows};
+use stratigraph_probes::lens::LensReading;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::scores::Scores;
 use stratigraph_profile::Unit;
@@ -142,7 +143,7 @@ pub struct OwnWork<'a> {
 /// The function of [`OwnWork`].
 pub type OwnRun<'a> = dyn FnOnce(&mut Findings, &mut dyn FnMut(u64)) -> Result<()> + 'a;
 
-/// What the study's metrics measured under the interventions of a measurement: what [`Work::Interventions`] collects.
+/// What the study's metrics measured under interventions: what [`Work::Interventions`] collects.
 pub struct InterventionScores<'s> {
     pub(crate) scores: Vec<&'s Scores>,
     pub(crate) units: &'s BTreeMap<String, Unit>,
@@ -183,6 +184,15 @@ pub enum Work<'a> {
         name: String,
         /// Axes and interventions.
         points: SweepPoints,
+    },
+    /// As [`Sweep`](Work::Sweep), read by lenses.
+    Lens {
+        /// The name.
+        name: String,
+        /// Axes and interventions.
+        points: SweepPoints,
+        /// How each last residual stream is read; none for as the model reads it.
+        readings: Vec<Option<LensReading>>,
     },
     /// Interventions that run together with those of all sweeps and are scored by the study's metrics, and a function that
     /// makes curves of the scores, such as differences between interventions.

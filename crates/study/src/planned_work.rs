@@ -32,9 +32,13 @@ impl<'m> PlannedWork<'m> {
             for work in measurement.work(context)? {
                 match work {
                     Work::Sweep { name, points } => sorted.add_sweep(NamedSweep::new(name, points))?,
+                    Work::Lens { name, points, readings } => {
+                        sorted.add_sweep(NamedSweep::new(name, points).with_readings(readings))?;
+                    }
                     Work::Interventions { name, interventions, collect } => {
                         sorted.collectors.push((sorted.sweeps.len(), collect));
-                        sorted.sweeps.push(NamedSweep { name, axes: Vec::new(), interventions });
+                        let (axes, readings) = (Vec::new(), Vec::new());
+                        sorted.sweeps.push(NamedSweep { name, axes, interventions, readings });
                     }
                     Work::Observe(observation) => sorted.observations.push(observation),
                     Work::Own(own) => sorted.own.push(own),

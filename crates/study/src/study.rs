@@ -185,6 +185,7 @@ impl<'a> Study<'a> {
         let mut work = PlannedWork::new(&measurements, &context)?;
         let runs = Runs::new(model.n_layers(), std::mem::take(&mut work.sweeps), interventions);
         let scoring = Scoring::new(runs.distinct().to_vec(), &runs.distinct()[0], windows, options.clone());
+        let scoring = scoring.with_readings(runs.readings().to_vec());
 
         let total = scoring.work(model) * windows.n_sequences() as u64 + work.units(&context);
         let mut done = 0;

@@ -65,7 +65,7 @@ fn with_options(plan: JobPlan, args: &PlanArgs) -> Result<JobPlan> {
 fn sweeps(args: &PlanMeasureArgs) -> Result<Vec<Sweep>> {
     let sweep = |experiment: &Experiment| match experiment {
         Experiment::Named(name) => Sweep::by_name(name),
-        Experiment::Words(_) | Experiment::Steering | Experiment::Patching => None,
+        _ => None,
     };
     let named = args.experiments.iter().map(|experiment| {
         sweep(experiment)

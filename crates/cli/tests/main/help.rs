@@ -2,9 +2,11 @@
 
 use crate::common::{is_misused, run, succeeds, text};
 
-const SUBCOMMANDS: [&[&str]; 9] = [
+const SUBCOMMANDS: [&[&str]; 11] = [
     &[],
     &["study"],
+    &["lens"],
+    &["lens", "fit"],
     &["sweep"],
     &["sweep", "plan"],
     &["sweep", "run"],

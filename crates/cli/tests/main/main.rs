@@ -3,6 +3,7 @@
 mod common;
 mod effects;
 mod help;
+mod lens;
 mod patching;
 #[cfg(unix)]
 mod slurm;

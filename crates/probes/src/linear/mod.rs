@@ -1,6 +1,9 @@
-//! Linear probes: [`Logistic`] regression on [`Examples`].
+//! Linear probes: [`Logistic`] regression on [`Examples`]; and ridge regression from sums, for lenses.
 
+mod cholesky;
 mod convex;
 mod logistic;
+mod ridge;
 
 pub use logistic::{Examples, Logistic};
+pub(crate) use ridge::{RidgeFit, RidgeSums};

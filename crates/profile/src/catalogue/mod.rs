@@ -17,6 +17,7 @@ mod curves;
 mod effects;
 mod entry;
 mod groupings;
+mod lenses;
 mod limit;
 mod markdown;
 mod matrices;

@@ -2,6 +2,7 @@
 //! measurements run, [`MEASURED`].
 
 use super::entry::AxisKind;
+use super::lenses::GROUP as LENS_GROUP;
 
 /// A row of the table, in which `{n}`, `{m}` and `{hook}` are left open.
 pub(super) struct Row {
@@ -44,7 +45,7 @@ pub(super) static SWEEPS: [Row; 24] = [
         name: "lens",
         title: "Logit lens",
         label: "lens",
-        group: "The lens before a layer",
+        group: LENS_GROUP,
         axis: |_| AxisKind::ResidualPositions,
         text: "0..3",
         definition: "The first `l` layers run, then the final norm and the unembedding. This is the logit lens: the residual \

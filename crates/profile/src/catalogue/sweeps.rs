@@ -1,6 +1,7 @@
 //! The families of interventions: [`SweepEntry`].
 
 use super::entry::AxisKind;
+use super::lenses::LENSES;
 use super::limit::Limit;
 use super::matrices::find_head_sweep;
 use super::neuron_sets::{NEURON_SET_DIFFERENCES, NEURON_SETS};
@@ -64,7 +65,7 @@ fn others() -> impl Iterator<Item = SweepEntry> {
     let closed = Captured { text: "", number: 0, second: "" };
     let differences = DIFFERENCES.iter().chain(&NEURON_SET_DIFFERENCES);
     let differences = differences.map(move |row| SweepEntry { is_difference: true, ..row.entry(closed) });
-    MEASURED.iter().chain(&NEURON_SETS).map(move |row| row.entry(closed)).chain(differences)
+    MEASURED.iter().chain(&LENSES).chain(&NEURON_SETS).map(move |row| row.entry(closed)).chain(differences)
 }
 
 /// The sweep of a name, which may end with the positions to which it is limited: `delete_after_first`, `mean_mlp_from_5`.
@@ -138,5 +139,15 @@ mod tests {
         assert_eq!(find("neuron_sets_random_sd_kl").unwrap().axis, AxisKind::Labelled("class"));
         assert_ne!(scale("neuron_sets_difference_kl"), scale("neuron_sets_kl"));
         assert!(find_sweep("neuron_sets_after_first").is_none());
+    }
+
+    #[test]
+    fn lenses_run_over_residual_positions() {
+        for name in ["affine_lens", "tuned_lens", "jacobian_lens", "fixed_scale_lens"] {
+            assert_eq!(find(&format!("{name}_kl")).unwrap().axis, AxisKind::ResidualPositions, "{name}");
+        }
+        assert_eq!(find("affine_lens_kl").unwrap().title, "Affine lens: KL");
+        assert_eq!(find("tuned_lens_guess_frequency").unwrap().quantity, "frequency in the corpus");
+        assert!(find_sweep("affine_lens_after_first").is_none());
     }
 }

@@ -14,6 +14,7 @@ mod job_files;
 mod job_means;
 mod job_values;
 mod knock_out_words;
+mod lens;
 mod measures;
 mod neuron_sets;
 #[cfg(feature = "parquet")]

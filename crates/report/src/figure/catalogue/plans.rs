@@ -52,6 +52,18 @@ const DELETE_AND_SWAP: Side = side(&["delete_kl", "swap_kl"]);
 const LAST_FIVE: Side = side(&["prev5_attention_mass"]);
 const LENS_KL: Side = side(&["lens_kl"]);
 const LENS_ENTROPY: Side = side(&["lens_entropy_bits"]);
+/// A metric of every lens.
+macro_rules! lenses {
+    ($metric:literal) => {
+        &[
+            concat!("lens_", $metric),
+            concat!("affine_lens_", $metric),
+            concat!("tuned_lens_", $metric),
+            concat!("jacobian_lens_", $metric),
+            concat!("fixed_scale_lens_", $metric),
+        ]
+    };
+}
 const MLP_NORM: Side = side(&["mlp_out_norm"]);
 const PREDICTION: Side = side(&["prediction_neurons"]);
 const SUPPRESSION: Side = side(&["suppression_neurons"]);
@@ -93,12 +105,15 @@ pub(super) const PLANS: [Plan; 17] = [
         name: "lens",
         title: "What the residual stream predicts",
         caption: "The logit lens: the final norm and the unembedding applied to the residual stream before each layer, \
-                  and after the last.",
+                  and after the last. Fitted lenses map the stream to the last one before. Early guesses are often frequent \
+                  tokens.",
         panels: &[
-            one(LENS_KL),
-            one(Side { curves: &["lens_entropy_bits"], references: &["clean_entropy_bits"] }),
-            one(side(&["lens_top1_agreement"])),
-            one(Side { curves: &["lens_nll"], references: &["clean_nll"] }),
+            one(side(lenses!("kl"))),
+            one(Side { curves: lenses!("entropy_bits"), references: &["clean_entropy_bits"] }),
+            one(side(lenses!("top1_agreement"))),
+            one(Side { curves: lenses!("nll"), references: &["clean_nll"] }),
+            titled("Positions at which the lens has agreed with the model", side(lenses!("first_agreement")), NOTHING),
+            titled("Frequency of the guessed token", side(lenses!("guess_frequency")), NOTHING),
         ],
     },
     Plan {
