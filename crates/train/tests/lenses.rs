@@ -1,7 +1,7 @@
 //! Lenses that are fitted by automatic differentiation: Jacobians by PyTorch and by finite differences, tuned lenses.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use stratigraph_core::{ActivationCache, Hook, NoTap, ResidualModel, RunModel, TokenWindows};
+use stratigraph_core::{ActivationCache, Hook, NoTap, RunModel, TokenWindows};
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::lens::{AffineConfig, FittedLens, Lens, LensKind, LinearMap, fit_affine};
 use stratigraph_study::Backend;

@@ -168,7 +168,8 @@ mod tests {
             let x: Vec<f32> = (0..WIDTH).map(|i| (x[i] * 10f64.powi(i as i32) + x[0] + 3.0) as f32).collect();
             let y = |out: usize| (0..WIDTH).map(|i| f64::from(x[i]) * ((i * out + out) as f64).sin()).sum::<f64>();
             let y: Vec<f32> = (0..WIDTH).map(|out| (y(out) + out as f64 + noise * random.normal()) as f32).collect();
-            (inputs.extend(x), outputs.extend(y));
+            inputs.extend(x);
+            outputs.extend(y);
         }
         (inputs, outputs)
     }
