@@ -111,13 +111,10 @@ fn left_out(ys: &[Vec<f64>], forms: &[Form], sums: &[Vec<Sums>], smooth: f64) ->
     if kinds[1].is_empty() {
         return f64::NEG_INFINITY;
     }
-    let groups = 0..ys.len();
-    let mut loss = 0.0;
-    for layer in 0..ys[0].len() {
+    let loss = |layer: usize| {
         let without = |index: usize, group: usize| sums[index][group].without(forms[index].x[layer], ys[group][layer]);
-        let table: Vec<Vec<f64>> = (0..forms.len())
-            .map(|index| groups.clone().map(|group| without(index, group).log_likelihood()).collect())
-            .collect();
+        let fits_of = |index: usize| (0..ys.len()).map(|group| without(index, group).log_likelihood()).collect();
+        let table: Vec<Vec<f64>> = (0..forms.len()).map(fits_of).collect();
         let density = |at: usize, group: usize| without(at, group).predicted(forms[at].x[layer], ys[group][layer]);
         let score = |kind: &[usize]| {
             let fits: Vec<f64> = kind.iter().map(|&index| apart(&forms[index], index, &table, |_, _| 0.0)).collect();
@@ -126,9 +123,9 @@ fn left_out(ys: &[Vec<f64>], forms: &[Form], sums: &[Vec<Sums>], smooth: f64) ->
             let joint: Vec<f64> = near.map(|(&index, _)| apart(&forms[index], index, &table, density)).collect();
             log_sum(joint.iter().copied()) - log_sum(fits.iter().copied())
         };
-        loss += score(&kinds[1]) - score(&kinds[0]);
-    }
-    loss
+        score(&kinds[1]) - score(&kinds[0])
+    };
+    (0..ys[0].len()).map(loss).sum()
 }
 
 /// The log likelihood of a form with groups in their own places or all in one, whichever the layers make more likely, times a
