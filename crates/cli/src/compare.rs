@@ -38,7 +38,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     output::line(comparison.chart().trim_end())?;
     for it in comparison.alignment() {
         let (title, similarity, p) = (it.title(), it.similarity, it.p_value);
-        output::line(&format!("similarity {similarity:>5.2} (p = {p:.3}, {} models)  {title}", it.n_models))?;
+        output::line(format!("similarity {similarity:>5.2} (p = {p:.3}, {} models)  {title}", it.n_models))?;
     }
     output::written([page])
 }

@@ -38,6 +38,7 @@ mod profile;
 mod record;
 mod segmentation;
 mod segmentation_text;
+mod story;
 mod unit;
 
 pub use axis::Axis;
@@ -52,4 +53,5 @@ pub use profile::Profile;
 pub use record::{CorpusRecord, GroupRecord, InterventionRecord, ModelRecord};
 pub use segmentation::{Evidence, OutlierLayer, RemovalFloor, Segmentation, Stage, StageSpan, Support, Verdict};
 pub use segmentation_text::Remarks;
+pub use story::{Outcome, StoryCheck};
 pub use unit::{Scale, Unit};

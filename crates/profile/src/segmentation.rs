@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Boundary, EdgeEffect, RejectedBoundary};
+use crate::{Boundary, EdgeEffect, RejectedBoundary, StoryCheck};
 
 /// A stage of inference (Lad, Lee, Gurnee and Tegmark, arXiv 2406.19384), in the order of depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -205,6 +205,9 @@ pub struct Segmentation {
     /// From what a layer's removal costs something; none where the loss of a unigram model is not known.
     #[serde(default)]
     pub floor: Option<RemovalFloor>,
+    /// What experiments say about the stories of the stages that were found.
+    #[serde(default)]
+    pub stories: Vec<StoryCheck>,
     /// How the rule read what could be read in several ways, in sentences: which lens, which deletion, what was resampled.
     #[serde(default)]
     pub readings: Vec<String>,
@@ -236,6 +239,7 @@ impl Segmentation {
             missing: Vec::new(),
             unreadable: Vec::new(),
             floor: None,
+            stories: Vec::new(),
             readings: Vec::new(),
             rule: serde_json::Value::Null,
         }

@@ -112,11 +112,13 @@ impl Segmentation {
         let changes: Vec<String> = self.change_points.iter().map(usize::to_string).collect();
         let remarks = |heading, findings| Remarks { heading, findings };
         let edges = self.edges.iter().map(crate::EdgeEffect::in_words).collect();
+        let stories = self.stories.iter().map(crate::StoryCheck::in_words).collect();
         let all = [
             remarks("First and last layers that are special and no stage", edges),
             remarks("Layers that stand out inside a stage", self.outliers.iter().map(outlier).collect()),
             remarks("Boundaries that were tested and rejected", self.rejected.iter().map(rejected).collect()),
             remarks("Layers at which all curves together change, found without any idea of stages", joined(&changes)),
+            remarks("What experiments say about the stories of the stages", stories),
             remarks("How it was read", self.readings.clone()),
             remarks("Curves that the stages could use and that were not measured", joined(&self.missing)),
             remarks("Curves that are too short or of the wrong length to be used", joined(&self.unreadable)),

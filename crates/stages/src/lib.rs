@@ -44,6 +44,7 @@ mod segmenter;
 mod signal;
 mod sink;
 mod standard;
+mod stories;
 mod telling;
 mod transition;
 mod trial;

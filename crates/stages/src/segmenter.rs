@@ -18,6 +18,7 @@ use crate::robust::rounded;
 use crate::signal::SignalSet;
 use crate::sink::sink_makers;
 use crate::standard::FITTED_LENS;
+use crate::stories::stories;
 use crate::trial::{Settled, Trial};
 use crate::{Reading, Result, Rule, Signal};
 
@@ -106,6 +107,7 @@ impl Segmenter {
         found.missing.extend(loss.is_none().then(|| "clean_nll".to_owned()));
         found.missing.extend((!loss.is_some_and(Loss::has_unigram)).then(|| "unigram_loss".to_owned()));
         found.unreadable = unreadable(set, &views, profile);
+        found.stories = stories(profile, &found);
         found.readings = readings(profile, &views, &draws, rule);
         found.rule = rule.settings();
         found
