@@ -47,8 +47,7 @@ impl<'a> StudyContext<'a> {
 /// What a measurement needs of a model and a corpus; a study refuses before it runs where that is missing.
 ///
 /// ```
-/// use stratigraph_core::Hook;
-/// use stratigraph_study::Needs;
+/// use {stratigraph_core::Hook, stratigraph_study::Needs};
 /// let needs = Needs::hooks([Hook::Pattern]).with_n_layers(3);
 /// assert!(needs.hooks.contains(Hook::Pattern));
 /// ```
@@ -154,7 +153,7 @@ pub struct InterventionScores<'s> {
 pub struct MetricUnit<'s> {
     /// Its name.
     pub metric: &'s str,
-    /// What it is measured in.
+    /// Its unit.
     pub unit: &'s Unit,
 }
 
@@ -185,13 +184,13 @@ pub enum Work<'a> {
         /// Axes and interventions.
         points: SweepPoints,
     },
-    /// As [`Sweep`](Work::Sweep), read by lenses.
+    /// As [`Sweep`](Work::Sweep), with how each last residual stream is read; none for as the model reads it.
     Lens {
         /// The name.
         name: String,
         /// Axes and interventions.
         points: SweepPoints,
-        /// How each last residual stream is read; none for as the model reads it.
+        /// A reading for each intervention.
         readings: Vec<Option<LensReading>>,
     },
     /// Interventions that run together with those of all sweeps and are scored by the study's metrics, and a function that

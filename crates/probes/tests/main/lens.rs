@@ -69,7 +69,7 @@ fn at_the_last_position_every_lens_is_the_model_and_the_logit_lens_reads_as_no_l
             // A bias that is taken away and added again may leave a last bit.
             let is_exact = lens.name() != "fixed_scale_lens";
             assert!(!is_exact || *found == scores[1], "{name}: {}", lens.name());
-            assert!(found.summary("kl").unwrap().mean < 1e-9, "{name}: {}", lens.name());
+            assert!(found.summary("kl").unwrap().mean < 1e-6, "{name}: {}", lens.name());
         }
     }
 }
@@ -121,7 +121,8 @@ fn least_squares_are_numpy_s() {
     assert_eq!(lens.record().fit["ridge"], [0.0; 3]);
     // A pass for each residual position gives the same.
     let in_parts = fit_affine(&model, &expected.windows(), &config.with_bytes(1), |_| {}).unwrap();
-    assert_eq!(host(in_parts.map(2).unwrap().weight()), host(lens.map(2).unwrap().weight()));
+    let [in_parts, at_once] = [&in_parts, &lens].map(|lens| host(lens.map(2).unwrap().weight()));
+    assert_close(&in_parts, &at_once, 1e-5, "in parts");
 }
 
 #[test]
