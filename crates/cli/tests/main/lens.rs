@@ -35,7 +35,7 @@ fn a_lens_is_fitted_and_a_study_reads_it() {
     let definition = profile["curves"]["affine_lens_kl"]["definition"].as_str().unwrap();
     assert!(definition.contains("on 40 windows of 32 tokens of sample.txt (SHA-256"), "{definition}");
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(page.contains("Affine lens") && page.contains("one norm scale"), "all lenses are on one axis");
+    assert!(page.contains("affine lens") && page.contains("one norm scale"), "all lenses are on one axis");
 }
 
 #[test]
