@@ -24,6 +24,7 @@
 mod axis;
 pub mod catalogue;
 mod check;
+mod corpus_record;
 mod curve;
 mod error;
 mod file;
@@ -35,14 +36,16 @@ mod profile;
 mod record;
 mod segmentation;
 mod segmentation_text;
+pub mod statistics;
 mod unit;
 
 pub use axis::Axis;
+pub use corpus_record::{CorpusRecord, SamplingRecord};
 pub use curve::{Curve, Estimate, ReplicateUnit};
 pub use error::{ProfileError, Result};
 pub use matrix::Matrix;
 pub use profile::Profile;
-pub use record::{CorpusRecord, GroupRecord, InterventionRecord, ModelRecord};
+pub use record::{GroupRecord, InterventionRecord, ModelRecord};
 pub use segmentation::{
     Boundary, BoundaryInterval, Evidence, OutlierLayer, RejectedBoundary, Segmentation, Stage, StageSpan, Support,
     Verdict,

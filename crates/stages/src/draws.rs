@@ -1,7 +1,8 @@
-//! The bootstrap over windows: [`Draws`] of a profile's curves.
+//! The bootstrap over documents or windows: [`Draws`] of a profile's curves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use stratigraph_profile::statistics::Resampling;
 use stratigraph_profile::{Curve, Profile, ReplicateUnit};
 
 use crate::random::Random;
@@ -14,6 +15,8 @@ pub(crate) struct Draws<'a> {
     curves: Vec<(&'a str, &'a Curve)>,
     /// Windows of the corpus.
     n_windows: usize,
+    /// How they are drawn.
+    windows: Resampling,
 }
 
 impl<'a> Draws<'a> {
@@ -22,7 +25,7 @@ impl<'a> Draws<'a> {
         let read = |name: &str| name == "resid_norm" || set.reads(name);
         let curves = profile.curves.iter().filter(|(name, curve)| read(name) && !curve.is_empty());
         let curves = curves.map(|(name, curve)| (name.as_str(), curve)).collect();
-        Self { curves, n_windows: profile.corpus.n_sequences }
+        Self { curves, n_windows: profile.corpus.n_sequences, windows: profile.corpus.window_errors().resampling() }
     }
 
     /// The curves as they are.
@@ -36,15 +39,18 @@ impl<'a> Draws<'a> {
         self.curves.iter().any(|(_, curve)| curve.n_windows() == Some(self.n_windows))
     }
 
-    /// The means of as many windows drawn with replacement, the same for all curves of windows; pairs are drawn by themselves.
-    /// A curve without either (of weights) stays.
+    /// The means of as many documents drawn with replacement, or of as many windows in blocks, as the corpus has errors over
+    /// either, the same for all curves of windows. Pairs are drawn by themselves, by word. A curve without either (of weights)
+    /// stays.
     pub(crate) fn draw(&self, random: &mut Random) -> Means<'a> {
-        let windows = random.draws(self.n_windows);
+        let windows = self.windows.draw(|n| random.below(n));
         let n_pairs = |curve: &Curve| curve.n_replicates().filter(|_| curve.replicate_unit == ReplicateUnit::Pairs);
-        let counts: BTreeSet<usize> = self.curves.iter().filter_map(|(_, curve)| n_pairs(curve)).collect();
-        let pairs: BTreeMap<usize, Vec<usize>> = counts.into_iter().map(|n| (n, random.draws(n))).collect();
+        let kinds = self.curves.iter().filter_map(|(_, curve)| Some(((n_pairs(curve)?, &curve.clusters), curve)));
+        let kinds: BTreeMap<_, _> = kinds.collect();
+        let drawn = kinds.iter().map(|(kind, curve)| (*kind, curve.resampling().draw(|n| random.below(n))));
+        let pairs: BTreeMap<_, Vec<usize>> = drawn.collect();
         self.with(|curve| match n_pairs(curve) {
-            Some(n) => means_of(curve, &pairs[&n]),
+            Some(n) => means_of(curve, &pairs[&(n, &curve.clusters)]),
             None if curve.n_windows() == Some(self.n_windows) => means_of(curve, &windows),
             None => curve.mean.clone(),
         })

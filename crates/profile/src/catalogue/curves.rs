@@ -28,7 +28,7 @@ pub struct SingleCurve {
     pub definition: &'static str,
 }
 
-pub(super) static CURVES: [SingleCurve; 20] = [
+pub(super) static CURVES: [SingleCurve; 21] = [
     SingleCurve {
         name: "attention_at_distance_{n}",
         title: "Attention to the token {n} back",
@@ -159,7 +159,19 @@ pub(super) static CURVES: [SingleCurve; 20] = [
         scale: Scale::Share,
         axis: AxisKind::Layers,
         group: "Geometry",
-        definition: "linear CKA of `h_l` and `h_{l+1}`, biased estimator, over at most 1,024 positions, evenly spaced",
+        definition: "linear CKA of `h_l` and `h_{l+1}`, biased estimator, over at most 1,024 positions, drawn at random by the \
+                     seed, the same for all `l`",
+    },
+    SingleCurve {
+        name: "cka_adjacent_after_first",
+        title: "CKA of layer input and output, without the first position",
+        label: "CKA in to out, after first",
+        quantity: "CKA",
+        unit: Unit::Dimensionless,
+        scale: Scale::Share,
+        axis: AxisKind::Layers,
+        group: "Geometry",
+        definition: "as `cka_adjacent`, over those of its positions that are not the first of a window",
     },
     SingleCurve {
         name: "prediction_neurons",

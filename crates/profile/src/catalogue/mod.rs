@@ -14,6 +14,7 @@
 //! ```
 
 mod curves;
+mod differences;
 mod effects;
 mod entry;
 mod groupings;
