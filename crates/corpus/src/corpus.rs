@@ -8,7 +8,7 @@ use stratigraph_core::{CoreError, TokenWindows};
 use crate::jsonl::LineOptions;
 use crate::sample::Sample;
 use crate::source::Source;
-use crate::windows::{Window, assembled};
+use crate::windows::{Found, Window, assembled};
 use crate::{CorpusError, DocumentFormat, Draw, Result, SampleOver, TextEncoder, Windows};
 
 /// Documents: a text file is one, each line of a JSONL file and each row of a Parquet file is one, and a directory has those of
@@ -37,23 +37,6 @@ use crate::{CorpusError, DocumentFormat, Draw, Result, SampleOver, TextEncoder, 
 pub struct Corpus {
     pub(crate) sources: Vec<Source>,
     pub(crate) options: LineOptions,
-}
-
-/// Windows that were drawn.
-struct Found {
-    windows: Vec<Window>,
-    /// How, in words.
-    sampling: &'static str,
-    /// Documents that are not empty.
-    n_documents: usize,
-    /// The most tokens that a document was seen to have.
-    longest: usize,
-}
-
-impl Found {
-    fn new(sampling: &'static str) -> Self {
-        Self { windows: Vec::new(), sampling, n_documents: 0, longest: 0 }
-    }
 }
 
 impl Corpus {
@@ -139,7 +122,7 @@ impl Corpus {
         if found.windows.is_empty() {
             return Err(self.too_short(content, options.seq_len, &found));
         }
-        assembled(&found.windows, &options, bos, self.is_one_text(), found.sampling)
+        assembled(&found, &options, bos, self.is_one_text())
     }
 
     fn too_short(&self, needed: usize, seq_len: usize, found: &Found) -> CorpusError {

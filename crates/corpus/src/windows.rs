@@ -130,15 +130,27 @@ pub(crate) struct Window {
     pub(crate) ids: Vec<u32>,
 }
 
+/// Windows that were drawn.
+pub(crate) struct Found {
+    pub(crate) windows: Vec<Window>,
+    /// How, in words.
+    pub(crate) sampling: &'static str,
+    /// Documents that are not empty.
+    pub(crate) n_documents: usize,
+    /// The most tokens that a document was seen to have.
+    pub(crate) longest: usize,
+}
+
+impl Found {
+    pub(crate) fn new(sampling: &'static str) -> Self {
+        Self { windows: Vec::new(), sampling, n_documents: 0, longest: 0 }
+    }
+}
+
 /// The windows of a corpus, in the order of the documents, with BOS before each. `is_one_text` says that there are no documents
 /// to tell apart.
-pub(crate) fn assembled(
-    found: &[Window],
-    options: &Windows,
-    bos: Option<u32>,
-    is_one_text: bool,
-    sampling: &str,
-) -> Result<TokenWindows> {
+pub(crate) fn assembled(found: &Found, options: &Windows, bos: Option<u32>, is_one_text: bool) -> Result<TokenWindows> {
+    let Found { windows: found, sampling, .. } = found;
     let ids: Vec<u32> = found.iter().flat_map(|window| bos.into_iter().chain(window.ids.iter().copied())).collect();
     let mut windows = TokenWindows::new(&ids, options.seq_len)?.with_skip_first(options.skip_first)?;
     if let Some(bos) = bos {
@@ -150,5 +162,5 @@ pub(crate) fn assembled(
         let dense = |window: &Window| numbers.binary_search(&window.document).expect("it is one of them");
         windows = windows.with_documents(found.iter().map(dense).collect())?;
     }
-    Ok(windows.with_sampling(WindowSampling::new(sampling, options.seed)))
+    Ok(windows.with_sampling(WindowSampling::new(*sampling, options.seed)))
 }

@@ -31,11 +31,6 @@ impl Random {
         }
     }
 
-    /// `n` draws with replacement of the numbers below `n`.
-    pub(crate) fn draws(&mut self, n: usize) -> Vec<usize> {
-        (0..n).map(|_| self.below(n)).collect()
-    }
-
     /// A standard normal number, by Box and Muller.
     #[cfg(test)]
     pub(crate) fn normal(&mut self) -> f64 {

@@ -103,7 +103,7 @@ impl Runs {
         for (metric, measured) in scores[0].all.iter().filter(|(metric, _)| is_clean(metric)) {
             findings.add_value(&format!("clean_{metric}"), findings.estimate(measured))?;
         }
-        grouped::add_clean(&scores[0], units, is_clean, findings)?;
+        grouped::add_clean(&scores[0], units, &is_clean, findings)?;
         for sweep in self.sweeps.iter().filter(|sweep| !sweep.axes.is_empty()) {
             for (metric, unit) in units {
                 self.add_sweep(sweep, metric, (scores, unit), findings)?;

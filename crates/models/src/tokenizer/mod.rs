@@ -173,11 +173,11 @@ impl Tokenizer {
 }
 
 impl TextEncoder for Tokenizer {
-    fn encode_spans(&self, text: &str) -> Result<Vec<TokenSpan>, Box<dyn Error + Send + Sync>> {
+    fn encode_spans(&self, text: &str) -> std::result::Result<Vec<TokenSpan>, Box<dyn Error + Send + Sync>> {
         Ok(self.encode_with_offsets(text)?)
     }
 
-    fn encode_ids(&self, text: &str) -> Result<Vec<u32>, Box<dyn Error + Send + Sync>> {
+    fn encode_ids(&self, text: &str) -> std::result::Result<Vec<u32>, Box<dyn Error + Send + Sync>> {
         Ok(self.encode(text)?)
     }
 

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use stratigraph_core::{Hook, ResidualModel, TokenWindows};
+use stratigraph_core::{Hook, ResidualModel, TokenWindows, WindowSampling};
 use stratigraph_corpus::{BosMode, Corpus, Windows};
 use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_probes::scores::TokenGroups;
 use stratigraph_profile::statistics::ErrorUnit;
+use stratigraph_study::job::Job;
 use stratigraph_study::measurements::{AttentionByDistance, ResidualGeometry, SublayerEffects};
 use stratigraph_study::{Findings, Study};
 use stratigraph_surgery::Sweep;
 use stratigraph_testing::{device, fixture};
+
+use crate::given::Given;
 
 fn model() -> impl ResidualModel {
     Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap()
@@ -173,4 +176,24 @@ fn windows_of_documents_have_errors_over_them() {
     let (swapped, less) = (several.curve("swap_kl").unwrap(), several.curve("delete_less_swap_kl").unwrap());
     assert_eq!((&less.axis, less.mean[0]), (&swapped.axis, curve.mean[0] - swapped.mean[0]));
     assert!(model.hooks().contains(Hook::ResidPre));
+}
+
+#[test]
+fn windows_of_a_job_are_those_of_a_study() {
+    let (given, dir) = (Given::new(), tempfile::tempdir().unwrap());
+    let n = given.windows.n_sequences();
+    let bos = given.windows.sequence(0)[0];
+    let mut ids = given.windows.ids().to_vec();
+    ids.chunks_mut(given.windows.seq_len()).for_each(|window| window[0] = bos);
+    let windows = TokenWindows::new(&ids, given.windows.seq_len()).unwrap().with_bos(bos).unwrap();
+    let windows = windows.with_skip_first(2).unwrap().with_documents((0..n).collect()).unwrap();
+    let windows = windows.with_sampling(WindowSampling::new("random over documents", 4));
+    let given = Given { windows, ..given };
+    let sweeps = [Sweep::delete(), Sweep::by_name("mean_mlp").unwrap()];
+    let (job, merged) = given.done(dir.path(), &sweeps);
+    assert_eq!(Job::open(job.path()).unwrap().windows(), &given.windows);
+    crate::small::assert_close(&merged.findings, &given.studied(&sweeps));
+    let corpus = merged.into_profile(Vec::new()).corpus;
+    assert_eq!((corpus.bos, corpus.skip_first, corpus.documents.len()), (Some(bos), 2, n));
+    assert_eq!(corpus, given.studied(&sweeps).into_profile().corpus);
 }
