@@ -136,7 +136,7 @@ impl Corpus {
             Place::Line(offset) => {
                 let mut reader = source.open()?;
                 reader.seek(SeekFrom::Start(offset)).map_err(CorpusError::io(&source.name))?;
-                let line = JsonLines::new(reader, &source.name, &self.options).from_offset(offset).next();
+                let line = JsonLines::new(reader, &source.name, &self.options).at_offset(offset).next();
                 Ok(Some(line.transpose()?.map_or_else(String::new, |line| line.text)))
             }
             #[cfg(feature = "parquet")]

@@ -44,7 +44,7 @@ impl<'a, R: Read> JsonLines<'a, R> {
     }
 
     /// Says that the reader stands at this byte of the file.
-    pub(crate) fn from_offset(self, offset: u64) -> Self {
+    pub(crate) fn at_offset(self, offset: u64) -> Self {
         Self { offset, ..self }
     }
 

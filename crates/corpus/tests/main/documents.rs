@@ -102,7 +102,7 @@ fn documents_of_a_tokenizer_without_bos_have_none() {
     let lines = || std::io::Cursor::new(b"one two three four five six seven eight".to_vec());
     let corpus = |()| Corpus::from_reader("lines", DocumentFormat::Text, lines()).unwrap();
     let (tokenizer, windows) = (tokenizer("gpt-2"), Windows::of(4).count(2));
-    assert_eq!(tokenizer.bos().is_usual, false);
+    assert!(!tokenizer.bos().is_usual);
     assert_eq!(corpus(()).windows(&tokenizer, windows).unwrap().bos(), None);
     if tokenizer.bos().id.is_none() {
         assert!(matches!(corpus(()).windows(&tokenizer, windows.bos(BosMode::Always)), Err(CorpusError::NoBos)));
