@@ -22,10 +22,13 @@
 //! ```
 
 mod axis;
+mod boundary;
+mod boundary_text;
 pub mod catalogue;
 mod check;
 mod corpus_record;
 mod curve;
+mod derive;
 mod error;
 mod file;
 mod matrix;
@@ -37,18 +40,21 @@ mod record;
 mod segmentation;
 mod segmentation_text;
 pub mod statistics;
+mod story;
 mod unit;
 
 pub use axis::Axis;
+pub use boundary::{
+    Boundary, BoundaryInterval, BoundaryTest, BoundaryVerdict, EdgeEffect, RejectedBoundary, RuleBand, Shape,
+    Transition,
+};
 pub use corpus_record::{CorpusRecord, SamplingRecord};
 pub use curve::{Curve, Estimate, ReplicateUnit};
 pub use error::{ProfileError, Result};
 pub use matrix::Matrix;
 pub use profile::Profile;
 pub use record::{GroupRecord, InterventionRecord, ModelRecord};
-pub use segmentation::{
-    Boundary, BoundaryInterval, Evidence, OutlierLayer, RejectedBoundary, Segmentation, Stage, StageSpan, Support,
-    Verdict,
-};
+pub use segmentation::{Evidence, OutlierLayer, RemovalFloor, Segmentation, Stage, StageSpan, Support, Verdict};
 pub use segmentation_text::Remarks;
+pub use story::{Outcome, StoryCheck};
 pub use unit::{Scale, Unit};

@@ -1,8 +1,9 @@
 //! The bootstrap over documents or windows: [`Draws`] of a profile's curves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use stratigraph_profile::statistics::Resampling;
+use stratigraph_profile::statistics::{ErrorUnit, Resampling, WindowErrors};
 use stratigraph_profile::{Curve, Profile, ReplicateUnit};
 
 use crate::random::Random;
@@ -12,24 +13,26 @@ use crate::signal::SignalSet;
 
 /// The curves that the rule reads, with the means of their windows.
 pub(crate) struct Draws<'a> {
-    curves: Vec<(&'a str, &'a Curve)>,
+    curves: Vec<(&'a str, Cow<'a, Curve>)>,
     /// Windows of the corpus.
     n_windows: usize,
-    /// How they are drawn.
-    windows: Resampling,
+    /// What the windows' errors are over, which is what is drawn.
+    errors: WindowErrors,
+    resampling: Resampling,
 }
 
 impl<'a> Draws<'a> {
     /// Of the curves of a profile that the signals read.
-    pub(crate) fn new(profile: &'a Profile, set: &SignalSet) -> Self {
-        let read = |name: &str| name == "resid_norm" || set.reads(name);
-        let curves = profile.curves.iter().filter(|(name, curve)| read(name) && !curve.is_empty());
-        let curves = curves.map(|(name, curve)| (name.as_str(), curve)).collect();
-        Self { curves, n_windows: profile.corpus.n_sequences, windows: profile.corpus.window_errors().resampling() }
+    pub(crate) fn new(profile: &'a Profile, set: &'a SignalSet) -> Self {
+        let names = set.signals.iter().map(|signal| signal.curve.as_str());
+        let curve = |name: &'a str| Some((name, profile.curve_or_derived(name).filter(|curve| !curve.is_empty())?));
+        let errors = profile.corpus.window_errors();
+        let (n_windows, resampling) = (profile.corpus.n_sequences, errors.resampling());
+        Self { curves: names.filter_map(curve).collect(), n_windows, errors, resampling }
     }
 
     /// The curves as they are.
-    pub(crate) fn means(&self) -> Means<'a> {
+    pub(crate) fn means(&self) -> Means<'_> {
         self.with(|curve| curve.mean.clone())
     }
 
@@ -39,11 +42,21 @@ impl<'a> Draws<'a> {
         self.curves.iter().any(|(_, curve)| curve.n_windows() == Some(self.n_windows))
     }
 
-    /// The means of as many documents drawn with replacement, or of as many windows in blocks, as the corpus has errors over
-    /// either, the same for all curves of windows. Pairs are drawn by themselves, by word. A curve without either (of weights)
-    /// stays.
-    pub(crate) fn draw(&self, random: &mut Random) -> Means<'a> {
-        let windows = self.windows.draw(|n| random.below(n));
+    /// How the corpus is resampled, in words: by document, or in blocks of neighbouring windows.
+    pub(crate) fn resampled(&self) -> String {
+        match self.errors.basis() {
+            Some(basis) if basis.over == ErrorUnit::Documents => format!("{} documents", basis.n),
+            _ => {
+                let (n, block) = (self.n_windows, Resampling::block_length(self.n_windows));
+                format!("{n} windows, in blocks of {block}")
+            }
+        }
+    }
+
+    /// The means of as many documents drawn with replacement, or of as many windows in blocks of neighbours, the same for all
+    /// curves of windows; pairs are drawn by themselves, by word. A curve without either (of weights) stays.
+    pub(crate) fn draw(&self, random: &mut Random) -> Means<'_> {
+        let windows = self.resampling.draw(|n| random.below(n));
         let n_pairs = |curve: &Curve| curve.n_replicates().filter(|_| curve.replicate_unit == ReplicateUnit::Pairs);
         let kinds = self.curves.iter().filter_map(|(_, curve)| Some(((n_pairs(curve)?, &curve.clusters), curve)));
         let kinds: BTreeMap<_, _> = kinds.collect();
@@ -56,9 +69,9 @@ impl<'a> Draws<'a> {
         })
     }
 
-    fn with(&self, mean: impl Fn(&Curve) -> Vec<f64>) -> Means<'a> {
+    fn with(&self, mean: impl Fn(&Curve) -> Vec<f64>) -> Means<'_> {
         let curves = self.curves.iter();
-        curves.map(|&(name, curve)| (name, MeanCurve { axis: &curve.axis, mean: mean(curve) })).collect()
+        curves.map(|(name, curve)| (*name, MeanCurve { axis: &curve.axis, mean: mean(curve) })).collect()
     }
 }
 
@@ -97,7 +110,8 @@ mod tests {
     #[test]
     fn windows_are_drawn_together_and_pairs_by_themselves() {
         let profile = profile(3);
-        let draws = Draws::new(&profile, &signals());
+        let set = signals();
+        let draws = Draws::new(&profile, &set);
         assert!(draws.is_possible());
         let mut random = Random::new(1);
         let drawn: Vec<Means> = (0..50).map(|_| draws.draw(&mut random)).collect();
@@ -112,9 +126,10 @@ mod tests {
 
     #[test]
     fn pairs_alone_or_windows_of_something_else_give_no_intervals() {
-        assert!(!Draws::new(&profile(1), &signals()).is_possible());
+        let set = signals();
+        assert!(!Draws::new(&profile(1), &set).is_possible());
         let mut pairs = profile(3);
         pairs.curves.retain(|name, _| name == "wic_accuracy");
-        assert!(!Draws::new(&pairs, &signals()).is_possible());
+        assert!(!Draws::new(&pairs, &set).is_possible());
     }
 }

@@ -14,6 +14,7 @@
 //! ```
 
 mod curves;
+mod derived;
 mod differences;
 mod effects;
 mod entry;

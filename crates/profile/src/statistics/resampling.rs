@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::LEAST_WINDOWS;
-
 /// How a bootstrap draws replicates that are not independent: whole clusters of them, or blocks of neighbours.
 ///
 /// ```
@@ -40,12 +38,16 @@ impl Resampling {
         Self(Units::Blocks { n, length: 1 })
     }
 
-    /// Blocks of `n^(1/3)` neighbouring windows, rounded, with replacement, until there are as many as before; windows by
-    /// themselves where there are fewer than [`LEAST_WINDOWS`](super::LEAST_WINDOWS) (the circular block bootstrap: Politis and
-    /// Romano, 1992; the length: Hall, Horowitz and Jing, *On blocking rules for the bootstrap with dependent data*, 1995).
+    /// Blocks of [neighbouring windows](Resampling::block_length), with replacement, until there are as many as before (the
+    /// circular block bootstrap: Politis and Romano, 1992).
     pub fn of_windows(n: usize) -> Self {
-        let length = if n < LEAST_WINDOWS { 1 } else { (n as f64).cbrt().round() as usize };
-        Self(Units::Blocks { n, length })
+        Self(Units::Blocks { n, length: Self::block_length(n) })
+    }
+
+    /// How many neighbouring windows of `n` are drawn together: `n^(1/3)`, rounded (Hall, Horowitz and Jing, *On blocking rules for
+    /// the bootstrap with dependent data*, 1995).
+    pub fn block_length(n: usize) -> usize {
+        ((n as f64).cbrt().round() as usize).max(1)
     }
 
     /// A draw: indices of replicates. `below(n)` is to give a random number from 0 to `n - 1`.
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn single_replicates_are_drawn_one_by_one() {
         assert_eq!(Resampling::independent(4).draw(counter()), [3, 2, 1, 0]);
-        assert_eq!(Resampling::of_windows(4).draw(counter()), [3, 2, 1, 0]);
+        assert_eq!(Resampling::of_windows(3).draw(counter()), [1, 2, 0]);
         assert!(Resampling::independent(0).draw(counter()).is_empty());
     }
 
