@@ -57,7 +57,7 @@ def main():
         result = model(ids, output_hidden_states=True)
     log_probs = torch.log_softmax(result.logits[:, :-1].double(), -1)
     losses = -log_probs.gather(-1, ids[:, 1:, None]).squeeze(-1)
-    norms = [state[:, 1:].double().norm(dim=-1).mean(-1).tolist() for state in result.hidden_states[:-1]]
+    norms = [state[:, 1:].double().norm(dim=-1).mean().item() for state in result.hidden_states[:-1]]
     expected = {"seq_len": SEQ_LEN, "ids": windows, "nll": losses.tolist(), "resid_norm": norms}
     (out / "expected.json").write_text(json.dumps(expected) + "\n")
 
