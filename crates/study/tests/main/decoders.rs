@@ -21,7 +21,7 @@ fn windows(n_sequences: usize, seq_len: usize) -> TokenWindows {
 /// Points of a curve of a model of three layers.
 fn n_points(name: &str) -> usize {
     match name {
-        _ if name.starts_with("swap") => 2,
+        _ if name.starts_with("swap") || name.contains("less_swap") => 2,
         _ if name.starts_with("repeat_3") => 1,
         "resid_norm" | "cosine_to_final" => 4,
         _ if name.starts_with("lens") => 4,
