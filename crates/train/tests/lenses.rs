@@ -96,8 +96,10 @@ fn probes_drawn_at_random_are_rows_of_the_same_matrices() {
 #[test]
 fn a_tuned_lens_is_no_worse_than_what_it_began_with() {
     let (model, windows) = (model(), windows(40));
-    let affine = fit_affine(&model, &windows, &AffineConfig::default(), |_| {}).unwrap();
     let config = TunedConfig::default().with_steps(60).with_windows_per_step(8).with_learning_rate(3e-3).with_seed(1);
+    let trained = config.trained(&windows);
+    assert_eq!((trained.n_sequences(), trained.sequence(7)), (35, windows.sequence(8)));
+    let affine = fit_affine(&model, &trained, &AffineConfig::default(), |_| {}).unwrap();
     let mut done = Vec::new();
     let tuned = fit_tuned(&model, &windows, &affine, &config, |part| done.push(part)).unwrap();
     assert!(done.is_sorted() && done.last() == Some(&1.0));

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use stratigraph_core::ResidualModel;
+use stratigraph_corpus::Corpus;
 use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_probes::lens::{AffineConfig, FittedLens, Lens, LensKind, LensRecord, LogitLens, fit_affine};
 use stratigraph_study::Measurement;
 use stratigraph_study::job::hash_tokens;
 use stratigraph_study::measurements::{EarlyGuesses, LensCurves};
 
+use crate::corpus::TextArgs;
 use crate::load;
 
 /// Windows that an affine lens is fitted on.
@@ -38,8 +40,8 @@ pub struct LensUse<'a> {
     pub checkpoint: &'a Checkpoint,
     pub tokenizer: &'a Tokenizer,
     pub model: &'a dyn ResidualModel,
-    /// Tokens of a window.
-    pub seq_len: usize,
+    /// Says how windows are cut from a text.
+    pub text: &'a TextArgs,
 }
 
 impl LensFileArgs {
@@ -92,7 +94,7 @@ impl LensFileArgs {
             ),
             _ => bail!("{name} needs a lens: give --lens FILE; `stratigraph lens fit --kind {kind}` makes one"),
         };
-        let windows = load::windows(of.tokenizer, text, of.seq_len, FIT_SEQUENCES)?;
+        let windows = of.text.cut_other(FIT_SEQUENCES, &Corpus::open(text)?, of.tokenizer)?;
         let lens = fit_affine(of.model, &windows, &AffineConfig::default(), |_| {});
         let lens = lens.with_context(|| format!("cannot fit a lens on {}", text.display()))?;
         let record = LensRecord::clone(lens.record()).with_corpus(load::name(text), hash_tokens(&windows));

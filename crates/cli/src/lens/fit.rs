@@ -1,17 +1,20 @@
 //! `stratigraph lens fit`: an affine, tuned or Jacobian lens is fitted to a text, and written to a file.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_corpus::Corpus;
+use stratigraph_models::Tokenizer;
 use stratigraph_probes::lens::{AffineConfig, FittedLens, LensKind, LensRecord, fit_affine};
 use stratigraph_study::job::hash_tokens;
 
-use crate::args::{DeviceArgs, MemoryArgs, ModelArgs, TextArgs};
+use crate::args::{DeviceArgs, MemoryArgs, ModelArgs};
+use crate::corpus::TextArgs;
 use crate::{load, output};
 
 /// The arguments of `lens fit`.
@@ -41,12 +44,9 @@ struct KindArgs {
     /// How the lens is fitted; tuned and jacobian need a build with the feature `fit`
     #[arg(long, value_enum, default_value_t = Kind::Affine)]
     kind: Kind,
-    /// Leave out the first N windows of the text, on which a study may measure
+    /// Take the windows after the first N of the text, on which a study with --windows first measures
     #[arg(long, value_name = "N", default_value_t = 0)]
     skip_sequences: usize,
-    /// Leave out the first N positions of each window [default: 0; 16 for jacobian]
-    #[arg(long, value_name = "N")]
-    skip_first: Option<usize>,
     /// jacobian: differentiate this many units of each window, drawn at random [default: all]
     #[arg(long, value_name = "N")]
     probes: Option<usize>,
@@ -56,7 +56,7 @@ struct KindArgs {
     /// tuned: begin with the lens of this file [default: an affine lens that is fitted first]
     #[arg(long, value_name = "FILE")]
     start: Option<PathBuf>,
-    /// The seed of what is drawn at random
+    /// The seed of windows and of all else that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
@@ -129,9 +129,9 @@ struct Fit<'a> {
 }
 
 impl Fit<'_> {
-    fn affine(&self, args: &KindArgs) -> Result<FittedLens> {
-        let config = AffineConfig::default().with_bytes(self.bytes / 2).with_skip_first(args.skip_first.unwrap_or(0));
-        Ok(fit_affine(self.model, self.windows, &config, |done| self.show(done))?)
+    fn affine(&self, windows: &TokenWindows) -> Result<FittedLens> {
+        let config = AffineConfig::default().with_bytes(self.bytes / 2);
+        Ok(fit_affine(self.model, windows, &config, |done| self.show(done))?)
     }
 
     #[cfg(feature = "fit")]
@@ -141,15 +141,18 @@ impl Fit<'_> {
         if args.kind == Kind::Jacobian {
             let config = JacobianConfig::default().with_seed(args.seed);
             let config = args.probes.map_or(config.clone(), |n| config.with_probes(n));
-            let config = args.skip_first.map_or(config.clone(), |n| config.with_skip_first(n));
+            let config = match windows.skip_first() {
+                0 => config,
+                n => config.with_skip_first(n),
+            };
             return Ok(fit_jacobian(model, windows, &config, |done| self.show(done))?);
         }
-        let start = match &args.start {
-            Some(file) => FittedLens::open(file, &model.shape(), &model.device())?,
-            None => self.affine(args)?,
-        };
         let config = TunedConfig::default().with_seed(args.seed);
         let config = args.steps.map_or(config.clone(), |n| config.with_steps(n));
+        let start = match &args.start {
+            Some(file) => FittedLens::open(file, &model.shape(), &model.device())?,
+            None => self.affine(&config.trained(windows))?,
+        };
         Ok(fit_tuned(model, windows, &start, &config, |done| self.show(done))?)
     }
 
@@ -173,19 +176,19 @@ pub fn run(args: &FitArgs) -> Result<()> {
     if *form == Form::Safetensors && out.extension().is_none_or(|extension| extension != "safetensors") {
         bail!("{} does not end with .safetensors", out.display());
     }
-    let (model_path, text_path) = (args.model.path()?, args.text.path()?);
+    let (model_path, corpus) = (args.model.path()?, args.text.corpus()?);
     let device = args.devices.open_one()?;
     let checkpoint = load::open(&model_path)?;
-    let windows = windows(args, &checkpoint.tokenizer()?, &text_path)?;
+    let windows = windows(args, &checkpoint.tokenizer()?, &corpus)?;
     let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
     let bytes = load::budget(&args.memory, loaded.n_bytes, 1)?.bytes;
     let (bar, started) = (output::bar()?, Instant::now());
     let fit = Fit { model: &*loaded.model, windows: &windows, bytes, bar: &bar };
-    let lens = if args.fit.kind == Kind::Affine { fit.affine(&args.fit) } else { fit.by_gradients(&args.fit) };
+    let lens = if args.fit.kind == Kind::Affine { fit.affine(&windows) } else { fit.by_gradients(&args.fit) };
     bar.finish_and_clear();
     let (lens, seconds) = (lens?, started.elapsed());
     let record = lens.record().clone().with_model(load::name(&model_path), checkpoint.sha256()?);
-    let lens = lens.with_record(record.with_corpus(load::name(&text_path), hash_tokens(&windows)));
+    let lens = lens.with_record(record.with_corpus(args.text.name()?, hash_tokens(&windows)));
     match form {
         Form::Safetensors => lens.save(out)?,
         Form::TunedLens => lens.save_tuned_lens(out)?,
@@ -198,12 +201,11 @@ pub fn run(args: &FitArgs) -> Result<()> {
 }
 
 /// The windows to fit on.
-fn windows(args: &FitArgs, tokenizer: &stratigraph_models::Tokenizer, text: &Path) -> Result<TokenWindows> {
-    let (TextArgs { sequences, seq_len, .. }, skipped) = (&args.text, args.fit.skip_sequences);
-    let all = load::windows(tokenizer, text, *seq_len, sequences.saturating_add(skipped))?;
-    let n = all.n_sequences();
-    ensure!(n > skipped, "--skip-sequences leaves out all {n} windows of {}", text.display());
-    TokenWindows::new(&all.ids()[skipped * seq_len..], *seq_len).context("cannot leave out windows")
+fn windows(args: &FitArgs, tokenizer: &Tokenizer, corpus: &Corpus) -> Result<TokenWindows> {
+    match args.fit.skip_sequences {
+        0 => args.text.cut(corpus, tokenizer, args.fit.seed),
+        skipped => args.text.cut_after(skipped, corpus, tokenizer),
+    }
 }
 
 /// The numbers of a fit that there is one of for each residual position.

@@ -18,17 +18,15 @@ pub struct AffineConfig {
     pub ridges: Vec<f64>,
     /// One window in so many is held out while the ridge is chosen, at least 2; then all are fitted.
     pub held_out: usize,
-    /// How many positions at the start of each window are left out.
-    pub skip_first: usize,
     /// Bytes that the sums may take; what does not fit takes another pass over the corpus.
     pub bytes: usize,
 }
 
 impl Default for AffineConfig {
-    /// Ridges from 1e-6 to 10, one window in 8 held out, all positions, 1 GB.
+    /// Ridges from 1e-6 to 10, one window in 8 held out, 1 GB.
     fn default() -> Self {
         let ridges = (-6..=1).map(|exponent| 10f64.powi(exponent)).collect();
-        Self { ridges, held_out: 8, skip_first: 0, bytes: 1_000_000_000 }
+        Self { ridges, held_out: 8, bytes: 1_000_000_000 }
     }
 }
 
@@ -36,11 +34,6 @@ impl AffineConfig {
     /// With these ridges to choose from.
     pub fn with_ridges(self, ridges: impl IntoIterator<Item = f64>) -> Self {
         Self { ridges: ridges.into_iter().collect(), ..self }
-    }
-
-    /// Without the first `n` positions of each window.
-    pub fn with_skip_first(self, n: usize) -> Self {
-        Self { skip_first: n, ..self }
     }
 
     /// With another limit of the memory that sums may take.
@@ -55,10 +48,6 @@ impl AffineConfig {
         }
         if let Some(ridge) = self.ridges.iter().find(|ridge| !(ridge.is_finite() && **ridge >= 0.0)) {
             return refuse(format!("the ridge {ridge} is not a number from 0 on"));
-        }
-        if self.skip_first >= windows.seq_len() {
-            let (skipped, seq_len) = (self.skip_first, windows.seq_len());
-            return refuse(format!("windows of {seq_len} tokens have no position after the first {skipped}"));
         }
         let (n, held_out) = (windows.n_sequences(), self.held_out);
         if self.ridges.len() > 1 && (held_out < 2 || n < held_out) {
@@ -76,8 +65,8 @@ fn cannot_fit(reason: String) -> ProbeError {
     ProbeError::CannotFit { lens: "affine lens", reason }
 }
 
-/// Fits the affine lens: at each residual position `l`, the ridge regression `h_L = h_l W + b` over all positions of all
-/// windows, in closed form. Sums are accumulated in f64.
+/// Fits the affine lens: at each residual position `l`, the ridge regression `h_L = h_l W + b` over the positions of all
+/// windows whose predictions [count](TokenWindows::scored_from), in closed form. Sums are accumulated in f64.
 ///
 /// The record of the lens has the `ridge` of each residual position and the `held_out_error`, the mean of
 /// `|h_L - h_l W - b|^2` over the held-out windows by which it was chosen. `progress` is called with the fraction that is done.
@@ -97,7 +86,7 @@ pub fn fit_affine(
     let (mut maps, mut ridges, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for start in (0..n_layers).step_by(at_once) {
         let group = start..(start + at_once).min(n_layers);
-        let mut sums = Sums::new(group.clone(), d_model, config);
+        let mut sums = Sums::new(group.clone(), windows.scored_from(), d_model, config);
         let batch = batch(windows, group.len() * d_model);
         let part = |done: f64| (start as f64 + done * group.len() as f64) / n_layers as f64;
         observe(model, windows, batch, &mut [&mut sums], |n| {
@@ -182,7 +171,7 @@ struct Broken {
 }
 
 impl Sums {
-    fn new(positions: Range<usize>, d_model: usize, config: &AffineConfig) -> Self {
+    fn new(positions: Range<usize>, skip_first: usize, d_model: usize, config: &AffineConfig) -> Self {
         let sums = || RidgeSums::new(d_model);
         Self {
             pairs: positions.clone().map(|_| Pair { fitted: sums(), held_out: sums() }).collect(),
@@ -190,7 +179,7 @@ impl Sums {
             positions,
             windows: 0..0,
             held_out: (config.ridges.len() > 1).then_some(config.held_out),
-            skip_first: config.skip_first,
+            skip_first,
             broken: None,
         }
     }

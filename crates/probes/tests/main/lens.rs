@@ -148,7 +148,6 @@ fn the_ridge_is_chosen_by_held_out_windows() {
     assert!(refused(AffineConfig::default(), 3).contains("one window in 8 is held out, and there are 3"));
     assert!(refused(AffineConfig::default().with_ridges([0.0]), 1).contains("do not determine the weights"));
     assert!(refused(AffineConfig::default().with_ridges([-1.0]), 9).contains("the ridge -1 is not a number from 0 on"));
-    assert!(refused(AffineConfig::default().with_skip_first(12), 9).contains("no position after the first 12"));
 }
 
 /// The windows that are not held out.

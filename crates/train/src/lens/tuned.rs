@@ -60,6 +60,16 @@ impl TunedConfig {
         Self { seed, ..self }
     }
 
+    /// The windows of `windows` that are not held out. A lens to start from has to be fitted on these alone, or it has seen
+    /// what it is compared on.
+    pub fn trained(&self, windows: &TokenWindows) -> TokenWindows {
+        windows.select((0..windows.n_sequences()).filter(|&window| !self.is_held_out(window)))
+    }
+
+    fn is_held_out(&self, window: usize) -> bool {
+        window % self.held_out == self.held_out - 1
+    }
+
     fn check(&self, n_sequences: usize) -> Result<()> {
         let reason = if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             format!("the learning rate {} is not a number above 0", self.learning_rate)
@@ -96,8 +106,7 @@ pub fn fit_tuned(
     windows.check(model)?;
     start.check(&model.shape())?;
     config.check(n_sequences)?;
-    let (held_out, trained): (Vec<_>, Vec<_>) =
-        (0..n_sequences).partition(|sequence| sequence % config.held_out == config.held_out - 1);
+    let (held_out, trained): (Vec<_>, Vec<_>) = (0..n_sequences).partition(|&sequence| config.is_held_out(sequence));
     let scales = scales(model, windows, trained.iter().copied())?;
     let mut translators = translators(model, start, &scales);
     let mut random = SplitMix64::new(config.seed);
