@@ -38,6 +38,15 @@ pub fn name(path: &Path) -> String {
     last.unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
+/// The text of each token by its id, as it stands behind a letter; special tokens are empty.
+pub fn token_texts(tokenizer: &Tokenizer) -> Result<Vec<String>> {
+    let mut texts = tokenizer.token_texts()?;
+    for token in tokenizer.special_tokens() {
+        texts.get_mut(token as usize).into_iter().for_each(String::clear);
+    }
+    Ok(texts)
+}
+
 /// The first `n` windows of a text file, which is read only as far as they need it.
 pub fn windows(tokenizer: &Tokenizer, text: &Path, seq_len: usize, n: usize) -> Result<TokenWindows> {
     let reader = open_text(text)?;

@@ -102,7 +102,7 @@ impl WordData<'_> {
             WordExperiment::WordInContext => Box::new(self.word_in_context(context)?),
             WordExperiment::MergingHeads => Box::new(merging_heads(self.words(words)?, context)?),
             WordExperiment::Ensembles => Box::new(self.ensembles(self.words(words)?, context)?),
-            WordExperiment::KnockOutWords => Box::new(KnockOutWords::new(self.tokenizer.token_texts()?)),
+            WordExperiment::KnockOutWords => Box::new(KnockOutWords::new(load::token_texts(self.tokenizer)?)),
         };
         measurement.check(context)?;
         measurement.work(context)?; // refuses what does not fit, and runs nothing yet

@@ -22,7 +22,8 @@ impl KnockOutWords {
     const WITHIN: &str = "knock_out_within_words";
     const ACROSS: &str = "knock_out_across_words";
 
-    /// For a corpus whose tokens have these texts, by their ids.
+    /// For a corpus whose tokens have these texts, by their ids; words are those of
+    /// [`WindowWords`](stratigraph_probes::lexical::WindowWords).
     pub fn new(token_texts: Vec<String>) -> Self {
         Self { token_texts }
     }
