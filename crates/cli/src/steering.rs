@@ -63,7 +63,7 @@ impl SteeringArgs {
         }
         let point = Hook::ResidPre.at(layer);
         let vector = match (&self.steer_vector, &self.steer_toward, &self.steer_away) {
-            (Some(file), ..) => SteeringVector::new(point, read_vector(file)?),
+            (Some(file), ..) => SteeringVector::new(point, read_vector(file, model.d_model())?),
             (None, Some(toward), Some(away)) => {
                 let (toward, away) = (prompts(toward, tokenizer)?, prompts(away, tokenizer)?);
                 SteeringVector::between(model, point, &toward, &away)?

@@ -28,6 +28,7 @@ mod sampler;
 mod tap;
 mod taps;
 mod tokens;
+mod widths;
 mod windows;
 mod worker_pools;
 

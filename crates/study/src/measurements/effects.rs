@@ -48,6 +48,8 @@ impl Ablation {
 }
 
 const SUBLAYERS: [Sublayer; 2] = [Sublayer::Attention, Sublayer::Mlp];
+/// What they write.
+const SUBLAYER_OUTPUTS: [Hook; 2] = [Hook::AttnOut, Hook::MlpOut];
 /// The metric of total effects.
 const LOSS: &str = "nll";
 
@@ -167,12 +169,14 @@ impl<'a> Pass<'a> {
         /// Tokens beyond which a batch runs no faster.
         const BATCH_TOKENS: usize = 2048;
         let Budget { bytes, .. } = context.budget;
-        let readout_bytes = bytes / 4;
-        let (window, left) = (window_bytes(context), bytes - readout_bytes);
-        if window > left {
-            return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed: window / 3 * 4 + 4 }.into());
-        }
-        let batch = (left / window).min(BATCH_TOKENS.div_ceil(context.windows.seq_len()));
+        let (readout_bytes, seq_len) = (bytes / 4, context.windows.seq_len());
+        let left = Budget { bytes: bytes - readout_bytes, ..context.budget };
+        let batch = match left.windows_at_once(&context.model.shape(), seq_len, kept_bytes(context)) {
+            Err(SurgeryError::BudgetTooSmall { needed, .. }) => {
+                return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed: needed / 3 * 4 + 4 }.into());
+            }
+            fitting => fitting?.min(BATCH_TOKENS.div_ceil(seq_len)),
+        };
         Ok(Self { context: *context, batch, readout_bytes })
     }
 
@@ -234,15 +238,16 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Bytes that a window takes in the pass: what every sublayer writes, the numbers of every head, and one block at work.
-fn window_bytes(context: &StudyContext) -> usize {
-    /// Activations of the widest kind, and residual streams, that are alive at once.
-    const WIDE: usize = 8;
+/// Bytes that are kept of a window in the pass, beside a block at work: what every sublayer writes, and the numbers of every
+/// head.
+fn kept_bytes(context: &StudyContext) -> usize {
+    /// Residual streams that are alive at once.
     const STREAMS: usize = 8;
     let (shape, seq_len) = (context.model.shape(), context.windows.seq_len());
-    let n_heads = shape.heads.map_or(0, |heads| heads.n_heads);
-    let kept = shape.d_model * (2 * shape.n_layers + STREAMS) + shape.n_layers * (n_heads + 5);
-    (kept + WIDE * shape.widest_activation(seq_len)) * seq_len * size_of::<f32>()
+    let written: usize = SUBLAYER_OUTPUTS.iter().filter_map(|hook| shape.numbers_at(*hook, seq_len)).sum();
+    let n_heads = shape.n_heads_at(Hook::Z).unwrap_or(0);
+    let of_position = shape.n_layers * (written + n_heads + 5) + STREAMS * shape.d_model;
+    of_position * seq_len * size_of::<f32>()
 }
 
 fn head_map(attribution: &LogitAttribution) -> Matrix {

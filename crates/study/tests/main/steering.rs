@@ -7,6 +7,7 @@ use stratigraph_models::Checkpoint;
 use stratigraph_profile::{Axis, ReplicateUnit, Unit};
 use stratigraph_study::measurements::{Steering, SteeringTarget, SteeringVector};
 use stratigraph_study::{Findings, Study};
+use stratigraph_surgery::Budget;
 use stratigraph_testing::{ByElement, Expected, FAMILIES, device, fixture, host};
 
 use crate::small::{Small, windows};
@@ -176,6 +177,23 @@ fn positions_that_are_left_out_keep_their_predictions() {
     let nll = &findings.curve("steer_nll").unwrap().mean;
     assert_eq!(nll[0], nll[1]);
     assert!(findings.curve("steer_kl").unwrap().mean[1] > 0.0);
+}
+
+#[test]
+fn prompts_run_in_batches_that_fit_the_budget() {
+    let model = Small::new(&device());
+    let prompts = TokenWindows::new(&(0..15).collect::<Vec<_>>(), 3).unwrap(); // five of one length
+    let run = |bytes| {
+        let target = SteeringTarget::new([prompts.clone()], [5, 6]);
+        let steering = Steering::new(vector()).with_strengths([0.0, 1.0]).with_target(target);
+        let budget = Budget { bytes, ..Budget::default() };
+        Study::new(&model).add(steering).with_budget(budget).run(&windows()).unwrap()
+    };
+    // A prompt takes 7,680 bytes, and three quarters of the budget are for running it: four of five run together.
+    let (small, large) = (run(46_000), run(1 << 30));
+    let target = |findings: &Findings| findings.curve("steer_target").unwrap().replicates.concat();
+    assert_eq!((target(&small).len(), target(&large).len()), (10, 10));
+    target(&small).iter().zip(target(&large)).for_each(|(a, b)| close(*a, b, "target"));
 }
 
 #[test]

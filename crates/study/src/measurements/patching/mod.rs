@@ -235,10 +235,5 @@ fn map_name(hook: Hook) -> String {
 
 /// How many columns the map of a hook has: positions, or heads.
 fn n_columns(hook: Hook, shape: &ModelShape, seq_len: usize) -> usize {
-    let heads = |n: fn(stratigraph_core::HeadShape) -> usize| shape.heads.map_or(0, n);
-    match hook {
-        Hook::K | Hook::V => heads(|heads| heads.n_kv_heads),
-        hook if hook.has_heads() => heads(|heads| heads.n_heads),
-        _ => seq_len,
-    }
+    if hook.has_heads() { shape.n_heads_at(hook).unwrap_or(0) } else { seq_len }
 }

@@ -3,9 +3,11 @@
 mod target;
 mod vector;
 
-use stratigraph_core::{Edit, Positions};
+use std::ops::Range;
+
+use stratigraph_core::{Edit, Positions, ResidualModel, TokenWindows};
 use stratigraph_profile::{Axis, Curve, ReplicateUnit};
-use stratigraph_surgery::{Intervention, Sweep};
+use stratigraph_surgery::{Budget, Intervention, Sweep};
 
 pub use target::SteeringTarget;
 pub use vector::SteeringVector;
@@ -115,7 +117,7 @@ impl Steering {
 
     /// Measures the target at each strength.
     fn target_work<'a>(&'a self, target: &'a SteeringTarget, context: &StudyContext<'a>) -> Result<Work<'a>> {
-        let model = context.model;
+        let (model, budget) = (context.model, context.budget);
         let edits: Vec<_> = self.strengths.iter().map(|&strength| self.edits(strength)).collect();
         edits.iter().try_for_each(|edits| target.check(model, edits))?;
         let shape = model.shape();
@@ -124,7 +126,7 @@ impl Steering {
             let mut curve = Curve::empty(Axis::labelled("strength", self.labels()), target.unit())
                 .with_replicates(ReplicateUnit::Prompts, Vec::new());
             for edits in &edits {
-                let measured = target.measure(model, edits)?;
+                let measured = target.measure(model, edits, budget)?;
                 curve.push(estimate(&measured), measured.means());
                 progress(each);
             }
@@ -147,6 +149,16 @@ impl Measurement for Steering {
         }
         Ok(work)
     }
+}
+
+/// The prompts of some windows in batches whose plain run fits a budget.
+fn batches(model: &dyn ResidualModel, prompts: &TokenWindows, budget: Budget) -> Result<Vec<Range<usize>>> {
+    /// Residual streams that are alive at once.
+    const STREAMS: usize = 4;
+    let (seq_len, n) = (prompts.seq_len(), prompts.n_sequences());
+    let kept = STREAMS * seq_len * model.d_model() * size_of::<f32>();
+    let most = budget.windows_at_once(&model.shape(), seq_len, kept)?;
+    Ok((0..n).step_by(most).map(|start| start..(start + most).min(n)).collect())
 }
 
 fn cannot(reason: String) -> StudyError {

@@ -1,12 +1,13 @@
 //! The target of steering, measured on prompts: [`SteeringTarget`].
 
 use burn::tensor::Tensor;
-use stratigraph_core::{Edit, PerSequence, ResidualModel, RunModel, TokenWindows, check_token_ids};
+use stratigraph_core::{Edit, EditTap, PerSequence, ResidualModel, RunModel, TokenWindows, check_token_ids};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::readout::Readout;
 use stratigraph_profile::Unit;
+use stratigraph_surgery::Budget;
 
-use super::{TARGET, cannot};
+use super::{TARGET, batches, cannot};
 use crate::Result;
 
 /// Tokens that steering should make more likely after some prompts.
@@ -65,19 +66,26 @@ impl SteeringTarget {
         Ok(())
     }
 
-    /// The target of each prompt under some edits.
-    pub(super) fn measure(&self, model: &dyn ResidualModel, edits: &[Edit]) -> Result<PerSequence> {
-        let readout = Readout::new(model);
+    /// The target of each prompt under some edits, which were [checked](SteeringTarget::check). Prompts of one length run
+    /// together as far as the budget allows.
+    pub(super) fn measure(&self, model: &dyn ResidualModel, edits: &[Edit], budget: Budget) -> Result<PerSequence> {
+        let readout = Readout::new(model).with_bytes(budget.bytes / 4);
+        let left = Budget { bytes: budget.bytes - budget.bytes / 4, ..budget };
         let mut measured = PerSequence::default();
         for windows in &self.prompts {
-            let resid = model.run_with_edits(windows, edits)?;
-            let (first, position) = (measured.counts().count(), windows.seq_len() - 1);
-            let last = resid.narrow(1, position, 1).squeeze_dim(1); // [batch, d_model]
-            for (sequence, value) in (first..).zip(self.of_rows(&readout, last)?) {
-                if !value.is_finite() {
-                    return Err(ProbeError::NotFinite { metric: TARGET.to_owned(), value, sequence, position }.into());
+            let position = windows.seq_len() - 1;
+            for batch in batches(model, windows, left)? {
+                let mut tap = EditTap::new(edits, batch.clone().collect());
+                let resid = model.forward(windows.batch(batch, &model.device()), &mut tap)?;
+                let last = resid.narrow(1, position, 1).squeeze_dim(1); // [batch, d_model]
+                let first = measured.counts().count();
+                for (sequence, value) in (first..).zip(self.of_rows(&readout, last)?) {
+                    if !value.is_finite() {
+                        let metric = TARGET.to_owned();
+                        return Err(ProbeError::NotFinite { metric, value, sequence, position }.into());
+                    }
+                    measured.push(sequence, value);
                 }
-                measured.push(sequence, value);
             }
         }
         Ok(measured)
