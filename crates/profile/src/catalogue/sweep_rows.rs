@@ -1,5 +1,5 @@
-//! The tables of the families of interventions, [`SWEEPS`], of differences between two of them, [`DIFFERENCES`], and of those that
-//! measurements run, [`MEASURED`].
+//! The tables of the families of interventions: those that run by name, [`SWEEPS`], those with data of their own, [`WITH_DATA`], and
+//! differences between two of them, [`DIFFERENCES`].
 
 use super::entry::AxisKind;
 
@@ -20,7 +20,7 @@ const DELETED: &str = "Deleting a layer";
 const KNOCK_OUT: &str = "Attention knock-out";
 pub(super) const STEERING: &str = "Steering";
 
-pub(super) static SWEEPS: [Row; 24] = [
+pub(super) static SWEEPS: [Row; 21] = [
     Row {
         name: "delete",
         title: "Deleting a layer",
@@ -225,6 +225,20 @@ pub(super) static SWEEPS: [Row; 24] = [
         text: "0..12 | blocks.3.attn.hook_attn_scores mask_distances(1..{m}+1) | ...",
         definition: "In each of the {n} layers from `l` on no query attends to the {m} positions before it",
     },
+];
+
+pub(super) static DIFFERENCES: [Row; 1] = [Row {
+    name: "knock_out_words",
+    title: "Knocking out attention within words rather than across",
+    label: "within less across words",
+    group: KNOCK_OUT,
+    axis: LAYERS,
+    text: "knock_out_within_words - knock_out_across_words",
+    definition: "`knock_out_within_words` minus `knock_out_across_words`, window by window",
+}];
+
+/// The families that are run with data of their own, by a measurement or in a library.
+pub(super) static WITH_DATA: [Row; 4] = [
     Row {
         name: "knock_out_within_words",
         title: "Knocking out attention within words",
@@ -255,26 +269,14 @@ pub(super) static SWEEPS: [Row; 24] = [
         text: "0..12 | blocks.3.hook_{hook} patch(#ID)",
         definition: "The activation of layer `l` is taken from another run, at every position",
     },
+    Row {
+        name: "steer",
+        title: "Steering",
+        label: "steer",
+        group: STEERING,
+        axis: |_| AxisKind::Labelled("strength"),
+        text: "0..12 | blocks.3.hook_resid_pre pos=1.. add(#ID)",
+        definition: "A vector times the strength is added to an activation, from position 1 on unless other positions are \
+                     chosen; at 0 the unchanged model runs",
+    },
 ];
-
-pub(super) static DIFFERENCES: [Row; 1] = [Row {
-    name: "knock_out_words",
-    title: "Knocking out attention within words rather than across",
-    label: "within less across words",
-    group: KNOCK_OUT,
-    axis: LAYERS,
-    text: "knock_out_within_words - knock_out_across_words",
-    definition: "`knock_out_within_words` minus `knock_out_across_words`, window by window",
-}];
-
-/// The families that a measurement runs with data of its own.
-pub(super) static MEASURED: [Row; 1] = [Row {
-    name: "steer",
-    title: "Steering",
-    label: "steer",
-    group: STEERING,
-    axis: |_| AxisKind::Labelled("strength"),
-    text: "0..12 | blocks.3.hook_resid_pre pos=1.. add(#ID)",
-    definition: "A vector times the strength is added to an activation, from position 1 on unless other positions are \
-                 chosen; at 0 the unchanged model runs",
-}];
