@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stratigraph_profile::{Axis, Curve, Profile};
 
-use super::curves::{Described, Measured, lines};
+use super::curves::{Described, Measured, is_bound, lines};
 use super::groups::is_clean_by_group;
 use super::plans::{PLANS, REPEATED};
 use super::rows::has_rows;
@@ -17,7 +17,9 @@ const MOST: usize = 12;
 pub(super) fn panels(profile: &Profile) -> Vec<Panel> {
     // Curves of one metric share a panel where they run over depth.
     let mut groups: BTreeMap<(bool, String), Vec<Described>> = BTreeMap::new();
-    let is_elsewhere = |name: &str, curve: &Curve| is_planned(name) || is_clean_by_group(name) || has_rows(name, curve);
+    let is_elsewhere = |name: &str, curve: &Curve| {
+        is_planned(name) || is_clean_by_group(name) || has_rows(name, curve) || is_bound(profile, name)
+    };
     let others = profile.curves.iter().filter(|(name, curve)| !is_elsewhere(name, curve));
     for (name, _) in others {
         let Some(it) = Described::find(profile, name) else { continue };
