@@ -1,5 +1,6 @@
 //! A profile as one page that opens offline: [`Page`].
 
+mod groups;
 mod stages;
 mod summary;
 mod tables;
