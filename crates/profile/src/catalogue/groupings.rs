@@ -84,6 +84,7 @@ pub(super) fn find_clean(name: &str) -> Option<CurveEntry> {
         group: "Unchanged model".to_owned(),
         sweep: None,
         metric: None,
+        is_difference: false,
     })
 }
 
