@@ -66,7 +66,8 @@ impl<'a> Study<'a> {
 
     /// The paper's study, as far as the model has the layers, hooks and weights: deletions, swaps, the logit lens, blocks of
     /// three and five layers repeated, attention, geometry and neurons. Beside the deletions it has those after the first
-    /// position, which tell a layer that makes the attention sink from one that does more.
+    /// position, which tell a layer that makes the attention sink from one that does more. Windows of two tokens, the shortest
+    /// that there are, are long enough for all of it.
     pub fn paper(model: &'a dyn ResidualModel) -> Self {
         measurements::paper(model).into_iter().fold(Self::new(model), Self::add_boxed)
     }

@@ -188,7 +188,7 @@ mod tests {
     fn attention_within_words_is_compared_with_attention_across() {
         let sentences = sentences(&profile(3, &[("knock_out_words_kl", &[0.5, 0.125, -1.0])]));
         let expected = "Knocking out attention within words costs most beyond as much attention across words in layer 0: \
-                        0.5 ± 0.13 nats. The difference is more than two standard errors above 0 in 1 of 3 layers.";
+                        0.5 ± 0.12 nats. The difference is more than two standard errors above 0 in 1 of 3 layers.";
         assert_eq!(sentences, [expected]);
     }
 
