@@ -7,9 +7,8 @@ impl Edit {
     /// Checks that a model can make it in a run of `n_slots` slots and windows of `seq_len` tokens.
     ///
     /// # Errors
-    /// [`CoreError::HookMissing`]; [`CoreError::EditNeverFired`] when there is no such slot or position;
-    /// [`CoreError::BadEdit`] when heads or units do not exist, the kind does not belong to the hook, or its values do not
-    /// have the shape of the activation.
+    /// [`CoreError::HookMissing`]; [`CoreError::BadEdit`] when the slot, every position, a head or a unit does not exist, the
+    /// kind does not belong to the hook, or its values do not have the shape of the activation.
     pub fn check(&self, shape: &ModelShape, n_slots: usize, seq_len: usize) -> Result<()> {
         let (point, hook) = (self.point(), self.point().hook);
         if hook == Hook::LnFinalNormalized {
@@ -18,8 +17,13 @@ impl Edit {
         if hook != Hook::Embed && !shape.hooks.contains(hook) {
             return Err(CoreError::HookMissing { hook });
         }
-        if point.slot >= n_slots || !self.positions().any_below(seq_len) {
-            return Err(CoreError::EditNeverFired { point });
+        if point.slot >= n_slots {
+            return Err(self.bad(&format!("there is no block {}: {n_slots} run, counted from 0", point.slot)));
+        }
+        if !self.positions().any_below(seq_len) {
+            return Err(
+                self.bad(&format!("windows of {seq_len} tokens have none of its positions, which count from 0"))
+            );
         }
         self.check_kind()?;
         self.check_units(shape)?;

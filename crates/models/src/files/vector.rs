@@ -81,7 +81,7 @@ fn only_tensor(path: &Path, width: usize) -> Result<Vec<f32>> {
     if n != width {
         return Err(ModelError::malformed(path, format!("it has {n} numbers, and {width} are needed")));
     }
-    file.read_all(name)
+    file.read_all(name).map_err(|error| ModelError::malformed(path, error.to_string()))
 }
 
 #[cfg(test)]

@@ -95,7 +95,6 @@ impl<'a> Limit<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::catalogue::{find, find_matrix, find_sweep};
 
     #[test]

@@ -74,13 +74,16 @@ mod tests {
 
     #[test]
     fn ends_of_names_are_read() {
-        let parsed = |name| LimitedName::parse(name).map(|it| (it.sweep, it.suffix, it.to));
+        fn parsed(name: &str) -> Option<(&str, &str, LimitedTo<'_>)> {
+            LimitedName::parse(name).map(|it| (it.sweep, it.suffix, it.to))
+        }
         assert_eq!(parsed("delete_after_first"), Some(("delete", "_after_first", LimitedTo::From(1))));
         assert_eq!(parsed("mean_mlp_from_12"), Some(("mean_mlp", "_from_12", LimitedTo::From(12))));
         assert_eq!(parsed("mean_from_3_mlp_from_12").unwrap().0, "mean_from_3_mlp");
         assert_eq!(parsed("mean_from_3_mlp_at_4"), Some(("mean_from_3_mlp", "_at_4", LimitedTo::At("4"))));
         for list in ["3..6", "0", "2,4", "3,4..6"] {
-            assert_eq!(parsed(&format!("swap_at_{list}")).unwrap().2, LimitedTo::At(list));
+            let name = format!("swap_at_{list}");
+            assert_eq!(parsed(&name).unwrap().2, LimitedTo::At(list));
         }
         let not = ["delete", "delete_from_", "delete_from_0", "delete_from_01", "delete_from_x", "delete_at_"];
         let lists = ["delete_at_x", "delete_at_3..", "delete_at_6..3", "delete_at_1,", "delete_at_01", "delete_at_0.."];

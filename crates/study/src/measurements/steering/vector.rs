@@ -38,7 +38,7 @@ impl SteeringVector {
     /// Rimsky et al., *Steering Llama 2 via Contrastive Activation Addition* (2023), for means.
     ///
     /// # Errors
-    /// When there are no prompts of either kind, a prompt does not fit the model, the model does not have the layer or the
+    /// When there are no prompts of either kind, both have the same mean, a prompt does not fit the model, the model does not have the layer or the
     /// hook, its activation has heads, or an activation is not finite.
     pub fn between(
         model: &dyn ResidualModel,
@@ -49,6 +49,11 @@ impl SteeringVector {
         check_point(&model.shape(), point)?;
         let (toward, away) = (mean(model, point, toward, "toward")?, mean(model, point, away, "away from")?);
         let values: Vec<f32> = toward.into_iter().zip(away).map(|(toward, away)| (toward - away) as f32).collect();
+        if values.iter().all(|value| *value == 0.0) {
+            return Err(cannot(format!(
+                "both sets of prompts have the same mean activation at `{point}`: give others"
+            )));
+        }
         Ok(Self { point, values })
     }
 
