@@ -6,6 +6,7 @@
 //! a [`job`], in shards.
 
 mod backend;
+mod derived;
 mod device;
 mod error;
 mod findings;
@@ -21,16 +22,19 @@ mod runs;
 mod scoring;
 mod study;
 mod task_run;
+mod window_measures;
+mod work;
 mod workers;
 
 pub use backend::Backend;
 pub use device::{DeviceName, guard_remote};
 pub use error::{Result, StudyError};
 pub use findings::{Findings, measured_curve, paired_difference};
-pub use measurement::{
-    CollectScores, InterventionScores, Measurement, MetricUnit, Needs, Observation, OwnRun, OwnWork, StudyContext, Work,
-};
+pub use derived::{Derived, SweepDifference};
+pub use measurement::{Measurement, Needs, Observation, StudyContext};
 pub use memory::Memory;
 pub use progress::{Progress, block_work, pass_work, readout_work};
 pub use study::{Study, versions};
 pub use task_run::{TaskResult, TaskRun};
+pub use window_measures::WindowMeasures;
+pub use work::{CollectScores, InterventionScores, MetricUnit, OwnRun, OwnWork, WindowRun, WindowWork, Work};

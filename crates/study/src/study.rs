@@ -10,6 +10,7 @@ use stratigraph_probes::scores::TokenGroups;
 use stratigraph_profile::Unit;
 use stratigraph_surgery::{Budget, Intervention};
 
+use crate::derived::Measured;
 use crate::findings::{corpus_record, model_record};
 use crate::planned_work::PlannedWork;
 use crate::run_scores::{RunScores, check_names};
@@ -185,6 +186,8 @@ impl<'a> Study<'a> {
         let context = StudyContext::new(model, windows, seed).with_budget(options.budget).with_metrics(&metrics);
         let mut work = PlannedWork::new(&measurements, &context)?;
         let runs = Runs::new(model.n_layers(), std::mem::take(&mut work.sweeps), interventions);
+        let derived = std::mem::take(&mut work.derived);
+        derived.iter().try_for_each(|derived| derived.check(&metrics, &runs))?;
         let scoring = Scoring::new(runs.distinct().to_vec(), &runs.distinct()[0], windows, options.clone());
 
         let total = scoring.work(model) * windows.n_sequences() as u64 + work.units(&context);
@@ -202,10 +205,12 @@ impl<'a> Study<'a> {
         };
         let units = units(&options.metrics);
         runs.collect(&scores, &units, is_clean, &mut findings)?;
+        let measured = |windows| Measured { runs: &runs, scores: &scores, units: &units, windows };
         for (sweep, collect) in std::mem::take(&mut work.collectors) {
-            collect(&runs.scores_of(sweep, &scores, &units), &mut findings)?;
+            measured(&[]).scores_of(&sweep).map_or(Ok(()), |scores| collect(&scores, &mut findings))?;
         }
-        work.run(&context, &mut findings, &mut progress)?;
+        let windows = work.run(&context, &mut findings, &mut progress)?;
+        derived.iter().try_for_each(|derived| derived.add(&measured(&windows), &mut findings))?;
         Ok(findings)
     }
 }

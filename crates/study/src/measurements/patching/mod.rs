@@ -4,24 +4,29 @@ mod bootstrap;
 mod encoded;
 mod maps;
 mod pairs;
+mod part;
 mod reading;
 mod run;
 
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use stratigraph_core::{Hook, HookSet, ModelShape};
 use stratigraph_probes::metrics::Metric;
 
 pub use encoded::{EncodedPairs, TokenPair};
 pub use pairs::{FittingPairs, PromptPair, PromptPairs};
+pub use part::PatchingPart;
 
-use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work};
+use crate::job::JobPart;
+use crate::{Findings, Measurement, Needs, OwnWork, Result, StudyContext, StudyError, Work};
 use reading::AnswerMetric;
 use run::GroupRun;
 
 /// The direction of a patch between the two prompts of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PatchDirection {
     /// Clean activations into the corrupted run: which of them are enough to restore the answer.
     Denoise,
@@ -213,7 +218,7 @@ impl Measurement for ActivationPatching {
         let (context, shape) = (*context, context.model.shape());
         let of_group = |group: &encoded::PairGroup| run::work(self, &shape, group.seq_len(), group.len());
         let units: u64 = self.pairs.groups(|_| usize::MAX)?.iter().map(of_group).sum();
-        Ok(vec![Work::own(units, move |findings, progress| {
+        let run = move |findings: &mut Findings, progress: &mut dyn FnMut(u64)| {
             let mut left = units; // patches that run in several parts do more work: they run the shared layers again
             self.measure(&context, findings, &mut |done| {
                 let counted = done.min(left);
@@ -222,7 +227,9 @@ impl Measurement for ActivationPatching {
             })?;
             progress(left);
             Ok(())
-        })])
+        };
+        let part = PatchingPart::of(self).map(JobPart::Patching);
+        Ok(vec![Work::Own(OwnWork { work: units, run: Box::new(run), part })])
     }
 }
 
