@@ -20,7 +20,7 @@ const BOTTOM: f64 = 44.0;
 const PLOT: f64 = 196.0;
 /// How many characters fit into a heading, and into the label beside the plot.
 pub(super) const HEADING: usize = 44;
-const UPRIGHT: usize = 27;
+const UPRIGHT: usize = 34;
 /// With more points than this marks are small.
 const MANY: usize = 40;
 

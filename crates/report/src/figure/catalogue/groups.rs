@@ -2,7 +2,7 @@
 
 use stratigraph_profile::{Axis, Curve, Matrix, Profile, Unit, catalogue};
 
-use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
+use crate::figure::{Dots, Figure, Horizontal, Lines, Panel, Point, Series, Side};
 use crate::groups::GroupMetrics;
 
 /// As many lines as differ in colour and dash.
@@ -14,7 +14,7 @@ pub(super) fn figure(profile: &Profile) -> Figure {
     let is_shown = |name: &str, has_numbers: bool| has_numbers && metric_of(name).is_none_or(|it| metrics.shows(&it));
     let clean = profile.curves.iter().filter(|(name, _)| is_clean_by_group(name));
     let clean = clean.filter(|(name, curve)| is_shown(name, curve.has_numbers()));
-    let clean = clean.map(|(name, curve)| Panel::from_curve(name, curve));
+    let clean = clean.map(|(name, curve)| Panel::Dots(Dots::from_curve(name, curve)));
     let matrices = profile.matrices.iter().filter(|(name, matrix)| is_by_group(name, matrix));
     let matrices = matrices.filter(|(name, matrix)| is_shown(name, matrix.has_numbers()));
     let panels = clean.chain(matrices.map(|(name, matrix)| lines(name, matrix))).collect();
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(figure(&profile).panels.len(), 3, "every metric where none is the KL divergence or the loss");
         let clean = InterventionRecord::clean("0-1").with_metric("kl", Estimate::exact(0.0));
         let figure = figure(&profile.with_intervention(clean));
-        let [Panel::Lines(clean), Panel::Lines(deleted)] = &figure.panels[..] else { panic!("two panels of lines") };
+        let [Panel::Dots(clean), Panel::Lines(deleted)] = &figure.panels[..] else { panic!("dots and lines") };
         assert_eq!(clean.title, "Loss of the unchanged model by token class");
         assert_eq!((&deleted.title[..], &deleted.left.label[..]), ("Deleting a layer: KL by token class", "KL, nats"));
         let [digit, other] = &deleted.left.series[..] else { panic!("two lines") };

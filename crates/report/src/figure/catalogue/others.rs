@@ -15,8 +15,8 @@ const MOST: usize = 12;
 
 /// Panels of every curve that has a number and that no plan shows.
 pub(super) fn panels(profile: &Profile) -> Vec<Panel> {
-    // Curves of one metric share a panel where they run over depth.
-    let mut groups: BTreeMap<(bool, String), Vec<Described>> = BTreeMap::new();
+    // Curves of one metric share a panel where they run over depth, and differences of it another.
+    let mut groups: BTreeMap<(bool, String, bool), Vec<Described>> = BTreeMap::new();
     let is_elsewhere = |name: &str, curve: &Curve| {
         is_planned(name) || is_clean_by_group(name) || has_rows(name, curve) || is_bound(profile, name)
     };
@@ -25,7 +25,8 @@ pub(super) fn panels(profile: &Profile) -> Vec<Panel> {
         let Some(it) = Described::find(profile, name) else { continue };
         let metric = it.entry.metric.as_ref().filter(|_| it.curve.axis.n_layers().is_some());
         let metric = metric.filter(|metric| metric.unit == it.curve.unit && it.curve.title.is_none());
-        let key = (metric.is_none(), metric.map_or_else(|| (*name).clone(), |metric| metric.name.clone()));
+        let group = metric.map_or_else(|| (*name).clone(), |metric| metric.name.clone());
+        let key = (metric.is_none(), group, it.entry.is_difference);
         groups.entry(key).or_default().push(it);
     }
     let panel = |curves: &[Described]| {
