@@ -39,7 +39,7 @@ mod testing;
 mod text;
 mod view;
 
-pub use comparison::Comparison;
+pub use comparison::{Alignment, Comparison};
 pub use error::{ReportError, Result};
 pub use figure::figures;
 pub use out_dir::OutDir;

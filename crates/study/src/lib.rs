@@ -22,6 +22,7 @@ mod runs;
 mod scoring;
 mod study;
 mod task_run;
+mod unigram;
 mod window_measures;
 mod work;
 mod workers;

@@ -17,7 +17,7 @@ use crate::run_scores::{RunScores, check_names};
 use crate::runs::Runs;
 use crate::scoring::{ReadoutOptions, Scoring};
 use crate::workers::{WorkerEvent, run_workers};
-use crate::{Findings, Measurement, Progress, Result, StudyContext, StudyError, measurements};
+use crate::{Findings, Measurement, Progress, Result, StudyContext, StudyError, measurements, unigram};
 
 /// Runs measurements on a model and a corpus; every block, readout and pass that they share is run once.
 ///
@@ -205,6 +205,7 @@ impl<'a> Study<'a> {
         };
         let units = units(&options.metrics);
         runs.collect(&scores, &units, is_clean, &mut findings)?;
+        unigram::add(windows, &mut findings)?;
         let measured = |windows| Measured { runs: &runs, scores: &scores, units: &units, windows };
         for (sweep, collect) in std::mem::take(&mut work.collectors) {
             measured(&[]).scores_of(&sweep).map_or(Ok(()), |scores| collect(&scores, &mut findings))?;

@@ -11,7 +11,7 @@ use super::{Job, JobCorpus, JobModel, Status};
 use crate::derived::Measured;
 use crate::run_scores::RunScores;
 use crate::study::units;
-use crate::{Findings, Result, StudyError, WindowMeasures};
+use crate::{Findings, Result, StudyError, WindowMeasures, unigram};
 
 /// The result of a finished job: that of one run over everything, except for rounding differences between devices.
 #[derive(Debug, Clone)]
@@ -77,6 +77,7 @@ impl Job {
         let is_clean = |name: &str| metrics.get(name).is_some_and(|metric| !metric.is_comparison());
         let (mut findings, units) = (self.no_findings(), units(&metrics));
         self.runs().collect(scores, &units, is_clean, &mut findings)?;
+        unigram::add(self.windows(), &mut findings)?;
         let windows: Vec<_> = parts.iter().map(|part| part.windows.clone()).collect();
         windows.iter().try_for_each(|measures| measures.add_to(&mut findings))?;
         parts.iter().filter_map(|part| part.once.as_ref()).try_for_each(|once| once.add_to(&mut findings))?;
