@@ -2,6 +2,7 @@
 
 use stratigraph_core::{ResidualModel, TokenWindows, observe};
 
+use crate::derived::Measured;
 use crate::measurement::as_observers;
 use crate::progress::pass_work;
 use crate::runs::NamedSweep;
@@ -15,7 +16,7 @@ use crate::{
 pub(crate) struct PlannedWork<'m> {
     pub(crate) sweeps: Vec<NamedSweep>,
     /// The name of a sweep whose scores a measurement collects itself, and how.
-    pub(crate) collectors: Vec<(String, Box<CollectScores<'m>>)>,
+    collectors: Vec<(String, Box<CollectScores<'m>>)>,
     observations: Vec<Box<dyn Observation + 'm>>,
     windows: Vec<WindowWork<'m>>,
     own: Vec<OwnWork<'m>>,
@@ -76,6 +77,15 @@ impl<'m> PlannedWork<'m> {
         let of_window = self.windows.iter().map(|work| work.work).sum::<u64>();
         let own = self.own.iter().map(|own| own.work).sum::<u64>();
         self.pass(context) + of_window * context.windows.n_sequences() as u64 + own
+    }
+
+    /// Makes curves of the scores of sweeps that measurements collect themselves.
+    pub(crate) fn collect(&mut self, measured: &Measured, findings: &mut Findings) -> Result<()> {
+        let mut collectors = std::mem::take(&mut self.collectors).into_iter();
+        collectors.try_for_each(|(sweep, collect)| match measured.scores_of(&sweep) {
+            Some(scores) => collect(&scores, findings),
+            None => Ok(()),
+        })
     }
 
     /// Does all work but that of sweeps and what is derived; gives what was measured window by window.

@@ -165,6 +165,7 @@ impl<'a> Study<'a> {
     /// When the windows, a measurement, an intervention or a metric does not fit the model, two measurements or groupings have
     /// one name, a grouping is of other windows, the budget is too small, or a score or an activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
+        self.check(windows)?;
         let Self {
             model,
             replicas,
@@ -177,10 +178,6 @@ impl<'a> Study<'a> {
             names,
             mut on_progress,
         } = self;
-        windows.check(model)?;
-        replicas.iter().try_for_each(|replica| check_replica(model, *replica))?;
-        check_names(&groupings)?;
-        groupings.iter().try_for_each(|groups| groups.check(windows))?;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;
         let metrics = options.metrics.clone();
         let context = StudyContext::new(model, windows, seed).with_budget(options.budget).with_metrics(&metrics);
@@ -207,12 +204,18 @@ impl<'a> Study<'a> {
         runs.collect(&scores, &units, is_clean, &mut findings)?;
         unigram::add(windows, &mut findings)?;
         let measured = |windows| Measured { runs: &runs, scores: &scores, units: &units, windows };
-        for (sweep, collect) in std::mem::take(&mut work.collectors) {
-            measured(&[]).scores_of(&sweep).map_or(Ok(()), |scores| collect(&scores, &mut findings))?;
-        }
+        work.collect(&measured(&[]), &mut findings)?;
         let windows = work.run(&context, &mut findings, &mut progress)?;
         derived.iter().try_for_each(|derived| derived.add(&measured(&windows), &mut findings))?;
         Ok(findings)
+    }
+
+    /// Refuses windows, models and groupings that do not fit each other.
+    fn check(&self, windows: &TokenWindows) -> Result<()> {
+        windows.check(self.model)?;
+        self.replicas.iter().try_for_each(|replica| check_replica(self.model, *replica))?;
+        check_names(&self.groupings)?;
+        Ok(self.groupings.iter().try_for_each(|groups| groups.check(windows))?)
     }
 }
 
