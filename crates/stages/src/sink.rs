@@ -25,18 +25,15 @@ fn sinks(profile: &Profile, setting: &Setting, rule: &Rule) -> Option<Vec<Outlie
     let maker = |layer: usize| {
         let (z, cost) = (scale.z(ratios[layer]), all[layer] - kept[layer]);
         let is_sink = z > rule.outlier && cost >= floor && kept[layer] < 0.5 * all[layer];
-        is_sink.then(|| OutlierLayer {
-            layer,
-            signal: "delete_kl".to_owned(),
-            z: rounded(z),
-            reason: format!(
-                "it makes the attention sink: deleting it costs {} nats, and {} where the first position still passes through \
-                 it ({} in the median layer)",
+        let reason = || {
+            format!(
+                "deleting it costs {} nats, and {} where the first position still passes through it ({} in the median layer)",
                 number(all[layer]),
                 number(kept[layer]),
                 number(ordinary)
-            ),
-        })
+            )
+        };
+        is_sink.then(|| OutlierLayer::new(layer, "delete_kl", rounded(z), reason()).as_sink())
     };
     Some((0..setting.n_layers).filter_map(maker).collect())
 }
