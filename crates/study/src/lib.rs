@@ -28,10 +28,10 @@ mod work;
 mod workers;
 
 pub use backend::Backend;
+pub use derived::{Derived, SweepDifference};
 pub use device::{DeviceName, guard_remote};
 pub use error::{Result, StudyError};
 pub use findings::{Findings, measured_curve, paired_difference};
-pub use derived::{Derived, SweepDifference};
 pub use measurement::{Measurement, Needs, Observation, StudyContext};
 pub use memory::Memory;
 pub use progress::{Progress, block_work, pass_work, readout_work};

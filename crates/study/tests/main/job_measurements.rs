@@ -192,7 +192,8 @@ fn damaged_pairs_and_records_are_errors_that_name_their_file() {
 #[test]
 fn what_needs_the_whole_corpus_is_refused() {
     let given = Given::new();
-    let error = given.plan().with_measurement(&AttentionByDistance::default(), &given.model, &given.windows).unwrap_err();
+    let error =
+        given.plan().with_measurement(&AttentionByDistance::default(), &given.model, &given.windows).unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot shard attention: it needs the whole corpus in one process; run it in a study"
