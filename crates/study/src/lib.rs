@@ -8,6 +8,7 @@
 mod backend;
 mod derived;
 mod device;
+mod differences;
 mod error;
 mod findings;
 mod grouped;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use stratigraph_core::{PerSequence, SequenceCount};
 use stratigraph_profile::{Axis, Matrix, Unit};
 
-use crate::findings::{estimate, measured_curve};
+use crate::findings::measured_curve;
 use crate::{Findings, Result, StudyError};
 
 /// What is measured window by window for the points of curves, the cells of matrices and single values, each by its name. Parts
@@ -168,10 +168,11 @@ impl WindowMeasures {
             findings.add_curve(name, measured_curve(axis.clone(), unit.clone(), points))?;
         }
         for (name, WindowMatrix { rows, columns, unit, cells }) in &self.matrices {
-            let cells = cells.iter().map(estimate);
-            findings.add_matrix(name, Matrix::from_estimates(rows.clone(), columns.clone(), unit.clone(), cells))?;
+            let cells = cells.iter().map(|measured| findings.estimate(measured));
+            let matrix = Matrix::from_estimates(rows.clone(), columns.clone(), unit.clone(), cells);
+            findings.add_matrix(name, matrix)?;
         }
-        self.values.iter().try_for_each(|(name, measured)| findings.add_value(name, estimate(measured)))
+        self.values.iter().try_for_each(|(name, measured)| findings.add_value(name, findings.estimate(measured)))
     }
 }
 

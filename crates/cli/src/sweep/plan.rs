@@ -17,16 +17,16 @@ use crate::{load, output};
 /// Plans a job.
 pub fn run(args: &PlanArgs) -> Result<()> {
     check(args)?;
-    let (model_path, text_path) = (args.model.path()?, args.text.path()?);
+    let (model_path, corpus) = (args.model.path()?, args.text.corpus()?);
     let checkpoint = load::open(&model_path)?;
     let tokenizer = checkpoint.tokenizer()?;
-    let windows = load::windows(&tokenizer, &text_path, args.text.seq_len, args.text.sequences)?;
+    let windows = args.text.cut(&corpus, &tokenizer, args.measure.seed)?;
     let groups = args.measure.groups.groups(&tokenizer, &windows)?;
     let sha256 = checkpoint.sha256()?;
     // Reads and checks every weight, and keeps none.
     let model = checkpoint.stream(&Backend::Flex.device()?)?;
     let record = JobModel::new(&model, load::name(&model_path), source(&model_path)?, sha256);
-    let corpus = JobCorpus::new(load::name(&text_path), &windows);
+    let corpus = JobCorpus::new(args.text.name()?, &windows);
     let plan = with_options(JobPlan::new(&model, record, corpus, &windows)?, args)?;
     let plan = measurements(args, &model, &tokenizer)?
         .iter()
@@ -79,7 +79,7 @@ fn measurements(
 ) -> Result<Vec<Box<dyn Measurement>>> {
     let measurement = |experiment: &Experiment| -> Result<Box<dyn Measurement>> {
         Ok(match experiment {
-            Experiment::Named(name) => Experiment::measurement(name, 0)?,
+            Experiment::Named(name) => Experiment::measurement(name)?,
             Experiment::Words(_) => Box::new(KnockOutWords::new(load::token_texts(tokenizer)?)),
             Experiment::Steering => Box::new(args.steering.measurement(model, tokenizer)?),
             Experiment::Patching => Box::new(args.measure.pairs.patching(model, tokenizer)?),

@@ -4,6 +4,7 @@
 
 mod ensemble;
 mod groupings;
+mod max_statistic;
 mod merging;
 mod pairs;
 mod position_class;
@@ -13,6 +14,7 @@ mod window_words;
 mod words;
 
 pub use ensemble::{ENSEMBLE_NEURONS, EnsembleAccuracy, EnsembleNeuron, Ensembles, SuffixTask, ensembles};
+pub use max_statistic::merging_threshold;
 pub use merging::{MergingHead, WordEndOptions, WordEnds, merging_heads};
 pub use pairs::WordPairs;
 pub use position_class::PositionClass;

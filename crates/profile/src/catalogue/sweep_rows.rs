@@ -1,5 +1,5 @@
-//! The tables of the families of interventions: those that run by name, [`SWEEPS`], those with data of their own, [`WITH_DATA`], and
-//! differences between two of them, [`DIFFERENCES`].
+//! The tables of the families of interventions: those that run by name, [`SWEEPS`], and those with data of their own,
+//! [`WITH_DATA`].
 
 use super::entry::AxisKind;
 
@@ -14,10 +14,10 @@ pub(super) struct Row {
     pub(super) definition: &'static str,
 }
 
-const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
+pub(super) const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
 const SUBLAYERS: &str = "Attention and MLP apart";
 const DELETED: &str = "Deleting a layer";
-const KNOCK_OUT: &str = "Attention knock-out";
+pub(super) const KNOCK_OUT: &str = "Attention knock-out";
 pub(super) const STEERING: &str = "Steering";
 
 pub(super) static SWEEPS: [Row; 21] = [
@@ -226,16 +226,6 @@ pub(super) static SWEEPS: [Row; 21] = [
         definition: "In each of the {n} layers from `l` on no query attends to the {m} positions before it",
     },
 ];
-
-pub(super) static DIFFERENCES: [Row; 1] = [Row {
-    name: "knock_out_words",
-    title: "Knocking out attention within words rather than across",
-    label: "within less across words",
-    group: KNOCK_OUT,
-    axis: LAYERS,
-    text: "knock_out_within_words - knock_out_across_words",
-    definition: "`knock_out_within_words` minus `knock_out_across_words`, window by window",
-}];
 
 /// The families that are run with data of their own, by a measurement or in a library.
 pub(super) static WITH_DATA: [Row; 4] = [

@@ -1,12 +1,13 @@
 //! The families of interventions: [`SweepEntry`].
 
 use super::LimitedName;
+use super::differences::DIFFERENCES;
 use super::entry::AxisKind;
 use super::limit::Limit;
 use super::matrices::find_head_sweep;
 use super::neuron_sets::{NEURON_SET_DIFFERENCES, NEURON_SETS};
 use super::pattern::{Captured, captured, plain_number};
-use super::sweep_rows::{DIFFERENCES, Row, SWEEPS, WITH_DATA};
+use super::sweep_rows::{Row, SWEEPS, WITH_DATA};
 
 /// A family of interventions, one for each point of an axis.
 #[derive(Debug, Clone, PartialEq)]

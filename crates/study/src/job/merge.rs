@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stratigraph_probes::scores::Scores;
-use stratigraph_profile::{CorpusRecord, ModelRecord, Profile};
+use stratigraph_profile::{ModelRecord, Profile};
 
 use super::measured::OnceFindings;
 use super::steps::StepWork;
 use super::{Job, JobCorpus, JobModel, Status};
 use crate::derived::Measured;
+use crate::findings::corpus_record;
 use crate::run_scores::RunScores;
 use crate::study::units;
 use crate::{Findings, Result, StudyError, WindowMeasures, unigram};
@@ -88,7 +89,10 @@ impl Job {
 
     /// Findings without anything in them.
     pub(super) fn no_findings(&self) -> Findings {
-        let (model, corpus) = (model_record(&self.plan().model), corpus_record(&self.plan().corpus));
+        let JobCorpus { name, special_tokens, .. } = &self.plan().corpus;
+        let corpus = corpus_record(self.windows(), name);
+        let with_special_tokens = *special_tokens || corpus.special_tokens;
+        let (model, corpus) = (model_record(&self.plan().model), corpus.with_special_tokens(with_special_tokens));
         Findings::new(model, corpus).with_seed(self.plan().seed)
     }
 }
@@ -102,8 +106,4 @@ struct MergedPart {
 
 fn model_record(JobModel { name, n_layers, d_model, d_vocab, .. }: &JobModel) -> ModelRecord {
     ModelRecord::new(name, *n_layers, *d_model, *d_vocab)
-}
-
-fn corpus_record(JobCorpus { name, n_sequences, seq_len, special_tokens, .. }: &JobCorpus) -> CorpusRecord {
-    CorpusRecord::new(name, *n_sequences, *seq_len).with_special_tokens(*special_tokens)
 }

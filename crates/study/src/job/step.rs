@@ -165,10 +165,11 @@ impl Job {
 
     /// Whether these are all scores of a group of interventions on some windows and no other.
     fn are_complete(&self, scores: &[StepScores], windows: &Range<usize>, group: usize) -> Result<bool> {
-        let (metrics, seq_len) = (self.plan().metrics()?, self.windows().seq_len());
+        let metrics = self.plan().metrics()?;
+        let n_positions = self.windows().seq_len() - self.windows().scored_from();
         let texts = self.group(group).iter().map(ToString::to_string);
         let are_complete = |RunScores { all, groups }: RunScores| {
-            all.are_of(&metrics, windows, seq_len) && groups.iter().all(|of| of.are_of(&metrics, windows))
+            all.are_of(&metrics, windows, n_positions) && groups.iter().all(|of| of.are_of(&metrics, windows))
         };
         Ok(scores.iter().map(|scored| &scored.intervention).eq(texts.collect::<Vec<_>>().iter())
             && scores.iter().all(|scored| scored.run_scores(self).is_some_and(are_complete)))
