@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use burn::tensor::Device;
 use stratigraph_core::ResidualModel;
-use stratigraph_models::Checkpoint;
+use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_study::Memory;
 use stratigraph_surgery::Budget;
 

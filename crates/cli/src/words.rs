@@ -10,7 +10,7 @@ use stratigraph_probes::lexical::{SuffixTask, WicPair, WicSplit, WicTokens, Word
 use stratigraph_study::measurements::{KnockOutWords, MergingHeads, SuffixEnsembles, WordInContext};
 use stratigraph_study::{Measurement, StudyContext};
 
-use crate::{defaults, output};
+use crate::{defaults, load, output};
 
 /// The most windows of a kind.
 const MOST_WINDOWS: usize = 256;
