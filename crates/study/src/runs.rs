@@ -117,6 +117,21 @@ impl Runs {
         std::iter::once(clean).chain(points).chain(self.singles.iter().map(single))
     }
 
+    /// The index of the sweep of a name.
+    pub(crate) fn sweep_index(&self, name: &str) -> Option<usize> {
+        self.sweeps.iter().position(|sweep| sweep.name == name)
+    }
+
+    /// The sweep of a name.
+    pub(crate) fn sweep(&self, name: &str) -> Option<&NamedSweep> {
+        self.sweeps.iter().find(|sweep| sweep.name == name)
+    }
+
+    /// How many interventions the sweep of a name has.
+    pub(crate) fn n_points(&self, name: &str) -> Option<usize> {
+        self.sweep(name).map(|sweep| sweep.interventions.len())
+    }
+
     /// What was measured at the points of the sweep with an index, from the scores of each distinct intervention.
     pub(crate) fn scores_of<'s>(
         &self,

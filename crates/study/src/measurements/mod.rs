@@ -19,15 +19,17 @@ use stratigraph_surgery::Sweep;
 
 pub use attention::AttentionByDistance;
 pub use early_guesses::EarlyGuesses;
-pub use effects::{Ablation, SublayerEffects};
+pub(crate) use effects::EffectsPass;
+pub use effects::{Ablation, EffectTotals, SublayerEffects};
 pub use geometry::ResidualGeometry;
 pub use knock_out_words::KnockOutWords;
 pub use lens::LensCurves;
-pub use neuron_sets::NeuronSets;
+pub use neuron_sets::{NeuronSetComparison, NeuronSets};
 pub use neurons::VocabularyNeurons;
 pub use patching::{
-    ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PromptPair, PromptPairs, TokenPair,
+    ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PatchingPart, PromptPair, PromptPairs, TokenPair,
 };
+pub(crate) use steering::TargetRuns;
 pub use steering::{Steering, SteeringTarget, SteeringVector};
 pub use stratigraph_probes::lens::LogitLens;
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};

@@ -12,6 +12,7 @@ mod heads;
 mod job;
 mod job_files;
 mod job_means;
+mod job_measurements;
 mod job_values;
 mod knock_out_words;
 mod lens;

@@ -215,28 +215,13 @@ pub(super) const PLANS: [Plan; 17] = [
         name: "patching",
         title: "From where on the last position carries the answer",
         caption: "The residual stream of the last position taken from the other prompt of a pair: 1 is the answer as after the \
-                  clean prompt, 0 as after the corrupted one, with the bounds of a 95 % bootstrap interval over pairs. \
-                  Where the curves cross, the answer has come to the last position.",
-        panels: &[
-            titled(
-                "Clean into the corrupted run",
-                side(&[
-                    "patch_resid_pre_last_denoise",
-                    "patch_resid_pre_last_denoise_ci_low",
-                    "patch_resid_pre_last_denoise_ci_high",
-                ]),
-                NOTHING,
-            ),
-            titled(
-                "Corrupted into the clean run",
-                side(&[
-                    "patch_resid_pre_last_noise",
-                    "patch_resid_pre_last_noise_ci_low",
-                    "patch_resid_pre_last_noise_ci_high",
-                ]),
-                NOTHING,
-            ),
-        ],
+                  clean prompt, 0 as after the corrupted one. Bands are 95 % bootstrap intervals over pairs. Where the curves \
+                  cross, the answer has come to the last position.",
+        panels: &[titled(
+            "The last position patched",
+            side(&["patch_resid_pre_last_denoise", "patch_resid_pre_last_noise"]),
+            NOTHING,
+        )],
     },
     Plan {
         name: "positions",
