@@ -49,7 +49,7 @@ pub enum ModelError {
         /// The `model_type` or `general.architecture` of the checkpoint.
         architecture: String,
         /// The architectures that can be loaded.
-        known: &'static [&'static str],
+        known: Vec<String>,
     },
     /// A configuration key that must be there.
     #[error("the model's configuration lacks `{key}`")]

@@ -33,7 +33,7 @@ impl Decoder {
         let dir = dir.as_ref();
         let mut config = crate::family::gpt2_to_hf(self.config());
         // A configuration that does not read back unchanged belongs to another family.
-        let recipe = Recipe::from_hf(config.clone()).ok().filter(|recipe| recipe.config == *self.config());
+        let recipe = Recipe::from_hf(config.clone(), &[]).ok().filter(|recipe| recipe.config == *self.config());
         let recipe = recipe.ok_or(ModelError::NoFamilyToSave { known: &["gpt2"] })?;
         config.insert("torch_dtype".into(), Value::from(storage.torch_name()));
         let tensors = self.stored(&recipe, storage)?;
@@ -145,7 +145,7 @@ mod tests {
             "model_type": "gpt2", "vocab_size": 50, "n_positions": 16, "n_embd": 24, "n_layer": 3, "n_head": 3,
             "n_inner": 40, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": false,
         });
-        Recipe::from_hf(keys.as_object().unwrap().clone()).unwrap().config
+        Recipe::from_hf(keys.as_object().unwrap().clone(), &[]).unwrap().config
     }
 
     fn params(decoder: &Decoder) -> Vec<(String, Vec<usize>, Vec<f32>)> {

@@ -15,6 +15,9 @@ impl Edit {
         if hook == Hook::LnFinalNormalized {
             return Err(self.bad("it can be read, not edited; edit hook_resid_post of the last slot instead"));
         }
+        if hook.is_read_only() {
+            return Err(self.bad("it can be read, not edited; edit mlp.hook_expert_weights instead"));
+        }
         if hook != Hook::Embed && !shape.hooks.contains(hook) {
             return Err(CoreError::HookMissing { hook });
         }
@@ -59,7 +62,7 @@ impl Edit {
             Units::Heads(_) if !hook.has_heads() => return Err(self.bad("this activation has no heads")),
             Units::Heads(heads) => (heads, n_heads(shape, hook), "heads"),
             Units::Units(_) if hook.has_heads() => return Err(self.bad("choose heads here, not units")),
-            Units::Units(units) => (units, width(shape, hook), "units"),
+            Units::Units(units) => (units, shape.width(hook), "units"),
         };
         match (chosen.last(), n) {
             (None, _) => Err(self.bad(&format!("it has no {what}"))),
@@ -96,7 +99,7 @@ impl Edit {
             hook if hook.has_heads() => {
                 vec![Some(seq_len), n_heads(shape, hook), shape.heads.map(|heads| heads.d_head)]
             }
-            hook => vec![Some(seq_len), width(shape, hook)],
+            hook => vec![Some(seq_len), shape.width(hook)],
         };
         let found = values.activation().dims();
         let fits = |(found, expected): (&usize, &Option<usize>)| *found == 1 || expected.is_none_or(|n| n == *found);
@@ -121,13 +124,4 @@ fn n_heads(shape: &ModelShape, hook: Hook) -> Option<usize> {
         Hook::K | Hook::V => heads.n_kv_heads,
         _ => heads.n_heads,
     })
-}
-
-/// The last axis of an activation without heads, where it is known.
-fn width(shape: &ModelShape, hook: Hook) -> Option<usize> {
-    match hook {
-        Hook::MlpPre | Hook::MlpPost => shape.d_mlp,
-        hook if hook.is_scale() => Some(1),
-        _ => Some(shape.d_model),
-    }
 }

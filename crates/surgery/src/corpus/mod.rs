@@ -70,10 +70,8 @@ impl CorpusActivations {
     pub(crate) fn bytes(&self, shape: &ModelShape, seq_len: usize) -> usize {
         let floats = |(_, hook): &Place| match hook {
             Hook::AttnScores | Hook::Pattern => shape.heads.map_or(0, |heads| heads.n_heads * seq_len),
-            Hook::MlpPre | Hook::MlpPost => shape.d_mlp.unwrap_or(shape.d_model),
             hook if hook.has_heads() => shape.heads.map_or(shape.d_model, |heads| heads.n_heads * heads.d_head),
-            hook if hook.is_scale() => 1,
-            _ => shape.d_model,
+            hook => shape.width(*hook).unwrap_or(shape.d_model),
         };
         self.resampled.iter().chain(&self.frozen).map(floats).sum::<usize>() * seq_len * size_of::<f32>()
     }

@@ -1,6 +1,7 @@
 //! What the decoder's hooks show and what its errors are, on the checkpoints of every family.
 
 mod hooks;
+mod mlps;
 mod replaced;
 
 use burn::tensor::Device;

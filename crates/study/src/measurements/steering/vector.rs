@@ -74,7 +74,7 @@ impl SteeringVector {
     pub(super) fn check(&self, shape: &ModelShape) -> Result<()> {
         check_point(shape, self.point)?;
         let (found, point) = (self.values.len(), self.point);
-        if let Some(width) = width(shape, point.hook).filter(|width| *width != found) {
+        if let Some(width) = shape.width(point.hook).filter(|width| *width != found) {
             let reason = format!("the vector has {found} numbers, and `{point}` of the model is {width} wide");
             return Err(cannot(reason));
         }
@@ -101,14 +101,6 @@ fn check_point(shape: &ModelShape, point: HookPoint) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// The width of an activation without heads, if the model says it.
-fn width(shape: &ModelShape, hook: Hook) -> Option<usize> {
-    match hook {
-        Hook::MlpPre | Hook::MlpPost => shape.d_mlp,
-        _ => Some(shape.d_model),
-    }
 }
 
 /// The mean activation at the last position of prompts.
