@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use stratigraph_hub::{Download, Hub, HubId};
 
 use crate::decoder::Block;
-use crate::family::{CheckpointParams, Family, Recipe};
+use crate::family::{CheckpointParams, Family, Param, Recipe};
 use crate::files::{GgufFile, SafetensorsFile, ShardedSafetensors, TensorFiles};
 use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer};
 
@@ -34,6 +34,8 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Files,
     recipe: Recipe,
+    /// Families that the user has added.
+    families: Vec<Family>,
 }
 
 enum Files {
@@ -80,7 +82,7 @@ impl Checkpoint {
     fn open_path(path: &Path, families: &[Family]) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(ModelError::io(path))?;
         let (files, recipe) = if metadata.is_dir() { open_directory(path, families)? } else { open_gguf(path)? };
-        Ok(Self { path: path.to_owned(), files, recipe })
+        Ok(Self { path: path.to_owned(), files, recipe, families: families.to_vec() })
     }
 
     /// Where the checkpoint was opened.
@@ -149,6 +151,24 @@ impl Checkpoint {
     /// As [`load`](Checkpoint::load).
     pub fn stream_with(self, options: LoadOptions, device: &Device) -> Result<StreamedDecoder> {
         StreamedDecoder::new(self, options, device)
+    }
+
+    /// The content of `config.json`; none for a GGUF.
+    pub(crate) fn hf_config(&self) -> Result<Option<Map<String, Value>>> {
+        match &self.files {
+            Files::HuggingFace(_) => read_json_object(&self.path.join("config.json")).map(Some),
+            Files::Gguf(_) => Ok(None),
+        }
+    }
+
+    /// What a `config.json` of the same families says.
+    pub(crate) fn read_config(&self, json: Map<String, Value>) -> Result<DecoderConfig> {
+        Ok(Recipe::from_hf(json, &self.families)?.config)
+    }
+
+    /// The name under which a parameter is stored.
+    pub(crate) fn name_of(&self, param: Param) -> String {
+        self.params().name_of(param)
     }
 
     /// Builds a model from the checkpoint; a tensor that the model does not use is an error.

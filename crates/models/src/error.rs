@@ -121,6 +121,14 @@ pub enum ModelError {
         /// The families that can.
         known: &'static [&'static str],
     },
+    /// A checkpoint that cannot be written with the layers that are wanted.
+    #[error("cannot export {}: {reason}", path.display())]
+    CannotExport {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// Windows that a text does not fill.
     #[error(transparent)]
     Core(#[from] CoreError),

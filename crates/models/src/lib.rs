@@ -23,6 +23,7 @@ mod checkpoint;
 mod config;
 mod decoder;
 mod error;
+mod export;
 pub mod family;
 mod files;
 mod hash;
@@ -37,6 +38,7 @@ pub use config::{
 };
 pub use decoder::{Decoder, StreamedDecoder};
 pub use error::{ModelError, Result};
+pub use export::Export;
 pub use files::read_vector;
 pub use save::Storage;
 pub use tokenizer::Tokenizer;

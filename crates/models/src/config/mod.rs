@@ -113,9 +113,11 @@ impl DecoderConfig {
     /// without a mixture differ in their number, the shape has no `d_mlp`, and `mlp.hook_pre` and `mlp.hook_post` are not
     /// offered.
     pub fn shape(&self) -> ModelShape {
-        let shape = ModelShape::new(self.n_layers, self.d_model, self.d_vocab)
-            .with_n_ctx(self.n_ctx)
-            .with_heads(self.n_heads, self.n_kv_heads, self.d_head);
+        let shape = ModelShape::new(self.n_layers, self.d_model, self.d_vocab).with_n_ctx(self.n_ctx).with_heads(
+            self.n_heads,
+            self.n_kv_heads,
+            self.d_head,
+        );
         let shape = match &self.mlp {
             Mlp::Experts(experts) => {
                 let active = experts.n_active_neurons();
@@ -135,18 +137,29 @@ impl DecoderConfig {
         };
         let norms: HookSet = match self.norm_placement {
             NormPlacement::Pre | NormPlacement::Sandwich => HookSet::EMPTY,
-            NormPlacement::Post => {
-                [Hook::Ln1Scale, Hook::Ln1Normalized, Hook::Ln2Scale, Hook::Ln2Normalized].into()
-            }
+            NormPlacement::Post => [Hook::Ln1Scale, Hook::Ln1Normalized, Hook::Ln2Scale, Hook::Ln2Normalized].into(),
         };
         let experts: HookSet = match &self.mlp {
             Mlp::Plain { .. } | Mlp::Gated { .. } => [Hook::ExpertWeights, Hook::ExpertIndices].into(),
             Mlp::Experts(experts) if experts.dense_layers.is_empty() => HookSet::EMPTY,
-            Mlp::Experts(_) => {
-                [Hook::ExpertWeights, Hook::ExpertIndices, Hook::MlpPre, Hook::MlpPost].into()
-            }
+            Mlp::Experts(_) => [Hook::ExpertWeights, Hook::ExpertIndices, Hook::MlpPre, Hook::MlpPost].into(),
         };
         parallel.union(norms).union(experts)
+    }
+
+    /// The same with `layers` in this order; what differs between layers moves with them.
+    pub(crate) fn with_layer_order(&self, layers: &[usize]) -> Self {
+        let moved =
+            |of: &[usize]| -> Vec<usize> { (0..layers.len()).filter(|place| of.contains(&layers[*place])).collect() };
+        let mut config = self.clone().with_n_layers(layers.len()).with_unrotated_layers(moved(&self.unrotated_layers));
+        config.sliding_window = self.sliding_window.as_ref().and_then(|window| {
+            let layers = moved(&window.layers);
+            (!layers.is_empty()).then(|| SlidingWindow { layers, ..window.clone() })
+        });
+        if let Mlp::Experts(experts) = &mut config.mlp {
+            experts.dense_layers = moved(&experts.dense_layers);
+        }
+        config
     }
 
     /// How far back the attention of `layer` reaches; `None` when it sees everything before it.

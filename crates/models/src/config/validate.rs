@@ -1,8 +1,8 @@
 //! Whether the numbers of a [`DecoderConfig`] fit each other.
 
 use super::{
-    Activation, DecoderConfig, Experts, LongRope, Mlp, Norm, NormPlacement, Position, QkNorm, Residual, Rope, RopeScaling,
-    SlidingWindow, Yarn,
+    Activation, DecoderConfig, Experts, LongRope, Mlp, Norm, NormPlacement, Position, QkNorm, Residual, Rope,
+    RopeScaling, SlidingWindow, Yarn,
 };
 use crate::{ModelError, Result};
 

@@ -26,6 +26,11 @@ impl<'a> CheckpointParams<'a> {
         Self { checkpoint, recipe, left_out, used: BTreeSet::new() }
     }
 
+    /// The name under which the checkpoint stores a parameter.
+    pub(crate) fn name_of(&self, param: Param) -> String {
+        self.locate(param).name
+    }
+
     /// Refuses a checkpoint that holds tensors which were neither read nor known to be without effect.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.check_copy_of_tied_head()?;
