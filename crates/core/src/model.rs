@@ -233,7 +233,8 @@ pub trait ModelWeights {
     /// When there is no such layer, or it cannot be read.
     fn w_out(&self, layer: usize) -> Result<Tensor<2>>;
 
-    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain folded in.
+    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain and a factor of the
+    /// logits folded in. Where logits have a soft cap (Gemma 2), it comes after.
     ///
     /// # Errors
     /// When it cannot be read.

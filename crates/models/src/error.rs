@@ -116,7 +116,7 @@ pub enum ModelError {
         reason: std::io::Error,
     },
     /// A decoder whose shape is not that of a family that can be written.
-    #[error("the decoder cannot be saved: its shape is of none of the families that can be written: {}", known.join(", "))]
+    #[error("the decoder cannot be saved: its shape is of none of the families that can be written without a checkpoint: {}; use Checkpoint::save_weights", known.join(", "))]
     NoFamilyToSave {
         /// The families that can.
         known: &'static [&'static str],

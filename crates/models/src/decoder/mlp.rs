@@ -13,6 +13,7 @@ use crate::Activation;
 
 /// What a block has for an MLP.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // a block has one, and none is moved about
 pub(super) enum AnyMlp {
     One(FeedForward),
     Mixture(Mixture),

@@ -1,13 +1,14 @@
 //! Tensors copied byte by byte from safetensors files to others: [`Shards`].
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::tensor::{SafeTensors, TensorView};
 use serde_json::json;
 
+use crate::files::MappedFile;
 use crate::{ModelError, Result};
 
 /// Bytes of a file, unless a user wants others; transformers has the same.
@@ -31,9 +32,7 @@ impl Shards {
         let mut files = Vec::new();
         let mut file_of = BTreeMap::new();
         for path in paths {
-            let file = File::open(path).map_err(ModelError::io(path))?;
-            // Safety: as for every mapped file, nobody may write to it while it is read.
-            let map = unsafe { Mmap::map(&file) }.map_err(ModelError::io(path))?;
+            let map = MappedFile::open(path)?.whole()?;
             let tensors = SafeTensors::deserialize(&map).map_err(|e| ModelError::malformed(path, e))?;
             file_of.extend(tensors.names().into_iter().map(|name| (name.to_owned(), files.len())));
             files.push(((*path).clone(), map));
@@ -56,7 +55,7 @@ impl Shards {
             let missing = |_| ModelError::MissingTensor { name: from.clone() };
             tensors.push((to.as_str(), opened[self.file_of[from]].tensor(from).map_err(missing)?));
         }
-        tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+        tensors.sort_by_key(|(name, _)| *name);
         let parts = parts(&tensors, max_bytes);
         let n_parts = parts.len();
         let mut weight_map = BTreeMap::new();

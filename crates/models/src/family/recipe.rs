@@ -43,7 +43,7 @@ pub struct Recipe {
     pub(super) locate: Locate,
     ignorable: Ignorable,
     /// Whether the names have `language_model.` in front or inside, beside tensors of a model that sees images.
-    is_text_model: bool,
+    pub(super) is_text_model: bool,
     /// Configuration keys that were not read.
     pub(crate) unread_keys: Vec<String>,
 }

@@ -22,7 +22,7 @@ pub(crate) struct CheckpointParams<'a> {
 impl<'a> CheckpointParams<'a> {
     pub(crate) fn new(checkpoint: &'a dyn TensorFiles, recipe: &'a Recipe) -> Self {
         let with_prefix = checkpoint.names().iter().any(|name| name.starts_with(recipe.prefix));
-        let left_out = if with_prefix { "" } else { recipe.prefix };
+        let left_out = if with_prefix || recipe.is_text_model { "" } else { recipe.prefix };
         Self { checkpoint, recipe, left_out, used: BTreeSet::new() }
     }
 

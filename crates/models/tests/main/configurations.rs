@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stratigraph_core::{NoTap, ResidualModel, RunModel};
+use stratigraph_core::{NoTap, RunModel};
 use stratigraph_models::Checkpoint;
 use stratigraph_testing::{Expected, FAMILIES, device, fixture, host};
 
@@ -16,26 +16,24 @@ fn logits(path: &Path, of: &str) -> Vec<f32> {
 }
 
 /// What transformers 4 writes with all of its defaults, and what people add.
-fn without_effect() -> Value {
-    json!({
-        "attention_probs_dropout_prob": 0, "hidden_dropout_prob": 0.1, "layerdrop": 0.1, "embd_pdrop": 0.1,
-        "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "diversity_penalty": 0.0, "do_sample": true,
-        "max_length": 20, "min_length": 0, "num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1,
-        "repetition_penalty": 1.1, "temperature": 0.7, "top_k": 50, "top_p": 0.9, "typical_p": 1.0, "bad_words_ids": null,
-        "early_stopping": false, "length_penalty": 1.0, "output_scores": false, "return_dict": true, "prefix": null,
-        "pruned_heads": {}, "chunk_size_feed_forward": 0, "torchscript": false, "use_bfloat16": true, "use_cache": false,
-        "tf_legacy_loss": false, "tie_encoder_decoder": false, "cross_attention_hidden_size": null,
-        "add_cross_attention": false, "is_decoder": true, "finetuning_task": "rte", "tokenizer_class": "GPT2Tokenizer",
-        "use_flash_attention_2": true, "_flash_attn_2_enabled": true, "attn_implementation": "sdpa",
-        "_attn_implementation_autoset": true, "model_max_length": 1_000_000, "unsloth_version": "2024.9",
-    })
-}
+const WITHOUT_EFFECT: &str = r#"{
+    "attention_probs_dropout_prob": 0, "hidden_dropout_prob": 0.1, "layerdrop": 0.1, "embd_pdrop": 0.1,
+    "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "diversity_penalty": 0.0, "do_sample": true,
+    "max_length": 20, "min_length": 0, "num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1,
+    "repetition_penalty": 1.1, "temperature": 0.7, "top_k": 50, "top_p": 0.9, "typical_p": 1.0, "bad_words_ids": null,
+    "early_stopping": false, "length_penalty": 1.0, "output_scores": false, "return_dict": true, "prefix": null,
+    "pruned_heads": {}, "chunk_size_feed_forward": 0, "torchscript": false, "use_bfloat16": true, "use_cache": false,
+    "tf_legacy_loss": false, "tie_encoder_decoder": false, "cross_attention_hidden_size": null,
+    "add_cross_attention": false, "is_decoder": true, "finetuning_task": "rte", "tokenizer_class": "GPT2Tokenizer",
+    "use_flash_attention_2": true, "_flash_attn_2_enabled": true, "attn_implementation": "sdpa",
+    "_attn_implementation_autoset": true, "model_max_length": 1000000, "unsloth_version": "2024.9"
+}"#;
 
 #[test]
 fn keys_without_effect_change_nothing_in_any_family() {
     for name in FAMILIES {
         let (_keep, path) = copy(name);
-        configure(&path, without_effect());
+        configure(&path, serde_json::from_str(WITHOUT_EFFECT).unwrap());
         let checkpoint = Checkpoint::open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(checkpoint.unread_keys().is_empty(), "{name}: {:?}", checkpoint.unread_keys());
         assert_eq!(checkpoint.config(), Checkpoint::open(fixture(name)).unwrap().config(), "{name}");

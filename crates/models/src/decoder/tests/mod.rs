@@ -22,7 +22,7 @@ fn load(name: &str) -> Decoder {
 }
 
 fn windows() -> TokenWindows {
-    TokenWindows::new(&(0..2 * SEQ_LEN as u32).map(|i| i * i * 5 % 61).collect::<Vec<_>>(), SEQ_LEN).unwrap()
+    TokenWindows::new(&(0..2 * SEQ_LEN as u32).map(|i| i * i * 5 % 47).collect::<Vec<_>>(), SEQ_LEN).unwrap()
 }
 
 #[track_caller]
