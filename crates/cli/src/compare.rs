@@ -11,11 +11,18 @@ use crate::output;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     stratigraph compare small/profile.json large/profile.json --out comparison\n  \
-    stratigraph compare */profile.json --out comparison")]
+    stratigraph compare */profile.json --families SmolLM2,Qwen --out comparison\n  \
+    stratigraph compare run-*/profile.json --checkpoints 0,1,10,100 --out training")]
 pub struct CompareArgs {
     /// Files that studies wrote: profile.json
     #[arg(required = true, value_name = "PROFILE")]
     profiles: Vec<PathBuf>,
+    /// Families of models that are drawn as their mean, comma-separated: parts of the models' names
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    families: Vec<String>,
+    /// Labels of the profiles as checkpoints of one training run, in their order, comma-separated: 0,1,10,100
+    #[arg(long, value_name = "LABEL,...", value_delimiter = ',')]
+    checkpoints: Vec<String>,
     /// A directory for compare.html, which must not have one yet
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
@@ -23,8 +30,15 @@ pub struct CompareArgs {
 
 /// Writes and prints the comparison.
 pub fn run(args: &CompareArgs) -> Result<()> {
-    let comparison = Comparison::read(&args.profiles)?;
+    let mut comparison = Comparison::read(&args.profiles)?.with_families(&args.families)?;
+    if !args.checkpoints.is_empty() {
+        comparison = comparison.with_checkpoints(&args.checkpoints)?;
+    }
     let page = comparison.write(&args.out)?;
     output::line(comparison.chart().trim_end())?;
+    for it in comparison.alignment() {
+        let (title, similarity, p) = (it.title(), it.similarity, it.p_value);
+        output::line(format!("similarity {similarity:>5.2} (p = {p:.3}, {} models)  {title}", it.n_models))?;
+    }
     output::written([page])
 }

@@ -77,11 +77,16 @@ fn stages(found: &Segmentation, n_layers: usize) -> std::result::Result<(), Stri
     if let Some(it) = intervals.into_iter().find(|it| it.low > it.high || it.high > n_layers) {
         return Err(format!("the interval from {} to {} does not fit {n_layers} layers", it.low, it.high));
     }
+    let bands = found.boundaries.iter().filter_map(|boundary| boundary.rules);
+    if let Some(it) = bands.into_iter().find(|it| it.low > it.high || it.high > n_layers) {
+        return Err(format!("the band of rules from {} to {} does not fit {n_layers} layers", it.low, it.high));
+    }
     let boundaries = found.boundaries.iter().map(|boundary| ("a boundary", boundary.at));
+    let edges = found.edges.iter().map(|edge| ("a special first or last layer", edge.layer));
     let rejected = found.rejected.iter().map(|rejected| ("a rejected boundary", rejected.at));
     let outliers = found.outliers.iter().map(|outlier| ("an outlier", outlier.layer));
     let changes = found.change_points.iter().map(|&layer| ("a change point", layer));
-    let mut all = boundaries.chain(rejected).chain(outliers).chain(changes);
+    let mut all = boundaries.chain(edges).chain(rejected).chain(outliers).chain(changes);
     match all.find(|&(_, layer)| layer >= n_layers) {
         Some((what, layer)) => Err(format!("{what} is at layer {layer} of {n_layers}")),
         None => Ok(()),
@@ -92,29 +97,21 @@ fn stages(found: &Segmentation, n_layers: usize) -> std::result::Result<(), Stri
 mod tests {
     use super::*;
     use crate::{
-        Boundary, BoundaryInterval, CorpusRecord, ModelRecord, OutlierLayer, RejectedBoundary, Stage, StageSpan, Unit,
-        Verdict,
+        Boundary, BoundaryInterval, CorpusRecord, EdgeEffect, ModelRecord, OutlierLayer, RejectedBoundary, Stage,
+        StageSpan, Unit, Verdict,
     };
 
     fn segmentation() -> Segmentation {
         let (before, after) = (Stage::Detokenization, Stage::ResidualSharpening);
-        let span = |stage, first, end| StageSpan { stage, first, end, evidence: Vec::new() };
         let interval = Some(BoundaryInterval { low: 1, high: 4, frequency: 0.9, within_one: 0.9 });
         Segmentation {
-            n_layers: 4,
-            verdict: Verdict::Stages,
-            reason: String::new(),
-            p_value: 0.001,
-            p_value_alone: 0.02,
-            gain: 3.0,
-            stages: vec![span(before, 0, 1), span(after, 1, 4)],
-            boundaries: vec![Boundary { before, after, at: 1, interval }],
+            stages: vec![StageSpan::new(before, 0, 1), StageSpan::new(after, 1, 4)],
+            boundaries: vec![Boundary::new(before, after, 1).with_interval(interval)],
             rejected: vec![RejectedBoundary { before, after, at: 1, reason: String::new() }],
             outliers: vec![OutlierLayer { layer: 1, signal: String::new(), z: 12.5, reason: String::new() }],
+            edges: vec![EdgeEffect { layer: 0, stage: before, reason: String::new() }],
             change_points: vec![1],
-            missing: Vec::new(),
-            unreadable: Vec::new(),
-            rule: serde_json::Value::Null,
+            ..Segmentation::new(4, Verdict::Stages, "")
         }
     }
 

@@ -22,9 +22,12 @@
 //! ```
 
 mod axis;
+mod boundary;
+mod boundary_text;
 pub mod catalogue;
 mod check;
 mod curve;
+mod derive;
 mod error;
 mod file;
 mod matrix;
@@ -35,17 +38,20 @@ mod profile;
 mod record;
 mod segmentation;
 mod segmentation_text;
+mod story;
 mod unit;
 
 pub use axis::Axis;
+pub use boundary::{
+    Boundary, BoundaryInterval, BoundaryTest, BoundaryVerdict, EdgeEffect, RejectedBoundary, RuleBand, Shape,
+    Transition,
+};
 pub use curve::{Curve, Estimate, ReplicateUnit};
 pub use error::{ProfileError, Result};
 pub use matrix::Matrix;
 pub use profile::Profile;
 pub use record::{CorpusRecord, GroupRecord, InterventionRecord, ModelRecord};
-pub use segmentation::{
-    Boundary, BoundaryInterval, Evidence, OutlierLayer, RejectedBoundary, Segmentation, Stage, StageSpan, Support,
-    Verdict,
-};
+pub use segmentation::{Evidence, OutlierLayer, RemovalFloor, Segmentation, Stage, StageSpan, Support, Verdict};
 pub use segmentation_text::Remarks;
+pub use story::{Outcome, StoryCheck};
 pub use unit::{Scale, Unit};

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Boundary, EdgeEffect, RejectedBoundary, StoryCheck};
+
 /// A stage of inference (Lad, Lee, Gurnee and Tegmark, arXiv 2406.19384), in the order of depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +108,7 @@ pub struct Evidence {
 
 /// A stage and its layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StageSpan {
     /// Which stage.
     pub stage: Stage,
@@ -113,49 +116,41 @@ pub struct StageSpan {
     pub first: usize,
     /// The layer after its last one.
     pub end: usize,
+    /// What its layers do, in one sentence with numbers; empty in a file without it.
+    #[serde(default)]
+    pub headline: String,
     /// What each curve says about it.
     pub evidence: Vec<Evidence>,
 }
 
-/// Where one stage ends and the next begins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Boundary {
-    /// The stage that ends.
-    pub before: Stage,
-    /// The stage that begins.
-    pub after: Stage,
-    /// The first layer of the stage that begins.
-    pub at: usize,
-    /// How certain it is; none without the means of single windows.
-    #[serde(alias = "doubt")]
-    pub interval: Option<BoundaryInterval>,
-}
-
-/// What bootstrap resamples of the windows do to a boundary.
+/// From what a layer's removal costs something.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct BoundaryInterval {
-    /// The lower end of the interval, a first layer like [`Boundary::at`].
-    pub low: usize,
-    /// Its upper end, included. It is the number of layers where the earlier stage does not end in some resamples.
-    pub high: usize,
-    /// The fraction of the resamples that have the boundary.
-    #[serde(alias = "support")]
-    pub frequency: f64,
-    /// The fraction of the resamples that have it within one layer of the estimate.
-    pub within_one: f64,
+pub struct RemovalFloor {
+    /// The floor, in nats.
+    pub nats: f64,
+    /// The loss of a model that knows only how frequent each token is.
+    pub unigram_loss: f64,
+    /// The loss of the unchanged model.
+    pub clean_loss: f64,
 }
 
-/// A boundary that the curves suggest and that a test rejected.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RejectedBoundary {
-    /// The stage that would end.
-    pub before: Stage,
-    /// The stage that would begin.
-    pub after: Stage,
-    /// The first layer of the stage that would begin.
-    pub at: usize,
-    /// Why it was rejected.
-    pub reason: String,
+impl StageSpan {
+    /// The layers `first..end`, with nothing said about them.
+    pub fn new(stage: Stage, first: usize, end: usize) -> Self {
+        Self { stage, first, end, headline: String::new(), evidence: Vec::new() }
+    }
+
+    /// Sets what each curve says about it.
+    pub fn with_evidence(mut self, evidence: Vec<Evidence>) -> Self {
+        self.evidence = evidence;
+        self
+    }
+
+    /// Sets what its layers do, in one sentence with numbers.
+    pub fn with_headline(mut self, headline: impl Into<String>) -> Self {
+        self.headline = headline.into();
+        self
+    }
 }
 
 /// A layer that cannot be removed among layers that can; it makes no boundary.
@@ -173,6 +168,7 @@ pub struct OutlierLayer {
 
 /// The stages of a model, with the evidence for and against each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Segmentation {
     /// Layers of the model.
     pub n_layers: usize,
@@ -194,6 +190,9 @@ pub struct Segmentation {
     pub boundaries: Vec<Boundary>,
     /// Boundaries that a test rejected.
     pub rejected: Vec<RejectedBoundary>,
+    /// A first or last layer that is special and no stage.
+    #[serde(default)]
+    pub edges: Vec<EdgeEffect>,
     /// Layers that stand out and make no boundary.
     pub outliers: Vec<OutlierLayer>,
     /// Change points of all curves together, found without any idea of stages: first layers of new segments.
@@ -203,6 +202,15 @@ pub struct Segmentation {
     /// Curves that the rule reads and the profile has, but with fewer than three numbers or of the wrong length.
     #[serde(default)]
     pub unreadable: Vec<String>,
+    /// From what a layer's removal costs something; none where the loss of a unigram model is not known.
+    #[serde(default)]
+    pub floor: Option<RemovalFloor>,
+    /// What experiments say about the stories of the stages that were found.
+    #[serde(default)]
+    pub stories: Vec<StoryCheck>,
+    /// How the rule read what could be read in several ways, in sentences: which lens, which deletion, what was resampled.
+    #[serde(default)]
+    pub readings: Vec<String>,
     /// The settings of the rule that was used, by name.
     #[serde(default)]
     pub rule: serde_json::Value,
@@ -213,6 +221,30 @@ fn one() -> f64 {
 }
 
 impl Segmentation {
+    /// A segmentation with a verdict and its reason, and nothing else.
+    pub fn new(n_layers: usize, verdict: Verdict, reason: impl Into<String>) -> Self {
+        Self {
+            n_layers,
+            verdict,
+            reason: reason.into(),
+            p_value: 1.0,
+            p_value_alone: 1.0,
+            gain: 0.0,
+            stages: Vec::new(),
+            boundaries: Vec::new(),
+            rejected: Vec::new(),
+            edges: Vec::new(),
+            outliers: Vec::new(),
+            change_points: Vec::new(),
+            missing: Vec::new(),
+            unreadable: Vec::new(),
+            floor: None,
+            stories: Vec::new(),
+            readings: Vec::new(),
+            rule: serde_json::Value::Null,
+        }
+    }
+
     /// The stage of a layer.
     pub fn stage_of(&self, layer: usize) -> Option<Stage> {
         self.stages.iter().find(|span| (span.first..span.end).contains(&layer)).map(|span| span.stage)

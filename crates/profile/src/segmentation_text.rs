@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use crate::{BoundaryInterval, Evidence, Segmentation, StageSpan, Support, catalogue};
+use crate::{
+    Boundary, BoundaryInterval, BoundaryVerdict, Evidence, Segmentation, Stage, StageSpan, Support, catalogue,
+};
 
 /// How much of the evidence for a stage is listed with its reasons; of the rest only the names are.
 const SHOWN: usize = 5;
@@ -54,21 +56,38 @@ impl Evidence {
     }
 }
 
-impl BoundaryInterval {
-    /// The interval in words, for a stage that begins at layer `at`.
-    pub fn in_words(&self, at: usize) -> String {
-        let (low, high, percent) = (self.low, self.high, (100.0 * self.frequency).round());
-        let interval = if low == high { format!("layer {low} alone") } else { format!("layers {low} to {high}") };
-        format!(
-            "begins at layer {at} (95 % interval: {interval}; {percent} % of the bootstrap resamples have this boundary)"
-        )
-    }
-}
-
 impl Segmentation {
+    /// The boundary at which a stage begins; none for the first stage.
+    pub fn start(&self, span: &StageSpan) -> Option<&Boundary> {
+        self.boundaries.iter().find(|boundary| boundary.after == span.stage)
+    }
+
     /// The interval in which a stage begins; none for the first stage, or without the means of single windows.
     pub fn start_interval(&self, span: &StageSpan) -> Option<BoundaryInterval> {
-        self.boundaries.iter().find(|boundary| boundary.after == span.stage)?.interval
+        self.start(span)?.interval
+    }
+
+    /// What is known about each boundary: those that were found, those that were rejected, and those between neighbouring
+    /// stages of the paper that no division suggests.
+    pub fn verdicts(&self) -> Vec<String> {
+        let found = self.boundaries.iter().map(|it| {
+            let why = if it.telling.is_empty() { String::new() } else { format!(". {}", sentences(&it.telling)) };
+            capitalised(&(it.in_words() + &why))
+        });
+        let not_drawn = |verdict: &str, [before, after]: [Stage; 2], why: &str| {
+            capitalised(&format!("{before} to {after}: {verdict}: {why}"))
+        };
+        let weak = format!("{}, not drawn", BoundaryVerdict::Weak);
+        let rejected = self.rejected.iter().map(move |it| not_drawn(&weak, [it.before, it.after], &it.reason));
+        let known = |pair: &&[Stage]| {
+            let of = |before, after| [before, after] == [pair[0], pair[1]];
+            self.boundaries.iter().all(|it| !of(it.before, it.after))
+                && self.rejected.iter().all(|it| !of(it.before, it.after))
+        };
+        let missing = Stage::ALL.windows(2).filter(known);
+        let why = "the best division of the layers does not have it";
+        let missing = missing.map(move |pair| not_drawn(&BoundaryVerdict::Absent.to_string(), [pair[0], pair[1]], why));
+        found.chain(rejected).chain(missing).collect()
     }
 
     /// The finding in a sentence or two, with its reason.
@@ -92,10 +111,15 @@ impl Segmentation {
         let joined = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(", ")] };
         let changes: Vec<String> = self.change_points.iter().map(usize::to_string).collect();
         let remarks = |heading, findings| Remarks { heading, findings };
+        let edges = self.edges.iter().map(crate::EdgeEffect::in_words).collect();
+        let stories = self.stories.iter().map(crate::StoryCheck::in_words).collect();
         let all = [
+            remarks("First and last layers that are special and no stage", edges),
             remarks("Layers that stand out inside a stage", self.outliers.iter().map(outlier).collect()),
             remarks("Boundaries that were tested and rejected", self.rejected.iter().map(rejected).collect()),
             remarks("Layers at which all curves together change, found without any idea of stages", joined(&changes)),
+            remarks("What experiments say about the stories of the stages", stories),
+            remarks("How it was read", self.readings.clone()),
             remarks("Curves that the stages could use and that were not measured", joined(&self.missing)),
             remarks("Curves that are too short or of the wrong length to be used", joined(&self.unreadable)),
         ];
@@ -111,6 +135,11 @@ pub struct Remarks {
     pub heading: &'static str,
     /// Each in a sentence.
     pub findings: Vec<String>,
+}
+
+/// Phrases as sentences in a row.
+fn sentences(phrases: &[String]) -> String {
+    phrases.iter().map(|it| capitalised(it) + ".").collect::<Vec<_>>().join(" ")
 }
 
 fn capitalised(text: &str) -> String {
@@ -136,6 +165,9 @@ impl fmt::Display for Segmentation {
             writeln!(f, "{LEGEND}")?;
         }
         self.stages.iter().try_for_each(|span| stage(f, span, self.start_interval(span)))?;
+        if self.boundaries.iter().any(|it| it.verdict.is_some()) {
+            self.verdicts().iter().try_for_each(|line| writeln!(f, "Boundary: {line}"))?;
+        }
         for Remarks { heading, findings } in self.remarks() {
             findings.iter().try_for_each(|finding| writeln!(f, "{heading}: {finding}"))?;
         }
@@ -146,6 +178,9 @@ impl fmt::Display for Segmentation {
 fn stage(f: &mut impl Write, span: &StageSpan, interval: Option<BoundaryInterval>) -> fmt::Result {
     let begins = interval.map(|interval| format!("; {}", interval.in_words(span.first))).unwrap_or_default();
     writeln!(f, "{}: {}{begins}", capitalised(&span.stage.to_string()), span.layers())?;
+    if !span.headline.is_empty() {
+        writeln!(f, "  {}", span.headline)?;
+    }
     for evidence in span.leading_evidence() {
         writeln!(f, "  {} {}: {}", evidence.marker(), evidence.label(), evidence.text)?;
     }
@@ -161,7 +196,7 @@ fn stage(f: &mut impl Write, span: &StageSpan, interval: Option<BoundaryInterval
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Boundary, Stage, Verdict};
+    use crate::{Stage, Verdict};
 
     fn evidence(signal: &str, support: Support) -> Evidence {
         let (signal, kind, text) = (signal.into(), "deletion".into(), "its reason".into());
@@ -172,24 +207,14 @@ mod tests {
         let all = ["delete_kl", "a", "b", "c", "d", "e"].map(|name| evidence(name, Support::For));
         let others = [evidence("lens_kl", Support::Against), evidence("swap_kl", Support::Absent)];
         let (before, after) = (Stage::Detokenization, Stage::ResidualSharpening);
-        let first = StageSpan { stage: before, first: 0, end: 1, evidence: all.into_iter().chain(others).collect() };
-        let last = StageSpan { stage: after, first: 1, end: 6, evidence: Vec::new() };
-        let interval = Some(BoundaryInterval { low: 1, high: 2, frequency: 0.9, within_one: 0.9 });
+        let first = StageSpan::new(before, 0, 1).with_evidence(all.into_iter().chain(others).collect());
+        let last = StageSpan::new(after, 1, 6);
+        let interval = BoundaryInterval { low: 1, high: 2, frequency: 0.9, within_one: 0.9 };
         Segmentation {
-            n_layers: 6,
-            verdict: Verdict::Stages,
-            reason: "a reason".into(),
-            p_value: 0.001,
-            p_value_alone: 0.02,
-            gain: 3.0,
             stages: vec![first, last],
-            boundaries: vec![Boundary { before, after, at: 1, interval }],
-            rejected: Vec::new(),
-            outliers: Vec::new(),
+            boundaries: vec![Boundary::new(before, after, 1).with_interval(Some(interval))],
             change_points: vec![1, 3],
-            missing: Vec::new(),
-            unreadable: Vec::new(),
-            rule: serde_json::Value::Null,
+            ..Segmentation::new(6, Verdict::Stages, "a reason")
         }
     }
 
@@ -207,8 +232,8 @@ Detokenization: layer 0
   - lens: KL (lens_kl): its reason
   also for it: e
   not measured: swap: KL (swap_kl)
-Residual sharpening: layers 1 to 5; begins at layer 1 (95 % interval: layers 1 to 2; 90 % of the bootstrap resamples have \
-this boundary)
+Residual sharpening: layers 1 to 5; begins at layer 1 (95 % interval: layers 1 to 2; 90 % of the resamples have this \
+boundary)
 Layers at which all curves together change, found without any idea of stages: 1, 3
 ";
         assert_eq!(segmentation().to_string(), expected);

@@ -37,6 +37,31 @@ pub enum ReportError {
         /// The name.
         name: String,
     },
+    /// A family that no model belongs to.
+    #[error("no model's name contains {family:?}; the models are {known}")]
+    NoSuchFamily {
+        /// The family.
+        family: String,
+        /// The names of the models.
+        known: String,
+    },
+    /// Labels of checkpoints that do not fit the profiles.
+    #[error("{labels} {} for {profiles} profiles; give one for each, in their order", if *labels == 1 { "label" } else { "labels" })]
+    CheckpointLabels {
+        /// How many labels.
+        labels: usize,
+        /// How many profiles.
+        profiles: usize,
+    },
+    /// Checkpoints of different models.
+    #[error(
+        "checkpoints of one training run have the same number of layers, and these have {}",
+        depths.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    CheckpointDepths {
+        /// The numbers of layers.
+        depths: Vec<usize>,
+    },
     /// Nothing to compare.
     #[error("a comparison needs at least one profile")]
     NothingToCompare,

@@ -38,7 +38,7 @@ mod testing;
 mod text;
 mod view;
 
-pub use comparison::Comparison;
+pub use comparison::{Alignment, Comparison};
 pub use error::{ReportError, Result};
 pub use figure::figures;
 pub use out_dir::OutDir;

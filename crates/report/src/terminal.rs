@@ -245,11 +245,8 @@ mod tests {
 
     #[test]
     fn no_stage_vanishes() {
-        let span = |(index, layers): (usize, &std::ops::Range<usize>)| StageSpan {
-            stage: Stage::ALL[index],
-            first: layers.start,
-            end: layers.end,
-            evidence: Vec::new(),
+        let span = |(index, layers): (usize, &std::ops::Range<usize>)| {
+            StageSpan::new(Stage::ALL[index], layers.start, layers.end)
         };
         for n in [4, 54, 55, 95, 96, 109, 400] {
             for cuts in [[1, 2, 3], [1, n - 2, n - 1], [n - 3, n - 2, n - 1], [1, 2, n - 1]] {

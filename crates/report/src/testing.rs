@@ -1,8 +1,9 @@
 //! Profiles for tests.
 
 use stratigraph_profile::{
-    Axis, Boundary, BoundaryInterval, CorpusRecord, Curve, Evidence, ModelRecord, OutlierLayer, Profile,
-    RejectedBoundary, Segmentation, Stage, StageSpan, Support, Unit, Verdict, catalogue,
+    Axis, Boundary, BoundaryInterval, BoundaryVerdict, CorpusRecord, Curve, EdgeEffect, Evidence, ModelRecord,
+    OutlierLayer, Profile, RejectedBoundary, RuleBand, Segmentation, Stage, StageSpan, Support, Unit, Verdict,
+    catalogue,
 };
 
 /// A profile of these curves, with standard errors of an eighth. A curve that the catalogue does not have is over layers.
@@ -31,32 +32,28 @@ pub(crate) fn segmentation(n_layers: usize) -> Segmentation {
         text: "deleting these layers costs more than the median layer does, many times over, in all <8> & \"more\""
             .into(),
     };
-    let span = |stage, first, end| StageSpan {
-        stage,
-        first,
-        end,
-        evidence: [Support::For, Support::Against, Support::Unclear, Support::Absent].map(evidence).to_vec(),
+    let span = |stage, first, end| {
+        let all = [Support::For, Support::Against, Support::Unclear, Support::Absent].map(evidence);
+        StageSpan::new(stage, first, end).with_evidence(all.to_vec()).with_headline("Removing <them> costs 2 nats.")
     };
-    let interval = Some(BoundaryInterval { low: 1, high: 2, frequency: 0.9, within_one: 0.9 });
-    Segmentation {
-        n_layers,
-        verdict: Verdict::Stages,
-        reason: "a <reason> & more".into(),
-        p_value: 0.001,
-        p_value_alone: 0.02,
-        gain: 3.0,
-        stages: vec![span(before, 0, 1), span(after, 1, n_layers.max(2))],
-        boundaries: vec![Boundary { before, after, at: 1, interval }],
-        rejected: vec![RejectedBoundary { before, after, at: 1, reason: "it <wavers>".into() }],
-        outliers: vec![OutlierLayer {
-            layer: 1,
-            signal: "delete_kl".into(),
-            z: 12.5,
-            reason: "its <norm> & all".into(),
-        }],
-        change_points: vec![1],
-        missing: vec!["wic_accuracy".into()],
-        unreadable: Vec::new(),
-        rule: serde_json::Value::Null,
-    }
+    let interval = BoundaryInterval { low: 1, high: 2, frequency: 0.9, within_one: 0.9 };
+    let mut boundary = Boundary::new(before, after, 1).with_interval(Some(interval)).with_rules(Some(RuleBand {
+        low: 1,
+        high: 1,
+        frequency: 0.75,
+        n_rules: 81,
+    }));
+    boundary.verdict = Some(BoundaryVerdict::Weak);
+    boundary.telling = vec!["a <number> & another".into()];
+    let mut found = Segmentation::new(n_layers, Verdict::Stages, "a <reason> & more");
+    (found.p_value, found.p_value_alone, found.gain) = (0.001, 0.02, 3.0);
+    found.stages = vec![span(before, 0, 1), span(after, 1, n_layers.max(2))];
+    found.boundaries = vec![boundary];
+    found.rejected = vec![RejectedBoundary { before, after, at: 1, reason: "it <wavers>".into() }];
+    let reason = "its <norm> & all".into();
+    found.outliers = vec![OutlierLayer { layer: 1, signal: "delete_kl".into(), z: 12.5, reason }];
+    found.edges = vec![EdgeEffect { layer: 0, stage: after, reason: "one <layer>".into() }];
+    found.change_points = vec![1];
+    found.missing = vec!["wic_accuracy".into()];
+    found
 }

@@ -1,6 +1,6 @@
 //! The stages of a profile as they are shaded in figures: [`bands`].
 
-use stratigraph_profile::{Profile, Segmentation, StageSpan};
+use stratigraph_profile::{Profile, Segmentation, Shape, StageSpan};
 
 use crate::figure::Band;
 
@@ -13,10 +13,29 @@ pub(crate) fn bands(profile: &Profile) -> Vec<Band> {
 fn band(found: &Segmentation, span: &StageSpan) -> Band {
     let band = Band::layers(span.stage.to_string(), span.stage as usize, span.first, span.end);
     let text = format!("{}: {}", span.stage, span.layers());
-    match found.start_interval(span) {
-        None => band.with_text(text),
-        Some(it) => band.with_text(format!("{text}\n{}", it.in_words(span.first))).with_start_interval(it.low, it.high),
+    let Some(start) = found.start(span) else { return band.with_text(text) };
+    let mut band = band.with_text(format!("{text}\n{}", start.in_words()));
+    if let Some(it) = start.interval {
+        band = band.with_start_interval(it.low, it.high);
     }
+    if let Some(it) = start.rules {
+        band = band.with_start_by_rules(it.low, it.high);
+    }
+    match start.transition {
+        Some(it) if it.shape == Shape::Gradual => {
+            let [from, to] = gradient(found, span, it.span());
+            band.with_gradient(from, to)
+        }
+        Some(it) if it.shape == Shape::Sharp => band.sharp(),
+        _ => band,
+    }
+}
+
+/// A gradient that ends before the middles of the two stages, so that each keeps its colour.
+pub(crate) fn gradient(found: &Segmentation, span: &StageSpan, [from, to]: [f64; 2]) -> [f64; 2] {
+    let middle = |span: &StageSpan| (span.first + span.end) as f64 / 2.0 - 0.5;
+    let before = found.stages.iter().find(|it| it.end == span.first);
+    [before.map_or(from, |it| from.max(middle(it))), to.min(middle(span))]
 }
 
 #[cfg(test)]

@@ -1,24 +1,50 @@
 //! Change points of the curves, found without any idea of stages: [`change_points`].
 
+use crate::Rule;
+use crate::columns::noise;
+use crate::random::Random;
 use crate::reading::{View, Views};
-use crate::robust::median;
 
 /// Values further than this many spreads from the centre count as this many, so that one odd layer makes no segment.
 const FARTHEST: f64 = 5.0;
+/// Random orders of the layers.
+const ORDERS: usize = 99;
 
 /// The first layers of segments in which all curves together are level, by penalised least squares: exact dynamic
 /// programming over the number and the positions of change points (Jackson et al., *IEEE Signal Processing Letters* 12, 2005),
 /// each at the price of `(d + 2) ln L`: the Bayesian information criterion for the `d` new means, with twice as much for the
 /// position as for a mean (Zhang and Siegmund, *Biometrics* 63, 2007, have 3 ln L for one curve). Each curve is divided by its
 /// noise, the median difference of neighbouring layers. A segment has two layers at least.
-pub(crate) fn change_points(views: &Views) -> Vec<usize> {
-    let n = views.n_layers;
-    let columns: Vec<Vec<f64>> = views.views.iter().filter(|view| !view.silent).filter_map(standardised).collect();
+///
+/// Curves that go together make such segments by chance, so the segments are kept only if fewer than `significance` of random
+/// orders of the layers, all curves together, gain as much from segments.
+pub(crate) fn change_points(views: &Views, rule: &Rule) -> Vec<usize> {
+    let mut values: Vec<Vec<f64>> = views.heard().map(|view| centred(view)).collect();
+    let columns: Vec<Vec<f64>> = values.iter().filter_map(|column| standardised(column)).collect();
+    let (points, found) = segments(&columns, views.n_layers);
+    if points.is_empty() {
+        return points;
+    }
+    let mut random = Random::new(rule.seed ^ 0xc4a6e);
+    let mut order: Vec<usize> = (0..views.n_layers).collect();
+    let original = std::mem::take(&mut values);
+    let as_good = (0..ORDERS).filter(|_| {
+        random.shuffle(&mut order);
+        let shuffled = original.iter().map(|column| order.iter().map(|&layer| column[layer]).collect::<Vec<f64>>());
+        let columns: Vec<Vec<f64>> = shuffled.filter_map(|column| standardised(&column)).collect();
+        segments(&columns, views.n_layers).1 >= found - 1e-9
+    });
+    let p_value = (as_good.count() + 1) as f64 / (ORDERS + 1) as f64;
+    if p_value <= rule.significance { points } else { Vec::new() }
+}
+
+/// The first layers of the best segments, and how much they gain over a single one.
+fn segments(columns: &[Vec<f64>], n: usize) -> (Vec<usize>, f64) {
     if columns.is_empty() || n < 4 {
-        return Vec::new();
+        return (Vec::new(), 0.0);
     }
     let price = (columns.len() as f64 + 2.0) * (n as f64).ln();
-    let cost = Costs::new(&columns);
+    let cost = Costs::new(columns);
     let mut least = vec![f64::INFINITY; n + 1];
     let mut from = vec![0; n + 1];
     least[0] = -price;
@@ -33,16 +59,18 @@ pub(crate) fn change_points(views: &Views) -> Vec<usize> {
     let mut points: Vec<usize> =
         std::iter::successors(Some(from[n]), |&end| (end > 0).then(|| from[end])).take_while(|&at| at > 0).collect();
     points.reverse();
-    points
+    (points, cost.between(0, n) - least[n])
 }
 
-/// A curve in units of its noise, about its median; none if neighbouring layers do not differ.
-fn standardised(view: &View) -> Option<Vec<f64>> {
-    let differences: Vec<f64> = view.values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-    // The difference of two normal numbers has a median size of 0.6745 times the square root of 2.
-    let noise = median(&differences)? / (0.6745 * std::f64::consts::SQRT_2);
-    let scaled = |x: f64| ((x - view.robust.centre) / noise).clamp(-FARTHEST, FARTHEST);
-    (noise > 0.0).then(|| view.values.iter().map(|&x| if x.is_finite() { scaled(x) } else { 0.0 }).collect())
+/// A curve about its median; a value that is missing lies there.
+fn centred(view: &View) -> Vec<f64> {
+    view.values.iter().map(|&x| if x.is_finite() { x - view.robust.centre } else { 0.0 }).collect()
+}
+
+/// A curve in units of its noise; none if neighbouring layers do not differ.
+fn standardised(values: &[f64]) -> Option<Vec<f64>> {
+    let noise = noise(values);
+    (noise > 0.0).then(|| values.iter().map(|x| (x / noise).clamp(-FARTHEST, FARTHEST)).collect())
 }
 
 /// Sums of squares about the mean of any segment, from running sums.
@@ -77,16 +105,16 @@ mod tests {
     use stratigraph_profile::Axis;
 
     use super::*;
-    use crate::random::Random;
-    use crate::reading::{MeanCurve, Means};
+    use crate::Signal;
+    use crate::reading::{MeanCurve, Means, Setting};
     use crate::signal::SignalSet;
-    use crate::{Rule, Signal};
 
     fn points_of(curves: [(&'static str, Vec<f64>); 2]) -> Vec<usize> {
         let (n, rule) = (curves[0].1.len(), Rule::default());
         let (axis, set) = (Axis::layers(n), SignalSet::new(Signal::standard(&rule)).unwrap());
         let means: Means = curves.map(|(name, mean)| (name, MeanCurve { axis: &axis, mean })).into();
-        change_points(&Views::new(&set, &means, n, &rule))
+        let setting = Setting { n_layers: n, floor: None, odd: Vec::new() };
+        change_points(&Views::new(&set, &means, &setting, &rule), &rule)
     }
 
     /// The change points of two curves that step at layers 5 and 12 of 20, by `step` times their noise.
@@ -94,7 +122,7 @@ mod tests {
         let mut random = Random::new(seed);
         let mut level = |layer: usize| f64::from(u8::from((5..12).contains(&layer))) * step + random.normal();
         let mut curve = |scale: f64| (0..20).map(|layer| (scale * level(layer)).exp()).collect();
-        points_of([("delete_kl", curve(0.5)), ("mlp_out_norm", curve(0.2))])
+        points_of([("delete_kl", curve(0.5)), ("block_influence", curve(0.2))])
     }
 
     #[test]
@@ -112,6 +140,6 @@ mod tests {
     #[test]
     fn three_layers_have_no_change_points() {
         let curve = || vec![9.0, 0.1, 9.0];
-        assert!(points_of([("delete_kl", curve()), ("mlp_out_norm", curve())]).is_empty());
+        assert!(points_of([("delete_kl", curve()), ("block_influence", curve())]).is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! The bootstrap over windows: [`Draws`] of a profile's curves.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use stratigraph_profile::{Curve, Profile, ReplicateUnit};
@@ -11,22 +12,21 @@ use crate::signal::SignalSet;
 
 /// The curves that the rule reads, with the means of their windows.
 pub(crate) struct Draws<'a> {
-    curves: Vec<(&'a str, &'a Curve)>,
+    curves: Vec<(&'a str, Cow<'a, Curve>)>,
     /// Windows of the corpus.
     n_windows: usize,
 }
 
 impl<'a> Draws<'a> {
     /// Of the curves of a profile that the signals read.
-    pub(crate) fn new(profile: &'a Profile, set: &SignalSet) -> Self {
-        let read = |name: &str| name == "resid_norm" || set.reads(name);
-        let curves = profile.curves.iter().filter(|(name, curve)| read(name) && !curve.is_empty());
-        let curves = curves.map(|(name, curve)| (name.as_str(), curve)).collect();
-        Self { curves, n_windows: profile.corpus.n_sequences }
+    pub(crate) fn new(profile: &'a Profile, set: &'a SignalSet) -> Self {
+        let names = set.signals.iter().map(|signal| signal.curve.as_str());
+        let curve = |name: &'a str| Some((name, profile.curve_or_derived(name).filter(|curve| !curve.is_empty())?));
+        Self { curves: names.filter_map(curve).collect(), n_windows: profile.corpus.n_sequences }
     }
 
     /// The curves as they are.
-    pub(crate) fn means(&self) -> Means<'a> {
+    pub(crate) fn means(&self) -> Means<'_> {
         self.with(|curve| curve.mean.clone())
     }
 
@@ -36,10 +36,21 @@ impl<'a> Draws<'a> {
         self.curves.iter().any(|(_, curve)| curve.n_windows() == Some(self.n_windows))
     }
 
-    /// The means of as many windows drawn with replacement, the same for all curves of windows; pairs are drawn by themselves.
-    /// A curve without either (of weights) stays.
-    pub(crate) fn draw(&self, random: &mut Random) -> Means<'a> {
-        let windows = random.draws(self.n_windows);
+    /// How many neighbouring windows are drawn together: the cube root of their number (Hall, Horowitz and Jing, *Biometrika*
+    /// 82, 1995), since neighbours in a text are alike.
+    pub(crate) fn block(&self) -> usize {
+        ((self.n_windows as f64).cbrt().round() as usize).max(1)
+    }
+
+    /// The number of windows.
+    pub(crate) fn n_windows(&self) -> usize {
+        self.n_windows
+    }
+
+    /// The means of as many windows drawn with replacement, in blocks of neighbours, the same for all curves of windows; pairs
+    /// are drawn by themselves. A curve without either (of weights) stays.
+    pub(crate) fn draw(&self, random: &mut Random) -> Means<'_> {
+        let windows = random.blocks(self.n_windows, self.block());
         let n_pairs = |curve: &Curve| curve.n_replicates().filter(|_| curve.replicate_unit == ReplicateUnit::Pairs);
         let counts: BTreeSet<usize> = self.curves.iter().filter_map(|(_, curve)| n_pairs(curve)).collect();
         let pairs: BTreeMap<usize, Vec<usize>> = counts.into_iter().map(|n| (n, random.draws(n))).collect();
@@ -50,9 +61,9 @@ impl<'a> Draws<'a> {
         })
     }
 
-    fn with(&self, mean: impl Fn(&Curve) -> Vec<f64>) -> Means<'a> {
+    fn with(&self, mean: impl Fn(&Curve) -> Vec<f64>) -> Means<'_> {
         let curves = self.curves.iter();
-        curves.map(|&(name, curve)| (name, MeanCurve { axis: &curve.axis, mean: mean(curve) })).collect()
+        curves.map(|(name, curve)| (*name, MeanCurve { axis: &curve.axis, mean: mean(curve) })).collect()
     }
 }
 
@@ -91,7 +102,8 @@ mod tests {
     #[test]
     fn windows_are_drawn_together_and_pairs_by_themselves() {
         let profile = profile(3);
-        let draws = Draws::new(&profile, &signals());
+        let set = signals();
+        let draws = Draws::new(&profile, &set);
         assert!(draws.is_possible());
         let mut random = Random::new(1);
         let drawn: Vec<Means> = (0..50).map(|_| draws.draw(&mut random)).collect();
@@ -106,9 +118,10 @@ mod tests {
 
     #[test]
     fn pairs_alone_or_windows_of_something_else_give_no_intervals() {
-        assert!(!Draws::new(&profile(1), &signals()).is_possible());
+        let set = signals();
+        assert!(!Draws::new(&profile(1), &set).is_possible());
         let mut pairs = profile(3);
         pairs.curves.retain(|name, _| name == "wic_accuracy");
-        assert!(!Draws::new(&pairs, &signals()).is_possible());
+        assert!(!Draws::new(&pairs, &set).is_possible());
     }
 }

@@ -1,5 +1,6 @@
 //! What each curve says about a stage, in words and numbers: [`evidence`].
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use stratigraph_profile::{Curve, Evidence, Profile, Stage, Support, Unit, catalogue};
@@ -18,25 +19,38 @@ const LACK: f64 = 0.37;
 
 /// The curves that the rule reads and the profile lacks.
 pub(crate) fn missing(set: &SignalSet, profile: &Profile) -> Vec<String> {
-    let absent = set.signals.iter().filter(|signal| measured(signal, profile).is_none());
+    let absent = set
+        .signals
+        .iter()
+        .filter(|signal| measured(signal, profile).is_none() && replaced_by(set, signal, profile).is_none());
     absent.map(|signal| signal.curve.clone()).collect()
 }
 
 /// The curves that the rule reads and the profile has, but in a form that cannot be read.
 pub(crate) fn unreadable(set: &SignalSet, views: &Views, profile: &Profile) -> Vec<String> {
-    let no_view = |signal: &&Signal| views.get(&signal.curve).is_none() && measured(signal, profile).is_some();
+    let no_view = |signal: &&Signal| {
+        let is_there = measured(signal, profile).is_some() && replaced_by(set, signal, profile).is_none();
+        is_there && views.get(&signal.curve).is_none()
+    };
     set.signals.iter().filter(no_view).map(|signal| signal.curve.clone()).collect()
 }
 
 /// The curve of a signal; none where it is absent or has no value.
-fn measured<'a>(signal: &Signal, profile: &'a Profile) -> Option<&'a Curve> {
-    profile.curves.get(&signal.curve).filter(|curve| !curve.is_empty())
+fn measured<'a>(signal: &Signal, profile: &'a Profile) -> Option<Cow<'a, Curve>> {
+    profile.curve_or_derived(&signal.curve).filter(|curve| !curve.is_empty())
+}
+
+/// The signal that is read in place of another.
+fn replaced_by<'a>(set: &'a SignalSet, signal: &Signal, profile: &Profile) -> Option<&'a Signal> {
+    set.replacement(signal, |curve| profile.curve_or_derived(curve).is_some_and(|curve| !curve.is_empty()))
 }
 
 /// What every curve that has to do with a stage says about its having `layers`: first the kinds of evidence that the stage is
 /// recognised by, each with the strongest support first.
 pub(crate) fn evidence(set: &SignalSet, stage: Stage, layers: Range<usize>, read: (&Views, &Profile)) -> Vec<Evidence> {
-    let concerns = |signal: &&Signal| signal.kind.expected(stage) != Expected::Either;
+    let concerns = |signal: &&Signal| {
+        signal.kind.expected(stage) != Expected::Either && replaced_by(set, signal, read.1).is_none()
+    };
     let one = |signal: &Signal| {
         let mut evidence = one(signal, stage, layers.clone(), read);
         if read.0.get(&signal.curve).is_some() {
@@ -57,9 +71,9 @@ pub(crate) fn evidence(set: &SignalSet, stage: Stage, layers: Range<usize>, read
 /// the accuracy of the larger class.
 fn aside(signal: &Signal, layers: Range<usize>, profile: &Profile) -> Option<String> {
     match signal.curve.as_str() {
-        "prev5_attention_mass" => {
+        "local_attention" => {
             let first = profile.curves.get("first_token_attention")?.mean.get(layers)?;
-            Some(format!("; the first token takes {}", number(mean(first.iter().copied())?)))
+            Some(format!("; the first token, which is left out, takes {}", number(mean(first.iter().copied())?)))
         }
         "wic_accuracy" => {
             let majority = Some(profile.values.get("wic_majority")?.mean).filter(|majority| majority.is_finite())?;
@@ -112,10 +126,12 @@ fn text(view: &View, layers: Range<usize>, profile: &Profile) -> String {
     let Some(here) = mean(view.values[layers.clone()].iter().copied()) else {
         return format!("no number in {spoken}");
     };
-    let curve = profile.curves.get(&signal.curve);
-    let raw = curve.and_then(|curve| by_layer(&curve.axis, &curve.mean, view.values.len())).unwrap_or_default();
+    let curve = profile.curve_or_derived(&signal.curve);
+    let raw =
+        curve.as_deref().and_then(|curve| by_layer(&curve.axis, &curve.mean, view.values.len())).unwrap_or_default();
     let value = raw.get(layers.clone()).and_then(|raw| mean(raw.iter().copied())).unwrap_or(f64::NAN);
-    let (value, unit) = (number(value), curve.map(|curve| unit(&signal.curve, curve)).unwrap_or_default());
+    let unit = curve.as_deref().map(|curve| unit(&signal.curve, curve)).unwrap_or_default();
+    let value = number(value);
     let on_average = if layers.len() == 1 { "" } else { " on average" };
     match signal.reading {
         Reading::High(_) | Reading::Low(_) => {
@@ -133,7 +149,7 @@ fn text(view: &View, layers: Range<usize>, profile: &Profile) -> String {
 }
 
 /// The text after a number of a curve in a sentence.
-fn unit(name: &str, curve: &Curve) -> String {
+pub(crate) fn unit(name: &str, curve: &Curve) -> String {
     match &curve.unit {
         Unit::Nats | Unit::Bits | Unit::Other(_) => format!(" {}", curve.unit),
         Unit::Count => format!(" {}", catalogue::describe(name, curve).quantity),

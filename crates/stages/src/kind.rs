@@ -37,13 +37,21 @@ pub struct EvidenceKind {
     pub(crate) expected: [Expected; 4],
     pub(crate) weight: f64,
     pub(crate) silent_when_flat: bool,
+    pub(crate) has_floor: bool,
     pub(crate) characteristic_of: Vec<Stage>,
 }
 
 impl EvidenceKind {
     /// A kind of weight 1; `expected` says how often a layer of each stage shows it, in the order of [`Stage::ALL`].
     pub fn new(name: impl Into<String>, expected: [Expected; 4]) -> Self {
-        Self { name: name.into(), expected, weight: 1.0, silent_when_flat: true, characteristic_of: Vec::new() }
+        Self {
+            name: name.into(),
+            expected,
+            weight: 1.0,
+            silent_when_flat: true,
+            has_floor: false,
+            characteristic_of: Vec::new(),
+        }
     }
 
     /// Sets what part of its log likelihood counts.
@@ -55,6 +63,13 @@ impl EvidenceKind {
     /// Counts a curve in which no layer stands out as evidence that no layer is special. By default such a curve is ignored.
     pub fn informative_when_flat(mut self) -> Self {
         self.silent_when_flat = false;
+        self
+    }
+
+    /// Lets a layer show it only where deleting the layer costs at least [`Rule::floor_share`] of what the model knows beyond
+    /// the frequencies of tokens.
+    pub fn with_floor(mut self) -> Self {
+        self.has_floor = true;
         self
     }
 

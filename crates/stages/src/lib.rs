@@ -20,11 +20,20 @@
 
 mod boundary;
 mod change;
+mod columns;
+mod conditional;
 mod draws;
+mod edge;
 mod error;
 mod evidence;
+mod forms;
+mod headline;
+mod judge;
+mod jump;
 mod kind;
 mod loss;
+mod multiverse;
+mod odd;
 mod outlier;
 mod path;
 mod random;
@@ -33,7 +42,11 @@ mod robust;
 mod rule;
 mod segmenter;
 mod signal;
+mod sink;
 mod standard;
+mod stories;
+mod telling;
+mod transition;
 mod trial;
 mod words;
 

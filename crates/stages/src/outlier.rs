@@ -1,8 +1,7 @@
 //! Layers that cannot be removed among layers that can: [`outliers`].
 
-use stratigraph_profile::{Axis, OutlierLayer, Profile, Stage};
+use stratigraph_profile::{Axis, OutlierLayer, Profile, Stage, StageSpan};
 
-use crate::path::Path;
 use crate::reading::{View, Views, by_layer};
 use crate::robust::{RobustScale, median, rounded};
 use crate::words::number;
@@ -10,18 +9,20 @@ use crate::{ComparisonScale, Reading, Rule};
 
 /// Layers outside the first and the last stage whose deletion costs far more than that of most layers, with what else they do.
 /// Without stages the first and the last layer are left out, since they are special in any network.
-pub(crate) fn outliers(profile: &Profile, views: &Views, path: Option<&Path>, rule: &Rule) -> Vec<OutlierLayer> {
-    let Some(view) = views.get("delete_kl").or_else(|| views.get("delete_top1_agreement")) else { return Vec::new() };
+pub(crate) fn outliers(profile: &Profile, views: &Views, spans: &[StageSpan], rule: &Rule) -> Vec<OutlierLayer> {
+    let Some(view) = REMOVAL.iter().find_map(|curve| views.get(curve)) else { return Vec::new() };
     let n = views.n_layers;
-    let inside = |layer: usize| match path.map(|path| Stage::ALL[path.stages[layer]]) {
-        Some(stage) => matches!(stage, Stage::FeatureEngineering | Stage::PredictionEnsembling),
+    let inside = |layer: usize| match spans.iter().find(|span| (span.first..span.end).contains(&layer)) {
+        Some(span) => matches!(span.stage, Stage::FeatureEngineering | Stage::PredictionEnsembling),
         None => layer > 0 && layer + 1 < n,
     };
     let others = others(profile, views, n);
     let costs = costs(profile, view, n);
     let outlier = |layer: usize| {
         let z = view.robust.z(view.values[layer]);
-        (inside(layer) && z > rule.outlier).then(|| OutlierLayer {
+        let is_end = layer == 0 || layer + 1 == n;
+        let stands_out = z > rule.outlier || (views.odd.contains(&layer) && z > rule.stands_out);
+        (inside(layer) && !is_end && stands_out).then(|| OutlierLayer {
             layer,
             signal: view.signal.curve.clone(),
             z: rounded(z),
@@ -30,6 +31,10 @@ pub(crate) fn outliers(profile: &Profile, views: &Views, path: Option<&Path>, ru
     };
     (0..n).filter_map(outlier).collect()
 }
+
+/// The curves of removal, the better one first.
+const REMOVAL: [&str; 4] =
+    ["delete_after_first_kl", "delete_after_first_top1_agreement", "delete_kl", "delete_top1_agreement"];
 
 /// Another curve on a log scale, and what it means where a layer stands out in it.
 struct Other {
@@ -50,7 +55,7 @@ fn others(profile: &Profile, views: &Views, n: usize) -> Vec<Other> {
         });
     }
     for (curve, means) in [
-        ("mlp_out_norm", "its MLP writes far more than other MLPs"),
+        ("mlp_write_ratio", "its MLP writes far more than other MLPs, relative to the residual stream"),
         ("cka_adjacent", "its output is unlike its input"),
         ("block_influence", "it turns the residual stream by a large angle"),
     ] {
@@ -64,7 +69,7 @@ fn others(profile: &Profile, views: &Views, n: usize) -> Vec<Other> {
 
 /// A view's curve as it was measured, by layer.
 fn raw(profile: &Profile, view: &View, n: usize) -> Vec<f64> {
-    let curve = profile.curves.get(&view.signal.curve);
+    let curve = profile.curve_or_derived(&view.signal.curve);
     curve.and_then(|curve| by_layer(&curve.axis, &curve.mean, n)).unwrap_or_default()
 }
 

@@ -18,14 +18,26 @@ pub(crate) struct MeanCurve<'a> {
 /// The means of curves, by name.
 pub(crate) type Means<'a> = BTreeMap<&'a str, MeanCurve<'a>>;
 
+/// What is known of a model beside its curves.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Setting {
+    pub(crate) n_layers: usize,
+    /// From how many nats on deleting a layer costs something.
+    pub(crate) floor: Option<f64>,
+    /// Layers that are left out, since they are odd.
+    pub(crate) odd: Vec<usize>,
+}
+
 /// What one signal shows in each layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct View<'a> {
     pub(crate) signal: &'a Signal,
     /// Which of the kinds of evidence it is.
     kind: usize,
+    /// Which of the groups of signals it belongs to.
+    pub(crate) group: usize,
     /// Each of the curve's numbers is of several neighbouring layers, as swaps are.
-    is_shared: bool,
+    pub(crate) is_shared: bool,
     /// On the signal's own scale, by layer; NaN where there is no number.
     pub(crate) values: Vec<f64>,
     /// Median and spread of the values.
@@ -39,6 +51,9 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// None where the curve is missing, has too few numbers or is not over the layers of a model of `n_layers`.
     fn new(set: &SignalSet, signal: &'a Signal, means: &Means, n_layers: usize, rule: &Rule) -> Option<Self> {
+        if set.replacement(signal, |curve| means.contains_key(curve)).is_some() {
+            return None;
+        }
         let curve = means.get(signal.curve.as_str())?;
         let values = match signal.reading {
             Reading::High(scale) | Reading::Low(scale) => on_scale(scale, curve, n_layers)?,
@@ -55,8 +70,29 @@ impl<'a> View<'a> {
         };
         let flat = signal.reading != Reading::Approach && !values.iter().any(special);
         let (kind, is_shared) = (set.kind_of(signal), layers_in_each(curve.axis) > 1);
-        Some(Self { signal, kind, is_shared, values, robust, shown, silent: equal || flat })
+        let group = set.groups().iter().position(|group| *group == signal.group()).unwrap_or(0);
+        let mut view = Self { signal, kind, group, is_shared, values, robust, shown, silent: equal || flat };
+        if signal.reading == Reading::Approach {
+            // Every lens is the model behind the last layer: the way that is left before it is what the lens lacks. For the
+            // logit lens it is also the cost of deleting the last layer.
+            view.shown.iter_mut().last().into_iter().for_each(|last| *last = 0.0);
+        }
+        Some(view)
     }
+
+    /// Lets no layer show more than the cost of deleting it allows: all of it from the floor on, none at half of the floor.
+    fn limit(&mut self, costs: &[f64], floor: f64) {
+        for (shown, cost) in self.shown.iter_mut().zip(costs).filter(|(_, cost)| cost.is_finite()) {
+            let most = 1.0 + 2.0 * (cost.max(f64::MIN_POSITIVE) / floor).log2();
+            *shown = shown.min(most.clamp(-1.0, 1.0));
+        }
+    }
+}
+
+/// What deleting each layer costs in nats, at all positions but the first where that was measured.
+fn costs(means: &Means, n_layers: usize) -> Option<Vec<f64>> {
+    let curve = ["delete_after_first_kl", "delete_kl"].iter().find_map(|name| means.get(name))?;
+    by_layer(curve.axis, &curve.mean, n_layers)
 }
 
 /// Between -1 and 1; a single layer, however extreme, counts no more.
@@ -70,7 +106,10 @@ fn score(signal: &Signal, x: f64, robust: &RobustScale, rule: &Rule, values: &[f
         Reading::High(_) => special(robust.z(x)),
         Reading::Low(_) => special(-robust.z(x)),
         Reading::Approach => 2.0 * x - 1.0,
-        Reading::NearPeak => 2.0 * x / values.iter().copied().fold(0.0, f64::max) - 1.0,
+        Reading::NearPeak => {
+            let peak = 2.0 * x / values.iter().copied().fold(0.0, f64::max) - 1.0;
+            peak.min(special(robust.z(x)))
+        }
     }
 }
 
@@ -124,12 +163,16 @@ fn approach(curve: &MeanCurve, n_layers: usize) -> Option<Vec<f64>> {
 pub(crate) struct Views<'a> {
     pub(crate) views: Vec<View<'a>>,
     pub(crate) n_layers: usize,
+    /// Layers that are left out.
+    pub(crate) odd: Vec<usize>,
     kinds: &'a [EvidenceKind],
+    groups: Vec<&'a str>,
 }
 
 impl<'a> Views<'a> {
     /// Of every signal whose curve is there.
-    pub(crate) fn new(set: &'a SignalSet, means: &Means, n_layers: usize, rule: &Rule) -> Self {
+    pub(crate) fn new(set: &'a SignalSet, means: &Means, setting: &Setting, rule: &Rule) -> Self {
+        let n_layers = setting.n_layers;
         let view = |signal| View::new(set, signal, means, n_layers, rule);
         let mut views: Vec<View> = set.signals.iter().filter_map(view).collect();
         for (kind, _) in set.kinds.iter().enumerate().filter(|(_, kind)| !kind.silent_when_flat) {
@@ -137,7 +180,10 @@ impl<'a> Views<'a> {
                 views.iter_mut().filter(|view| view.kind == kind).for_each(|view| view.silent = false);
             }
         }
-        Self { views, n_layers, kinds: &set.kinds }
+        if let Some((floor, costs)) = setting.floor.zip(costs(means, n_layers)) {
+            views.iter_mut().filter(|view| view.signal.kind.has_floor).for_each(|view| view.limit(&costs, floor));
+        }
+        Self { views, n_layers, odd: setting.odd.clone(), kinds: &set.kinds, groups: set.groups() }
     }
 
     /// That of one curve.
@@ -145,41 +191,42 @@ impl<'a> Views<'a> {
         self.views.iter().find(|view| view.signal.curve == curve)
     }
 
-    /// The name of a kind of evidence.
-    pub(crate) fn kind_name(&self, kind: usize) -> &'a str {
-        &self.kinds[kind].name
+    /// The name of a group of signals.
+    pub(crate) fn group_name(&self, group: usize) -> &'a str {
+        self.groups[group]
     }
 
-    /// The kinds of evidence that have a curve which is not ignored.
+    /// The groups that have a curve which is not ignored.
     pub(crate) fn informative(&self) -> Vec<usize> {
-        (0..self.kinds.len()).filter(|&kind| self.of_kind(kind).next().is_some()).collect()
+        (0..self.groups.len()).filter(|&group| self.heard().any(|view| view.group == group)).collect()
     }
 
-    /// Those of them with curves of which each number is of several neighbouring layers.
-    pub(crate) fn shared(&self) -> Vec<usize> {
-        let shared = |kind: &usize| self.of_kind(*kind).any(|view| view.is_shared);
-        self.informative().into_iter().filter(shared).collect()
-    }
-
-    fn of_kind(&self, kind: usize) -> impl Iterator<Item = &View<'a>> {
-        self.views.iter().filter(move |view| view.kind == kind && !view.silent)
+    /// The views that are not ignored.
+    pub(crate) fn heard(&self) -> impl Iterator<Item = &View<'a>> {
+        self.views.iter().filter(|view| !view.silent)
     }
 
     /// The score of each stage in each layer, in nats: the log likelihood of what the layer shows, if each kind of evidence were
-    /// independent given the stage. A kind's curves are averaged; kinds can be left out.
-    pub(crate) fn scores(&self, rule: &Rule, without: &[usize]) -> Scores {
+    /// independent given the stage. A kind's curves are averaged. Only the views that are wanted count, and no layer that is
+    /// left out.
+    pub(crate) fn scores(&self, rule: &Rule, wanted: impl Fn(&View) -> bool) -> Scores {
         let mut scores = vec![[0.0; 4]; self.n_layers];
-        for index in self.informative().into_iter().filter(|kind| !without.contains(kind)) {
-            let (kind, views) = (&self.kinds[index], self.of_kind(index).collect::<Vec<_>>());
+        for (index, kind) in self.kinds.iter().enumerate() {
+            let views: Vec<&View> = self.heard().filter(|view| view.kind == index && wanted(view)).collect();
+            if views.is_empty() {
+                continue;
+            }
             let expected = kind.expected.map(|expected| expected.probability(rule));
+            let logs = expected.map(|q| [q.ln(), (1.0 - q).ln()]);
             for (layer, score) in scores.iter_mut().enumerate() {
                 let Some(shown) = mean(views.iter().map(|view| view.shown[layer])) else { continue };
                 let chance = (1.0 + shown) / 2.0;
-                for (score, q) in score.iter_mut().zip(expected) {
-                    *score += kind.weight * (chance * q.ln() + (1.0 - chance) * (1.0 - q).ln());
+                for (score, [yes, no]) in score.iter_mut().zip(logs) {
+                    *score += kind.weight * (chance * yes + (1.0 - chance) * no);
                 }
             }
         }
+        self.odd.iter().for_each(|&layer| scores[layer] = [0.0; 4]);
         scores
     }
 }

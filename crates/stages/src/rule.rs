@@ -30,6 +30,12 @@ pub struct Rule {
     pub least_kurtosis_spread: f64,
     /// The least spread of an accuracy: 0.02, its sampling error on 600 pairs.
     pub least_accuracy_spread: f64,
+    /// The least spread of a difference of two damages: 0.02 nats, a tenth of what the median layer of the models in
+    /// `docs/stages.md` costs.
+    pub least_damage_spread: f64,
+    /// From which share of what a model knows beyond the frequencies of tokens, `unigram_loss - clean_nll`, a removal costs
+    /// something: a tenth. A layer whose deletion costs half of that or less can be removed, however little others cost.
+    pub floor_share: f64,
     /// What one more stage must bring, in units of `ln L` nats: 1, the description length of where its boundary lies among `L`
     /// layers, which is the Bayesian information criterion's price for it.
     pub stage_price: f64,
@@ -44,14 +50,26 @@ pub struct Rule {
     /// The same with any one kind of evidence left out: 0.1, since less evidence is left. A single curve that
     /// wanders fits stages in the true order better than in any other, and is no structure.
     pub significance_alone: f64,
-    /// Draws of the windows for intervals.
+    /// By how many nats the evidence of a group of signals must turn, from a layer of the earlier stage to one of the later
+    /// stage, for the boundary to rest on the group: `ln 2`, odds that double.
+    pub least_contrast: f64,
+    /// From how many layers, from 10 to 90 % of the change, a curve is smooth: 3, so that a change with one layer in between is
+    /// still a step. A step is compared with curves of this width and more.
+    pub smooth_width: f64,
+    /// Resamples of windows or documents.
     pub resamples: usize,
-    /// What share of the draws an interval holds.
+    /// What share of the resamples an interval holds.
     pub coverage: f64,
-    /// The least share of the draws in which a boundary must exist at all.
+    /// The share of the resamples that must have a boundary for it to be supported. With less than half it is not drawn.
     pub least_support: f64,
-    /// Whether a model must predict its text better, by two standard errors, than a uniform guess over its vocabulary to have
-    /// stages of inference.
+    /// The share of the rules of the multiverse that must have a boundary for it to be supported: a majority.
+    pub least_rules: f64,
+    /// Whether the rules of the multiverse are tried: every setting of [`stands_out`](Rule::stands_out),
+    /// [`always`](Rule::always), [`stage_price`](Rule::stage_price) and [`least_ratio`](Rule::least_ratio) one notch down, as it
+    /// is, and one notch up, with each metric of the lens alone.
+    pub multiverse: bool,
+    /// Whether a model must predict its text better, by two standard errors, than a unigram model to have stages of inference;
+    /// where the loss of a unigram model is not known, better than a uniform guess over its vocabulary.
     pub must_predict: bool,
     /// The seed of orders and draws.
     pub seed: u64,
@@ -67,14 +85,17 @@ pub struct Rule {
 #[non_exhaustive]
 pub struct Weights {
     /// What deleting the layer does: the paper defines the first and the last stage by it.
-    pub deletion: f64,
+    #[serde(alias = "deletion")]
+    pub removal: f64,
     /// What swapping it with its neighbours does. One half: each number is of two layers, and the effect of a swap is
     /// partly that of deleting one of the two.
     pub swap: f64,
-    /// How much the layer rewrites the residual stream (block influence, 1 - CKA).
-    pub rewriting: f64,
-    /// How local its attention is.
+    /// How local its attention is, the first position left out.
     pub locality: f64,
+    /// How much more it costs to knock out attention within words than across words.
+    pub words: f64,
+    /// How much more deleting it costs at the ends of words of several tokens than at single tokens.
+    pub lexical: f64,
     /// How far words still lack their meaning in context (Word-in-Context accuracy).
     pub meaning: f64,
     /// How much of the way to the output the lens goes in this layer: the paper defines prediction ensembling by it.
@@ -83,8 +104,12 @@ pub struct Weights {
     pub vocabulary: f64,
     /// Suppression neurons.
     pub suppression: f64,
-    /// How much the MLP writes.
-    pub mlp_write: f64,
+    /// How much the layer rewrites the residual stream (block influence, 1 - CKA).
+    #[serde(alias = "rewriting")]
+    pub geometry: f64,
+    /// How much attention and MLP write, relative to the residual stream before the layer.
+    #[serde(alias = "mlp_write")]
+    pub write: f64,
 }
 
 impl Rule {
@@ -110,15 +135,17 @@ impl Rule {
 impl Default for Weights {
     fn default() -> Self {
         Self {
-            deletion: 1.0,
+            removal: 1.0,
             swap: 0.5,
-            rewriting: 1.0,
             locality: 1.0,
+            words: 1.0,
+            lexical: 1.0,
             meaning: 1.0,
             convergence: 1.0,
             vocabulary: 1.0,
             suppression: 1.0,
-            mlp_write: 1.0,
+            geometry: 1.0,
+            write: 1.0,
         }
     }
 }
@@ -133,14 +160,20 @@ impl Default for Rule {
             least_ratio: 1.2,
             least_kurtosis_spread: 0.02,
             least_accuracy_spread: 0.02,
+            least_damage_spread: 0.02,
+            floor_share: 0.1,
             stage_price: 1.0,
             alone: 0.5,
             permutations: 999,
             significance: 0.05,
             significance_alone: 0.1,
+            least_contrast: std::f64::consts::LN_2,
+            smooth_width: 3.0,
             resamples: 1000,
             coverage: 0.95,
             least_support: 0.9,
+            least_rules: 0.5,
+            multiverse: true,
             must_predict: true,
             seed: 0,
         }

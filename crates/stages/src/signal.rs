@@ -64,7 +64,8 @@ pub enum Reading {
     /// The fraction of the way to the curve's last value that the layer covers, compared with an even pace: `2 f - 1`. The
     /// curve has to run over residual positions.
     Approach,
-    /// Its value compared with the largest of any layer, `2 x / max - 1`, on the square-root scale of counts.
+    /// Its value compared with the largest of any layer, `2 x / max - 1`, on the square-root scale of counts, and no more than it
+    /// lies above most layers.
     NearPeak,
 }
 
@@ -88,12 +89,33 @@ pub struct Signal {
     pub(crate) curve: String,
     pub(crate) kind: EvidenceKind,
     pub(crate) reading: Reading,
+    /// None where the kind of evidence is a group of its own.
+    group: Option<&'static str>,
+    pub(crate) in_place_of: Vec<String>,
 }
 
 impl Signal {
     /// A reading of the curve of a name.
     pub fn new(curve: impl Into<String>, kind: EvidenceKind, reading: Reading) -> Self {
-        Self { curve: curve.into(), kind, reading }
+        Self { curve: curve.into(), kind, reading, group: None, in_place_of: Vec::new() }
+    }
+
+    /// Sets the group of signals that share with it what they are measured by, such as the unembedding. A boundary that rests
+    /// on one group is not drawn. By default each kind of evidence is a group.
+    pub fn with_group(mut self, group: &'static str) -> Self {
+        self.group = Some(group);
+        self
+    }
+
+    /// Reads this curve in place of others, where a profile has it: they are then not read.
+    pub fn in_place_of(mut self, curves: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.in_place_of = curves.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The group of signals that share with it what they are measured by.
+    pub fn group(&self) -> &str {
+        self.group.unwrap_or(&self.kind.name)
     }
 
     /// The name of its curve.
@@ -147,6 +169,23 @@ impl SignalSet {
         Ok(Self { signals, kinds })
     }
 
+    /// The signal that is read in place of one, if the curve of the one that replaces it is there.
+    pub(crate) fn replacement(&self, signal: &Signal, is_there: impl Fn(&str) -> bool) -> Option<&Signal> {
+        let replaces = |other: &&Signal| other.in_place_of.contains(&signal.curve) && is_there(&other.curve);
+        self.signals.iter().find(replaces)
+    }
+
+    /// The groups of its signals, each once.
+    pub(crate) fn groups(&self) -> Vec<&str> {
+        let mut groups: Vec<&str> = Vec::new();
+        for signal in &self.signals {
+            if !groups.contains(&signal.group()) {
+                groups.push(signal.group());
+            }
+        }
+        groups
+    }
+
     /// # Errors
     /// When a kind of evidence has a weight that is not a number from 0 on.
     pub(crate) fn check_weights(&self) -> Result<()> {
@@ -159,11 +198,6 @@ impl SignalSet {
     /// Which of the kinds a signal belongs to.
     pub(crate) fn kind_of(&self, signal: &Signal) -> usize {
         self.kinds.iter().position(|kind| kind.name == signal.kind.name).expect("every signal's kind is in the set")
-    }
-
-    /// Whether a signal reads the curve of a name.
-    pub(crate) fn reads(&self, curve: &str) -> bool {
-        self.signals.iter().any(|signal| signal.curve == curve)
     }
 }
 
@@ -183,6 +217,6 @@ mod tests {
         let set = SignalSet::new(vec![signal("a", kind().with_weight(-1.0))]).unwrap();
         assert!(set.check_weights().unwrap_err().to_string().contains("weight -1"));
         let standard = SignalSet::new(Signal::standard(&Rule::default())).unwrap();
-        assert_eq!((standard.signals.len(), standard.kinds.len()), (15, 9));
+        assert_eq!((standard.signals.len(), standard.kinds.len(), standard.groups().len()), (22, 11, 9));
     }
 }

@@ -1,15 +1,14 @@
 //! The tests that a division of depth has to pass: [`Trial`].
 
-use stratigraph_profile::{Boundary, RejectedBoundary, Stage};
+use stratigraph_profile::{RejectedBoundary, Stage};
 
 use crate::Rule;
-use crate::boundary::{divides, interval};
+use crate::conditional;
 use crate::draws::Draws;
 use crate::path::{Allowed, Path, Run, Scores, best, gain};
 use crate::random::Random;
-use crate::reading::Views;
+use crate::reading::{Setting, View, Views};
 use crate::signal::SignalSet;
-use crate::words;
 
 /// How many random orders of the layers gain as much from stages as the true one.
 #[derive(Clone, Copy)]
@@ -30,11 +29,11 @@ impl Chance {
     }
 }
 
-/// The order test with all kinds of evidence, and with the one left out that makes it worst.
+/// The order test with all groups of signals, and with the one left out that makes it worst.
 pub(crate) struct Chances<'a> {
     pub(crate) all: Chance,
     pub(crate) alone: Chance,
-    /// The kind of evidence that is left out; none where only the price of a stage differs.
+    /// The group that is left out; none where only the price of a stage differs.
     left_out: Option<&'a str>,
 }
 
@@ -42,47 +41,59 @@ pub(crate) struct Chances<'a> {
 pub(crate) struct Settled {
     pub(crate) path: Path,
     /// The stages that were not given up.
-    allowed: Allowed,
+    pub(crate) allowed: Allowed,
     pub(crate) rejected: Vec<RejectedBoundary>,
 }
 
-/// The scores of a profile, of its draws, and of the same without single kinds of evidence.
+/// The scores of a profile, of its draws, and of the same without single groups of signals.
 pub(crate) struct Trial<'a> {
     rule: &'a Rule,
     pub(crate) price: f64,
     pub(crate) scores: Scores,
-    /// By kind of evidence, the scores without it.
+    /// By group of signals, the scores without it.
     without: Vec<(&'a str, Scores)>,
     /// The scores without evidence that neighbouring layers share.
     unshared: Scores,
-    /// By kind of evidence, the same without that kind too; no name where the kind is itself shared.
+    /// By group of signals, the same without that group too.
     unshared_without: Vec<(Option<&'a str>, Scores)>,
-    drawn: Vec<Scores>,
+    pub(crate) drawn: Vec<Scores>,
 }
 
 impl<'a> Trial<'a> {
-    pub(crate) fn new(set: &'a SignalSet, views: &Views<'a>, draws: &Draws, rule: &'a Rule) -> Self {
+    pub(crate) fn new(
+        set: &'a SignalSet,
+        views: &Views<'a>,
+        draws: &Draws,
+        (setting, rule): (&Setting, &'a Rule),
+    ) -> Self {
         let mut random = Random::new(rule.seed);
         let n_draws = if draws.is_possible() { rule.resamples } else { 0 };
-        let draw = |_| Views::new(set, &draws.draw(&mut random), views.n_layers, rule).scores(rule, &[]);
-        let (kinds, shared) = (views.informative(), views.shared());
-        let without = |&kind: &usize| (views.kind_name(kind), views.scores(rule, &[kind]));
-        let unshared_without = |&kind: &usize| {
-            let name = (!shared.contains(&kind)).then(|| views.kind_name(kind));
-            (name, views.scores(rule, &[&shared[..], &[kind]].concat()))
+        let draw = |_| Views::new(set, &draws.draw(&mut random), setting, rule).scores(rule, |_| true);
+        let drawn = (0..n_draws).map(draw).collect();
+        let groups = views.informative();
+        let without = |&group: &usize| (views.group_name(group), views.scores(rule, |view| view.group != group));
+        let unshared = |view: &View| !view.is_shared;
+        let unshared_without = |&group: &usize| {
+            let scores = views.scores(rule, |view| unshared(view) && view.group != group);
+            (Some(views.group_name(group)), scores)
         };
         Self {
             rule,
             price: rule.stage_price * (views.n_layers.max(1) as f64).ln(),
-            scores: views.scores(rule, &[]),
-            without: kinds.iter().map(without).collect(),
-            unshared: views.scores(rule, &shared),
-            unshared_without: kinds.iter().map(unshared_without).collect(),
-            drawn: (0..n_draws).map(draw).collect(),
+            scores: views.scores(rule, |_| true),
+            without: groups.iter().map(without).collect(),
+            unshared: views.scores(rule, unshared),
+            unshared_without: groups.iter().map(unshared_without).collect(),
+            drawn,
         }
     }
 
-    /// The chance of a division with all four stages allowed: with all kinds of evidence, and the largest with one left out.
+    /// The p-value of one boundary: see [`conditional::p_value`].
+    pub(crate) fn conditional(&self, pair: &[Run]) -> f64 {
+        conditional::p_value(&self.unshared, pair, self.rule.permutations, self.rule.seed)
+    }
+
+    /// The chance of a division with all four stages allowed: with all groups, and the largest with one left out.
     /// Swaps and the like are always left out: each is of several layers, so that neighbours look alike in the true order and in
     /// no other.
     pub(crate) fn chances(&self) -> Chances<'a> {
@@ -111,8 +122,7 @@ impl<'a> Trial<'a> {
 
     /// The best division in which every boundary passes the tests; if a boundary fails, the stage on one of its sides
     /// is given up.
-    pub(crate) fn settle(&self) -> Settled {
-        let mut allowed: Allowed = [true; 4];
+    pub(crate) fn settle(&self, mut allowed: Allowed) -> Settled {
         let mut rejected = Vec::new();
         loop {
             let path = best(&self.scores, self.price, allowed);
@@ -134,15 +144,18 @@ impl<'a> Trial<'a> {
 
     /// Why the boundary between two runs does not pass.
     fn fault(&self, pair: &[Run], allowed: Allowed) -> Option<String> {
-        let alone =
-            |(_, scores): &&(&str, Scores)| !divides(&best(scores, self.rule.alone * self.price, allowed), pair);
-        if let Some((kind, _)) = self.without.iter().find(alone) {
-            return Some(format!("it rests on one kind of evidence alone: {}", words::kind(kind)));
+        let divides = |path: &Path| {
+            let middle = |run: &Run| path.stages[(run.first + run.end - 1) / 2];
+            middle(&pair[0]) != middle(&pair[1])
+        };
+        let alone = |(_, scores): &&(&str, Scores)| !divides(&best(scores, self.rule.alone * self.price, allowed));
+        if let Some((group, _)) = self.without.iter().find(alone) {
+            return Some(format!("it rests on one group of signals alone: {group}"));
         }
-        let passing = self.drawn.iter().filter(|scores| divides(&best(scores, self.price, allowed), pair)).count();
-        let frequency = passing as f64 / self.drawn.len().max(1) as f64;
-        let rare = !self.drawn.is_empty() && frequency < self.rule.least_support;
-        rare.then(|| format!("only {:.0} % of the bootstrap resamples of the windows have it", 100.0 * frequency))
+        let has = |scores: &&Scores| best(scores, self.price, allowed).cut_between(pair).is_some();
+        let frequency = self.drawn.iter().filter(has).count() as f64 / self.drawn.len().max(1) as f64;
+        let rare = !self.drawn.is_empty() && frequency < 0.5;
+        rare.then(|| format!("only {:.0} % of the resamples have it", 100.0 * frequency))
     }
 
     /// Why the division is not one into stages.
@@ -154,22 +167,15 @@ impl<'a> Trial<'a> {
             return Some(chances.all.in_words());
         }
         let without = || match chances.left_out {
-            Some(kind) => format!("without the evidence of {}", words::kind(kind)),
+            Some(kind) => format!("without the group {kind}"),
             None => "at a lower price for a stage".to_owned(),
         };
         let failed = chances.alone.p_value() > self.rule.significance_alone;
         failed.then(|| format!("{}, {}", without(), chances.alone.in_words()))
     }
 
-    pub(crate) fn boundaries(&self, settled: &Settled) -> Vec<Boundary> {
-        let draws = self.drawn.iter();
-        let paths: Vec<Path> = draws.map(|scores| best(scores, self.price, settled.allowed)).collect();
-        let boundary = |pair: &[Run]| Boundary {
-            before: Stage::ALL[pair[0].stage],
-            after: Stage::ALL[pair[1].stage],
-            at: pair[1].first,
-            interval: (!paths.is_empty()).then(|| interval(&paths, pair, self.rule.coverage)),
-        };
-        settled.path.runs().windows(2).map(boundary).collect()
+    /// The best division of every resample, with the stages that were not given up.
+    pub(crate) fn drawn_paths(&self, allowed: Allowed) -> Vec<Path> {
+        self.drawn.iter().map(|scores| best(scores, self.price, allowed)).collect()
     }
 }

@@ -21,8 +21,3 @@ pub(crate) fn number(x: f64) -> String {
         _ => format!("{x:.1e}"),
     }
 }
-
-/// The name of a kind of evidence between other words.
-pub(crate) fn kind(name: &str) -> String {
-    name.replace('_', " ").replace("mlp", "MLP")
-}

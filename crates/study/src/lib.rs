@@ -21,6 +21,7 @@ mod runs;
 mod scoring;
 mod study;
 mod task_run;
+mod unigram;
 mod workers;
 
 pub use backend::Backend;

@@ -16,7 +16,7 @@ use crate::run_scores::{RunScores, check_names};
 use crate::runs::Runs;
 use crate::scoring::{ReadoutOptions, Scoring};
 use crate::workers::{WorkerEvent, run_workers};
-use crate::{Findings, Measurement, Progress, Result, StudyContext, StudyError, measurements};
+use crate::{Findings, Measurement, Progress, Result, StudyContext, StudyError, measurements, unigram};
 
 /// Runs measurements on a model and a corpus; every block, readout and pass that they share is run once.
 ///
@@ -201,6 +201,7 @@ impl<'a> Study<'a> {
         };
         let units = units(&options.metrics);
         runs.collect(&scores, &units, is_clean, &mut findings)?;
+        unigram::add(windows, &mut findings)?;
         for (sweep, collect) in std::mem::take(&mut work.collectors) {
             collect(&runs.scores_of(sweep, &scores, &units), &mut findings)?;
         }

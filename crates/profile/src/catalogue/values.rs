@@ -49,6 +49,17 @@ pub fn values() -> Vec<ValueEntry> {
             "the larger of the fractions of pairs with the same and with another sense",
         ),
         ValueEntry::measured(
+            "unigram_loss",
+            Unit::Nats,
+            [
+                "Loss of a unigram model",
+                "unigram model",
+                "the entropy of the distribution of tokens, estimated from the counts of the tokens in the windows with a \
+                 correction for tokens that do not occur (Chao and Shen 2003): the loss of a model that knows only how \
+                 frequent each token is",
+            ],
+        ),
+        ValueEntry::measured(
             "centred_logit",
             Unit::Logits,
             [

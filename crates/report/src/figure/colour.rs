@@ -24,13 +24,14 @@ const DIVERGING: [u32; 9] = [0x2166ac, 0x4393c3, 0x92c5de, 0xd1e5f0, 0xf7f7f7, 0
 const STYLE: &str = "svg text{font:12px system-ui,sans-serif;fill:#222}svg .title{font-size:13px;font-weight:600}\
     svg .small{fill:#555}svg .letter{font-size:10px;font-weight:700;fill:#111}\
     .grid{stroke:#ddd;fill:none}.axis{stroke:#888;fill:none}.none{fill:#8888;}.stage{opacity:.15}\
-    .interval{stroke:#222;stroke-width:1.5;fill:none}.edge{stroke:#888;stroke-dasharray:1 2;fill:none}\
+    .slice{shape-rendering:crispEdges}.step{stroke:#444;stroke-width:1.2;fill:none}\
+    .interval{stroke:#222;stroke-width:1.5;fill:none}.rules{stroke:#999;stroke-width:1.5;fill:none}.edge{stroke:#888;stroke-dasharray:1 2;fill:none}\
     .reference{stroke:#555;stroke-width:1.5;fill:none}\
     .band{opacity:.2;stroke:none}.line{fill:none;stroke-width:2}.over{fill:#888;opacity:0}.over:hover{opacity:.22}\
     .d1 .line{stroke-dasharray:7 3}.d2 .line{stroke-dasharray:2 3}.d3 .line{stroke-dasharray:9 2 2 2}\
     .r0{stroke-dasharray:6 2}.r1{stroke-dasharray:2 2}.r2{stroke-dasharray:1 4}";
 const DARK: &str = "svg text{fill:#eee}svg .small{fill:#bbb}svg .letter{fill:#111}.grid{stroke:#444}\
-    .axis,.edge{stroke:#999}.interval{stroke:#eee}.reference{stroke:#bbb}.stage{opacity:.22}";
+    .axis,.edge{stroke:#999}.step{stroke:#ccc}.interval{stroke:#eee}.rules{stroke:#888}.reference{stroke:#bbb}.stage{opacity:.22}";
 
 /// The style sheet. Colours are written out and not kept in variables, which few programs but browsers know.
 pub(crate) fn style() -> String {
@@ -51,14 +52,25 @@ pub(super) fn class(index: usize) -> String {
     format!("s{} d{}", index % CURVES.len(), (index + index / CURVES.len()) % 4)
 }
 
+/// The colour on the way from one stage to another: 0 is the first, 1 the second.
+pub(crate) fn between_stages(from: usize, to: usize, share: f64) -> String {
+    let number = |stage: usize| u32::from_str_radix(&STAGES[stage % STAGES.len()][1..], 16).unwrap_or(0);
+    mixed(number(from), number(to), share)
+}
+
 /// The colour of a share between 0 and 1.
 pub(super) fn of_share(share: f64, signed: bool) -> String {
     let stops: &[u32] = if signed { &DIVERGING } else { &SEQUENTIAL };
     let along = share.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
     let at = (along as usize).min(stops.len() - 2);
+    mixed(stops[at], stops[at + 1], along - at as f64)
+}
+
+/// A colour on the way from one to another.
+fn mixed(from: u32, to: u32, share: f64) -> String {
     let mixed = [16, 8, 0].map(|shift| {
-        let [from, to] = [stops[at], stops[at + 1]].map(|stop| f64::from(stop >> shift & 0xff));
-        (from + (to - from) * (along - at as f64)).round() as u8
+        let [from, to] = [from, to].map(|stop| f64::from(stop >> shift & 0xff));
+        (from + (to - from) * share).round() as u8
     });
     format!("#{:02x}{:02x}{:02x}", mixed[0], mixed[1], mixed[2])
 }
@@ -72,6 +84,7 @@ mod tests {
         assert_eq!([0.0, 1.0, 2.0].map(|share| of_share(share, false)), ["#00224e", "#fee838", "#fee838"]);
         assert_eq!(of_share(0.5, true), "#f7f7f7");
         assert_eq!(of_share(1.0 / 16.0, true), "#327db8");
+        assert_eq!([0.0, 1.0].map(|share| between_stages(0, 1, share)), [STAGES[0], STAGES[1]]);
     }
 
     #[test]

@@ -108,6 +108,12 @@ pub struct Band {
     pub(crate) range: (f64, f64),
     /// The interval in which it begins.
     pub(crate) start_interval: Option<(f64, f64)>,
+    /// Where it begins by other rules.
+    pub(crate) start_by_rules: Option<(f64, f64)>,
+    /// Where it takes over gradually from the one before.
+    pub(crate) gradient: Option<(f64, f64)>,
+    /// Whether it begins in a step.
+    pub(crate) is_sharp: bool,
     /// What is shown under the mouse.
     pub text: String,
 }
@@ -116,12 +122,31 @@ impl Band {
     /// The layers from `first` to before `end`, in one of the colours 0 to 3.
     pub fn layers(name: impl Into<String>, colour: usize, first: usize, end: usize) -> Self {
         let (name, range) = (name.into(), (first as f64 - 0.5, end as f64 - 0.5));
-        Self { colour, text: name.clone(), name, range, start_interval: None }
+        let (start_interval, start_by_rules, gradient) = (None, None, None);
+        Self { colour, text: name.clone(), name, range, start_interval, start_by_rules, gradient, is_sharp: false }
     }
 
     /// Sets the interval of layers in which it begins, both ends included.
     pub fn with_start_interval(mut self, low: usize, high: usize) -> Self {
         self.start_interval = Some((low as f64 - 0.5, high as f64 - 0.5));
+        self
+    }
+
+    /// Sets the layers in which it begins by other rules, both ends included.
+    pub fn with_start_by_rules(mut self, low: usize, high: usize) -> Self {
+        self.start_by_rules = Some((low as f64 - 0.5, high as f64 - 0.5));
+        self
+    }
+
+    /// Lets it take over gradually from the one before, between two depths; layer `l` lies from `l - 0.5` to `l + 0.5`.
+    pub fn with_gradient(mut self, from: f64, to: f64) -> Self {
+        self.gradient = Some((from, to)).filter(|(from, to)| from.is_finite() && to.is_finite() && from < to);
+        self
+    }
+
+    /// Draws a line where it begins.
+    pub fn sharp(mut self) -> Self {
+        self.is_sharp = true;
         self
     }
 

@@ -138,7 +138,7 @@ mod tests {
             .with_panel(panel.clone())
             .with_panel(panel)
             .with_band(band(0))
-            .with_band(band(1).with_start_interval(1, 2))
+            .with_band(band(1).with_start_interval(1, 2).with_start_by_rules(0, 2).with_gradient(0.0, 1.0))
             .to_string()
     }
 
@@ -147,7 +147,8 @@ mod tests {
         let svg = figure(Scale::Linear, &[0.5, 1.25]);
         assert!(svg.contains("layer 1, a &lt; b: 1.25 ± 0.1 (nats)") && svg.contains("Q &amp; A"), "{svg}");
         assert_eq!(svg.matches("class=\"over\"").count(), 2 * 2);
-        assert_eq!(svg.matches("class=\"interval\"").count(), 2);
+        assert_eq!((svg.matches("class=\"interval\"").count(), svg.matches("class=\"rules\"").count()), (2, 2));
+        assert_eq!((svg.matches("class=\"stage slice\"").count(), svg.matches("class=\"step\"").count()), (2 * 12, 0));
         assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());
         // Two panels, each with a number to compare with on either side: a line in the plot and one in the legend.
         assert_eq!(svg.matches("class=\"reference r").count(), 2 * 2 * 2);

@@ -2,68 +2,97 @@
 
 use std::fmt::{self, Write};
 
-use stratigraph_profile::{Evidence, Segmentation, StageSpan, Support};
+use stratigraph_profile::{Evidence, Segmentation, Shape, StageSpan, Support};
 
+use crate::figure::STAGES;
 use crate::text::Escaped;
+use crate::view::gradient;
+
+/// What the bar and the cards show.
+const LEGEND: &str = "A hard edge in the bar is a sharp boundary, a gradient a gradual one. The dark line under it is the 95 % \
+    interval of where a stage begins, the light one where other rules put it, a short mark a layer at which all curves \
+    together change. Each stage lists its evidence: <b>for</b> it, <b>against</b> it or <b>unclear</b>, with the strength from \
+    -1 to +1.";
 
 pub(super) fn section(f: &mut impl Write, found: &Segmentation) -> fmt::Result {
     f.write_str("<section id=\"stages\">\n<h2>Stages of inference</h2>\n")?;
     bar(f, Some(found), found.n_layers)?;
     if !found.stages.is_empty() {
-        f.write_str(
-            "<p class=\"soft\">Each stage lists its evidence: <b>for</b> it, <b>against</b> it or <b>unclear</b>, ",
-        )?;
-        f.write_str(
-            "with the strength from -1 to +1. A line under the bar is the 95 % interval of where a stage begins, ",
-        )?;
-        f.write_str("a short mark a layer at which all curves together change.</p>\n<div class=\"stages\">\n")?;
+        write!(f, "<p class=\"soft\">{LEGEND}</p>\n<div class=\"stages\">\n")?;
         found.stages.iter().try_for_each(|span| card(f, found, span))?;
         f.write_str("</div>\n")?;
+        list(f, "Boundaries", &found.verdicts())?;
     }
     found.remarks().iter().try_for_each(|it| list(f, it.heading, &it.findings))?;
     f.write_str("</section>\n")
 }
 
-/// All layers in a row, in the colours of their stages; under it the intervals in which stages begin, and the changes.
+/// All layers in a row, in the colours of their stages; under it the bands in which stages begin, and the changes.
 pub(crate) fn bar(f: &mut impl Write, found: Option<&Segmentation>, n_layers: usize) -> fmt::Result {
     let n = n_layers.max(1) as f64;
-    let percent = |at: usize| (at as f64 / n * 100.0).clamp(0.0, 100.0);
+    let percent = |at: f64| (at / n * 100.0).clamp(0.0, 100.0);
     let stages = found.map_or(&[][..], |found| &found.stages);
-    if stages.is_empty() {
-        f.write_str("<div class=\"depth\"><div class=\"plain\" style=\"flex:1\"><b>no stages</b></div></div>\n")?;
-    } else {
-        f.write_str("<div class=\"depth\" role=\"img\" aria-label=\"")?;
-        let words = stages.iter().map(|span| format!("{}: {}", span.stage, span.layers()));
-        write!(f, "{}\">", Escaped(&words.collect::<Vec<_>>().join("; ")))?;
-        stages.iter().try_for_each(|span| piece(f, span))?;
-        f.write_str("</div>\n")?;
+    match found.filter(|found| !found.stages.is_empty()) {
+        None => {
+            f.write_str("<div class=\"depth\"><div class=\"plain\" style=\"flex:1\"><b>no stages</b></div></div>\n")?
+        }
+        Some(found) => {
+            let words = stages.iter().map(|span| format!("{}: {}", span.stage, span.layers())).collect::<Vec<_>>();
+            let (colours, words) = (colours(found, percent), words.join("; "));
+            write!(f, "<div class=\"depth\" role=\"img\" style=\"background:linear-gradient(to right,{colours})\" ")?;
+            write!(f, "aria-label=\"{}\">", Escaped(&words))?;
+            stages.iter().try_for_each(|span| piece(f, span))?;
+            f.write_str("</div>\n")?;
+        }
     }
     f.write_str("<div class=\"ticks\" aria-hidden=\"true\">")?;
-    for (span, it) in stages.iter().filter_map(|span| Some((span, found?.start_interval(span)?))) {
-        let (left, right, words) = (percent(it.low), percent(it.high), it.in_words(span.first));
-        let (width, text) = (right - left, Escaped(&words));
-        write!(f, "<b style=\"left:{left:.2}%;width:{width:.2}%\" title=\"{text}\"></b>")?;
+    for start in stages.iter().filter_map(|span| found?.start(span)) {
+        let places =
+            [("b", start.interval.map(|it| (it.low, it.high))), ("u", start.rules.map(|it| (it.low, it.high)))];
+        for (tag, (low, high)) in places.into_iter().filter_map(|(tag, places)| Some((tag, places?))) {
+            let (left, text) = (percent(low as f64), start.in_words());
+            let (width, text) = (percent(high as f64) - left, Escaped(&text));
+            write!(f, "<{tag} style=\"left:{left:.2}%;width:{width:.2}%\" title=\"{text}\"></{tag}>")?;
+        }
     }
     for layer in found.iter().flat_map(|found| &found.change_points) {
-        let left = percent(*layer);
+        let left = percent(*layer as f64);
         write!(f, "<i style=\"left:{left:.2}%\" title=\"the curves change at layer {layer}\"></i>")?;
     }
     let last = n_layers.saturating_sub(1);
     writeln!(f, "</div>\n<div class=\"scale\"><span>layer 0</span><span>layer {last}</span></div>")
 }
 
+/// The stops of a gradient over depth: each stage in its colour, with a hard edge or a gradient to the next.
+fn colours(found: &Segmentation, percent: impl Fn(f64) -> f64) -> String {
+    let gradual = |span: &StageSpan| {
+        let it = found.start(span)?.transition.filter(|it| it.shape == Shape::Gradual)?;
+        // Layer 0 begins at 0 here, and at -0.5 in figures.
+        Some(gradient(found, span, it.span()).map(|at| at + 0.5)).filter(|[from, to]| from < to)
+    };
+    let stops = found.stages.iter().enumerate().map(|(index, span)| {
+        let start = gradual(span).map_or(span.first as f64, |[_, to]| to);
+        let end = found.stages.get(index + 1).and_then(gradual).map_or(span.end as f64, |[from, _]| from);
+        format!("{} {:.2}% {:.2}%", STAGES[span.stage as usize], percent(start), percent(end.max(start)))
+    });
+    stops.collect::<Vec<_>>().join(",")
+}
+
 /// A stage in the bar.
 fn piece(f: &mut impl Write, span: &StageSpan) -> fmt::Result {
-    let (colour, width) = (span.stage as usize, span.end.saturating_sub(span.first));
+    let width = span.end.saturating_sub(span.first);
     let (text, letter) = (format!("{}: {}", span.stage, span.layers()), span.stage.letter());
     let text = Escaped(&text);
-    write!(f, "<div class=\"c{colour}\" style=\"flex:{width} 0 0\" title=\"{text}\"><span>{letter}</span></div>")
+    write!(f, "<div style=\"flex:{width} 0 0\" title=\"{text}\"><span>{letter}</span></div>")
 }
 
 fn card(f: &mut impl Write, found: &Segmentation, span: &StageSpan) -> fmt::Result {
     let (colour, name, layers) = (span.stage as usize, span.stage, span.layers());
     writeln!(f, "<article class=\"t{colour}\"><h3>{name}</h3>")?;
-    let begins = found.start_interval(span).map(|it| format!("; {}", it.in_words(span.first))).unwrap_or_default();
+    if !span.headline.is_empty() {
+        writeln!(f, "<p class=\"headline\">{}</p>", Escaped(&span.headline))?;
+    }
+    let begins = found.start(span).map(|it| format!("; {}", it.in_words())).unwrap_or_default();
     writeln!(f, "<p class=\"soft\">{layers}{}</p>", Escaped(&begins))?;
     evidence(f, &span.leading_evidence())?;
     let further = span.further_evidence();

@@ -8,7 +8,7 @@ use stratigraph_profile::{CorpusRecord, ModelRecord, Profile};
 use super::{Job, JobCorpus, JobModel, Status};
 use crate::run_scores::RunScores;
 use crate::study::units;
-use crate::{Findings, Result, StudyError};
+use crate::{Findings, Result, StudyError, unigram};
 
 /// The result of a finished job: that of one run over everything, except for rounding differences between devices.
 #[derive(Debug, Clone)]
@@ -70,6 +70,7 @@ impl Job {
         let (model, corpus) = (model_record(&self.plan().model), corpus_record(&self.plan().corpus));
         let mut findings = Findings::new(model, corpus).with_seed(self.plan().seed);
         self.runs().collect(scores, &units(&metrics), is_clean, &mut findings)?;
+        unigram::add(self.windows(), &mut findings)?;
         Ok(findings)
     }
 }

@@ -178,7 +178,7 @@ fn a_job_measures_the_metrics_that_its_plan_names() {
     let merged = job.merge(&[]).unwrap();
     let study = given.study(&sweeps()).with_metrics(Metrics::from_names(names).unwrap());
     let study = study.run(&given.windows).unwrap();
-    assert!(merged.findings.values().keys().eq(["clean_nll", "clean_rank"]));
+    assert!(merged.findings.values().keys().eq(["clean_nll", "clean_rank", "unigram_loss"]));
     assert_close(&merged.findings, &study);
     let refused = |metrics: &[&str]| given.plan().with_metrics(metrics).unwrap_err().to_string();
     assert!(refused(&["nll", "perplexity"]).contains("unknown metric `perplexity`; known: kl, top1_agreement"));

@@ -1,14 +1,20 @@
-//! Several models on one page over relative depth: [`Comparison`].
+//! Several models on one page over relative depth: [`Comparison`], with their [`Alignment`].
 
-use std::fmt::{self, Display, Write};
+mod alignment;
+mod checkpoints;
+mod families;
+mod html;
+
+pub use alignment::Alignment;
+use families::family_series;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use stratigraph_profile::{Profile, catalogue};
 
 use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
-use crate::text::{Escaped, NOTHING};
-use crate::view::bands;
-use crate::{ReportError, Result, page};
+use crate::{ReportError, Result};
 
 /// Profiles side by side: the stages of each model as a bar, and every signal with a curve for each model.
 ///
@@ -17,6 +23,8 @@ use crate::{ReportError, Result, page};
 #[derive(Debug, Clone)]
 pub struct Comparison {
     models: Vec<Model>,
+    families: Vec<String>,
+    checkpoints: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +57,10 @@ impl Comparison {
             let name = if again == 0 { name.clone() } else { format!("{name} ({})", again + 1) };
             models.push(Model { name, profile });
         }
-        if models.is_empty() { Err(ReportError::NothingToCompare) } else { Ok(Self { models }) }
+        if models.is_empty() {
+            return Err(ReportError::NothingToCompare);
+        }
+        Ok(Self { models, families: Vec::new(), checkpoints: Vec::new() })
     }
 
     /// The comparison of these `profile.json` files.
@@ -59,6 +70,53 @@ impl Comparison {
     pub fn read(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Self> {
         let profiles: std::result::Result<Vec<_>, _> = paths.into_iter().map(Profile::read).collect();
         Self::new(profiles?)
+    }
+
+    /// Draws the mean of each family instead of its models: those whose names contain the family's, in any case.
+    ///
+    /// # Errors
+    /// When no model's name contains one.
+    pub fn with_families(mut self, families: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
+        self.families = families.into_iter().map(Into::into).collect();
+        match self.families.iter().find(|family| self.of_family(family).is_empty()) {
+            None => Ok(self),
+            Some(family) => {
+                let known = self.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+                Err(ReportError::NoSuchFamily { family: family.clone(), known })
+            }
+        }
+    }
+
+    /// Reads the profiles as checkpoints of one training run, in this order, with a label each, such as the share of the
+    /// training, and adds maps of the curves over training and depth.
+    ///
+    /// # Errors
+    /// When there are not as many labels as profiles, or the models have different numbers of layers.
+    pub fn with_checkpoints(mut self, labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
+        self.checkpoints = labels.into_iter().map(Into::into).collect();
+        let (labels, profiles) = (self.checkpoints.len(), self.models.len());
+        if labels != profiles {
+            return Err(ReportError::CheckpointLabels { labels, profiles });
+        }
+        let depths: BTreeSet<usize> = self.models.iter().map(|model| model.profile.model.n_layers).collect();
+        if depths.len() > 1 {
+            return Err(ReportError::CheckpointDepths { depths: depths.into_iter().collect() });
+        }
+        for (model, label) in self.models.iter_mut().zip(&self.checkpoints) {
+            model.name = format!("{} at {label}", model.profile.model.name);
+        }
+        Ok(self)
+    }
+
+    /// How alike the models' curves are over relative depth: each curve that two models have, and all curves together.
+    pub fn alignment(&self) -> Vec<Alignment> {
+        let profiles: Vec<&Profile> = self.models.iter().map(|model| &model.profile).collect();
+        alignment::alignments(&profiles, &[DAMAGE, LENS, INSIDE].concat())
+    }
+
+    fn of_family(&self, family: &str) -> Vec<&Model> {
+        let family = family.to_lowercase();
+        self.models.iter().filter(|model| model.name.to_lowercase().contains(&family)).collect()
     }
 
     /// Writes the page to `compare.html` in a directory, which is made where it is absent; returns the file's path.
@@ -98,13 +156,20 @@ impl Comparison {
                 .with_caption(format!("{caption} Depth is relative: 0 is before the first layer, 1 after the last."))
                 .with_source(&source)
         };
-        wanted.into_iter().map(figure).filter(|figure| !figure.panels.is_empty()).collect()
+        let training = (!self.checkpoints.is_empty()).then(|| checkpoints::figure(&self.models, &self.checkpoints));
+        training.into_iter().chain(wanted.into_iter().map(figure)).filter(|figure| !figure.panels.is_empty()).collect()
     }
 
     fn panel(&self, curve: &str) -> Option<Panel> {
         let entry = catalogue::find(curve)?;
         let mut left = Side::new(entry.axis_label(), entry.scale);
-        left.series = self.models.iter().filter_map(|model| model.series(curve)).collect();
+        let means = self.families.iter().filter_map(|family| family_series(family, &self.of_family(family), curve));
+        let is_alone = |model: &&Model| {
+            let name = model.name.to_lowercase();
+            !self.families.iter().any(|family| name.contains(&family.to_lowercase()))
+        };
+        left.series =
+            means.chain(self.models.iter().filter(is_alone).filter_map(|model| model.series(curve))).collect();
         let panel = Panel::Lines(Lines::new(entry.title, Horizontal::relative_depth(), left));
         matches!(&panel, Panel::Lines(lines) if !lines.left.series.is_empty()).then_some(panel)
     }
@@ -114,73 +179,13 @@ impl Model {
     /// A curve over relative depth; `None` where it has no number or does not run over depth.
     fn series(&self, curve: &str) -> Option<Series> {
         let n_layers = self.profile.model.n_layers.max(1);
-        let curve = self.profile.curves.get(curve).filter(|curve| curve.axis.n_layers().is_some())?;
-        let Series { name, points } = Series::from_curve(&self.name, curve);
+        let curve = self.profile.curve_or_derived(curve).filter(|curve| curve.axis.n_layers().is_some())?;
+        let Series { name, points } = Series::from_curve(&self.name, &curve);
         let relative = |point: Point| {
             let at = format!("{} of {n_layers}", point.at);
             Point::new((point.x + 0.5) / n_layers as f64, at, point.y).with_sem(point.sem)
         };
         Some(Series::new(name, points.into_iter().map(relative).collect())).filter(Series::has_numbers)
-    }
-}
-
-impl Display for Comparison {
-    /// The page.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        page::open(f, "Stages of inference, compared")?;
-        f.write_str("<header>\n<p class=\"kicker\">Stages of inference</p>\n<h1>")?;
-        writeln!(f, "{} models over relative depth</h1>\n</header>\n<main>", self.models.len())?;
-        self.stages(f)?;
-        self.figures().iter().try_for_each(|figure| page::draw(f, figure))?;
-        self.table(f)?;
-        f.write_str("</main>\n")?;
-        page::close(f)
-    }
-}
-
-impl Comparison {
-    /// The stages of each model as a bar, all of one width.
-    fn stages(&self, f: &mut impl Write) -> fmt::Result {
-        f.write_str("<section id=\"stages\">\n<h2>The stages side by side</h2>\n")?;
-        let named =
-            |index| self.models.iter().flat_map(|model| bands(&model.profile)).find(move |band| band.colour == index);
-        page::key(f, &(0..crate::figure::STAGES.len()).filter_map(named).collect::<Vec<_>>())?;
-        for Model { name, profile } in &self.models {
-            let (n_layers, stages) = (profile.model.n_layers, profile.stages.as_ref());
-            writeln!(f, "<h3>{} <small>{n_layers} layers</small></h3>", Escaped(name))?;
-            let summary = stages.map_or("The profile has no stages.".to_owned(), |found| found.summary());
-            writeln!(f, "<p class=\"soft\">{}</p>", Escaped(&summary))?;
-            page::bar(f, stages, n_layers)?;
-        }
-        f.write_str("</section>\n")
-    }
-
-    /// The model and corpus of each profile.
-    fn table(&self, f: &mut impl Write) -> fmt::Result {
-        f.write_str("<section id=\"models\">\n<h2>What was measured</h2>\n")?;
-        let columns =
-            ["layers", "width", "corpus", "windows", "tokens in each", "device", "versions", "stages begin at"];
-        page::open_table(f, "Models and corpora", "model", columns.into_iter())?;
-        for Model { name, profile } in &self.models {
-            let (model, corpus) = (&profile.model, &profile.corpus);
-            write!(f, "<tr><th scope=\"row\">{}</th>", Escaped(name))?;
-            write!(f, "<td>{}</td><td>{}</td><td>{}</td>", model.n_layers, model.d_model, Escaped(&corpus.name))?;
-            let versions = profile.versions.iter().map(|(name, version)| format!("{name} {version}"));
-            let spans = profile.stages.iter().flat_map(|found| &found.stages);
-            let starts = spans.map(|span| format!("{} {}", span.stage, span.first));
-            let [versions, starts] = [versions.collect::<Vec<_>>(), starts.collect()].map(|words| words.join(", "));
-            let starts = if starts.is_empty() { NOTHING } else { &starts };
-            write!(
-                f,
-                "<td>{}</td><td>{}</td><td>{}</td>",
-                corpus.n_sequences,
-                corpus.seq_len,
-                Escaped(&profile.device)
-            )?;
-            writeln!(f, "<td>{}</td><td>{}</td></tr>", Escaped(&versions), Escaped(starts))?;
-        }
-        page::close_table(f)?;
-        f.write_str("</section>\n")
     }
 }
 
@@ -204,6 +209,40 @@ mod tests {
             [vec![0.25, 0.75], vec![0.25, 0.5, 0.75], vec![0.0, 0.5, 1.0]]
         );
         assert!(comparison.to_string().contains("m (2)"));
+    }
+
+    #[test]
+    fn families_are_averaged() {
+        let of = |name: &str, values: &[f64]| {
+            let mut profile = profile(values.len(), &[("delete_kl", values)]);
+            profile.model.name = name.into();
+            profile
+        };
+        let models = [of("Small-a", &[1.0, 2.0, 3.0]), of("small-b", &[3.0, 4.0, 5.0]), of("other", &[1.0; 4])];
+        let comparison = Comparison::new(models.clone()).unwrap().with_families(["small"]).unwrap();
+        let figures = comparison.figures();
+        let Panel::Lines(lines) = &figures[0].panels[0] else { panic!("a panel of lines") };
+        let names: Vec<_> = lines.left.series.iter().map(|series| series.name.as_str()).collect();
+        assert_eq!(names, ["small (mean of 2)", "other"]);
+        let first = &lines.left.series[0].points[0];
+        assert_eq!((first.y, first.sem), (2.0, Some(1.0)));
+        let refused = Comparison::new(models).unwrap().with_families(["Large"]).unwrap_err().to_string();
+        assert!(refused.contains("\"Large\"") && refused.contains("small-b"), "{refused}");
+    }
+
+    #[test]
+    fn checkpoints_have_maps() {
+        let models = || [profile(2, &[("delete_kl", &[1.0, 10.0])]), profile(2, &[("delete_kl", &[0.1, 0.0])])];
+        let comparison = Comparison::new(models()).unwrap().with_checkpoints(["0 %", "100 %"]).unwrap();
+        let figures = comparison.figures();
+        let Panel::Heat(heat) = &figures[0].panels[0] else { panic!("a map") };
+        assert_eq!((heat.matrix.values[0].clone(), heat.matrix.values[1][0]), (vec![0.0, 1.0], -1.0));
+        assert!(heat.matrix.values[1][1].is_nan() && comparison.to_string().contains("m at 100 %"));
+        let error = |labels: &[&str]| Comparison::new(models()).unwrap().with_checkpoints(labels.to_vec()).unwrap_err();
+        assert!(error(&["0 %"]).to_string().contains("1 label for 2 profiles"));
+        let other =
+            Comparison::new([profile(2, &[]), profile(3, &[])]).unwrap().with_checkpoints(["a", "b"]).unwrap_err();
+        assert!(other.to_string().contains("2, 3"), "{other}");
     }
 
     #[test]

@@ -1,0 +1,113 @@
+//! Curves that follow from others of a profile: [`Profile::curve_or_derived`].
+
+use std::borrow::Cow;
+
+use crate::{Axis, Curve, Estimate, Matrix, Profile, Unit};
+
+/// The matrices of damage by part of a word, the better one first.
+const BY_WORD: [&str; 2] = ["delete_after_first_kl_by_word", "delete_kl_by_word"];
+
+impl Profile {
+    /// A curve of the profile, or one that follows from its curves and matrices, none if it cannot be computed:
+    ///
+    /// - `local_attention`: `prev5_attention_mass / (1 - first_token_attention)`;
+    /// - `mlp_write_ratio`, `attn_write_ratio`: `mlp_out_norm` and `attn_out_norm` over the `resid_norm` before the layer;
+    /// - `lexical_damage`: `delete_kl_by_word` at the last tokens of words of several tokens over that at single tokens (of
+    ///   `delete_after_first_kl_by_word` where it is there).
+    ///
+    /// A derived curve has the replicates of those that it follows from, where they are of the same kind and number.
+    ///
+    /// ```
+    /// use stratigraph_profile::{Axis, CorpusRecord, Curve, ModelRecord, Profile, Unit};
+    ///
+    /// let curve = |values: &[f64]| Curve::new(Axis::layers(2), Unit::Fraction, values.to_vec());
+    /// let profile = Profile::new(ModelRecord::new("m", 2, 8, 100), CorpusRecord::new("c", 1, 8))
+    ///     .with_curve("prev5_attention_mass", curve(&[0.4, 0.3]))?
+    ///     .with_curve("first_token_attention", curve(&[0.0, 0.5]))?;
+    /// assert_eq!(profile.curve_or_derived("local_attention").unwrap().mean, [0.4, 0.6]);
+    /// assert!(profile.curve_or_derived("mlp_write_ratio").is_none());
+    /// # Ok::<(), stratigraph_profile::ProfileError>(())
+    /// ```
+    pub fn curve_or_derived(&self, name: &str) -> Option<Cow<'_, Curve>> {
+        if let Some(curve) = self.curves.get(name) {
+            return Some(Cow::Borrowed(curve));
+        }
+        let of = |name: &str| self.curves.get(name).filter(|curve| curve.len() == curve.axis.len());
+        let write = |norm: &str| ratio(of(norm)?, &before_layers(of("resid_norm")?)?, |write, norm| write / norm);
+        let derived = match name {
+            "local_attention" => {
+                ratio(of("prev5_attention_mass")?, of("first_token_attention")?, |near, first| near / (1.0 - first))
+            }
+            "mlp_write_ratio" => write("mlp_out_norm"),
+            "attn_write_ratio" => write("attn_out_norm"),
+            "lexical_damage" => BY_WORD.iter().find_map(|name| last_to_single(self.matrices.get(*name)?)),
+            _ => None,
+        };
+        derived.map(Cow::Owned)
+    }
+}
+
+/// A curve over residual positions as one over layers: at the position before each.
+fn before_layers(curve: &Curve) -> Option<Curve> {
+    let Axis::ResidualPositions { n_layers } = curve.axis else { return None };
+    let mut before = Curve::new(Axis::layers(n_layers), curve.unit.clone(), curve.mean[..n_layers].to_vec());
+    let replicates = curve.replicates.iter().take(n_layers).cloned().collect();
+    before = before.with_replicates(curve.replicate_unit, replicates);
+    Some(before)
+}
+
+/// Two curves over the same axis, point by point and replicate by replicate.
+fn ratio(a: &Curve, b: &Curve, of: impl Fn(f64, f64) -> f64) -> Option<Curve> {
+    if a.axis != b.axis {
+        return None;
+    }
+    let is_paired =
+        a.replicate_unit == b.replicate_unit && a.n_replicates().is_some() && a.n_replicates() == b.n_replicates();
+    let mut curve = Curve::empty(a.axis.clone(), Unit::Dimensionless);
+    curve.replicate_unit = a.replicate_unit;
+    for (point, (&x, &y)) in a.mean.iter().zip(&b.mean).enumerate() {
+        let pairs = || a.replicates[point].iter().zip(&b.replicates[point]).map(|(&x, &y)| of(x, y)).collect();
+        curve.push(Estimate::exact(of(x, y)), if is_paired { pairs() } else { Vec::new() });
+    }
+    Some(curve)
+}
+
+fn last_to_single(matrix: &Matrix) -> Option<Curve> {
+    let Axis::Layers { n_layers } = matrix.rows else { return None };
+    let column = |label: &str| (0..matrix.columns.len()).find(|&at| matrix.columns.tick(at) == label);
+    let (last, single) = (column("last token")?, column("single token")?);
+    let of = |row: &Vec<f64>| row[last] / row[single];
+    let mean: Option<Vec<f64>> =
+        matrix.values.iter().map(|row| (row.len() == matrix.columns.len()).then(|| of(row))).collect();
+    Some(Curve::new(Axis::layers(n_layers), Unit::Dimensionless, mean?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CorpusRecord, ModelRecord, ReplicateUnit};
+
+    #[test]
+    fn replicates_are_derived_one_by_one() {
+        let profile = Profile::new(ModelRecord::new("m", 1, 8, 100), CorpusRecord::new("c", 2, 8));
+        let curve = |axis, mean, replicates| {
+            Curve::new(axis, Unit::Norm, mean).with_replicates(ReplicateUnit::Windows, replicates)
+        };
+        let writes = curve(Axis::layers(1), vec![3.0], vec![vec![2.0, 4.0]]);
+        let norms = curve(Axis::residual_positions(1), vec![6.0, 9.0], vec![vec![4.0, 8.0], vec![9.0, 9.0]]);
+        let profile = profile.with_curve("mlp_out_norm", writes).unwrap().with_curve("resid_norm", norms).unwrap();
+        let derived = profile.curve_or_derived("mlp_write_ratio").unwrap();
+        assert_eq!((&derived.mean[..], &derived.replicates[0][..]), (&[0.5][..], &[0.5, 0.5][..]));
+        assert!(profile.curve_or_derived("attn_write_ratio").is_none());
+    }
+
+    #[test]
+    fn damage_at_the_ends_of_words_is_compared_with_that_at_single_tokens() {
+        let profile = Profile::new(ModelRecord::new("m", 2, 8, 100), CorpusRecord::new("c", 2, 8));
+        let groups = Axis::labelled("word", ["single token", "inside", "last token", "no word"]);
+        let values = vec![vec![2.0, 1.0, 6.0, 1.0], vec![0.5, 1.0, 0.25, 1.0]];
+        let matrix = Matrix::new(Axis::layers(2), groups, Unit::Nats, values);
+        let profile = profile.with_matrix("delete_kl_by_word", matrix).unwrap();
+        assert_eq!(profile.curve_or_derived("lexical_damage").unwrap().mean, [3.0, 0.5]);
+    }
+}
