@@ -108,7 +108,7 @@ mod tests {
             stages: vec![StageSpan::new(before, 0, 1), StageSpan::new(after, 1, 4)],
             boundaries: vec![Boundary::new(before, after, 1).with_interval(interval)],
             rejected: vec![RejectedBoundary { before, after, at: 1, reason: String::new() }],
-            outliers: vec![OutlierLayer { layer: 1, signal: String::new(), z: 12.5, reason: String::new() }],
+            outliers: vec![OutlierLayer::new(1, "", 12.5, "")],
             edges: vec![EdgeEffect { layer: 0, stage: before, reason: String::new() }],
             change_points: vec![1],
             ..Segmentation::new(4, Verdict::Stages, "")

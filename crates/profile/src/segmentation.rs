@@ -155,6 +155,7 @@ impl StageSpan {
 
 /// A layer that cannot be removed among layers that can; it makes no boundary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OutlierLayer {
     /// Which layer.
     pub layer: usize,
@@ -164,6 +165,29 @@ pub struct OutlierLayer {
     pub z: f64,
     /// What else the layer does, in words and numbers.
     pub reason: String,
+    /// Whether it makes the attention sink: deleting it costs little where the first position still passes through it.
+    #[serde(default)]
+    pub makes_sink: bool,
+}
+
+impl OutlierLayer {
+    /// A layer that stands out in a curve by a robust z score.
+    pub fn new(layer: usize, signal: impl Into<String>, z: f64, reason: impl Into<String>) -> Self {
+        Self { layer, signal: signal.into(), z, reason: reason.into(), makes_sink: false }
+    }
+
+    /// Says that it makes the attention sink.
+    pub fn as_sink(mut self) -> Self {
+        self.makes_sink = true;
+        self
+    }
+
+    /// It in words.
+    pub fn in_words(&self) -> String {
+        let Self { layer, signal, z, reason, makes_sink } = self;
+        let does = if *makes_sink { "makes the attention sink".to_owned() } else { format!("stands out in {signal}") };
+        format!("layer {layer} {does} (robust z {z:+.1}): {reason}")
+    }
 }
 
 /// The stages of a model, with the evidence for and against each.
@@ -179,7 +203,7 @@ pub struct Segmentation {
     /// The fraction of orders of the same layers that gain as much from stages as the true order, which is counted among
     /// them: `(1 + k) / (1 + n)` for `k` of `n` random orders. All four stages are allowed in each order.
     pub p_value: f64,
-    /// The largest such fraction with one kind of evidence left out; 1 in a file without it.
+    /// The largest such fraction with one group of signals left out; 1 in a file without it.
     #[serde(default = "one")]
     pub p_value_alone: f64,
     /// How much the stages gain over a single one, in nats of evidence.

@@ -102,9 +102,6 @@ impl Segmentation {
 
     /// Everything else that was found, by heading; headings without findings are left out.
     pub fn remarks(&self) -> Vec<Remarks> {
-        let outlier = |it: &crate::OutlierLayer| {
-            format!("layer {} in {} (robust z {:+.1}): {}", it.layer, it.signal, it.z, it.reason)
-        };
         let rejected = |it: &crate::RejectedBoundary| {
             format!("between {} and {} at layer {}: {}", it.before, it.after, it.at, it.reason)
         };
@@ -115,7 +112,10 @@ impl Segmentation {
         let stories = self.stories.iter().map(crate::StoryCheck::in_words).collect();
         let all = [
             remarks("First and last layers that are special and no stage", edges),
-            remarks("Layers that stand out inside a stage", self.outliers.iter().map(outlier).collect()),
+            remarks(
+                "Layers that stand out inside a stage",
+                self.outliers.iter().map(crate::OutlierLayer::in_words).collect(),
+            ),
             remarks("Boundaries that were tested and rejected", self.rejected.iter().map(rejected).collect()),
             remarks("Layers at which all curves together change, found without any idea of stages", joined(&changes)),
             remarks("What experiments say about the stories of the stages", stories),

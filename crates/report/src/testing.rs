@@ -50,8 +50,7 @@ pub(crate) fn segmentation(n_layers: usize) -> Segmentation {
     found.stages = vec![span(before, 0, 1), span(after, 1, n_layers.max(2))];
     found.boundaries = vec![boundary];
     found.rejected = vec![RejectedBoundary { before, after, at: 1, reason: "it <wavers>".into() }];
-    let reason = "its <norm> & all".into();
-    found.outliers = vec![OutlierLayer { layer: 1, signal: "delete_kl".into(), z: 12.5, reason }];
+    found.outliers = vec![OutlierLayer::new(1, "delete_kl", 12.5, "its <norm> & all")];
     found.edges = vec![EdgeEffect { layer: 0, stage: after, reason: "one <layer>".into() }];
     found.change_points = vec![1];
     found.missing = vec!["wic_accuracy".into()];

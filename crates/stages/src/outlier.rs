@@ -22,12 +22,9 @@ pub(crate) fn outliers(profile: &Profile, views: &Views, spans: &[StageSpan], ru
         let z = view.robust.z(view.values[layer]);
         let is_end = layer == 0 || layer + 1 == n;
         let stands_out = z > rule.outlier || (views.odd.contains(&layer) && z > rule.stands_out);
-        (inside(layer) && !is_end && stands_out).then(|| OutlierLayer {
-            layer,
-            signal: view.signal.curve.clone(),
-            z: rounded(z),
-            reason: reason(layer, &costs, &others, rule),
-        })
+        let reason = || reason(layer, &costs, &others, rule);
+        let is_outlier = inside(layer) && !is_end && stands_out;
+        is_outlier.then(|| OutlierLayer::new(layer, view.signal.curve.clone(), rounded(z), reason()))
     };
     (0..n).filter_map(outlier).collect()
 }

@@ -147,7 +147,7 @@ fn a_sink_is_not_a_stage() {
     kept.replicates.clear();
     profile = profile.with_curve("delete_after_first_kl", kept).unwrap();
     let found = found_in(&profile);
-    let sinks: Vec<_> = found.outliers.iter().filter(|it| it.reason.contains("attention sink")).collect();
+    let sinks: Vec<_> = found.outliers.iter().filter(|it| it.makes_sink).collect();
     assert_eq!(sinks.iter().map(|it| it.layer).collect::<Vec<_>>(), [9], "{found}");
     assert_eq!(found.outliers.len(), 1, "{found}");
     assert_eq!(found.boundaries.iter().map(|it| it.at).collect::<Vec<_>>(), cuts(24), "{found}");

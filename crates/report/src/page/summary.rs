@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use stratigraph_profile::{Curve, Profile};
+use stratigraph_profile::{Curve, OutlierLayer, Profile};
 
 use crate::text::{Escaped, Number, with_error};
 
@@ -46,23 +46,11 @@ fn deletion(profile: &Profile) -> Option<String> {
     ))
 }
 
-/// The layers that make the attention sink: most of what their deletion costs, and more than the median layer costs, is not
-/// lost where the first position still passes through them.
+/// The layers that make the attention sink, as the rule of the stages finds them.
 fn sinks(profile: &Profile) -> Vec<String> {
-    let curves = ["delete_kl", "delete_after_first_kl"].map(|name| profile.curves.get(name));
-    let [Some(everywhere), Some(after_first)] = curves else { return Vec::new() };
-    let Some(median) = median(everywhere) else { return Vec::new() };
-    let both = finite(everywhere).filter_map(|(layer, all)| Some((layer, all, *after_first.mean.get(layer)?)));
-    let makes_it = both.filter(|(_, all, rest)| all - rest > all / 2.0 && all - rest > median);
-    let sentence = |(layer, all, rest)| {
-        format!(
-            "Layer {layer} makes the attention sink: deleting it costs {} nats, but {} where the first position still passes \
-             through it.",
-            Number(all),
-            Number(rest)
-        )
-    };
-    makes_it.map(sentence).collect()
+    let outliers = profile.stages.iter().flat_map(|found| &found.outliers);
+    let sentence = |it: &OutlierLayer| format!("Layer {} makes the attention sink: {}.", it.layer, it.reason);
+    outliers.filter(|it| it.makes_sink).map(sentence).collect()
 }
 
 fn swap(profile: &Profile) -> Option<String> {
@@ -156,18 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_makes_the_attention_sink_if_the_first_position_alone_needs_it() {
-        let curves: [(&str, &[f64]); 2] =
-            [("delete_kl", &[4.0, 5.0, 0.3, 0.5]), ("delete_after_first_kl", &[3.9, 0.25, 0.1, f64::NAN])];
-        let sentences = sentences(&profile(4, &curves));
+    fn a_layer_that_makes_the_attention_sink_is_named() {
+        let mut profile = profile(4, &[("delete_kl", &[4.0, 5.0, 0.3, 0.5])]);
+        let mut found = crate::testing::segmentation(4);
+        found.outliers.push(OutlierLayer::new(2, "delete_kl", 9.0, "deleting it costs 5 nats").as_sink());
+        profile.stages = Some(found);
+        let sentences = sentences(&profile);
         let sinks: Vec<_> = sentences.iter().filter(|sentence| sentence.contains("attention sink")).collect();
-        assert_eq!(
-            sinks,
-            [
-                "Layer 1 makes the attention sink: deleting it costs 5 nats, but 0.25 where the first position still passes \
-              through it."
-            ]
-        );
+        assert_eq!(sinks, ["Layer 2 makes the attention sink: deleting it costs 5 nats."]);
     }
 
     #[test]

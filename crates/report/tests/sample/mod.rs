@@ -182,8 +182,7 @@ fn segmentation(n_layers: usize) -> Segmentation {
     found.boundaries = (0..3).map(|index| boundary(index, starts[index + 1], n_layers)).collect();
     let (before, after, reason) = (Stage::ALL[0], Stage::ALL[2], "it <wavers>".into());
     found.rejected = vec![RejectedBoundary { before, after, at: 1, reason }];
-    let (signal, reason) = ("delete_kl".into(), "its <norm> & all".into());
-    found.outliers = vec![OutlierLayer { layer: 1, signal, z: 12.5, reason }];
+    found.outliers = vec![OutlierLayer::new(1, "delete_kl", 12.5, "its <norm> & all")];
     found.edges = vec![EdgeEffect { layer: 0, stage: before, reason: "one <layer> & no more".into() }];
     found.change_points = vec![1, n_layers / 2];
     found.missing = vec!["wic_accuracy".into()];
