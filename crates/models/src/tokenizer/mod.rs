@@ -1,15 +1,17 @@
 //! Text to token ids and back: [`Tokenizer`].
 
+mod bos;
 mod byte_level;
 mod gguf;
 mod sentence_piece;
-mod stream;
 mod vocabulary;
 
+use std::error::Error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use stratigraph_core::{TokenSpan, TokenWindows};
+use stratigraph_corpus::{BosToken, TextEncoder, encode_reader};
 
 use crate::files::GgufFile;
 use crate::{ModelError, Result};
@@ -19,6 +21,7 @@ use crate::{ModelError, Result};
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     path: PathBuf,
+    bos: BosToken,
 }
 
 impl Tokenizer {
@@ -35,17 +38,19 @@ impl Tokenizer {
             return Self::from_gguf(&GgufFile::open(path)?);
         }
         let json = std::fs::read(path).map_err(ModelError::io(path))?;
-        Self::from_json(&json, path)
+        let tokenizer = Self::from_json(&json, path)?;
+        Ok(Self { bos: bos::of_directory(&tokenizer.inner, &json, path)?, ..tokenizer })
     }
 
     /// Builds the tokenizer whose vocabulary a GGUF file holds.
     pub(crate) fn from_gguf(file: &GgufFile) -> Result<Self> {
-        Self::from_json(gguf::tokenizer_json(file)?.to_string().as_bytes(), file.path())
+        let json = gguf::tokenizer_json(file)?.to_string();
+        Ok(Self { bos: bos::of_gguf(file), ..Self::from_json(json.as_bytes(), file.path())? })
     }
 
     fn from_json(json: &[u8], path: &Path) -> Result<Self> {
         let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| ModelError::tokenizer(path, e))?;
-        let mut tokenizer = Self { inner, path: path.to_owned() };
+        let mut tokenizer = Self { inner, path: path.to_owned(), bos: BosToken::default() };
         // A file may ask for truncation or padding; a corpus has neither.
         tokenizer.inner.with_padding(None);
         tokenizer.inner.with_truncation(None).map_err(|e| ModelError::tokenizer(path, e))?;
@@ -78,7 +83,7 @@ impl Tokenizer {
     /// # Errors
     /// When the text cannot be read, is not UTF-8 as far as it is read, or the tokenizer cannot encode it.
     pub fn encode_reader(&self, reader: impl Read, at_most: usize) -> Result<Vec<u32>> {
-        stream::encode(self, reader, at_most, stream::Chunks::default())
+        Ok(encode_reader(self, reader, "the text", at_most)?)
     }
 
     /// The first `n` windows of `seq_len` tokens of a text, or all of them where there are fewer; the text is read only
@@ -155,9 +160,29 @@ impl Tokenizer {
         self.inner.decode(ids, false).map_err(|e| ModelError::tokenizer(&self.path, e))
     }
 
+    /// The token that begins a text, and whether the model was trained on texts that begin with it: as `tokenizer_config.json`
+    /// or the tokenizer's post-processor say, or the GGUF file.
+    pub fn bos(&self) -> BosToken {
+        self.bos
+    }
+
     /// How many tokens there are, added ones included.
     pub fn n_tokens(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+}
+
+impl TextEncoder for Tokenizer {
+    fn encode_spans(&self, text: &str) -> std::result::Result<Vec<TokenSpan>, Box<dyn Error + Send + Sync>> {
+        Ok(self.encode_with_offsets(text)?)
+    }
+
+    fn encode_ids(&self, text: &str) -> std::result::Result<Vec<u32>, Box<dyn Error + Send + Sync>> {
+        Ok(self.encode(text)?)
+    }
+
+    fn bos(&self) -> BosToken {
+        self.bos
     }
 }
 

@@ -27,3 +27,4 @@ mod remote;
 mod small;
 mod steering;
 mod tasks;
+mod windows_that_count;
