@@ -7,15 +7,19 @@ and compared with what was meant.
 
 import copy
 import json
+import sys
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, CONFIG_MAPPING
 
 import family_ggufs
+from family_cases import CASES
 from reference_values import EDIT_TAIL, edit_orders, expected_values
 
 BATCH = 2
+EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
 
 ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 LLAMA_LIKE = dict(
@@ -86,6 +90,7 @@ FAMILIES = [
         },
     ), torch.bfloat16, 22, 12),
 ]
+MINUS_ONE = ["gemma", "gemma2", "gemma3_text", "nemotron"]  # a gain is stored as its difference from one
 WITH_GGUF = ["gpt2", "neox-parallel", "neox-sequential", "phi", "qwen2", "qwen3", "gemma3"]
 
 
@@ -100,9 +105,9 @@ def random_parameter(name, shape, generator, gain):
 
 def random_model(model_type, settings, seed):
     config = CONFIG_MAPPING[model_type](**settings)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    model = AutoModelForCausalLM.from_config(config, **EAGER).eval()
     generator = torch.Generator().manual_seed(seed)
-    gain = 0.0 if model_type == "gemma3_text" else 1.0  # Gemma stores a gain's difference from one
+    gain = 0.0 if model_type in MINUS_ONE else 1.0
     for name, parameter in model.named_parameters():
         parameter.copy_(random_parameter(name, parameter.shape, generator, gain))
     return model
@@ -179,7 +184,7 @@ def store(model, name, dtype, path):
 
 def check(path):
     """transformers reads the directory, gives the same values, and every edit matters."""
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **EAGER).eval()
     saved = load_file(path / "expected.safetensors")
     again = expected_values(model, saved["ids"].long())
     for name, value in saved.items():
@@ -202,6 +207,12 @@ def make_family(out, name, model_type, settings, dtype, seed, positions):
         family_ggufs.make(model, dtype, path / "model.gguf")
 
 
-def make_families(out):
-    for family in FAMILIES:
-        make_family(out, *family)
+def make_families(out, names=None):
+    for family in FAMILIES + CASES:
+        if names is None or family[0] in names:
+            make_family(out, *family)
+
+
+if __name__ == "__main__":  # python make_family_fixtures.py OUT NAME ...
+    torch.set_grad_enabled(False)
+    make_families(Path(sys.argv[1]), sys.argv[2:] or None)

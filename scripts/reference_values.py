@@ -5,21 +5,32 @@ import torch
 EDIT_TAIL = 4  # the logits of an edited model are kept for this many last positions of sequence 0
 
 # Where a model keeps its blocks and last norm, and a block what it adds to the residual stream.
+USUAL_PLACES = ("model", "layers", "norm", "self_attn", "self_attn", "mlp")
+NORMED_PLACES = ("model", "layers", "norm", "self_attn", "post_attention_layernorm", "post_feedforward_layernorm")
+GPT_PLACES = ("transformer", "h", "ln_f", "attn", "attn", "mlp")
 PLACES = {
-    "gpt2": ("transformer", "h", "ln_f", "attn", "attn", "mlp"),
+    "gpt2": GPT_PLACES,
+    "gpt_neo": GPT_PLACES,
+    "gptj": GPT_PLACES,
     "gpt_neox": ("gpt_neox", "layers", "final_layer_norm", "attention", "attention", "mlp"),
     "phi": ("model", "layers", "final_layernorm", "self_attn", "self_attn", "mlp"),
-    "gemma3_text": (
-        "model", "layers", "norm", "self_attn", "post_attention_layernorm", "post_feedforward_layernorm",
-    ),
+    "gemma2": NORMED_PLACES,
+    "gemma3_text": NORMED_PLACES,
+    "olmo2": NORMED_PLACES,
+    "olmo3": NORMED_PLACES,
+    "exaone4": NORMED_PLACES,
+    "glm4": ("model", "layers", "norm", "self_attn", "post_self_attn_layernorm", "post_mlp_layernorm"),
+    "opt": ("model.decoder", "layers", "final_layer_norm", "self_attn", "self_attn", "fc2"),
+    "falcon": ("transformer", "h", "ln_f", "self_attention", "self_attention", "mlp"),
+    # BLOOM adds the residual stream inside of its sublayers.
+    "bloom": ("transformer", "h", "ln_f", "self_attention", "self_attention.dense", "mlp.dense_4h_to_h"),
 }
-USUAL_PLACES = ("model", "layers", "norm", "self_attn", "self_attn", "mlp")
 
 
 def body(model):
     """The bare model, the name of its list of blocks, and the other places of `PLACES`."""
     root, blocks, *rest = PLACES.get(model.config.model_type, USUAL_PLACES)
-    return getattr(model, root), blocks, *rest
+    return model.get_submodule(root), blocks, *rest
 
 
 def first(out):
@@ -30,14 +41,16 @@ def record(model, ids):
     """One clean pass: the residual stream, the attention patterns, and what each sublayer adds."""
     bare, blocks, norm, attn, attn_out, mlp_out = body(model)
     seen = {"resid": [], "pattern": [], "attn_out": [], "mlp_out": []}
+    scale = getattr(model.config, "residual_multiplier", 1.0)
+    added = lambda out: (first(out) * scale).reshape(*ids.shape, -1)
     keep = lambda key, pick: lambda _, args, *out: seen[key].append(pick(*out) if out else args[0])
     hooks = [getattr(bare, norm).register_forward_pre_hook(keep("resid", None))]
     for layer in getattr(bare, blocks):
         hooks += [
             layer.register_forward_pre_hook(keep("resid", None)),
             getattr(layer, attn).register_forward_hook(keep("pattern", lambda out: out[1])),
-            getattr(layer, attn_out).register_forward_hook(keep("attn_out", first)),
-            getattr(layer, mlp_out).register_forward_hook(keep("mlp_out", first)),
+            layer.get_submodule(attn_out).register_forward_hook(keep("attn_out", added)),
+            layer.get_submodule(mlp_out).register_forward_hook(keep("mlp_out", added)),
         ]
     logits = model(ids, use_cache=False).logits
     for hook in hooks:
@@ -52,7 +65,7 @@ def edited_logits(model, ids, order):
     """
     bare, blocks, *_ = body(model)
     layers, config = getattr(bare, blocks), model.config
-    depth = "n_layer" if config.model_type == "gpt2" else "num_hidden_layers"
+    depth = next(name for name in ["n_layer", "num_layers", "num_hidden_layers"] if name in config.__dict__)
     types = getattr(config, "layer_types", None)
     setattr(bare, blocks, torch.nn.ModuleList([layers[i] for i in order]))
     config.__dict__[depth] = len(order)

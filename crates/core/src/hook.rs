@@ -49,9 +49,17 @@ pub enum Hook {
     Ln2Scale,
     /// What the norm before the MLP writes, its gain and bias included; none where attention's norm serves both.
     Ln2Normalized,
-    /// MLP activations before the nonlinearity (of the gate, where there is one), `[batch, pos, d_mlp]`.
+    /// The weight of each expert of a mixture, `[batch, pos, n_experts]`: what the expert's output is multiplied by; 0 for
+    /// the experts that a position does not use.
+    ExpertWeights,
+    /// The experts that a position uses, `[batch, pos, n_active]`, by falling weight, as numbers from 0. It can be read, not
+    /// edited.
+    ExpertIndices,
+    /// MLP activations before the nonlinearity (of the gate, where there is one), `[batch, pos, d_mlp]`; 0 for the neurons of
+    /// experts that a position does not use.
     MlpPre,
-    /// MLP activations after the nonlinearity (and the gate), `[batch, pos, d_mlp]`.
+    /// MLP activations after the nonlinearity (and the gate), `[batch, pos, d_mlp]`; 0 for the neurons of experts that a
+    /// position does not use.
     MlpPost,
     /// What the MLP adds to the residual stream.
     MlpOut,
@@ -63,7 +71,7 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in the order in which a sequential model reaches them.
-    pub const ALL: [Hook; 19] = [
+    pub const ALL: [Hook; 21] = [
         Hook::Embed,
         Hook::ResidPre,
         Hook::Ln1Scale,
@@ -78,6 +86,8 @@ impl Hook {
         Hook::ResidMid,
         Hook::Ln2Scale,
         Hook::Ln2Normalized,
+        Hook::ExpertWeights,
+        Hook::ExpertIndices,
         Hook::MlpPre,
         Hook::MlpPost,
         Hook::MlpOut,
@@ -102,6 +112,8 @@ impl Hook {
             Hook::ResidMid => "hook_resid_mid",
             Hook::Ln2Scale => "ln2.hook_scale",
             Hook::Ln2Normalized => "ln2.hook_normalized",
+            Hook::ExpertWeights => "mlp.hook_expert_weights",
+            Hook::ExpertIndices => "mlp.hook_expert_indices",
             Hook::MlpPre => "mlp.hook_pre",
             Hook::MlpPost => "mlp.hook_post",
             Hook::MlpOut => "hook_mlp_out",
@@ -128,6 +140,16 @@ impl Hook {
     /// Whether its activation is `[batch, n_heads, query, key]`.
     pub fn is_square(self) -> bool {
         matches!(self, Hook::AttnScores | Hook::Pattern)
+    }
+
+    /// Whether it can be read but not edited: [`Hook::ExpertIndices`] and [`Hook::LnFinalNormalized`].
+    pub fn is_read_only(self) -> bool {
+        matches!(self, Hook::ExpertIndices | Hook::LnFinalNormalized)
+    }
+
+    /// Whether only mixtures of experts have it.
+    pub fn is_of_experts(self) -> bool {
+        matches!(self, Hook::ExpertWeights | Hook::ExpertIndices)
     }
 
     /// Whether its activation is the divisor of a norm, `[batch, pos, 1]`.

@@ -43,6 +43,11 @@ impl HookSet {
         Self(self.0 & !(1 << hook as u32))
     }
 
+    /// Without the hooks of another set.
+    pub fn minus(self, other: impl Into<HookSet>) -> Self {
+        Self(self.0 & !other.into().0)
+    }
+
     /// The hooks of either.
     pub fn union(self, other: HookSet) -> Self {
         Self(self.0 | other.0)
@@ -82,5 +87,6 @@ mod tests {
         let set = HookSet::from([Hook::MlpOut, Hook::Embed]);
         assert_eq!(set.iter().collect::<Vec<_>>(), [Hook::Embed, Hook::MlpOut]);
         assert!(set.without(Hook::Embed).without(Hook::MlpOut).is_empty());
+        assert_eq!(set.minus([Hook::Embed, Hook::Q]), HookSet::from([Hook::MlpOut]));
     }
 }

@@ -44,7 +44,7 @@ pub use hex::hex;
 pub use hook::{Hook, HookPoint};
 pub use hook_set::HookSet;
 pub use host::is_host_device;
-pub use model::{HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
+pub use model::{ExpertShape, HeadShape, ModelShape, ModelWeights, ResidualModel, Site, Sublayer};
 pub use moments::{Moments, PerSequence, SequenceCount, Summary};
 pub use observer::{Observer, observe};
 pub use random::SplitMix64;

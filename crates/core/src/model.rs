@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, HookSet, Result, Tap};
+use crate::{CoreError, Hook, HookSet, Result, Tap};
 
 /// Which block runs where: `slot` is the position in the run, `layer` the layer whose weights run there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,8 +55,10 @@ pub struct ModelShape {
     pub n_ctx: Option<usize>,
     /// Its attention heads, where it has attention.
     pub heads: Option<HeadShape>,
-    /// Neurons of an MLP, where it has one.
+    /// Neurons of an MLP, where it has one; in a mixture those of all its experts, one expert after the other.
     pub d_mlp: Option<usize>,
+    /// The experts of its MLPs, where they are mixtures.
+    pub experts: Option<ExpertShape>,
     /// The hooks that [`ResidualModel::block`] offers. [`Hook::Embed`](crate::Hook::Embed) and
     /// [`Hook::LnFinalNormalized`](crate::Hook::LnFinalNormalized) exist on every model and need not be named.
     pub hooks: HookSet,
@@ -74,10 +76,29 @@ pub struct HeadShape {
     pub d_head: usize,
 }
 
+/// The experts of a layer whose MLP is a mixture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExpertShape {
+    /// Experts to choose from.
+    pub n_experts: usize,
+    /// Experts that one position uses.
+    pub n_active: usize,
+    /// Neurons that one position uses.
+    pub n_active_neurons: usize,
+}
+
+impl ExpertShape {
+    /// `n_experts`, of which a position uses `n_active` with `n_active_neurons` neurons in all.
+    pub fn new(n_experts: usize, n_active: usize, n_active_neurons: usize) -> Self {
+        Self { n_experts, n_active, n_active_neurons }
+    }
+}
+
 impl ModelShape {
     /// A model without hooks and without a limit of its context, whose heads and neurons are unknown.
     pub fn new(n_layers: usize, d_model: usize, d_vocab: usize) -> Self {
-        Self { n_layers, d_model, d_vocab, n_ctx: None, heads: None, d_mlp: None, hooks: HookSet::EMPTY }
+        Self { n_layers, d_model, d_vocab, n_ctx: None, heads: None, d_mlp: None, experts: None, hooks: HookSet::EMPTY }
     }
 
     /// With another number of layers.
@@ -100,16 +121,22 @@ impl ModelShape {
         Self { d_mlp: Some(d_mlp), ..self }
     }
 
+    /// With mixtures of experts as MLPs.
+    pub fn with_experts(self, experts: ExpertShape) -> Self {
+        Self { experts: Some(experts), ..self }
+    }
+
     /// With the hooks that blocks offer.
     pub fn with_hooks(self, hooks: impl Into<HookSet>) -> Self {
         Self { hooks: hooks.into(), ..self }
     }
 
     /// The number of floats per token of the widest activation inside a block, from which memory budgets are computed:
-    /// MLP neurons (four times `d_model` where they are not known), queries, or attention scores.
+    /// MLP neurons (those of the experts that a position uses; four times `d_model` where they are not known), queries, or attention scores.
     pub fn widest_activation(&self, seq_len: usize) -> usize {
         let heads = self.heads.map_or(0, |heads| heads.n_heads * heads.d_head.max(seq_len));
-        self.d_mlp.unwrap_or(4 * self.d_model).max(heads).max(self.d_model)
+        let neurons = self.experts.map(|experts| experts.n_active_neurons).or(self.d_mlp);
+        neurons.unwrap_or(4 * self.d_model).max(heads).max(self.d_model)
     }
 }
 
@@ -181,20 +208,22 @@ pub trait ResidualModel: Sync {
 
     /// The hooks of its blocks, and those that every model has.
     fn hooks(&self) -> HookSet {
-        self.shape().hooks.with(crate::Hook::Embed).with(crate::Hook::LnFinalNormalized)
+        self.shape().hooks.with(Hook::Embed).with(Hook::LnFinalNormalized)
     }
 }
 
 /// The weights of a model that measures read.
 pub trait ModelWeights {
     /// The output weights of a layer's MLP neurons, `[d_mlp, d_model]`, as they are added to the residual stream: the
-    /// gain of a norm after the MLP is folded in.
+    /// gain of a norm after the MLP is folded in. A mixture has the neurons of its first expert first, each expert after the
+    /// other, and the shared expert last; what a router multiplies an expert by is not folded in.
     ///
     /// # Errors
     /// When there is no such layer, or it cannot be read.
     fn w_out(&self, layer: usize) -> Result<Tensor<2>>;
 
-    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain folded in.
+    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain and a factor of the
+    /// logits folded in. Where logits have a soft cap (Gemma 2), it comes after.
     ///
     /// # Errors
     /// When it cannot be read.

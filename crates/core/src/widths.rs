@@ -18,11 +18,14 @@ impl ModelShape {
         })
     }
 
-    /// The length of the last axis of an activation: `d_model`, `d_mlp`, the width of a head, or 1 for the divisor of a norm.
+    /// The length of the last axis of an activation: `d_model`, `d_mlp`, the width of a head, the experts of a router,
+    /// or 1 for the divisor of a norm.
     /// None where the shape does not say, and for scores and patterns, whose last axis is that of the keys.
     pub fn width_at(&self, hook: Hook) -> Option<usize> {
         match hook {
             Hook::MlpPre | Hook::MlpPost => self.d_mlp,
+            Hook::ExpertWeights => self.experts.map(|experts| experts.n_experts),
+            Hook::ExpertIndices => self.experts.map(|experts| experts.n_active),
             hook if hook.is_square() => None,
             hook if hook.has_heads() => self.heads.map(|heads| heads.d_head),
             hook if hook.is_scale() => Some(1),

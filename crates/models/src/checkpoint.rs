@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use stratigraph_hub::{Download, Hub, HubId};
 
 use crate::decoder::Block;
-use crate::family::{CheckpointParams, Recipe};
+use crate::family::{CheckpointParams, Family, Param, Recipe};
 use crate::files::{GgufFile, SafetensorsFile, ShardedSafetensors, TensorFiles};
 use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer};
 
@@ -34,6 +34,8 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Files,
     recipe: Recipe,
+    /// Families that the user has added.
+    families: Vec<Family>,
 }
 
 enum Files {
@@ -60,15 +62,27 @@ impl Checkpoint {
     pub fn open_with_progress(model: impl AsRef<Path>, progress: impl FnMut(Download)) -> Result<Self> {
         let model = model.as_ref();
         match model.to_str().filter(|_| !model.exists()) {
-            Some(name) => Self::open_path(&from_hub(name, progress)?),
-            None => Self::open_path(model),
+            Some(name) => Self::open_path(&from_hub(name, progress)?, &[]),
+            None => Self::open_path(model, &[]),
         }
     }
 
-    fn open_path(path: &Path) -> Result<Self> {
+    /// As [`open`](Checkpoint::open), with families that this crate does not have, or reads otherwise.
+    ///
+    /// # Errors
+    /// As [`open`](Checkpoint::open).
+    pub fn open_with_families(model: impl AsRef<Path>, families: &[Family]) -> Result<Self> {
+        let model = model.as_ref();
+        match model.to_str().filter(|_| !model.exists()) {
+            Some(name) => Self::open_path(&from_hub(name, |_| {})?, families),
+            None => Self::open_path(model, families),
+        }
+    }
+
+    fn open_path(path: &Path, families: &[Family]) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(ModelError::io(path))?;
-        let (files, recipe) = if metadata.is_dir() { open_directory(path)? } else { open_gguf(path)? };
-        Ok(Self { path: path.to_owned(), files, recipe })
+        let (files, recipe) = if metadata.is_dir() { open_directory(path, families)? } else { open_gguf(path)? };
+        Ok(Self { path: path.to_owned(), files, recipe, families: families.to_vec() })
     }
 
     /// Where the checkpoint was opened.
@@ -139,6 +153,28 @@ impl Checkpoint {
         StreamedDecoder::new(self, options, device)
     }
 
+    /// The content of `config.json`; none for a GGUF.
+    pub(crate) fn hf_config(&self) -> Result<Option<Map<String, Value>>> {
+        match &self.files {
+            Files::HuggingFace(_) => read_json_object(&self.path.join("config.json")).map(Some),
+            Files::Gguf(_) => Ok(None),
+        }
+    }
+
+    pub(crate) fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// What a `config.json` of the same families says.
+    pub(crate) fn read_config(&self, json: Map<String, Value>) -> Result<DecoderConfig> {
+        Ok(Recipe::from_hf(json, &self.families)?.config)
+    }
+
+    /// The name under which a parameter is stored.
+    pub(crate) fn name_of(&self, param: Param) -> String {
+        self.params().name_of(param)
+    }
+
     /// Builds a model from the checkpoint; a tensor that the model does not use is an error.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&mut CheckpointParams) -> Result<T>) -> Result<T> {
         let mut params = self.params();
@@ -169,13 +205,13 @@ fn from_hub(model: &str, progress: impl FnMut(Download)) -> Result<PathBuf> {
     Ok(snapshot.path().to_owned())
 }
 
-fn open_directory(path: &Path) -> Result<(Files, Recipe)> {
+fn open_directory(path: &Path, families: &[Family]) -> Result<(Files, Recipe)> {
     let not_a_model = |reason: &str| ModelError::NotAModel { path: path.to_owned(), reason: reason.to_owned() };
     let config = path.join("config.json");
     if !config.is_file() {
         return Err(not_a_model("the directory has no config.json"));
     }
-    let recipe = Recipe::from_hf(read_json_object(&config)?)?;
+    let recipe = Recipe::from_hf(read_json_object(&config)?, families)?;
     let (whole, index) = (path.join("model.safetensors"), path.join("model.safetensors.index.json"));
     let files: Box<dyn TensorFiles + Send + Sync> = if whole.is_file() {
         Box::new(SafetensorsFile::open(&whole)?)

@@ -50,7 +50,7 @@ pub enum ModelError {
         /// The `model_type` or `general.architecture` of the checkpoint.
         architecture: String,
         /// The architectures that can be loaded.
-        known: &'static [&'static str],
+        known: Vec<String>,
     },
     /// A configuration key that must be there.
     #[error("the model's configuration lacks `{key}`")]
@@ -117,10 +117,18 @@ pub enum ModelError {
         reason: std::io::Error,
     },
     /// A decoder whose shape is not that of a family that can be written.
-    #[error("the decoder cannot be saved: its shape is of none of the families that can be written: {}", known.join(", "))]
+    #[error("the decoder cannot be saved: its shape is of none of the families that can be written without a checkpoint: {}; use Checkpoint::save_weights", known.join(", "))]
     NoFamilyToSave {
         /// The families that can.
         known: &'static [&'static str],
+    },
+    /// A checkpoint that cannot be written with the layers that are wanted.
+    #[error("cannot export {}: {reason}", path.display())]
+    CannotExport {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
     },
     /// Windows that a text does not fill.
     #[error(transparent)]

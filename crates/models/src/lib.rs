@@ -23,7 +23,8 @@ mod checkpoint;
 mod config;
 mod decoder;
 mod error;
-mod family;
+mod export;
+pub mod family;
 mod files;
 mod hash;
 mod param;
@@ -32,11 +33,12 @@ mod tokenizer;
 
 pub use checkpoint::{Checkpoint, LoadOptions};
 pub use config::{
-    Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling,
-    SlidingWindow,
+    Activation, AttentionSinks, Bias, DecoderConfig, EmbedNorm, Experts, Head, LongRope, Mlp, Norm, NormPlacement,
+    Position, QkNorm, QueryScaling, Residual, Rope, RopeScaling, SlidingWindow, Weighting, Yarn,
 };
 pub use decoder::{Decoder, StreamedDecoder};
 pub use error::{ModelError, Result};
+pub use export::Export;
 pub use files::read_vector;
 pub use save::Storage;
 pub use tokenizer::Tokenizer;

@@ -11,23 +11,65 @@ use crate::Result;
 
 /// The role of a parameter in the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Part {
+#[non_exhaustive]
+pub enum Part {
+    /// `W_E`, `[d_vocab, d_model]`.
     Embed,
+    /// The norm of the embedding.
+    EmbedNorm,
+    /// Learned positions, `[n_ctx, d_model]`.
     PosEmbed,
+    /// The norm before the unembedding.
     FinalNorm,
+    /// `W_U` transposed, `[d_vocab, d_model]`.
     Unembed,
+    /// The norm before attention.
     AttnNorm,
+    /// Queries, `[d_model, n_heads * d_head]`.
     Query,
+    /// Keys, `[d_model, n_kv_heads * d_head]`.
     Key,
+    /// Values, `[d_model, n_kv_heads * d_head]`.
     Value,
+    /// The norm of queries.
     QueryNorm,
+    /// The norm of keys.
     KeyNorm,
+    /// The norm of one head's queries.
+    HeadQueryNorm(u32),
+    /// The norm of one head's keys.
+    HeadKeyNorm(u32),
+    /// A score for each head that attends to nothing, `[n_heads]`.
+    Sinks,
+    /// Attention's output, `[n_heads * d_head, d_model]`.
     AttnOut,
+    /// The norm behind attention.
     AttnPostNorm,
+    /// The norm before the MLP.
     MlpNorm,
+    /// The gate of an MLP, `[d_model, d_mlp]`.
     Gate,
+    /// What enters the neurons, or what their gate is multiplied by, `[d_model, d_mlp]`.
     Up,
+    /// What neurons write, `[d_mlp, d_model]`.
     Down,
+    /// Scores of experts, `[d_model, n_experts]`.
+    Router,
+    /// The gate of an expert.
+    ExpertGate(u32),
+    /// What the gate of an expert is multiplied by.
+    ExpertUp(u32),
+    /// What the neurons of an expert write.
+    ExpertDown(u32),
+    /// The gate of the shared expert.
+    SharedGate,
+    /// What the gate of the shared expert is multiplied by.
+    SharedUp,
+    /// What the neurons of the shared expert write.
+    SharedDown,
+    /// What the shared expert is multiplied by, before a sigmoid, `[d_model, 1]`.
+    SharedWeight,
+    /// The norm behind the MLP.
     MlpPostNorm,
 }
 
@@ -35,23 +77,40 @@ impl Part {
     /// Whether the part is a norm, whose weight is a gain.
     pub(crate) fn is_norm(self) -> bool {
         use Part::*;
-        matches!(self, FinalNorm | AttnNorm | QueryNorm | KeyNorm | AttnPostNorm | MlpNorm | MlpPostNorm)
+        matches!(
+            self,
+            EmbedNorm
+                | FinalNorm
+                | AttnNorm
+                | QueryNorm
+                | KeyNorm
+                | HeadQueryNorm(_)
+                | HeadKeyNorm(_)
+                | AttnPostNorm
+                | MlpNorm
+                | MlpPostNorm
+        )
     }
 }
 
 /// A gain or matrix, or the vector added after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A gain, or a matrix.
     Weight,
+    /// The vector added after it.
     Bias,
 }
 
 /// One parameter of a decoder: a part of layer `layer`, or of the model as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Param {
-    pub(crate) layer: Option<usize>,
-    pub(crate) part: Part,
-    pub(crate) kind: Kind,
+pub struct Param {
+    /// The layer; none for a parameter of the model as a whole.
+    pub layer: Option<usize>,
+    /// Its role.
+    pub part: Part,
+    /// Weight or bias.
+    pub kind: Kind,
 }
 
 /// Gives the values of parameters, each once, in the layout of this crate: matrices `[d_in, d_out]`, embedding and

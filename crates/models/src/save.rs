@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value};
 
 use crate::family::{Recipe, StoredTensors};
-use crate::{Decoder, ModelError, Result};
+use crate::{Checkpoint, Decoder, ModelError, Result};
 
 /// How weights are stored in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +31,18 @@ impl Decoder {
     /// cannot be written.
     pub fn save(&self, dir: impl AsRef<Path>, storage: Storage) -> Result<()> {
         let dir = dir.as_ref();
-        let mut config = crate::family::gpt2_to_hf(self.config());
+        let config = crate::family::gpt2_to_hf(self.config());
         // A configuration that does not read back unchanged belongs to another family.
-        let recipe = Recipe::from_hf(config.clone()).ok().filter(|recipe| recipe.config == *self.config());
+        let recipe = Recipe::from_hf(config.clone(), &[]).ok().filter(|recipe| recipe.config == *self.config());
         let recipe = recipe.ok_or(ModelError::NoFamilyToSave { known: &["gpt2"] })?;
+        self.write(config, &recipe, dir, storage)
+    }
+
+    /// Writes the configuration and every tensor as the recipe's family stores it.
+    fn write(&self, mut config: Map<String, Value>, recipe: &Recipe, dir: &Path, storage: Storage) -> Result<()> {
+        config.remove("dtype"); // the newer name of the next key
         config.insert("torch_dtype".into(), Value::from(storage.torch_name()));
-        let tensors = self.stored(&recipe, storage)?;
+        let tensors = self.stored(recipe, storage)?;
         let views = tensors.iter().map(|(name, (shape, bytes))| {
             let view = TensorView::new(storage.dtype(), shape.clone(), bytes).expect("bytes were made for the shape");
             (name.as_str(), view)
@@ -60,6 +66,26 @@ impl Decoder {
             Ok((name, (shape, bytes)))
         };
         tensors.into_iter().map(encode).collect()
+    }
+}
+
+impl Checkpoint {
+    /// Writes a decoder of this checkpoint's shape, such as one whose weights were trained on or edited, to the directory `dir`:
+    /// `config.json` and `model.safetensors`, under the names and in the layout of the checkpoint's family.
+    ///
+    /// # Errors
+    /// When the decoder has another shape, the checkpoint is a GGUF or the text model of a larger one, a weight is not finite or
+    /// too large for `storage`, or a file cannot be written.
+    pub fn save_weights(&self, decoder: &Decoder, dir: impl AsRef<Path>, storage: Storage) -> Result<()> {
+        let refused =
+            |reason: &str| ModelError::CannotExport { path: self.path().to_owned(), reason: reason.to_owned() };
+        if decoder.config() != self.config() {
+            return Err(refused("the decoder has another shape than the checkpoint"));
+        }
+        let config = self.hf_config()?.filter(|config| !config.contains_key("text_config"));
+        let config =
+            config.ok_or_else(|| refused("only a Hugging Face directory of a text model has the names to write"))?;
+        decoder.write(config, self.recipe(), dir.as_ref(), storage)
     }
 }
 
@@ -128,7 +154,7 @@ mod tests {
     use burn::tensor::{Device, Tensor};
 
     use super::*;
-    use crate::{Checkpoint, DecoderConfig, Norm};
+    use crate::{DecoderConfig, Norm};
 
     /// Makes every parameter too large for half precision.
     struct Louder;
@@ -145,7 +171,7 @@ mod tests {
             "model_type": "gpt2", "vocab_size": 50, "n_positions": 16, "n_embd": 24, "n_layer": 3, "n_head": 3,
             "n_inner": 40, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": false,
         });
-        Recipe::from_hf(keys.as_object().unwrap().clone()).unwrap().config
+        Recipe::from_hf(keys.as_object().unwrap().clone(), &[]).unwrap().config
     }
 
     fn params(decoder: &Decoder) -> Vec<(String, Vec<usize>, Vec<f32>)> {
@@ -163,6 +189,22 @@ mod tests {
         assert_eq!(checkpoint.config(), decoder.config());
         assert!(checkpoint.unread_keys().is_empty(), "{:?}", checkpoint.unread_keys());
         assert_eq!(params(&checkpoint.load(&device).unwrap()), params(&decoder));
+    }
+
+    #[test]
+    fn every_family_is_saved_as_it_was_read() {
+        let device = Device::flex();
+        for name in stratigraph_testing::FAMILIES {
+            let dir = tempfile::tempdir().unwrap();
+            let checkpoint = Checkpoint::open(stratigraph_testing::fixture(name)).unwrap();
+            let decoder = checkpoint.load(&device).unwrap();
+            checkpoint.save_weights(&decoder, dir.path(), Storage::F32).unwrap();
+            let saved = Checkpoint::open(dir.path()).unwrap();
+            assert_eq!(saved.config(), checkpoint.config(), "{name}");
+            assert!(params(&saved.load(&device).unwrap()) == params(&decoder), "{name}");
+            let other = config().init(7, &device).unwrap();
+            assert!(checkpoint.save_weights(&other, dir.path(), Storage::F32).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -99,13 +99,16 @@ fn add_sublayer(
     }
 }
 
+/// Its norms divide by nothing, and its MLPs are no mixtures.
+const MISSING: [Hook; 4] = [Hook::Ln1Scale, Hook::Ln2Scale, Hook::ExpertWeights, Hook::ExpertIndices];
+
 impl ResidualModel for Toy {
     fn shape(&self) -> ModelShape {
         ModelShape::new(N_LAYERS, D_MODEL, D_VOCAB)
             .with_n_ctx(N_CTX)
             .with_heads(N_HEADS, N_HEADS, D_HEAD)
             .with_d_mlp(D_MLP)
-            .with_hooks(HookSet::all().without(Hook::Ln1Scale).without(Hook::Ln2Scale)) // its norms divide by nothing
+            .with_hooks(HookSet::all().minus(MISSING))
     }
 
     fn device(&self) -> Device {

@@ -1,6 +1,8 @@
 //! Extensions of Stratigraph by a crate that sees only its public API: a metric ([`Doubt`]), a sweep with axes of its own
-//! ([`skips`]), a measurement ([`WriteNorm`]), a signal of stages ([`write_signal`]) and a figure ([`write_figure`]).
+//! ([`skips`]), a measurement ([`WriteNorm`]), a signal of stages ([`write_signal`]), a figure ([`write_figure`]) and a family
+//! of checkpoints ([`my_llama`]).
 
+mod family;
 mod figure;
 mod measurement;
 mod metric;
@@ -9,6 +11,7 @@ mod sweep;
 
 use stratigraph::prelude::*;
 
+pub use family::my_llama;
 pub use figure::write_figure;
 pub use measurement::WriteNorm;
 pub use metric::Doubt;

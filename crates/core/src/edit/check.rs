@@ -14,6 +14,9 @@ impl Edit {
         if hook == Hook::LnFinalNormalized {
             return Err(self.bad("it can be read, not edited; edit hook_resid_post of the last slot instead"));
         }
+        if hook.is_read_only() {
+            return Err(self.bad("it can be read, not edited; edit mlp.hook_expert_weights instead"));
+        }
         if hook != Hook::Embed && !shape.hooks.contains(hook) {
             return Err(CoreError::HookMissing { hook });
         }

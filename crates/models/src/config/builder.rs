@@ -1,8 +1,8 @@
 //! A [`DecoderConfig`] from its sizes, axis by axis.
 
 use super::{
-    Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Rope, RopeScaling,
-    SlidingWindow,
+    Activation, AttentionSinks, Bias, DecoderConfig, EmbedNorm, Head, Mlp, Norm, NormPlacement, Position, QkNorm,
+    QueryScaling, Residual, Rope, RopeScaling, SlidingWindow,
 };
 
 impl DecoderConfig {
@@ -35,15 +35,24 @@ impl DecoderConfig {
             d_vocab,
             n_ctx: 2048,
             embed_scale: 1.0,
+            embed_norm: EmbedNorm::Absent,
             norm: Norm::Rms { eps: 1e-5 },
-            post_norm: PostNorm::Absent,
+            norm_placement: NormPlacement::Pre,
             residual: Residual::Sequential,
+            residual_scale: 1.0,
             mlp: Mlp::Gated { activation: Activation::Silu },
             position: Position::Rotary(Rope { base: 10_000.0, d_rotary: d_head, scaling: RopeScaling::None }),
+            unrotated_layers: Vec::new(),
+            query_scaling: None,
             sliding_window: None,
             attn_scale: usual_scale(d_head),
-            qk_norm: QkNorm::Absent,
+            attn_soft_cap: None,
+            qkv_clip: None,
+            qk_norm: QkNorm::None,
+            sinks: AttentionSinks::Absent,
             head: Head::Untied,
+            logit_scale: 1.0,
+            logit_soft_cap: None,
             qkv_bias: Bias::Absent,
             attn_out_bias: Bias::Absent,
             mlp_bias: Bias::Absent,
@@ -92,14 +101,24 @@ impl DecoderConfig {
         Self { norm, ..self }
     }
 
-    /// With or without a norm of the sublayers' outputs.
-    pub fn with_post_norm(self, post_norm: PostNorm) -> Self {
-        Self { post_norm, ..self }
+    /// With or without a norm of the embedding.
+    pub fn with_embed_norm(self, embed_norm: EmbedNorm) -> Self {
+        Self { embed_norm, ..self }
+    }
+
+    /// With norms before sublayers, behind them, or both.
+    pub fn with_norm_placement(self, norm_placement: NormPlacement) -> Self {
+        Self { norm_placement, ..self }
     }
 
     /// With sublayers one after the other or side by side.
     pub fn with_residual(self, residual: Residual) -> Self {
         Self { residual, ..self }
+    }
+
+    /// With what sublayers add multiplied by `residual_scale`.
+    pub fn with_residual_scale(self, residual_scale: f64) -> Self {
+        Self { residual_scale, ..self }
     }
 
     /// With another MLP.
@@ -112,6 +131,16 @@ impl DecoderConfig {
         Self { position, ..self }
     }
 
+    /// With layers that do not rotate queries and keys.
+    pub fn with_unrotated_layers(self, layers: impl Into<Vec<usize>>) -> Self {
+        Self { unrotated_layers: layers.into(), ..self }
+    }
+
+    /// With queries that grow with their position, or not.
+    pub fn with_query_scaling(self, scaling: impl Into<Option<QueryScaling>>) -> Self {
+        Self { query_scaling: scaling.into(), ..self }
+    }
+
     /// With a sliding window in some layers, or with none.
     pub fn with_sliding_window(self, window: impl Into<Option<SlidingWindow>>) -> Self {
         Self { sliding_window: window.into(), ..self }
@@ -120,6 +149,31 @@ impl DecoderConfig {
     /// With attention scores multiplied by `attn_scale`.
     pub fn with_attn_scale(self, attn_scale: f64) -> Self {
         Self { attn_scale, ..self }
+    }
+
+    /// With attention scores between `-cap` and `cap`, or as they are.
+    pub fn with_attn_soft_cap(self, cap: impl Into<Option<f64>>) -> Self {
+        Self { attn_soft_cap: cap.into(), ..self }
+    }
+
+    /// With queries, keys and values cut off at `-clip` and `clip`, or as they are.
+    pub fn with_qkv_clip(self, clip: impl Into<Option<f64>>) -> Self {
+        Self { qkv_clip: clip.into(), ..self }
+    }
+
+    /// With or without learned scores that attend to nothing.
+    pub fn with_sinks(self, sinks: AttentionSinks) -> Self {
+        Self { sinks, ..self }
+    }
+
+    /// With logits multiplied by `logit_scale`.
+    pub fn with_logit_scale(self, logit_scale: f64) -> Self {
+        Self { logit_scale, ..self }
+    }
+
+    /// With logits between `-cap` and `cap`, or as they are.
+    pub fn with_logit_soft_cap(self, cap: impl Into<Option<f64>>) -> Self {
+        Self { logit_soft_cap: cap.into(), ..self }
     }
 
     /// With or without a norm of queries and keys.

@@ -1,10 +1,15 @@
 //! Whether the numbers of a [`DecoderConfig`] fit each other.
 
-use super::{DecoderConfig, Position, Rope, RopeScaling, SlidingWindow};
+use super::{
+    Activation, DecoderConfig, Experts, LongRope, Mlp, Norm, NormPlacement, Position, QkNorm, Residual, Rope,
+    RopeScaling, SlidingWindow, Yarn,
+};
 use crate::{ModelError, Result};
 
 /// More layers than any decoder has; a larger number is a damaged file's.
 pub(crate) const MOST_LAYERS: usize = 1 << 16;
+/// More experts than any layer has.
+const MOST_EXPERTS: usize = 1 << 16;
 
 impl DecoderConfig {
     /// Checks that the numbers fit each other.
@@ -17,17 +22,84 @@ impl DecoderConfig {
             let reason = format!("it does not divide n_heads = {}", self.n_heads);
             return unsupported("n_kv_heads", self.n_kv_heads, reason);
         }
-        for (key, value) in
-            [("norm eps", self.norm.eps()), ("attn_scale", self.attn_scale), ("embed_scale", self.embed_scale)]
-        {
-            if !(value > 0.0 && value.is_finite()) {
-                return unsupported(key, value, "it must be positive");
-            }
-        }
+        self.validate_numbers()?;
+        self.validate_axes()?;
         if let Position::Rotary(rope) = &self.position {
             self.validate_rope(rope)?;
         }
+        self.validate_layers("unrotated layers", &self.unrotated_layers)?;
+        if let Mlp::Experts(experts) = &self.mlp {
+            self.validate_experts(experts)?;
+        }
         self.sliding_window.as_ref().map_or(Ok(()), |window| self.validate_window(window))
+    }
+
+    /// Factors and caps, which must be positive.
+    fn validate_numbers(&self) -> Result<()> {
+        let factors = [
+            ("norm eps", self.norm.eps()),
+            ("attn_scale", self.attn_scale),
+            ("embed_scale", self.embed_scale),
+            ("residual_scale", self.residual_scale),
+            ("logit_scale", self.logit_scale),
+        ];
+        let limits = [
+            ("attn_soft_cap", self.attn_soft_cap),
+            ("logit_soft_cap", self.logit_soft_cap),
+            ("qkv_clip", self.qkv_clip),
+            ("query scaling", self.query_scaling.map(|scaling| scaling.beta)),
+        ];
+        let limits = limits.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        match factors.into_iter().chain(limits).find(|(_, value)| !(*value > 0.0 && value.is_finite())) {
+            Some((key, value)) => unsupported(key, value, "it must be positive"),
+            None if self.query_scaling.is_some_and(|scaling| scaling.original_n_ctx == 0) => {
+                unsupported("query scaling", 0, "its context must be positive")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Combinations of axes that mean nothing.
+    fn validate_axes(&self) -> Result<()> {
+        let is_rms = matches!(self.norm, Norm::Rms { .. });
+        if self.qk_norm == QkNorm::EachHead && is_rms {
+            return unsupported("qk_norm", "each head", "norms with gains for each head are LayerNorms");
+        }
+        if self.norm_placement != NormPlacement::Pre && self.residual == Residual::ParallelSharedNorm {
+            let placement = format!("{:?}", self.norm_placement);
+            return unsupported("norm_placement", placement, "a norm that both sublayers share stands before them");
+        }
+        match (&self.mlp, self.mlp.activation()) {
+            (Mlp::Plain { .. }, Activation::ClampedSwish { .. }) => {
+                unsupported("activation", "clamped swish", "it needs a gate")
+            }
+            (_, Activation::ClampedSwish { alpha, limit }) if !(alpha > 0.0 && limit > 0.0) => {
+                unsupported("clamped swish", format!("{alpha}, {limit}"), "its numbers must be positive")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_experts(&self, experts: &Experts) -> Result<()> {
+        let Experts { n_experts, n_active, d_expert, .. } = *experts;
+        if n_active == 0 || n_active > n_experts || n_experts > MOST_EXPERTS {
+            let value = format!("{n_active} of {n_experts}");
+            return unsupported("experts", value, format!("at least 1 of at most {MOST_EXPERTS} are used"));
+        }
+        if d_expert == 0 || experts.d_shared == Some(0) || experts.n_neurons() > i32::MAX as usize {
+            let value = format!("{n_experts} of {d_expert}, shared {:?}", experts.d_shared);
+            return unsupported("neurons of experts", value, "they must be a positive 31-bit number in all");
+        }
+        self.validate_layers("dense layers", &experts.dense_layers)
+    }
+
+    /// Layers of the model, in rising order.
+    fn validate_layers(&self, key: &str, layers: &[usize]) -> Result<()> {
+        if layers.is_sorted_by(|a, b| a < b) && layers.last().is_none_or(|last| *last < self.n_layers) {
+            return Ok(());
+        }
+        let reason = format!("they must be some of the {} layers, in rising order", self.n_layers);
+        unsupported(key, format!("{layers:?}"), reason)
     }
 
     fn validate_sizes(&self) -> Result<()> {
@@ -62,15 +134,19 @@ impl DecoderConfig {
         }
         let positive = match scaling {
             RopeScaling::None => true,
-            RopeScaling::Linear { factor } => *factor > 0.0,
+            RopeScaling::Linear { factor } | RopeScaling::Dynamic { factor } => *factor > 0.0,
+            RopeScaling::Yarn(yarn) => yarn.is_valid() && *base != 1.0,
+            RopeScaling::LongRope(LongRope { short, long, original_n_ctx, attention_factor }) => {
+                self.validate_divisors(short, *d_rotary)?;
+                self.validate_divisors(long, *d_rotary)?;
+                *original_n_ctx > 0 && *attention_factor > 0.0
+            }
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_n_ctx } => {
                 *factor > 0.0 && *low_freq_factor > 0.0 && high_freq_factor > low_freq_factor && *original_n_ctx > 0
             }
             RopeScaling::PerFrequency { divisors } => {
-                if divisors.len() != d_rotary / 2 {
-                    return unsupported("rope divisors", divisors.len(), "there must be d_rotary / 2 of them");
-                }
-                divisors.iter().all(|divisor| *divisor > 0.0)
+                self.validate_divisors(divisors, *d_rotary)?;
+                true
             }
         };
         if positive {
@@ -80,22 +156,36 @@ impl DecoderConfig {
         }
     }
 
+    fn validate_divisors(&self, divisors: &[f64], d_rotary: usize) -> Result<()> {
+        if divisors.len() != d_rotary / 2 {
+            return unsupported("rope divisors", divisors.len(), "there must be d_rotary / 2 of them");
+        }
+        match divisors.iter().find(|divisor| !(**divisor > 0.0 && divisor.is_finite())) {
+            Some(divisor) => unsupported("rope divisors", divisor, "they must be positive"),
+            None => Ok(()),
+        }
+    }
+
     fn validate_window(&self, window: &SlidingWindow) -> Result<()> {
         if window.size == 0 {
             return unsupported("sliding window", 0, "a query must see itself");
         }
-        let rising = window.layers.is_sorted_by(|a, b| a < b);
-        if !rising || window.layers.last().is_none_or(|last| *last >= self.n_layers) {
-            let reason = format!("they must be some of the {} layers, in rising order", self.n_layers);
-            return unsupported("sliding window layers", format!("{:?}", window.layers), reason);
-        }
+        self.validate_layers("sliding window layers", &window.layers)?;
         match (&window.rope, &self.position) {
             (None, _) => Ok(()),
             (Some(rope), Position::Rotary(_)) => self.validate_rope(rope),
-            (Some(_), Position::Learned) => {
-                unsupported("sliding window rope", "(set)", "positions of the other layers are learned")
+            (Some(_), Position::Learned | Position::Alibi) => {
+                unsupported("sliding window rope", "(set)", "positions of the other layers are not rotary")
             }
         }
+    }
+}
+
+impl Yarn {
+    fn is_valid(&self) -> bool {
+        let Self { factor, original_n_ctx, beta_fast, beta_slow, attention_factor, .. } = *self;
+        let positive = [factor, beta_slow, attention_factor].into_iter().all(|x| x > 0.0 && x.is_finite());
+        positive && beta_fast >= beta_slow && beta_fast.is_finite() && original_n_ctx > 0
     }
 }
 

@@ -5,14 +5,16 @@ use burn::tensor::Tensor;
 use stratigraph_core::{CoreError, Hook, Replacement, Result, Site, Tap, visit};
 
 use super::attention::Attention;
-use super::mlp::FeedForward;
+use super::mlp::AnyMlp;
 use super::norm::AnyNorm;
+use crate::Residual;
 
 /// Hooks inside attention; where a tap wants one of them, attention runs even if its output is replaced.
 const IN_ATTENTION: [Hook; 8] =
     [Hook::Ln1Scale, Hook::Ln1Normalized, Hook::Q, Hook::K, Hook::V, Hook::AttnScores, Hook::Pattern, Hook::Z];
 /// Hooks inside the MLP.
-const IN_MLP: [Hook; 4] = [Hook::Ln2Scale, Hook::Ln2Normalized, Hook::MlpPre, Hook::MlpPost];
+const IN_MLP: [Hook; 6] =
+    [Hook::Ln2Scale, Hook::Ln2Normalized, Hook::ExpertWeights, Hook::ExpertIndices, Hook::MlpPre, Hook::MlpPost];
 
 /// The hooks of a norm.
 #[derive(Clone, Copy)]
@@ -24,20 +26,23 @@ struct NormHooks {
 const LN1: NormHooks = NormHooks { scale: Hook::Ln1Scale, normalized: Hook::Ln1Normalized };
 const LN2: NormHooks = NormHooks { scale: Hook::Ln2Scale, normalized: Hook::Ln2Normalized };
 
-/// A pre-norm block; its sublayers run one after the other or side by side.
+/// A block; its sublayers run one after the other or side by side.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
-    pub(super) attn_norm: AnyNorm,
+    /// None when norms stand only behind sublayers.
+    pub(super) attn_norm: Option<AnyNorm>,
     pub(super) attn: Attention,
     /// The norm of attention's output.
     pub(super) attn_post_norm: Option<AnyNorm>,
-    /// None when attention's norm serves the MLP too.
+    /// None when attention's norm serves the MLP too, or norms stand only behind sublayers.
     pub(super) mlp_norm: Option<AnyNorm>,
-    pub(super) mlp: FeedForward,
+    pub(super) mlp: AnyMlp,
     /// The norm of the MLP's output.
     pub(super) mlp_post_norm: Option<AnyNorm>,
-    /// Whether the MLP reads the block's input, and not its sum with attention's output.
-    pub(super) side_by_side: bool,
+    /// The factor of what each sublayer adds.
+    pub(super) scale: f64,
+    #[module(skip)]
+    pub(super) residual: Residual,
 }
 
 /// A residual stream, and what a sublayer adds to it: none when it adds nothing.
@@ -50,17 +55,17 @@ impl Block {
     /// The whole block, `[batch, pos, d_model]` to the same.
     pub(super) fn forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let resid = visit(tap, site, Hook::ResidPre, resid)?;
-        let resid = match &self.mlp_norm {
-            None => self.with_shared_norm(site, resid, tap)?,
-            Some(norm) if self.side_by_side => {
+        let resid = match self.residual {
+            Residual::ParallelSharedNorm => self.with_shared_norm(site, resid, tap)?,
+            Residual::Parallel => {
                 let attn = self.attention(site, resid, tap)?;
-                let mlp = self.feed_forward(site, norm, attn.resid, tap)?;
+                let mlp = self.feed_forward(site, attn.resid, tap)?;
                 add(add(mlp.resid, attn.out), mlp.out)
             }
-            Some(norm) => {
+            Residual::Sequential => {
                 let attn = self.attention(site, resid, tap)?;
                 let resid = visit(tap, site, Hook::ResidMid, add(attn.resid, attn.out))?;
-                let mlp = self.feed_forward(site, norm, resid, tap)?;
+                let mlp = self.feed_forward(site, resid, tap)?;
                 add(mlp.resid, mlp.out)
             }
         };
@@ -69,11 +74,11 @@ impl Block {
 
     /// The output weights of each neuron, `[d_mlp, d_model]`, with the gain of the norm after the MLP folded in.
     pub(super) fn w_out(&self) -> Tensor<2> {
-        let weight = self.mlp.down.weight.val();
-        match &self.mlp_post_norm {
-            Some(norm) => weight * norm.gains().unsqueeze(),
+        let weight = self.mlp.w_out();
+        self.scaled(match &self.mlp_post_norm {
+            Some(norm) => norm.times_gains(weight),
             None => weight,
-        }
+        })
     }
 
     /// What each head writes for its `z`, `[n_heads, d_head, d_model]`, with the linear part of the norm behind attention.
@@ -90,25 +95,30 @@ impl Block {
     }
 
     fn behind_attention(&self, rows: Tensor<2>) -> Tensor<2> {
-        match &self.attn_post_norm {
+        self.scaled(match &self.attn_post_norm {
             Some(norm) => norm.linear_part(rows),
             None => rows,
-        }
+        })
+    }
+
+    /// What a sublayer adds, of what it computes.
+    fn scaled<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if self.scale == 1.0 { x } else { x * self.scale }
     }
 
     fn attention(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Added> {
         if let Some(replacement) = replacement(tap, site, Hook::AttnOut, &resid)? {
             return Ok(Added { out: replaced(replacement, site, Hook::AttnOut, &resid)?, resid });
         }
-        let Normed { resid, normed } = visited_norm(&self.attn_norm, resid, (site, LN1), tap)?;
+        let Normed { resid, normed } = visited_norm(self.attn_norm.as_ref(), resid, (site, LN1), tap)?;
         Ok(Added { out: Some(self.attn_out(site, normed, tap)?), resid })
     }
 
-    fn feed_forward(&self, site: Site, norm: &AnyNorm, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Added> {
+    fn feed_forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Added> {
         if let Some(replacement) = replacement(tap, site, Hook::MlpOut, &resid)? {
             return Ok(Added { out: replaced(replacement, site, Hook::MlpOut, &resid)?, resid });
         }
-        let Normed { resid, normed } = visited_norm(norm, resid, (site, LN2), tap)?;
+        let Normed { resid, normed } = visited_norm(self.mlp_norm.as_ref(), resid, (site, LN2), tap)?;
         Ok(Added { out: Some(self.mlp_out(site, normed, tap)?), resid })
     }
 
@@ -121,7 +131,7 @@ impl Block {
             let mlp_out = replaced(mlp.clone(), site, Hook::MlpOut, &resid)?;
             return Ok(add(add(resid, attn_out), mlp_out));
         }
-        let Normed { resid, normed } = visited_norm(&self.attn_norm, resid, (site, LN1), tap)?;
+        let Normed { resid, normed } = visited_norm(self.attn_norm.as_ref(), resid, (site, LN1), tap)?;
         let attn_out = match attn {
             Some(attn) => replaced(attn, site, Hook::AttnOut, &resid)?,
             None => Some(self.attn_out(site, normed.clone(), tap)?),
@@ -136,12 +146,12 @@ impl Block {
 
     pub(super) fn attn_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let out = self.attn.forward(normed, site, tap)?;
-        visit(tap, site, Hook::AttnOut, normed_by(&self.attn_post_norm, out))
+        visit(tap, site, Hook::AttnOut, self.scaled(normed_by(&self.attn_post_norm, out)))
     }
 
     pub(super) fn mlp_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let out = self.mlp.forward(normed, site, tap)?;
-        visit(tap, site, Hook::MlpOut, normed_by(&self.mlp_post_norm, out))
+        visit(tap, site, Hook::MlpOut, self.scaled(normed_by(&self.mlp_post_norm, out)))
     }
 }
 
@@ -151,13 +161,14 @@ struct Normed {
     normed: Tensor<3>,
 }
 
-/// Norms a residual stream, and shows the tap the norm's divisors and its output.
+/// Norms a residual stream, and shows the tap the norm's divisors and its output. Without a norm the stream is as it is.
 fn visited_norm(
-    norm: &AnyNorm,
+    norm: Option<&AnyNorm>,
     resid: Tensor<3>,
     (site, NormHooks { scale, normalized }): (Site, NormHooks),
     tap: &mut dyn Tap,
 ) -> Result<Normed> {
+    let Some(norm) = norm else { return Ok(Normed { normed: resid.clone(), resid }) };
     let (resid, normed) = if tap.wants(site, scale) {
         let scales = visit(tap, site, scale, norm.scales(resid.clone()))?;
         (resid.clone(), norm.forward_by(resid, scales))

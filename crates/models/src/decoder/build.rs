@@ -4,14 +4,18 @@ use burn::module::Param as BurnParam;
 use burn::nn::{Linear, RmsNorm};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::attention::Attention;
+use super::attention::{Attention, EachHead, HeadNorm, Scoring};
 use super::block::Block;
-use super::mlp::FeedForward;
+use super::experts::{Mixture, Shared};
+use super::mlp::{AnyMlp, FeedForward};
 use super::norm::{AnyNorm, LayerNorm};
 use super::rotary::Rotary;
 use super::vocab::VocabMatrix;
 use crate::param::{Kind, Param, ParamSource, Part};
-use crate::{Bias, DecoderConfig, LoadOptions, Mlp, Norm, Position, PostNorm, QkNorm, Residual, Result};
+use crate::{
+    AttentionSinks, Bias, DecoderConfig, EmbedNorm, Experts, LoadOptions, Mlp, Norm, NormPlacement, Position, QkNorm,
+    Residual, Result,
+};
 
 /// Asks a source for parameters, in the order in which modules are made.
 pub(super) struct Builder<'a> {
@@ -19,6 +23,13 @@ pub(super) struct Builder<'a> {
     pub(super) source: &'a mut dyn ParamSource,
     pub(super) options: &'a LoadOptions,
     pub(super) device: &'a Device,
+}
+
+/// The maps of an MLP.
+struct MlpParts {
+    gate: Option<Part>,
+    up: Part,
+    down: Part,
 }
 
 impl Builder<'_> {
@@ -43,7 +54,15 @@ impl Builder<'_> {
         let param = Param { layer: None, part: Part::PosEmbed, kind: Kind::Weight };
         match self.config.position {
             Position::Learned => Ok(Some(self.tensor(param, [self.config.n_ctx, self.config.d_model])?)),
-            Position::Rotary(_) => Ok(None),
+            Position::Rotary(_) | Position::Alibi => Ok(None),
+        }
+    }
+
+    /// The norm of the embedding.
+    pub(super) fn embed_norm(&mut self) -> Result<Option<AnyNorm>> {
+        match self.config.embed_norm {
+            EmbedNorm::Absent => Ok(None),
+            EmbedNorm::Present => self.norm(None, Part::EmbedNorm).map(Some),
         }
     }
 
@@ -53,44 +72,61 @@ impl Builder<'_> {
     }
 
     fn norm_over(&mut self, width: usize, layer: Option<usize>, part: Part) -> Result<AnyNorm> {
-        let gamma = self.tensor(Param { layer, part, kind: Kind::Weight }, [width])?;
-        Ok(match self.config.norm {
-            Norm::Rms { eps } => AnyNorm::Rms(RmsNorm { gamma, epsilon: eps }),
-            Norm::Layer { eps } => {
-                let beta = self.tensor(Param { layer, part, kind: Kind::Bias }, [width])?;
-                AnyNorm::Layer(LayerNorm { gamma, beta, epsilon: eps })
+        let norm = self.config.norm;
+        let gain = (!matches!(norm, Norm::LayerWithoutWeights { .. }))
+            .then(|| self.tensor(Param { layer, part, kind: Kind::Weight }, [width]))
+            .transpose()?;
+        let beta = matches!(norm, Norm::Layer { .. })
+            .then(|| self.tensor(Param { layer, part, kind: Kind::Bias }, [width]))
+            .transpose()?;
+        Ok(match (norm, gain) {
+            (Norm::Rms { eps }, Some(gamma)) => AnyNorm::Rms(RmsNorm { gamma, epsilon: eps }),
+            (norm, gamma) => AnyNorm::Layer(LayerNorm { gamma, beta, epsilon: norm.eps() }),
+        })
+    }
+
+    /// A norm of block `layer`, where the placement has one.
+    fn block_norm(&mut self, layer: usize, part: Part, placements: [NormPlacement; 2]) -> Result<Option<AnyNorm>> {
+        placements.contains(&self.config.norm_placement).then(|| self.norm(Some(layer), part)).transpose()
+    }
+
+    /// The norm of the queries or keys of `heads` heads; `one` names the norm of one head.
+    fn qk_norm(&mut self, layer: usize, part: Part, heads: usize, one: fn(u32) -> Part) -> Result<Option<HeadNorm>> {
+        let d_head = self.config.d_head;
+        Ok(match self.config.qk_norm {
+            QkNorm::None => None,
+            QkNorm::PerHead => Some(HeadNorm::PerHead(self.norm_over(d_head, Some(layer), part)?)),
+            QkNorm::FullWidth => Some(HeadNorm::FullWidth(self.norm_over(heads * d_head, Some(layer), part)?)),
+            QkNorm::EachHead => {
+                let mut gains = Vec::with_capacity(heads * d_head);
+                for head in 0..heads {
+                    let param = Param { layer: Some(layer), part: one(head as u32), kind: Kind::Weight };
+                    gains.extend(self.source.values(param, &[d_head])?);
+                }
+                let gains = Tensor::from_data(TensorData::new(gains, [heads, d_head]), self.device);
+                let plain = LayerNorm { gamma: None, beta: None, epsilon: self.config.norm.eps() };
+                let gains = BurnParam::from_tensor(gains);
+                Some(HeadNorm::EachHead(EachHead { plain: AnyNorm::Layer(plain), gains }))
             }
         })
     }
 
-    fn post_norm(&mut self, layer: usize, part: Part) -> Result<Option<AnyNorm>> {
-        match self.config.post_norm {
-            PostNorm::Absent => Ok(None),
-            PostNorm::Present => self.norm(Some(layer), part).map(Some),
-        }
-    }
-
-    fn qk_norm(&mut self, layer: usize, part: Part) -> Result<Option<AnyNorm>> {
-        match self.config.qk_norm {
-            QkNorm::Absent => Ok(None),
-            QkNorm::Present => self.norm_over(self.config.d_head, Some(layer), part).map(Some),
-        }
-    }
-
     pub(super) fn block(&mut self, layer: usize) -> Result<Block> {
-        let (side_by_side, shared_norm) = match self.config.residual {
-            Residual::Sequential => (false, false),
-            Residual::Parallel => (true, false),
-            Residual::ParallelSharedNorm => (true, true),
-        };
+        const BEFORE: [NormPlacement; 2] = [NormPlacement::Pre, NormPlacement::Sandwich];
+        const BEHIND: [NormPlacement; 2] = [NormPlacement::Post, NormPlacement::Sandwich];
+        let residual = self.config.residual;
         Ok(Block {
-            attn_norm: self.norm(Some(layer), Part::AttnNorm)?,
+            attn_norm: self.block_norm(layer, Part::AttnNorm, BEFORE)?,
             attn: self.attention(layer)?,
-            attn_post_norm: self.post_norm(layer, Part::AttnPostNorm)?,
-            mlp_norm: if shared_norm { None } else { Some(self.norm(Some(layer), Part::MlpNorm)?) },
-            mlp: self.mlp(layer)?,
-            mlp_post_norm: self.post_norm(layer, Part::MlpPostNorm)?,
-            side_by_side,
+            attn_post_norm: self.block_norm(layer, Part::AttnPostNorm, BEHIND)?,
+            mlp_norm: match residual {
+                Residual::ParallelSharedNorm => None,
+                Residual::Sequential | Residual::Parallel => self.block_norm(layer, Part::MlpNorm, BEFORE)?,
+            },
+            mlp: self.any_mlp(layer)?,
+            mlp_post_norm: self.block_norm(layer, Part::MlpPostNorm, BEHIND)?,
+            scale: self.config.residual_scale,
+            residual,
         })
     }
 
@@ -101,29 +137,72 @@ impl Builder<'_> {
             key: self.linear(layer, Part::Key, [d_model, n_kv_heads * d_head], qkv_bias)?,
             value: self.linear(layer, Part::Value, [d_model, n_kv_heads * d_head], qkv_bias)?,
             output: self.linear(layer, Part::AttnOut, [n_heads * d_head, d_model], attn_out_bias)?,
-            query_norm: self.qk_norm(layer, Part::QueryNorm)?,
-            key_norm: self.qk_norm(layer, Part::KeyNorm)?,
+            query_norm: self.qk_norm(layer, Part::QueryNorm, n_heads, Part::HeadQueryNorm)?,
+            key_norm: self.qk_norm(layer, Part::KeyNorm, n_kv_heads, Part::HeadKeyNorm)?,
+            sinks: match self.config.sinks {
+                AttentionSinks::Absent => None,
+                AttentionSinks::Present => {
+                    let param = Param { layer: Some(layer), part: Part::Sinks, kind: Kind::Weight };
+                    Some(self.tensor(param, [n_heads])?)
+                }
+            },
             n_heads,
             n_kv_heads,
             d_head,
-            scale: self.config.attn_scale,
-            window: self.config.window_of(layer),
+            scoring: self.scoring(layer),
             rotary: self.config.rope_of(layer).map(Rotary::new),
         })
     }
 
-    fn mlp(&mut self, layer: usize) -> Result<FeedForward> {
-        let DecoderConfig { d_model, d_mlp, mlp_bias, .. } = *self.config;
-        let (gated, activation) = match self.config.mlp {
-            Mlp::Plain { activation } => (false, activation),
-            Mlp::Gated { activation } => (true, activation),
+    fn scoring(&self, layer: usize) -> Scoring {
+        Scoring {
+            scale: self.config.attn_scale,
+            clip: self.config.qkv_clip,
+            soft_cap: self.config.attn_soft_cap,
+            window: self.config.window_of(layer),
+            alibi: self.config.position == Position::Alibi,
+            query_scaling: self.config.query_scaling,
+        }
+    }
+
+    fn any_mlp(&mut self, layer: usize) -> Result<AnyMlp> {
+        let config = self.config;
+        if let Some(experts) = config.experts_of(layer) {
+            return self.mixture(layer, experts).map(AnyMlp::Mixture);
+        }
+        let gate = (!matches!(config.mlp, Mlp::Plain { .. })).then_some(Part::Gate);
+        self.feed_forward(layer, MlpParts { gate, up: Part::Up, down: Part::Down }, config.d_mlp).map(AnyMlp::One)
+    }
+
+    fn mixture(&mut self, layer: usize, experts: &Experts) -> Result<Mixture> {
+        let (d_model, n_experts) = (self.config.d_model, experts.n_experts);
+        let router = self.linear(layer, Part::Router, [d_model, n_experts], experts.router_bias)?;
+        let shared = match experts.d_shared {
+            None => None,
+            Some(d_shared) => {
+                let parts = MlpParts { gate: Some(Part::SharedGate), up: Part::SharedUp, down: Part::SharedDown };
+                let mlp = self.feed_forward(layer, parts, d_shared)?;
+                Some(Shared { mlp, weight: self.linear(layer, Part::SharedWeight, [d_model, 1], Bias::Absent)? })
+            }
         };
-        let gate = gated.then(|| self.linear(layer, Part::Gate, [d_model, d_mlp], mlp_bias)).transpose()?;
+        let expert = |index| {
+            let (up, down) = (Part::ExpertUp(index), Part::ExpertDown(index));
+            let parts = MlpParts { gate: Some(Part::ExpertGate(index)), up, down };
+            self.feed_forward(layer, parts, experts.d_expert)
+        };
+        let (n_active, weighting) = (experts.n_active, experts.weighting);
+        let experts = (0..n_experts as u32).map(expert).collect::<Result<_>>()?;
+        Ok(Mixture { router, experts, shared, n_active, weighting })
+    }
+
+    fn feed_forward(&mut self, layer: usize, parts: MlpParts, d_mlp: usize) -> Result<FeedForward> {
+        let DecoderConfig { d_model, mlp_bias, .. } = *self.config;
+        let gate = parts.gate.map(|gate| self.linear(layer, gate, [d_model, d_mlp], mlp_bias)).transpose()?;
         Ok(FeedForward {
             gate,
-            up: self.linear(layer, Part::Up, [d_model, d_mlp], mlp_bias)?,
-            down: self.linear(layer, Part::Down, [d_mlp, d_model], mlp_bias)?,
-            activation,
+            up: self.linear(layer, parts.up, [d_model, d_mlp], mlp_bias)?,
+            down: self.linear(layer, parts.down, [d_mlp, d_model], mlp_bias)?,
+            activation: self.config.mlp.activation(),
         })
     }
 

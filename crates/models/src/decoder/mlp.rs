@@ -1,4 +1,4 @@
-//! The MLP, plain or gated: [`FeedForward`].
+//! The MLP of a block, [`AnyMlp`]: one MLP, plain or gated ([`FeedForward`]), or a mixture of them.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -7,8 +7,35 @@ use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use stratigraph_core::{Hook, Result, Site, Tap, visit};
 use stratigraph_kernels as kernels;
 
+use super::experts::Mixture;
 use super::{host, linear};
 use crate::Activation;
+
+/// What a block has for an MLP.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // a block has one, and none is moved about
+pub(super) enum AnyMlp {
+    One(FeedForward),
+    Mixture(Mixture),
+}
+
+impl AnyMlp {
+    /// What the MLP adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
+    pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        match self {
+            AnyMlp::One(mlp) => mlp.forward(normed, site, tap),
+            AnyMlp::Mixture(mixture) => mixture.forward(normed, site, tap),
+        }
+    }
+
+    /// The output weights of its neurons, `[d_mlp, d_model]`.
+    pub(super) fn w_out(&self) -> Tensor<2> {
+        match self {
+            AnyMlp::One(mlp) => mlp.down.weight.val(),
+            AnyMlp::Mixture(mixture) => mixture.w_out(),
+        }
+    }
+}
 
 /// `down(activation(up(x)))`, or `down(activation(gate(x)) * up(x))` with a gate.
 #[derive(Module, Debug)]
@@ -23,16 +50,41 @@ pub(super) struct FeedForward {
 impl FeedForward {
     /// What the MLP adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
     pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<3>> {
-        let up = linear(&self.up, normed.clone());
-        let post = match &self.gate {
-            Some(gate) => {
-                let gate = visit(tap, site, Hook::MlpPre, linear(gate, normed))?;
-                activate_gated(self.activation, gate, up)
-            }
-            None => activate(self.activation, visit(tap, site, Hook::MlpPre, up)?),
-        };
+        let Neurons { pre, up } = self.neurons(normed);
+        let post = self.activated(visit(tap, site, Hook::MlpPre, pre)?, up);
         Ok(linear(&self.down, visit(tap, site, Hook::MlpPost, post)?))
     }
+
+    /// The neurons before the nonlinearity.
+    pub(super) fn neurons(&self, x: Tensor<3>) -> Neurons {
+        match &self.gate {
+            Some(gate) => {
+                let up = linear(&self.up, x.clone());
+                Neurons { pre: linear(gate, x), up: Some(up) }
+            }
+            None => Neurons { pre: linear(&self.up, x), up: None },
+        }
+    }
+
+    /// How many neurons it has.
+    pub(super) fn n_neurons(&self) -> usize {
+        let [d_mlp, _] = self.down.weight.dims();
+        d_mlp
+    }
+
+    /// What enters `down`.
+    pub(super) fn activated(&self, pre: Tensor<3>, up: Option<Tensor<3>>) -> Tensor<3> {
+        match up {
+            Some(up) => activate_gated(self.activation, pre, up),
+            None => activate(self.activation, pre),
+        }
+    }
+}
+
+/// Neurons before the nonlinearity, and what their gate is multiplied by, if they have one.
+pub(super) struct Neurons {
+    pub(super) pre: Tensor<3>,
+    pub(super) up: Option<Tensor<3>>,
 }
 
 fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
@@ -40,7 +92,7 @@ fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
         Activation::Silu => kernels::silu,
         Activation::Gelu => kernels::gelu,
         Activation::GeluTanh => kernels::gelu_tanh,
-        Activation::Relu => return relu(x),
+        _ => return by_tensor_operations(activation, x),
     };
     // One vectorised pass over the tensor's memory, where tensor operations would be scalar and make several.
     if host::on_host(&x.device()) { host::edit(x, 1, kernel) } else { by_tensor_operations(activation, x) }
@@ -52,7 +104,12 @@ fn activate_gated(activation: Activation, gate: Tensor<3>, up: Tensor<3>) -> Ten
         Activation::Silu => kernels::gated_silu,
         Activation::Gelu => kernels::gated_gelu,
         Activation::GeluTanh => kernels::gated_gelu_tanh,
-        Activation::Relu => return relu(gate) * up,
+        Activation::ClampedSwish { alpha, limit } => {
+            let gate = gate.clamp_max(limit);
+            let slope = sigmoid(gate.clone() * alpha);
+            return gate * slope * (up.clamp(-limit, limit) + 1.0);
+        }
+        _ => return by_tensor_operations(activation, gate) * up,
     };
     if host::on_host(&gate.device()) {
         host::edit_by(gate, up, kernel)
@@ -71,5 +128,7 @@ fn by_tensor_operations(activation: Activation, x: Tensor<3>) -> Tensor<3> {
             x * sigmoid(y * 2.0)
         }
         Activation::Relu => relu(x),
+        Activation::Relu2 => relu(x).square(),
+        Activation::ClampedSwish { .. } => unreachable!("a valid configuration has it only behind a gate"),
     }
 }

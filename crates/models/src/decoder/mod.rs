@@ -3,6 +3,7 @@
 mod attention;
 mod block;
 mod build;
+mod experts;
 mod host;
 mod mlp;
 mod norm;
@@ -32,6 +33,8 @@ use crate::{DecoderConfig, Head, LoadOptions};
 #[derive(Module, Debug)]
 pub struct Decoder {
     embed: VocabMatrix,
+    /// The norm of the embedding, where there is one.
+    embed_norm: Option<AnyNorm>,
     /// Learned positions `[n_ctx, d_model]`, where there are any.
     pos_embed: Option<Param<Tensor<2>>>,
     blocks: Vec<Block>,
@@ -56,6 +59,7 @@ impl Decoder {
         let mut builder = Builder { config, source, options, device };
         Ok(Self {
             embed: builder.vocab_matrix(Part::Embed)?,
+            embed_norm: builder.embed_norm()?,
             pos_embed: builder.pos_embed()?,
             blocks: (0..n_layers).map(|layer| builder.block(layer)).collect::<crate::Result<_>>()?,
             final_norm: builder.norm(None, Part::FinalNorm)?,
@@ -89,6 +93,11 @@ impl Decoder {
         &self.config
     }
 
+    /// Logits, or what they are made of, times the model's factor of logits.
+    fn scaled(&self, x: Tensor<2>) -> Tensor<2> {
+        if self.config.logit_scale == 1.0 { x } else { x * self.config.logit_scale }
+    }
+
     fn block_at(&self, layer: usize) -> Result<&Block> {
         let n_layers = self.blocks.len();
         self.blocks.get(layer).ok_or(CoreError::LayerOutOfRange { layer, n_layers })
@@ -118,7 +127,7 @@ impl ResidualModel for Decoder {
     }
 
     fn device(&self) -> Device {
-        self.final_norm.gains().device()
+        self.embed.device()
     }
 
     fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
@@ -126,6 +135,10 @@ impl ResidualModel for Decoder {
         let [_, pos] = tokens.dims();
         let rows = self.embed.rows(tokens);
         let rows = if self.config.embed_scale == 1.0 { rows } else { rows * self.config.embed_scale };
+        let rows = match &self.embed_norm {
+            Some(norm) => norm.forward(rows),
+            None => rows,
+        };
         Ok(match &self.pos_embed {
             Some(positions) => rows + positions.val().narrow(0, 0, pos).unsqueeze(),
             None => rows,
@@ -142,8 +155,13 @@ impl ResidualModel for Decoder {
 
     fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>> {
         let logits = self.unembed.as_ref().unwrap_or(&self.embed).logits(normed, vocab.clone());
-        Ok(match &self.head_bias {
+        let logits = self.scaled(logits);
+        let logits = match &self.head_bias {
             Some(bias) => logits + bias.val().slice([vocab]).unsqueeze(),
+            None => logits,
+        };
+        Ok(match self.config.logit_soft_cap {
+            Some(cap) => (logits / cap).tanh() * cap,
             None => logits,
         })
     }
@@ -160,7 +178,7 @@ impl ModelWeights for Decoder {
 
     fn w_u(&self, vocab: Range<usize>) -> Result<Tensor<2>> {
         let rows = self.unembed.as_ref().unwrap_or(&self.embed).of_tokens(vocab);
-        Ok((rows * self.final_norm.gains().unsqueeze()).transpose())
+        Ok(self.scaled(self.final_norm.times_gains(rows)).transpose())
     }
 
     fn final_norm_is_centered(&self) -> bool {

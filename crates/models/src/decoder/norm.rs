@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::RmsNorm;
 use burn::tensor::module::layer_norm;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use stratigraph_kernels as kernels;
 
 use super::host;
@@ -11,8 +11,10 @@ use super::host;
 /// Subtracts the mean, too.
 #[derive(Module, Debug)]
 pub(super) struct LayerNorm {
-    pub(super) gamma: Param<Tensor<1>>,
-    pub(super) beta: Param<Tensor<1>>,
+    /// None where every gain is one.
+    pub(super) gamma: Option<Param<Tensor<1>>>,
+    /// None where every bias is zero.
+    pub(super) beta: Option<Param<Tensor<1>>>,
     pub(super) epsilon: f64,
 }
 
@@ -29,7 +31,11 @@ impl AnyNorm {
             return self.on_host(x).1;
         }
         match self {
-            AnyNorm::Layer(norm) => layer_norm(x, norm.gamma.val(), Some(norm.beta.val()), norm.epsilon),
+            AnyNorm::Layer(norm) => {
+                let (width, device) = (x.dims()[D - 1], x.device());
+                let beta = norm.beta.as_ref().map(Param::val);
+                layer_norm(x, self.gains(width, &device), beta, norm.epsilon)
+            }
             AnyNorm::Rms(norm) => norm.forward(x),
         }
     }
@@ -42,11 +48,12 @@ impl AnyNorm {
     /// The same in one vectorised pass over the tensor's memory.
     fn on_host<const D: usize>(&self, x: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
         let (dims, device) = (x.dims(), x.device());
-        let (x, gains) = (host::floats(x), host::floats(self.gains()));
+        let width = dims[D - 1];
+        let (x, gains) = (host::floats(x), host::floats(self.gains(width, &device)));
         let (rows, gains) = (host::slice(&x), host::slice(&gains));
         let normed = match self {
             AnyNorm::Layer(norm) => {
-                let biases = host::floats(norm.beta.val());
+                let biases = host::floats(norm.biases(width, &device));
                 kernels::layer_norm(rows, gains, host::slice(&biases), norm.epsilon as f32)
             }
             AnyNorm::Rms(norm) => kernels::rms_norm(rows, gains, norm.epsilon as f32),
@@ -79,16 +86,18 @@ impl AnyNorm {
             return match self {
                 AnyNorm::Layer(norm) => {
                     let centred = x.clone() - x.mean_dim(2);
-                    centred / scales * norm.gamma.val().unsqueeze() + norm.beta.val().unsqueeze()
+                    let normed = self.times_gains(centred / scales);
+                    norm.beta.as_ref().map_or(normed.clone(), |beta| normed + beta.val().unsqueeze())
                 }
-                AnyNorm::Rms(norm) => x / scales * norm.gamma.val().unsqueeze(),
+                AnyNorm::Rms(_) => self.times_gains(x / scales),
             };
         }
-        let (x, gains, scales) = (host::floats(x), host::floats(self.gains()), host::floats(scales));
+        let width = dims[2];
+        let (x, gains, scales) = (host::floats(x), host::floats(self.gains(width, &device)), host::floats(scales));
         let (rows, gains, scales) = (host::slice(&x), host::slice(&gains), host::slice(&scales));
         let normed = match self {
             AnyNorm::Layer(norm) => {
-                let biases = host::floats(norm.beta.val());
+                let biases = host::floats(norm.biases(width, &device));
                 kernels::layer_norm_by(rows, gains, host::slice(&biases), scales)
             }
             AnyNorm::Rms(_) => kernels::rms_norm_by(rows, gains, scales),
@@ -108,15 +117,34 @@ impl AnyNorm {
             AnyNorm::Layer(_) => rows.clone() - rows.mean_dim(1),
             AnyNorm::Rms(_) => rows,
         };
-        rows * self.gains().unsqueeze()
+        self.times_gains(rows)
+    }
+
+    /// A tensor whose last axis is multiplied by the gains.
+    pub(super) fn times_gains<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match self.gain_param() {
+            Some(gains) => x * gains.val().unsqueeze(),
+            None => x,
+        }
     }
 
     /// The gains, `[width]`.
-    pub(super) fn gains(&self) -> Tensor<1> {
+    fn gains(&self, width: usize, device: &Device) -> Tensor<1> {
+        self.gain_param().map_or_else(|| Tensor::ones([width], device), Param::val)
+    }
+
+    fn gain_param(&self) -> Option<&Param<Tensor<1>>> {
         match self {
-            AnyNorm::Layer(norm) => norm.gamma.val(),
-            AnyNorm::Rms(norm) => norm.gamma.val(),
+            AnyNorm::Layer(norm) => norm.gamma.as_ref(),
+            AnyNorm::Rms(norm) => Some(&norm.gamma),
         }
+    }
+}
+
+impl LayerNorm {
+    /// The biases, `[width]`.
+    fn biases(&self, width: usize, device: &Device) -> Tensor<1> {
+        self.beta.as_ref().map_or_else(|| Tensor::zeros([width], device), Param::val)
     }
 }
 

@@ -8,12 +8,23 @@ use std::f64::consts::TAU;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::host;
-use crate::{Rope, RopeScaling};
+use crate::{LongRope, Rope, RopeScaling, Yarn};
 
 /// Rotates queries and keys by their position; it belongs to the attention that owns it.
 #[derive(Debug, Clone)]
 pub(super) struct Rotary {
     /// Radians per position, `d_rotary / 2` of them from the highest frequency to the lowest.
+    frequencies: Vec<f64>,
+    /// Those of windows that are longer than the context the model was first trained with, where they differ.
+    long: Option<Long>,
+    /// What rotated numbers are multiplied by.
+    factor: f64,
+}
+
+/// The frequencies of windows of more than `above` tokens.
+#[derive(Debug, Clone)]
+struct Long {
+    above: usize,
     frequencies: Vec<f64>,
 }
 
@@ -26,16 +37,27 @@ pub(super) struct Angles {
 impl Rotary {
     pub(super) fn new(rope: &Rope) -> Self {
         let Rope { base, d_rotary, scaling } = rope;
-        let plain = (0..d_rotary / 2).map(|i| base.powf(-2.0 * i as f64 / *d_rotary as f64));
-        let frequencies = plain.enumerate().map(|(i, frequency)| frequency / divisor(scaling, i, frequency)).collect();
-        Self { frequencies }
+        let plain: Vec<f64> = (0..d_rotary / 2).map(|i| base.powf(-2.0 * i as f64 / *d_rotary as f64)).collect();
+        let divided = |divisors: &[f64]| plain.iter().zip(divisors).map(|(f, divisor)| f / divisor).collect::<Vec<_>>();
+        let frequencies = divided(&divisors(rope, &plain));
+        match scaling {
+            RopeScaling::LongRope(LongRope { long, original_n_ctx, attention_factor, .. }) => {
+                let long = Long { above: *original_n_ctx, frequencies: divided(long) };
+                Self { frequencies, long: Some(long), factor: *attention_factor }
+            }
+            RopeScaling::Yarn(yarn) => Self { frequencies, long: None, factor: yarn.attention_factor },
+            _ => Self { frequencies, long: None, factor: 1.0 },
+        }
     }
 
     /// The angles of positions `0..seq_len`.
     pub(super) fn angles(&self, seq_len: usize, device: &Device) -> Angles {
-        let angles = (0..seq_len).flat_map(|pos| self.frequencies.iter().map(move |frequency| pos as f64 * frequency));
-        let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f64::sin_cos).map(|(s, c)| (s as f32, c as f32)).unzip();
-        let tensor = |values| Tensor::from_data(TensorData::new(values, [seq_len, 1, self.frequencies.len()]), device);
+        let long = self.long.as_ref().filter(|long| seq_len > long.above);
+        let frequencies = long.map_or(&self.frequencies, |long| &long.frequencies);
+        let angles = (0..seq_len).flat_map(|pos| frequencies.iter().map(move |frequency| pos as f64 * frequency));
+        let scaled = |x: f64| (x * self.factor) as f32;
+        let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f64::sin_cos).map(|(s, c)| (scaled(s), scaled(c))).unzip();
+        let tensor = |values| Tensor::from_data(TensorData::new(values, [seq_len, 1, frequencies.len()]), device);
         Angles { cos: tensor(cos), sin: tensor(sin) }
     }
 }
@@ -64,18 +86,40 @@ impl Angles {
     }
 }
 
-/// The divisor of the `i`-th frequency.
-fn divisor(scaling: &RopeScaling, i: usize, frequency: f64) -> f64 {
-    match scaling {
-        RopeScaling::None => 1.0,
-        RopeScaling::Linear { factor } => *factor,
-        RopeScaling::PerFrequency { divisors } => divisors[i],
+/// The divisor of each of the `plain` frequencies.
+fn divisors(rope: &Rope, plain: &[f64]) -> Vec<f64> {
+    match &rope.scaling {
+        RopeScaling::None | RopeScaling::Dynamic { .. } => vec![1.0; plain.len()],
+        RopeScaling::Linear { factor } => vec![*factor; plain.len()],
+        RopeScaling::PerFrequency { divisors } => divisors.clone(),
+        RopeScaling::LongRope(long_rope) => long_rope.short.clone(),
+        RopeScaling::Yarn(yarn) => yarn_divisors(yarn, rope),
         RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_n_ctx } => {
-            let turns = *original_n_ctx as f64 * frequency / TAU; // in the original context
-            let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
-            1.0 / (kept + (1.0 - kept) / factor)
+            let divisor = |frequency: &f64| {
+                let turns = *original_n_ctx as f64 * frequency / TAU; // in the original context
+                let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
+                1.0 / (kept + (1.0 - kept) / factor)
+            };
+            plain.iter().map(divisor).collect()
         }
     }
+}
+
+/// Divisors that rise from 1 to the factor between the frequency that turns `beta_fast` times in the original context and
+/// the one that turns `beta_slow` times; the rise is linear in the frequency's index.
+fn yarn_divisors(yarn: &Yarn, rope: &Rope) -> Vec<f64> {
+    let width = rope.d_rotary as f64;
+    // Where in the list of frequencies one that turns so often stands.
+    let index = |turns: f64| width * (yarn.original_n_ctx as f64 / (turns * TAU)).ln() / (2.0 * rope.base.ln());
+    let (first, last) = (index(yarn.beta_fast), index(yarn.beta_slow));
+    let (first, last) = if yarn.truncate { (first.floor(), last.ceil()) } else { (first, last) };
+    let (first, last) = (first.max(0.0), last.min(width - 1.0));
+    let last = if first == last { last + 0.001 } else { last };
+    let divisor = |i: usize| {
+        let kept = 1.0 - ((i as f64 - first) / (last - first)).clamp(0.0, 1.0);
+        1.0 / (kept + (1.0 - kept) / yarn.factor)
+    };
+    (0..rope.d_rotary / 2).map(divisor).collect()
 }
 
 #[cfg(test)]
@@ -86,7 +130,8 @@ mod tests {
     fn llama3_keeps_short_waves_and_divides_long_ones() {
         let scaling =
             RopeScaling::Llama3 { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_n_ctx: 8192 };
-        let wave = |wavelength: f64| divisor(&scaling, 0, TAU / wavelength);
+        let rope = Rope { base: 1e4, d_rotary: 2, scaling };
+        let wave = |wavelength: f64| divisors(&rope, &[TAU / wavelength])[0];
         assert_eq!(wave(100.0), 1.0);
         assert_eq!(wave(8192.0 / 4.0), 1.0);
         assert_eq!(wave(8192.0), 8.0);
@@ -110,5 +155,32 @@ mod tests {
         let dot = |q: usize, k: usize| (at(&query, q) * at(&key, k)).sum().into_scalar::<f32>();
         assert!((dot(3, 1) - dot(4, 2)).abs() < 1e-5);
         assert!((dot(3, 1) - dot(3, 2)).abs() > 1e-2);
+    }
+
+    #[test]
+    fn yarn_keeps_fast_frequencies_and_divides_slow_ones() {
+        let rope = Rope { base: 1e4, d_rotary: 64, scaling: RopeScaling::Yarn(Yarn::new(4.0, 2048)) };
+        let divisors = divisors(&rope, &[0.0; 32]);
+        assert!(divisors.is_sorted(), "{divisors:?}");
+        assert_eq!((divisors[0], divisors[31]), (1.0, 4.0));
+        // The frequency that turns 32 times in 2048 positions has the index 64 ln(2048 / 32 / tau) / (2 ln 1e4) = 8.06.
+        assert_eq!(divisors[8], 1.0);
+        assert!(divisors[9] > 1.0);
+        let length = Rotary::new(&rope).angles(1, &Device::flex()).cos.max().into_scalar::<f32>();
+        assert!((length - (0.1 * 4f32.ln() + 1.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn long_rope_depends_on_the_length_of_the_window() {
+        let long_rope =
+            LongRope { short: vec![1.0, 2.0], long: vec![4.0, 8.0], original_n_ctx: 3, attention_factor: 1.0 };
+        let rope = Rope { base: 100.0, d_rotary: 4, scaling: RopeScaling::LongRope(long_rope) };
+        let rotary = Rotary::new(&rope);
+        let sines = |seq_len: usize| -> Vec<f32> {
+            rotary.angles(seq_len, &Device::flex()).sin.narrow(0, 1, 1).try_into_vec_as().unwrap()
+        };
+        for (seq_len, expected) in [(3, [1.0f64, 0.05]), (4, [0.25, 0.0125])] {
+            assert_eq!(sines(seq_len), expected.map(|angle| angle.sin() as f32), "{seq_len}");
+        }
     }
 }

@@ -31,6 +31,11 @@ impl VocabMatrix {
         Ok(Self { chunks, rows_per_chunk, d_vocab })
     }
 
+    /// Where the matrix is.
+    pub(super) fn device(&self) -> Device {
+        self.chunks[0].device()
+    }
+
     /// The shape `[d_vocab, d_model]` and the values in row-major order.
     pub(super) fn values(&self) -> ([usize; 2], Vec<f32>) {
         let part = |chunk: &Param<Tensor<2>>| chunk.val().try_into_vec_as::<f32>().expect("any float");

@@ -1,12 +1,15 @@
-//! Gemma 3's text models: norms around each sublayer, scaled embeddings, and layers that see a window or everything.
+//! Gemma 3: norms around each sublayer, scaled embeddings, and layers that see a window or everything. Of `gemma3`, the models
+//! that see images too, the text model is read.
 
-use super::keys::Keys;
-use super::rope::{self, from_object};
-use super::{Layout, Recipe, Stored, gguf, hf, windows};
+use serde_json::json;
+
+use super::gemma::stored_minus_one;
+use super::keys::{Keys, missing};
+use super::rope::{self, ByKind, Outer};
+use super::{Recipe, gguf, hf, windows};
 use crate::config::usual_scale;
 use crate::files::GgufFile;
-use crate::param::{Param, Part};
-use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, PostNorm, QkNorm, Result, Rope, RopeScaling};
+use crate::{Activation, DecoderConfig, Head, Mlp, Norm, NormPlacement, QkNorm, Result, Rope, RopeScaling};
 
 /// Every sixth layer sees everything, unless a configuration says otherwise.
 const USUAL_PATTERN: usize = 6;
@@ -18,80 +21,68 @@ const GLOBAL_BASE: f64 = 1_000_000.0;
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.absent("attn_logit_softcapping")?;
     keys.absent("final_logit_softcapping")?;
-    keys.only("use_bidirectional_attention", false)?;
     keys.size("head_dim")?; // transformers' default is not d_model / n_heads
     let head = hf::head(keys, Head::Tied)?;
-    let (global, local) = ropes(keys)?;
+    let ByKind { full, sliding } = ropes(keys)?;
     let activation = hf::activation(keys, "hidden_activation", "gelu_pytorch_tanh")?;
-    let attention_bias: Bias = keys.flag_or("attention_bias", false)?.into();
     let attn_scale = keys.number("query_pre_attn_scalar")?.powf(-0.5);
     let norm = Norm::Rms { eps: keys.number("rms_norm_eps")? };
-    let config = hf::common(keys, norm, global)?;
+    let config = hf::common(keys, norm, full)?;
+    let config = hf::with_attention_bias(config, keys)?;
     let pattern = keys.size_or_none("sliding_window_pattern")?.unwrap_or(USUAL_PATTERN);
     let layers = match windows::listed(keys, config.n_layers)? {
         Some(listed) => listed,
-        None => patterned(config.n_layers, pattern),
+        None => windows::patterned(config.n_layers, pattern),
     };
     let size = keys.size_or_none("sliding_window")?;
-    let config = DecoderConfig {
-        sliding_window: windows::window(size, layers, Some(local))?,
-        mlp: Mlp::Gated { activation },
-        attn_scale,
-        qkv_bias: attention_bias,
-        attn_out_bias: attention_bias,
-        head,
-        ..with_its_own(config)
-    };
-    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::ignorable))
+    let config = with_its_own(config)
+        .with_sliding_window(windows::window(size, layers, Some(sliding))?)
+        .with_mlp(Mlp::Gated { activation })
+        .with_attn_scale(attn_scale)
+        .with_head(head);
+    Ok(Recipe::hf(config, hf::PREFIX, stored_minus_one, hf::nothing))
+}
+
+/// The text model of a model that sees images; its configuration leaves out what is transformers' default.
+pub(super) fn from_hf_with_images(keys: &mut Keys) -> Result<Recipe> {
+    let mut text = keys.object_or_none("text_config")?.ok_or_else(|| missing("text_config"))?;
+    for (key, value) in [
+        ("vocab_size", json!(262_208)),
+        ("hidden_size", json!(2304)),
+        ("intermediate_size", json!(9216)),
+        ("num_hidden_layers", json!(26)),
+        ("num_attention_heads", json!(8)),
+        ("num_key_value_heads", json!(4)),
+        ("head_dim", json!(256)),
+        ("max_position_embeddings", json!(131_072)),
+        ("rms_norm_eps", json!(1e-6)),
+        ("query_pre_attn_scalar", json!(256)),
+        ("sliding_window", json!(4096)),
+    ] {
+        text.default(key, value);
+    }
+    keys.dead(&["vision_config", "mm_tokens_per_image", "boi_token_index", "eoi_token_index", "image_token_index"]);
+    keys.dead(&["tie_word_embeddings"]);
+    from_hf(&mut text)?.of_text_model(&mut text)
 }
 
 /// What every Gemma 3 has.
 fn with_its_own(config: DecoderConfig) -> DecoderConfig {
-    DecoderConfig {
-        embed_scale: (config.d_model as f64).sqrt(),
-        post_norm: PostNorm::Present,
-        qk_norm: QkNorm::Present,
-        mlp: Mlp::Gated { activation: Activation::GeluTanh },
-        ..config
-    }
-}
-
-/// The layers with a window: all but each `pattern`-th.
-fn patterned(n_layers: usize, pattern: usize) -> Vec<usize> {
-    windows::chosen(n_layers, |layer| !(layer + 1).is_multiple_of(pattern))
+    let embed_scale = (config.d_model as f64).sqrt();
+    config
+        .with_embed_scale(embed_scale)
+        .with_norm_placement(NormPlacement::Sandwich)
+        .with_qk_norm(QkNorm::PerHead)
+        .with_mlp(Mlp::Gated { activation: Activation::GeluTanh })
 }
 
 /// The rotary positions of layers that see everything, and of those with a window.
-fn ropes(keys: &mut Keys) -> Result<(Rope, Rope)> {
+fn ropes(keys: &mut Keys) -> Result<ByKind> {
     let d_head = keys.size("head_dim")?;
-    let global_base = Some(keys.number_or_none("rope_theta")?.unwrap_or(GLOBAL_BASE));
-    let local_base = Some(keys.number_or_none("rope_local_base_freq")?.unwrap_or(LOCAL_BASE));
-    let mut nested = keys.object_or_none("rope_parameters")?;
-    let mut of =
-        |kind: &str, base| match nested.as_mut().map(|nested| nested.object_or_none(kind)).transpose()?.flatten() {
-            Some(mut inner) => from_object(&mut inner, &format!("rope_parameters.{kind}"), d_head, base, None),
-            None => rope::rope(d_head, base, None, RopeScaling::None),
-        };
-    let (global, local) = (of("full_attention", global_base)?, of("sliding_attention", local_base)?);
-    if let Some(unread) = nested.and_then(|nested| nested.unread(&[]).first().cloned()) {
-        return Err(super::keys::unsupported(&format!("rope_parameters.{unread}"), "(set)", "it is no kind of layer"));
-    }
-    // The older form: `rope_scaling` is for the layers that see everything.
-    match keys.object_or_none("rope_scaling")? {
-        Some(mut older) => Ok((from_object(&mut older, "rope_scaling", d_head, global_base, None)?, local)),
-        None => Ok((global, local)),
-    }
-}
-
-/// Norms are stored as their gains' difference from one.
-fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
-    let Stored { name, layout } = match param.part {
-        Part::MlpNorm => {
-            Stored { name: hf::full_name("model.layers", "pre_feedforward_layernorm", param), layout: Layout::SAME }
-        }
-        _ => hf::stored(config, param),
-    };
-    Stored { name, layout: if param.part.is_norm() { Layout::MINUS_ONE } else { layout } }
+    let outer = Outer::new(keys, d_head)?;
+    let base = keys.number_or_none("rope_theta")?.unwrap_or(GLOBAL_BASE);
+    let local_base = keys.number_or_none("rope_local_base_freq")?.unwrap_or(LOCAL_BASE);
+    rope::by_kind_of_layer(keys, Outer { base, ..outer }, Outer { base: local_base, ..outer })
 }
 
 /// A GGUF holds the gains themselves, and leaves the pattern of layers and the local base to the reader.
@@ -107,8 +98,8 @@ pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let width = if config.n_layers == 62 { config.d_model / config.n_heads.max(1) } else { config.d_head };
     let attn_scale = keys.number_or_none("attention.scale")?.unwrap_or(usual_scale(width));
     let local = Rope { base, d_rotary: config.d_head, scaling: RopeScaling::None };
-    let layers = patterned(config.n_layers, pattern);
-    let sliding_window = windows::window(size, layers, Some(local))?;
-    let config = DecoderConfig { sliding_window, attn_scale, ..with_its_own(config) };
+    let layers = windows::patterned(config.n_layers, pattern);
+    let window = windows::window(size, layers, Some(local))?;
+    let config = with_its_own(config).with_sliding_window(window).with_attn_scale(attn_scale);
     Ok(Recipe::gguf(config, gguf::stored))
 }

@@ -51,6 +51,7 @@ pub(super) fn layer_norm(keys: &mut Keys) -> Result<Norm> {
 /// Where a GGUF stores a parameter.
 pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
     let (name, layout) = match param.part {
+        Part::EmbedNorm => ("token_embd_norm", Layout::SAME),
         Part::Embed => ("token_embd", Layout::SAME),
         Part::PosEmbed => ("position_embd", Layout::SAME),
         Part::Unembed => ("output", Layout::SAME),
@@ -68,6 +69,7 @@ pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
         Part::Up => ("ffn_up", Layout::OUT_IN),
         Part::Down => ("ffn_down", Layout::OUT_IN),
         Part::MlpPostNorm => ("post_ffw_norm", Layout::SAME),
+        other => unreachable!("no architecture that is read from a GGUF has {other:?}"),
     };
     Stored { name: full_name("blk", name, param), layout }
 }

@@ -13,10 +13,9 @@ const PREFIX: &str = "transformer.";
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.only("scale_attn_weights", true)?;
     keys.only("scale_attn_by_inverse_layer_idx", false)?;
-    keys.only("add_cross_attention", false)?;
+    keys.dead(&["n_ctx"]); // transformers reads n_positions alone
     let (d_model, n_heads) = (keys.size("n_embd")?, keys.size("n_head")?);
     let n_ctx = keys.size("n_positions")?;
-    keys.only("n_ctx", n_ctx)?;
     let (n_layers, d_mlp) = (keys.size("n_layer")?, keys.size_or_none("n_inner")?);
     let sizes = DecoderConfig::new(n_layers, d_model, n_heads, keys.size("vocab_size")?).with_n_ctx(n_ctx);
     let sizes = d_mlp.map_or(sizes.clone(), |d_mlp| sizes.with_d_mlp(d_mlp));
@@ -31,12 +30,6 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 
 /// The keys that [`from_hf`] reads as `config`, when it is of GPT-2's shape.
 pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
-    let activation = match config.mlp {
-        Mlp::Plain { activation } | Mlp::Gated { activation } => hf::activation_name(activation),
-    };
-    let eps = match config.norm {
-        Norm::Layer { eps } | Norm::Rms { eps } => eps,
-    };
     let keys = json!({
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -46,8 +39,8 @@ pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
         "n_layer": config.n_layers,
         "n_head": config.n_heads,
         "n_inner": config.d_mlp,
-        "activation_function": activation,
-        "layer_norm_epsilon": eps,
+        "activation_function": hf::activation_name(config.mlp.activation()),
+        "layer_norm_epsilon": config.norm.eps(),
         "tie_word_embeddings": config.head == Head::Tied,
         "bos_token_id": null, // what ends a text is the tokenizer's to say; without these, transformers assumes 50256
         "eos_token_id": null,

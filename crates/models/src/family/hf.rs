@@ -3,18 +3,36 @@
 use super::keys::{Keys, unsupported};
 use super::{Layout, Stored, rope};
 use crate::param::{Kind, Param, Part};
-use crate::{Activation, DecoderConfig, Head, Norm, Position, Result, Rope};
+use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, Result, Rope};
 
 /// Reads what Llama's descendants have in common; each family changes what is its own.
 pub(super) fn llama_like(keys: &mut Keys) -> Result<DecoderConfig> {
+    llama_like_with(keys, rope::USUAL_BASE)
+}
+
+/// As [`llama_like`], with another rotary base where the configuration has none.
+pub(super) fn llama_like_with(keys: &mut Keys, base: f64) -> Result<DecoderConfig> {
     let d_head = d_head(keys)?;
-    let rope = rope::from_hf(keys, d_head)?;
+    let outer = rope::Outer::new(keys, d_head)?;
+    let rope = rope::from_hf(keys, rope::Outer { base, ..outer })?;
     if rope.d_rotary != d_head {
         let rotated = format!("({} of {d_head})", rope.d_rotary);
         return Err(unsupported("partial_rotary_factor", rotated, "this family rotates whole heads"));
     }
-    let norm = Norm::Rms { eps: keys.number("rms_norm_eps")? };
-    common(keys, norm, rope)
+    let norm = rms(keys)?;
+    let activation = activation(keys, "hidden_act", "silu")?;
+    Ok(common(keys, norm, rope)?.with_mlp(Mlp::Gated { activation }))
+}
+
+/// RMSNorm with `rms_norm_eps`.
+pub(super) fn rms(keys: &mut Keys) -> Result<Norm> {
+    Ok(Norm::Rms { eps: keys.number("rms_norm_eps")? })
+}
+
+/// `attention_bias`, which is for queries, keys, values and the attention's output.
+pub(super) fn with_attention_bias(config: DecoderConfig, keys: &mut Keys) -> Result<DecoderConfig> {
+    let bias: Bias = keys.flag_or("attention_bias", false)?.into();
+    Ok(config.with_qkv_bias(bias).with_attn_out_bias(bias))
 }
 
 /// The width of a head: its own key, or else `hidden_size` divided by the number of heads.
@@ -50,10 +68,15 @@ pub(super) fn activation(keys: &mut Keys, key: &str, default: &str) -> Result<Ac
     let name = keys.text_or_none(key)?.unwrap_or_else(|| default.to_owned());
     match name.as_str() {
         "silu" | "swish" => Ok(Activation::Silu),
-        "gelu" => Ok(Activation::Gelu),
-        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "gelu" | "gelu_python" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh" | "gelu_python_tanh" => {
+            Ok(Activation::GeluTanh)
+        }
         "relu" => Ok(Activation::Relu),
-        _ => Err(unsupported(key, name, "known: silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu")),
+        "relu2" => Ok(Activation::Relu2),
+        _ => {
+            Err(unsupported(key, name, "known: silu, swish, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, relu, relu2"))
+        }
     }
 }
 
@@ -64,39 +87,64 @@ pub(super) fn activation_name(activation: Activation) -> &'static str {
         Activation::Gelu => "gelu",
         Activation::GeluTanh => "gelu_new",
         Activation::Relu => "relu",
+        Activation::Relu2 => "relu2",
+        Activation::ClampedSwish { .. } => "silu", // a configuration read back with it is another one
     }
 }
 
 /// The prefix of the tensor names of a model with a head; checkpoints of the bare model lack it.
 pub(super) const PREFIX: &str = "model.";
 
-/// Where Llama's descendants store a parameter.
+/// Where Llama's descendants store a parameter. Norms have the names of models that norm before sublayers; where norms stand
+/// behind them, `post_attention_layernorm` is the norm of attention's output.
 pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
     let (name, layout) = match param.part {
-        Part::Embed => ("model.embed_tokens", Layout::SAME),
-        Part::PosEmbed => ("model.embed_positions", Layout::SAME),
-        Part::Unembed => ("lm_head", Layout::SAME),
-        Part::FinalNorm => ("model.norm", Layout::SAME),
-        Part::AttnNorm => ("input_layernorm", Layout::SAME),
-        Part::Query => ("self_attn.q_proj", Layout::OUT_IN),
-        Part::Key => ("self_attn.k_proj", Layout::OUT_IN),
-        Part::Value => ("self_attn.v_proj", Layout::OUT_IN),
-        Part::QueryNorm => ("self_attn.q_norm", Layout::SAME),
-        Part::KeyNorm => ("self_attn.k_norm", Layout::SAME),
-        Part::AttnOut => ("self_attn.o_proj", Layout::OUT_IN),
-        Part::AttnPostNorm => ("post_attention_layernorm", Layout::SAME),
-        Part::MlpNorm => ("post_attention_layernorm", Layout::SAME),
-        Part::Gate => ("mlp.gate_proj", Layout::OUT_IN),
-        Part::Up => ("mlp.up_proj", Layout::OUT_IN),
-        Part::Down => ("mlp.down_proj", Layout::OUT_IN),
-        Part::MlpPostNorm => ("post_feedforward_layernorm", Layout::SAME),
+        Part::Embed => ("model.embed_tokens".to_owned(), Layout::SAME),
+        Part::EmbedNorm => ("model.embed_layernorm".to_owned(), Layout::SAME),
+        Part::PosEmbed => ("model.embed_positions".to_owned(), Layout::SAME),
+        Part::Unembed => ("lm_head".to_owned(), Layout::SAME),
+        Part::FinalNorm => ("model.norm".to_owned(), Layout::SAME),
+        Part::AttnNorm => ("input_layernorm".to_owned(), Layout::SAME),
+        Part::Query => ("self_attn.q_proj".to_owned(), Layout::OUT_IN),
+        Part::Key => ("self_attn.k_proj".to_owned(), Layout::OUT_IN),
+        Part::Value => ("self_attn.v_proj".to_owned(), Layout::OUT_IN),
+        Part::QueryNorm => ("self_attn.q_norm".to_owned(), Layout::SAME),
+        Part::KeyNorm => ("self_attn.k_norm".to_owned(), Layout::SAME),
+        Part::HeadQueryNorm(head) => (format!("self_attn.q_layernorm.norms.{head}"), Layout::SAME),
+        Part::HeadKeyNorm(head) => (format!("self_attn.k_layernorm.norms.{head}"), Layout::SAME),
+        Part::Sinks => ("self_attn.sinks".to_owned(), Layout::SAME),
+        Part::AttnOut => ("self_attn.o_proj".to_owned(), Layout::OUT_IN),
+        Part::AttnPostNorm | Part::MlpNorm => ("post_attention_layernorm".to_owned(), Layout::SAME),
+        Part::Gate => ("mlp.gate_proj".to_owned(), Layout::OUT_IN),
+        Part::Up => ("mlp.up_proj".to_owned(), Layout::OUT_IN),
+        Part::Down => ("mlp.down_proj".to_owned(), Layout::OUT_IN),
+        Part::Router => ("mlp.gate".to_owned(), Layout::OUT_IN),
+        Part::ExpertGate(expert) => (format!("mlp.experts.{expert}.gate_proj"), Layout::OUT_IN),
+        Part::ExpertUp(expert) => (format!("mlp.experts.{expert}.up_proj"), Layout::OUT_IN),
+        Part::ExpertDown(expert) => (format!("mlp.experts.{expert}.down_proj"), Layout::OUT_IN),
+        Part::SharedGate => ("mlp.shared_expert.gate_proj".to_owned(), Layout::OUT_IN),
+        Part::SharedUp => ("mlp.shared_expert.up_proj".to_owned(), Layout::OUT_IN),
+        Part::SharedDown => ("mlp.shared_expert.down_proj".to_owned(), Layout::OUT_IN),
+        Part::SharedWeight => ("mlp.shared_expert_gate".to_owned(), Layout::OUT_IN),
+        Part::MlpPostNorm => ("post_feedforward_layernorm".to_owned(), Layout::SAME),
     };
-    Stored { name: full_name("model.layers", name, param), layout }
+    Stored { name: full_name("model.layers", &name, param), layout }
 }
 
-/// Old checkpoints store rotary frequencies, which follow from the configuration.
-pub(super) fn ignorable(config: &DecoderConfig, name: &str) -> bool {
-    in_layer(config, "model.layers", name) == Some("self_attn.rotary_emb.inv_freq")
+/// Gate and value fused in one tensor, one after the other, as in Phi-3 and GLM-4.
+pub(super) fn stored_with_fused_gate(config: &DecoderConfig, param: Param) -> Stored {
+    let index = match param.part {
+        Part::Gate => 0,
+        Part::Up => 1,
+        _ => return stored(config, param),
+    };
+    let name = full_name("model.layers", "mlp.gate_up_proj", param);
+    Stored { name, layout: Layout::OUT_IN.part(index, 2) }
+}
+
+/// No tensor but those that every family ignores.
+pub(super) fn nothing(_config: &DecoderConfig, _name: &str) -> bool {
+    false
 }
 
 /// `blocks.LAYER.name.weight`, or without a layer `name.weight`; `bias` in place of `weight` for a bias.

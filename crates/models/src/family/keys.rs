@@ -4,98 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::key_classes::{self, Format};
 use crate::{ModelError, Result};
 
-/// Keys of a Hugging Face `config.json` that do not change what the model computes over a text.
-pub(super) const HF_WITHOUT_EFFECT: [&str; 46] = [
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "_attn_implementation_internal",
-    "_name_or_path",
-    "_sliding_window_pattern",
-    "architectures",
-    "attention_dropout",
-    "attn_implementation",
-    "attn_pdrop",
-    "auto_map",
-    "bos_token_id",
-    "cache_implementation",
-    "chunk_size_feed_forward",
-    "classifier_dropout",
-    "decoder_start_token_id",
-    "dtype",
-    "embd_pdrop",
-    "eos_token_id",
-    "gradient_checkpointing",
-    "hidden_dropout",
-    "id2label",
-    "initializer_range",
-    "is_decoder",
-    "label2id",
-    "max_length",
-    "output_attentions",
-    "output_hidden_states",
-    "pad_token_id",
-    "problem_type",
-    "reorder_and_upcast_attn",
-    "resid_pdrop",
-    "return_dict",
-    "return_dict_in_generate",
-    "sep_token_id",
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
-    "task_specific_params",
-    "torch_dtype",
-    "transformers.js_config",
-    "transformers_version",
-    "unk_token_id",
-    "use_cache",
-    "use_return_dict",
-];
-
-/// The same of a GGUF's metadata.
-pub(super) const GGUF_WITHOUT_EFFECT: [&str; 2] = ["rope.scaling.finetuned", "tensor_data_layout"];
-
-/// Parts of names that concern the computation: ignoring an unknown key with one of them, unless it is switched off,
-/// could change numbers silently.
-const MATTERS: [&str; 30] = [
-    "act",
-    "alibi",
-    "attention",
-    "attn",
-    "bias",
-    "block",
-    "cap",
-    "cross",
-    "dim",
-    "embed",
-    "encoder",
-    "expert",
-    "head",
-    "hidden",
-    "inner",
-    "layer",
-    "mask",
-    "mlp",
-    "moe",
-    "multiplier",
-    "norm",
-    "parallel",
-    "position",
-    "quant",
-    "residual",
-    "rope",
-    "rotary",
-    "scal",
-    "size",
-    "window",
-];
-
-/// A configuration object; a key that is `null` counts as absent.
-pub(crate) struct Keys {
+/// A configuration object that remembers which keys were read; a key that is `null` counts as absent. A key that is not
+/// read, and whose name concerns the computation, is refused when the family has read the others.
+#[derive(Debug)]
+pub struct Keys {
     values: Map<String, Value>,
     read: BTreeSet<String>,
 }
@@ -105,12 +20,29 @@ impl Keys {
         Self { values, read: BTreeSet::new() }
     }
 
+    /// Gives a key the value that it has where it is absent.
+    pub(super) fn default(&mut self, key: &str, value: impl Into<Value>) {
+        self.values.entry(key).or_insert_with(|| value.into());
+    }
+
+    /// Takes keys out of an object inside the configuration that a family has read itself.
+    pub(super) fn without_in(&mut self, object: &str, keys: &[&str]) {
+        if let Some(values) = self.values.get_mut(object).and_then(Value::as_object_mut) {
+            values.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+    }
+
+    /// Marks keys that transformers keeps and does not compute with.
+    pub fn dead(&mut self, keys: &[&str]) {
+        self.read.extend(keys.iter().map(|key| (*key).to_owned()));
+    }
+
     /// Whether the key is there, even as `null`.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
-    fn get(&mut self, key: &str) -> Option<&Value> {
+    pub(super) fn get(&mut self, key: &str) -> Option<&Value> {
         self.read.insert(key.to_owned());
         self.values.get(key).filter(|value| !value.is_null())
     }
@@ -124,48 +56,119 @@ impl Keys {
         }
     }
 
-    pub(crate) fn size_or_none(&mut self, key: &str) -> Result<Option<usize>> {
+    /// A whole number, or none where the key is absent.
+    ///
+    /// # Errors
+    /// When the value is something else.
+    pub fn size_or_none(&mut self, key: &str) -> Result<Option<usize>> {
         self.read(key, "it must be a whole number", |value| usize::try_from(value.as_u64()?).ok())
     }
 
-    pub(crate) fn size(&mut self, key: &str) -> Result<usize> {
+    /// A whole number.
+    ///
+    /// # Errors
+    /// When the key is absent or the value is something else.
+    pub fn size(&mut self, key: &str) -> Result<usize> {
         self.size_or_none(key)?.ok_or_else(|| missing(key))
     }
 
-    pub(crate) fn number_or_none(&mut self, key: &str) -> Result<Option<f64>> {
+    /// A number, or none where the key is absent.
+    ///
+    /// # Errors
+    /// When the value is something else.
+    pub fn number_or_none(&mut self, key: &str) -> Result<Option<f64>> {
         self.read(key, "it must be a number", Value::as_f64)
     }
 
-    pub(crate) fn number(&mut self, key: &str) -> Result<f64> {
+    /// A number.
+    ///
+    /// # Errors
+    /// When the key is absent or the value is something else.
+    pub fn number(&mut self, key: &str) -> Result<f64> {
         self.number_or_none(key)?.ok_or_else(|| missing(key))
     }
 
-    pub(crate) fn flag_or(&mut self, key: &str, default: bool) -> Result<bool> {
+    /// A switch, or `default` where the key is absent.
+    ///
+    /// # Errors
+    /// When the value is something else.
+    pub fn flag_or(&mut self, key: &str, default: bool) -> Result<bool> {
         Ok(self.read(key, "it must be true or false", Value::as_bool)?.unwrap_or(default))
     }
 
-    pub(crate) fn text_or_none(&mut self, key: &str) -> Result<Option<String>> {
+    /// A text, or none where the key is absent.
+    ///
+    /// # Errors
+    /// When the value is something else.
+    pub fn text_or_none(&mut self, key: &str) -> Result<Option<String>> {
         self.read(key, "it must be a text", |value| value.as_str().map(str::to_owned))
     }
 
-    pub(crate) fn text(&mut self, key: &str) -> Result<String> {
+    /// A text.
+    ///
+    /// # Errors
+    /// When the key is absent or the value is something else.
+    pub fn text(&mut self, key: &str) -> Result<String> {
         self.text_or_none(key)?.ok_or_else(|| missing(key))
     }
 
-    pub(crate) fn texts_or_none(&mut self, key: &str) -> Result<Option<Vec<String>>> {
+    /// A list of texts, or none where the key is absent.
+    ///
+    /// # Errors
+    /// When the value is something else.
+    pub fn texts_or_none(&mut self, key: &str) -> Result<Option<Vec<String>>> {
         self.read(key, "it must be a list of texts", |value| {
             value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
         })
     }
 
+    /// A list of numbers, or none where the key is absent.
+    ///
+    /// # Errors
+    /// When the value is something else.
+    pub fn numbers_or_none(&mut self, key: &str) -> Result<Option<Vec<f64>>> {
+        self.read(key, "it must be a list of numbers", |value| value.as_array()?.iter().map(Value::as_f64).collect())
+    }
+
+    /// A list of whole numbers, or none where the key is absent.
+    ///
+    /// # Errors
+    /// When the value is something else.
+    pub fn sizes_or_none(&mut self, key: &str) -> Result<Option<Vec<usize>>> {
+        let size = |value: &Value| usize::try_from(value.as_u64()?).ok();
+        self.read(key, "it must be a list of whole numbers", |value| value.as_array()?.iter().map(size).collect())
+    }
+
+    /// The first of several names of a size that is there.
+    pub(super) fn size_of(&mut self, names: &[&str]) -> Result<usize> {
+        for name in names {
+            if let Some(size) = self.size_or_none(name)? {
+                self.dead(names);
+                return Ok(size);
+            }
+        }
+        Err(missing(names[0]))
+    }
+
+    /// A number whose key has a `default` where it is absent, and which is off where it is `null`.
+    pub(super) fn number_unless_null(&mut self, key: &str, default: f64) -> Result<Option<f64>> {
+        if self.has(key) { self.number_or_none(key) } else { Ok(Some(default)) }
+    }
+
     /// An object inside the configuration, as keys of its own; the caller is responsible for keys that it leaves
     /// unread.
-    pub(crate) fn object_or_none(&mut self, key: &str) -> Result<Option<Keys>> {
+    ///
+    /// # Errors
+    /// When it has another value.
+    pub fn object_or_none(&mut self, key: &str) -> Result<Option<Keys>> {
         self.read(key, "it must be an object", |value| value.as_object().cloned().map(Keys::new))
     }
 
     /// Reads a key that may only have one value, or be absent.
-    pub(crate) fn only(&mut self, key: &str, accepted: impl Into<Value>) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it has another value.
+    pub fn only(&mut self, key: &str, accepted: impl Into<Value>) -> Result<()> {
         let accepted = accepted.into();
         match self.get(key) {
             Some(value) if *value != accepted => Err(unsupported(key, value, &format!("only {accepted} is"))),
@@ -174,18 +177,26 @@ impl Keys {
     }
 
     /// Reads a key that may not be set.
-    pub(crate) fn absent(&mut self, key: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it has another value.
+    pub fn absent(&mut self, key: &str) -> Result<()> {
         match self.get(key) {
             Some(value) => Err(unsupported(key, value, "only null is")),
             None => Ok(()),
         }
     }
 
-    /// Refuses unread keys that are not among `without_effect` and whose names concern the computation.
-    pub(super) fn refuse_unread_that_matter(&self, without_effect: &[&str], prefix: &str) -> Result<()> {
-        for key in self.unread(without_effect) {
-            let lower = key.to_lowercase();
-            if MATTERS.iter().any(|part| lower.contains(part)) && !is_off(&self.values[&key]) {
+    /// Refuses keys of all families whose value changes the computation in a way that is not supported, and unread keys whose
+    /// names concern the computation.
+    pub(super) fn refuse_what_matters(&mut self, format: Format, prefix: &str) -> Result<()> {
+        if format == Format::HuggingFace {
+            for (key, neutral) in key_classes::neutral() {
+                self.only(key, neutral)?;
+            }
+        }
+        for key in self.unread(format) {
+            if key_classes::matters(&key) && !is_off(&self.values[&key]) {
                 let reason = "the key is not known and may change what the model computes";
                 return Err(unsupported(&format!("{prefix}{key}"), abbreviated(&self.values[&key]), reason));
             }
@@ -193,10 +204,15 @@ impl Keys {
         Ok(())
     }
 
-    /// The unread keys that are not among `without_effect`.
-    pub(crate) fn unread(&self, without_effect: &[&str]) -> Vec<String> {
-        let known = |key: &String| self.read.contains(key) || without_effect.contains(&key.as_str());
+    /// The unread keys that may have an effect.
+    pub(crate) fn unread(&self, format: Format) -> Vec<String> {
+        let known = |key: &String| self.read.contains(key) || key_classes::is_without_effect(key, format);
         self.values.keys().filter(|key| !known(key)).cloned().collect()
+    }
+
+    /// The keys that were not read.
+    pub(super) fn left(&self) -> impl Iterator<Item = &String> {
+        self.values.keys().filter(|key| !self.read.contains(*key))
     }
 }
 

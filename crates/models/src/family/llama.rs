@@ -4,21 +4,14 @@ use super::keys::Keys;
 use super::{Recipe, Stored, gguf, hf};
 use crate::files::GgufFile;
 use crate::param::{Param, Part};
-use crate::{DecoderConfig, Mlp, Result};
+use crate::{DecoderConfig, Result};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.only("rope_interleaved", false)?;
-    keys.only("pretraining_tp", 1)?;
-    keys.only("is_llama_config", true)?;
-    let attention_bias = keys.flag_or("attention_bias", false)?.into();
-    let config = DecoderConfig {
-        mlp: Mlp::Gated { activation: hf::activation(keys, "hidden_act", "silu")? },
-        qkv_bias: attention_bias,
-        attn_out_bias: attention_bias,
-        mlp_bias: keys.flag_or("mlp_bias", false)?.into(),
-        ..hf::llama_like(keys)?
-    };
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::ignorable))
+    keys.dead(&["pretraining_tp", "is_llama_config"]);
+    let config = hf::llama_like(keys)?;
+    let config = hf::with_attention_bias(config, keys)?.with_mlp_bias(keys.flag_or("mlp_bias", false)?.into());
+    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
 }
 
 /// Mistral's models come under this architecture too.

@@ -1,21 +1,80 @@
-//! Mistral 7B and its like: Llama's shape, with a sliding window in every layer of the first version.
+//! Mistral, Ministral and Ministral 3: Llama's shape, with a sliding window in some or all layers of the first versions, and
+//! queries that grow with their position in the last. Of `mistral3`, the models that see images too, the text model is read.
 
-use super::keys::{Keys, missing};
+use serde_json::json;
+
+use super::keys::{Keys, missing, unsupported};
 use super::{Recipe, hf, windows};
-use crate::{DecoderConfig, Mlp, Result};
+use crate::{DecoderConfig, QueryScaling, Result};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     // transformers takes 4,096 if the key is absent, and no window if it is null; an absent key is refused here.
     if !keys.has("sliding_window") {
         return Err(missing("sliding_window"));
     }
-    let size = keys.size_or_none("sliding_window")?;
     let config = hf::llama_like(keys)?;
-    let layers = windows::chosen(config.n_layers, |_| size.is_some());
-    let config = DecoderConfig {
-        mlp: Mlp::Gated { activation: hf::activation(keys, "hidden_act", "silu")? },
-        sliding_window: windows::window(size, layers, None)?,
-        ..config
+    let window = windows::everywhere(keys, config.n_layers)?;
+    recipe(config.with_sliding_window(window))
+}
+
+/// A window in the layers that are listed, or in every layer.
+pub(super) fn ministral_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    let config = hf::llama_like(keys)?;
+    let window = match windows::listed(keys, config.n_layers)? {
+        Some(listed) => windows::window(keys.size_or_none("sliding_window")?, listed, None)?,
+        None => windows::everywhere(keys, config.n_layers)?,
     };
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::ignorable))
+    recipe(config.with_sliding_window(window))
+}
+
+pub(super) fn ministral3_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    // The rotary object also says how queries grow; the rest of it is what every family has.
+    let name = if keys.has("rope_parameters") { "rope_parameters" } else { "rope_scaling" };
+    let mut rotary = keys.object_or_none(name)?.ok_or_else(|| missing("rope_parameters"))?;
+    let beta = rotary.number_or_none("llama_4_scaling_beta")?.ok_or_else(|| missing("llama_4_scaling_beta"))?;
+    let original_n_ctx = rotary.size("original_max_position_embeddings")?;
+    keys.without_in(name, &["llama_4_scaling_beta", "max_position_embeddings"]);
+    let config = hf::llama_like(keys)?.with_query_scaling(QueryScaling { beta, original_n_ctx });
+    let window = windows::everywhere(keys, config.n_layers)?;
+    recipe(config.with_sliding_window(window))
+}
+
+/// The text model of a model that sees images; its configuration leaves out what is transformers' default.
+pub(super) fn from_hf_with_images(keys: &mut Keys) -> Result<Recipe> {
+    let mut text = keys.object_or_none("text_config")?.ok_or_else(|| missing("text_config"))?;
+    for (key, value) in [
+        ("head_dim", json!(128)),
+        ("hidden_size", json!(5120)),
+        ("intermediate_size", json!(32_768)),
+        ("max_position_embeddings", json!(131_072)),
+        ("model_type", json!("mistral")),
+        ("num_attention_heads", json!(32)),
+        ("num_hidden_layers", json!(40)),
+        ("num_key_value_heads", json!(8)),
+        ("rms_norm_eps", json!(1e-5)),
+        ("sliding_window", json!(null)),
+        ("vocab_size", json!(131_072)),
+    ] {
+        text.default(key, value);
+    }
+    if !text.has("rope_parameters") {
+        text.default("rope_theta", 1e9);
+    }
+    // Where both say whether the head is tied, the text model's own configuration is meant.
+    if keys.has("tie_word_embeddings") {
+        let tied = keys.flag_or("tie_word_embeddings", false)?;
+        text.default("tie_word_embeddings", tied);
+    }
+    keys.dead(&["vision_config", "image_token_index", "projector_hidden_act", "vision_feature_layer"]);
+    keys.dead(&["multimodal_projector_bias", "spatial_merge_size"]);
+    let recipe = match text.text("model_type")?.as_str() {
+        "mistral" => from_hf(&mut text)?,
+        "ministral3" => ministral3_from_hf(&mut text)?,
+        other => return Err(unsupported("text_config.model_type", other, "known: mistral, ministral3")),
+    };
+    recipe.of_text_model(&mut text)
+}
+
+fn recipe(config: DecoderConfig) -> Result<Recipe> {
+    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
 }

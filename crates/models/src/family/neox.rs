@@ -1,11 +1,11 @@
 //! GPT-NeoX and Pythia: parallel or sequential residual, a part of each head rotated, queries, keys and values fused.
 
 use super::keys::{Keys, missing};
-use super::rope::{from_object, rope};
+use super::rope::{self, Outer};
 use super::{Layout, Recipe, Stored, gguf, hf};
 use crate::files::GgufFile;
 use crate::param::{Param, Part};
-use crate::{Activation, Bias, DecoderConfig, Mlp, Norm, Residual, Result, Rope, RopeScaling};
+use crate::{Activation, Bias, DecoderConfig, Mlp, Norm, Residual, Result, Rope};
 
 const PREFIX: &str = "gpt_neox.";
 
@@ -13,15 +13,15 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let d_head = hf::d_head(keys)?;
     let rope = rope_from_hf(keys, d_head)?;
     let norm = Norm::Layer { eps: keys.number("layer_norm_eps")? };
-    let attention_bias = keys.flag_or("attention_bias", true)?.into();
-    let config = DecoderConfig {
-        residual: residual(keys, "use_parallel_residual")?,
-        mlp: Mlp::Plain { activation: hf::activation(keys, "hidden_act", "gelu")? },
-        qkv_bias: attention_bias,
-        attn_out_bias: attention_bias,
-        mlp_bias: Bias::Present,
-        ..hf::common(keys, norm, rope)?
-    };
+    let attention_bias: Bias = keys.flag_or("attention_bias", true)?.into();
+    let activation = hf::activation(keys, "hidden_act", "gelu")?;
+    let residual = residual(keys, "use_parallel_residual")?;
+    let config = hf::common(keys, norm, rope)?
+        .with_residual(residual)
+        .with_mlp(Mlp::Plain { activation })
+        .with_biases(Bias::Present)
+        .with_qkv_bias(attention_bias)
+        .with_attn_out_bias(attention_bias);
     Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
 }
 
@@ -31,20 +31,17 @@ fn residual(keys: &mut Keys, key: &str) -> Result<Residual> {
 
 /// The rotated fraction of a head must be given: transformers' default is a quarter.
 fn rope_from_hf(keys: &mut Keys, d_head: usize) -> Result<Rope> {
-    let newer_base = keys.number_or_none("rope_theta")?;
-    let base = keys.number_or_none("rotary_emb_base")?.or(newer_base);
-    let newer_fraction = keys.number_or_none("partial_rotary_factor")?;
-    let fraction = keys.number_or_none("rotary_pct")?.or(newer_fraction);
+    let outer = Outer::new(keys, d_head)?;
+    let base = keys.number_or_none("rotary_emb_base")?.unwrap_or(outer.base);
+    let fraction = keys.number_or_none("rotary_pct")?;
+    let mut is_given = fraction.is_some() || keys.has("partial_rotary_factor");
     for key in ["rope_parameters", "rope_scaling"] {
-        if let Some(mut nested) = keys.object_or_none(key)? {
-            if fraction.is_none() && !nested.has("partial_rotary_factor") {
-                return Err(missing(&format!("{key}.partial_rotary_factor")));
-            }
-            return from_object(&mut nested, key, d_head, base, fraction);
-        }
+        is_given |= keys.object_or_none(key)?.is_some_and(|nested| nested.has("partial_rotary_factor"));
     }
-    let fraction = fraction.ok_or_else(|| missing("rotary_pct"))?;
-    rope(d_head, base, Some(fraction), RopeScaling::None)
+    if !is_given {
+        return Err(missing("rotary_pct"));
+    }
+    rope::from_hf(keys, Outer { base, fraction: fraction.unwrap_or(outer.fraction), ..outer })
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
@@ -66,10 +63,10 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
     Stored { name: hf::full_name("gpt_neox.layers", name, param), layout }
 }
 
-/// The causal mask and the rotary frequencies, which older checkpoints store.
+/// The causal mask, which older checkpoints store.
 fn ignorable_in_hf(config: &DecoderConfig, name: &str) -> bool {
     let buffer = hf::in_layer(config, "gpt_neox.layers", name);
-    matches!(buffer, Some("attention.bias" | "attention.masked_bias" | "attention.rotary_emb.inv_freq"))
+    matches!(buffer, Some("attention.bias" | "attention.masked_bias"))
 }
 
 pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {

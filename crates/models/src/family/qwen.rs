@@ -3,33 +3,29 @@
 use super::keys::Keys;
 use super::{Recipe, gguf, hf, windows};
 use crate::files::GgufFile;
-use crate::{Bias, DecoderConfig, Mlp, QkNorm, Result, SlidingWindow};
+use crate::{Bias, DecoderConfig, QkNorm, Result, SlidingWindow};
 
 pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.only("use_mrope", false)?;
-    let config = DecoderConfig { qkv_bias: Bias::Present, ..from_hf(keys)? };
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::ignorable))
+    keys.dead(&["dual_chunk_attention_config"]); // for texts of more than 262,144 tokens, and not read by transformers
+    recipe(from_hf(keys)?.with_qkv_bias(Bias::Present))
 }
 
 pub(super) fn qwen3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.size("head_dim")?; // transformers' default is not d_model / n_heads
-    let attention_bias = keys.flag_or("attention_bias", false)?.into();
-    let config = DecoderConfig {
-        qk_norm: QkNorm::Present,
-        qkv_bias: attention_bias,
-        attn_out_bias: attention_bias,
-        ..from_hf(keys)?
-    };
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::ignorable))
+    keys.dead(&["dual_chunk_attention_config"]);
+    let config = from_hf(keys)?.with_qk_norm(QkNorm::PerHead);
+    recipe(hf::with_attention_bias(config, keys)?)
+}
+
+fn recipe(config: DecoderConfig) -> Result<Recipe> {
+    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
 }
 
 fn from_hf(keys: &mut Keys) -> Result<DecoderConfig> {
     let config = hf::llama_like(keys)?;
-    Ok(DecoderConfig {
-        mlp: Mlp::Gated { activation: hf::activation(keys, "hidden_act", "silu")? },
-        sliding_window: sliding_window(keys, config.n_layers)?,
-        ..config
-    })
+    let window = sliding_window(keys, config.n_layers)?;
+    Ok(config.with_sliding_window(window))
 }
 
 /// A window on the layers listed, or from `max_window_layers` on; none unless it is switched on.

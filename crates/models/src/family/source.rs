@@ -22,8 +22,13 @@ pub(crate) struct CheckpointParams<'a> {
 impl<'a> CheckpointParams<'a> {
     pub(crate) fn new(checkpoint: &'a dyn TensorFiles, recipe: &'a Recipe) -> Self {
         let with_prefix = checkpoint.names().iter().any(|name| name.starts_with(recipe.prefix));
-        let left_out = if with_prefix { "" } else { recipe.prefix };
+        let left_out = if with_prefix || recipe.is_text_model { "" } else { recipe.prefix };
         Self { checkpoint, recipe, left_out, used: BTreeSet::new() }
+    }
+
+    /// The name under which the checkpoint stores a parameter.
+    pub(crate) fn name_of(&self, param: Param) -> String {
+        self.locate(param).name
     }
 
     /// Refuses a checkpoint that holds tensors which were neither read nor known to be without effect.
@@ -31,7 +36,7 @@ impl<'a> CheckpointParams<'a> {
         self.check_copy_of_tied_head()?;
         let without_effect = |name: &str| {
             let full = format!("{}{name}", self.left_out);
-            (self.recipe.ignorable)(&self.recipe.config, name) || (self.recipe.ignorable)(&self.recipe.config, &full)
+            self.recipe.ignores(name) || self.recipe.ignores(&full)
         };
         let mut names = self.checkpoint.names();
         names.retain(|name| !self.used.contains(name) && !without_effect(name));
@@ -42,9 +47,10 @@ impl<'a> CheckpointParams<'a> {
 impl CheckpointParams<'_> {
     /// A tied head may be stored as well if it equals the embedding.
     fn check_copy_of_tied_head(&mut self) -> Result<()> {
-        let of = |part| self.locate(Param { layer: None, part, kind: Kind::Weight }).name;
+        let of = |part| self.located(Param { layer: None, part, kind: Kind::Weight }).name;
         let (embed, head) = (of(Part::Embed), of(Part::Unembed));
-        if self.recipe.config.head != Head::Tied || self.checkpoint.shape(&head).is_none() {
+        let is_there = |name: &str| self.checkpoint.shape(name).is_some();
+        if self.recipe.config.head != Head::Tied || !is_there(&head) || !is_there(&embed) {
             return Ok(());
         }
         if !self.same_values(&head, &embed)? {
@@ -76,11 +82,23 @@ impl CheckpointParams<'_> {
         Ok(true)
     }
 
-    /// Where this checkpoint stores a parameter.
+    /// Where this checkpoint stores a parameter. A tied embedding may have the head's name.
     fn locate(&self, param: Param) -> Stored {
+        let stored = self.located(param);
+        let is_there = |stored: &Stored| self.checkpoint.shape(&stored.name).is_some();
+        if param.part == Part::Embed && self.recipe.config.head == Head::Tied && !is_there(&stored) {
+            let head = self.located(Param { part: Part::Unembed, ..param });
+            return if is_there(&head) { head } else { stored };
+        }
+        stored
+    }
+
+    fn located(&self, param: Param) -> Stored {
         let Stored { name, layout } = (self.recipe.locate)(&self.recipe.config, param);
         let name = name.strip_prefix(self.left_out).map(str::to_owned).unwrap_or(name);
-        Stored { name, layout }
+        let mut names = self.recipe.names_in_checkpoint(&name);
+        let found = names.iter().position(|name| self.checkpoint.shape(name).is_some());
+        Stored { name: names.swap_remove(found.unwrap_or(0)), layout }
     }
 
     /// Where it stores a parameter of `shape`, which it must have.
@@ -119,8 +137,7 @@ fn first_not_finite(values: &[f32]) -> Option<usize> {
 impl ParamSource for CheckpointParams<'_> {
     fn values(&mut self, param: Param, shape: &[usize]) -> Result<Vec<f32>> {
         let Stored { name, layout } = self.find(param, shape)?;
-        let n = self.checkpoint.shape(&name).into_iter().flatten().product();
-        Ok(layout.undo(self.read(name, 0..n)?, shape))
+        Ok(layout.undo(self.read(name, layout.elements(shape))?, shape))
     }
 
     fn rows(&mut self, param: Param, shape: [usize; 2], rows: Range<usize>) -> Result<Vec<f32>> {

@@ -25,6 +25,22 @@ pub(super) fn listed(keys: &mut Keys, n_layers: usize) -> Result<Option<Vec<usiz
     Ok(Some(sliding))
 }
 
+/// All layers but each `pattern`-th.
+pub(super) fn patterned(n_layers: usize, pattern: usize) -> Vec<usize> {
+    chosen(n_layers, |layer| !(layer + 1).is_multiple_of(pattern))
+}
+
+/// The layers that are not among some, which are in rising order.
+pub(super) fn others(n_layers: usize, layers: &[usize]) -> Vec<usize> {
+    chosen(n_layers, |layer| layers.binary_search(&layer).is_err())
+}
+
+/// A window in every layer if the configuration gives its size, and none if the size is absent or null.
+pub(super) fn everywhere(keys: &mut Keys, n_layers: usize) -> Result<Option<SlidingWindow>> {
+    let size = keys.size_or_none("sliding_window")?;
+    window(size, chosen(n_layers, |_| size.is_some()), None)
+}
+
 /// The layers for which `has_window` holds.
 pub(super) fn chosen(n_layers: usize, has_window: impl Fn(usize) -> bool) -> Vec<usize> {
     (0..n_layers.min(MOST_LAYERS + 1)).filter(|layer| has_window(*layer)).collect() // one too many is refused later

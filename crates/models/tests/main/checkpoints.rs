@@ -53,17 +53,19 @@ fn configurations_that_cannot_be_honoured() {
         (json!({"num_hidden_layers": 1e18}), vec!["num_hidden_layers"]),
         (json!({"hidden_act": "quick_gelu"}), vec!["hidden_act", "quick_gelu"]),
         (json!({"is_encoder_decoder": true}), vec!["is_encoder_decoder"]),
-        (json!({"model_type": "mixtral"}), vec!["unknown", "mixtral", "mistral"]),
+        (json!({"model_type": "mamba"}), vec!["unknown", "mamba", "mistral"]),
+        (json!({"is_causal": false}), vec!["is_causal", "false", "only true"]),
         (json!({"num_local_experts": 8}), vec!["num_local_experts", "8", "not known"]),
         (json!({"logit_softcapping": 30.0}), vec!["logit_softcapping", "30.0", "not known"]),
         (json!({"quantization_config": {"bits": 4}}), vec!["quantization_config", "not known"]),
         (json!({"num_key_value_heads": 3}), vec!["n_kv_heads", "3", "n_heads = 4"]),
         (json!({"head_dim": 7}), vec!["d_head", "7", "even"]),
         (json!({"rms_norm_eps": -1.0}), vec!["eps"]),
-        (json!({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}), vec!["rope_type", "yarn"]),
+        (json!({"rope_parameters": {"rope_type": "proportional", "factor": 4.0}}), vec!["rope_type", "proportional"]),
+        (json!({"rope_parameters": {"rope_type": "yarn", "factor": -4.0}}), vec!["rope scaling"]),
         (json!({"rope_parameters": {"rope_type": "linear", "factor": 0.0}}), vec!["rope scaling"]),
         (json!({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}), vec!["partial_rotary"]),
-        (json!({"rope_parameters": null, "rope_scaling": {"type": "dynamic", "factor": 2.0}}), vec!["dynamic"]),
+        (json!({"rope_parameters": null, "rope_scaling": {"type": "dynamic"}}), vec!["lacks `factor`"]),
     ];
     for (changes, parts) in cases {
         let (_keep, path) = copy("llama-gqa");

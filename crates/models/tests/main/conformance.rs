@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::{
     Activation, ActivationCache, Edit, EditTap, Hook, HookSet, NoTap, ResidualModel, Result, RunModel, Site, Tap,
 };
-use stratigraph_models::{Checkpoint, Decoder, LoadOptions};
+use stratigraph_models::{AttentionSinks, Checkpoint, Decoder, LoadOptions};
 use stratigraph_surgery::LayerPlan;
 use stratigraph_testing::{
     Backend, Expected, FAMILIES, GGUFS, TestDevice, assert_close, device, devices, fixture, host,
@@ -58,7 +58,7 @@ fn fused_attention_equals_the_explicit_one() {
 #[test]
 fn long_windows_have_the_same_attention_fused_and_explicit() {
     for TestDevice { backend, device } in devices().into_iter().filter(|on| on.backend != Backend::Wgpu) {
-        for name in ["llama-gqa", "gemma3"] {
+        for name in ["llama-gqa", "gemma3", "gemma2", "bloom", "cohere2", "gpt-oss"] {
             let model = load(name, &device);
             let config = model.config().clone().with_n_ctx(600);
             let model = config.init(7, &device).unwrap();
@@ -146,7 +146,7 @@ fn every_hook_fires_once_a_slot_and_editing_it_changes_what_comes_out() {
         assert!(count.fired.values().all(|&n| n == 1), "{name}: {:?}", count.fired);
         let [batch, _] = ids(name, &device).dims();
         for slot in 0..n_slots {
-            for hook in in_blocks.iter() {
+            for hook in in_blocks.iter().filter(|hook| !hook.is_read_only()) {
                 let edits = [Edit::scale(hook.at(slot), 0.5)];
                 let edited = run(&mut EditTap::new(&edits, (0..batch).collect()));
                 assert!(edited != clean, "{name}: editing {hook} in slot {slot} had no effect");
@@ -178,7 +178,10 @@ fn patterns_are_causal_windowed_and_sum_to_one() {
             let pattern = cache.heads(Hook::Pattern.at(layer)).unwrap();
             let [batch, heads, pos, _] = pattern.dims();
             let sums = host(pattern.clone().sum_dim(3));
-            assert_close(&sums, &vec![1.0; batch * heads * pos], 1e-6, name);
+            match model.config().sinks {
+                AttentionSinks::Present => assert!(sums.iter().all(|sum| *sum < 1.0), "{name}: a sink takes nothing"),
+                _ => drop(assert_close(&sums, &vec![1.0; batch * heads * pos], 1e-6, name)),
+            }
             let total = |part: Tensor<4>| part.abs().sum().into_scalar::<f32>();
             assert_eq!(total(pattern.clone().triu(1)), 0.0, "{name}: a later token is seen");
             let window = model.config().sliding_window.as_ref().filter(|window| window.layers.contains(&layer));

@@ -1,7 +1,10 @@
 //! Checkpoints, families, tokenizers and training, against Hugging Face transformers and against damage.
 
 mod checkpoints;
+mod configurations;
 mod conformance;
+mod experts;
+mod exports;
 mod families;
 mod files;
 mod mutations;

@@ -2,14 +2,27 @@
 
 use std::fs;
 
+use stratigraph_core::{NoTap, ResidualModel, RunModel};
 use stratigraph_models::{Checkpoint, ModelError};
-use stratigraph_testing::{device, fixture};
+use stratigraph_testing::{Expected, FAMILIES, device, fixture, host};
 
 #[test]
 fn what_streams_keeps_no_block() {
     let open = || Checkpoint::open(fixture("llama-gqa")).unwrap();
     let (streamed, whole) = (open().stream(&device()).unwrap(), open().load(&device()).unwrap());
     assert!(streamed.n_bytes() < whole.n_bytes(), "two of three blocks are counted");
+}
+
+#[test]
+fn streamed_blocks_give_the_bits_of_blocks_in_memory() {
+    let device = device();
+    for name in FAMILIES {
+        let open = || Checkpoint::open(fixture(name)).unwrap();
+        let (streamed, whole) = (open().stream(&device).unwrap(), open().load(&device).unwrap());
+        let ids = || Expected::of_family(name).ids(&device);
+        let run = |model: &dyn ResidualModel| host(model.logits(model.forward(ids(), &mut NoTap).unwrap()).unwrap());
+        assert!(run(&streamed) == run(&whole), "{name}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn load(name: &str) -> Decoder {
 }
 
 fn windows(n_sequences: usize) -> TokenWindows {
-    let ids: Vec<u32> = (0..n_sequences * 12).map(|i| (i * i * 7 % 60) as u32).collect();
+    let ids: Vec<u32> = (0..n_sequences * 12).map(|i| (i * i * 7 % 48) as u32).collect();
     TokenWindows::new(&ids, 12).unwrap()
 }
 

@@ -1,18 +1,21 @@
 //! Each activation follows from the ones before it by the weights, and reading activations changes nothing.
 
-use burn::tensor::activation::{gelu, relu, silu};
 use burn::tensor::{Device, Tensor};
 use stratigraph_core::{ActivationCache, Hook, HookSet, NoTap, ResidualModel, RunModel};
 use stratigraph_testing::{FAMILIES, host};
 
+use super::super::attention::HeadNorm;
 use super::super::block::Block;
+use super::super::mlp::AnyMlp;
 use super::super::norm::AnyNorm;
 use super::super::{Decoder, linear};
+use super::mlps::{activated, mixed};
 use super::{SEQ_LEN, close, load, windows};
-use crate::{Activation, Residual};
+use crate::Residual;
 
-fn after_norm(norm: &Option<AnyNorm>, x: Tensor<3>) -> Tensor<3> {
-    norm.as_ref().map_or(x.clone(), |norm| norm.forward(x))
+/// What a sublayer adds, of what it computes.
+fn added(block: &Block, norm: &Option<AnyNorm>, x: Tensor<3>) -> Tensor<3> {
+    norm.as_ref().map_or(x.clone(), |norm| norm.forward(x)) * block.scale
 }
 
 /// A model, what a run of it shows, and a layer to look at.
@@ -39,9 +42,15 @@ impl Shown<'_> {
 
     /// Scales by tensor operations, in f64 where rows are summed.
     fn check_scales(&self) {
-        let mut norms = vec![(Hook::Ln1Scale, Hook::Ln1Normalized, &self.block.attn_norm, self.wide(Hook::ResidPre))];
+        let mut norms = Vec::new();
+        if let Some(norm) = &self.block.attn_norm {
+            norms.push((Hook::Ln1Scale, Hook::Ln1Normalized, norm, self.wide(Hook::ResidPre)));
+        }
         if let Some(norm) = &self.block.mlp_norm {
-            let entering = if self.block.side_by_side { Hook::ResidPre } else { Hook::ResidMid };
+            let entering = match self.block.residual {
+                Residual::Sequential => Hook::ResidMid,
+                Residual::Parallel | Residual::ParallelSharedNorm => Hook::ResidPre,
+            };
             norms.push((Hook::Ln2Scale, Hook::Ln2Normalized, norm, self.wide(entering)));
         }
         for (hook, normalized, norm, entering) in norms {
@@ -65,10 +74,24 @@ impl Shown<'_> {
         }
     }
 
+    fn attention_reads(&self) -> Tensor<3> {
+        self.wide(if self.block.attn_norm.is_some() { Hook::Ln1Normalized } else { Hook::ResidPre })
+    }
+
+    fn mlp_reads(&self) -> Tensor<3> {
+        match (&self.block.mlp_norm, self.block.residual) {
+            (Some(_), _) => self.wide(Hook::Ln2Normalized),
+            (None, Residual::Sequential) => self.wide(Hook::ResidMid),
+            (None, _) => self.attention_reads(),
+        }
+    }
+
     fn check_projections(&self) {
         let attn = &self.block.attn;
-        self.is(Hook::Ln1Normalized, self.block.attn_norm.forward(self.wide(Hook::ResidPre)));
-        let normed = self.wide(Hook::Ln1Normalized);
+        if let Some(norm) = &self.block.attn_norm {
+            self.is(Hook::Ln1Normalized, norm.forward(self.wide(Hook::ResidPre)));
+        }
+        let normed = self.attention_reads();
         for (hook, map, n) in [
             (Hook::Q, &attn.query, attn.n_heads),
             (Hook::K, &attn.key, attn.n_kv_heads),
@@ -76,7 +99,9 @@ impl Shown<'_> {
         ] {
             let heads = self.heads(hook);
             assert_eq!(heads.dims(), [2, SEQ_LEN, n, attn.d_head], "{} {hook}", self.name);
-            close(&format!("{} {hook}", self.name), &host(heads), &host(linear(map, normed.clone())));
+            let mapped = linear(map, normed.clone());
+            let clipped = attn.scoring.clip.map_or(mapped.clone(), |clip| mapped.clamp(-clip, clip));
+            close(&format!("{} {hook}", self.name), &host(heads), &host(clipped));
         }
     }
 
@@ -84,29 +109,49 @@ impl Shown<'_> {
     fn check_scores(&self) {
         let attn = &self.block.attn;
         let angles = attn.rotary.as_ref().map(|rotary| rotary.angles(SEQ_LEN, &Device::flex()));
-        let turned = |x: Tensor<4>, norm: &Option<AnyNorm>| {
+        let turned = |x: Tensor<4>, norm: &Option<HeadNorm>| {
             let x = norm.as_ref().map_or(x.clone(), |norm| norm.forward(x));
             angles.as_ref().map_or(x.clone(), |angles| angles.rotate(x)).swap_dims(1, 2)
         };
         let (query, key) = (turned(self.heads(Hook::Q), &attn.query_norm), turned(self.heads(Hook::K), &attn.key_norm));
         let key = attn.repeated(key);
-        let mut expected = host(query.matmul(key.swap_dims(2, 3)) * attn.scale);
+        let mut expected = host(query.matmul(key.swap_dims(2, 3)) * attn.scoring.scale);
         for (index, score) in expected.iter_mut().enumerate() {
             let (query, key) = (index / SEQ_LEN % SEQ_LEN, index % SEQ_LEN);
-            let seen = key <= query && attn.window.is_none_or(|window| query - key < window);
-            *score = if seen { *score } else { f32::NEG_INFINITY };
+            let head = index / SEQ_LEN / SEQ_LEN % attn.n_heads;
+            let seen = key <= query && attn.scoring.window.is_none_or(|window| query - key < window);
+            *score = if seen { self.score(*score, head, [query, key]) } else { f32::NEG_INFINITY };
         }
         close(&format!("{} scores", self.name), &host(self.heads(Hook::AttnScores)), &expected);
     }
 
+    /// The score of a scaled product.
+    fn score(&self, product: f32, head: usize, [query, key]: [usize; 2]) -> f32 {
+        let (attn, scoring) = (&self.block.attn, &self.block.attn.scoring);
+        let mut score = f64::from(product);
+        if let Some(scaling) = scoring.query_scaling {
+            score *= 1.0 + scaling.beta * (1.0 + (query / scaling.original_n_ctx) as f64).ln();
+        }
+        if let Some(cap) = scoring.soft_cap {
+            score = cap * (score / cap).tanh();
+        }
+        if scoring.alibi {
+            assert_eq!(attn.n_heads, 3, "two slopes of two heads, and the first of four");
+            score -= [1.0 / 16.0, 1.0 / 256.0, 0.25][head] * (query - key) as f64;
+        }
+        score as f32
+    }
+
     fn check_pattern(&self) {
-        let softmax = |row: &[f32]| {
-            let exps: Vec<f64> = row.iter().map(|x| f64::from(*x).exp()).collect();
-            let sum: f64 = exps.iter().sum();
+        let sinks = self.block.attn.sinks.as_ref().map(|sinks| host(sinks.val()));
+        let softmax = |(row, scores): (usize, &[f32])| {
+            let exps: Vec<f64> = scores.iter().map(|x| f64::from(*x).exp()).collect();
+            let sink = sinks.as_ref().map(|sinks| f64::from(sinks[row / SEQ_LEN % sinks.len()]).exp());
+            let sum: f64 = exps.iter().chain(&sink).sum();
             exps.into_iter().map(|e| (e / sum) as f32).collect::<Vec<_>>()
         };
         let scores = host(self.heads(Hook::AttnScores));
-        let expected: Vec<f32> = scores.chunks(SEQ_LEN).flat_map(softmax).collect();
+        let expected: Vec<f32> = scores.chunks(SEQ_LEN).enumerate().flat_map(softmax).collect();
         close(&format!("{} pattern", self.name), &host(self.heads(Hook::Pattern)), &expected);
     }
 
@@ -129,42 +174,38 @@ impl Shown<'_> {
         let expected: Vec<f32> = (0..2 * SEQ_LEN * attn.n_heads * attn.d_head).map(entry).collect();
         close(&format!("{} z", self.name), &host(z.clone()), &expected);
         let joined = z.reshape([2, SEQ_LEN, attn.n_heads * attn.d_head]);
-        self.is(Hook::AttnOut, after_norm(&self.block.attn_post_norm, linear(&attn.output, joined)));
+        self.is(Hook::AttnOut, added(self.block, &self.block.attn_post_norm, linear(&attn.output, joined)));
     }
 
-    fn check_mlp(&self, normed: Tensor<3>) {
-        let mlp = &self.block.mlp;
-        let up = linear(&mlp.up, normed.clone());
-        self.is(Hook::MlpPre, mlp.gate.as_ref().map_or(up.clone(), |gate| linear(gate, normed)));
-        let pre = self.wide(Hook::MlpPre);
-        let active = match mlp.activation {
-            Activation::Silu => silu(pre),
-            Activation::Gelu => gelu(pre),
-            Activation::GeluTanh => {
-                let inner = (pre.clone() + pre.clone().powi_scalar(3) * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
-                pre * (inner.tanh() + 1.0) * 0.5
+    fn check_mlp(&self) {
+        let normed = self.mlp_reads();
+        let written = match &self.block.mlp {
+            AnyMlp::One(mlp) => {
+                let up = linear(&mlp.up, normed.clone());
+                let pre = mlp.gate.as_ref().map_or(up.clone(), |gate| linear(gate, normed));
+                let post = activated(mlp, pre.clone(), up);
+                if self.cache.tensor(Hook::MlpPre.at(self.layer)).is_ok() {
+                    self.is(Hook::MlpPre, pre);
+                    self.is(Hook::MlpPost, post.clone());
+                }
+                linear(&mlp.down, post)
             }
-            Activation::Relu => relu(pre),
+            AnyMlp::Mixture(mixture) => mixed(mixture, normed),
         };
-        self.is(Hook::MlpPost, if mlp.gate.is_some() { active * up } else { active });
-        let written = linear(&mlp.down, self.wide(Hook::MlpPost));
-        self.is(Hook::MlpOut, after_norm(&self.block.mlp_post_norm, written));
+        self.is(Hook::MlpOut, added(self.block, &self.block.mlp_post_norm, written));
     }
 
-    fn check_residual(&self, residual: Residual) {
+    fn check_residual(&self) {
         let (pre, attn_out, mlp_out) = (self.wide(Hook::ResidPre), self.wide(Hook::AttnOut), self.wide(Hook::MlpOut));
-        match (&self.block.mlp_norm, residual) {
-            (Some(norm), Residual::Sequential) => {
-                self.is(Hook::ResidMid, pre + attn_out);
-                self.is(Hook::Ln2Normalized, norm.forward(self.wide(Hook::ResidMid)));
-                self.is(Hook::ResidPost, self.wide(Hook::ResidMid) + mlp_out);
-            }
-            (Some(norm), _) => {
-                self.is(Hook::Ln2Normalized, norm.forward(pre.clone()));
-                self.is(Hook::ResidPost, pre + attn_out + mlp_out);
-            }
-            (None, _) => self.is(Hook::ResidPost, pre + attn_out + mlp_out),
+        if self.block.residual == Residual::Sequential {
+            self.is(Hook::ResidMid, pre.clone() + attn_out.clone());
         }
+        if let Some(norm) = &self.block.mlp_norm {
+            let sequential = self.block.residual == Residual::Sequential;
+            let read = if sequential { self.wide(Hook::ResidMid) } else { pre.clone() };
+            self.is(Hook::Ln2Normalized, norm.forward(read));
+        }
+        self.is(Hook::ResidPost, pre + attn_out + mlp_out);
     }
 }
 
@@ -184,9 +225,8 @@ fn each_activation_is_what_the_weights_make_of_those_before_it() {
             shown.check_scores();
             shown.check_pattern();
             shown.check_mixing();
-            let shared = block.mlp_norm.is_none();
-            shown.check_mlp(shown.wide(if shared { Hook::Ln1Normalized } else { Hook::Ln2Normalized }));
-            shown.check_residual(model.config().residual);
+            shown.check_mlp();
+            shown.check_residual();
         }
         let normed = model.final_norm.forward(cache.tensor(Hook::ResidPost.at(model.n_layers() - 1)).unwrap());
         let found = cache.tensor(Hook::LnFinalNormalized.at(0)).unwrap();
@@ -216,8 +256,10 @@ fn models_offer_the_hooks_that_their_blocks_have() {
         let offered = load(name).hooks();
         HookSet::all().iter().filter(|hook| !offered.contains(*hook)).collect()
     };
-    assert_eq!(missing("gpt2"), []);
-    assert_eq!(missing("neox-sequential"), []);
-    assert_eq!(missing("neox-parallel"), [Hook::ResidMid]);
-    assert_eq!(missing("phi"), [Hook::ResidMid, Hook::Ln2Scale, Hook::Ln2Normalized]);
+    let experts = [Hook::ExpertWeights, Hook::ExpertIndices];
+    let and_experts = |hooks: &[Hook]| [hooks, &experts].concat();
+    assert_eq!(missing("gpt2"), experts);
+    assert_eq!(missing("neox-sequential"), experts);
+    assert_eq!(missing("neox-parallel"), and_experts(&[Hook::ResidMid]));
+    assert_eq!(missing("phi"), and_experts(&[Hook::ResidMid, Hook::Ln2Scale, Hook::Ln2Normalized]));
 }

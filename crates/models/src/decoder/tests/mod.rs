@@ -1,6 +1,7 @@
 //! What the decoder's hooks show and what its errors are, on the checkpoints of every family.
 
 mod hooks;
+mod mlps;
 mod replaced;
 
 use burn::tensor::Device;
@@ -21,7 +22,7 @@ fn load(name: &str) -> Decoder {
 }
 
 fn windows() -> TokenWindows {
-    TokenWindows::new(&(0..2 * SEQ_LEN as u32).map(|i| i * i * 5 % 61).collect::<Vec<_>>(), SEQ_LEN).unwrap()
+    TokenWindows::new(&(0..2 * SEQ_LEN as u32).map(|i| i * i * 5 % 47).collect::<Vec<_>>(), SEQ_LEN).unwrap()
 }
 
 #[track_caller]

@@ -1,8 +1,10 @@
 //! Causal self-attention with grouped keys and values: [`Attention`].
 
-use burn::module::Module;
+mod heads;
+mod scores;
+
+use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -10,9 +12,11 @@ use rayon::prelude::*;
 use stratigraph_core::{Hook, Result, Site, Tap, visit_heads};
 use stratigraph_kernels as kernels;
 
-use super::norm::AnyNorm;
-use super::rotary::{Angles, Rotary};
+use self::heads::by_heads;
+pub(super) use self::heads::{EachHead, HeadNorm};
+use super::rotary::Rotary;
 use super::{host, linear};
+use crate::QueryScaling;
 
 /// Up to this many positions a CPU computes whole patterns in vectorised passes instead of fused attention; those of
 /// longer windows do not fit its caches.
@@ -25,25 +29,42 @@ pub(super) struct Attention {
     pub(super) key: Linear,
     pub(super) value: Linear,
     pub(super) output: Linear,
-    pub(super) query_norm: Option<AnyNorm>,
-    pub(super) key_norm: Option<AnyNorm>,
+    pub(super) query_norm: Option<HeadNorm>,
+    pub(super) key_norm: Option<HeadNorm>,
+    /// A score for each head that attends to nothing, `[n_heads]`.
+    pub(super) sinks: Option<Param<Tensor<1>>>,
     pub(super) n_heads: usize,
     pub(super) n_kv_heads: usize,
     pub(super) d_head: usize,
-    /// The factor of the products of queries and keys.
-    pub(super) scale: f64,
-    /// How many keys a query sees, itself included; `None` for all before it.
-    pub(super) window: Option<usize>,
-    /// None when positions are learned.
+    #[module(skip)]
+    pub(super) scoring: Scoring,
+    /// None when queries and keys are not rotated.
     #[module(skip)]
     pub(super) rotary: Option<Rotary>,
+}
+
+/// How scores are made from queries and keys, beside their norms and rotation.
+#[derive(Debug, Clone)]
+pub(super) struct Scoring {
+    /// The factor of the products of queries and keys.
+    pub(super) scale: f64,
+    /// Queries, keys and values are cut off at this size.
+    pub(super) clip: Option<f64>,
+    /// Scores are kept between minus this and this.
+    pub(super) soft_cap: Option<f64>,
+    /// How many keys a query sees, itself included; `None` for all before it.
+    pub(super) window: Option<usize>,
+    /// Whether scores fall with the distance of query and key.
+    pub(super) alibi: bool,
+    /// A factor of queries that grows with their position.
+    pub(super) query_scaling: Option<QueryScaling>,
 }
 
 impl Attention {
     /// What attention adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
     ///
-    /// Scores and pattern are computed as a whole when `tap` wants one of them, and on a CPU for short windows; otherwise
-    /// burn's fused attention runs.
+    /// Scores and pattern are computed as a whole when `tap` wants one of them, on a CPU for short windows, and where there
+    /// are sinks; otherwise burn's fused attention runs.
     pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let [_, pos, _] = normed.dims();
         let device = normed.device();
@@ -54,13 +75,13 @@ impl Attention {
         let query = visit_heads(tap, site, Hook::Q, query)?;
         let key = visit_heads(tap, site, Hook::K, key)?;
         let value = visit_heads(tap, site, Hook::V, value)?;
-        let query = by_heads(query, &self.query_norm, angles.as_ref());
+        let query = self.scaled_by_position(by_heads(query, &self.query_norm, angles.as_ref()));
         let key = by_heads(key, &self.key_norm, angles.as_ref());
         let value = by_heads(value, &None, None);
         let mixed = if tap.wants(site, Hook::AttnScores) || tap.wants(site, Hook::Pattern) {
             self.mixed(self.visited_pattern(query, key, site, tap)?, value)
-        } else if host::on_host(&device) && pos <= MOST_ON_HOST {
-            self.mixed(self.pattern(self.products(query, key), self.scale), value)
+        } else if self.sinks.is_some() || (host::on_host(&device) && pos <= MOST_ON_HOST) {
+            self.mixed(self.pattern(self.products(query, key)), value)
         } else {
             self.fused(query, key, value)
         };
@@ -74,9 +95,13 @@ impl Attention {
         Ok(linear(&self.output, joined))
     }
 
-    /// `[batch, pos, heads * d_head]` to `[batch, pos, heads, d_head]`.
+    /// `[batch, pos, heads * d_head]` to `[batch, pos, heads, d_head]`, cut off where the model does so.
     fn split(&self, x: Tensor<3>) -> Tensor<4> {
         let [batch, pos, width] = x.dims();
+        let x = match self.scoring.clip {
+            Some(clip) => x.clamp(-clip, clip),
+            None => x,
+        };
         x.reshape([batch, pos, width / self.d_head, self.d_head])
     }
 
@@ -88,40 +113,16 @@ impl Attention {
         query.matmul(key.swap_dims(2, 3)).reshape([batch, self.n_heads, pos, pos])
     }
 
-    /// Attention probabilities `[batch, n_heads, query, key]`: the softmax of `scale` times the scores over the keys
-    /// that a query sees.
-    fn pattern(&self, scores: Tensor<4>, scale: f64) -> Tensor<4> {
-        let ([_, _, pos, _], device) = (scores.dims(), scores.device());
-        if host::on_host(&device) {
-            let (window, scale) = (self.window_within(pos), scale as f32);
-            return host::edit(scores, pos * pos, |heads| kernels::causal_softmax(heads, pos, window, scale));
-        }
-        softmax(self.masked(scores * scale), 3)
-    }
-
     /// The pattern, after the tap has seen the scores and the pattern.
     fn visited_pattern(&self, query: Tensor<4>, key: Tensor<4>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<4>> {
         let products = self.products(query, key);
         let pattern = if tap.wants(site, Hook::AttnScores) {
-            let scores = self.masked(products * self.scale);
-            self.pattern(visit_heads(tap, site, Hook::AttnScores, scores)?, 1.0)
+            let scores = self.masked(self.scores(products));
+            self.softmax(visit_heads(tap, site, Hook::AttnScores, scores)?, 1.0)
         } else {
-            self.pattern(products, self.scale)
+            self.pattern(products)
         };
         visit_heads(tap, site, Hook::Pattern, pattern)
-    }
-
-    /// Scores `[batch, n_heads, query, key]` with minus infinity where a query does not see a key.
-    fn masked(&self, scores: Tensor<4>) -> Tensor<4> {
-        let ([_, _, pos, _], device) = (scores.dims(), scores.device());
-        // tril_mask is true where a key lies after its query.
-        let future = Tensor::<2, Bool>::tril_mask([pos, pos], 0, &device);
-        let unseen = match self.window_within(pos) {
-            Some(window) => future.bool_or(before_window(pos, window, &device)),
-            None => future,
-        };
-        let unseen = unseen.unsqueeze::<4>().expand(scores.dims());
-        scores.mask_fill(unseen, f32::NEG_INFINITY)
     }
 
     /// The values that each query mixes by its pattern, `[batch, n_heads, pos, d_head]`.
@@ -133,18 +134,19 @@ impl Attention {
 
     /// The same by burn's fused attention, which does not keep a pattern.
     fn fused(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
-        let [batch, _, pos, _] = query.dims();
-        let past = self.window_within(pos).map(|window| {
-            let dims = [batch, self.n_heads, pos, pos];
-            before_window(pos, window, &query.device()).unsqueeze::<4>().expand(dims)
-        });
-        let options = AttentionModuleOptions { scale: Some(self.scale), is_causal: true, ..Default::default() };
-        attention(query, self.repeated(key), self.repeated(value), past, None, options)
+        let ([batch, _, pos, _], device) = (query.dims(), query.device());
+        let dims = [batch, self.n_heads, pos, pos];
+        let past =
+            self.window_within(pos).map(|window| before_window(pos, window, &device).unsqueeze::<4>().expand(dims));
+        let bias = self.scoring.alibi.then(|| self.alibi(pos, &device).expand(dims));
+        let options =
+            AttentionModuleOptions { scale: Some(self.scoring.scale), softcap: self.scoring.soft_cap, is_causal: true };
+        attention(query, self.repeated(key), self.repeated(value), past, bias, options)
     }
 
     /// How far back a query sees, where that is less than all `pos` positions.
     fn window_within(&self, pos: usize) -> Option<usize> {
-        self.window.filter(|window| *window < pos)
+        self.scoring.window.filter(|window| *window < pos)
     }
 
     /// Repeats each key-value head for its query heads; not every backend's fused attention supports shared heads.
@@ -171,41 +173,6 @@ impl Attention {
         windows.for_each(|(rows, heads)| kernels::join_heads(heads, pos, d_head, rows));
         Tensor::from_data(TensorData::new(out, [batch, pos, width]), &device)
     }
-}
-
-/// Queries, keys or values `[batch, pos, heads, d_head]`, normed and rotated if the model does so, as
-/// `[batch, heads, pos, d_head]`.
-fn by_heads(x: Tensor<4>, norm: &Option<AnyNorm>, angles: Option<&Angles>) -> Tensor<4> {
-    let x = match norm {
-        Some(norm) => norm.forward(x),
-        None => x,
-    };
-    if host::on_host(&x.device()) {
-        return heads_on_host(x, angles);
-    }
-    let x = match angles {
-        Some(angles) => angles.rotate(x),
-        None => x,
-    };
-    x.swap_dims(1, 2)
-}
-
-/// `[batch, pos, heads, d_head]` to `[batch, heads, pos, d_head]` in one pass over the tensor's memory, rotated on the way.
-fn heads_on_host(x: Tensor<4>, angles: Option<&Angles>) -> Tensor<4> {
-    let ([batch, pos, heads, d_head], device) = (x.dims(), x.device());
-    let (x, angles) = (host::floats(x), angles.map(|angles| (angles.to_host(), angles.half())));
-    let angles = angles.as_ref().map(|((cos, sin), half)| {
-        let (cos, sin) = (host::slice(cos), host::slice(sin));
-        kernels::Angles { cos, sin, half: *half }
-    });
-    let width = heads * d_head;
-    let mut out = vec![0.0; batch * heads * pos * d_head];
-    out.par_chunks_mut(pos * d_head).enumerate().for_each(|(index, out)| {
-        let (window, head) = (index / heads, index % heads);
-        let rows = &host::slice(&x)[window * pos * width..(window + 1) * pos * width];
-        kernels::split_head(rows, width, head * d_head, d_head, angles, out);
-    });
-    Tensor::from_data(TensorData::new(out, [batch, heads, pos, d_head]), &device)
 }
 
 /// True `[query, key]` where a key lies `window` tokens or more before its query.

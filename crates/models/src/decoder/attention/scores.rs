@@ -1,0 +1,114 @@
+//! From the products of queries and keys to attention probabilities: scale, soft cap, ALiBi, mask, sinks and softmax.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use stratigraph_kernels as kernels;
+
+use super::super::host;
+use super::{Attention, before_window};
+
+impl Attention {
+    /// Queries `[batch, n_heads, pos, d_head]`, multiplied by what the model multiplies each position's by.
+    pub(super) fn scaled_by_position(&self, query: Tensor<4>) -> Tensor<4> {
+        let Some(scaling) = self.scoring.query_scaling else { return query };
+        let ([_, _, pos, _], device) = (query.dims(), query.device());
+        let factor = |pos: usize| (1.0 + scaling.beta * (1.0 + (pos / scaling.original_n_ctx) as f64).ln()) as f32;
+        let factors = TensorData::new((0..pos).map(factor).collect::<Vec<_>>(), [1, 1, pos, 1]);
+        query * Tensor::from_data(factors, &device)
+    }
+
+    /// Attention probabilities `[batch, n_heads, query, key]` of the products of queries and keys.
+    pub(super) fn pattern(&self, products: Tensor<4>) -> Tensor<4> {
+        if self.scoring.soft_cap.is_none() && !self.scoring.alibi {
+            return self.softmax(products, self.scoring.scale);
+        }
+        self.softmax(self.scores(products), 1.0)
+    }
+
+    /// Scores before the mask: scaled, capped and with their bias.
+    pub(super) fn scores(&self, products: Tensor<4>) -> Tensor<4> {
+        let ([_, _, _, pos], device) = (products.dims(), products.device());
+        let scores = products * self.scoring.scale;
+        let scores = match self.scoring.soft_cap {
+            Some(cap) => (scores / cap).tanh() * cap,
+            None => scores,
+        };
+        if self.scoring.alibi { scores + self.alibi(pos, &device) } else { scores }
+    }
+
+    /// The softmax of `scale` times the scores over the keys that a query sees, and the sink where there is one.
+    pub(super) fn softmax(&self, scores: Tensor<4>, scale: f64) -> Tensor<4> {
+        let ([_, _, pos, _], device) = (scores.dims(), scores.device());
+        if let Some(sinks) = &self.sinks {
+            return with_sinks(self.masked(scores * scale), sinks.val());
+        }
+        if host::on_host(&device) {
+            let (window, scale) = (self.window_within(pos), scale as f32);
+            return host::edit(scores, pos * pos, |heads| kernels::causal_softmax(heads, pos, window, scale));
+        }
+        softmax(self.masked(scores * scale), 3)
+    }
+
+    /// Scores `[batch, n_heads, query, key]` with minus infinity where a query does not see a key.
+    pub(super) fn masked(&self, scores: Tensor<4>) -> Tensor<4> {
+        let ([_, _, pos, _], device) = (scores.dims(), scores.device());
+        // tril_mask is true where a key lies after its query.
+        let future = Tensor::<2, Bool>::tril_mask([pos, pos], 0, &device);
+        let unseen = match self.window_within(pos) {
+            Some(window) => future.bool_or(before_window(pos, window, &device)),
+            None => future,
+        };
+        let unseen = unseen.unsqueeze::<4>().expand(scores.dims());
+        scores.mask_fill(unseen, f32::NEG_INFINITY)
+    }
+
+    /// ALiBi's bias `[1, n_heads, query, key]`: minus the slope of the head times the distance.
+    pub(super) fn alibi(&self, pos: usize, device: &Device) -> Tensor<4> {
+        let mut bias = Vec::with_capacity(self.n_heads * pos * pos);
+        for slope in slopes(self.n_heads) {
+            for query in 0..pos {
+                bias.extend((0..pos).map(|key| (-slope * query.saturating_sub(key) as f64) as f32));
+            }
+        }
+        Tensor::from_data(TensorData::new(bias, [1, self.n_heads, pos, pos]), device)
+    }
+}
+
+/// The softmax over masked scores and one score `[n_heads]` for each head, whose probability is then left out.
+fn with_sinks(scores: Tensor<4>, sinks: Tensor<1>) -> Tensor<4> {
+    let [batch, n_heads, pos, keys] = scores.dims();
+    let sinks = sinks.reshape([1, n_heads, 1, 1]).expand([batch, n_heads, pos, 1]);
+    softmax(Tensor::cat(vec![scores, sinks], 3), 3).narrow(3, 0, keys)
+}
+
+/// ALiBi's slopes: for a power of two `n` the powers of `2^(-8 / n)`; otherwise those of the next smaller power of two, and
+/// every other one of the next larger.
+fn slopes(n_heads: usize) -> Vec<f64> {
+    let of_power = |n: usize| (1..=n).map(move |i| (-8.0 * i as f64 / n as f64).exp2());
+    let smaller = if n_heads.is_power_of_two() { n_heads } else { n_heads.next_power_of_two() / 2 };
+    of_power(smaller).chain(of_power(2 * smaller).step_by(2)).take(n_heads).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_of_eight_and_of_twelve_heads() {
+        assert_eq!(slopes(8), (1..=8).map(|i| 0.5f64.powi(i)).collect::<Vec<_>>());
+        let twelve = slopes(12);
+        assert_eq!(twelve[..8], slopes(8));
+        assert_eq!(twelve[8..], slopes(16).into_iter().step_by(2).take(4).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_sink_takes_its_share() {
+        let device = Device::flex();
+        let scores = Tensor::<4>::from_data([[[[1.0f32, 2.0]], [[0.0, 0.0]]]], &device);
+        let sinks = Tensor::<1>::from_data([2.0f32, 0.0], &device);
+        let pattern: Vec<f32> = with_sinks(scores, sinks).try_into_vec_as().unwrap();
+        let sum = 1f32.exp() + 2.0 * 2f32.exp();
+        let expected = [1f32.exp() / sum, 2f32.exp() / sum, 1.0 / 3.0, 1.0 / 3.0];
+        assert!(pattern.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6), "{pattern:?}");
+    }
+}

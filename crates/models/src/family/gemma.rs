@@ -1,0 +1,65 @@
+//! Gemma 1 and 2: scaled embeddings and gains stored as their difference from one; Gemma 2 has norms around each sublayer,
+//! soft caps of scores and logits, and a window in every other layer.
+
+use super::keys::{Keys, missing};
+use super::rope::{self, Outer};
+use super::{Layout, Recipe, Stored, hf, windows};
+use crate::param::{Kind, Param, Part};
+use crate::{Activation, DecoderConfig, Head, Mlp, NormPlacement, Result};
+
+/// The caps of Gemma 2, where a configuration does not name them; null switches them off.
+const SCORE_CAP: f64 = 50.0;
+const LOGIT_CAP: f64 = 30.0;
+
+pub(super) fn gemma_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    keys.dead(&["hidden_activation"]); // transformers reads hidden_act alone, and takes gelu for its tanh form
+    let activation = match hf::activation(keys, "hidden_act", "gelu_pytorch_tanh")? {
+        Activation::Gelu => Activation::GeluTanh,
+        other => other,
+    };
+    let config = common(keys)?.with_mlp(Mlp::Gated { activation });
+    Ok(Recipe::hf(config, hf::PREFIX, stored_minus_one, hf::nothing))
+}
+
+pub(super) fn gemma2_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    let activation = hf::activation(keys, "hidden_activation", "gelu_pytorch_tanh")?;
+    keys.dead(&["hidden_act", "cache_implementation"]);
+    let config = common(keys)?
+        .with_mlp(Mlp::Gated { activation })
+        .with_norm_placement(NormPlacement::Sandwich)
+        .with_attn_scale(keys.number("query_pre_attn_scalar")?.powf(-0.5))
+        .with_attn_soft_cap(keys.number_unless_null("attn_logit_softcapping", SCORE_CAP)?)
+        .with_logit_soft_cap(keys.number_unless_null("final_logit_softcapping", LOGIT_CAP)?);
+    let layers = match windows::listed(keys, config.n_layers)? {
+        Some(listed) => listed,
+        None => windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2)),
+    };
+    let size = keys.size_or_none("sliding_window")?;
+    let config = config.with_sliding_window(windows::window(size, layers, None)?);
+    Ok(Recipe::hf(config, hf::PREFIX, stored_minus_one, hf::nothing))
+}
+
+/// What both have.
+fn common(keys: &mut Keys) -> Result<DecoderConfig> {
+    let d_head = keys.size_or_none("head_dim")?.ok_or_else(|| missing("head_dim"))?; // not d_model / n_heads
+    let outer = Outer::new(keys, d_head)?;
+    let rope = rope::from_hf(keys, outer)?;
+    let norm = hf::rms(keys)?;
+    let head = hf::head(keys, Head::Tied)?;
+    let config = hf::common(keys, norm, rope)?.with_head(head);
+    let embed_scale = (config.d_model as f64).sqrt();
+    hf::with_attention_bias(config.with_embed_scale(embed_scale), keys)
+}
+
+/// Norms are stored as their gains' difference from one, and the norm before the MLP has a name of its own where one stands
+/// behind attention too.
+pub(super) fn stored_minus_one(config: &DecoderConfig, param: Param) -> Stored {
+    let Stored { name, layout } = match (param.part, config.norm_placement) {
+        (Part::MlpNorm, NormPlacement::Sandwich) => {
+            Stored { name: hf::full_name("model.layers", "pre_feedforward_layernorm", param), layout: Layout::SAME }
+        }
+        _ => hf::stored(config, param),
+    };
+    let is_gain = param.part.is_norm() && param.kind == Kind::Weight;
+    Stored { name, layout: if is_gain { Layout::MINUS_ONE } else { layout } }
+}

@@ -1,0 +1,76 @@
+//! gpt-oss: a mixture of experts with biases and a clamped gate, attention sinks, a window in every other layer, YaRN.
+
+use serde_json::json;
+
+use super::keys::Keys;
+use super::rope::{self, Outer};
+use super::{Layout, Recipe, Stored, hf, windows};
+use crate::param::{Param, Part};
+use crate::{Activation, AttentionSinks, Bias, DecoderConfig, Experts, Mlp, Result};
+
+/// The rotary base, where a configuration names none.
+const BASE: f64 = 150_000.0;
+/// The slope and the limit of the gate, where a configuration does not name them.
+const ALPHA: f64 = 1.702;
+const LIMIT: f64 = 7.0;
+
+pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
+    keys.dead(&["hidden_act", "initial_context_length", "experts_per_token"]);
+    let d_head = keys.size("head_dim")?; // transformers' default is not d_model / n_heads
+    if !keys.has("rope_scaling") {
+        let usual =
+            json!({"rope_type": "yarn", "factor": 32.0, "truncate": false, "original_max_position_embeddings": 4096});
+        keys.default("rope_parameters", usual);
+    }
+    let outer = Outer { base: BASE, ..Outer::new(keys, d_head)? };
+    let rope = rope::from_hf(keys, outer)?;
+    let norm = hf::rms(keys)?;
+    let alpha = keys.number_or_none("swiglu_alpha")?.unwrap_or(ALPHA);
+    let limit = keys.number_or_none("swiglu_limit")?.unwrap_or(LIMIT);
+    let config = hf::common(keys, norm, rope)?;
+    let (n_experts, n_active) = (keys.size("num_local_experts")?, keys.size("num_experts_per_tok")?);
+    let experts = Experts::new(n_experts, n_active, config.d_mlp)
+        .with_activation(Activation::ClampedSwish { alpha, limit })
+        .with_router_bias(Bias::Present);
+    let layers = match windows::listed(keys, config.n_layers)? {
+        Some(listed) => listed,
+        None => windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2)),
+    };
+    let window = windows::window(keys.size_or_none("sliding_window")?, layers, None)?;
+    let attention_bias: Bias = keys.flag_or("attention_bias", true)?.into();
+    let config = config
+        .with_mlp(Mlp::Experts(experts))
+        .with_sinks(AttentionSinks::Present)
+        .with_sliding_window(window)
+        .with_qkv_bias(attention_bias)
+        .with_attn_out_bias(attention_bias)
+        .with_mlp_bias(Bias::Present);
+    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::nothing))
+}
+
+/// All experts are in one tensor, with gate and value in alternate columns; names of tensors of experts and sinks have no
+/// `weight`.
+fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
+    let n_experts = config.shape().experts.map_or(0, |experts| experts.n_experts);
+    let of_expert = |expert: u32, name: &str, layout: Layout| Stored {
+        name: bare(&format!("mlp.experts.{name}"), param),
+        layout: layout.slab(expert as usize, n_experts),
+    };
+    match param.part {
+        Part::ExpertGate(expert) => of_expert(expert, "gate_up_proj", Layout::SAME.each_nth(0, 2)),
+        Part::ExpertUp(expert) => of_expert(expert, "gate_up_proj", Layout::SAME.each_nth(1, 2)),
+        Part::ExpertDown(expert) => of_expert(expert, "down_proj", Layout::SAME),
+        Part::Sinks => Stored { name: bare("self_attn.sinks", param), layout: Layout::SAME },
+        Part::Router => Stored { name: hf::full_name("model.layers", "mlp.router", param), layout: Layout::OUT_IN },
+        _ => hf::stored(config, param),
+    }
+}
+
+/// A name without `.weight`, and with `_bias` in place of `.bias`.
+fn bare(name: &str, param: Param) -> String {
+    let full = hf::full_name("model.layers", name, param);
+    match full.strip_suffix(".weight") {
+        Some(bare) => bare.to_owned(),
+        None => full.strip_suffix(".bias").map(|bare| format!("{bare}_bias")).unwrap_or(full),
+    }
+}

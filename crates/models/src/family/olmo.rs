@@ -1,0 +1,55 @@
+//! OLMo 1 (LayerNorms without weights, queries, keys and values cut off), OLMo 2 (norms behind sublayers, and of queries and
+//! keys over all heads) and OLMo 3 (a window in three of four layers).
+
+use super::keys::Keys;
+use super::rope::{self, Outer};
+use super::{Recipe, hf, windows};
+use crate::{Activation, DecoderConfig, Mlp, Norm, NormPlacement, QkNorm, Result};
+
+/// The epsilon of OLMo 1, which no configuration names.
+const EPS: f64 = 1e-5;
+/// The base of OLMo 3, where a configuration names none.
+const OLMO3_BASE: f64 = 500_000.0;
+/// Each fourth layer of OLMo 3 sees everything, unless a configuration says otherwise.
+const OLMO3_PATTERN: usize = 4;
+
+pub(super) fn olmo_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    let d_head = hf::d_head(keys)?;
+    let outer = Outer::new(keys, d_head)?;
+    let rope = rope::from_hf(keys, outer)?;
+    let activation = hf::activation(keys, "hidden_act", "silu")?;
+    let config = hf::common(keys, Norm::LayerWithoutWeights { eps: EPS }, rope)?
+        .with_mlp(Mlp::Gated { activation })
+        .with_qkv_clip(keys.number_or_none("clip_qkv")?);
+    recipe(hf::with_attention_bias(config, keys)?)
+}
+
+pub(super) fn olmo2_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    let config = hf::llama_like(keys)?;
+    recipe(hf::with_attention_bias(with_norms_behind(config), keys)?)
+}
+
+pub(super) fn olmo3_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    let d_head = hf::d_head(keys)?;
+    let sliding = Outer { base: OLMO3_BASE, ..Outer::new(keys, d_head)? };
+    let full = sliding.read(keys)?; // the older form of the base is for layers that see everything
+    let ropes = rope::by_kind_of_layer(keys, full, sliding)?;
+    let norm = hf::rms(keys)?;
+    let activation: Activation = hf::activation(keys, "hidden_act", "silu")?;
+    let config = hf::common(keys, norm, ropes.full)?.with_mlp(Mlp::Gated { activation });
+    let layers = match windows::listed(keys, config.n_layers)? {
+        Some(listed) => listed,
+        None => windows::patterned(config.n_layers, OLMO3_PATTERN),
+    };
+    let size = keys.size_or_none("sliding_window")?;
+    let config = config.with_sliding_window(windows::window(size, layers, Some(ropes.sliding))?);
+    recipe(hf::with_attention_bias(with_norms_behind(config), keys)?)
+}
+
+fn with_norms_behind(config: DecoderConfig) -> DecoderConfig {
+    config.with_norm_placement(NormPlacement::Post).with_qk_norm(QkNorm::FullWidth)
+}
+
+fn recipe(config: DecoderConfig) -> Result<Recipe> {
+    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
+}

@@ -1,0 +1,68 @@
+//! Qwen2-MoE (a shared expert beside the chosen ones), Qwen3-MoE (norms of queries and keys) and OLMoE (the same over all
+//! heads).
+
+use super::keys::Keys;
+use super::{Recipe, hf, windows};
+use crate::{Bias, DecoderConfig, Experts, Mlp, QkNorm, Result, Weighting};
+
+pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    let config = hf::llama_like(keys)?.with_qkv_bias(keys.flag_or("qkv_bias", true)?.into());
+    let shared = keys.size("shared_expert_intermediate_size")?;
+    let experts = experts(keys, &config)?.with_shared(shared);
+    let n_layers = config.n_layers;
+    let has_window = keys.flag_or("use_sliding_window", false)?;
+    let size = keys.size_or_none("sliding_window")?.filter(|_| has_window);
+    let below = keys.size_or_none("max_window_layers")?.unwrap_or(n_layers);
+    let layers = match windows::listed(keys, n_layers)? {
+        Some(listed) => listed,
+        None => windows::chosen(n_layers, |layer| has_window && layer.is_multiple_of(2) && layer < below),
+    };
+    let config = config.with_mlp(Mlp::Experts(experts)).with_sliding_window(windows::window(size, layers, None)?);
+    recipe(config)
+}
+
+pub(super) fn qwen3_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    keys.dead(&["max_window_layers"]);
+    let config = hf::llama_like(keys)?.with_qk_norm(QkNorm::PerHead);
+    let config = hf::with_attention_bias(config, keys)?;
+    let experts = experts(keys, &config)?;
+    let has_window = keys.flag_or("use_sliding_window", false)?;
+    let size = keys.size_or_none("sliding_window")?.filter(|_| has_window);
+    let layers = windows::chosen(config.n_layers, |_| size.is_some());
+    let config = config.with_mlp(Mlp::Experts(experts)).with_sliding_window(windows::window(size, layers, None)?);
+    recipe(config)
+}
+
+pub(super) fn olmoe_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    keys.absent("clip_qkv")?;
+    let config = hf::llama_like(keys)?.with_qk_norm(QkNorm::FullWidth);
+    let config = hf::with_attention_bias(config, keys)?;
+    let (n_experts, n_active) = (keys.size("num_experts")?, keys.size("num_experts_per_tok")?);
+    let experts = Experts::new(n_experts, n_active, config.d_mlp)
+        .with_activation(config.mlp.activation())
+        .with_weighting(weighting(keys)?);
+    recipe(config.with_mlp(Mlp::Experts(experts)))
+}
+
+/// The experts of both Qwens; a layer has none if it is listed, or if its number from 1 is no multiple of the step.
+fn experts(keys: &mut Keys, config: &DecoderConfig) -> Result<Experts> {
+    let n_experts = keys.size_of(&["num_experts", "num_local_experts"])?;
+    let (n_active, d_expert) = (keys.size("num_experts_per_tok")?, keys.size("moe_intermediate_size")?);
+    let step = keys.size_or_none("decoder_sparse_step")?.unwrap_or(1);
+    let listed = keys.sizes_or_none("mlp_only_layers")?.unwrap_or_default();
+    let is_dense = |layer: usize| listed.contains(&layer) || !(layer + 1).is_multiple_of(step);
+    Ok(Experts::new(n_experts, n_active, d_expert)
+        .with_activation(config.mlp.activation())
+        .with_weighting(weighting(keys)?)
+        .with_router_bias(Bias::Absent)
+        .with_dense_layers(windows::chosen(config.n_layers, is_dense)))
+}
+
+fn weighting(keys: &mut Keys) -> Result<Weighting> {
+    let renormalized = keys.flag_or("norm_topk_prob", false)?;
+    Ok(if renormalized { Weighting::Renormalized } else { Weighting::Softmax })
+}
+
+fn recipe(config: DecoderConfig) -> Result<Recipe> {
+    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
+}

@@ -1,0 +1,25 @@
+//! StableLM 2 and 3B: LayerNorm, a part of each head rotated; the 12B has side by side sublayers and a norm for each head.
+
+use super::keys::Keys;
+use super::rope::{self, Outer};
+use super::{Recipe, hf};
+use crate::{Mlp, Norm, QkNorm, Residual, Result};
+
+/// The fraction of a head that is rotated, where a configuration does not say it.
+const FRACTION: f64 = 0.25;
+
+pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
+    let d_head = hf::d_head(keys)?;
+    let outer = Outer { fraction: FRACTION, ..Outer::new(keys, d_head)? };
+    let rope = rope::from_hf(keys, outer)?;
+    let norm = Norm::Layer { eps: keys.number("layer_norm_eps")? };
+    let activation = hf::activation(keys, "hidden_act", "silu")?;
+    let parallel = keys.flag_or("use_parallel_residual", false)?;
+    let config = hf::common(keys, norm, rope)?
+        .with_mlp(Mlp::Gated { activation })
+        .with_residual(if parallel { Residual::ParallelSharedNorm } else { Residual::Sequential })
+        .with_qk_norm(if keys.flag_or("qk_layernorm", false)? { QkNorm::EachHead } else { QkNorm::None })
+        .with_qkv_bias(keys.flag_or("use_qkv_bias", false)?.into());
+    keys.dead(&["norm_eps", "rotary_scaling_factor"]);
+    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
+}

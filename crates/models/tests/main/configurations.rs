@@ -1,0 +1,162 @@
+//! Configurations as people have them: keys that are dead, that say how and not what is computed, and that change numbers.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use stratigraph_core::{NoTap, RunModel};
+use stratigraph_models::Checkpoint;
+use stratigraph_testing::{Expected, FAMILIES, device, fixture, host};
+
+use crate::support::{assert_says, configure, copy, load, rewrite_header};
+
+fn logits(path: &Path, of: &str) -> Vec<f32> {
+    let device = device();
+    let model = Checkpoint::open(path).unwrap().load(&device).unwrap();
+    host(model.logits(model.forward(Expected::of_family(of).ids(&device), &mut NoTap).unwrap()).unwrap())
+}
+
+/// What transformers 4 writes with all of its defaults, and what people add.
+const WITHOUT_EFFECT: &str = r#"{
+    "attention_probs_dropout_prob": 0, "hidden_dropout_prob": 0.1, "layerdrop": 0.1, "embd_pdrop": 0.1,
+    "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "diversity_penalty": 0.0, "do_sample": true,
+    "max_length": 20, "min_length": 0, "num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1,
+    "repetition_penalty": 1.1, "temperature": 0.7, "top_k": 50, "top_p": 0.9, "typical_p": 1.0, "bad_words_ids": null,
+    "early_stopping": false, "length_penalty": 1.0, "output_scores": false, "return_dict": true, "prefix": null,
+    "pruned_heads": {}, "chunk_size_feed_forward": 0, "torchscript": false, "use_bfloat16": true, "use_cache": false,
+    "tf_legacy_loss": false, "tie_encoder_decoder": false, "cross_attention_hidden_size": null,
+    "add_cross_attention": false, "is_decoder": true, "finetuning_task": "rte", "tokenizer_class": "GPT2Tokenizer",
+    "use_flash_attention_2": true, "_flash_attn_2_enabled": true, "attn_implementation": "sdpa",
+    "_attn_implementation_autoset": true, "model_max_length": 1000000, "unsloth_version": "2024.9"
+}"#;
+
+#[test]
+fn keys_without_effect_change_nothing_in_any_family() {
+    for name in FAMILIES {
+        let (_keep, path) = copy(name);
+        configure(&path, serde_json::from_str(WITHOUT_EFFECT).unwrap());
+        let checkpoint = Checkpoint::open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(checkpoint.unread_keys().is_empty(), "{name}: {:?}", checkpoint.unread_keys());
+        assert_eq!(checkpoint.config(), Checkpoint::open(fixture(name)).unwrap().config(), "{name}");
+    }
+}
+
+#[test]
+fn keys_that_change_numbers_are_refused_in_every_family() {
+    for name in FAMILIES {
+        for (key, value) in [
+            ("is_causal", json!(false)),
+            ("add_cross_attention", json!(true)),
+            ("pruned_heads", json!({"0": [1]})),
+            ("use_bidirectional_attention", json!(true)),
+            ("alibi_bias_max", json!(8)),
+        ] {
+            let (_keep, path) = copy(name);
+            configure(&path, json!({key: value}));
+            assert_says(Checkpoint::open(&path).map(|_| ()), &[key]);
+        }
+    }
+}
+
+#[test]
+fn dead_keys_of_one_family() {
+    for (name, changes) in [
+        ("gpt2", json!({"n_ctx": 3})),
+        ("llama-gqa", json!({"pretraining_tp": 4})),
+        ("qwen2", json!({"dual_chunk_attention_config": {"chunk_size": 262_144, "local_size": 8192}})),
+        ("bloom", json!({"masked_softmax_fusion": true, "offset_alibi": 100, "skip_bias_add": true})),
+        ("gpt-neo", json!({"attention_layers": ["global"]})),
+        ("cohere2", json!({"rotary_pct": 0.5, "position_embedding_type": "rope_gptj", "use_parallel_block": true})),
+        ("phi3", json!({"attention_bias": true, "full_attn_mod": 1})),
+    ] {
+        let (_keep, path) = copy(name);
+        configure(&path, changes);
+        assert_eq!(
+            Checkpoint::open(&path).unwrap().config(),
+            Checkpoint::open(fixture(name)).unwrap().config(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn other_names_of_one_nonlinearity() {
+    let config = |name: &str| {
+        let (_keep, path) = copy("neox-parallel");
+        configure(&path, json!({"hidden_act": name}));
+        Checkpoint::open(&path).unwrap().config().clone()
+    };
+    for name in ["gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"] {
+        assert_eq!(config(name), config("gelu_new"), "{name}");
+    }
+    assert_ne!(config("gelu"), config("gelu_new"));
+}
+
+#[test]
+fn dynamic_scaling_begins_behind_the_longest_window() {
+    let (_keep, path) = copy("llama-gqa");
+    configure(&path, json!({"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 4.0}}));
+    assert!(logits(&path, "llama-gqa") == logits(&fixture("llama-gqa"), "llama-gqa"));
+}
+
+/// Takes a tensor out of the header of a safetensors file by giving it another name.
+fn rename(path: &Path, new_name: impl Fn(&str) -> String) {
+    rewrite_header(path, |header| {
+        let tensors = std::mem::take(header.as_object_mut().unwrap());
+        for (name, tensor) in tensors {
+            let name = if name == "__metadata__" { name } else { new_name(&name) };
+            header[name] = tensor;
+        }
+    });
+}
+
+#[test]
+fn a_tied_embedding_may_have_the_heads_name() {
+    let (_keep, path) = copy("llama-gqa");
+    rename(&path, |name| name.replace("model.embed_tokens", "lm_head"));
+    assert!(logits(&path, "llama-gqa") == logits(&fixture("llama-gqa"), "llama-gqa"));
+}
+
+#[test]
+fn rotary_frequencies_may_be_stored_for_each_layer_or_once() {
+    for buffer in ["model.rotary_emb.inv_freq", "model.layers.2.self_attn.rotary_emb.inv_freq"] {
+        let (_keep, path) = copy("llama-untied");
+        // The last norm takes the buffer's name, and a copy of the header's entry keeps its own.
+        rename(&path, |name| if name == "lm_head.weight" { buffer.to_owned() } else { name.to_owned() });
+        configure(&path, json!({"tie_word_embeddings": true}));
+        load(&path).unwrap_or_else(|error| panic!("{buffer}: {error}"));
+    }
+}
+
+/// Puts a text model's configuration and names inside those of a model that sees images.
+fn with_images(
+    name: &str,
+    model_type: &str,
+    new_name: impl Fn(&str) -> String,
+) -> (tempfile::TempDir, std::path::PathBuf) {
+    let (keep, path) = copy(name);
+    let text: Value = serde_json::from_slice(&std::fs::read(path.join("config.json")).unwrap()).unwrap();
+    let whole = json!({
+        "model_type": model_type, "architectures": ["ForConditionalGeneration"], "text_config": text,
+        "vision_config": {"hidden_size": 8}, "image_token_index": 5,
+    });
+    std::fs::write(path.join("config.json"), whole.to_string()).unwrap();
+    rename(&path, new_name);
+    (keep, path)
+}
+
+#[test]
+fn text_models_of_models_that_see_images() {
+    let in_front = |name: &str| format!("language_model.{name}");
+    let inside = |name: &str| name.replacen("model.", "model.language_model.", 1);
+    for (name, model_type) in [("gemma3", "gemma3"), ("gemma3-plain", "gemma3"), ("ministral3", "mistral3")] {
+        let orders: [&dyn Fn(&str) -> String; 2] = [&in_front, &inside];
+        for order in orders {
+            let (_keep, path) = with_images(name, model_type, order);
+            assert!(logits(&path, name) == logits(&fixture(name), name), "{name}");
+        }
+    }
+    let (_keep, path) = with_images("mistral", "mistral3", in_front);
+    assert!(logits(&path, "mistral") == logits(&fixture("mistral"), "mistral"));
+    configure(&path, json!({"text_config": {"model_type": "mamba"}}));
+    assert_says(Checkpoint::open(&path).map(|_| ()), &["text_config.model_type", "mamba", "ministral3"]);
+}
