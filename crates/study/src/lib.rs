@@ -9,6 +9,7 @@ mod backend;
 mod device;
 mod error;
 mod findings;
+mod finite;
 mod grouped;
 pub mod job;
 mod measurement;
