@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
-use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_core::{ResidualModel, TokenWindows, shown};
 use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_study::Memory;
 use stratigraph_surgery::Budget;
@@ -26,7 +26,8 @@ pub fn open(model: &Path) -> Result<Checkpoint> {
     let checkpoint = checkpoint?;
     for key in checkpoint.unread_keys() {
         output::note(format_args!(
-            "the model's configuration has `{key}`, which this program does not know and ignores"
+            "the model's configuration has `{}`, which this program does not know and ignores",
+            shown(key)
         ));
     }
     Ok(checkpoint)

@@ -22,9 +22,11 @@
 mod checkpoint;
 mod config;
 mod decoder;
+mod directory;
 mod error;
 mod family;
 mod files;
+mod guarded;
 mod hash;
 mod param;
 mod save;

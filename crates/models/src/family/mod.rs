@@ -12,6 +12,7 @@ mod keys;
 mod layout;
 mod llama;
 mod mistral;
+mod names;
 mod neox;
 mod phi;
 mod qwen;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::names::Unwrapped;
 use super::{Layout, Recipe, Stored};
 use crate::files::TensorFiles;
 use crate::param::{Kind, Param, ParamSource, Part};
@@ -12,25 +13,23 @@ use crate::{Head, ModelError, Result};
 
 /// Reads the parameters of a recipe's decoder from a checkpoint and remembers which tensors it used.
 pub(crate) struct CheckpointParams<'a> {
-    checkpoint: &'a dyn TensorFiles,
+    checkpoint: Unwrapped<'a>,
     recipe: &'a Recipe,
-    /// The prefix of the recipe's names that the checkpoint omits.
-    left_out: &'static str,
     used: BTreeSet<String>,
 }
 
 impl<'a> CheckpointParams<'a> {
     pub(crate) fn new(checkpoint: &'a dyn TensorFiles, recipe: &'a Recipe) -> Self {
-        let with_prefix = checkpoint.names().iter().any(|name| name.starts_with(recipe.prefix));
-        let left_out = if with_prefix { "" } else { recipe.prefix };
-        Self { checkpoint, recipe, left_out, used: BTreeSet::new() }
+        let name = |part| (recipe.locate)(&recipe.config, Param { layer: None, part, kind: Kind::Weight }).name;
+        let always = [Part::Embed, Part::FinalNorm].map(name);
+        Self { checkpoint: Unwrapped::new(checkpoint, recipe.prefix, &always), recipe, used: BTreeSet::new() }
     }
 
     /// Refuses a checkpoint that holds tensors which were neither read nor known to be without effect.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.check_copy_of_tied_head()?;
         let without_effect = |name: &str| {
-            let full = format!("{}{name}", self.left_out);
+            let full = format!("{}{name}", self.checkpoint.left_out);
             (self.recipe.ignorable)(&self.recipe.config, name) || (self.recipe.ignorable)(&self.recipe.config, &full)
         };
         let mut names = self.checkpoint.names();
@@ -79,7 +78,7 @@ impl CheckpointParams<'_> {
     /// Where this checkpoint stores a parameter.
     fn locate(&self, param: Param) -> Stored {
         let Stored { name, layout } = (self.recipe.locate)(&self.recipe.config, param);
-        let name = name.strip_prefix(self.left_out).map(str::to_owned).unwrap_or(name);
+        let name = name.strip_prefix(self.checkpoint.left_out).map(str::to_owned).unwrap_or(name);
         Stored { name, layout }
     }
 

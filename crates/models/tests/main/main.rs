@@ -2,8 +2,11 @@
 
 mod checkpoints;
 mod conformance;
+mod directories;
 mod families;
+mod faults;
 mod files;
+mod gguf;
 mod mutations;
 mod streamed;
 mod support;

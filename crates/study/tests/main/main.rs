@@ -15,7 +15,9 @@ mod job_means;
 mod job_values;
 mod knock_out_words;
 mod measures;
+mod mutations;
 mod neuron_sets;
+mod not_finite;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod patching;
