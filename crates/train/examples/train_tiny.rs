@@ -19,6 +19,9 @@ fn main() -> Result<()> {
     };
     let (config, device) = (TrainingConfig::default(), Backend::Flex.device()?);
     let (d_vocab, n_steps) = (config.d_vocab, config.n_steps as u64);
+    // At 0, 0.3, 1, 3, 10 and 30 % of the training, to see when each signature of a stage appears.
+    let kept = [0, 3, 10, 30, 100, 300].map(|per_mille| config.n_steps * per_mille / 1000);
+    let config = config.with_keep(kept);
 
     let template = "{bar:30} {pos}/{len} steps, {msg}, {eta} left";
     let bar = ProgressBar::new(n_steps).with_style(ProgressStyle::with_template(template)?);
