@@ -203,7 +203,7 @@ pub struct Segmentation {
     /// The fraction of orders of the same layers that gain as much from stages as the true order, which is counted among
     /// them: `(1 + k) / (1 + n)` for `k` of `n` random orders. All four stages are allowed in each order.
     pub p_value: f64,
-    /// The largest such fraction with one kind of evidence left out; 1 in a file without it.
+    /// The largest such fraction with one group of signals left out; 1 in a file without it.
     #[serde(default = "one")]
     pub p_value_alone: f64,
     /// How much the stages gain over a single one, in nats of evidence.

@@ -39,15 +39,15 @@ pub struct Rule {
     /// What one more stage must bring, in units of `ln L` nats: 1, the description length of where its boundary lies among `L`
     /// layers, which is the Bayesian information criterion's price for it.
     pub stage_price: f64,
-    /// The part of that price which a boundary must still bring without any one kind of evidence: a half. No stage may
-    /// rest on one kind of evidence alone.
+    /// The part of that price which a boundary must still bring without any one group of signals: a half. No boundary may
+    /// rest on one group alone.
     pub alone: f64,
     /// Orders of the layers that the segmentation is compared with.
     pub permutations: usize,
     /// The largest share of those orders, the true one among them, that may gain as much from stages as the true one does:
     /// 0.05, which is an upper bound for the rate of false stages in layers of random order.
     pub significance: f64,
-    /// The same with any one kind of evidence left out: 0.1, since less evidence is left. A single curve that
+    /// The same with any one group of signals left out: 0.1, since less evidence is left. A single curve that
     /// wanders fits stages in the true order better than in any other, and is no structure.
     pub significance_alone: f64,
     /// By how many nats the evidence of a group of signals must turn, from a layer of the earlier stage to one of the later

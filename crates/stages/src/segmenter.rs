@@ -1,6 +1,6 @@
 //! From a profile to its stages: [`segment`], [`Segmenter`].
 
-use stratigraph_profile::{Boundary, EdgeEffect, Profile, Segmentation, Stage, StageSpan, Verdict};
+use stratigraph_profile::{Boundary, EdgeEffect, OutlierLayer, Profile, Segmentation, Stage, StageSpan, Verdict};
 
 use crate::change::change_points;
 use crate::draws::Draws;
@@ -94,24 +94,39 @@ impl Segmenter {
         }
         (found.p_value, found.p_value_alone) = (rounded(chances.all.p_value()), rounded(chances.alone.p_value()));
         found.gain = rounded(gain(&trial.scores, trial.price));
-        found.outliers = sink_makers(profile, &setting, rule);
-        for outlier in outliers(profile, &views, &found.stages, rule) {
-            if found.outliers.iter().all(|sink| sink.layer != outlier.layer) {
-                found.outliers.push(outlier);
-            }
-        }
-        found.outliers.sort_by_key(|outlier| outlier.layer);
+        found.outliers = single_layers(profile, &views, (&setting, rule), &found.stages);
         (found.rejected, found.edges, found.floor) = (settled.rejected, edges, floor);
-        found.change_points = change_points(&views, rule);
+        found.readings = readings(profile, &views, &draws, rule);
+        self.add_findings(&mut found, profile, &views);
+        found
+    }
+
+    /// Adds what does not depend on the division's tests: change points, missing curves, stories and the rule itself.
+    fn add_findings(&self, found: &mut Segmentation, profile: &Profile, views: &Views) {
+        let (rule, set, loss) = (&self.rule, &self.set, Loss::from_profile(profile));
+        found.change_points = change_points(views, rule);
         found.missing = missing(set, profile);
         found.missing.extend(loss.is_none().then(|| "clean_nll".to_owned()));
         found.missing.extend((!loss.is_some_and(Loss::has_unigram)).then(|| "unigram_loss".to_owned()));
-        found.unreadable = unreadable(set, &views, profile);
-        found.stories = stories(profile, &found);
-        found.readings = readings(profile, &views, &draws, rule);
+        found.unreadable = unreadable(set, views, profile);
+        found.stories = stories(profile, found);
         found.rule = rule.settings();
-        found
     }
+}
+
+/// Layers that make the attention sink, and others that stand out inside a stage.
+fn single_layers(
+    profile: &Profile,
+    views: &Views,
+    (setting, rule): (&Setting, &Rule),
+    spans: &[StageSpan],
+) -> Vec<OutlierLayer> {
+    let mut layers = sink_makers(profile, setting, rule);
+    let sinks: Vec<usize> = layers.iter().map(|sink| sink.layer).collect();
+    let others = outliers(profile, views, spans, rule);
+    layers.extend(others.into_iter().filter(|outlier| !sinks.contains(&outlier.layer)));
+    layers.sort_by_key(|outlier| outlier.layer);
+    layers
 }
 
 /// The division in which every boundary passes the tests, without first and last layers that are special by themselves.

@@ -7,8 +7,8 @@ use crate::reading::Setting;
 use crate::robust::{RobustScale, median, rounded};
 use crate::words::number;
 
-/// Layers that can be deleted if the first position still passes through them: deleting them costs something at all positions,
-/// and stands out against what they cost at all positions but the first. None where either was not measured.
+/// Layers that can be deleted like any other if the first position still passes through them: deleting them costs something at
+/// all positions, and stands out against what they cost at all positions but the first. None where either was not measured.
 pub(crate) fn sink_makers(profile: &Profile, setting: &Setting, rule: &Rule) -> Vec<OutlierLayer> {
     sinks(profile, setting, rule).unwrap_or_default()
 }
@@ -22,9 +22,13 @@ fn sinks(profile: &Profile, setting: &Setting, rule: &Rule) -> Option<Vec<Outlie
     let ordinary = median(kept)?;
     // What the sink costs has to be something: the floor, or without one, what the median layer costs.
     let floor = setting.floor.unwrap_or(ordinary);
+    let logs: Vec<f64> = kept.iter().map(|kept| kept.max(1e-6).ln()).collect();
+    let without = RobustScale::new(&logs, rule.outlier, rule.least_ratio.ln())?;
     let maker = |layer: usize| {
         let (z, cost) = (scale.z(ratios[layer]), all[layer] - kept[layer]);
-        let is_sink = z > rule.outlier && cost >= floor && kept[layer] < 0.5 * all[layer];
+        // With the first position kept it can be deleted like any other layer.
+        let is_ordinary = without.z(logs[layer]) < rule.stands_out;
+        let is_sink = z > rule.outlier && cost >= floor && is_ordinary;
         let reason = || {
             format!(
                 "deleting it costs {} nats, and {} where the first position still passes through it ({} in the median layer)",
