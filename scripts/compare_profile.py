@@ -34,8 +34,8 @@ def tolerance(name, curve):
 
 def main():
     profile, reference = (json.load(open(path)) for path in sys.argv[1:3])
-    if profile.get("format") != 2:
-        sys.exit(f"{sys.argv[1]} has format {profile.get('format', 1)}; this script reads format 2")
+    if profile.get("format") not in (2, 3):
+        sys.exit(f"{sys.argv[1]} has format {profile.get('format', 1)}; this script reads formats 2 and 3")
     wrong = compared = 0
     absent = []
     for name, expected in expected_curves(reference):

@@ -27,6 +27,7 @@
 
 pub use burn;
 pub use stratigraph_core as core;
+pub use stratigraph_corpus as corpus;
 pub use stratigraph_hub as hub;
 pub use stratigraph_models as models;
 pub use stratigraph_probes as probes;
@@ -51,6 +52,7 @@ pub mod prelude {
         HookPoint, HookSet, MeanOver, ModelShape, ModelWeights, NoTap, Observer, PairMask, PerSequence, Positions,
         ResidualModel, RunModel, SamplePositions, Site, Sublayer, Tap, TokenWindows, observe,
     };
+    pub use stratigraph_corpus::{BosMode, Corpus, CorpusError, Draw, SampleOver, Windows};
     pub use stratigraph_models::{Checkpoint, Decoder, DecoderConfig, ModelError, Storage, Tokenizer};
 
     // What is done to a model.
@@ -86,6 +88,11 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The code of the page about corpora, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/corpora.md")]
+struct Corpora;
 
 /// The code of the recipes, run as tests.
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! Arguments that several subcommands share: [`ModelArgs`], [`TextArgs`], [`DeviceArgs`], [`MemoryArgs`].
+//! Arguments that several subcommands share: [`ModelArgs`], [`DeviceArgs`], [`MemoryArgs`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -25,30 +25,6 @@ impl ModelArgs {
     /// The path or the name of the model.
     pub fn path(&self) -> Result<PathBuf> {
         self.model.clone().map_or_else(defaults::model, Ok)
-    }
-}
-
-/// Which windows of which text.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Model and text")]
-pub struct TextArgs {
-    /// A text file in UTF-8 [default: examples/data/sample.txt]
-    ///
-    /// It is read only as far as the windows need it.
-    #[arg(long)]
-    pub text: Option<PathBuf>,
-    /// How many windows of the text to use
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least::<1>)]
-    pub sequences: usize,
-    /// Tokens in a window
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least::<2>)]
-    pub seq_len: usize,
-}
-
-impl TextArgs {
-    /// The text file.
-    pub fn path(&self) -> Result<PathBuf> {
-        self.text.clone().map_or_else(defaults::text, Ok)
     }
 }
 

@@ -10,7 +10,6 @@ use crate::output;
 /// The arguments of `compare`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    stratigraph compare small/profile.json large/profile.json --out comparison\n  \
     stratigraph compare */profile.json --families SmolLM2,Qwen --out comparison\n  \
     stratigraph compare run-*/profile.json --checkpoints 0,1,10,100 --out training")]
 pub struct CompareArgs {

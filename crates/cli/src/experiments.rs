@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use stratigraph_core::ResidualModel;
-use stratigraph_study::measurements::{self, ActivationPatching, ResidualGeometry, Steering};
+use stratigraph_study::measurements::{self, ActivationPatching, Steering};
 use stratigraph_study::{Measurement, Result};
 
 use crate::words::WordExperiment;
@@ -23,17 +23,17 @@ pub enum Experiment {
 }
 
 impl Experiment {
-    /// The measurement of a name that needs no words; geometry leaves out the first positions of each window.
+    /// The measurement of a name that needs no words.
     ///
     /// # Errors
     /// When the library does not know the name.
-    pub fn measurement(name: &str, skip_first: usize) -> Result<Box<dyn Measurement>> {
-        Ok(skipping(measurements::by_name(name)?, skip_first))
+    pub fn measurement(name: &str) -> Result<Box<dyn Measurement>> {
+        measurements::by_name(name)
     }
 
     /// The measurements of the paper that the model has the layers, hooks and weights for.
-    pub fn paper(model: &dyn ResidualModel, skip_first: usize) -> Vec<Box<dyn Measurement>> {
-        measurements::paper(model).into_iter().map(|measurement| skipping(measurement, skip_first)).collect()
+    pub fn paper(model: &dyn ResidualModel) -> Vec<Box<dyn Measurement>> {
+        measurements::paper(model)
     }
 
     /// What the names may be, with N for a number.
@@ -42,12 +42,6 @@ impl Experiment {
         let known = measurements::known_names().into_iter().chain([Steering::NAME, ActivationPatching::NAME]);
         known.chain(words).collect::<Vec<_>>().join(", ")
     }
-}
-
-/// Geometry is the one measurement that can leave out positions.
-fn skipping(measurement: Box<dyn Measurement>, skip_first: usize) -> Box<dyn Measurement> {
-    let geometry = ResidualGeometry::skipping_first(skip_first);
-    if measurement.name() == geometry.name() { Box::new(geometry) } else { measurement }
 }
 
 impl FromStr for Experiment {

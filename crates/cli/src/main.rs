@@ -2,6 +2,7 @@
 
 mod args;
 mod compare;
+mod corpus;
 mod defaults;
 mod experiments;
 mod group_table;

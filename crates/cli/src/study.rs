@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_corpus::Corpus;
 use stratigraph_models::Tokenizer;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Profile;
@@ -12,7 +13,8 @@ use stratigraph_report::{LayerTable, OutDir, Report, TerminalChart};
 use stratigraph_study::{Measurement, Study, StudyContext};
 use stratigraph_surgery::Intervention;
 
-use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, TextArgs};
+use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
+use crate::corpus::TextArgs;
 use crate::experiments::Experiment;
 use crate::group_table::GroupTables;
 use crate::groups::GroupArgs;
@@ -87,9 +89,6 @@ struct MeasureArgs {
     /// Metrics then compare with that model, such as the original of a pruned, quantised or fine-tuned one.
     #[arg(long, value_name = "MODEL")]
     against: Option<PathBuf>,
-    /// Leave this many positions at the start of each window out of geometry
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    skip_first: usize,
     /// A directory of Word-in-Context pairs [default: examples/data/wic]
     ///
     /// It holds train.data.txt, train.gold.txt, dev.data.txt and dev.gold.txt, as the benchmark does.
@@ -122,9 +121,9 @@ struct Setup {
     models: Vec<LoadedModel>,
     reference: Option<LoadedModel>,
     tokenizer: Tokenizer,
+    corpus: Corpus,
     windows: TokenWindows,
     model_path: PathBuf,
-    text_path: PathBuf,
 }
 
 /// Runs a study.
@@ -135,7 +134,6 @@ pub fn run(args: &StudyArgs) -> Result<()> {
         steers || !args.steering.is_given(),
         "options --steer-... are of the experiment steering: add it to --experiments"
     );
-    ensure!(args.measure.skip_first < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
     args.measure.pairs.check_use(args.measure.experiments.contains(&Experiment::Patching))?;
     let metrics = metrics(&args.measure)?;
     let out = args.files.out.as_ref().map(OutDir::create).transpose()?;
@@ -175,15 +173,15 @@ fn metrics(args: &MeasureArgs) -> Result<Metrics> {
 fn load(args: &StudyArgs) -> Result<Setup> {
     let StudyArgs { model, text, measure, devices, memory, .. } = args;
     let model_path = model.path()?;
-    let text_path = text.path()?;
+    let corpus = text.corpus()?;
     let devices = devices.open()?;
     let checkpoint = load::open(&model_path)?;
     let tokenizer = checkpoint.tokenizer()?;
-    let windows = load::windows(&tokenizer, &text_path, text.seq_len, text.sequences)?;
+    let windows = text.cut(&corpus, &tokenizer, measure.seed)?;
     let models = load::models(&checkpoint, memory.stream, &devices)?;
     let reference = measure.against.as_ref();
     let reference = reference.map(|path| load::model(&load::open(path)?, memory.stream, &devices[0])).transpose()?;
-    Ok(Setup { models, reference, tokenizer, windows, model_path, text_path })
+    Ok(Setup { models, reference, tokenizer, corpus, windows, model_path })
 }
 
 /// Runs the measurements.
@@ -198,7 +196,7 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
         .with_metrics(metrics)
         .with_seed(args.measure.seed)
         .with_budget(budget)
-        .with_names(load::name(&setup.model_path), load::name(&setup.text_path))
+        .with_names(load::name(&setup.model_path), args.text.name()?)
         .on_progress(output::shown(&bar));
     let groups = args.measure.groups.groups(&setup.tokenizer, windows)?;
     let study = groups.into_iter().fold(study, Study::by_tokens);
@@ -215,11 +213,11 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
 fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Result<Vec<Box<dyn Measurement>>> {
     let args = &all.measure;
     let is_default = args.experiments.is_empty() && args.interventions.is_empty();
-    let mut measurements = if is_default { Experiment::paper(model, args.skip_first) } else { Vec::new() };
+    let mut measurements = if is_default { Experiment::paper(model) } else { Vec::new() };
     let mut words = if is_default { WordExperiment::PAPER.to_vec() } else { Vec::new() };
     for experiment in &args.experiments {
         match experiment {
-            Experiment::Named(name) => measurements.push(Experiment::measurement(name, args.skip_first)?),
+            Experiment::Named(name) => measurements.push(Experiment::measurement(name)?),
             Experiment::Words(experiment) => words.push(*experiment),
             Experiment::Steering => measurements.push(Box::new(all.steering.measurement(model, &setup.tokenizer)?)),
             Experiment::Patching => measurements.push(Box::new(args.pairs.patching(model, &setup.tokenizer)?)),
@@ -228,7 +226,7 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
     if args.no_words {
         words.clear();
     }
-    let data = WordData { wic: args.wic.as_deref(), text: &setup.text_path, tokenizer: &setup.tokenizer };
+    let data = WordData { wic: args.wic.as_deref(), corpus: &setup.corpus, tokenizer: &setup.tokenizer };
     let context = StudyContext::new(model, &setup.windows, args.seed);
     measurements.extend(data.measurements(&words, !is_default, &context)?);
     Ok(measurements)

@@ -3,19 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use stratigraph_core::TokenSpan;
+use stratigraph_corpus::Corpus;
 use stratigraph_models::Tokenizer;
 use stratigraph_probes::lexical::{SuffixTask, WicPair, WicSplit, WicTokens, WordEndOptions, WordEnds, Words};
 use stratigraph_study::measurements::{KnockOutWords, MergingHeads, SuffixEnsembles, WordInContext};
 use stratigraph_study::{Measurement, StudyContext};
 
-use crate::{defaults, load, output};
+use crate::{defaults, output};
 
 /// The most windows of a kind.
 const MOST_WINDOWS: usize = 256;
 /// The suffix that ensembles of neurons predict.
 const SUFFIX: &str = "ing";
 /// Bytes of a text in which words are looked for.
-const TEXT_BYTES: u64 = 4 << 20;
+const TEXT_BYTES: usize = 4 << 20;
 
 /// An experiment on words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +60,8 @@ impl WordExperiment {
 pub struct WordData<'a> {
     /// The directory of Word-in-Context pairs that the user gave.
     pub wic: Option<&'a Path>,
-    /// The text.
-    pub text: &'a Path,
+    /// The documents.
+    pub corpus: &'a Corpus,
     /// The model's tokenizer.
     pub tokenizer: &'a Tokenizer,
 }
@@ -120,13 +122,18 @@ impl WordData<'_> {
         Ok(WordInContext::new(WicSplit { train, test }))
     }
 
-    /// The pairs of a part whose sentences the model can read.
+    /// The pairs of a part whose sentences the model can read; they begin with BOS where the windows do.
     fn pairs(&self, directory: &Path, part: &str, context: &StudyContext) -> Result<WicTokens> {
         let mut pairs = WicPair::read(directory, part)?;
         let n_pairs = pairs.len();
+        let bos = context.windows.bos().map(|bos| TokenSpan::new(bos, 0..0));
+        let encode = |text: &str| -> Result<Vec<TokenSpan>> {
+            let spans = self.tokenizer.encode_with_offsets(text)?;
+            Ok(bos.iter().cloned().chain(spans).collect())
+        };
         if let Some(n_ctx) = context.model.shape().n_ctx {
             let mut fits = |pair: &WicPair| -> Result<bool> {
-                let lengths = pair.sentences.iter().map(|sentence| Ok(self.tokenizer.encode(&sentence.text)?.len()));
+                let lengths = pair.sentences.iter().map(|sentence| Ok(encode(&sentence.text)?.len()));
                 Ok(lengths.collect::<Result<Vec<_>>>()?.into_iter().all(|length| length <= n_ctx))
             };
             let fitting = pairs.iter().map(&mut fits).collect::<Result<Vec<_>>>()?;
@@ -139,7 +146,7 @@ impl WordData<'_> {
                 ));
             }
         }
-        WicTokens::new(&pairs, |text| -> Result<_> { Ok(self.tokenizer.encode_with_offsets(text)?) })
+        WicTokens::new(&pairs, encode)
     }
 
     fn ensembles(&self, words: &Words, context: &StudyContext) -> Result<SuffixEnsembles> {
@@ -150,7 +157,7 @@ impl WordData<'_> {
     /// The words of the text, which are looked for once.
     fn words<'w>(&self, words: &'w mut Option<Words>) -> Result<&'w Words> {
         if words.is_none() {
-            let text = load::beginning(self.text, TEXT_BYTES)?;
+            let text = self.corpus.beginning(TEXT_BYTES)?;
             let tokens = self.tokenizer.encode_with_offsets(&text).context("cannot encode the text")?;
             *words = Some(Words::new(&text, tokens));
         }

@@ -160,6 +160,27 @@ pub enum CoreError {
         /// How many windows there are.
         n_sequences: usize,
     },
+    /// A window that does not begin with the token that all should begin with.
+    #[error("window {window} begins with token {found}, not with the BOS token {bos}")]
+    NoBos {
+        /// The token that begins a text.
+        bos: u32,
+        /// The window.
+        window: usize,
+        /// What it begins with.
+        found: u32,
+    },
+    /// Windows of which no position with a next token would be measured.
+    #[error(
+        "windows of {seq_len} tokens without their first {skip_first} positions have no prediction to measure; skip at most {}",
+        seq_len.saturating_sub(2)
+    )]
+    NothingMeasured {
+        /// Positions that are left out.
+        skip_first: usize,
+        /// Tokens in one window.
+        seq_len: usize,
+    },
     /// A corpus without windows.
     #[error("there are no windows to run")]
     NoWindows,

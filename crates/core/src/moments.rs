@@ -105,24 +105,12 @@ impl PerSequence {
         self.sequences.values().map(|moments| moments.mean).collect()
     }
 
-    /// The mean over positions and windows, and its standard error over windows.
+    /// The mean over positions and windows, and its standard error over windows as if they were independent. A study's findings
+    /// have errors over documents, or corrected for autocorrelation.
     pub fn summary(&self) -> Summary {
         let mut all = Moments::default();
         self.sequences.values().for_each(|moments| all.merge(moments));
         Summary { mean: all.mean, sem: self.means().into_iter().collect::<Moments>().sem() }
-    }
-
-    /// The mean over positions and windows, and its standard error where windows have different numbers of positions: that
-    /// of a ratio of two sums over windows. Where all have as many, it is that of [`summary`](PerSequence::summary).
-    ///
-    /// Cochran, *Sampling Techniques* (1977), section 6.4.
-    pub fn ratio_summary(&self) -> Summary {
-        let Summary { mean, .. } = self.summary();
-        let count = |moments: &Moments| moments.count as f64;
-        let (n, total) = (self.sequences.len() as f64, self.sequences.values().map(count).sum::<f64>());
-        let residual = |moments: &Moments| (count(moments) * (moments.mean - mean)).powi(2);
-        let squares: f64 = self.sequences.values().map(residual).sum();
-        Summary { mean, sem: (n > 1.0).then(|| (squares * n / (n - 1.0)).sqrt() / total) }
     }
 }
 
@@ -157,26 +145,6 @@ mod tests {
             assert!((left.mean - whole.mean).abs() < 1e-12);
             assert!((left.m2 - whole.m2).abs() < 1e-9);
         }
-    }
-
-    #[test]
-    fn windows_count_by_their_positions_in_a_ratio() {
-        let of = |windows: &[&[f64]]| {
-            let mut measured = PerSequence::default();
-            for (sequence, values) in windows.iter().enumerate() {
-                values.iter().for_each(|&value| measured.push(sequence, value));
-            }
-            measured
-        };
-        let even = of(&[&[1.0, 2.0], &[4.0, 8.0], &[3.0, 3.0]]);
-        let (ratio, plain) = (even.ratio_summary(), even.summary());
-        assert_eq!(ratio.mean, plain.mean);
-        assert!((ratio.sem.unwrap() - plain.sem.unwrap()).abs() < 1e-12);
-        // The mean of 0, 0, 0 and 4 is 1; the windows deviate from it by -3 and 3, summed over their positions.
-        let uneven = of(&[&[0.0, 0.0, 0.0], &[4.0]]).ratio_summary();
-        assert!((uneven.mean - 1.0).abs() < 1e-12);
-        assert!((uneven.sem.unwrap() - (18.0f64 * 2.0).sqrt() / 4.0).abs() < 1e-12);
-        assert_eq!(of(&[&[1.0, 2.0]]).ratio_summary().sem, None);
     }
 
     #[test]

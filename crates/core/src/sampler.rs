@@ -1,77 +1,13 @@
-//! Some rows of activations over a corpus, as sets of vectors: [`ActivationSampler`], at some [`SamplePositions`].
+//! Some rows of activations over a corpus, as sets of vectors: [`ActivationSampler`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::{Activation, CacheFilter, CoreError, Hook, HookPoint, HookSet, Observer, Result, Site, Tap, TokenWindows};
-
-/// Which positions of which windows of a corpus a sampler keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SamplePositions(Choice);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Choice {
-    /// One in `stride` of all positions but the first `skip_first` of each window.
-    Spaced { skip_first: usize, seq_len: usize, stride: usize },
-    /// The last position of one in `stride` windows.
-    Last { stride: usize },
-    /// By window.
-    Listed(Vec<Vec<usize>>),
-}
-
-impl SamplePositions {
-    /// At most `at_most` positions, evenly spaced over all windows, without the first `skip_first` of each window.
-    ///
-    /// # Errors
-    /// [`CoreError::EmptySample`] when no position is left, or `at_most` is 0.
-    pub fn spaced(windows: &TokenWindows, skip_first: usize, at_most: usize) -> Result<Self> {
-        let seq_len = windows.seq_len();
-        if skip_first >= seq_len {
-            let reason = format!("windows of {seq_len} tokens have no position after the first {skip_first}");
-            return Err(CoreError::EmptySample { reason });
-        }
-        let positions = windows.n_sequences() * (seq_len - skip_first);
-        Ok(Self(Choice::Spaced { skip_first, seq_len, stride: stride(positions, at_most)? }))
-    }
-
-    /// The last position of at most `at_most` windows, evenly spaced over all.
-    ///
-    /// # Errors
-    /// [`CoreError::EmptySample`] when `at_most` is 0.
-    pub fn last(windows: &TokenWindows, at_most: usize) -> Result<Self> {
-        Ok(Self(Choice::Last { stride: stride(windows.n_sequences(), at_most)? }))
-    }
-
-    /// These positions of each window; a window without a list has none.
-    pub fn of_windows(positions: Vec<Vec<usize>>) -> Self {
-        Self(Choice::Listed(positions))
-    }
-
-    /// The positions of a window of `seq_len` tokens.
-    fn of_window(&self, window: usize, seq_len: usize) -> Vec<usize> {
-        match &self.0 {
-            Choice::Spaced { skip_first, seq_len, stride } => {
-                let counted = seq_len - skip_first;
-                (0..counted)
-                    .filter(|at| (window * counted + at).is_multiple_of(*stride))
-                    .map(|at| at + skip_first)
-                    .collect()
-            }
-            Choice::Last { stride } if window.is_multiple_of(*stride) => vec![seq_len - 1],
-            Choice::Last { .. } => Vec::new(),
-            Choice::Listed(positions) => positions.get(window).cloned().unwrap_or_default(),
-        }
-    }
-}
-
-fn stride(n: usize, at_most: usize) -> Result<usize> {
-    match at_most {
-        0 => Err(CoreError::EmptySample { reason: "at most 0 positions were asked for".to_owned() }),
-        _ => Ok(n.div_ceil(at_most).max(1)),
-    }
-}
+use crate::{
+    Activation, CacheFilter, CoreError, Hook, HookPoint, HookSet, Observer, Result, SamplePositions, Site, Tap,
+};
 
 /// Keeps rows of activations over a corpus: those of some positions, at some hook points.
 ///

@@ -1,4 +1,4 @@
-//! Token windows of one fixed length, without padding: [`TokenWindows`].
+//! Token windows of one fixed length, without padding: [`TokenWindows`], drawn by a [`WindowSampling`].
 
 use std::ops::Range;
 
@@ -7,7 +7,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::run::check_length;
 use crate::{CoreError, ResidualModel, Result, check_token_ids};
 
-/// A corpus: `n_sequences` windows of `seq_len` token ids each, cut one after the other from a text.
+/// A corpus: `n_sequences` windows of `seq_len` token ids each.
+///
+/// Measures count the positions of a window from [`scored_from`](TokenWindows::scored_from) or
+/// [`measured_from`](TokenWindows::measured_from) on, which is 0 unless windows begin with BOS or positions are skipped.
 ///
 /// ```
 /// use stratigraph_core::TokenWindows;
@@ -22,6 +25,27 @@ pub struct TokenWindows {
     seq_len: usize,
     /// The document of each window, where they are known.
     documents: Option<Vec<usize>>,
+    /// The token that each window begins with, where one was put there.
+    bos: Option<u32>,
+    skip_first: usize,
+    sampling: Option<WindowSampling>,
+}
+
+/// How windows were drawn from documents, for the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WindowSampling {
+    /// In words, such as `first` or `random over documents`.
+    pub windows: String,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl WindowSampling {
+    /// Windows drawn in this way.
+    pub fn new(windows: impl Into<String>, seed: u64) -> Self {
+        Self { windows: windows.into(), seed }
+    }
 }
 
 impl TokenWindows {
@@ -37,7 +61,7 @@ impl TokenWindows {
             return Err(CoreError::TextTooShort { n_tokens: ids.len(), seq_len });
         }
         let whole = ids.len() / seq_len * seq_len;
-        Ok(Self { ids: ids[..whole].to_vec(), seq_len, documents: None })
+        Ok(Self::of(ids[..whole].to_vec(), seq_len))
     }
 
     /// Windows of `seq_len` tokens that begin at these places of `ids`; they may overlap.
@@ -53,7 +77,11 @@ impl TokenWindows {
             ids.get(start..start + seq_len).ok_or(too_short)
         };
         let windows = starts.iter().map(|&start| window(start)).collect::<Result<Vec<_>>>()?;
-        Ok(Self { ids: windows.concat(), seq_len, documents: None })
+        Ok(Self::of(windows.concat(), seq_len))
+    }
+
+    fn of(ids: Vec<u32>, seq_len: usize) -> Self {
+        Self { ids, seq_len, documents: None, bos: None, skip_first: 0, sampling: None }
     }
 
     /// With the document that each window is from, by number. Resampling then takes activations from another document.
@@ -73,6 +101,43 @@ impl TokenWindows {
             return Err(CoreError::OtherDocuments { found, n_sequences });
         }
         Ok(Self { documents: Some(documents), ..self })
+    }
+
+    /// Says that each window begins with the token `bos`, which is not of the text. The prediction at its position counts, as
+    /// that of the first token of the text; activations there do not.
+    ///
+    /// ```
+    /// # use stratigraph_core::TokenWindows;
+    /// let windows = TokenWindows::new(&[2, 6, 7, 2, 9, 3], 3)?.with_bos(2)?;
+    /// assert_eq!((windows.scored_from(), windows.measured_from()), (0, 1));
+    /// assert!(windows.clone().with_bos(6).is_err());
+    /// assert_eq!(windows.with_skip_first(1)?.scored_from(), 1);
+    /// # Ok::<(), stratigraph_core::CoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CoreError::NoBos`] when a window begins with another token.
+    pub fn with_bos(self, bos: u32) -> Result<Self> {
+        match (0..self.n_sequences()).find(|&window| self.sequence(window)[0] != bos) {
+            Some(window) => Err(CoreError::NoBos { bos, window, found: self.sequence(window)[0] }),
+            None => Ok(Self { bos: Some(bos), ..self }),
+        }
+    }
+
+    /// Leaves the first `n` positions of each window, that of BOS included, out of every measure.
+    ///
+    /// # Errors
+    /// [`CoreError::NothingMeasured`] when no position with a next token is left.
+    pub fn with_skip_first(self, n: usize) -> Result<Self> {
+        match n + 2 > self.seq_len {
+            true => Err(CoreError::NothingMeasured { skip_first: n, seq_len: self.seq_len }),
+            false => Ok(Self { skip_first: n, ..self }),
+        }
+    }
+
+    /// Records how the windows were drawn.
+    pub fn with_sampling(self, sampling: WindowSampling) -> Self {
+        Self { sampling: Some(sampling), ..self }
     }
 
     /// Keeps the first `n` windows, or all when there are fewer.
@@ -95,6 +160,31 @@ impl TokenWindows {
     /// The document that each window is from, where that is known.
     pub fn documents(&self) -> Option<&[usize]> {
         self.documents.as_deref()
+    }
+
+    /// The token that each window begins with, where one was put there.
+    pub fn bos(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// How many positions at the start of each window no measure counts.
+    pub fn skip_first(&self) -> usize {
+        self.skip_first
+    }
+
+    /// How the windows were drawn, where that is known.
+    pub fn sampling(&self) -> Option<&WindowSampling> {
+        self.sampling.as_ref()
+    }
+
+    /// The first position whose prediction counts: [`skip_first`](TokenWindows::skip_first).
+    pub fn scored_from(&self) -> usize {
+        self.skip_first
+    }
+
+    /// The first position whose activations count: that after BOS, or [`skip_first`](TokenWindows::skip_first) if that is larger.
+    pub fn measured_from(&self) -> usize {
+        self.skip_first.max(usize::from(self.bos.is_some()))
     }
 
     /// The next window of another document than that of `window`; where all are of one document, or documents are not known,
@@ -179,6 +269,16 @@ mod tests {
         assert_eq!(several.take(3).documents(), Some(&[0, 0, 1][..]));
         let refused = CoreError::OtherDocuments { found: 2, n_sequences: 6 };
         assert_eq!(windows.with_documents(vec![0, 1]), Err(refused));
+    }
+
+    #[test]
+    fn a_position_with_a_next_token_is_left() {
+        let windows = TokenWindows::new(&[1, 2, 3, 1, 5, 6], 3).unwrap();
+        let skipping = windows.clone().with_skip_first(1).unwrap();
+        assert_eq!((skipping.scored_from(), skipping.measured_from()), (1, 1));
+        let refused = CoreError::NothingMeasured { skip_first: 2, seq_len: 3 };
+        assert_eq!(windows.clone().with_skip_first(2), Err(refused));
+        assert_eq!(windows.with_bos(5), Err(CoreError::NoBos { bos: 5, window: 0, found: 1 }));
     }
 
     #[test]

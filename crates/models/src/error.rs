@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use stratigraph_core::{CoreError, shown};
+use stratigraph_corpus::CorpusError;
 
 /// Characters that are shown of a reason, which may be a library's message about a file.
 const REASON: usize = 600;
@@ -141,18 +142,9 @@ pub enum ModelError {
     /// Windows that a text does not fill.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// A text that cannot be read.
-    #[error("cannot read the text: {reason}")]
-    UnreadableText {
-        /// The system's reason.
-        reason: std::io::Error,
-    },
-    /// A text that is not UTF-8.
-    #[error("the text is not UTF-8: byte {offset} (from 0) begins no character; convert it, with iconv for example")]
-    NotUtf8 {
-        /// The first byte that is not part of a character.
-        offset: usize,
-    },
+    /// A text that cannot be read or encoded.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
     /// A prompt of fewer than two tokens, in which no token predicts another.
     #[error("the prompt {text:?} has {n_tokens} tokens; it takes at least 2")]
     PromptTooShort {

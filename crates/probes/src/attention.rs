@@ -45,15 +45,16 @@ impl AttentionMeasure {
         }
     }
 
-    /// The weight of each entry of a pattern `[seq_len, seq_len]`.
-    fn weights(self, seq_len: usize) -> Vec<f32> {
+    /// The weight of each entry of a pattern `[seq_len, seq_len]` of which the queries from `first` on count.
+    fn weights(self, seq_len: usize, first: usize) -> Vec<f32> {
+        let from = |k: usize| seq_len.saturating_sub(k.max(first));
         let (counts, total): (Box<dyn Fn(usize, usize) -> bool>, usize) = match self {
-            AttentionMeasure::AtDistance(k) => (Box::new(move |query, key| query == key + k), seq_len - k),
-            AttentionMeasure::Prev5 => (Box::new(is_recent), (1..=5).map(|k: usize| seq_len.saturating_sub(k)).sum()),
-            AttentionMeasure::Prev5Mass => (Box::new(is_recent), seq_len),
-            AttentionMeasure::FirstToken => (Box::new(|query, key| key == 0 && query > 0), seq_len - 1),
+            AttentionMeasure::AtDistance(k) => (Box::new(move |query, key| query == key + k), from(k)),
+            AttentionMeasure::Prev5 => (Box::new(is_recent), (1..=5).map(from).sum()),
+            AttentionMeasure::Prev5Mass => (Box::new(is_recent), from(0)),
+            AttentionMeasure::FirstToken => (Box::new(|query, key| key == 0 && query > 0), from(1)),
         };
-        let weight = |query, key| if counts(query, key) { 1.0 / total as f32 } else { 0.0 };
+        let weight = |query, key| if query >= first && counts(query, key) { 1.0 / total as f32 } else { 0.0 };
         (0..seq_len).flat_map(|query| (0..seq_len).map(move |key| (query, key))).map(|(q, k)| weight(q, k)).collect()
     }
 }
@@ -82,13 +83,13 @@ pub fn attention(pattern: Tensor<4>, measures: &[AttentionMeasure]) -> Result<Te
     if let Some(measure) = measures.iter().find(|measure| !measure.fits(seq_len)) {
         return Err(ProbeError::WindowsTooShort { measure: measure.to_string(), seq_len });
     }
-    let weights = weights(measures, seq_len, &pattern.device());
+    let weights = weights(measures, seq_len, 0, &pattern.device());
     Ok(weigh(pattern, weights).reshape([batch, n_heads, measures.len()]))
 }
 
-/// `[seq_len * seq_len, measure]`, of measures that fit the windows.
-fn weights(measures: &[AttentionMeasure], seq_len: usize, device: &Device) -> Tensor<2> {
-    let rows: Vec<f32> = measures.iter().flat_map(|measure| measure.weights(seq_len)).collect();
+/// `[seq_len * seq_len, measure]`, of measures that fit the windows, over the queries from `first` on.
+fn weights(measures: &[AttentionMeasure], seq_len: usize, first: usize, device: &Device) -> Tensor<2> {
+    let rows: Vec<f32> = measures.iter().flat_map(|measure| measure.weights(seq_len, first)).collect();
     Tensor::<2>::from_data(TensorData::new(rows, [measures.len(), seq_len * seq_len]), device).transpose()
 }
 
@@ -111,8 +112,17 @@ pub struct AttentionHeads {
 impl AttentionHeads {
     /// Collects those of the `measures` for which windows of `seq_len` tokens are long enough.
     pub fn new(measures: &[AttentionMeasure], seq_len: usize, device: &Device) -> Self {
+        Self::from_query(measures, seq_len, 0, device)
+    }
+
+    /// Of the queries from position `first` on, such as those after BOS.
+    ///
+    /// # Panics
+    /// When windows of `seq_len` tokens have no such position.
+    pub fn from_query(measures: &[AttentionMeasure], seq_len: usize, first: usize, device: &Device) -> Self {
+        assert!(first < seq_len, "windows of {seq_len} tokens have no position {first}");
         let measures: Vec<_> = measures.iter().copied().filter(|measure| measure.fits(seq_len)).collect();
-        let weights = weights(&measures, seq_len, device);
+        let weights = weights(&measures, seq_len, first, device);
         Self { measures, weights, windows: 0..0, layers: Vec::new() }
     }
 
@@ -201,6 +211,25 @@ mod tests {
         let recent: f32 = (1..=5).map(|k| harmonic(k + 1, t)).sum();
         close(AttentionMeasure::Prev5, recent / (7 + 6 + 5 + 4 + 3) as f32);
         close(AttentionMeasure::Prev5Mass, recent / 8.0);
+    }
+
+    #[test]
+    fn queries_that_are_left_out_do_not_count() {
+        let (t, device) = (8, Device::flex());
+        let mut heads = AttentionHeads::from_query(&AttentionMeasure::DEFAULT, t, 3, &device);
+        heads.begin(0..1);
+        heads.visit(Site { slot: 0, layer: 0 }, Hook::Pattern, even(t).into()).unwrap();
+        let harmonic = |from: usize| (from..=t).map(|n| 1.0 / n as f64).sum::<f64>();
+        let close = |measure, expected: f64| {
+            let found = heads.layers(measure)[0].summary().mean;
+            assert!((found - expected).abs() < 1e-6, "{measure}: {found} {expected}");
+        };
+        close(AttentionMeasure::AtDistance(1), harmonic(4) / 5.0);
+        close(AttentionMeasure::AtDistance(4), harmonic(5) / 4.0);
+        close(AttentionMeasure::FirstToken, harmonic(4) / 5.0);
+        let recent: f64 = [4, 4, 4, 5, 6].into_iter().map(harmonic).sum();
+        close(AttentionMeasure::Prev5, recent / (5 + 5 + 5 + 4 + 3) as f64);
+        close(AttentionMeasure::Prev5Mass, recent / 5.0);
     }
 
     #[test]

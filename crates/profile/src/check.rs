@@ -11,6 +11,10 @@ pub(crate) fn profile(profile: &Profile) -> Result<()> {
     if n_layers > MOST_LAYERS {
         return Err(ProfileError::TooManyLayers { n_layers, most: MOST_LAYERS });
     }
+    let (n_sequences, found) = (profile.corpus.n_sequences, profile.corpus.documents.len());
+    if found != 0 && found != n_sequences {
+        return Err(ProfileError::OtherDocuments { found, n_sequences });
+    }
     profile.curves.iter().try_for_each(|(name, it)| curve(name, it, n_layers))?;
     profile.matrices.iter().try_for_each(|(name, it)| matrix(name, it, n_layers))?;
     let stages = profile.stages.as_ref().map_or(Ok(()), |found| stages(found, n_layers));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::{ErrorBasis, Resampling, WindowErrors};
 use crate::{Axis, Unit, nullable};
 
 /// A mean and its standard error, which a single replicate does not have.
@@ -33,7 +34,7 @@ pub enum ReplicateUnit {
     /// The windows of the corpus, the same ones in the same order for every curve.
     #[default]
     Windows,
-    /// Pairs: of a Word-in-Context test, or of prompts.
+    /// Pairs: of a Word-in-Context test, which come in [clusters](Curve::clusters), or of prompts.
     Pairs,
     /// Prompts beside the corpus.
     Prompts,
@@ -58,6 +59,9 @@ pub struct Curve {
     pub mean: Vec<f64>,
     /// Their standard errors.
     pub sem: Vec<Option<f64>>,
+    /// What the standard errors are over, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorBasis>,
     /// `[point][replicate]`: the mean of each window, or of each of another [`ReplicateUnit`]. The bootstrap draws from these.
     /// They are not written to the file.
     #[serde(skip)]
@@ -65,14 +69,19 @@ pub struct Curve {
     /// What the replicates are. It is not written either.
     #[serde(skip)]
     pub replicate_unit: ReplicateUnit,
+    /// The cluster of each replicate, such as the word of each pair; empty where they are independent. The clusters of windows
+    /// are the documents of the [`CorpusRecord`](crate::CorpusRecord). They are not written either.
+    #[serde(skip)]
+    pub clusters: Vec<usize>,
 }
 
 impl Curve {
     /// A curve of these means, without standard errors. Its length is checked when it is added to a profile.
     pub fn new(axis: Axis, unit: Unit, mean: Vec<f64>) -> Self {
         let (sem, replicates) = (vec![None; mean.len()], Vec::new());
-        let (title, definition) = (None, None);
-        Self { axis, unit, title, definition, mean, sem, replicates, replicate_unit: ReplicateUnit::default() }
+        let (title, definition, errors, clusters) = (None, None, None, Vec::new());
+        let replicate_unit = ReplicateUnit::default();
+        Self { axis, unit, title, definition, mean, sem, errors, replicates, replicate_unit, clusters }
     }
 
     /// A curve to which points are [pushed](Curve::push) one after the other.
@@ -89,6 +98,18 @@ impl Curve {
     /// Sets the replicates, `[point][replicate]`, and what they are.
     pub fn with_replicates(mut self, unit: ReplicateUnit, replicates: Vec<Vec<f64>>) -> Self {
         (self.replicate_unit, self.replicates) = (unit, replicates);
+        self
+    }
+
+    /// Sets what the standard errors are over.
+    pub fn with_errors(mut self, errors: ErrorBasis) -> Self {
+        self.errors = Some(errors);
+        self
+    }
+
+    /// Sets the cluster of each replicate.
+    pub fn with_clusters(mut self, clusters: Vec<usize>) -> Self {
+        self.clusters = clusters;
         self
     }
 
@@ -127,6 +148,22 @@ impl Curve {
         self.mean.iter().zip(sem).map(|(&mean, sem)| Estimate { mean, sem })
     }
 
+    /// Half the width of the 95 % confidence interval of a point, by quantiles of Student's t; none where the point has no
+    /// standard error, or it is not known what that is over.
+    pub fn half_width(&self, point: usize) -> Option<f64> {
+        let (basis, sem) = (self.errors?, (*self.sem.get(point)?)?);
+        Some(basis.half_width(sem, 0.95)).filter(|half| half.is_finite())
+    }
+
+    /// How a bootstrap draws replicates that are not windows of the corpus: by cluster, or each by itself. Windows are drawn as
+    /// the [record of the corpus](crate::CorpusRecord::window_errors) says, the same ones for all curves.
+    pub fn resampling(&self) -> Resampling {
+        match self.clusters.is_empty() {
+            true => Resampling::independent(self.replicates.first().map_or(0, Vec::len)),
+            false => Resampling::of_clusters(&self.clusters),
+        }
+    }
+
     /// Whether any of its means is a number.
     pub fn has_numbers(&self) -> bool {
         self.mean.iter().any(|mean| mean.is_finite())
@@ -144,17 +181,23 @@ impl Curve {
         (n >= 2 && even).then_some(n)
     }
 
-    /// The curve of the chosen replicates; one that is named twice counts twice. None where there is no such replicate.
-    pub(crate) fn select(&self, chosen: &[usize]) -> Option<Self> {
+    /// With standard errors of the means of windows, as a corpus has them, where it has the mean of each window.
+    pub fn with_window_errors(mut self, errors: &WindowErrors) -> Self {
+        self.sem = self.replicates.iter().map(|windows| errors.sem(windows)).collect();
+        self.errors = errors.basis();
+        self
+    }
+
+    /// The curve of the chosen windows, whose errors are as given; one that is named twice counts twice. None where there is no
+    /// such window.
+    pub(crate) fn select(&self, chosen: &[usize], errors: &WindowErrors) -> Option<Self> {
         let mut curve = Self { mean: Vec::new(), sem: Vec::new(), replicates: Vec::new(), ..self.clone() };
         for replicates in &self.replicates {
             let kept = chosen.iter().map(|&index| replicates.get(index).copied()).collect::<Option<Vec<f64>>>()?;
-            let n = kept.len() as f64;
-            let mean = kept.iter().sum::<f64>() / n;
-            let variance = kept.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-            curve.push(Estimate { mean, sem: (kept.len() > 1).then(|| (variance / n).sqrt()) }, kept);
+            let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+            curve.push(Estimate { mean, sem: None }, kept);
         }
-        Some(curve)
+        Some(curve.with_window_errors(errors))
     }
 }
 
@@ -168,10 +211,14 @@ mod tests {
         let curve =
             Curve::new(Axis::layers(1), Unit::Nats, vec![4.0]).with_replicates(ReplicateUnit::Windows, replicates);
         assert_eq!(curve.n_windows(), Some(3));
-        let half = curve.select(&[0, 1]).unwrap();
+        let half = curve.select(&[0, 1], &WindowErrors::new(2, &[])).unwrap();
         // The standard deviation of 1 and 3 is the square root of 2; their standard error is 1.
-        assert_eq!((half.mean[0], half.sem[0], half.n_windows()), (2.0, Some(1.0), Some(2)));
-        assert_eq!(curve.select(&[3]), None);
-        assert_eq!(curve.select(&[2]).unwrap().sem[0], None);
+        assert_eq!((half.mean[0], half.n_windows()), (2.0, Some(2)));
+        assert!((half.sem[0].unwrap() - 1.0).abs() < 1e-12);
+        assert!((half.half_width(0).unwrap() - 12.706).abs() < 1e-3); // the quantile of one degree of freedom
+        let one = WindowErrors::new(1, &[]);
+        assert_eq!(curve.select(&[3], &one), None);
+        let single = curve.select(&[2], &one).unwrap();
+        assert_eq!((single.sem[0], single.half_width(0)), (None, None));
     }
 }

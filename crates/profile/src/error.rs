@@ -87,6 +87,14 @@ pub enum ProfileError {
         /// How many columns it should have.
         columns: usize,
     },
+    /// More or fewer documents than windows.
+    #[error("the corpus record has {n_sequences} windows and the documents of {found}")]
+    OtherDocuments {
+        /// How many windows have a document.
+        found: usize,
+        /// How many windows there are.
+        n_sequences: usize,
+    },
     /// Stages that do not fit the model.
     #[error("the stages of the profile are inconsistent: {0}")]
     Stages(String),

@@ -8,8 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Profile, ProfileError, Result, migrate};
 
-/// The newest version of the file's form, which is written. Files of version 1 do not name their version.
-const NEWEST: u64 = 2;
+/// The newest version of the file's form, which is written. Files of version 1 do not name their version. Version 2 lacks what
+/// errors are over and most of the corpus record, its CKA is of evenly spaced positions, and its Word-in-Context probes were
+/// cross-validated by pair instead of by word.
+const NEWEST: u64 = 3;
 
 /// The `format` of a file, of which only the newest is in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl Serialize for Format {
 impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         match u64::deserialize(deserializer)? {
-            NEWEST => Ok(Format),
+            2 | NEWEST => Ok(Format),
             found => Err(D::Error::custom(format!("format {found} has to be read with Profile::from_json"))),
         }
     }
@@ -53,7 +55,7 @@ impl Profile {
         let value: serde_json::Value = serde_json::from_slice(json)?;
         let profile = match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(found) if found > NEWEST => return Err(ProfileError::NewerFormat { found, newest: NEWEST }),
-            Some(NEWEST) => serde_json::from_value(value)?,
+            Some(2 | NEWEST) => serde_json::from_value(value)?,
             _ => migrate::from_version_1(value)?,
         };
         let profile = migrate::with_current_names(profile);
@@ -82,7 +84,9 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Axis, CorpusRecord, Curve, Estimate, GroupRecord, InterventionRecord, Matrix, ModelRecord, Unit};
+    use crate::{
+        Axis, CorpusRecord, Curve, Estimate, GroupRecord, InterventionRecord, Matrix, ModelRecord, SamplingRecord, Unit,
+    };
 
     fn profile() -> Profile {
         let matrix =
@@ -139,11 +143,33 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_by_name() {
         let json = profile().to_json();
-        assert!(json.contains("\"format\": 2"));
-        let error = Profile::from_json(&json.replacen("\"format\": 2", "\"format\": 3", 1)).unwrap_err().to_string();
-        assert!(error.contains("format 3") && error.contains("update Stratigraph"), "{error}");
+        assert!(json.contains("\"format\": 3"));
+        let error = Profile::from_json(&json.replacen("\"format\": 3", "\"format\": 4", 1)).unwrap_err().to_string();
+        assert!(error.contains("format 4") && error.contains("update Stratigraph"), "{error}");
         assert!(matches!(Profile::from_json("{}"), Err(ProfileError::Json(_))));
         assert!(matches!(Profile::from_json("[1"), Err(ProfileError::Json(_))));
+    }
+
+    #[test]
+    fn the_second_version_is_read() {
+        let json = profile().to_json().replacen("\"format\": 3", "\"format\": 2", 1);
+        let read = Profile::from_json(&json).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", profile()));
+        assert!(!json.contains("documents") && !json.contains("\"errors\""), "what is not known is not mentioned");
+    }
+
+    #[test]
+    fn the_corpus_record_is_read_back_and_fits_its_windows() {
+        let mut with_record = profile();
+        with_record.corpus = CorpusRecord::new("c", 3, 5)
+            .with_documents(vec![0, 0, 1])
+            .with_sampling(SamplingRecord::new("random over documents", 9))
+            .with_bos(1)
+            .with_skip_first(2);
+        let read = Profile::from_json(&with_record.to_json()).unwrap();
+        assert_eq!(read.corpus, with_record.corpus);
+        with_record.corpus.documents.pop();
+        assert!(matches!(with_record.check(), Err(ProfileError::OtherDocuments { found: 2, n_sequences: 3 })));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod boundary;
 mod boundary_text;
 pub mod catalogue;
 mod check;
+mod corpus_record;
 mod curve;
 mod derive;
 mod error;
@@ -38,6 +39,7 @@ mod profile;
 mod record;
 mod segmentation;
 mod segmentation_text;
+pub mod statistics;
 mod story;
 mod unit;
 
@@ -46,11 +48,12 @@ pub use boundary::{
     Boundary, BoundaryInterval, BoundaryTest, BoundaryVerdict, EdgeEffect, RejectedBoundary, RuleBand, Shape,
     Transition,
 };
+pub use corpus_record::{CorpusRecord, SamplingRecord};
 pub use curve::{Curve, Estimate, ReplicateUnit};
 pub use error::{ProfileError, Result};
 pub use matrix::Matrix;
 pub use profile::Profile;
-pub use record::{CorpusRecord, GroupRecord, InterventionRecord, ModelRecord};
+pub use record::{GroupRecord, InterventionRecord, ModelRecord};
 pub use segmentation::{Evidence, OutlierLayer, RemovalFloor, Segmentation, Stage, StageSpan, Support, Verdict};
 pub use segmentation_text::Remarks;
 pub use story::{Outcome, StoryCheck};

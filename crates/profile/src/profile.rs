@@ -189,9 +189,13 @@ impl Profile {
         }
         let mut profile = self.clone();
         profile.corpus.n_sequences = chosen.len();
+        if !self.corpus.documents.is_empty() {
+            profile.corpus.documents = chosen.iter().map(|&window| self.corpus.documents[window]).collect();
+        }
         profile.stages = None;
+        let errors = profile.corpus.window_errors();
         for curve in profile.curves.values_mut().filter(|curve| curve.n_windows() == Some(n_windows)) {
-            *curve = curve.select(chosen).expect("the windows were checked");
+            *curve = curve.select(chosen, &errors).expect("the windows were checked");
         }
         Ok(profile)
     }

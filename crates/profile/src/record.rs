@@ -1,4 +1,4 @@
-//! What a profile is of: [`ModelRecord`], [`CorpusRecord`], [`InterventionRecord`] with its [`GroupRecord`]s.
+//! What a profile is of: [`ModelRecord`], [`InterventionRecord`] with its [`GroupRecord`]s.
 
 use std::collections::BTreeMap;
 
@@ -24,33 +24,6 @@ impl ModelRecord {
     /// A model of `n_layers` layers of width `d_model` with a vocabulary of `d_vocab` tokens.
     pub fn new(name: impl Into<String>, n_layers: usize, d_model: usize, d_vocab: usize) -> Self {
         Self { name: name.into(), n_layers, d_model, d_vocab }
-    }
-}
-
-/// The text that the model was studied on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CorpusRecord {
-    /// Its file.
-    pub name: String,
-    /// How many windows.
-    pub n_sequences: usize,
-    /// Tokens in a window.
-    pub seq_len: usize,
-    /// Whether the tokenizer's special tokens were added.
-    pub special_tokens: bool,
-}
-
-impl CorpusRecord {
-    /// `n_sequences` windows of `seq_len` tokens, without special tokens.
-    pub fn new(name: impl Into<String>, n_sequences: usize, seq_len: usize) -> Self {
-        Self { name: name.into(), n_sequences, seq_len, special_tokens: false }
-    }
-
-    /// Sets whether the tokenizer's special tokens were added.
-    pub fn with_special_tokens(mut self, special_tokens: bool) -> Self {
-        self.special_tokens = special_tokens;
-        self
     }
 }
 

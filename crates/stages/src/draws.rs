@@ -1,8 +1,9 @@
-//! The bootstrap over windows: [`Draws`] of a profile's curves.
+//! The bootstrap over documents or windows: [`Draws`] of a profile's curves.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use stratigraph_profile::statistics::{ErrorUnit, Resampling, WindowErrors};
 use stratigraph_profile::{Curve, Profile, ReplicateUnit};
 
 use crate::random::Random;
@@ -15,6 +16,9 @@ pub(crate) struct Draws<'a> {
     curves: Vec<(&'a str, Cow<'a, Curve>)>,
     /// Windows of the corpus.
     n_windows: usize,
+    /// What the windows' errors are over, which is what is drawn.
+    errors: WindowErrors,
+    resampling: Resampling,
 }
 
 impl<'a> Draws<'a> {
@@ -22,7 +26,9 @@ impl<'a> Draws<'a> {
     pub(crate) fn new(profile: &'a Profile, set: &'a SignalSet) -> Self {
         let names = set.signals.iter().map(|signal| signal.curve.as_str());
         let curve = |name: &'a str| Some((name, profile.curve_or_derived(name).filter(|curve| !curve.is_empty())?));
-        Self { curves: names.filter_map(curve).collect(), n_windows: profile.corpus.n_sequences }
+        let errors = profile.corpus.window_errors();
+        let (n_windows, resampling) = (profile.corpus.n_sequences, errors.resampling());
+        Self { curves: names.filter_map(curve).collect(), n_windows, errors, resampling }
     }
 
     /// The curves as they are.
@@ -36,26 +42,28 @@ impl<'a> Draws<'a> {
         self.curves.iter().any(|(_, curve)| curve.n_windows() == Some(self.n_windows))
     }
 
-    /// How many neighbouring windows are drawn together: the cube root of their number (Hall, Horowitz and Jing, *Biometrika*
-    /// 82, 1995), since neighbours in a text are alike.
-    pub(crate) fn block(&self) -> usize {
-        ((self.n_windows as f64).cbrt().round() as usize).max(1)
+    /// How the corpus is resampled, in words: by document, or in blocks of neighbouring windows.
+    pub(crate) fn resampled(&self) -> String {
+        match self.errors.basis() {
+            Some(basis) if basis.over == ErrorUnit::Documents => format!("{} documents", basis.n),
+            _ => {
+                let (n, block) = (self.n_windows, Resampling::block_length(self.n_windows));
+                format!("{n} windows, in blocks of {block}")
+            }
+        }
     }
 
-    /// The number of windows.
-    pub(crate) fn n_windows(&self) -> usize {
-        self.n_windows
-    }
-
-    /// The means of as many windows drawn with replacement, in blocks of neighbours, the same for all curves of windows; pairs
-    /// are drawn by themselves. A curve without either (of weights) stays.
+    /// The means of as many documents drawn with replacement, or of as many windows in blocks of neighbours, the same for all
+    /// curves of windows; pairs are drawn by themselves, by word. A curve without either (of weights) stays.
     pub(crate) fn draw(&self, random: &mut Random) -> Means<'_> {
-        let windows = random.blocks(self.n_windows, self.block());
+        let windows = self.resampling.draw(|n| random.below(n));
         let n_pairs = |curve: &Curve| curve.n_replicates().filter(|_| curve.replicate_unit == ReplicateUnit::Pairs);
-        let counts: BTreeSet<usize> = self.curves.iter().filter_map(|(_, curve)| n_pairs(curve)).collect();
-        let pairs: BTreeMap<usize, Vec<usize>> = counts.into_iter().map(|n| (n, random.draws(n))).collect();
+        let kinds = self.curves.iter().filter_map(|(_, curve)| Some(((n_pairs(curve)?, &curve.clusters), curve)));
+        let kinds: BTreeMap<_, _> = kinds.collect();
+        let drawn = kinds.iter().map(|(kind, curve)| (*kind, curve.resampling().draw(|n| random.below(n))));
+        let pairs: BTreeMap<_, Vec<usize>> = drawn.collect();
         self.with(|curve| match n_pairs(curve) {
-            Some(n) => means_of(curve, &pairs[&n]),
+            Some(n) => means_of(curve, &pairs[&(n, &curve.clusters)]),
             None if curve.n_windows() == Some(self.n_windows) => means_of(curve, &windows),
             None => curve.mean.clone(),
         })

@@ -31,22 +31,6 @@ impl Random {
         }
     }
 
-    /// `n` draws with replacement of the numbers below `n`.
-    pub(crate) fn draws(&mut self, n: usize) -> Vec<usize> {
-        (0..n).map(|_| self.below(n)).collect()
-    }
-
-    /// `n` of the numbers below `n`, drawn with replacement in blocks of neighbours; the last number's neighbour is the first
-    /// (the circular block bootstrap of Politis and Romano, 1992).
-    pub(crate) fn blocks(&mut self, n: usize, length: usize) -> Vec<usize> {
-        let mut chosen = Vec::with_capacity(n);
-        while chosen.len() < n {
-            let start = self.below(n);
-            chosen.extend((start..start + length).map(|index| index % n).take(n - chosen.len()));
-        }
-        chosen
-    }
-
     /// A standard normal number, by Box and Muller.
     #[cfg(test)]
     pub(crate) fn normal(&mut self) -> f64 {

@@ -194,8 +194,7 @@ fn readings(profile: &Profile, views: &Views, draws: &Draws, rule: &Rule) -> Vec
         );
     }
     if draws.is_possible() {
-        let (n, block) = (draws.n_windows(), draws.block());
-        readings.push(format!("{} resamples of {n} windows, in blocks of {block}", rule.resamples));
+        readings.push(format!("{} resamples of {}", rule.resamples, draws.resampled()));
     } else if profile.curves.values().any(|curve| curve.sem.iter().any(Option::is_some)) {
         readings.push("no resamples: the means of single windows are not in the profile".to_owned());
     }

@@ -217,6 +217,6 @@ mod tests {
         let set = SignalSet::new(vec![signal("a", kind().with_weight(-1.0))]).unwrap();
         assert!(set.check_weights().unwrap_err().to_string().contains("weight -1"));
         let standard = SignalSet::new(Signal::standard(&Rule::default())).unwrap();
-        assert_eq!((standard.signals.len(), standard.kinds.len(), standard.groups().len()), (22, 11, 9));
+        assert_eq!((standard.signals.len(), standard.kinds.len(), standard.groups().len()), (23, 11, 9));
     }
 }

@@ -48,6 +48,7 @@ impl Signal {
             high("mean_kurtosis", &kinds.vocabulary, kurtosis).with_group(UNEMBEDDING),
             Signal::new("suppression_neurons", kinds.suppression.clone(), Reading::NearPeak).with_group(UNEMBEDDING),
             high("block_influence", &kinds.geometry, Log),
+            high("cka_adjacent_after_first", &kinds.geometry, LogComplement).in_place_of(["cka_adjacent"]),
             high("cka_adjacent", &kinds.geometry, LogComplement),
             high("mlp_write_ratio", &kinds.write, Log),
             high("attn_write_ratio", &kinds.write, Log),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use stratigraph_core::{Moments, PerSequence, ResidualModel, TokenWindows};
+use stratigraph_profile::statistics::{ErrorBasis, ErrorUnit, WindowErrors, WindowMean};
 use stratigraph_profile::{
-    Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit, Unit,
+    Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit,
+    SamplingRecord, Unit,
 };
 use stratigraph_stages::segment;
 
@@ -22,18 +24,24 @@ use crate::{Result, StudyError, finite, versions};
 /// assert!(findings.add_curve("delete_kl", Curve::new(Axis::layers(2), Unit::Nats, vec![0.0, 0.0])).is_err());
 /// # Ok::<(), stratigraph_study::StudyError>(())
 /// ```
+///
+/// Standard errors of curves of windows, and of [estimates](Findings::estimate), are over the documents of the corpus or over
+/// its windows, as its record says ([`WindowErrors`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Findings {
     profile: Profile,
+    errors: WindowErrors,
 }
 
 impl Findings {
     /// Nothing yet, of a model on a corpus.
     pub fn new(model: ModelRecord, corpus: CorpusRecord) -> Self {
-        Self { profile: Profile::new(model, corpus).with_versions(versions()) }
+        let errors = corpus.window_errors();
+        Self { profile: Profile::new(model, corpus).with_versions(versions()), errors }
     }
 
-    /// Adds a curve. NaN stands for a point without a value, which has no replicates either.
+    /// Adds a curve. Where it has the mean of each window of the corpus, its standard errors are computed from them. NaN stands for
+    /// a point without a value, which has no replicates either.
     ///
     /// # Errors
     /// When there is one of that name, its length is not that of its axis, or a number is infinite, or NaN where there are
@@ -43,7 +51,35 @@ impl Findings {
             return Err(StudyError::NameTaken { what: "curve", name: name.to_owned() });
         }
         finite::curve(name, &curve)?;
+        let curve = self.with_errors(curve);
         Ok(self.profile.add_curve(name, curve)?)
+    }
+
+    /// With standard errors of the corpus, and with what errors are over.
+    fn with_errors(&self, curve: Curve) -> Curve {
+        if curve.n_windows() == Some(self.profile.corpus.n_sequences) {
+            return curve.with_window_errors(&self.errors);
+        }
+        let unit = match curve.replicate_unit {
+            ReplicateUnit::Pairs => ErrorUnit::Pairs,
+            ReplicateUnit::Prompts => ErrorUnit::Prompts,
+            _ => return curve,
+        };
+        match curve.n_replicates() {
+            Some(n) if curve.errors.is_none() => curve.with_errors(ErrorBasis::new(unit, n)),
+            _ => curve,
+        }
+    }
+
+    /// The mean of what was measured over positions and windows of the corpus, with its standard error. Windows may have
+    /// different numbers of positions, or none.
+    ///
+    /// # Panics
+    /// When it is of a window that the corpus does not have.
+    pub fn estimate(&self, measured: &PerSequence) -> Estimate {
+        let windows = measured.counts().zip(measured.means());
+        let windows = windows.map(|(it, mean)| WindowMean::new(it.sequence, it.count as f64, mean));
+        Estimate::new(measured.summary().mean, self.errors.sem_of_ratio(&windows.collect::<Vec<_>>()))
     }
 
     /// Adds a matrix. NaN stands for a cell without a value.
@@ -151,22 +187,23 @@ pub(crate) fn model_record(model: &dyn ResidualModel, name: &str) -> ModelRecord
 
 /// The record of a corpus.
 pub(crate) fn corpus_record(windows: &TokenWindows, name: &str) -> CorpusRecord {
-    CorpusRecord::new(name, windows.n_sequences(), windows.seq_len())
+    let record =
+        CorpusRecord::new(name, windows.n_sequences(), windows.seq_len()).with_skip_first(windows.skip_first());
+    let documents = windows.documents().unwrap_or_default();
+    let record = record.with_documents(documents.to_vec());
+    let record = windows.bos().into_iter().fold(record, CorpusRecord::with_bos);
+    let sampling = windows.sampling().map(|it| SamplingRecord::new(it.windows.clone(), it.seed));
+    sampling.into_iter().fold(record, CorpusRecord::with_sampling)
 }
 
-/// The mean over windows and its standard error.
+/// The mean over independent replicates and its standard error.
 pub(crate) fn estimate(measured: &PerSequence) -> Estimate {
     let summary = measured.summary();
     Estimate::new(summary.mean, summary.sem)
 }
 
-/// The mean over positions and its standard error over windows that have different numbers of positions.
-pub(crate) fn estimate_of_ratio(measured: &PerSequence) -> Estimate {
-    let summary = measured.ratio_summary();
-    Estimate::new(summary.mean, summary.sem)
-}
-
 /// The difference of two curves over one axis, replicate by replicate, with the standard errors of the paired differences.
+/// Those of windows are taken as independent here; [`Findings::add_curve`] computes them as the corpus has them.
 ///
 /// ```
 /// use stratigraph_profile::{Axis, Curve, ReplicateUnit, Unit};

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use stratigraph_probes::scores::{GroupScores, Scores, TokenGroups};
 use stratigraph_profile::{Axis, Curve, Estimate, GroupRecord, Matrix, Unit};
 
-use crate::findings::estimate_of_ratio;
 use crate::run_scores::RunScores;
 use crate::{Findings, Result};
 
@@ -28,7 +27,7 @@ pub(crate) fn add_sweep(
     let groupings = points.first().map_or(&[][..], |scores| &scores.groups);
     for (index, grouping) in groupings.iter().map(GroupScores::groups).enumerate() {
         for (metric, unit) in shown(units) {
-            let cells = points.iter().flat_map(|scores| estimates(&scores.groups[index], metric));
+            let cells = points.iter().flat_map(|scores| estimates(&scores.groups[index], metric, findings));
             let matrix = Matrix::from_estimates(axis.clone(), axis_of(grouping), unit.clone(), cells);
             findings.add_matrix(&format!("{sweep}_{metric}_by_{}", grouping.name()), matrix)?;
         }
@@ -46,7 +45,7 @@ pub(crate) fn add_clean(
     for groups in &clean.groups {
         for (metric, unit) in shown(units).filter(|(metric, _)| is_clean(metric)) {
             let mut curve = Curve::empty(axis_of(groups.groups()), unit.clone());
-            estimates(groups, metric).for_each(|estimate| curve.push(estimate, Vec::new()));
+            estimates(groups, metric, findings).for_each(|estimate| curve.push(estimate, Vec::new()));
             findings.add_curve(&format!("clean_{metric}_by_{}", groups.groups().name()), curve)?;
         }
     }
@@ -54,11 +53,11 @@ pub(crate) fn add_clean(
 }
 
 /// The records of an intervention by grouping.
-pub(crate) fn records(scores: &RunScores) -> BTreeMap<String, Vec<GroupRecord>> {
+pub(crate) fn records(scores: &RunScores, findings: &Findings) -> BTreeMap<String, Vec<GroupRecord>> {
     let record = |(label, positions, scores): (&String, usize, &Scores)| {
         let measured = scores.iter().filter(|(_, measured)| measured.counts().next().is_some());
         measured.fold(GroupRecord::new(label, positions), |record, (metric, measured)| {
-            record.with_metric(metric, estimate_of_ratio(measured))
+            record.with_metric(metric, findings.estimate(measured))
         })
     };
     let of_grouping = |groups: &GroupScores| {
@@ -75,7 +74,12 @@ fn axis_of(grouping: &TokenGroups) -> Axis {
 }
 
 /// A metric at each group; NaN where it has no value.
-fn estimates<'a>(groups: &'a GroupScores, metric: &'a str) -> impl Iterator<Item = Estimate> + 'a {
+fn estimates<'a>(
+    groups: &'a GroupScores,
+    metric: &'a str,
+    findings: &'a Findings,
+) -> impl Iterator<Item = Estimate> + 'a {
     let measured = move |scores: &'a Scores| scores.get(metric).filter(|measured| measured.counts().next().is_some());
-    groups.scores().iter().map(move |scores| measured(scores).map_or(Estimate::exact(f64::NAN), estimate_of_ratio))
+    let estimate = move |scores| measured(scores).map_or(Estimate::exact(f64::NAN), |it| findings.estimate(it));
+    groups.scores().iter().map(estimate)
 }

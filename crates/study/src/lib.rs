@@ -7,6 +7,7 @@
 
 mod backend;
 mod device;
+mod differences;
 mod error;
 mod findings;
 mod finite;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use stratigraph_profile::{Axis, Estimate, InterventionRecord, Matrix, Unit};
 use stratigraph_surgery::{Intervention, SweepPoints};
 
-use crate::findings::{estimate, measured_curve};
+use crate::findings::measured_curve;
 use crate::run_scores::RunScores;
-use crate::{Findings, InterventionScores, Result, grouped};
+use crate::{Findings, InterventionScores, Result, differences, grouped};
 
 /// A sweep with its points.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,9 +101,9 @@ impl Runs {
         findings: &mut Findings,
     ) -> Result<()> {
         for (metric, measured) in scores[0].all.iter().filter(|(metric, _)| is_clean(metric)) {
-            findings.add_value(&format!("clean_{metric}"), estimate(measured))?;
+            findings.add_value(&format!("clean_{metric}"), findings.estimate(measured))?;
         }
-        grouped::add_clean(&scores[0], units, is_clean, findings)?;
+        grouped::add_clean(&scores[0], units, &is_clean, findings)?;
         for sweep in self.sweeps.iter().filter(|sweep| !sweep.axes.is_empty()) {
             for (metric, unit) in units {
                 self.add_sweep(sweep, metric, (scores, unit), findings)?;
@@ -114,8 +114,9 @@ impl Runs {
                 grouped::add_sweep(&sweep.name, axis, (&points, units), findings)?;
             }
         }
+        differences::add(|metric| scores[0].all.get(metric).filter(|_| is_clean(metric)), findings)?;
         for run in self.iter() {
-            findings.add_intervention(record(&run, &scores[run.index]));
+            findings.add_intervention(record(&run, &scores[run.index], findings));
         }
         Ok(())
     }
@@ -137,7 +138,7 @@ impl Runs {
                     let axis = Axis::all_heads(*n_layers, *n_heads);
                     findings.add_curve(&name, measured_curve(axis, unit.clone(), measured.iter().copied()))?;
                 }
-                let cells = measured.into_iter().map(estimate);
+                let cells = measured.into_iter().map(|it| findings.estimate(it));
                 let matrix = Matrix::from_estimates(rows.clone(), columns.clone(), unit.clone(), cells);
                 findings.add_matrix(&name, matrix)
             }
@@ -146,14 +147,14 @@ impl Runs {
     }
 }
 
-fn record(run: &Run, scores: &RunScores) -> InterventionRecord {
+fn record(run: &Run, scores: &RunScores, findings: &Findings) -> InterventionRecord {
     let text = run.intervention.to_string();
     let mut record = InterventionRecord::new(run.intervention.name(), text);
     if let Some((sweep, nth)) = run.point {
         (record.sweep, record.index) = (Some(sweep.name.clone()), Some(nth));
     }
-    let metrics = scores.all.iter().map(|(metric, measured)| (metric.to_owned(), estimate(measured)));
+    let metrics = scores.all.iter().map(|(metric, measured)| (metric.to_owned(), findings.estimate(measured)));
     record.metrics = metrics.collect::<BTreeMap<String, Estimate>>();
-    record.groups = grouped::records(scores);
+    record.groups = grouped::records(scores, findings);
     record
 }

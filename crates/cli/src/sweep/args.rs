@@ -6,7 +6,8 @@ use clap::Subcommand;
 use stratigraph_study::job::Shard;
 use stratigraph_surgery::Intervention;
 
-use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, TextArgs, at_least};
+use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, at_least};
+use crate::corpus::TextArgs;
 use crate::experiments::Experiment;
 use crate::groups::GroupArgs;
 
@@ -72,7 +73,7 @@ pub struct PlanMeasureArgs {
     /// Keep the numbers of every token, in Parquet
     #[arg(long)]
     pub per_token: bool,
-    /// The seed of what is drawn at random when the shards are merged
+    /// The seed of what is drawn at random: windows now, resamples when the shards are merged
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }

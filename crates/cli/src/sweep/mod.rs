@@ -27,17 +27,17 @@ pub fn run(args: &SweepArgs) -> Result<()> {
 }
 
 fn plan(args: &PlanArgs) -> Result<()> {
-    let (model_path, text_path) = (args.model.path()?, args.text.path()?);
+    let (model_path, corpus) = (args.model.path()?, args.text.corpus()?);
     let sweeps = sweeps(&args.measure)?;
     let checkpoint = load::open(&model_path)?;
     let tokenizer = checkpoint.tokenizer()?;
-    let windows = load::windows(&tokenizer, &text_path, args.text.seq_len, args.text.sequences)?;
+    let windows = args.text.cut(&corpus, &tokenizer, args.measure.seed)?;
     let groups = args.measure.groups.groups(&tokenizer, &windows)?;
     let sha256 = checkpoint.sha256()?;
     // Reads and checks every weight, and keeps none.
     let model = checkpoint.stream(&Backend::Flex.device()?)?;
     let record = JobModel::new(&model, load::name(&model_path), source(&model_path)?, sha256);
-    let corpus = JobCorpus::new(load::name(&text_path), &windows);
+    let corpus = JobCorpus::new(args.text.name()?, &windows);
     let plan = JobPlan::new(&model, record, corpus, &windows)?.with_seed(args.measure.seed);
     let plan = sweeps.iter().try_fold(plan, JobPlan::with_sweep)?;
     let plan = groups.into_iter().try_fold(plan, |plan, groups| plan.with_groups(groups, &windows))?;

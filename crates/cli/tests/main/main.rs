@@ -1,6 +1,7 @@
 //! The program as its users run it.
 
 mod common;
+mod corpora;
 mod effects;
 mod help;
 mod patching;

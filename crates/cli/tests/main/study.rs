@@ -154,10 +154,10 @@ fn a_text_that_cannot_be_used_is_named() {
         path(&file).to_owned()
     };
     fails(small_with(&["--text", path(&dir.path().join("absent.txt"))]), "cannot read");
-    fails(small_with(&["--text", path(dir.path())]), "it is a directory");
+    fails(small_with(&["--text", path(dir.path())]), "has no files to read");
     fails(small_with(&["--text", &file("empty.txt", b"")]), "empty.txt");
     fails(small_with(&["--text", &file("short.txt", b"a word")]), "short.txt");
-    fails(small_with(&["--text", &file("latin-1.txt", b"caf\xe9 ol\xe9")]), "latin-1.txt");
+    fails(small_with(&["--text", &file("latin-1.txt", b"caf\xe9 ol\xe9")]), "latin-1.txt is not UTF-8 at byte 3");
 }
 
 #[test]

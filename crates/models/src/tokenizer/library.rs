@@ -65,6 +65,11 @@ impl Library {
         self.inner.id_to_token(id).is_some()
     }
 
+    /// The id of a token by its text.
+    pub(super) fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     /// How many tokens there are, added ones included.
     pub(super) fn n_tokens(&self) -> usize {
         self.inner.get_vocab_size(true)

@@ -1,18 +1,20 @@
 //! Text to token ids and back: [`Tokenizer`].
 
+mod bos;
 mod byte_level;
 mod gguf;
 mod growth;
 mod library;
 mod sentence_piece;
-mod stream;
 mod vocab_merges;
 mod vocabulary;
 
+use std::error::Error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use stratigraph_core::{TokenSpan, TokenWindows};
+use stratigraph_corpus::{BosToken, TextEncoder, encode_reader};
 
 use self::library::Library;
 use crate::directory::is_there;
@@ -24,6 +26,7 @@ use crate::{ModelError, Result};
 pub struct Tokenizer {
     library: Library,
     path: PathBuf,
+    bos: BosToken,
 }
 
 impl Tokenizer {
@@ -40,7 +43,8 @@ impl Tokenizer {
             return Self::from_gguf(&GgufFile::open(path)?);
         }
         let json = MappedFile::open(path)?.whole()?;
-        Self::from_json(json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&json), path) // a byte order mark
+        let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&json); // a byte order mark
+        Self::from_json_in_directory(json, path)
     }
 
     /// The tokenizer of a Hugging Face directory: its `tokenizer.json`, or `vocab.json` and `merges.txt` of a kind that is known.
@@ -53,19 +57,29 @@ impl Tokenizer {
             return Self::from_file(file);
         }
         match vocab_merges::tokenizer_json(directory)? {
-            Some(json) => Self::from_json(json.to_string().as_bytes(), &directory.join(vocab_merges::VOCAB)),
+            Some(json) => {
+                let path = directory.join(vocab_merges::VOCAB);
+                Self::from_json_in_directory(json.to_string().as_bytes(), &path)
+            }
             None => Err(vocab_merges::make_one(directory)),
         }
     }
 
+    /// A tokenizer beside whose file there may be a configuration that says what begins a text.
+    fn from_json_in_directory(json: &[u8], path: &Path) -> Result<Self> {
+        let tokenizer = Self::from_json(json, path)?;
+        Ok(Self { bos: bos::of_directory(&tokenizer.library, json, path)?, ..tokenizer })
+    }
+
     /// Builds the tokenizer whose vocabulary a GGUF file holds.
     pub(crate) fn from_gguf(file: &GgufFile) -> Result<Self> {
-        Self::from_json(gguf::tokenizer_json(file)?.to_string().as_bytes(), file.path())
+        let json = gguf::tokenizer_json(file)?.to_string();
+        Ok(Self { bos: bos::of_gguf(file), ..Self::from_json(json.as_bytes(), file.path())? })
     }
 
     fn from_json(json: &[u8], path: &Path) -> Result<Self> {
         let library = Library::from_json(json).map_err(|reason| ModelError::tokenizer(path, reason))?;
-        Ok(Self { library, path: path.to_owned() })
+        Ok(Self { library, path: path.to_owned(), bos: BosToken::default() })
     }
 
     /// An error of the library, with the file that the tokenizer is from.
@@ -98,7 +112,7 @@ impl Tokenizer {
     /// # Errors
     /// When the text cannot be read, is not UTF-8 as far as it is read, or the tokenizer cannot encode it.
     pub fn encode_reader(&self, reader: impl Read, at_most: usize) -> Result<Vec<u32>> {
-        stream::encode(self, reader, at_most, stream::Chunks::default())
+        Ok(encode_reader(self, reader, "the text", at_most)?)
     }
 
     /// The first `n` windows of `seq_len` tokens of a text, or all of them where there are fewer; the text is read only
@@ -174,9 +188,29 @@ impl Tokenizer {
         self.library.decode(ids).map_err(self.failed())
     }
 
+    /// The token that begins a text, and whether the model was trained on texts that begin with it: as `tokenizer_config.json`
+    /// or the tokenizer's post-processor say, or the GGUF file.
+    pub fn bos(&self) -> BosToken {
+        self.bos
+    }
+
     /// How many tokens there are, added ones included.
     pub fn n_tokens(&self) -> usize {
         self.library.n_tokens()
+    }
+}
+
+impl TextEncoder for Tokenizer {
+    fn encode_spans(&self, text: &str) -> std::result::Result<Vec<TokenSpan>, Box<dyn Error + Send + Sync>> {
+        Ok(self.encode_with_offsets(text)?)
+    }
+
+    fn encode_ids(&self, text: &str) -> std::result::Result<Vec<u32>, Box<dyn Error + Send + Sync>> {
+        Ok(self.encode(text)?)
+    }
+
+    fn bos(&self) -> BosToken {
+        self.bos
     }
 }
 

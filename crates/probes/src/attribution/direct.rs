@@ -100,7 +100,7 @@ impl<'a> DirectEffects<'a> {
     }
 }
 
-/// The positions of some windows that have a next token.
+/// The positions of some windows that count and have a next token.
 struct Rows {
     /// The window and position of each.
     places: Vec<(usize, usize)>,
@@ -111,7 +111,7 @@ struct Rows {
 
 impl Rows {
     fn new(windows: &TokenWindows, sequences: Range<usize>, resid: &Tensor<3>) -> Result<Self> {
-        let (n_sequences, seq_len) = (windows.n_sequences(), windows.seq_len());
+        let (n_sequences, seq_len, first) = (windows.n_sequences(), windows.seq_len(), windows.scored_from());
         let Range { start, end } = sequences;
         if start > end || end > n_sequences {
             return Err(ProbeError::NoSuchWindows { start, end, n_sequences });
@@ -122,7 +122,7 @@ impl Rows {
             let (found, expected) = (resid.dims().to_vec(), vec![expected[0], expected[1], d_model]);
             return Err(ProbeError::WrongShape { what: "the residual stream".to_owned(), found, expected });
         }
-        let places = (start..end).flat_map(|window| (0..seq_len - 1).map(move |position| (window, position)));
+        let places = (start..end).flat_map(|window| (first..seq_len - 1).map(move |position| (window, position)));
         let places: Vec<_> = places.collect();
         let rows = places.iter().map(|(window, position)| (window - start) * seq_len + position).collect();
         let tokens = places.iter().map(|&(window, position)| windows.sequence(window)[position + 1]).collect();

@@ -225,7 +225,9 @@ impl LogitAttribution<'_> {
         let rows: Vec<_> = self.next_tokens().collect();
         let run = std::mem::take(&mut self.run);
         let (numbers, width) = run.columns.read();
-        for (&(window, token), numbers) in rows.iter().zip(numbers.chunks(width)) {
+        let (n_rows, skipped) = (self.windows.seq_len() - 1, self.windows.scored_from());
+        let counted = rows.iter().zip(numbers.chunks(width)).enumerate().filter(|(row, _)| row % n_rows >= skipped);
+        for (_, (&(window, token), numbers)) in counted {
             let scale = f64::from(numbers[at.start]);
             let bias = self.final_bias[token as usize];
             self.collected.push(Component::FinalBias, window, [bias].into_iter());

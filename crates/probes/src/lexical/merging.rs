@@ -125,6 +125,12 @@ pub struct MergingHead {
     pub in_words: Summary,
     /// The same for as many tokens before the last one, in windows whose last token is a whole word.
     pub elsewhere: Summary,
+    /// The attention of each window that ends with a word of several tokens, whose mean is `in_words`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each_in_words: Vec<f64>,
+    /// The same of each window whose last token is a whole word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each_elsewhere: Vec<f64>,
     /// The mean attention row of the last token in windows that end with a word of several tokens, `[seq_len]`.
     pub row_in_words: Vec<f64>,
     /// The mean attention row of the last token in windows whose last token is a whole word, `[seq_len]`.
@@ -163,6 +169,8 @@ pub fn merging_heads(
         head: index,
         in_words: multi.mass.summary(),
         elsewhere: single.mass.summary(),
+        each_in_words: multi.mass.means(),
+        each_elsewhere: single.mass.means(),
         row_in_words: multi.mean_row(),
         row_elsewhere: single.mean_row(),
     };

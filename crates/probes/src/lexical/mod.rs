@@ -4,6 +4,7 @@
 
 mod ensemble;
 mod groupings;
+mod max_statistic;
 mod merging;
 mod pairs;
 mod position_class;
@@ -12,6 +13,7 @@ mod wic_probe;
 mod words;
 
 pub use ensemble::{ENSEMBLE_NEURONS, EnsembleAccuracy, EnsembleNeuron, Ensembles, SuffixTask, ensembles};
+pub use max_statistic::merging_threshold;
 pub use merging::{MergingHead, WordEndOptions, WordEnds, merging_heads};
 pub use pairs::{WindowWords, WordPairs};
 pub use position_class::{PositionClass, WordPart};

@@ -1,6 +1,7 @@
 //! Word-in-Context: whether a word means the same in two sentences. [`WicPair`]s from the benchmark's files, and
 //! [`WicTokens`] as a model reads them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -20,6 +21,8 @@ pub struct WicSentence {
 /// One word in two sentences (Pilehvar and Camacho-Collados, NAACL 2019).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WicPair {
+    /// The word, in its basic form; all pairs of a word count together.
+    pub word: String,
     /// The sentences.
     pub sentences: [WicSentence; 2],
     /// Whether the word has the same sense in both.
@@ -50,12 +53,13 @@ impl WicPair {
         }
         let pair = |(index, (row, answer)): (usize, (&str, &str))| {
             let sentences = sentences(row).map_err(|reason| bad(&data, index + 1, reason))?;
+            let word = row.split('\t').next().unwrap_or_default().to_owned();
             let same = match answer.trim_end() {
                 "T" => true,
                 "F" => false,
                 other => return Err(bad(&gold, index + 1, format!("`{other}` is neither T nor F"))),
             };
-            Ok(WicPair { sentences, same })
+            Ok(WicPair { word, sentences, same })
         };
         rows.lines().zip(answers.lines()).enumerate().map(pair).collect()
     }
@@ -94,6 +98,8 @@ pub(crate) struct Target {
 pub struct WicTokens {
     pub(crate) pairs: Vec<[Target; 2]>,
     pub(crate) same: Vec<bool>,
+    /// The word of each pair, counted from 0 in the order of the pairs.
+    pub(crate) words: Vec<usize>,
 }
 
 impl WicTokens {
@@ -106,7 +112,10 @@ impl WicTokens {
         mut encode: impl FnMut(&str) -> Result<Vec<TokenSpan>, E>,
     ) -> Result<Self, E> {
         let mut tokens = Self::default();
+        let mut words = BTreeMap::<&str, usize>::new();
         for pair in pairs {
+            let n_words = words.len();
+            tokens.words.push(*words.entry(&pair.word).or_insert(n_words));
             let mut target = |sentence: &WicSentence| -> Result<Target, E> {
                 let encoded = encode(&sentence.text)?;
                 let in_word = |TokenSpan { bytes, .. }: &TokenSpan| {
@@ -151,6 +160,7 @@ impl WicTokens {
     pub fn take(mut self, n: usize) -> Self {
         self.pairs.truncate(n);
         self.same.truncate(n);
+        self.words.truncate(n);
         self
     }
 
@@ -177,7 +187,7 @@ mod tests {
         let pairs = written("carry\tV\t0-2\tCarry it .\tHe had carried on .\n", "F\n").unwrap();
         let [first, second] = &pairs[0].sentences;
         assert_eq!((&first.text[first.word.clone()], &second.text[second.word.clone()]), ("Carry", "carried"));
-        assert!(!pairs[0].same);
+        assert!(!pairs[0].same && pairs[0].word == "carry");
     }
 
     #[test]

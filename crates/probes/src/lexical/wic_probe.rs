@@ -10,7 +10,7 @@ use stratigraph_core::{
 
 use super::WicTokens;
 use super::wic::Target;
-use crate::linear::{Examples, Logistic};
+use crate::linear::{Examples, Folds, Logistic};
 use crate::statistics::Proportion;
 use crate::{ProbeError, Result};
 
@@ -20,9 +20,10 @@ pub struct WicOptions {
     /// Strengths of the L2 penalty, of which cross-validation on the training pairs chooses one for each residual position. By default
     /// powers of ten from 10 to 10,000: with a few thousand pairs and twice `d_model` features, weaker ones overfit.
     pub strengths: Vec<f64>,
-    /// Parts of the training pairs in cross-validation. 5 by default.
+    /// Parts of the training pairs in cross-validation, which have no word in common; where there are fewer words than parts,
+    /// pairs are divided. 5 by default.
     pub folds: usize,
-    /// Decides which pair is in which part.
+    /// Decides which word is in which part.
     pub seed: u64,
     /// Bytes of activations held at once; where all residual positions do not fit, the model runs over the sentences several
     /// times.
@@ -92,6 +93,8 @@ pub struct WicAccuracy {
     pub static_embedding: WicProbe,
     /// The share of the commoner answer among the test pairs.
     pub majority: f64,
+    /// The word of each test pair, counted from 0: pairs of one word are alike, so errors are over words.
+    pub words: Vec<usize>,
 }
 
 /// Tokens that are run at once.
@@ -138,7 +141,7 @@ pub fn wic_accuracy(
     }
     let majority = test.same.iter().filter(|same| **same).count() as f64 / test.len() as f64;
     let static_embedding = static_embedding.expect("there is a residual position");
-    Ok(WicAccuracy { residual, static_embedding, majority: majority.max(1.0 - majority) })
+    Ok(WicAccuracy { residual, static_embedding, majority: majority.max(1.0 - majority), words: test.words.clone() })
 }
 
 fn probe(vectors: &[f32], d_model: usize, split: &WicSplit, options: &WicOptions) -> WicProbe {
@@ -155,7 +158,12 @@ fn probe(vectors: &[f32], d_model: usize, split: &WicSplit, options: &WicOptions
     };
     let fitted = examples(0..train.len(), &train.same);
     let asked = examples(train.len()..train.len() + test.len(), &test.same);
-    let probe = Logistic::cross_validated(&fitted, &options.strengths, options.folds, options.seed);
+    let (strengths, folds, seed) = (&options.strengths, options.folds, options.seed);
+    let n_words = train.words.iter().max().map_or(0, |last| last + 1);
+    let probe = match n_words < folds {
+        true => Logistic::cross_validated(&fitted, strengths, folds, seed),
+        false => Logistic::cross_validated_by_group(&fitted, &train.words, strengths, Folds { n: folds, seed }),
+    };
     WicProbe { right: probe.answers(&asked), strength: probe.l2() }
 }
 

@@ -4,59 +4,18 @@
 use rayon::prelude::*;
 use stratigraph_core::SplitMix64;
 
+use super::Examples;
 use super::convex::{Problem, sigmoid, softplus};
 use crate::neurons::dot;
 use crate::statistics::Proportion;
 
-/// Feature vectors, each with an answer.
-#[derive(Debug, Clone, Default)]
-pub struct Examples {
-    width: usize,
-    features: Vec<f64>,
-    answers: Vec<bool>,
-}
-
-impl Examples {
-    /// No examples yet, of `width` numbers each.
-    pub fn new(width: usize) -> Self {
-        Self { width, ..Self::default() }
-    }
-
-    /// Adds one.
-    ///
-    /// # Panics
-    /// When it has another width.
-    pub fn push(&mut self, features: impl IntoIterator<Item = f64>, answer: bool) {
-        self.features.extend(features);
-        self.answers.push(answer);
-        assert_eq!(self.features.len(), self.width * self.answers.len(), "an example has {} numbers", self.width);
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.answers.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.answers.is_empty()
-    }
-
-    /// The share of the commoner answer: the accuracy of always giving it.
-    pub fn majority(&self) -> f64 {
-        let yes = self.answers.iter().filter(|answer| **answer).count() as f64 / self.len() as f64;
-        yes.max(1.0 - yes)
-    }
-
-    fn row(&self, index: usize) -> &[f64] {
-        &self.features[index * self.width..(index + 1) * self.width]
-    }
-
-    fn subset(&self, indices: impl Iterator<Item = usize>) -> Self {
-        let mut part = Self::new(self.width);
-        indices.for_each(|index| part.push(self.row(index).iter().copied(), self.answers[index]));
-        part
-    }
+/// How examples are divided for cross-validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Folds {
+    /// Into how many parts.
+    pub n: usize,
+    /// Decides what is in which part.
+    pub seed: u64,
 }
 
 /// A fitted probe: `p(yes) = 1 / (1 + exp(-(w x + b)))` of standardised `x`.
@@ -121,16 +80,31 @@ impl Logistic {
     /// # Panics
     /// When there are fewer examples than folds, fewer than two folds, or no strengths.
     pub fn cross_validated(examples: &Examples, strengths: &[f64], folds: usize, seed: u64) -> Self {
-        assert!(folds > 1 && examples.len() >= folds && !strengths.is_empty(), "folds, examples and strengths");
-        let mut order: Vec<usize> = (0..examples.len()).collect();
+        let each: Vec<usize> = (0..examples.len()).collect();
+        Self::cross_validated_by_group(examples, &each, strengths, Folds { n: folds, seed })
+    }
+
+    /// As [`cross_validated`](Logistic::cross_validated), with all examples of a group in one part; `groups` has the group of each,
+    /// counted from 0.
+    ///
+    /// # Panics
+    /// When there are fewer groups than folds, fewer than two folds, no strengths, or not a group for each example.
+    pub fn cross_validated_by_group(examples: &Examples, groups: &[usize], strengths: &[f64], folds: Folds) -> Self {
+        let n_groups = groups.iter().max().map_or(0, |last| last + 1);
+        let Folds { n: folds, seed } = folds;
+        assert!(folds > 1 && n_groups >= folds && !strengths.is_empty(), "folds, groups and strengths");
+        assert_eq!(groups.len(), examples.len(), "a group for each example");
+        let mut order: Vec<usize> = (0..n_groups).collect();
         SplitMix64::new(seed).shuffle(&mut order);
+        let mut members = vec![Vec::new(); n_groups];
+        groups.iter().enumerate().for_each(|(example, &group)| members[group].push(example));
         let mut strengths = strengths.to_vec();
         strengths.sort_by(|a, b| b.total_cmp(a));
         let losses_of = |fold: usize| -> Vec<f64> {
             let part = |held_out: bool| {
-                let order = order.iter().copied().enumerate();
+                let order = order.iter().enumerate();
                 let chosen = order.filter(|(place, _)| (place % folds == fold) == held_out);
-                examples.subset(chosen.map(|(_, index)| index))
+                examples.subset(chosen.flat_map(|(_, &group)| members[group].iter().copied()))
             };
             let test = part(true);
             Self::fit_each(&part(false), &strengths).iter().map(|probe| probe.loss(&test)).collect()
@@ -200,6 +174,22 @@ mod tests {
             examples.push(row, signal > 0.0);
         }
         examples
+    }
+
+    #[test]
+    fn examples_of_one_group_are_held_out_together() {
+        // Each pair of equal examples is one group. If they were in two parts, a weak penalty would look as good as any.
+        let mut twins = Examples::new(40);
+        let single = examples(30, 40, true, 5);
+        for index in 0..30 {
+            (0..2).for_each(|_| twins.push(single.row(index).iter().copied(), single.answers[index]));
+        }
+        let groups: Vec<usize> = (0..60).map(|index| index / 2).collect();
+        let (strengths, folds) = ([1e-2, 1e4], Folds { n: 5, seed: 1 });
+        assert_eq!(Logistic::cross_validated_by_group(&twins, &groups, &strengths, folds).l2(), 1e4);
+        let alone: Vec<usize> = (0..60).collect();
+        let by_example = Logistic::cross_validated(&twins, &strengths, 5, 1);
+        assert_eq!(Logistic::cross_validated_by_group(&twins, &alone, &strengths, folds).l2(), by_example.l2());
     }
 
     #[test]

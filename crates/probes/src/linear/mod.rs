@@ -1,6 +1,8 @@
-//! Linear probes: [`Logistic`] regression on [`Examples`].
+//! Linear probes: [`Logistic`] regression on [`Examples`], in [`Folds`].
 
 mod convex;
+mod examples;
 mod logistic;
 
-pub use logistic::{Examples, Logistic};
+pub use examples::Examples;
+pub use logistic::{Folds, Logistic};

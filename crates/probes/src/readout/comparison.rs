@@ -77,6 +77,9 @@ impl<'a> Comparison<'a> {
                 let pairs = streams[self.clean].iter().zip(&streams[stream]);
                 for (row, (clean, changed)) in tile.clone().zip(pairs) {
                     let at = self.rows.position(row);
+                    if at.position < self.rows.windows.scored_from() {
+                        continue;
+                    }
                     let statistics = RowStatistics::new(clean, changed, at);
                     let of_logits = of_logits.as_ref().map_or(&[][..], |all| all.of(row, stream));
                     self.fill(&mut values, &statistics, of_logits);

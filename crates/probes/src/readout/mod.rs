@@ -136,7 +136,7 @@ impl<'a> Readout<'a> {
     }
 
     /// Compares residual streams `[batch, pos, d_model]` of the windows `sequences` of the corpus with a clean one, and
-    /// hands the values of every metric at each position to the stream's scores. The streams are consumed, since each
+    /// hands the values of every metric at each position that [counts](TokenWindows::scored_from) to the stream's scores. The streams are consumed, since each
     /// is normed in place. The clean one is among them, given by its index, or comes from another model
     /// ([`Clean::other`]).
     ///

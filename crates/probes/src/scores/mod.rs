@@ -84,10 +84,10 @@ impl Scores {
     }
 
     /// Whether these are the scores of `metrics`, each measured once at every position that it has in these windows and
-    /// nowhere else.
-    pub fn are_of(&self, metrics: &Metrics, windows: &Range<usize>, seq_len: usize) -> bool {
+    /// nowhere else; `n_positions` positions of each window count, the last one included.
+    pub fn are_of(&self, metrics: &Metrics, windows: &Range<usize>, n_positions: usize) -> bool {
         let counts_of = |needs_next_token: bool| {
-            let count = (seq_len - usize::from(needs_next_token)) as u64;
+            let count = (n_positions - usize::from(needs_next_token)) as u64;
             windows.clone().map(move |sequence| SequenceCount { sequence, count })
         };
         let complete = |(metric, measured): (&dyn crate::metrics::Metric, &PerSequence)| {

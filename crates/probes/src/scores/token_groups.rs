@@ -36,7 +36,8 @@ const NONE: u16 = u16::MAX;
 
 impl TokenGroups {
     /// A grouping called `name` with a label for each group. `group` gives the group of a position of a window, both from 0,
-    /// as an index of the labels; none leaves the position out.
+    /// as an index of the labels; none leaves the position out. Positions that [do not count](TokenWindows::scored_from) belong
+    /// to no group.
     ///
     /// # Errors
     /// [`ProbeError::BadGroups`] when there are no windows, the name or a label is empty, two labels are equal, there are none
@@ -56,6 +57,9 @@ impl TokenGroups {
         let (seq_len, n_groups) = (windows.seq_len(), labels.len());
         let index = |flat: usize| {
             let (window, position) = (flat / seq_len, flat % seq_len);
+            if position < windows.scored_from() {
+                return Ok(NONE);
+            }
             match group(window, position) {
                 Some(group) if group >= n_groups => Err(bad(format!(
                     "position {position} of window {window} has group {group}, and there are {n_groups}, counted from 0"

@@ -98,7 +98,8 @@ fn told_by_form(n: usize, first: usize) -> Vec<WicPair> {
     let pair = |i: usize| {
         let (forms, same) = (FORMS[i % 6], (i / 6).is_multiple_of(2));
         let other = if same { forms[0] } else { forms[1] };
-        WicPair { sentences: [sentence(forms[0], ENDS[i % 5]), sentence(other, ENDS[i / 7 % 5])], same }
+        let sentences = [sentence(forms[0], ENDS[i % 5]), sentence(other, ENDS[i / 7 % 5])];
+        WicPair { word: forms[0].to_owned(), sentences, same }
     };
     (first..first + n).map(pair).collect()
 }

@@ -28,7 +28,7 @@ pub struct SingleCurve {
     pub definition: &'static str,
 }
 
-pub(super) static CURVES: [SingleCurve; 24] = [
+pub(super) static CURVES: [SingleCurve; 21] = [
     SingleCurve {
         name: "attention_at_distance_{n}",
         title: "Attention to the token {n} back",
@@ -159,52 +159,19 @@ pub(super) static CURVES: [SingleCurve; 24] = [
         scale: Scale::Share,
         axis: AxisKind::Layers,
         group: "Geometry",
-        definition: "linear CKA of `h_l` and `h_{l+1}`, biased estimator, over at most 1,024 positions, evenly spaced",
+        definition: "linear CKA of `h_l` and `h_{l+1}`, biased estimator, over at most 1,024 positions, drawn at random by the \
+                     seed, the same for all `l`",
     },
     SingleCurve {
-        name: "local_attention",
-        title: "Attention to the last five tokens, the first token left out",
-        label: "to last 5, without first",
-        quantity: "attention",
+        name: "cka_adjacent_after_first",
+        title: "CKA of layer input and output, without the first position",
+        label: "CKA in to out, after first",
+        quantity: "CKA",
         unit: Unit::Dimensionless,
         scale: Scale::Share,
         axis: AxisKind::Layers,
-        group: "Attention",
-        definition: "`prev5_attention_mass / (1 - first_token_attention)`; derived when the profile is read",
-    },
-    SingleCurve {
-        name: "mlp_write_ratio",
-        title: "MLP output relative to the residual stream",
-        label: "relative MLP output",
-        quantity: "ratio of norms",
-        unit: Unit::Dimensionless,
-        scale: Scale::Log,
-        axis: AxisKind::Layers,
         group: "Geometry",
-        definition: "`mlp_out_norm` over the `resid_norm` before the layer; derived when the profile is read",
-    },
-    SingleCurve {
-        name: "attn_write_ratio",
-        title: "Attention output relative to the residual stream",
-        label: "relative attention output",
-        quantity: "ratio of norms",
-        unit: Unit::Dimensionless,
-        scale: Scale::Log,
-        axis: AxisKind::Layers,
-        group: "Geometry",
-        definition: "`attn_out_norm` over the `resid_norm` before the layer; derived when the profile is read",
-    },
-    SingleCurve {
-        name: "lexical_damage",
-        title: "Damage at the ends of words of several tokens",
-        label: "damage at word ends",
-        quantity: "ratio of KL",
-        unit: Unit::Dimensionless,
-        scale: Scale::Log,
-        axis: AxisKind::Layers,
-        group: "Words in context",
-        definition: "`delete_after_first_kl_by_word`, or `delete_kl_by_word`, at the last tokens of words of several tokens \
-                     over that at single tokens; derived when the profile is read",
+        definition: "as `cka_adjacent`, over those of its positions that are not the first of a window",
     },
     SingleCurve {
         name: "prediction_neurons",

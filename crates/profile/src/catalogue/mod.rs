@@ -14,6 +14,8 @@
 //! ```
 
 mod curves;
+mod derived;
+mod differences;
 mod effects;
 mod entry;
 mod groupings;

@@ -3,12 +3,13 @@
 use std::sync::LazyLock;
 
 use super::curves::{CURVES, SingleCurve};
+use super::derived::DERIVED;
 use super::effects::EFFECTS;
 use super::entry::CurveEntry;
 use super::patching::PATCHING;
 use super::pattern::captured;
 
-static ALL: LazyLock<Vec<SingleCurve>> = LazyLock::new(|| [&CURVES[..], &EFFECTS, &PATCHING].concat());
+static ALL: LazyLock<Vec<SingleCurve>> = LazyLock::new(|| [&CURVES[..], &DERIVED, &EFFECTS, &PATCHING].concat());
 
 /// All curves that belong to no sweep.
 pub fn curves() -> &'static [SingleCurve] {

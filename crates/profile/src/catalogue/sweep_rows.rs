@@ -1,5 +1,4 @@
-//! The tables of the families of interventions, [`SWEEPS`], of differences between two of them, [`DIFFERENCES`], and of those that
-//! measurements run, [`MEASURED`].
+//! The tables of the families of interventions, [`SWEEPS`], and of those that measurements run, [`MEASURED`].
 
 use super::entry::AxisKind;
 
@@ -14,10 +13,10 @@ pub(super) struct Row {
     pub(super) definition: &'static str,
 }
 
-const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
+pub(super) const LAYERS: fn(usize) -> AxisKind = |_| AxisKind::Layers;
 const SUBLAYERS: &str = "Attention and MLP apart";
 const DELETED: &str = "Deleting a layer";
-const KNOCK_OUT: &str = "Attention knock-out";
+pub(super) const KNOCK_OUT: &str = "Attention knock-out";
 pub(super) const STEERING: &str = "Steering";
 
 pub(super) static SWEEPS: [Row; 24] = [
@@ -256,16 +255,6 @@ pub(super) static SWEEPS: [Row; 24] = [
         definition: "The activation of layer `l` is taken from another run, at every position",
     },
 ];
-
-pub(super) static DIFFERENCES: [Row; 1] = [Row {
-    name: "knock_out_words",
-    title: "Knocking out attention within words rather than across",
-    label: "within less across words",
-    group: KNOCK_OUT,
-    axis: LAYERS,
-    text: "knock_out_within_words - knock_out_across_words",
-    definition: "`knock_out_within_words` minus `knock_out_across_words`, window by window",
-}];
 
 /// The families that a measurement runs with data of its own.
 pub(super) static MEASURED: [Row; 1] = [Row {

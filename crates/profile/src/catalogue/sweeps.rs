@@ -1,11 +1,12 @@
 //! The families of interventions: [`SweepEntry`].
 
+use super::differences::DIFFERENCES;
 use super::entry::AxisKind;
 use super::limit::Limit;
 use super::matrices::find_head_sweep;
 use super::neuron_sets::{NEURON_SET_DIFFERENCES, NEURON_SETS};
 use super::pattern::{Captured, captured};
-use super::sweep_rows::{DIFFERENCES, MEASURED, Row, SWEEPS};
+use super::sweep_rows::{MEASURED, Row, SWEEPS};
 
 /// A family of interventions, one for each point of an axis.
 #[derive(Debug, Clone, PartialEq)]

@@ -49,6 +49,17 @@ pub fn values() -> Vec<ValueEntry> {
             "the larger of the fractions of pairs with the same and with another sense",
         ),
         ValueEntry::measured(
+            "merging_heads_threshold",
+            Unit::Dimensionless,
+            [
+                "Standard errors beyond which a head attends within words",
+                "merging heads threshold",
+                "the 95 % quantile of the largest of all heads' differences, in their standard errors, over 1,000 bootstrap \
+                 resamples of the windows, centred at the differences found: a head of `merging_heads` beyond it differs, with \
+                 an error of 5 % for all heads together",
+            ],
+        ),
+        ValueEntry::measured(
             "unigram_loss",
             Unit::Nats,
             [

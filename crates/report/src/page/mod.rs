@@ -1,5 +1,6 @@
 //! A profile as one page that opens offline: [`Page`].
 
+mod facts;
 mod stages;
 mod summary;
 mod tables;
@@ -57,6 +58,12 @@ impl Page<'_> {
         let windows =
             format!("{tokens} in {} windows of {}, {special} special tokens", corpus.n_sequences, corpus.seq_len);
         fact(f, "tokens", &windows)?;
+        if let Some(drawn) = facts::drawn(corpus) {
+            fact(f, "windows", &drawn)?;
+        }
+        if let Some(errors) = facts::errors(corpus) {
+            fact(f, "errors", &errors)?;
+        }
         fact(f, "device", &self.profile.device)?;
         let versions = self.profile.versions.iter().map(|(name, version)| format!("{name} {version}"));
         fact(f, "versions", &versions.collect::<Vec<_>>().join(", "))?;

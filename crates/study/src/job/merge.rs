@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stratigraph_probes::scores::Scores;
-use stratigraph_profile::{CorpusRecord, ModelRecord, Profile};
+use stratigraph_profile::{ModelRecord, Profile};
 
 use super::{Job, JobCorpus, JobModel, Status};
+use crate::findings::corpus_record;
 use crate::run_scores::RunScores;
 use crate::study::units;
 use crate::{Findings, Result, StudyError, unigram};
@@ -67,7 +68,10 @@ impl Job {
     fn findings(&self, scores: &[RunScores]) -> Result<Findings> {
         let metrics = self.plan().metrics()?;
         let is_clean = |name: &str| metrics.get(name).is_some_and(|metric| !metric.is_comparison());
-        let (model, corpus) = (model_record(&self.plan().model), corpus_record(&self.plan().corpus));
+        let JobCorpus { name, special_tokens, .. } = &self.plan().corpus;
+        let corpus = corpus_record(self.windows(), name);
+        let with_special_tokens = *special_tokens || corpus.special_tokens;
+        let (model, corpus) = (model_record(&self.plan().model), corpus.with_special_tokens(with_special_tokens));
         let mut findings = Findings::new(model, corpus).with_seed(self.plan().seed);
         self.runs().collect(scores, &units(&metrics), is_clean, &mut findings)?;
         unigram::add(self.windows(), &mut findings)?;
@@ -77,8 +81,4 @@ impl Job {
 
 fn model_record(JobModel { name, n_layers, d_model, d_vocab, .. }: &JobModel) -> ModelRecord {
     ModelRecord::new(name, *n_layers, *d_model, *d_vocab)
-}
-
-fn corpus_record(JobCorpus { name, n_sequences, seq_len, special_tokens, .. }: &JobCorpus) -> CorpusRecord {
-    CorpusRecord::new(name, *n_sequences, *seq_len).with_special_tokens(*special_tokens)
 }

@@ -2,8 +2,8 @@
 //! [`StepSize`].
 
 use serde::{Deserialize, Serialize};
-use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_profile::Axis;
+use stratigraph_core::{ResidualModel, TokenWindows, WindowSampling};
+use stratigraph_profile::{Axis, SamplingRecord};
 use stratigraph_surgery::{Intervention, SweepPoints};
 
 use super::hash_tokens;
@@ -57,17 +57,26 @@ pub struct JobCorpus {
     pub n_sequences: usize,
     /// Tokens in a window.
     pub seq_len: usize,
-    /// Whether the tokenizer's special tokens were added.
+    /// Whether special tokens were added that no other field names.
     pub special_tokens: bool,
     /// What [`hash_tokens`] gives.
     pub sha256: String,
     /// The document of each window, where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<Vec<usize>>,
+    /// The token that each window begins with, where one was put there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bos: Option<u32>,
+    /// Positions at the start of each window that no measure counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip_first: usize,
+    /// How the windows were drawn, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SamplingRecord>,
 }
 
 impl JobCorpus {
-    /// The record of some windows, without special tokens.
+    /// The record of some windows.
     pub fn new(name: impl Into<String>, windows: &TokenWindows) -> Self {
         Self {
             name: name.into(),
@@ -76,13 +85,29 @@ impl JobCorpus {
             special_tokens: false,
             sha256: hash_tokens(windows),
             documents: windows.documents().map(<[usize]>::to_vec),
+            bos: windows.bos(),
+            skip_first: windows.skip_first(),
+            sampling: windows.sampling().map(|it| SamplingRecord::new(it.windows.clone(), it.seed)),
         }
+    }
+
+    /// The windows of these token ids.
+    pub(crate) fn windows(&self, ids: &[u32]) -> stratigraph_core::Result<TokenWindows> {
+        let windows = TokenWindows::new(ids, self.seq_len)?.with_skip_first(self.skip_first)?;
+        let windows = self.documents.iter().cloned().try_fold(windows, TokenWindows::with_documents)?;
+        let windows = self.bos.into_iter().try_fold(windows, TokenWindows::with_bos)?;
+        let sampling = self.sampling.as_ref().map(|it| WindowSampling::new(it.windows.clone(), it.seed));
+        Ok(sampling.into_iter().fold(windows, TokenWindows::with_sampling))
     }
 
     /// Sets whether the tokenizer's special tokens were added.
     pub fn with_special_tokens(self, special_tokens: bool) -> Self {
         Self { special_tokens, ..self }
     }
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// A sweep of a job, with everything that it takes to run it.

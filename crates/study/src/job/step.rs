@@ -127,10 +127,11 @@ impl Job {
     /// Whether a record holds every score of a step and no other.
     fn is_complete(&self, record: &StepRecord, step: usize) -> Result<bool> {
         let StepWork { windows, group } = self.step(step);
-        let (metrics, seq_len) = (self.plan().metrics()?, self.windows().seq_len());
+        let n_positions = self.windows().seq_len() - self.windows().scored_from();
+        let metrics = self.plan().metrics()?;
         let texts = self.group(group).iter().map(ToString::to_string);
         let are_complete = |RunScores { all, groups }: RunScores| {
-            all.are_of(&metrics, &windows, seq_len) && groups.iter().all(|of| of.are_of(&metrics, &windows))
+            all.are_of(&metrics, &windows, n_positions) && groups.iter().all(|of| of.are_of(&metrics, &windows))
         };
         Ok(record.step == step
             && record.windows == windows

@@ -87,12 +87,7 @@ impl Job {
             return Err(damaged(&tokens, "its token ids are not those of the plan".to_owned()));
         }
         let ids: Vec<u32> = bytes.as_chunks().0.iter().map(|id| u32::from_le_bytes(*id)).collect();
-        let windows = TokenWindows::new(&ids, plan.corpus.seq_len);
-        let windows = windows.and_then(|windows| match &plan.corpus.documents {
-            Some(documents) => windows.with_documents(documents.clone()),
-            None => Ok(windows),
-        });
-        let windows = windows.map_err(|error| damaged(&file, error.to_string()))?;
+        let windows = plan.corpus.windows(&ids).map_err(|error| damaged(&file, error.to_string()))?;
         if windows.n_sequences() != plan.corpus.n_sequences {
             let (n, found) = (plan.corpus.n_sequences, windows.n_sequences());
             return Err(damaged(&file, format!("it has {n} windows, and its token ids make {found}")));

@@ -46,7 +46,8 @@ impl Measurement for AttentionByDistance {
     }
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
-        let heads = AttentionHeads::new(&self.measures, context.windows.seq_len(), &context.model.device());
+        let (windows, device) = (context.windows, context.model.device());
+        let heads = AttentionHeads::from_query(&self.measures, windows.seq_len(), windows.measured_from(), &device);
         Ok(vec![Work::Observe(Box::new(Heads { heads, n_layers: context.model.n_layers() }))])
     }
 }

@@ -7,7 +7,7 @@ use stratigraph_profile::{Axis, Curve, Matrix, Unit};
 use stratigraph_surgery::{Budget, SurgeryError, Sweep};
 
 use super::curve_of_windows;
-use crate::findings::{estimate, measured_curve, paired_difference};
+use crate::findings::{measured_curve, paired_difference};
 use crate::measurement::sweep_work;
 use crate::progress::{pass_work, readout_work};
 use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work};
@@ -218,10 +218,10 @@ impl<'a> Pass<'a> {
         if let Some(bias) = attribution.attention_bias() {
             self.add_layers("dla_attention_bias", bias, findings)?;
         }
-        findings.add_matrix("dla_heads", head_map(attribution))?;
-        findings.add_value("dla_embed", estimate(&attribution.embed()))?;
-        findings.add_value("dla_final_bias", estimate(&attribution.final_bias()))?;
-        findings.add_value("centred_logit", estimate(&attribution.centred_logit()))
+        findings.add_matrix("dla_heads", head_map(attribution, findings))?;
+        findings.add_value("dla_embed", findings.estimate(&attribution.embed()))?;
+        findings.add_value("dla_final_bias", findings.estimate(&attribution.final_bias()))?;
+        findings.add_value("centred_logit", findings.estimate(&attribution.centred_logit()))
     }
 
     fn add_layers<'p>(
@@ -245,8 +245,9 @@ fn window_bytes(context: &StudyContext) -> usize {
     (kept + WIDE * shape.widest_activation(seq_len)) * seq_len * size_of::<f32>()
 }
 
-fn head_map(attribution: &LogitAttribution) -> Matrix {
+fn head_map(attribution: &LogitAttribution, findings: &Findings) -> Matrix {
     let n_heads = attribution.heads().next().map_or(0, <[PerSequence]>::len);
     let (rows, columns) = (Axis::layers(attribution.heads().count()), Axis::heads(n_heads));
-    Matrix::from_estimates(rows, columns, Unit::Logits, attribution.heads().flatten().map(estimate))
+    let cells = attribution.heads().flatten().map(|head| findings.estimate(head));
+    Matrix::from_estimates(rows, columns, Unit::Logits, cells)
 }

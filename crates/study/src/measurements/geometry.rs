@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
     Activation, ActivationSampler, Hook, HookPoint, HookSet, Observer, PerSequence, SamplePositions, Site, Tap, Taps,
+    TokenWindows,
 };
 use stratigraph_probes::geometry::Geometry;
 use stratigraph_probes::similarity::{cka, cka_unbiased};
@@ -19,8 +20,9 @@ const SIMILAR_POSITIONS: usize = 1024;
 const UNBIASED_WINDOWS: usize = 4;
 
 /// Lengths and directions of the residual stream, in the unchanged model: curves `resid_norm`, `cosine_to_final`,
-/// `attn_out_norm`, `mlp_out_norm`, `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`; matrices
-/// `cosine`, `cka`, `cka_last_unbiased`.
+/// `attn_out_norm`, `mlp_out_norm`, `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`,
+/// `cka_adjacent_after_first`; matrices `cosine`, `cka`, `cka_last_unbiased`. Positions that do not
+/// [count](stratigraph_core::TokenWindows::measured_from) are left out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResidualGeometry {
     skip_first: usize,
@@ -33,7 +35,8 @@ impl ResidualGeometry {
         Needs::hooks([Hook::ResidPre, Hook::AttnOut, Hook::MlpOut, Hook::ResidPost]).with_n_layers(1)
     }
 
-    /// Without the first `n` positions of each window, whose massive activations can dominate every number.
+    /// Without the first `n` positions of each window, whose massive activations can dominate every number, even where other
+    /// measures count them.
     pub fn skipping_first(n: usize) -> Self {
         Self { skip_first: n }
     }
@@ -50,10 +53,13 @@ impl Measurement for ResidualGeometry {
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
         let (windows, n_layers) = (context.windows, context.model.n_layers());
+        let skip_first = self.skip_first.max(windows.measured_from());
         let sampler = |positions| ActivationSampler::of_residual(positions, n_layers, 0..n_layers + 1);
+        let drawn = SamplePositions::random(windows, skip_first, SIMILAR_POSITIONS, context.seed)?;
         Ok(vec![Work::Observe(Box::new(Streams {
-            geometry: Geometry::new(self.skip_first),
-            spaced: sampler(SamplePositions::spaced(windows, self.skip_first, SIMILAR_POSITIONS)?),
+            geometry: Geometry::new(skip_first),
+            after_first: after_first(&drawn, windows),
+            drawn: sampler(drawn),
             last: sampler(SamplePositions::last(windows, SIMILAR_POSITIONS)?),
             n_layers,
             n_sequences: windows.n_sequences(),
@@ -62,10 +68,18 @@ impl Measurement for ResidualGeometry {
     }
 }
 
+/// The rows of a sample that are not of the first position of a window.
+fn after_first(sample: &SamplePositions, windows: &TokenWindows) -> Vec<i32> {
+    let rows = sample.each(windows).enumerate().filter(|(_, it)| it.position > 0);
+    rows.map(|(row, _)| row as i32).collect()
+}
+
 struct Streams {
     geometry: Geometry,
-    /// Evenly spaced positions.
-    spaced: ActivationSampler,
+    /// Positions drawn at random, the same at every residual position.
+    drawn: ActivationSampler,
+    /// The rows of these that are not of the first position of a window.
+    after_first: Vec<i32>,
     /// The last position of each window.
     last: ActivationSampler,
     n_layers: usize,
@@ -75,7 +89,7 @@ struct Streams {
 
 impl Streams {
     fn observers(&mut self) -> [&mut dyn Observer; 3] {
-        [&mut self.geometry, &mut self.spaced, &mut self.last]
+        [&mut self.geometry, &mut self.drawn, &mut self.last]
     }
 
     /// The rows of a sampler at each residual position.
@@ -117,10 +131,20 @@ impl Streams {
         self.add_exact("angular_distance_1", geometry.angular_distance(1), findings)
     }
 
+    /// A curve of each residual position with the next.
+    fn add_adjacent(&self, name: &str, similar: &[Vec<f64>], findings: &mut Findings) -> Result<()> {
+        self.add_exact(name, (0..self.n_layers).map(|layer| similar[layer][layer + 1]), findings)
+    }
+
     fn add_similarity(&self, findings: &mut Findings) -> Result<()> {
-        let similar = cka(&self.rows(&self.spaced)?)?;
-        let adjacent: Vec<_> = (0..self.n_layers).map(|layer| similar[layer][layer + 1]).collect();
-        self.add_exact("cka_adjacent", adjacent, findings)?;
+        let drawn = self.rows(&self.drawn)?;
+        let similar = cka(&drawn)?;
+        self.add_adjacent("cka_adjacent", &similar, findings)?;
+        let rows = Tensor::<1, Int>::from_data(&self.after_first[..], &self.device);
+        if !self.after_first.is_empty() {
+            let after_first: Vec<_> = drawn.into_iter().map(|set| set.select(0, rows.clone())).collect();
+            self.add_adjacent("cka_adjacent_after_first", &cka(&after_first)?, findings)?;
+        }
         self.add_matrix("cka", similar, findings)?;
         if self.n_sequences >= UNBIASED_WINDOWS {
             self.add_matrix("cka_last_unbiased", cka_unbiased(&self.rows(&self.last)?)?, findings)?;
@@ -131,11 +155,11 @@ impl Streams {
 
 impl Tap for Streams {
     fn hooks(&self) -> HookSet {
-        self.geometry.hooks().union(self.spaced.hooks()).union(self.last.hooks())
+        self.geometry.hooks().union(self.drawn.hooks()).union(self.last.hooks())
     }
 
     fn wants(&self, site: Site, hook: Hook) -> bool {
-        self.geometry.wants(site, hook) || self.spaced.wants(site, hook) || self.last.wants(site, hook)
+        self.geometry.wants(site, hook) || self.drawn.wants(site, hook) || self.last.wants(site, hook)
     }
 
     fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> stratigraph_core::Result<Activation> {

@@ -1,11 +1,13 @@
 //! Measurements of words, on sentences and windows of their own: [`WordInContext`], [`MergingHeads`], [`SuffixEnsembles`].
 
+use std::collections::BTreeSet;
+
 use stratigraph_core::{Hook, ModelShape};
 use stratigraph_probes::lexical::{
-    ENSEMBLE_NEURONS, Ensembles, MergingHead, SuffixTask, WicAccuracy, WicOptions, WicSplit, WordEnds, ensembles,
-    merging_heads, wic_accuracy,
+    ENSEMBLE_NEURONS, Ensembles, MergingHead, SuffixTask, WicAccuracy, WicOptions, WicProbe, WicSplit, WordEnds,
+    ensembles, merging_heads, merging_threshold, wic_accuracy,
 };
-use stratigraph_probes::statistics::Proportion;
+use stratigraph_profile::statistics::{ErrorBasis, ErrorUnit, cluster_sem};
 use stratigraph_profile::{Axis, Estimate, Matrix, ReplicateUnit, Unit};
 
 use super::empty_curve;
@@ -61,19 +63,22 @@ impl Measurement for WordInContext {
     }
 }
 
+/// Accuracies, with errors over words: pairs of one word are alike.
 fn add_wic(found: &WicAccuracy, n_layers: usize, findings: &mut Findings) -> Result<()> {
-    let estimate = |proportion: Proportion| Estimate::new(proportion.share(), proportion.sem());
-    let mut curve = empty_curve("wic_accuracy", n_layers).with_replicates(ReplicateUnit::Pairs, Vec::new());
-    for probe in &found.residual {
-        let right = probe.right.iter().map(|right| f64::from(u8::from(*right)));
-        curve.push(estimate(probe.accuracy()), right.collect());
-    }
+    let right = |probe: &WicProbe| probe.right.iter().map(|right| f64::from(u8::from(*right))).collect::<Vec<_>>();
+    let estimate = |probe: &WicProbe| Estimate::new(probe.accuracy().share(), cluster_sem(&right(probe), &found.words));
+    let mut curve = empty_curve("wic_accuracy", n_layers)
+        .with_replicates(ReplicateUnit::Pairs, Vec::new())
+        .with_clusters(found.words.clone())
+        .with_errors(ErrorBasis::new(ErrorUnit::Words, found.words.iter().collect::<BTreeSet<_>>().len()));
+    found.residual.iter().for_each(|probe| curve.push(estimate(probe), right(probe)));
     findings.add_curve("wic_accuracy", curve)?;
-    findings.add_value("wic_static", estimate(found.static_embedding.accuracy()))?;
+    findings.add_value("wic_static", estimate(&found.static_embedding))?;
     findings.add_value("wic_majority", Estimate::exact(found.majority))
 }
 
-/// What each head does at the end of words of several tokens: matrix `merging_heads` over layers and heads.
+/// What each head does at the end of words of several tokens: matrix `merging_heads` over layers and heads, and the value
+/// `merging_heads_threshold`, the standard errors beyond which a head differs though it is the largest of all.
 #[derive(Debug, Clone)]
 pub struct MergingHeads {
     ends: WordEnds,
@@ -96,7 +101,7 @@ impl Measurement for MergingHeads {
     }
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
-        let model = context.model;
+        let (model, seed) = (context.model, context.seed);
         let WordEnds { multi_token, single_token, .. } = &self.ends;
         multi_token.check(model)?;
         single_token.check(model)?;
@@ -105,17 +110,20 @@ impl Measurement for MergingHeads {
         Ok(vec![Work::own(units, move |findings, progress| {
             let mut share = share_of(units, progress);
             let heads = merging_heads(model, &self.ends, BATCH, |n| share(n as f64 / n_windows as f64))?;
+            if let Some(threshold) = merging_threshold(&heads, seed) {
+                findings.add_value("merging_heads_threshold", Estimate::exact(threshold))?;
+            }
             findings.add_matrix("merging_heads", head_map(&heads))
         })])
     }
 }
 
-/// The difference of every head, `[layer][head]`.
+/// The difference of every head with its standard error, `[layer][head]`.
 fn head_map(heads: &[Vec<MergingHead>]) -> Matrix {
     let n_heads = heads.first().map_or(0, Vec::len);
-    let difference = |head: &MergingHead| head.difference().mean;
-    let values = heads.iter().map(|layer| layer.iter().map(difference).collect()).collect();
-    Matrix::new(Axis::layers(heads.len()), Axis::heads(n_heads), Unit::Fraction, values)
+    let difference = |head: &MergingHead| Estimate::new(head.difference().mean, head.difference().sem);
+    let cells = heads.iter().flatten().map(difference);
+    Matrix::from_estimates(Axis::layers(heads.len()), Axis::heads(n_heads), Unit::Fraction, cells)
 }
 
 /// Ensembles of neurons that predict whether the next word has a suffix: matrix `ensemble_SUFFIX`.

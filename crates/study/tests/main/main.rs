@@ -29,3 +29,4 @@ mod remote;
 mod small;
 mod steering;
 mod tasks;
+mod windows_that_count;

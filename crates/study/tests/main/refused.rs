@@ -92,7 +92,7 @@ fn what_a_model_does_not_have_is_named() {
 /// Pairs of sentences of `n` tokens, one for each byte.
 fn pairs(n_pairs: usize, n: usize) -> WicTokens {
     let sentence = || WicSentence { text: "a".repeat(n), word: 0..2 };
-    let pair = WicPair { sentences: [sentence(), sentence()], same: true };
+    let pair = WicPair { word: "a".to_owned(), sentences: [sentence(), sentence()], same: true };
     let encode = |text: &str| Ok::<_, ProbeError>((0..text.len()).map(|at| TokenSpan::new(1, at..at + 1)).collect());
     WicTokens::new(&vec![pair; n_pairs], encode).unwrap()
 }

@@ -16,7 +16,7 @@ use crate::{Intervention, Result};
 pub struct MeanActivation {
     /// The activation; the number of the point is the layer.
     pub point: HookPoint,
-    /// Over which positions.
+    /// Over which positions; of these, those that [count](TokenWindows::measured_from).
     pub over: MeanOver,
     /// The length of each axis, of three or four; axes that were averaged over have length 1.
     pub dims: Vec<usize>,
@@ -88,16 +88,16 @@ impl CorpusMeans {
         if wanted.is_empty() {
             return Ok(Self::default());
         }
-        let (n, device) = (windows.n_sequences(), model.device());
+        let (n, device, first) = (windows.n_sequences(), model.device(), windows.measured_from());
         let mut sums: BTreeMap<(Place, MeanOver), Sum> = BTreeMap::new();
         for start in (0..n).step_by(batch) {
-            let mut batch_sums = BatchSums { wanted: &wanted, seen: BTreeMap::new() };
+            let mut batch_sums = BatchSums { wanted: &wanted, first, seen: BTreeMap::new() };
             model.forward(windows.batch(start..(start + batch).min(n), &device), &mut batch_sums)?;
             for (key, sum) in batch_sums.all()? {
                 sums.entry(key).or_insert_with(|| Sum::zero(sum.dims())).add(&sum.to_vec());
             }
         }
-        Ok(Self::new(sums.into_iter().map(|(key, sum)| sum.mean(key, n, windows.seq_len()))))
+        Ok(Self::new(sums.into_iter().map(|(key, sum)| sum.mean(key, windows))))
     }
 
     /// The same on a device.
@@ -116,7 +116,7 @@ impl CorpusMeans {
 /// Refuses a model that does not offer an activation whose mean is asked for.
 pub(crate) fn check_means(interventions: &[Intervention], model: &dyn ResidualModel) -> Result<()> {
     let wanted = wanted(interventions)?;
-    Ok(check_tap(model, &BatchSums { wanted: &wanted, seen: BTreeMap::new() })?)
+    Ok(check_tap(model, &BatchSums { wanted: &wanted, first: 0, seen: BTreeMap::new() })?)
 }
 
 /// The means that interventions ask for.
@@ -147,21 +147,32 @@ impl Sum {
         self.total.iter_mut().zip(values).for_each(|(total, x)| *total += f64::from(*x));
     }
 
-    fn mean(self, ((layer, hook), over): (Place, MeanOver), n: usize, seq_len: usize) -> MeanActivation {
-        let count = match over {
-            _ if hook.is_square() => n,
-            MeanOver::Each => n,
-            MeanOver::From(first) => n * (seq_len - first),
-            _ => n * seq_len,
+    fn mean(self, ((layer, hook), over): (Place, MeanOver), windows: &TokenWindows) -> MeanActivation {
+        let n = windows.n_sequences();
+        let count = match positions(over, windows.measured_from()) {
+            Some(first) if !hook.is_square() => n * (windows.seq_len() - first),
+            _ => n,
         } as f64;
         let values = self.total.iter().map(|sum| (sum / count) as f32).collect();
         MeanActivation { point: hook.at(layer), over, dims: self.dims, values }
     }
 }
 
+/// The first position that a mean is over, in a corpus whose activations count from `first` on; none where positions are not
+/// averaged over.
+fn positions(over: MeanOver, first: usize) -> Option<usize> {
+    match over {
+        MeanOver::Each => None,
+        MeanOver::From(from) => Some(from.max(first)),
+        _ => Some(first),
+    }
+}
+
 /// Sums activations of a batch over its windows, and over their positions where these are not told apart.
 struct BatchSums<'a> {
     wanted: &'a BTreeSet<(Place, MeanOver)>,
+    /// The first position whose activations count.
+    first: usize,
     seen: BTreeMap<(Place, MeanOver), Activation>,
 }
 
@@ -190,8 +201,8 @@ impl Tap for BatchSums<'_> {
         for &(wanted, over) in self.wanted.iter().filter(|(wanted, _)| *wanted == place) {
             let sum = match activation.clone() {
                 Activation::Heads(x) if hook.is_square() => x.sum_dim(0).into(),
-                Activation::Wide(x) => summed(x, over).into(),
-                Activation::Heads(x) => summed(x, over).into(),
+                Activation::Wide(x) => summed(x, positions(over, self.first)).into(),
+                Activation::Heads(x) => summed(x, positions(over, self.first)).into(),
             };
             self.seen.insert((wanted, over), sum);
         }
@@ -199,14 +210,14 @@ impl Tap for BatchSums<'_> {
     }
 }
 
-/// `[batch, pos, ..]` summed over windows, and over the positions of a mean.
-fn summed<const D: usize>(x: Tensor<D>, over: MeanOver) -> Tensor<D> {
-    match over {
-        MeanOver::Each => x.sum_dim(0),
-        MeanOver::From(first) => {
+/// `[batch, pos, ..]` summed over windows, and over the positions from one on.
+fn summed<const D: usize>(x: Tensor<D>, from: Option<usize>) -> Tensor<D> {
+    match from {
+        None => x.sum_dim(0),
+        Some(0) => x.sum_dim(0).sum_dim(1),
+        Some(first) => {
             let pos = x.dims()[1];
             x.narrow(1, first, pos - first).sum_dim(0).sum_dim(1)
         }
-        _ => x.sum_dim(0).sum_dim(1),
     }
 }

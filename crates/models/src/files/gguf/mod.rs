@@ -93,6 +93,11 @@ impl GgufFile {
         self.value(key)?.as_array()?.iter().map(MetaValue::as_u32).collect()
     }
 
+    /// A whole number of the metadata.
+    pub(crate) fn number(&self, key: &str) -> Option<u32> {
+        self.value(key).and_then(MetaValue::as_u32)
+    }
+
     /// A list of floating-point numbers of the metadata.
     pub(crate) fn floats(&self, key: &str) -> Option<Vec<f32>> {
         let float = |value: &MetaValue| match value {

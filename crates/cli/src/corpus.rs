@@ -1,0 +1,155 @@
+//! The options of a corpus: [`TextArgs`], which documents and which windows of them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use stratigraph_core::TokenWindows;
+use stratigraph_corpus::{BosMode, Corpus, DocumentFormat, Draw, SampleOver, Windows};
+use stratigraph_models::Tokenizer;
+
+use crate::args::at_least;
+use crate::{defaults, load, output};
+
+/// Which windows of which documents.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model and text")]
+pub struct TextArgs {
+    /// A text file, a JSONL or Parquet file of documents, or a directory; - for standard input [default:
+    /// examples/data/sample.txt]
+    ///
+    /// May be given more than once. A text file is one document; each line of a JSONL file and each row of a Parquet file is one
+    /// (Parquet needs the feature `parquet`). Files are read as streams.
+    #[arg(long = "text", value_name = "PATH")]
+    texts: Vec<PathBuf>,
+    /// What all files are, whatever their names
+    #[arg(long, value_name = "FORMAT", hide_short_help = true)]
+    text_format: Option<FormatArg>,
+    /// The field of JSONL or the column of Parquet that holds the text
+    #[arg(long, value_name = "NAME", default_value = "text", hide_short_help = true)]
+    text_field: String,
+    /// Replace bytes that are not UTF-8, instead of failing
+    #[arg(long, hide_short_help = true)]
+    lossy: bool,
+    /// The most windows to use
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least::<1>)]
+    sequences: usize,
+    /// Tokens in a window, BOS included
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least::<2>)]
+    pub seq_len: usize,
+    /// Which windows: the first ones, or at random by --seed
+    ///
+    /// auto draws them at random where there are several documents, or more windows than --sequences.
+    #[arg(long, value_name = "HOW", default_value = "auto", hide_possible_values = true)]
+    windows: DrawArg,
+    /// What has the same chance in a random sample: documents or tokens
+    #[arg(long, value_name = "UNIT", default_value = "documents", hide_short_help = true, hide_possible_values = true)]
+    sample_over: SampleArg,
+    /// Begin windows with the BOS token: auto, always or never
+    ///
+    /// auto does as the tokenizer or the GGUF file says. BOS is a position of the window: its prediction counts, its activations
+    /// do not.
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    bos: BosArg,
+    /// Leave this many positions at the start of each window out of every measure
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    skip_first: usize,
+}
+
+/// A format of files.
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatArg {
+    Text,
+    Jsonl,
+    Parquet,
+}
+
+/// How windows are drawn.
+#[derive(Clone, Copy, ValueEnum)]
+enum DrawArg {
+    Auto,
+    First,
+    Random,
+}
+
+/// What has the same chance.
+#[derive(Clone, Copy, ValueEnum)]
+enum SampleArg {
+    Documents,
+    Tokens,
+}
+
+/// When windows begin with BOS.
+#[derive(Clone, Copy, ValueEnum)]
+enum BosArg {
+    Auto,
+    Always,
+    Never,
+}
+
+impl TextArgs {
+    /// Opens the documents.
+    ///
+    /// # Errors
+    /// When a file cannot be opened, or standard input is given beside others.
+    pub fn corpus(&self) -> Result<Corpus> {
+        let paths = if self.texts.is_empty() { vec![defaults::text()?] } else { self.texts.clone() };
+        let is_standard_input = |path: &PathBuf| path.as_os_str() == "-";
+        let corpus = if paths.iter().any(is_standard_input) {
+            ensure!(paths.len() == 1, "--text - reads all of standard input; give no other --text beside it");
+            Corpus::from_reader("standard input", DocumentFormat::Text, std::io::stdin())?
+        } else {
+            Corpus::from_paths(&paths)?
+        };
+        let corpus = corpus.with_field(&self.text_field);
+        let corpus = if self.lossy { corpus.lossy() } else { corpus };
+        Ok(match self.text_format {
+            None => corpus,
+            Some(FormatArg::Text) => corpus.with_format(DocumentFormat::Text),
+            Some(FormatArg::Jsonl) => corpus.with_format(DocumentFormat::JsonLines),
+            Some(FormatArg::Parquet) => corpus.with_format(DocumentFormat::Parquet),
+        })
+    }
+
+    /// The name for the record: those of the files or directories, with commas between.
+    ///
+    /// # Errors
+    /// When none is given and the sample text is not here.
+    pub fn name(&self) -> Result<String> {
+        let paths = if self.texts.is_empty() { vec![defaults::text()?] } else { self.texts.clone() };
+        let name = |path: &PathBuf| if path == Path::new("-") { "standard input".to_owned() } else { load::name(path) };
+        Ok(paths.iter().map(name).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Cuts the documents into windows, drawn by `seed`.
+    ///
+    /// # Errors
+    /// When the documents cannot be read or have no window, or no position of one would be measured.
+    pub fn cut(&self, corpus: &Corpus, tokenizer: &Tokenizer, seed: u64) -> Result<TokenWindows> {
+        let Self { seq_len, skip_first, .. } = *self;
+        ensure!(skip_first + 1 < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
+        let windows = Windows::of(seq_len).count(self.sequences).seed(seed).skip_first(skip_first);
+        let windows = windows.draw(match self.windows {
+            DrawArg::Auto => Draw::Auto,
+            DrawArg::First => Draw::First,
+            DrawArg::Random => Draw::Random,
+        });
+        let windows = windows.over(match self.sample_over {
+            SampleArg::Documents => SampleOver::Documents,
+            SampleArg::Tokens => SampleOver::Tokens,
+        });
+        let windows = windows.bos(match self.bos {
+            BosArg::Auto => BosMode::Auto,
+            BosArg::Always => BosMode::Always,
+            BosArg::Never => BosMode::Never,
+        });
+        let windows = corpus.windows(tokenizer, windows);
+        let windows = windows.with_context(|| format!("cannot cut windows from {}", corpus.name()))?;
+        if matches!(self.bos, BosArg::Never) && tokenizer.bos().is_usual {
+            output::note(format_args!(
+                "the model was trained on texts that begin with BOS, and --bos never leaves it out"
+            ));
+        }
+        Ok(windows)
+    }
+}

@@ -1,0 +1,28 @@
+//! Documents in, windows of tokens out.
+//!
+//! A [`Corpus`] is opened from text files, JSONL, Parquet, directories or a stream, and cut into
+//! [`TokenWindows`](stratigraph_core::TokenWindows) as [`Windows`] says: the first ones, or drawn at random by a seed. A
+//! [`TextEncoder`] is a tokenizer as a corpus uses it. Files are read as streams: two windows of a file of 10 GB need a few
+//! megabytes of memory.
+
+mod corpus;
+mod document;
+mod encoder;
+mod error;
+mod jsonl;
+mod keys;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod sample;
+mod source;
+mod spool;
+mod stream;
+mod utf8;
+mod windows;
+
+pub use corpus::Corpus;
+pub use encoder::{BosToken, TextEncoder};
+pub use error::{CorpusError, Result};
+pub use source::DocumentFormat;
+pub use stream::{Chunks, encode_reader, encode_reader_in};
+pub use windows::{BosMode, Draw, SampleOver, Windows};

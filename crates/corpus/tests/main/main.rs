@@ -1,0 +1,6 @@
+//! Tests of corpora with the tokenizers of the fixtures.
+
+mod documents;
+mod sampling;
+mod streams;
+mod support;
