@@ -62,6 +62,7 @@ pub mod prelude {
 
     // What is measured.
     pub use stratigraph_probes::ProbeError;
+    pub use stratigraph_probes::lens::{AffineConfig, FittedLens, FixedScaleLens, Lens, LensKind, fit_affine};
     pub use stratigraph_probes::metrics::{
         JensenShannon, Kl, LogitDifference, LogitRows, Metric, MetricInput, Metrics, Rank, ReverseKl, RowStatistics,
         TopKOverlap,
@@ -69,9 +70,9 @@ pub mod prelude {
     pub use stratigraph_probes::readout::Readout;
     pub use stratigraph_probes::scores::TokenGroups;
     pub use stratigraph_study::measurements::{
-        ActivationPatching, AttentionByDistance, LogitLens, MergingHeads, NeuronSets, PatchDirection, PromptPair,
-        PromptPairs, ResidualGeometry, Steering, SteeringTarget, SteeringVector, SublayerEffects, SuffixEnsembles,
-        VocabularyNeurons, WordInContext,
+        ActivationPatching, AttentionByDistance, EarlyGuesses, LensCurves, LogitLens, MergingHeads, NeuronSets,
+        PatchDirection, PromptPair, PromptPairs, ResidualGeometry, Steering, SteeringTarget, SteeringVector,
+        SublayerEffects, SuffixEnsembles, VocabularyNeurons, WordInContext,
     };
     pub use stratigraph_study::{
         Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, Study, StudyContext, StudyError,
@@ -88,6 +89,11 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The code of the page about lenses, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/lenses.md")]
+struct Lenses;
 
 /// The code of the page about corpora, run as tests.
 #[cfg(doctest)]

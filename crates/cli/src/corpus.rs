@@ -126,9 +126,34 @@ impl TextArgs {
     /// # Errors
     /// When the documents cannot be read or have no window, or no position of one would be measured.
     pub fn cut(&self, corpus: &Corpus, tokenizer: &Tokenizer, seed: u64) -> Result<TokenWindows> {
+        self.cut_up_to(self.sequences, corpus, tokenizer, seed)
+    }
+
+    /// The first windows of the documents, without those at the very beginning: `skipped` of them.
+    ///
+    /// # Errors
+    /// As [`cut`](TextArgs::cut); also when windows are to be drawn at random, or none is left.
+    pub fn cut_after(&self, skipped: usize, corpus: &Corpus, tokenizer: &Tokenizer) -> Result<TokenWindows> {
+        ensure!(!matches!(self.windows, DrawArg::Random), "--skip-sequences is for --windows first");
+        let first = Self { windows: DrawArg::First, texts: Vec::new(), text_field: String::new(), ..*self };
+        let all = first.cut_up_to(self.sequences.saturating_add(skipped), corpus, tokenizer, 0)?;
+        let n = all.n_sequences();
+        ensure!(n > skipped, "--skip-sequences leaves out all {n} windows of {}", corpus.name());
+        Ok(all.select(skipped..n))
+    }
+
+    /// At most `n` windows of another corpus, cut in the same way.
+    ///
+    /// # Errors
+    /// As [`cut`](TextArgs::cut).
+    pub fn cut_other(&self, n: usize, corpus: &Corpus, tokenizer: &Tokenizer) -> Result<TokenWindows> {
+        self.cut_up_to(n, corpus, tokenizer, 0)
+    }
+
+    fn cut_up_to(&self, n: usize, corpus: &Corpus, tokenizer: &Tokenizer, seed: u64) -> Result<TokenWindows> {
         let Self { seq_len, skip_first, .. } = *self;
         ensure!(skip_first + 1 < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
-        let windows = Windows::of(seq_len).count(self.sequences).seed(seed).skip_first(skip_first);
+        let windows = Windows::of(seq_len).count(n).seed(seed).skip_first(skip_first);
         let windows = windows.draw(match self.windows {
             DrawArg::Auto => Draw::Auto,
             DrawArg::First => Draw::First,

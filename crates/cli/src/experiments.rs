@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use stratigraph_core::ResidualModel;
-use stratigraph_study::measurements::{self, ActivationPatching, Steering};
+use stratigraph_probes::lens::LensKind;
+use stratigraph_study::measurements::{self, ActivationPatching, EarlyGuesses, Steering};
 use stratigraph_study::{Measurement, Result};
 
 use crate::words::WordExperiment;
@@ -20,6 +21,10 @@ pub enum Experiment {
     Steering,
     /// Activation patching, which needs pairs of prompts.
     Patching,
+    /// A fitted lens, which needs a file.
+    Lens(LensKind),
+    /// The guesses of all lenses.
+    EarlyGuesses,
 }
 
 impl Experiment {
@@ -39,7 +44,9 @@ impl Experiment {
     /// What the names may be, with N for a number.
     pub fn known() -> String {
         let words = WordExperiment::ALL.map(WordExperiment::name);
-        let known = measurements::known_names().into_iter().chain([Steering::NAME, ActivationPatching::NAME]);
+        let lenses = LensKind::ALL.map(LensKind::lens_name);
+        let known = measurements::known_names().into_iter().chain(lenses);
+        let known = known.chain([Steering::NAME, ActivationPatching::NAME]);
         known.chain(words).collect::<Vec<_>>().join(", ")
     }
 }
@@ -57,6 +64,12 @@ impl FromStr for Experiment {
         if name == ActivationPatching::NAME {
             return Ok(Experiment::Patching);
         }
+        if let Some(kind) = LensKind::ALL.into_iter().find(|kind| kind.lens_name() == name) {
+            return Ok(Experiment::Lens(kind));
+        }
+        if name == EarlyGuesses::NAME {
+            return Ok(Experiment::EarlyGuesses);
+        }
         match measurements::by_name(name) {
             Ok(_) => Ok(Experiment::Named(name.to_owned())),
             Err(_) => Err(format!("unknown experiment `{name}`; known: {}", Experiment::known())),
@@ -71,6 +84,8 @@ impl fmt::Display for Experiment {
             Experiment::Words(words) => f.write_str(words.name()),
             Experiment::Steering => f.write_str(Steering::NAME),
             Experiment::Patching => f.write_str(ActivationPatching::NAME),
+            Experiment::Lens(kind) => f.write_str(kind.lens_name()),
+            Experiment::EarlyGuesses => f.write_str(EarlyGuesses::NAME),
         }
     }
 }
@@ -89,6 +104,9 @@ mod tests {
             "geometry",
             "steering",
             "patching",
+            "fixed_scale_lens",
+            "affine_lens",
+            "early_guesses",
             "wic",
             "merging_heads",
             "knock_out_words",

@@ -6,6 +6,8 @@ use stratigraph_core::TokenWindows;
 use stratigraph_models::Tokenizer;
 use stratigraph_probes::scores::TokenGroups;
 
+use crate::load;
+
 /// By which groups of positions the metrics of sweeps and interventions are measured too.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Measurements")]
@@ -28,10 +30,7 @@ impl GroupArgs {
         if self.by.is_empty() {
             return Ok(Vec::new());
         }
-        let mut texts = tokenizer.token_texts()?;
-        for token in tokenizer.special_tokens() {
-            texts.get_mut(token as usize).into_iter().for_each(String::clear);
-        }
+        let texts = load::token_texts(tokenizer)?;
         Ok(self.by.iter().map(|name| TokenGroups::by_name(name, windows, &texts)).collect::<Result<_, _>>()?)
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use burn::tensor::Device;
 use stratigraph_core::{ResidualModel, shown};
-use stratigraph_models::Checkpoint;
+use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_study::Memory;
 use stratigraph_surgery::Budget;
 
@@ -35,6 +35,15 @@ pub fn open(model: &Path) -> Result<Checkpoint> {
 pub fn name(path: &Path) -> String {
     let last = path.file_name().filter(|_| path.exists());
     last.unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The text of each token by its id, as it stands behind a letter; special tokens are empty.
+pub fn token_texts(tokenizer: &Tokenizer) -> Result<Vec<String>> {
+    let mut texts = tokenizer.token_texts()?;
+    for token in tokenizer.special_tokens() {
+        texts.get_mut(token as usize).into_iter().for_each(String::clear);
+    }
+    Ok(texts)
 }
 
 /// A model with the bytes of its weights in memory.

@@ -7,6 +7,7 @@ mod defaults;
 mod experiments;
 mod group_table;
 mod groups;
+mod lens;
 mod load;
 mod output;
 mod pairs;
@@ -47,6 +48,8 @@ struct Cli {
 enum Command {
     /// Measure what each layer of a model does, and find its stages of inference
     Study(Box<study::StudyArgs>),
+    /// Fit lenses, which read what the residual stream predicts
+    Lens(lens::LensArgs),
     /// Run a large study in shards, on one machine or many, that survives being killed
     Sweep(sweep::SweepArgs),
     /// Put the profiles of several models on one page
@@ -62,6 +65,7 @@ impl Command {
     fn run(&self) -> Result<()> {
         match self {
             Command::Study(args) => args.devices.guard(|| study::run(args)),
+            Command::Lens(args) => lens::run(args),
             Command::Sweep(args) => sweep::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),

@@ -2,7 +2,8 @@
 //! results.
 
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,6 +11,9 @@ use stratigraph_core::{CoreError, Hook, ResidualModel, TokenWindows};
 use stratigraph_models::{Tokenizer, read_vector};
 use stratigraph_profile::Profile;
 use stratigraph_study::measurements::{Steering, SteeringTarget, SteeringVector};
+
+/// The most bytes of a file of prompts.
+const MOST_BYTES: u64 = 1 << 24;
 
 /// The options of the experiment `steering`.
 #[derive(clap::Args)]
@@ -30,9 +34,9 @@ pub struct SteeringArgs {
     /// Add it times each of these numbers, with commas between [default: 0,0.5,1,1.5,2,3]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', allow_hyphen_values = true, hide_short_help = true)]
     steer_strengths: Vec<f64>,
-    /// Add it at this position of a window and all after it
-    #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
-    steer_from: usize,
+    /// Add it at this position of a window and all after it [default: 1]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    steer_from: Option<usize>,
     /// Measure --steer-target after these prompts, one a line
     #[arg(long, value_name = "FILE", requires = "steer_target")]
     steer_prompts: Option<PathBuf>,
@@ -48,7 +52,10 @@ impl SteeringArgs {
     /// Whether an option is given that has no effect without the experiment.
     pub fn is_given(&self) -> bool {
         let files = [&self.steer_toward, &self.steer_vector, &self.steer_prompts];
-        files.iter().any(|file| file.is_some()) || self.steer_layer.is_some() || !self.steer_strengths.is_empty()
+        let numbers = [self.steer_layer, self.steer_from];
+        files.iter().any(|file| file.is_some())
+            || numbers.iter().any(Option::is_some)
+            || !self.steer_strengths.is_empty()
     }
 
     /// The experiment on a model.
@@ -63,7 +70,7 @@ impl SteeringArgs {
         }
         let point = Hook::ResidPre.at(layer);
         let vector = match (&self.steer_vector, &self.steer_toward, &self.steer_away) {
-            (Some(file), ..) => SteeringVector::new(point, read_vector(file)?),
+            (Some(file), ..) => SteeringVector::new(point, read_vector(file, model.d_model())?),
             (None, Some(toward), Some(away)) => {
                 let (toward, away) = (prompts(toward, tokenizer)?, prompts(away, tokenizer)?);
                 SteeringVector::between(model, point, &toward, &away)?
@@ -72,7 +79,10 @@ impl SteeringArgs {
                 "steering needs a direction: give --steer-toward FILE and --steer-away FILE, or --steer-vector FILE"
             ),
         };
-        let mut steering = Steering::new(vector).with_positions(self.steer_from..);
+        let mut steering = Steering::new(vector);
+        if let Some(first) = self.steer_from {
+            steering = steering.with_positions(first..);
+        }
         if !self.steer_strengths.is_empty() {
             steering = steering.with_strengths(self.steer_strengths.iter().copied());
         }
@@ -88,7 +98,11 @@ impl SteeringArgs {
 
 /// The prompts of a file, one for each line that is not empty.
 fn prompts(file: &Path, tokenizer: &Tokenizer) -> Result<Vec<TokenWindows>> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let cannot = || format!("cannot read {}", file.display());
+    let mut text = String::new();
+    File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text)).with_context(cannot)?;
+    let is_whole = text.len() as u64 <= MOST_BYTES;
+    ensure!(is_whole, "{}: it has more than {MOST_BYTES} bytes, and prompts take fewer", cannot());
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let prompt = |(index, line): (usize, &str)| {
         tokenizer.prompt(line).with_context(|| format!("{}, line {}", file.display(), index + 1))

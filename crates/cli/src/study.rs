@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_corpus::Corpus;
-use stratigraph_models::Tokenizer;
+use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Profile;
 use stratigraph_report::{LayerTable, OutDir, Report, TerminalChart};
@@ -18,13 +18,14 @@ use crate::corpus::TextArgs;
 use crate::experiments::Experiment;
 use crate::group_table::GroupTables;
 use crate::groups::GroupArgs;
+use crate::lens::{LensFileArgs, LensUse};
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
 use crate::pairs::PairArgs;
 use crate::steering::{SteeringArgs, SteeringTable};
 use crate::table::SweepTable;
 use crate::words::{WordData, WordExperiment};
-use crate::{load, output, results};
+use crate::{lens, load, output, results};
 
 /// The arguments of `study`.
 #[derive(clap::Args)]
@@ -67,6 +68,9 @@ struct MeasureArgs {
     ///
     /// With data of their own: steering (--steer-...), patching (--pairs).
     ///
+    /// What the residual stream predicts by other lenses: affine_lens, tuned_lens, jacobian_lens (--lens), fixed_scale_lens,
+    /// early_guesses.
+    ///
     /// The unchanged model: attention, geometry, neurons, wic, merging_heads, ensembles.
     ///
     /// Sweeps but lens and repeat_N can be limited to positions: delete_after_first, swap_from_N, mean_mlp_at_N..M.
@@ -99,6 +103,8 @@ struct MeasureArgs {
     no_words: bool,
     #[command(flatten)]
     pairs: PairArgs,
+    #[command(flatten)]
+    lenses: LensFileArgs,
     /// The seed of what is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -120,6 +126,7 @@ struct FileArgs {
 struct Setup {
     models: Vec<LoadedModel>,
     reference: Option<LoadedModel>,
+    checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     corpus: Corpus,
     windows: TokenWindows,
@@ -181,7 +188,7 @@ fn load(args: &StudyArgs) -> Result<Setup> {
     let models = load::models(&checkpoint, memory.stream, &devices)?;
     let reference = measure.against.as_ref();
     let reference = reference.map(|path| load::model(&load::open(path)?, memory.stream, &devices[0])).transpose()?;
-    Ok(Setup { models, reference, tokenizer, corpus, windows, model_path })
+    Ok(Setup { models, reference, checkpoint, tokenizer, corpus, windows, model_path })
 }
 
 /// Runs the measurements.
@@ -215,8 +222,16 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
     let is_default = args.experiments.is_empty() && args.interventions.is_empty();
     let mut measurements = if is_default { Experiment::paper(model) } else { Vec::new() };
     let mut words = if is_default { WordExperiment::PAPER.to_vec() } else { Vec::new() };
+    let asked =
+        args.experiments.iter().filter_map(|it| if let Experiment::Lens(kind) = it { Some(*kind) } else { None });
+    let Setup { checkpoint, tokenizer, .. } = setup;
+    let lens_use = LensUse { checkpoint, tokenizer, model, text: &all.text };
+    let lenses = args.lenses.lenses(&asked.collect::<Vec<_>>(), &lens_use)?;
+    measurements.extend(lens::curves(&lenses));
     for experiment in &args.experiments {
         match experiment {
+            Experiment::Lens(_) => {} // among the lenses
+            Experiment::EarlyGuesses => measurements.push(Box::new(lens::early_guesses(&lenses))),
             Experiment::Named(name) => measurements.push(Experiment::measurement(name)?),
             Experiment::Words(experiment) => words.push(*experiment),
             Experiment::Steering => measurements.push(Box::new(all.steering.measurement(model, &setup.tokenizer)?)),

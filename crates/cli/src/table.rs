@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use stratigraph_profile::{Axis, Curve, Profile};
+use stratigraph_profile::{Axis, Curve, Estimate, Profile, catalogue};
 
 /// Sweeps whose default metrics stand in another table.
 const USUAL_SWEEPS: [&str; 4] = ["delete", "swap", "lens", "steer"];
@@ -41,14 +41,17 @@ impl<'a> SweepTable<'a> {
     }
 }
 
-/// The sweeps that were run, and differences that were made of them: `neuron_sets_difference` of `neuron_sets`.
+/// The sweeps that were run, and differences that were made of them: `neuron_sets_difference` of `neuron_sets`, and those of the
+/// catalogue, such as `knock_out_words`.
 fn sweeps<'a>(profile: &'a Profile, metrics: &BTreeSet<&str>) -> BTreeSet<&'a str> {
     let run: BTreeSet<&str> = profile.interventions.iter().filter_map(|run| run.sweep.as_deref()).collect();
     let made_of = |name: &'a String| {
         // Of several metrics that the name ends with, the longest is meant.
         let before = |metric: &&str| name.strip_suffix(*metric)?.strip_suffix('_');
         let sweep = metrics.iter().filter_map(before).min_by_key(|sweep| sweep.len())?;
-        sweep.strip_suffix("_difference").is_some_and(|of| run.contains(of)).then_some(sweep)
+        let is_of_a_sweep = || sweep.strip_suffix("_difference").is_some_and(|of| run.contains(of));
+        let is_known = || catalogue::find_sweep(sweep).is_some_and(|entry| entry.is_difference);
+        (is_of_a_sweep() || is_known()).then_some(sweep)
     };
     profile.curves.keys().filter_map(made_of).chain(run.iter().copied()).collect()
 }
@@ -80,22 +83,36 @@ fn write_table(f: &mut fmt::Formatter<'_>, columns: &[&(String, &Curve)]) -> fmt
     let axis = longest.axis.name();
     let ticks: Vec<_> = (0..longest.len()).map(|row| longest.axis.tick(row)).collect();
     let first = ticks.iter().map(|tick| tick.chars().count()).fold(axis.len(), usize::max).max(WIDTH);
-    let width = |name: &str| name.len().max(WIDTH);
+    let cells: Vec<Vec<String>> = columns.iter().map(|(name, curve)| cells(name, curve)).collect();
+    let widths = columns.iter().zip(&cells).map(|((name, _), cells)| {
+        cells.iter().map(|cell| cell.chars().count()).fold(name.len(), usize::max).max(WIDTH)
+    });
+    let widths: Vec<usize> = widths.collect();
     write!(f, "{axis:first$}")?;
-    columns.iter().try_for_each(|(name, _)| write!(f, "  {name:>0$}", width(name)))?;
+    columns.iter().zip(&widths).try_for_each(|((name, _), width)| write!(f, "  {name:>width$}"))?;
     for (row, tick) in ticks.iter().enumerate() {
         write!(f, "\n{tick:first$}")?;
-        for (name, curve) in columns {
-            let cell = curve.mean.get(row).map(|mean| format!("{mean:.3}")).unwrap_or_default();
-            write!(f, "  {cell:>0$}", width(name))?;
+        for (cells, width) in cells.iter().zip(&widths) {
+            let cell = cells.get(row).map_or("", String::as_str);
+            write!(f, "  {cell:>width$}")?;
         }
     }
     Ok(())
 }
 
+/// The numbers of a column; those of a difference have their standard errors, which say whether it is one.
+fn cells(name: &str, curve: &Curve) -> Vec<String> {
+    let is_difference = catalogue::find(name).is_some_and(|entry| entry.is_difference);
+    let cell = |Estimate { mean, sem }: Estimate| match sem.filter(|_| is_difference) {
+        Some(sem) => format!("{mean:.3} ± {sem:.3}"),
+        None => format!("{mean:.3}"),
+    };
+    curve.estimates().map(cell).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use stratigraph_profile::{Axis, CorpusRecord, Estimate, InterventionRecord, ModelRecord, Unit};
+    use stratigraph_profile::{CorpusRecord, InterventionRecord, ModelRecord, Unit};
 
     use super::*;
 
@@ -130,6 +147,17 @@ mod tests {
         assert_eq!(table, "start     repeat_2_nll\n0                4.000");
         let usual = profile(&[("delete", "kl", vec![1.0, 2.0])]);
         assert_eq!(SweepTable::new(&usual).to_string(), "");
+    }
+
+    #[test]
+    fn differences_have_their_errors() {
+        let mut profile = profile(&[("knock_out_within_words", "kl", vec![1.0, 2.0])]);
+        let difference = Curve::new(Axis::counting("start", 2), Unit::Nats, vec![0.5, -0.25]);
+        profile.curves.insert("knock_out_words_kl".into(), difference.with_sem(vec![Some(0.125), None]));
+        let expected = "start     knock_out_within_words_kl  knock_out_words_kl\n\
+                        0                             1.000       0.500 ± 0.125\n\
+                        1                             2.000              -0.250";
+        assert_eq!(SweepTable::new(&profile).to_string(), expected);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use stratigraph_probes::lexical::{SuffixTask, WicPair, WicSplit, WicTokens, Word
 use stratigraph_study::measurements::{KnockOutWords, MergingHeads, SuffixEnsembles, WordInContext};
 use stratigraph_study::{Measurement, StudyContext};
 
-use crate::{defaults, output};
+use crate::{defaults, load, output};
 
 /// The most windows of a kind.
 const MOST_WINDOWS: usize = 256;
@@ -104,7 +104,7 @@ impl WordData<'_> {
             WordExperiment::WordInContext => Box::new(self.word_in_context(context)?),
             WordExperiment::MergingHeads => Box::new(merging_heads(self.words(words)?, context)?),
             WordExperiment::Ensembles => Box::new(self.ensembles(self.words(words)?, context)?),
-            WordExperiment::KnockOutWords => Box::new(KnockOutWords::new(self.tokenizer.token_texts()?)),
+            WordExperiment::KnockOutWords => Box::new(KnockOutWords::new(load::token_texts(self.tokenizer)?)),
         };
         measurement.check(context)?;
         measurement.work(context)?; // refuses what does not fit, and runs nothing yet

@@ -153,6 +153,18 @@ impl FromStr for Hook {
     }
 }
 
+impl Serialize for Hook {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hook {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// One hook in one slot of a run, written `blocks.5.hook_mlp_out`.
 ///
 /// The number is the slot: in the model's own order slot `l` runs layer `l`; under surgery a layer that runs twice has

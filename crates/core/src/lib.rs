@@ -30,14 +30,15 @@ mod shown;
 mod tap;
 mod taps;
 mod tokens;
+mod widths;
 mod windows;
 mod worker_pools;
 
 pub use activation::Activation;
 pub use cache::{ActivationCache, CacheFilter};
 pub use edit::{
-    AttentionPair, BlockEdits, CorpusValues, Edit, EditContext, EditFunction, EditKind, EditTap, EditValues, MeanOver,
-    PairMask, PositionMask, Positions, Units,
+    AttentionPair, BlockEdits, CorpusValues, Edit, EditContext, EditData, EditFunction, EditKind, EditTap, EditValues,
+    MeanOver, PairMask, PositionMask, Positions, Units,
 };
 pub use error::{CoreError, Result};
 pub use hex::hex;

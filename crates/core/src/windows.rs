@@ -147,6 +147,17 @@ impl TokenWindows {
         self
     }
 
+    /// The windows of these numbers, in this order.
+    ///
+    /// # Panics
+    /// When there is no such window.
+    pub fn select(&self, windows: impl IntoIterator<Item = usize>) -> Self {
+        let windows: Vec<usize> = windows.into_iter().collect();
+        let ids = windows.iter().flat_map(|&window| self.sequence(window)).copied().collect();
+        let of = |documents: &Vec<usize>| windows.iter().map(|&window| documents[window]).collect();
+        Self { ids, documents: self.documents.as_ref().map(of), ..self.clone() }
+    }
+
     /// How many windows there are.
     pub fn n_sequences(&self) -> usize {
         self.ids.len() / self.seq_len
@@ -239,6 +250,14 @@ impl TokenWindows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_are_selected_with_their_documents() {
+        let windows = TokenWindows::new(&[5, 6, 7, 8, 9, 3], 2).unwrap().with_documents(vec![0, 0, 1]).unwrap();
+        let selected = windows.with_skip_first(0).unwrap().select([2, 0]);
+        assert_eq!((selected.ids(), selected.documents()), (&[9, 3, 5, 6][..], Some(&[1, 0][..])));
+        assert_eq!(selected.select(2..2).n_sequences(), 0);
+    }
 
     #[test]
     fn short_texts_and_windows_are_errors() {

@@ -6,6 +6,7 @@
 //! | [`metrics`] | named numbers of one position, built in or your own |
 //! | [`scores`] | metrics over a corpus, per window and in f64, so that parts of a corpus merge into the whole |
 //! | [`statistics`] | means, standard errors, proportions |
+//! | [`lens`] | the residual stream inside the model, read as if the model ended there |
 //! | [`attention`] | how far heads look back |
 //! | [`attribution`] | what sublayers and heads do for the next token's logit and loss, directly |
 //! | [`geometry`] | how long the residual stream is and in which direction it points |
@@ -20,6 +21,7 @@ pub mod attention;
 pub mod attribution;
 mod error;
 pub mod geometry;
+pub mod lens;
 pub mod lexical;
 pub mod linear;
 pub mod metrics;

@@ -28,7 +28,8 @@ impl Estimate {
 }
 
 /// What the replicates of a [`Curve`] are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ReplicateUnit {
     /// The windows of the corpus, the same ones in the same order for every curve.

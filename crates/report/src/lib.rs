@@ -28,6 +28,7 @@ mod comparison;
 mod csv;
 mod error;
 pub mod figure;
+mod groups;
 mod out_dir;
 mod page;
 mod report;

@@ -103,8 +103,8 @@ impl Kinds {
                 .characteristic_of([R]),
             // Layers that cannot be removed often rewrite much, but need not.
             geometry: kind("geometry", weights.geometry, [Often, Rarely, Rarely, Often]),
-            // The first layers write more than there is; the middle adds little; predictions are written on top.
-            write: kind("write", weights.write, [Either, Rarely, Either, Often]),
+            // The first layers write more than there is, and the last ones write much; between them layers add little.
+            write: kind("write", weights.write, [Either, Rarely, Rarely, Often]),
         }
     }
 }

@@ -37,6 +37,13 @@ pub(crate) struct Chances<'a> {
     left_out: Option<&'a str>,
 }
 
+/// Why a boundary does not pass.
+struct Fault<'a> {
+    reason: String,
+    /// The scores that decide which stage is given up.
+    others: &'a Scores,
+}
+
 /// The result of the search for boundaries.
 pub(crate) struct Settled {
     pub(crate) path: Path,
@@ -121,41 +128,43 @@ impl<'a> Trial<'a> {
     }
 
     /// The best division in which every boundary passes the tests; if a boundary fails, the stage on one of its sides
-    /// is given up.
+    /// is given up, the later one if both are as good. A group on which the boundary rests alone does not decide that.
     pub(crate) fn settle(&self, mut allowed: Allowed) -> Settled {
         let mut rejected = Vec::new();
         loop {
             let path = best(&self.scores, self.price, allowed);
             let runs = path.runs();
             let fault = runs.windows(2).find_map(|pair| Some((pair, self.fault(pair, allowed)?)));
-            let Some((pair, reason)) = fault else { return Settled { path, allowed, rejected } };
+            let Some((pair, Fault { reason, others })) = fault else { return Settled { path, allowed, rejected } };
             let (before, after) = (pair[0].stage, pair[1].stage);
             let at = pair[1].first;
             rejected.push(RejectedBoundary { before: Stage::ALL[before], after: Stage::ALL[after], at, reason });
             let giving_up = |stage: usize| {
                 let mut fewer = allowed;
                 fewer[stage] = false;
-                (best(&self.scores, self.price, fewer).score, fewer)
+                (best(others, self.price, fewer).score, fewer)
             };
             let (without_before, without_after) = (giving_up(before), giving_up(after));
-            allowed = if without_before.0 > without_after.0 { without_before.1 } else { without_after.1 };
+            let is_better = without_before.0 > without_after.0 + 1e-9;
+            allowed = if is_better { without_before.1 } else { without_after.1 };
         }
     }
 
     /// Why the boundary between two runs does not pass.
-    fn fault(&self, pair: &[Run], allowed: Allowed) -> Option<String> {
+    fn fault(&self, pair: &[Run], allowed: Allowed) -> Option<Fault<'_>> {
         let divides = |path: &Path| {
             let middle = |run: &Run| path.stages[(run.first + run.end - 1) / 2];
             middle(&pair[0]) != middle(&pair[1])
         };
         let alone = |(_, scores): &&(&str, Scores)| !divides(&best(scores, self.rule.alone * self.price, allowed));
-        if let Some((group, _)) = self.without.iter().find(alone) {
-            return Some(format!("it rests on one group of signals alone: {group}"));
+        if let Some((group, others)) = self.without.iter().find(alone) {
+            return Some(Fault { reason: format!("it rests on one group of signals alone: {group}"), others });
         }
         let has = |scores: &&Scores| best(scores, self.price, allowed).cut_between(pair).is_some();
         let frequency = self.drawn.iter().filter(has).count() as f64 / self.drawn.len().max(1) as f64;
         let rare = !self.drawn.is_empty() && frequency < 0.5;
-        rare.then(|| format!("only {:.0} % of the resamples have it", 100.0 * frequency))
+        let reason = || format!("only {:.0} % of the resamples have it", 100.0 * frequency);
+        rare.then(|| Fault { reason: reason(), others: &self.scores })
     }
 
     /// Why the division is not one into stages.

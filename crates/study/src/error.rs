@@ -79,6 +79,12 @@ pub enum StudyError {
         /// How many axes it has.
         n_axes: usize,
     },
+    /// Parts of a corpus in which different things were measured.
+    #[error("parts of the corpus differ in what was measured: `{name}` is in one of them alone, or over another axis")]
+    OtherMeasures {
+        /// The curve, matrix or value.
+        name: String,
+    },
     /// Two curves that cannot be paired.
     #[error("a paired difference takes two curves over one axis, of the same windows; these differ in axis or windows")]
     NotPaired,

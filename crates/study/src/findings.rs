@@ -6,7 +6,7 @@ use stratigraph_core::{Moments, PerSequence, ResidualModel, TokenWindows};
 use stratigraph_profile::statistics::{ErrorBasis, ErrorUnit, WindowErrors, WindowMean};
 use stratigraph_profile::{
     Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit,
-    SamplingRecord, Unit,
+    SamplingRecord, Unit, catalogue,
 };
 use stratigraph_stages::segment;
 
@@ -160,6 +160,46 @@ impl Findings {
     pub fn with_record(mut self, device: impl Into<String>, command: Vec<String>) -> Self {
         self.profile = self.profile.with_device(device).with_command(command);
         self
+    }
+
+    /// Adds a remark to the definitions of the curves of a sweep.
+    pub(crate) fn remark(&mut self, sweep: &str, remark: &str) {
+        let Some(record) = self.profile.interventions.iter().find(|it| it.sweep.as_deref() == Some(sweep)) else {
+            return;
+        };
+        for metric in record.metrics.keys() {
+            let name = format!("{sweep}_{metric}");
+            let Some(curve) = self.profile.curves.get_mut(&name) else { continue };
+            let definition = catalogue::find(&name).map(|entry| format!("{}. ", entry.definition)).unwrap_or_default();
+            curve.definition = Some(format!("{definition}The lens was {remark}"));
+        }
+    }
+
+    /// Takes the numbers of a point of a sweep out: of its curves, of the rows of its matrices by groups, and of its record.
+    pub(crate) fn blank(&mut self, sweep: &str, point: usize) {
+        let Some(record) = self
+            .profile
+            .interventions
+            .iter_mut()
+            .find(|it| it.sweep.as_deref() == Some(sweep) && it.index == Some(point))
+        else {
+            return;
+        };
+        let metrics = std::mem::take(&mut record.metrics);
+        let groupings = std::mem::take(&mut record.groups);
+        for metric in metrics.keys() {
+            let name = format!("{sweep}_{metric}");
+            if let Some(curve) = self.profile.curves.get_mut(&name) {
+                (curve.mean[point], curve.sem[point]) = (f64::NAN, None);
+                curve.replicates.get_mut(point).into_iter().for_each(Vec::clear);
+            }
+            for grouping in groupings.keys() {
+                if let Some(matrix) = self.profile.matrices.get_mut(&format!("{name}_by_{grouping}")) {
+                    let rows = matrix.values.get_mut(point).into_iter().chain(matrix.sem.get_mut(point));
+                    rows.for_each(|row| row.fill(f64::NAN));
+                }
+            }
+        }
     }
 
     pub(crate) fn with_seed(mut self, seed: u64) -> Self {

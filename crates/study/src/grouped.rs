@@ -8,15 +8,6 @@ use stratigraph_profile::{Axis, Curve, Estimate, GroupRecord, Matrix, Unit};
 use crate::run_scores::RunScores;
 use crate::{Findings, Result};
 
-/// The metrics that have matrices and curves by groups where any of them is measured; otherwise all have. Records have all.
-const SHOWN: [&str; 2] = ["kl", "nll"];
-
-/// The metrics that have matrices and curves by groups.
-fn shown(units: &BTreeMap<String, Unit>) -> impl Iterator<Item = (&String, &Unit)> {
-    let any = SHOWN.iter().any(|name| units.contains_key(*name));
-    units.iter().filter(move |(name, _)| !any || SHOWN.contains(&name.as_str()))
-}
-
 /// Adds matrices `SWEEP_METRIC_by_GROUPING` of the points of a sweep over one axis and the groups.
 pub(crate) fn add_sweep(
     sweep: &str,
@@ -26,7 +17,7 @@ pub(crate) fn add_sweep(
 ) -> Result<()> {
     let groupings = points.first().map_or(&[][..], |scores| &scores.groups);
     for (index, grouping) in groupings.iter().map(GroupScores::groups).enumerate() {
-        for (metric, unit) in shown(units) {
+        for (metric, unit) in units {
             let cells = points.iter().flat_map(|scores| estimates(&scores.groups[index], metric, findings));
             let matrix = Matrix::from_estimates(axis.clone(), axis_of(grouping), unit.clone(), cells);
             findings.add_matrix(&format!("{sweep}_{metric}_by_{}", grouping.name()), matrix)?;
@@ -43,7 +34,7 @@ pub(crate) fn add_clean(
     findings: &mut Findings,
 ) -> Result<()> {
     for groups in &clean.groups {
-        for (metric, unit) in shown(units).filter(|(metric, _)| is_clean(metric)) {
+        for (metric, unit) in units.iter().filter(|(metric, _)| is_clean(metric)) {
             let mut curve = Curve::empty(axis_of(groups.groups()), unit.clone());
             estimates(groups, metric, findings).for_each(|estimate| curve.push(estimate, Vec::new()));
             findings.add_curve(&format!("clean_{metric}_by_{}", groups.groups().name()), curve)?;

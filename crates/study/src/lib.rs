@@ -6,6 +6,7 @@
 //! a [`job`], in shards.
 
 mod backend;
+mod derived;
 mod device;
 mod differences;
 mod error;
@@ -24,16 +25,19 @@ mod scoring;
 mod study;
 mod task_run;
 mod unigram;
+mod window_measures;
+mod work;
 mod workers;
 
 pub use backend::Backend;
+pub use derived::{Derived, SweepDifference};
 pub use device::{DeviceName, guard_remote};
 pub use error::{Result, StudyError};
 pub use findings::{Findings, measured_curve, paired_difference};
-pub use measurement::{
-    CollectScores, InterventionScores, Measurement, MetricUnit, Needs, Observation, OwnRun, OwnWork, StudyContext, Work,
-};
+pub use measurement::{Measurement, Needs, Observation, StudyContext};
 pub use memory::Memory;
 pub use progress::{Progress, block_work, pass_work, readout_work};
 pub use study::{Study, versions};
 pub use task_run::{TaskResult, TaskRun};
+pub use window_measures::WindowMeasures;
+pub use work::{CollectScores, InterventionScores, MetricUnit, OwnRun, OwnWork, WindowRun, WindowWork, Work};

@@ -1,14 +1,10 @@
 //! What a study can do: [`Measurement`], which asks for [`Work`] and needs something of the model ([`Needs`]).
 
-use std::collections::BTreeMap;
-
-use stratigraph_core::{HookSet, Observer, PerSequence, ResidualModel, TokenWindows};
+use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
-use stratigraph_probes::scores::Scores;
-use stratigraph_profile::Unit;
-use stratigraph_surgery::{Budget, Intervention, Sweep, SweepContext, SweepPoints};
+use stratigraph_surgery::{Budget, Sweep, SweepContext};
 
-use crate::{Findings, Result, StudyError};
+use crate::{Findings, Result, StudyError, Work};
 
 /// The model and the corpus of a measurement.
 #[derive(Clone, Copy)]
@@ -46,8 +42,7 @@ impl<'a> StudyContext<'a> {
 /// What a measurement needs of a model and a corpus; a study refuses before it runs where that is missing.
 ///
 /// ```
-/// use stratigraph_core::Hook;
-/// use stratigraph_study::Needs;
+/// use {stratigraph_core::Hook, stratigraph_study::Needs};
 /// let needs = Needs::hooks([Hook::Pattern]).with_n_layers(3);
 /// assert!(needs.hooks.contains(Hook::Pattern));
 /// ```
@@ -128,83 +123,6 @@ pub trait Observation: Observer {
     /// # Errors
     /// When a number is not finite or a name is taken.
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<()>;
-}
-
-/// Work that a measurement does by itself.
-pub struct OwnWork<'a> {
-    /// About how many multiplications it takes; [`pass_work`](crate::pass_work) and
-    /// [`readout_work`](crate::readout_work) estimate them.
-    pub work: u64,
-    /// Does it: is given the findings to add to, and a function to call with the multiplications done since the last call.
-    pub run: Box<OwnRun<'a>>,
-}
-
-/// The function of [`OwnWork`].
-pub type OwnRun<'a> = dyn FnOnce(&mut Findings, &mut dyn FnMut(u64)) -> Result<()> + 'a;
-
-/// What the study's metrics measured under the interventions of a measurement: what [`Work::Interventions`] collects.
-pub struct InterventionScores<'s> {
-    pub(crate) scores: Vec<&'s Scores>,
-    pub(crate) units: &'s BTreeMap<String, Unit>,
-}
-
-/// A metric of a study.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MetricUnit<'s> {
-    /// Its name.
-    pub metric: &'s str,
-    /// What it is measured in.
-    pub unit: &'s Unit,
-}
-
-impl<'s> InterventionScores<'s> {
-    /// The metrics by name, with their units.
-    pub fn metrics(&self) -> impl Iterator<Item = MetricUnit<'s>> + use<'s> {
-        self.units.iter().map(|(metric, unit)| MetricUnit { metric, unit })
-    }
-
-    /// What a metric measured under the intervention with this index, window by window; none where there is no such metric
-    /// or intervention.
-    pub fn get(&self, index: usize, metric: &str) -> Option<&'s PerSequence> {
-        self.scores.get(index)?.get(metric)
-    }
-}
-
-/// The function that adds what was measured under some interventions to the findings.
-pub type CollectScores<'a> = dyn FnOnce(&InterventionScores, &mut Findings) -> Result<()> + 'a;
-
-/// A part of a measurement.
-#[non_exhaustive]
-pub enum Work<'a> {
-    /// Interventions that run together with those of all other sweeps, and are scored by the study's metrics: a curve or a
-    /// matrix for each, named after the sweep and the metric.
-    Sweep {
-        /// The name.
-        name: String,
-        /// Axes and interventions.
-        points: SweepPoints,
-    },
-    /// Interventions that run together with those of all sweeps and are scored by the study's metrics, and a function that
-    /// makes curves of the scores, such as differences between interventions.
-    Interventions {
-        /// What the records of the interventions have as the name of their sweep.
-        name: String,
-        /// The interventions, each with its name.
-        interventions: Vec<Intervention>,
-        /// Is given the scores of the interventions, in their order.
-        collect: Box<CollectScores<'a>>,
-    },
-    /// A share of the pass over the corpus.
-    Observe(Box<dyn Observation + 'a>),
-    /// Anything else.
-    Own(OwnWork<'a>),
-}
-
-impl<'a> Work<'a> {
-    /// Work that a measurement does by itself.
-    pub fn own(work: u64, run: impl FnOnce(&mut Findings, &mut dyn FnMut(u64)) -> Result<()> + 'a) -> Self {
-        Work::Own(OwnWork { work, run: Box::new(run) })
-    }
 }
 
 /// Something that a study measures, and adds to its findings.

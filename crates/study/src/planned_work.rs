@@ -2,18 +2,25 @@
 
 use stratigraph_core::{ResidualModel, TokenWindows, observe};
 
-use crate::measurement::{CollectScores, OwnWork, as_observers};
+use crate::derived::Measured;
+use crate::measurement::as_observers;
 use crate::progress::pass_work;
 use crate::runs::NamedSweep;
-use crate::{Findings, Measurement, Observation, Result, StudyContext, StudyError, Work};
+use crate::{
+    CollectScores, Derived, Findings, Measurement, Observation, OwnWork, Result, StudyContext, StudyError,
+    WindowMeasures, WindowWork, Work,
+};
 
 /// The work of all measurements, by kind.
+#[derive(Default)]
 pub(crate) struct PlannedWork<'m> {
     pub(crate) sweeps: Vec<NamedSweep>,
-    /// The index of a sweep whose scores a measurement collects itself, and how.
-    pub(crate) collectors: Vec<(usize, Box<CollectScores<'m>>)>,
+    /// The name of a sweep whose scores a measurement collects itself, and how.
+    collectors: Vec<(String, Box<CollectScores<'m>>)>,
     observations: Vec<Box<dyn Observation + 'm>>,
+    windows: Vec<WindowWork<'m>>,
     own: Vec<OwnWork<'m>>,
+    pub(crate) derived: Vec<Derived>,
 }
 
 impl<'m> PlannedWork<'m> {
@@ -21,28 +28,36 @@ impl<'m> PlannedWork<'m> {
         measurements: &'m [Box<dyn Measurement + 'a>],
         context: &StudyContext<'m>,
     ) -> Result<Self> {
-        let mut sorted = Self { sweeps: Vec::new(), collectors: Vec::new(), observations: Vec::new(), own: Vec::new() };
-        let mut names = Vec::new();
+        let (mut sorted, mut names) = (Self::default(), Vec::new());
         for measurement in measurements {
             let name = measurement.name();
             if names.contains(&name) {
                 return Err(StudyError::NameTaken { what: "measurement", name });
             }
             measurement.check(context)?;
-            for work in measurement.work(context)? {
-                match work {
-                    Work::Sweep { name, points } => sorted.add_sweep(NamedSweep::new(name, points))?,
-                    Work::Interventions { name, interventions, collect } => {
-                        sorted.collectors.push((sorted.sweeps.len(), collect));
-                        sorted.sweeps.push(NamedSweep { name, axes: Vec::new(), interventions });
-                    }
-                    Work::Observe(observation) => sorted.observations.push(observation),
-                    Work::Own(own) => sorted.own.push(own),
-                }
-            }
+            measurement.work(context)?.into_iter().try_for_each(|work| sorted.add(work))?;
             names.push(name);
         }
         Ok(sorted)
+    }
+
+    fn add(&mut self, work: Work<'m>) -> Result<()> {
+        match work {
+            Work::Sweep { name, points } => self.add_sweep(NamedSweep::new(name, points))?,
+            Work::Lens { name, points, readings } => {
+                self.add_sweep(NamedSweep::new(name, points).with_readings(readings))?;
+            }
+            Work::Interventions { name, interventions, collect } => {
+                self.collectors.extend(collect.map(|collect| (name.clone(), collect)));
+                let (axes, readings) = (Vec::new(), Vec::new());
+                self.add_sweep(NamedSweep { name, axes, interventions, readings })?;
+            }
+            Work::Observe(observation) => self.observations.push(observation),
+            Work::Windows(windows) => self.windows.push(windows),
+            Work::Own(own) => self.own.push(own),
+            Work::Derived(derived) => self.derived.push(derived),
+        }
+        Ok(())
     }
 
     /// Adds a sweep; one that another measurement takes too runs once.
@@ -63,18 +78,31 @@ impl<'m> PlannedWork<'m> {
 
     /// Units of work beside the sweeps.
     pub(crate) fn units(&self, context: &StudyContext) -> u64 {
-        self.pass(context) + self.own.iter().map(|own| own.work).sum::<u64>()
+        let of_window = self.windows.iter().map(|work| work.work).sum::<u64>();
+        let own = self.own.iter().map(|own| own.work).sum::<u64>();
+        self.pass(context) + of_window * context.windows.n_sequences() as u64 + own
     }
 
+    /// Makes curves of the scores of sweeps that measurements collect themselves.
+    pub(crate) fn collect(&mut self, measured: &Measured, findings: &mut Findings) -> Result<()> {
+        let mut collectors = std::mem::take(&mut self.collectors).into_iter();
+        collectors.try_for_each(|(sweep, collect)| match measured.scores_of(&sweep) {
+            Some(scores) => collect(&scores, findings),
+            None => Ok(()),
+        })
+    }
+
+    /// Does all work but that of sweeps and what is derived; gives what was measured window by window.
     pub(crate) fn run(
         mut self,
         context: &StudyContext,
         findings: &mut Findings,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<()> {
+    ) -> Result<Vec<WindowMeasures>> {
+        let StudyContext { model, windows, .. } = *context;
+        let n_windows = windows.n_sequences();
         if !self.observations.is_empty() {
-            let StudyContext { model, windows, .. } = *context;
-            let each = self.pass(context) / windows.n_sequences().max(1) as u64;
+            let each = self.pass(context) / n_windows.max(1) as u64;
             let batch = batch_of_pass(model, windows);
             let mut before = 0;
             let windows_done = |n: usize| {
@@ -84,7 +112,11 @@ impl<'m> PlannedWork<'m> {
             observe(model, windows, batch, &mut as_observers(&mut self.observations), windows_done)?;
             self.observations.into_iter().try_for_each(|observation| observation.finish(findings))?;
         }
-        self.own.into_iter().try_for_each(|own| (own.run)(findings, progress))
+        let measured =
+            self.windows.iter().map(|work| (work.run)(0..n_windows, progress)).collect::<Result<Vec<_>>>()?;
+        measured.iter().try_for_each(|measures| measures.add_to(findings))?;
+        self.own.into_iter().try_for_each(|own| (own.run)(findings, progress))?;
+        Ok(measured)
     }
 }
 

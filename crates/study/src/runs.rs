@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use stratigraph_probes::lens::LensReading;
 use stratigraph_profile::{Axis, Estimate, InterventionRecord, Matrix, Unit};
 use stratigraph_surgery::{Intervention, SweepPoints};
 
@@ -16,11 +17,26 @@ pub(crate) struct NamedSweep {
     /// None where a measurement makes curves of the scores itself.
     pub(crate) axes: Vec<Axis>,
     pub(crate) interventions: Vec<Intervention>,
+    /// How the residual stream of each point is read; empty where all are read as the model's last one.
+    pub(crate) readings: Vec<Option<LensReading>>,
 }
+
+/// An intervention, and how its residual stream is read.
+type Point<'a> = (&'a Intervention, Option<&'a LensReading>);
 
 impl NamedSweep {
     pub(crate) fn new(name: String, SweepPoints { axes, interventions, .. }: SweepPoints) -> Self {
-        Self { name, axes, interventions }
+        Self { name, axes, interventions, readings: Vec::new() }
+    }
+
+    /// With a reading for each point.
+    pub(crate) fn with_readings(self, readings: Vec<Option<LensReading>>) -> Self {
+        Self { readings, ..self }
+    }
+
+    fn points(&self) -> impl Iterator<Item = Point<'_>> {
+        let reading = |index: usize| self.readings.get(index)?.as_ref();
+        self.interventions.iter().enumerate().map(move |(index, intervention)| (intervention, reading(index)))
     }
 }
 
@@ -30,8 +46,10 @@ pub(crate) struct Runs {
     sweeps: Vec<NamedSweep>,
     singles: Vec<Intervention>,
     distinct: Vec<Intervention>,
-    /// The index of each among the distinct ones, by its text.
-    index: BTreeMap<String, usize>,
+    /// How the residual stream of each distinct one is read.
+    readings: Vec<Option<LensReading>>,
+    /// The indices of those of a text among the distinct ones, a reading each.
+    index: BTreeMap<String, Vec<usize>>,
 }
 
 /// An intervention with the sweep it is a point of.
@@ -45,16 +63,34 @@ pub(crate) struct Run<'a> {
 
 impl Runs {
     pub(crate) fn new(n_layers: usize, sweeps: Vec<NamedSweep>, singles: Vec<Intervention>) -> Self {
-        let (mut distinct, mut index) = (Vec::new(), BTreeMap::new());
         let clean = Intervention::none(n_layers).with_name(InterventionRecord::CLEAN);
-        let of_sweeps = sweeps.iter().flat_map(|sweep| &sweep.interventions);
-        for intervention in std::iter::once(&clean).chain(of_sweeps).chain(&singles) {
-            index.entry(intervention.to_string()).or_insert_with(|| {
-                distinct.push(intervention.clone());
-                distinct.len() - 1
-            });
+        let empty = Vec::new();
+        let mut runs =
+            Self { sweeps: empty, singles, distinct: Vec::new(), readings: Vec::new(), index: BTreeMap::new() };
+        runs.add((&clean, None));
+        sweeps.iter().flat_map(NamedSweep::points).for_each(|point| runs.add(point));
+        for single in std::mem::take(&mut runs.singles) {
+            runs.add((&single, None));
+            runs.singles.push(single);
         }
-        Self { sweeps, singles, distinct, index }
+        Self { sweeps, ..runs }
+    }
+
+    /// Adds an intervention to the distinct ones if it is not among them.
+    fn add(&mut self, (intervention, reading): Point) {
+        let of_text = self.index.entry(intervention.to_string()).or_default();
+        if of_text.iter().all(|&other| self.readings[other].as_ref() != reading) {
+            of_text.push(self.distinct.len());
+            self.distinct.push(intervention.clone());
+            self.readings.push(reading.cloned());
+        }
+    }
+
+    /// Which of the distinct ones an intervention is.
+    fn index_of(&self, (intervention, reading): Point) -> usize {
+        let of_text = &self.index[&intervention.to_string()];
+        let found = of_text.iter().find(|&&index| self.readings[index].as_ref() == reading);
+        *found.expect("every intervention was added with its reading")
     }
 
     /// Each distinct intervention once; the first is the unchanged model.
@@ -62,21 +98,38 @@ impl Runs {
         &self.distinct
     }
 
+    /// How the residual stream of each distinct intervention is read.
+    pub(crate) fn readings(&self) -> &[Option<LensReading>] {
+        &self.readings
+    }
+
     /// The unchanged model, the points of every sweep, and the user's own.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Run<'_>> {
-        let index = |intervention: &Intervention| self.index[&intervention.to_string()];
         let clean = Run { point: None, intervention: &self.distinct[0], index: 0 };
-        let point = move |sweep, (nth, intervention)| Run {
-            point: Some((sweep, nth)),
-            intervention,
-            index: index(intervention),
-        };
-        let points = self
-            .sweeps
-            .iter()
-            .flat_map(move |sweep| sweep.interventions.iter().enumerate().map(move |nth| point(sweep, nth)));
-        let single = move |intervention| Run { point: None, intervention, index: index(intervention) };
+        let points = self.sweeps.iter().flat_map(move |sweep| {
+            sweep.points().enumerate().map(move |(nth, point)| Run {
+                point: Some((sweep, nth)),
+                intervention: point.0,
+                index: self.index_of(point),
+            })
+        });
+        let single = move |intervention| Run { point: None, intervention, index: self.index_of((intervention, None)) };
         std::iter::once(clean).chain(points).chain(self.singles.iter().map(single))
+    }
+
+    /// The index of the sweep of a name.
+    pub(crate) fn sweep_index(&self, name: &str) -> Option<usize> {
+        self.sweeps.iter().position(|sweep| sweep.name == name)
+    }
+
+    /// The sweep of a name.
+    pub(crate) fn sweep(&self, name: &str) -> Option<&NamedSweep> {
+        self.sweeps.iter().find(|sweep| sweep.name == name)
+    }
+
+    /// How many interventions the sweep of a name has.
+    pub(crate) fn n_points(&self, name: &str) -> Option<usize> {
+        self.sweep(name).map(|sweep| sweep.interventions.len())
     }
 
     /// What was measured at the points of the sweep with an index, from the scores of each distinct intervention.
@@ -86,9 +139,8 @@ impl Runs {
         scores: &'s [RunScores],
         units: &'s BTreeMap<String, Unit>,
     ) -> InterventionScores<'s> {
-        let interventions = &self.sweeps[sweep].interventions;
-        let of = |intervention: &Intervention| &scores[self.index[&intervention.to_string()]].all;
-        InterventionScores { scores: interventions.iter().map(of).collect(), units }
+        let points = self.sweeps[sweep].points();
+        InterventionScores { scores: points.map(|point| &scores[self.index_of(point)].all).collect(), units }
     }
 
     /// Adds curves, matrices and interventions, from the scores of each distinct one. `is_clean` says of a metric whether it
@@ -109,8 +161,7 @@ impl Runs {
                 self.add_sweep(sweep, metric, (scores, unit), findings)?;
             }
             if let [axis] = &sweep.axes[..] {
-                let point = |intervention: &Intervention| &scores[self.index[&intervention.to_string()]];
-                let points: Vec<_> = sweep.interventions.iter().map(point).collect();
+                let points: Vec<_> = sweep.points().map(|point| &scores[self.index_of(point)]).collect();
                 grouped::add_sweep(&sweep.name, axis, (&points, units), findings)?;
             }
         }
@@ -128,8 +179,8 @@ impl Runs {
         (scores, unit): (&[RunScores], &Unit),
         findings: &mut Findings,
     ) -> Result<()> {
-        let indices = sweep.interventions.iter().map(|intervention| self.index[&intervention.to_string()]);
-        let measured: Vec<_> = indices.filter_map(|index| scores[index].all.get(metric)).collect();
+        let measured = sweep.points().filter_map(|point| scores[self.index_of(point)].all.get(metric));
+        let measured: Vec<_> = measured.collect();
         let name = format!("{}_{metric}", sweep.name);
         match &sweep.axes[..] {
             [axis] => findings.add_curve(&name, measured_curve(axis.clone(), unit.clone(), measured)),

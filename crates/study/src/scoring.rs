@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{NoTap, ResidualModel, RunModel, TokenWindows};
+use stratigraph_probes::lens::{LensReading, ReadStream};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::readout::{Clean, Readout, Tiles};
 use stratigraph_probes::scores::ScoreSink;
@@ -48,6 +49,8 @@ pub(crate) struct Scoring<'a> {
     executor: Executor,
     /// Which of them is the unchanged model.
     clean: usize,
+    /// How the residual stream of each is read; empty where all are read as the model's last one.
+    readings: Vec<Option<LensReading>>,
     windows: &'a TokenWindows,
     options: ReadoutOptions<'a>,
 }
@@ -66,7 +69,13 @@ impl<'a> Scoring<'a> {
             interventions.len() - 1
         });
         let executor = Executor::new(interventions).with_budget(options.executor_budget());
-        Self { executor, clean, windows, options }
+        Self { executor, clean, readings: Vec::new(), windows, options }
+    }
+
+    /// With how the residual stream of each intervention is read. The unchanged model has to be the first one, without a lens.
+    pub(crate) fn with_readings(self, readings: Vec<Option<LensReading>>) -> Self {
+        debug_assert!(self.clean == 0 && readings.first().is_some_and(Option::is_none));
+        Self { readings, ..self }
     }
 
     /// With means over the corpus that were measured before.
@@ -160,7 +169,10 @@ impl<S: ScoreSink> Sink for MetricSink<'_, S> {
             }
             None => Clean::Stream(*clean),
         };
-        self.readout.compare(windows, sequences, residuals, clean, &mut self.scores)?;
+        let reading = |index: usize| self.scoring.readings.get(index).cloned().flatten();
+        let read = |(index, resid)| ReadStream::new(resid, reading(index));
+        let streams: Vec<_> = residuals.into_iter().enumerate().map(read).collect();
+        self.readout.compare(windows, sequences, streams, clean, &mut self.scores)?;
         (self.done)(readouts * self.cost.readout);
         Ok(())
     }

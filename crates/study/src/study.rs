@@ -10,6 +10,7 @@ use stratigraph_probes::scores::TokenGroups;
 use stratigraph_profile::Unit;
 use stratigraph_surgery::{Budget, Intervention};
 
+use crate::derived::Measured;
 use crate::findings::{corpus_record, model_record};
 use crate::planned_work::PlannedWork;
 use crate::run_scores::{RunScores, check_names};
@@ -66,7 +67,8 @@ impl<'a> Study<'a> {
 
     /// The paper's study, as far as the model has the layers, hooks and weights: deletions, swaps, the logit lens, blocks of
     /// three and five layers repeated, attention, geometry and neurons. Beside the deletions it has those after the first
-    /// position, which tell a layer that makes the attention sink from one that does more.
+    /// position, which tell a layer that makes the attention sink from one that does more. Windows of two tokens, the shortest
+    /// that there are, are long enough for all of it.
     pub fn paper(model: &'a dyn ResidualModel) -> Self {
         measurements::paper(model).into_iter().fold(Self::new(model), Self::add_boxed)
     }
@@ -163,6 +165,7 @@ impl<'a> Study<'a> {
     /// When the windows, a measurement, an intervention or a metric does not fit the model, two measurements or groupings have
     /// one name, a grouping is of other windows, the budget is too small, or a score or an activation is not finite.
     pub fn run(self, windows: &TokenWindows) -> Result<Findings> {
+        self.check(windows)?;
         let Self {
             model,
             replicas,
@@ -175,16 +178,15 @@ impl<'a> Study<'a> {
             names,
             mut on_progress,
         } = self;
-        windows.check(model)?;
-        replicas.iter().try_for_each(|replica| check_replica(model, *replica))?;
-        check_names(&groupings)?;
-        groupings.iter().try_for_each(|groups| groups.check(windows))?;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;
         let metrics = options.metrics.clone();
         let context = StudyContext::new(model, windows, seed).with_budget(options.budget).with_metrics(&metrics);
         let mut work = PlannedWork::new(&measurements, &context)?;
         let runs = Runs::new(model.n_layers(), std::mem::take(&mut work.sweeps), interventions);
+        let derived = std::mem::take(&mut work.derived);
+        derived.iter().try_for_each(|derived| derived.check(&metrics, &runs))?;
         let scoring = Scoring::new(runs.distinct().to_vec(), &runs.distinct()[0], windows, options.clone());
+        let scoring = scoring.with_readings(runs.readings().to_vec());
 
         let total = scoring.work(model) * windows.n_sequences() as u64 + work.units(&context);
         let mut done = 0;
@@ -202,11 +204,19 @@ impl<'a> Study<'a> {
         let units = units(&options.metrics);
         runs.collect(&scores, &units, is_clean, &mut findings)?;
         unigram::add(windows, &mut findings)?;
-        for (sweep, collect) in std::mem::take(&mut work.collectors) {
-            collect(&runs.scores_of(sweep, &scores, &units), &mut findings)?;
-        }
-        work.run(&context, &mut findings, &mut progress)?;
+        let measured = |windows| Measured { runs: &runs, scores: &scores, units: &units, windows };
+        work.collect(&measured(&[]), &mut findings)?;
+        let windows = work.run(&context, &mut findings, &mut progress)?;
+        derived.iter().try_for_each(|derived| derived.add(&measured(&windows), &mut findings))?;
         Ok(findings)
+    }
+
+    /// Refuses windows, models and groupings that do not fit each other.
+    fn check(&self, windows: &TokenWindows) -> Result<()> {
+        windows.check(self.model)?;
+        self.replicas.iter().try_for_each(|replica| check_replica(self.model, *replica))?;
+        check_names(&self.groupings)?;
+        Ok(self.groupings.iter().try_for_each(|groups| groups.check(windows))?)
     }
 }
 

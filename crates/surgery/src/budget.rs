@@ -1,7 +1,7 @@
 //! How much memory a run may take: [`Budget`], and how the run is cut to fit it.
 
 use burn::tensor::Device;
-use stratigraph_core::{ResidualModel, WorkerPools, is_host_device};
+use stratigraph_core::{ModelShape, ResidualModel, WorkerPools, is_host_device};
 
 use crate::{Result, SurgeryError};
 
@@ -61,6 +61,29 @@ pub(crate) struct Kept {
 }
 
 impl Budget {
+    /// How many windows of `seq_len` tokens fit in it at once in a plain run of a model, where `kept` bytes of each are held
+    /// beside the activations of one block.
+    ///
+    /// ```
+    /// use stratigraph_core::ModelShape;
+    /// use stratigraph_surgery::Budget;
+    ///
+    /// let (budget, shape) = (Budget { bytes: 1 << 20, ..Budget::default() }, ModelShape::new(2, 64, 1000));
+    /// assert_eq!(budget.windows_at_once(&shape, 16, 0)?, 8); // eight activations of 4 * 64 numbers at 16 positions
+    /// assert!(budget.windows_at_once(&shape, 16, 1 << 20).is_err());
+    /// # Ok::<(), stratigraph_surgery::SurgeryError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SurgeryError::BudgetTooSmall`] when it is too small for one window.
+    pub fn windows_at_once(self, shape: &ModelShape, seq_len: usize, kept: usize) -> Result<usize> {
+        let inside = WIDE_ACTIVATIONS * shape.widest_activation(seq_len) * seq_len * size_of::<f32>();
+        match self.bytes / (kept + inside).max(1) {
+            0 => Err(SurgeryError::BudgetTooSmall { budget: self.bytes, needed: kept + inside }),
+            n => Ok(n),
+        }
+    }
+
     /// Divides the budget: first a state for each intervention, then the activations of calls. The run has `n_sequences` windows of
     /// `seq_len` tokens.
     pub(crate) fn fit(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use stratigraph_core::{Edit, EditValues, Hook};
+use stratigraph_core::{Edit, EditData, Hook};
 
 use crate::{Intervention, LayerPlan, Step, SurgeryError};
 
@@ -77,19 +77,19 @@ impl FromStr for Intervention {
     type Err = SurgeryError;
 
     fn from_str(text: &str) -> Result<Self, SurgeryError> {
-        Self::parse_with(text, &|_| None)
+        Self::parse_with(text, &EditData::default())
     }
 }
 
 impl Intervention {
-    /// Reads an intervention from its text; `values` gives the tensors of its edits, as for [`Edit::parse_with`].
+    /// Reads an intervention from its text, with the data that its edits name, as [`Edit::parse_with`].
     ///
     /// # Errors
-    /// When the text is not an intervention, or names values that are not given.
-    pub fn parse_with(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result<Self, SurgeryError> {
+    /// When the text is not an intervention, or names data that are not given.
+    pub fn parse_with(text: &str, data: &EditData) -> Result<Self, SurgeryError> {
         let mut parts = text.split('|').map(str::trim);
         let Old { plan, edits } = Old::parse(parts.next().unwrap_or_default())?;
-        let edits = edits.into_iter().map(Ok).chain(parts.map(|part| Ok(Edit::parse_with(part, values)?)));
+        let edits = edits.into_iter().map(Ok).chain(parts.map(|part| Ok(Edit::parse_with(part, data)?)));
         edits.collect::<Result<Vec<_>, SurgeryError>>().map(|edits| edits.into_iter().fold(plan.into(), Self::edit))
     }
 }

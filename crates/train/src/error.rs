@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use stratigraph_core::CoreError;
 use stratigraph_models::ModelError;
+use stratigraph_probes::ProbeError;
 use stratigraph_study::StudyError;
 
 /// The result of an operation of this crate.
@@ -19,6 +20,9 @@ pub enum TrainError {
     /// A model that cannot be made, or not be written.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A lens that cannot be fitted.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     /// A held-out loss that cannot be measured.
     #[error(transparent)]
     Study(#[from] StudyError),

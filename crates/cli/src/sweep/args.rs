@@ -10,6 +10,8 @@ use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, at_least};
 use crate::corpus::TextArgs;
 use crate::experiments::Experiment;
 use crate::groups::GroupArgs;
+use crate::pairs::PairArgs;
+use crate::steering::SteeringArgs;
 
 /// The arguments of `sweep`.
 #[derive(clap::Args)]
@@ -50,6 +52,8 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub measure: PlanMeasureArgs,
     #[command(flatten)]
+    pub steering: SteeringArgs,
+    #[command(flatten)]
     pub steps: StepArgs,
 }
 
@@ -57,9 +61,10 @@ pub struct PlanArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Measurements")]
 pub struct PlanMeasureArgs {
-    /// Sweeps, with commas between; an unknown name lists all
+    /// What to do, with commas between; an unknown name lists all
     ///
-    /// Sweeps that replace by a mean need the whole corpus, and measures of the inside are no sweeps: `study` runs both.
+    /// Any sweep, and effects, neuron_sets, mean_neuron_sets, knock_out_words, steering (--steer-...) and patching (--pairs).
+    /// The others need the whole corpus or other texts in one process: `study` runs them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "delete,swap,lens")]
     pub experiments: Vec<Experiment>,
     /// Metrics, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
@@ -70,10 +75,12 @@ pub struct PlanMeasureArgs {
     pub interventions: Vec<Intervention>,
     #[command(flatten)]
     pub groups: GroupArgs,
+    #[command(flatten)]
+    pub pairs: PairArgs,
     /// Keep the numbers of every token, in Parquet
     #[arg(long)]
     pub per_token: bool,
-    /// The seed of what is drawn at random: windows now, resamples when the shards are merged
+    /// The seed of what is drawn at random: windows and sets now, resamples when the shards are merged
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }

@@ -1,85 +1,26 @@
 //! `stratigraph sweep`: a study that many processes share and that survives being killed, as a job in a directory.
 
 mod args;
+mod plan;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use stratigraph_report::{OutDir, Report};
-use stratigraph_study::Backend;
-use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun, StepSize};
-use stratigraph_surgery::Sweep;
+use stratigraph_study::job::{Job, Shard, ShardRun};
 
 pub use args::SweepArgs;
-use args::{MergeArgs, PlanArgs, PlanMeasureArgs, RunArgs, StatusArgs, SweepCommand};
+use args::{MergeArgs, RunArgs, StatusArgs, SweepCommand};
 
-use crate::experiments::Experiment;
 use crate::{load, output, study};
 
 /// Does one step of a sweep.
 pub fn run(args: &SweepArgs) -> Result<()> {
     match &args.command {
-        SweepCommand::Plan(args) => plan(args),
+        SweepCommand::Plan(args) => plan::run(args),
         SweepCommand::Run(args) => args.devices.guard(|| run_shard(args)),
         SweepCommand::Status(args) => status(args),
         SweepCommand::Merge(args) => merge(args),
-    }
-}
-
-fn plan(args: &PlanArgs) -> Result<()> {
-    let (model_path, corpus) = (args.model.path()?, args.text.corpus()?);
-    let sweeps = sweeps(&args.measure)?;
-    let checkpoint = load::open(&model_path)?;
-    let tokenizer = checkpoint.tokenizer()?;
-    let windows = args.text.cut(&corpus, &tokenizer, args.measure.seed)?;
-    let groups = args.measure.groups.groups(&tokenizer, &windows)?;
-    let sha256 = checkpoint.sha256()?;
-    // Reads and checks every weight, and keeps none.
-    let model = checkpoint.stream(&Backend::Flex.device()?)?;
-    let record = JobModel::new(&model, load::name(&model_path), source(&model_path)?, sha256);
-    let corpus = JobCorpus::new(args.text.name()?, &windows);
-    let plan = JobPlan::new(&model, record, corpus, &windows)?.with_seed(args.measure.seed);
-    let plan = sweeps.iter().try_fold(plan, JobPlan::with_sweep)?;
-    let plan = groups.into_iter().try_fold(plan, |plan, groups| plan.with_groups(groups, &windows))?;
-    let plan = with_options(plan, args)?;
-    let job = Job::create(&args.job, plan, windows)?;
-    output::line(format_args!("{}: {job}", job.path().display()))
-}
-
-fn with_options(plan: JobPlan, args: &PlanArgs) -> Result<JobPlan> {
-    let PlanArgs { measure, steps, .. } = args;
-    let step = StepSize::new(steps.windows_per_step);
-    let step = steps.interventions_per_step.map_or(step, |n| step.with_interventions(n));
-    let mut plan = measure.interventions.iter().cloned().try_fold(plan, JobPlan::with_intervention)?;
-    plan = plan.with_step_size(step)?;
-    if !measure.metrics.is_empty() {
-        plan = plan.with_metrics(&measure.metrics)?;
-    }
-    if measure.per_token {
-        plan = plan.with_per_token()?;
-    }
-    Ok(plan)
-}
-
-/// The sweeps of a job. Other measurements cannot be cut into shards.
-fn sweeps(args: &PlanMeasureArgs) -> Result<Vec<Sweep>> {
-    let sweep = |experiment: &Experiment| match experiment {
-        Experiment::Named(name) => Sweep::by_name(name),
-        Experiment::Words(_) | Experiment::Steering | Experiment::Patching => None,
-    };
-    let named = args.experiments.iter().map(|experiment| {
-        sweep(experiment)
-            .ok_or_else(|| anyhow!("cannot shard {experiment}: it is not a sweep; run it with `stratigraph study`"))
-    });
-    named.collect()
-}
-
-/// Where `run` finds the model: an absolute path, or the name of a model of the hub.
-fn source(model: &Path) -> Result<String> {
-    let path = if model.exists() { std::path::absolute(model)? } else { model.to_owned() };
-    match path.to_str() {
-        Some(path) => Ok(path.to_owned()),
-        None => bail!("a job cannot hold the path {}, which is not UTF-8: rename it or link to it", path.display()),
     }
 }
 

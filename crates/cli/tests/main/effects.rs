@@ -110,7 +110,10 @@ fn a_vector_is_read_from_a_file_and_what_does_not_fit_is_named() {
     let width = json(&crate::common::repository().join("models/tiny/config.json"))["n_embd"].as_u64().unwrap();
     let vector = file("vector.json", &numbers(width as usize));
     succeeds(along(&vector, &[]));
-    fails(along(&file("short.json", &numbers(3)), &[]), "the vector has 3 numbers, and `blocks.6.hook_resid_pre`");
+    fails(
+        along(&file("short.json", &numbers(3)), &[]),
+        "short.json is damaged or not what it seems: it has 3 numbers, and 128 are needed",
+    );
     fails(along(&file("text.json", "a vector"), &[]), "neither a JSON array of numbers nor a safetensors file");
     fails(along(&vector, &["--steer-layer", "12"]), "--steer-layer: layer 12 does not exist: the model has 12 layers");
     let (asked, none) = (file("asked", "We must all\n"), file("none", "\n \n"));

@@ -4,6 +4,7 @@ mod common;
 mod corpora;
 mod effects;
 mod help;
+mod lens;
 mod patching;
 #[cfg(unix)]
 mod slurm;

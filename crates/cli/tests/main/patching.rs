@@ -72,5 +72,5 @@ fn what_is_wrong_with_pairs_is_one_line() {
     fails(patching(&["--pairs", "absent.jsonl"]), "cannot read absent.jsonl");
     let pairs = ["study", "--experiments", "lens", "--pairs", "examples/data/pairs/agreement.jsonl"];
     fails(pairs, "--pairs and --skip-unfit-pairs are for patching: add patching to --experiments");
-    fails(["sweep", "plan", path(&dir.path().join("job")), "--experiments", "patching"], "cannot shard patching: ");
+    fails(patching(&["--pairs", "/dev/zero"]), "cannot read /dev/zero: it has more than 67108864 bytes");
 }

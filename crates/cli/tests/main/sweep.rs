@@ -178,6 +178,43 @@ fn a_full_disk_is_one_error_and_room_lets_it_go_on() {
 }
 
 #[test]
+fn measurements_in_shards_give_what_a_study_gives() {
+    let dir = tempfile::tempdir().unwrap();
+    let (job, merged, study) = (dir.path().join("job"), dir.path().join("merged"), dir.path().join("study"));
+    let vector = dir.path().join("vector.json");
+    fs::write(&vector, serde_json::to_string(&vec![0.25f32; 128]).unwrap()).unwrap();
+    let pairs = fixture("pairs.jsonl");
+    let measured = ["--sequences", "3", "--seq-len", "32", "--metrics", "kl,nll", "--seed", "5", "--experiments"];
+    let experiments = ["effects,neuron_sets,knock_out_words,steering,patching", "--pairs", path(&pairs)];
+    let options = ["--steer-vector", path(&vector), "--steer-strengths", "0,1"];
+    let measured = [&measured[..], &experiments, &options].concat();
+    let told = succeeds(&[&["plan", path(&job), "--windows-per-step", "2"], &measured[..]].concat());
+    assert!(told.contains("direct effects") && told.contains("patching"), "{told}");
+    for shard in ["1/2", "0/2"] {
+        succeeds(&["run", path(&job), "--shard", shard]);
+    }
+    succeeds(&["merge", path(&job), "--out", path(&merged)]);
+    common::succeeds([&["study", "--out", path(&study)], &measured[..]].concat());
+    let profile = |out: &Path| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(out.join("profile.json")).unwrap()).unwrap()
+    };
+    let (merged, study) = (profile(&merged), profile(&study));
+    for part in ["curves", "matrices"] {
+        let (merged, study) = (merged[part].as_object().unwrap(), study[part].as_object().unwrap());
+        assert!(merged.keys().eq(study.keys()), "{:?} and {:?}", merged.keys(), study.keys());
+    }
+    for curve in ["self_repair_attention", "neuron_sets_difference_kl", "knock_out_words_kl", "steer_nll"] {
+        let means = |profile: &serde_json::Value| -> Vec<f64> {
+            let means = profile["curves"][curve]["mean"].as_array().unwrap_or_else(|| panic!("{curve}"));
+            means.iter().map(|mean| mean.as_f64().unwrap()).collect()
+        };
+        for (a, b) in means(&merged).iter().zip(means(&study)) {
+            assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{curve}: {a} and {b}");
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let (job, model, absent) = (dir.path().join("job"), fixture("llama-gqa"), dir.path().join("absent"));
@@ -217,8 +254,11 @@ fn what_cannot_be_sharded_is_refused_before_a_job_is_made() {
         arguments.map(str::to_owned)
     };
     let refused = |arguments: [String; 10], part: &str| fails(&arguments.each_ref().map(String::as_str), part);
-    refused(plan("--experiments", "attention"), "cannot shard attention: it is not a sweep");
-    refused(plan("--experiments", "wic"), "cannot shard wic: it is not a sweep");
+    refused(plan("--experiments", "attention"), "cannot shard attention: it needs the whole corpus in one process");
+    refused(plan("--experiments", "wic"), "cannot shard wic: it is not measured on the windows of a corpus");
+    refused(plan("--experiments", "steering"), "steering needs a direction: give --steer-toward FILE");
+    refused(plan("--steer-layer", "1"), "options --steer-... are of the experiment steering");
+    refused(plan("--pairs", "absent"), "--pairs and --skip-unfit-pairs are for patching");
     refused(plan("--experiments", "lens_after_first"), "the sweep lens cannot be limited to positions");
     refused(plan("--intervention", "0-99"), "99");
     refused(plan("--metrics", "perplexity"), "unknown metric `perplexity`");

@@ -7,9 +7,8 @@ impl Edit {
     /// Checks that a model can make it in a run of `n_slots` slots and windows of `seq_len` tokens.
     ///
     /// # Errors
-    /// [`CoreError::HookMissing`]; [`CoreError::EditNeverFired`] when there is no such slot or position;
-    /// [`CoreError::BadEdit`] when heads or units do not exist, the kind does not belong to the hook, or its values do not
-    /// have the shape of the activation.
+    /// [`CoreError::HookMissing`]; [`CoreError::BadEdit`] when the slot, every position, a head or a unit does not exist, the
+    /// kind does not belong to the hook, or its values do not have the shape of the activation.
     pub fn check(&self, shape: &ModelShape, n_slots: usize, seq_len: usize) -> Result<()> {
         let (point, hook) = (self.point(), self.point().hook);
         if hook == Hook::LnFinalNormalized {
@@ -18,8 +17,13 @@ impl Edit {
         if hook != Hook::Embed && !shape.hooks.contains(hook) {
             return Err(CoreError::HookMissing { hook });
         }
-        if point.slot >= n_slots || !self.positions().any_below(seq_len) {
-            return Err(CoreError::EditNeverFired { point });
+        if point.slot >= n_slots {
+            return Err(self.bad(&format!("there is no block {}: {n_slots} run, counted from 0", point.slot)));
+        }
+        if !self.positions().any_below(seq_len) {
+            return Err(
+                self.bad(&format!("windows of {seq_len} tokens have none of its positions, which count from 0"))
+            );
         }
         self.check_kind()?;
         self.check_units(shape)?;
@@ -57,9 +61,9 @@ impl Edit {
         let (chosen, n, what) = match self.units() {
             Units::All => return Ok(()),
             Units::Heads(_) if !hook.has_heads() => return Err(self.bad("this activation has no heads")),
-            Units::Heads(heads) => (heads, n_heads(shape, hook), "heads"),
+            Units::Heads(heads) => (heads, shape.n_heads_at(hook), "heads"),
             Units::Units(_) if hook.has_heads() => return Err(self.bad("choose heads here, not units")),
-            Units::Units(units) => (units, width(shape, hook), "units"),
+            Units::Units(units) => (units, shape.width_at(hook), "units"),
         };
         match (chosen.last(), n) {
             (None, _) => Err(self.bad(&format!("it has no {what}"))),
@@ -92,11 +96,11 @@ impl Edit {
     fn check_values(&self, values: &EditValues, shape: &ModelShape, seq_len: usize) -> Result<()> {
         let hook = self.point().hook;
         let expected = match hook {
-            hook if hook.is_square() => vec![n_heads(shape, hook), Some(seq_len), Some(seq_len)],
+            hook if hook.is_square() => vec![shape.n_heads_at(hook), Some(seq_len), Some(seq_len)],
             hook if hook.has_heads() => {
-                vec![Some(seq_len), n_heads(shape, hook), shape.heads.map(|heads| heads.d_head)]
+                vec![Some(seq_len), shape.n_heads_at(hook), shape.width_at(hook)]
             }
-            hook => vec![Some(seq_len), width(shape, hook)],
+            hook => vec![Some(seq_len), shape.width_at(hook)],
         };
         let found = values.activation().dims();
         let fits = |(found, expected): (&usize, &Option<usize>)| *found == 1 || expected.is_none_or(|n| n == *found);
@@ -112,22 +116,5 @@ impl Edit {
 
     fn bad(&self, reason: &str) -> CoreError {
         CoreError::BadEdit { edit: self.to_string(), reason: reason.to_owned() }
-    }
-}
-
-/// The heads of an activation, where they are known.
-fn n_heads(shape: &ModelShape, hook: Hook) -> Option<usize> {
-    shape.heads.map(|heads| match hook {
-        Hook::K | Hook::V => heads.n_kv_heads,
-        _ => heads.n_heads,
-    })
-}
-
-/// The last axis of an activation without heads, where it is known.
-fn width(shape: &ModelShape, hook: Hook) -> Option<usize> {
-    match hook {
-        Hook::MlpPre | Hook::MlpPost => shape.d_mlp,
-        hook if hook.is_scale() => Some(1),
-        _ => Some(shape.d_model),
     }
 }

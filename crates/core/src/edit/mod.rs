@@ -3,7 +3,9 @@
 mod apply;
 mod check;
 mod custom;
+mod data;
 mod hidden;
+mod indices;
 mod mean;
 mod pairs;
 mod selection;
@@ -14,6 +16,7 @@ mod values;
 use std::ops::RangeInclusive;
 
 pub use custom::{EditContext, EditFunction};
+pub use data::EditData;
 pub use mean::MeanOver;
 pub use pairs::{AttentionPair, PairMask};
 pub use selection::{PositionMask, Positions, Units};
@@ -219,9 +222,10 @@ impl Edit {
         kind && self.positions.is_text()
     }
 
-    /// Whether its text describes it completely, but for the [values](Edit::values) that [`Edit::parse_with`] takes.
-    pub fn is_text_with_values(&self) -> bool {
-        self.is_text() || (self.values().is_some() && self.positions.is_text())
+    /// Whether its text describes it completely, but for the [data](EditData) that [`Edit::parse_with`] takes.
+    pub fn is_text_with_data(&self) -> bool {
+        let has_data = self.values().is_some() || matches!(self.kind, EditKind::MaskPairs(_));
+        self.is_text() || has_data && self.positions.is_text()
     }
 
     /// Whether the result does not depend on the activation at all.

@@ -5,37 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{EditKind, EditValues, MeanOver, Positions, Units};
+use super::indices::{Indices, indices, number, parse_positions};
+use super::{EditData, EditKind, MeanOver, Positions, Units};
 use crate::{CoreError, Edit, HookPoint};
-
-/// Indices that are printed as `0,3..6`.
-struct Indices<'a>(&'a [usize]);
-
-impl fmt::Display for Indices<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, run) in self.0.chunk_by(|a, b| a + 1 == *b).enumerate() {
-            f.write_str(if nth == 0 { "" } else { "," })?;
-            match run {
-                [one] => write!(f, "{one}")?,
-                [one, two] => write!(f, "{one},{two}")?,
-                _ => write!(f, "{}..{}", run[0], run[run.len() - 1] + 1)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Positions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Positions::All => f.write_str("0.."),
-            Positions::From(first) => write!(f, "{first}.."),
-            Positions::Only(positions) => Indices(positions).fmt(f),
-            Positions::Mask(mask) if mask.is_negated() => write!(f, "not_mask({})", mask.id()),
-            Positions::Mask(mask) => write!(f, "mask({})", mask.id()),
-        }
-    }
-}
 
 impl fmt::Display for EditKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,51 +51,55 @@ impl FromStr for Edit {
     type Err = CoreError;
 
     fn from_str(text: &str) -> Result<Self, CoreError> {
-        Self::parse_with(text, &|_| None)
+        Self::parse_with(text, &EditData::default())
     }
 }
 
 impl Edit {
-    /// Reads an edit from its text. `values` gives the tensors of `add(#ID)` and `patch(#ID)` by their
-    /// [ids](EditValues::id).
-    ///
-    /// ```
-    /// use stratigraph_core::{Edit, EditValues, Hook};
-    ///
-    /// let values = EditValues::from([0.5f32, -1.0].as_slice());
-    /// let edit = Edit::add(Hook::ResidPre.at(3), values.clone());
-    /// let known = |id: &str| (id == values.id()).then(|| values.clone());
-    /// assert_eq!(Edit::parse_with(&edit.to_string(), &known)?, edit);
-    /// assert!(Edit::parse_with("blocks.3.hook_resid_pre add(#00000000)", &known).is_err());
-    /// # Ok::<(), stratigraph_core::CoreError>(())
-    /// ```
+    /// Reads an edit from its text. `data` has the tensors of `add(#ID)` and `patch(#ID)` and the pairs of `mask_pairs(ID)`.
     ///
     /// # Errors
-    /// When the text is not an edit, or names values that are not given.
-    pub fn parse_with(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result<Self, CoreError> {
+    /// When the text is not an edit, or names data that are not given.
+    pub fn parse_with(text: &str, data: &EditData) -> Result<Self, CoreError> {
         let bad = |reason: String| CoreError::UnknownEdit { text: text.to_owned(), reason };
-        let mut words = text.split_whitespace();
-        let point: HookPoint = words.next().ok_or_else(|| bad("it is empty".to_owned()))?.parse()?;
-        let mut edit = None;
+        let (point, mut rest) = first_word(text).ok_or_else(|| bad("it is empty".to_owned()))?;
+        let point: HookPoint = point.parse()?;
         let (mut positions, mut units) = (Positions::All, Units::All);
-        for word in words {
-            if edit.is_some() {
-                return Err(bad(format!("`{word}` stands after what the edit does")));
+        while let Some((word, after)) = first_word(rest) {
+            let Some((key, of)) = word.split_once('=').filter(|(key, _)| !key.contains('(')) else { break };
+            match key {
+                "heads" => units = Units::heads(indices(of).map_err(bad)?),
+                "units" => units = Units::only(indices(of).map_err(bad)?),
+                "pos" => positions = parse_positions(of).map_err(bad)?,
+                _ => return Err(bad(format!("`{key}` is not heads, units or pos"))),
             }
-            match word.split_once('=') {
-                Some(("heads", heads)) => units = Units::heads(indices(heads).map_err(bad)?),
-                Some(("units", of)) => units = Units::only(indices(of).map_err(bad)?),
-                Some(("pos", of)) => positions = parse_positions(of).map_err(bad)?,
-                Some((key, _)) => return Err(bad(format!("`{key}` is not heads, units or pos"))),
-                None => edit = Some(parse_kind(word, values).map_err(bad)?),
-            }
+            rest = after;
         }
-        let kind = edit.ok_or_else(|| bad("it does not say what to do".to_owned()))?;
+        let kind = parse_kind(rest.trim(), data).map_err(bad)?;
         Ok(Self { point, positions, units, kind })
     }
 }
 
-fn parse_kind(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result<EditKind, String> {
+/// The first word of a text, and what follows it.
+fn first_word(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    let (word, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
+    (!word.is_empty()).then_some((word, rest))
+}
+
+/// Reads what an edit does; ids of pairs may have spaces.
+fn parse_kind(text: &str, data: &EditData) -> Result<EditKind, String> {
+    let end = match text.find('(') {
+        Some(_) => text.rfind(')').map_or(text.len(), |at| at + 1),
+        None => text.find(char::is_whitespace).unwrap_or(text.len()),
+    };
+    let (text, after) = text.split_at(end);
+    if text.is_empty() {
+        return Err("it does not say what to do".to_owned());
+    }
+    if !after.trim().is_empty() {
+        return Err(format!("`{}` stands after what the edit does", after.trim()));
+    }
     let (name, argument) = match text.split_once('(') {
         Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or("a parenthesis is not closed")?)),
         None => (text, None),
@@ -148,9 +124,11 @@ fn parse_kind(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result
             [only] => Ok(EditKind::MaskDistances(only..=only)),
             _ => Err("distances are one range, such as 1..6".to_owned()),
         },
-        ("add" | "patch", Some(id)) if let Some(values) = id.strip_prefix('#').and_then(values) => {
+        ("add" | "patch", Some(id)) if let Some(values) = id.strip_prefix('#').and_then(|id| data.values().get(id)) => {
+            let values = values.clone();
             Ok(if name == "add" { EditKind::Add(values) } else { EditKind::Patch(values) })
         }
+        ("mask_pairs", Some(id)) if let Some(pairs) = data.pairs().get(id) => Ok(EditKind::MaskPairs(pairs.clone())),
         ("add" | "patch" | "custom" | "mask_pairs", Some(_)) => {
             Err(format!("`{name}` holds tensors, pairs or a function, which text cannot; make it in code"))
         }
@@ -159,47 +137,6 @@ fn parse_kind(text: &str, values: &dyn Fn(&str) -> Option<EditValues>) -> Result
              mask_keys(..), skip"
         )),
     }
-}
-
-fn parse_positions(text: &str) -> Result<Positions, String> {
-    match text.strip_suffix("..") {
-        Some(first) => Ok(Positions::from(number(first)?)),
-        None => Ok(Positions::only(indices(text)?)),
-    }
-}
-
-impl FromStr for Positions {
-    type Err = CoreError;
-
-    /// Reads `1..` and `0,3..6`.
-    fn from_str(text: &str) -> Result<Self, CoreError> {
-        parse_positions(text).map_err(|reason| CoreError::NotPositions { text: text.to_owned(), reason })
-    }
-}
-
-/// Reads `0,3..6`.
-fn indices(text: &str) -> Result<Vec<usize>, String> {
-    /// A longer range is taken for a typing error.
-    const MOST: usize = 1 << 20;
-    let mut indices = Vec::new();
-    for part in text.split(',') {
-        match part.split_once("..") {
-            Some((start, end)) => {
-                let (start, end) = (number(start)?, number(end)?);
-                if start >= end || end > MOST {
-                    return Err(format!("the range {part} is empty or too long; ranges are half-open, such as 3..6"));
-                }
-                indices.extend(start..end);
-            }
-            None => indices.push(number(part)?),
-        }
-    }
-    Ok(indices)
-}
-
-fn number(text: &str) -> Result<usize, String> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten().ok_or_else(|| format!("`{text}` is not a whole number"))
 }
 
 impl Serialize for Edit {
@@ -216,7 +153,7 @@ impl<'de> Deserialize<'de> for Edit {
 
 #[cfg(test)]
 mod tests {
-    use crate::{AttentionPair, Edit, Hook, MeanOver, PairMask, Positions};
+    use crate::{AttentionPair, Edit, EditData, Hook, MeanOver, PairMask, Positions};
 
     #[test]
     fn edits_print_and_parse_back() {
@@ -270,24 +207,23 @@ mod tests {
         assert!(function.contains("make it in code"), "{function}");
         let pairs = Edit::mask_pairs(3, PairMask::new("words", vec![vec![AttentionPair::new(1, 0)]]));
         assert!(!pairs.is_text() && pairs.to_string().parse::<Edit>().is_err());
+        let after = "blocks.3.hook_mlp_out scale(2) zero".parse::<Edit>().unwrap_err().to_string();
+        assert!(after.contains("`zero` stands after what the edit does"), "{after}");
+    }
+
+    #[test]
+    fn edits_with_data_are_read_with_it() {
+        let mask = PairMask::new("within words, seed 3", vec![vec![AttentionPair::new(1, 0)]]);
+        let edit = Edit::mask_pairs(3, mask).with_positions(1..).with_heads([0]);
+        let text = "blocks.3.attn.hook_attn_scores heads=0 pos=1.. mask_pairs(within words, seed 3)";
+        assert_eq!(edit.to_string(), text);
+        let data = EditData::of([&edit]);
+        assert_eq!(Edit::parse_with(text, &data).unwrap(), edit);
+        assert!(edit.is_text_with_data() && Edit::parse_with(&text.replace('3', "4"), &data).is_err());
     }
 
     #[test]
     fn a_mean_from_the_first_position_on_is_the_mean_over_all() {
         assert_eq!("hook_embed mean(0..)".parse::<Edit>().unwrap(), Edit::mean(Hook::Embed.at(0)));
-    }
-
-    #[test]
-    fn positions_print_and_parse_back() {
-        for (positions, text) in [
-            (Positions::All, "0.."),
-            (Positions::from(3), "3.."),
-            (Positions::only([7, 2, 3, 4]), "2..5,7"),
-            (Positions::only([0]), "0"),
-        ] {
-            assert_eq!((positions.to_string(), text.parse()), (text.to_owned(), Ok(positions)));
-        }
-        let refused = "1..x".parse::<Positions>().unwrap_err().to_string();
-        assert!(refused.contains("`1..x`") && refused.contains("`x` is not a whole number"), "{refused}");
     }
 }

@@ -197,13 +197,16 @@ fn an_edit_that_changes_the_shape_is_refused() {
 
 #[test]
 fn edits_that_would_never_fire_are_refused() {
-    let run = |edit: Edit| Toy::default().run_with_edits(&windows(), &[edit]).map(|_| ()).unwrap_err();
+    let refused = |edit: Edit, reason: &str| {
+        let text = Toy::default().run_with_edits(&windows(), &[edit]).unwrap_err().to_string();
+        assert!(text.contains(&format!("cannot be made: {reason}")), "`{text}` does not say `{reason}`");
+    };
     let beyond = Hook::Z.at(N_LAYERS);
-    assert_eq!(run(Edit::zero(beyond)), CoreError::EditNeverFired { point: beyond });
-    let late = Edit::zero(Hook::MlpOut.at(0)).with_positions(5..);
-    assert_eq!(run(late), CoreError::EditNeverFired { point: Hook::MlpOut.at(0) });
-    let empty = Edit::zero(Hook::MlpOut.at(0)).with_positions(Positions::only([]));
-    assert_eq!(run(empty), CoreError::EditNeverFired { point: Hook::MlpOut.at(0) });
+    refused(Edit::zero(beyond), &format!("there is no block {N_LAYERS}: {N_LAYERS} run"));
+    for positions in [Positions::from(5), Positions::only([])] {
+        let late = Edit::zero(Hook::MlpOut.at(0)).with_positions(positions);
+        refused(late, "windows of 5 tokens have none of its positions");
+    }
     // A tap finds out at the end of the run.
     let model = Toy::default();
     let edits = [Edit::zero(beyond)];

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use stratigraph_core::TokenWindows;
 
-use super::{PositionClass, WordPart};
+use super::{PositionClass, WindowWords, WordPart};
 use crate::scores::TokenGroups;
 use crate::{ProbeError, Result};
 
@@ -73,14 +73,14 @@ impl TokenGroups {
         })
     }
 
-    /// `word`: by the [`WordPart`] of the token at the position.
+    /// `word`: by the [`WordPart`] of the token at the position, in the words that [`WindowWords`] finds.
     ///
     /// # Errors
     /// When there are no windows.
     pub fn by_word(windows: &TokenWindows, texts: &[String]) -> Result<Self> {
-        let parts: Vec<_> = classes(windows, texts).iter().map(|classes| WordPart::of_window(classes)).collect();
+        let words = WindowWords::new(windows, texts);
         labelled(WORD, WordPart::ALL.map(|it| (it, it.label())), windows, |window, position| {
-            Some(parts[window][position])
+            Some(words.part(window, position))
         })
     }
 

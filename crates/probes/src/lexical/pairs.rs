@@ -1,53 +1,12 @@
-//! Pairs of tokens within words, and the same number at the same distances across words: [`WordPairs`]. They are drawn from
-//! the words of each window of a corpus: [`WindowWords`].
+//! Pairs of tokens within words, and the same number at the same distances across words: [`WordPairs`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use stratigraph_core::{AttentionPair, PairMask, SplitMix64, TokenSpan, TokenWindows};
+use stratigraph_core::{AttentionPair, PairMask, SplitMix64};
 
-use super::Words;
+use super::WindowWords;
 use crate::{ProbeError, Result};
-
-/// The words of each window of a corpus.
-///
-/// ```
-/// use stratigraph_core::TokenWindows;
-/// use stratigraph_probes::lexical::WindowWords;
-///
-/// let texts = [" un", "lik", "ely", " ends", "!"].map(String::from);
-/// let windows = TokenWindows::new(&[3, 0, 1, 2, 3, 4, 0, 1], 4)?;
-/// let words = WindowWords::new(&windows, &texts);
-/// assert_eq!(words.of_window(0), [0..1, 1..4]);
-/// assert_eq!(words.of_window(1), [0..1, 2..4]); // the window ends before the word does
-/// # Ok::<(), stratigraph_core::CoreError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WindowWords {
-    windows: Vec<Vec<Range<usize>>>,
-}
-
-impl WindowWords {
-    /// The words of windows whose tokens have these texts; a token without one stands for nothing.
-    pub fn new(windows: &TokenWindows, token_texts: &[String]) -> Self {
-        let text_of = |id: u32| token_texts.get(id as usize).map_or("", String::as_str);
-        let words = |window: usize| {
-            let (mut text, mut tokens) = (String::new(), Vec::new());
-            for &id in windows.sequence(window) {
-                let start = text.len();
-                text.push_str(text_of(id));
-                tokens.push(TokenSpan::new(id, start..text.len()));
-            }
-            Words::new(&text, tokens).words().iter().map(|word| word.tokens.clone()).collect()
-        };
-        Self { windows: (0..windows.n_sequences()).map(words).collect() }
-    }
-
-    /// The positions of each word of a window, in order.
-    pub fn of_window(&self, window: usize) -> &[Range<usize>] {
-        self.windows.get(window).map_or(&[], Vec::as_slice)
-    }
-}
 
 /// Pairs of a query and a key of one word, and the same number of pairs of two words, at the same distances and in the same
 /// windows.
@@ -80,7 +39,8 @@ impl WordPairs {
     /// [`ProbeError::TooFewWords`] when there is no pair.
     pub fn draw(words: &WindowWords, seed: u64) -> Result<Self> {
         let mut random = SplitMix64::new(seed);
-        let drawn: Vec<_> = words.windows.iter().map(|words| draw_window(words, &mut random)).collect();
+        let windows = (0..words.n_windows()).map(|window| words.of_window(window));
+        let drawn: Vec<_> = windows.map(|words| draw_window(words, &mut random)).collect();
         if drawn.iter().all(|window| window.within.is_empty()) {
             let kind = "of several tokens beside other words at the same distance".to_owned();
             return Err(ProbeError::TooFewWords { kind, found: 0, needed: 1 });
@@ -138,7 +98,7 @@ mod tests {
 
     /// Words at these positions in one window each.
     fn words(windows: &[&[Range<usize>]]) -> WindowWords {
-        WindowWords { windows: windows.iter().map(|words| words.to_vec()).collect() }
+        windows.iter().map(|words| words.to_vec()).collect::<Vec<_>>().into()
     }
 
     fn distances(pairs: &[AttentionPair]) -> Vec<usize> {
@@ -182,15 +142,5 @@ mod tests {
     fn a_text_without_words_of_several_tokens_is_refused() {
         let error = WordPairs::draw(&words(&[&[0..1, 1..2], &[0..2, 3..4]]), 0).unwrap_err().to_string();
         assert!(error.contains("0 words of several tokens"), "{error}");
-    }
-
-    #[test]
-    fn words_of_windows_are_cut_where_windows_are() {
-        let texts = ["a", " un", "do", " it", "<s>"].map(String::from);
-        let windows = TokenWindows::new(&[4, 1, 2, 3, 2, 0, 9, 3], 4).unwrap();
-        let words = WindowWords::new(&windows, &texts);
-        assert_eq!(words.of_window(0), [1..3, 3..4]); // "<s>" holds more than a word
-        assert_eq!(words.of_window(1), [0..2, 3..4]); // "doa", and the token without a text
-        assert!(words.of_window(2).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What the token of a position is by its text ([`PositionClass`]), and where it stands in its word ([`WordPart`]).
+//! What the token of a position is by its text: [`PositionClass`].
 
 /// What the token of a position is, by its text and, of letters, by the token before it.
 ///
@@ -81,56 +81,6 @@ impl PositionClass {
     }
 }
 
-/// Where the token of a position stands in its word: a [`WordStart`](PositionClass::WordStart) with the
-/// [continuations](PositionClass::WordContinuation) that follow it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum WordPart {
-    /// The only token of its word.
-    Single,
-    /// In a word of several tokens, before the last one.
-    Inside,
-    /// The last token of a word of several.
-    Last,
-    /// No part of a word.
-    None,
-}
-
-impl WordPart {
-    /// All of them, in the order in which results list them.
-    pub const ALL: [WordPart; 4] = [WordPart::Single, WordPart::Inside, WordPart::Last, WordPart::None];
-
-    /// What results call it.
-    pub fn label(self) -> &'static str {
-        match self {
-            WordPart::Single => "single token",
-            WordPart::Inside => "inside",
-            WordPart::Last => "last token",
-            WordPart::None => "no word",
-        }
-    }
-
-    /// The parts of the tokens of a window, given their classes. A window cuts the words at its ends: they begin and end with
-    /// it.
-    ///
-    /// ```
-    /// use stratigraph_probes::lexical::{PositionClass, WordPart::{self, *}};
-    /// let classes = PositionClass::of_window(&["Un", "lik", "ely", " ends", "!", " un"]);
-    /// assert_eq!(WordPart::of_window(&classes), [Inside, Inside, Last, Single, None, Single]);
-    /// ```
-    pub fn of_window(classes: &[PositionClass]) -> Vec<WordPart> {
-        let goes_on = |position: usize| classes.get(position) == Some(&PositionClass::WordContinuation);
-        let part = |(position, class): (usize, &PositionClass)| match class {
-            PositionClass::WordStart | PositionClass::WordContinuation if goes_on(position + 1) => WordPart::Inside,
-            PositionClass::WordStart => WordPart::Single,
-            // What follows a number without white space, as in `1980s`, is the last token of several.
-            PositionClass::WordContinuation => WordPart::Last,
-            _ => WordPart::None,
-        };
-        classes.iter().enumerate().map(part).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::PositionClass::*;
@@ -170,7 +120,8 @@ mod tests {
 
     #[test]
     fn labels_differ() {
-        let labels = PositionClass::ALL.map(PositionClass::label).into_iter().chain(WordPart::ALL.map(WordPart::label));
+        let labels = PositionClass::ALL.map(PositionClass::label).into_iter();
+        let labels = labels.chain(crate::lexical::WordPart::ALL.map(crate::lexical::WordPart::label));
         assert_eq!(labels.collect::<std::collections::BTreeSet<_>>().len(), 10);
     }
 }

@@ -9,6 +9,7 @@ use super::batch::{ReadoutBatch, Stream};
 use super::batch_rows::BatchRows;
 use super::full_rows::{FullRows, LogitValues};
 use super::{Clean, Readout, RowSums};
+use crate::lens::{LensReading, LensRows, ReadStream};
 use crate::metrics::{MetricInput, Position, RowStatistics};
 use crate::scores::ScoreSink;
 use crate::{ProbeError, Result};
@@ -30,7 +31,7 @@ impl<'a> Comparison<'a> {
         readout: &'a Readout<'a>,
         windows: &'a TokenWindows,
         sequences: Range<usize>,
-        residuals: Vec<Tensor<3>>,
+        residuals: Vec<ReadStream>,
         clean: Clean<'a>,
     ) -> Result<Self> {
         readout.check_tiles()?;
@@ -42,17 +43,18 @@ impl<'a> Comparison<'a> {
         }
         check_vocabulary(readout.model, &clean)?;
         let n_scored = residuals.len();
-        let mut streams: Vec<_> = residuals.into_iter().map(|resid| (readout.model, resid)).collect();
+        let unread = |stream: ReadStream| Unread { model: readout.model, resid: stream.resid, reading: stream.reading };
+        let mut streams: Vec<_> = residuals.into_iter().map(unread).collect();
         let clean = with_clean(&mut streams, clean)?;
-        for (index, (model, resid)) in streams.iter().enumerate() {
+        for (index, Unread { model, resid, .. }) in streams.iter().enumerate() {
             let expected = [sequences.len(), windows.seq_len(), model.d_model()];
             check_shape(|| format!("residual stream {index}"), resid.dims(), expected)?;
         }
         let n_rows = sequences.len() * windows.seq_len();
-        let normed = |(model, resid): Unread<'a>| {
-            let normed = model.final_norm(resid.reshape([n_rows, model.d_model()]))?;
-            Ok(Stream { model, normed })
-        };
+        let reads = streams.iter().any(|stream| stream.reading.is_some());
+        // Of another model there is no last stream of this one.
+        let last = (reads && clean < n_scored).then(|| streams[clean].rows(n_rows));
+        let normed = |stream: Unread<'a>| stream.normed(n_rows, last.as_ref());
         let streams = readout.pools.map(streams, normed).into_iter().collect::<Result<_>>()?;
         let rows = BatchRows { windows, first_sequence: sequences.start };
         Ok(Self { readout, rows, n_rows, streams, clean, n_scored })
@@ -151,8 +153,33 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// A residual stream `[batch, pos, d_model]` of a model.
-type Unread<'a> = (&'a dyn ResidualModel, Tensor<3>);
+/// A residual stream `[batch, pos, d_model]` of a model, and the lens that reads it.
+struct Unread<'a> {
+    model: &'a dyn ResidualModel,
+    resid: Tensor<3>,
+    reading: Option<LensReading>,
+}
+
+impl<'a> Unread<'a> {
+    /// Its rows, `[n_rows, d_model]`.
+    fn rows(&self, n_rows: usize) -> Tensor<2> {
+        self.resid.clone().reshape([n_rows, self.model.d_model()])
+    }
+
+    /// Norms it, by its lens where it has one. `last` is the last residual stream of the unchanged model.
+    fn normed(self, n_rows: usize, last: Option<&Tensor<2>>) -> Result<Stream<'a>> {
+        let Self { model, resid, reading } = self;
+        let resid = resid.reshape([n_rows, model.d_model()]);
+        let normed = match reading {
+            None => model.final_norm(resid)?,
+            Some(reading) => {
+                let rows = LensRows { last: last.cloned(), ..LensRows::new(reading.position(), resid) };
+                reading.lens().normed(model, rows)?
+            }
+        };
+        Ok(Stream { model, normed })
+    }
+}
 
 /// The index of the clean stream among `streams`, to which that of another model is appended.
 fn with_clean<'a>(streams: &mut Vec<Unread<'a>>, clean: Clean<'a>) -> Result<usize> {
@@ -161,7 +188,7 @@ fn with_clean<'a>(streams: &mut Vec<Unread<'a>>, clean: Clean<'a>) -> Result<usi
         Clean::Stream(stream) if stream < n_streams => Ok(stream),
         Clean::Stream(stream) => Err(ProbeError::NoSuchStream { stream, n_streams }),
         Clean::Other { model, resid } => {
-            streams.push((model, resid));
+            streams.push(Unread { model, resid, reading: None });
             Ok(n_streams)
         }
     }

@@ -14,7 +14,6 @@ mod top_k;
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows, WorkerPools};
 
 use batch::{PartialStatistics, ReadoutBatch};
@@ -34,6 +33,7 @@ pub(crate) use tokens::indices;
 pub use tokens::{TokenScore, TopToken};
 pub(crate) use top_k::TopK;
 
+use crate::lens::ReadStream;
 use crate::metrics::Metrics;
 use crate::scores::ScoreSink;
 use crate::{ProbeError, Result};
@@ -138,7 +138,7 @@ impl<'a> Readout<'a> {
     /// Compares residual streams `[batch, pos, d_model]` of the windows `sequences` of the corpus with a clean one, and
     /// hands the values of every metric at each position that [counts](TokenWindows::scored_from) to the stream's scores. The streams are consumed, since each
     /// is normed in place. The clean one is among them, given by its index, or comes from another model
-    /// ([`Clean::other`]).
+    /// ([`Clean::other`]). A [`ReadStream`] may be read by a lens.
     ///
     /// The clean distributions of a tile are computed once and serve all others.
     ///
@@ -150,10 +150,11 @@ impl<'a> Readout<'a> {
         &'c self,
         windows: &'c TokenWindows,
         sequences: Range<usize>,
-        residuals: Vec<Tensor<3>>,
+        residuals: Vec<impl Into<ReadStream>>,
         clean: impl Into<Clean<'c>>,
         scores: &mut [S],
     ) -> Result<()> {
+        let residuals = residuals.into_iter().map(Into::into).collect();
         Comparison::new(self, windows, sequences, residuals, clean.into())?.score(scores)
     }
 

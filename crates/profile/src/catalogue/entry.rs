@@ -62,6 +62,8 @@ pub struct CurveEntry {
     pub sweep: Option<String>,
     /// Its metric, where it belongs to a sweep.
     pub metric: Option<MetricEntry>,
+    /// Whether it is the difference of the curves of two sweeps.
+    pub is_difference: bool,
 }
 
 impl CurveEntry {
@@ -78,6 +80,7 @@ impl CurveEntry {
             group: sweep.group.to_owned(),
             sweep: Some(sweep.label.clone()),
             metric: Some(metric.clone()),
+            is_difference: sweep.is_difference,
         }
     }
 
@@ -94,6 +97,7 @@ impl CurveEntry {
             group: single.group.to_owned(),
             sweep: None,
             metric: None,
+            is_difference: false,
         }
     }
 
@@ -136,6 +140,7 @@ fn unknown(name: &str, curve: &Curve) -> CurveEntry {
         group: OTHER.to_owned(),
         sweep: None,
         metric: None,
+        is_difference: false,
     };
     if let Some((sweep, metric)) = split(name) {
         entry.label = format!("{}: {}", spoken(sweep), metric.label);

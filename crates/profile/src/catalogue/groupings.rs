@@ -38,9 +38,9 @@ static GROUPINGS: [GroupingEntry; 5] = [
     GroupingEntry {
         name: "word",
         title: "part of a word",
-        definition: "where the token read at the position stands in its word, a `word start` with the continuations that \
-                     follow: `single token`, `inside` (before the last of several tokens), `last token` (of several), `no \
-                     word`. Words are cut at both ends of a window",
+        definition: "where the token read at the position stands in its word: `single token`, `inside` (before the last of \
+                     several tokens), `last token` (of several), `no word`. A word is a run of letters whose tokens hold \
+                     nothing else but white space; words are cut at both ends of a window",
     },
     GroupingEntry {
         name: "next_class",
@@ -84,6 +84,7 @@ pub(super) fn find_clean(name: &str) -> Option<CurveEntry> {
         group: "Unchanged model".to_owned(),
         sweep: None,
         metric: None,
+        is_difference: false,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Sweeps that are limited to positions of each window, by the ends of their names: [`Limit`].
 
-use super::{MatrixEntry, SweepEntry};
+use super::{LimitedName, LimitedTo, MatrixEntry, SweepEntry};
 
 /// The end of a sweep's name that limits it to positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,20 +18,14 @@ impl<'a> Limit<'a> {
     pub(super) const USUAL: [Limit<'static>; 2] =
         [Limit { suffix: AFTER_FIRST, positions: "1" }, Limit { suffix: "_from_b", positions: "b" }];
 
-    /// The limit in the name of a sweep that ends with `_after_first`, `_from_5` or `_at_3..6`.
-    pub(super) fn of(name: &'a str) -> Option<Self> {
-        if name.ends_with(AFTER_FIRST) {
-            return Some(Self { suffix: AFTER_FIRST, positions: "1" });
-        }
-        let behind = |word: &str| name.rfind(word).map(|at| (&name[at..], &name[at + word.len()..]));
-        if let Some((suffix, first)) = behind("_from_") {
-            let is_number = first.parse().is_ok_and(|n: usize| n > 0 && n.to_string() == first);
-            return is_number.then_some(Self { suffix, positions: first });
-        }
-        let (suffix, positions) = behind("_at_")?;
-        let is_listed =
-            !positions.is_empty() && positions.bytes().all(|byte| byte.is_ascii_digit() || b".,".contains(&byte));
-        is_listed.then_some(Self { suffix, positions })
+    /// The limit in the name of a sweep.
+    pub(super) fn of(name: LimitedName<'a>) -> Self {
+        let positions = match name.to {
+            LimitedTo::From(1) => "1",
+            LimitedTo::From(_) => name.suffix.trim_start_matches(|c: char| !c.is_ascii_digit()),
+            LimitedTo::At(list) => list,
+        };
+        Self { suffix: name.suffix, positions }
     }
 
     /// The sweep that it limits, limited.
@@ -101,21 +95,7 @@ impl<'a> Limit<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::catalogue::{find, find_matrix, find_sweep};
-
-    #[test]
-    fn ends_of_names_are_read() {
-        let limit = |name| Limit::of(name).map(|limit| (limit.suffix, limit.positions));
-        assert_eq!(limit("delete_after_first"), Some(("_after_first", "1")));
-        assert_eq!(limit("mean_mlp_from_12"), Some(("_from_12", "12")));
-        assert_eq!(limit("swap_at_3..6"), Some(("_at_3..6", "3..6")));
-        for name in
-            ["delete", "delete_from_", "delete_from_0", "delete_from_01", "delete_from_x", "delete_at_", "delete_at_x"]
-        {
-            assert_eq!(limit(name), None, "{name}");
-        }
-    }
 
     #[test]
     fn limited_sweeps_have_the_words_of_the_sweep_and_of_the_limit() {
@@ -132,5 +112,10 @@ mod tests {
         let heads = find_matrix("zero_heads_from_7_kl").unwrap();
         assert_eq!(heads.title, "Zeroing a head from position 7 on: KL");
         assert!(find_sweep("lens_after_first").is_none() && find_sweep("repeat_3_from_2").is_none());
+        // Sweeps with data of their own have no such names.
+        for name in ["knock_out_within_words", "patch_mlp_out_layers", "patch_z_heads", "steer"] {
+            assert!(find_sweep(name).unwrap().needs_data, "{name}");
+            assert!(find_sweep(&format!("{name}_after_first")).is_none(), "{name}");
+        }
     }
 }

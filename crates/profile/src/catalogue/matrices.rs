@@ -1,5 +1,6 @@
 //! Matrices: [`MatrixEntry`].
 
+use super::LimitedName;
 use super::groupings::{find_grouping, split_grouping};
 use super::limit::Limit;
 use super::pattern::{Captured, captured};
@@ -208,10 +209,11 @@ pub fn find_matrix(name: &str) -> Option<MatrixEntry> {
         |rows: &[Row], name: &str| rows.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)));
     let of_sweep = || {
         let (sweep, metric) = split(name)?;
-        let entry = row(&SWEEPS, sweep).or_else(|| {
-            let limit = Limit::of(sweep)?;
-            Some(limit.matrix(&row(&SWEEPS, sweep.strip_suffix(limit.suffix)?)?))
-        })?;
+        let limited = || {
+            let limited = LimitedName::parse(sweep)?;
+            Some(Limit::of(limited).matrix(&row(&SWEEPS, limited.sweep)?))
+        };
+        let entry = row(&SWEEPS, sweep).or_else(limited)?;
         let (title, definition) = (format!("{}: {}", entry.title, metric.label), entry.definition);
         let definition = format!("{definition}. {}", metric.definition);
         Some(MatrixEntry { name: name.to_owned(), title, unit: metric.unit, axes: entry.axes, definition })

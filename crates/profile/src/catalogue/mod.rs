@@ -19,7 +19,9 @@ mod differences;
 mod effects;
 mod entry;
 mod groupings;
+mod lenses;
 mod limit;
+mod limited_name;
 mod markdown;
 mod matrices;
 mod metrics;
@@ -34,6 +36,7 @@ mod values;
 pub use curves::SingleCurve;
 pub use entry::{AxisKind, CurveEntry, describe};
 pub use groupings::{GroupingEntry, find_grouping, groupings, split_grouping};
+pub use limited_name::{LimitedName, LimitedTo};
 pub use markdown::{
     curves_table, groupings_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, values_table,
 };

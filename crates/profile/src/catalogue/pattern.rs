@@ -23,7 +23,7 @@ pub(super) fn captured<'a>(pattern: &str, name: &'a str) -> Option<Captured<'a>>
         let (before, after) = pattern.split_once(open)?;
         name.strip_prefix(before)?.strip_suffix(after).filter(|text| !text.is_empty())
     };
-    let plain = |text: &str| text.parse().ok().filter(|n: &usize| *n > 0 && n.to_string() == text);
+    let plain = plain_number;
     if pattern.contains(SECOND) {
         let (text, second) = both(pattern, name)?;
         plain(second)?;
@@ -37,6 +37,11 @@ pub(super) fn captured<'a>(pattern: &str, name: &'a str) -> Option<Captured<'a>>
         return Some(Captured { text: between(HOOK)?, number: 0, second: "" });
     }
     (pattern == name).then_some(Captured { text: "", number: 0, second: "" })
+}
+
+/// A number from 1 on, without zeros before it.
+pub(super) fn plain_number(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|n: &usize| *n > 0 && n.to_string() == text)
 }
 
 /// The texts in place of `{n}` and `{m}`, in whichever order the pattern has them.

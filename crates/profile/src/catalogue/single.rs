@@ -6,10 +6,12 @@ use super::curves::{CURVES, SingleCurve};
 use super::derived::DERIVED;
 use super::effects::EFFECTS;
 use super::entry::CurveEntry;
+use super::lenses::GUESSES;
 use super::patching::PATCHING;
 use super::pattern::captured;
 
-static ALL: LazyLock<Vec<SingleCurve>> = LazyLock::new(|| [&CURVES[..], &DERIVED, &EFFECTS, &PATCHING].concat());
+static ALL: LazyLock<Vec<SingleCurve>> =
+    LazyLock::new(|| [&CURVES[..], &DERIVED, &EFFECTS, &PATCHING, &GUESSES].concat());
 
 /// All curves that belong to no sweep.
 pub fn curves() -> &'static [SingleCurve] {

@@ -1,6 +1,8 @@
-//! The tables of the families of interventions, [`SWEEPS`], and of those that measurements run, [`MEASURED`].
+//! The tables of the families of interventions: those that run by name, [`SWEEPS`], and those with data of their own,
+//! [`WITH_DATA`].
 
 use super::entry::AxisKind;
+use super::lenses::GROUP as LENS_GROUP;
 
 /// A row of the table, in which `{n}`, `{m}` and `{hook}` are left open.
 pub(super) struct Row {
@@ -19,7 +21,7 @@ const DELETED: &str = "Deleting a layer";
 pub(super) const KNOCK_OUT: &str = "Attention knock-out";
 pub(super) const STEERING: &str = "Steering";
 
-pub(super) static SWEEPS: [Row; 24] = [
+pub(super) static SWEEPS: [Row; 21] = [
     Row {
         name: "delete",
         title: "Deleting a layer",
@@ -43,7 +45,7 @@ pub(super) static SWEEPS: [Row; 24] = [
         name: "lens",
         title: "Logit lens",
         label: "lens",
-        group: "The lens before a layer",
+        group: LENS_GROUP,
         axis: |_| AxisKind::ResidualPositions,
         text: "0..3",
         definition: "The first `l` layers run, then the final norm and the unembedding. This is the logit lens: the residual \
@@ -224,6 +226,10 @@ pub(super) static SWEEPS: [Row; 24] = [
         text: "0..12 | blocks.3.attn.hook_attn_scores mask_distances(1..{m}+1) | ...",
         definition: "In each of the {n} layers from `l` on no query attends to the {m} positions before it",
     },
+];
+
+/// The families that are run with data of their own, by a measurement or in a library.
+pub(super) static WITH_DATA: [Row; 4] = [
     Row {
         name: "knock_out_within_words",
         title: "Knocking out attention within words",
@@ -254,16 +260,14 @@ pub(super) static SWEEPS: [Row; 24] = [
         text: "0..12 | blocks.3.hook_{hook} patch(#ID)",
         definition: "The activation of layer `l` is taken from another run, at every position",
     },
+    Row {
+        name: "steer",
+        title: "Steering",
+        label: "steer",
+        group: STEERING,
+        axis: |_| AxisKind::Labelled("strength"),
+        text: "0..12 | blocks.3.hook_resid_pre pos=1.. add(#ID)",
+        definition: "A vector times the strength is added to an activation, from position 1 on unless other positions are \
+                     chosen; at 0 the unchanged model runs",
+    },
 ];
-
-/// The families that a measurement runs with data of its own.
-pub(super) static MEASURED: [Row; 1] = [Row {
-    name: "steer",
-    title: "Steering",
-    label: "steer",
-    group: STEERING,
-    axis: |_| AxisKind::Labelled("strength"),
-    text: "0..12 | blocks.3.hook_resid_pre pos=1.. add(#ID)",
-    definition: "A vector times the strength is added to an activation, from position 1 on unless other positions are \
-                 chosen; at 0 the unchanged model runs",
-}];

@@ -1,12 +1,14 @@
 //! The families of interventions: [`SweepEntry`].
 
+use super::LimitedName;
 use super::differences::DIFFERENCES;
 use super::entry::AxisKind;
+use super::lenses::LENSES;
 use super::limit::Limit;
 use super::matrices::find_head_sweep;
 use super::neuron_sets::{NEURON_SET_DIFFERENCES, NEURON_SETS};
-use super::pattern::{Captured, captured};
-use super::sweep_rows::{MEASURED, Row, SWEEPS};
+use super::pattern::{Captured, captured, plain_number};
+use super::sweep_rows::{Row, SWEEPS, WITH_DATA};
 
 /// A family of interventions, one for each point of an axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,9 @@ pub struct SweepEntry {
     pub definition: String,
     /// Whether its curves are differences of the curves of two other families, so that values may be negative.
     pub is_difference: bool,
+    /// Whether it takes data of its own, such as words or the activations of another run, so that its name alone does not run
+    /// it.
+    pub needs_data: bool,
 }
 
 impl Row {
@@ -41,45 +46,61 @@ impl Row {
             text: open.fill(self.text),
             definition: open.fill(self.definition),
             is_difference: false,
+            needs_data: false,
         }
+    }
+
+    /// The entry of a name; none where it is not the row's.
+    fn find(&self, name: &str) -> Option<SweepEntry> {
+        let open = captured(self.name, name)?;
+        // A range of distances that does not begin at 1, which `knock_back_N` is for.
+        let is_range = || plain_number(open.second).is_some_and(|last| 1 < open.number && open.number <= last);
+        (!self.name.contains("{n}_to_{m}") || is_range()).then(|| self.entry(open))
+    }
+}
+
+/// What stands in the open part of a row's name in a list of all rows.
+fn open(row: &Row) -> Captured<'static> {
+    match row.name.contains("{n}") {
+        true => Captured { text: "b", number: 1, second: "k" },
+        false => Captured { text: "HOOK", number: 0, second: "" },
     }
 }
 
 /// All sweeps; the open part of a name, such as `repeat_b` or `patch_HOOK_layers`, is a letter or word. Of those that are
 /// limited to positions there are the deletion and the swap.
 pub fn sweeps() -> Vec<SweepEntry> {
-    let open = |row: &Row| match row.name.contains("{n}") {
-        true => Captured { text: "b", number: 1, second: "k" },
-        false => Captured { text: "HOOK", number: 0, second: "" },
-    };
     let limited = |entry: SweepEntry| {
         let limits: &[Limit] = if matches!(&*entry.name, "delete" | "swap") { &Limit::USUAL } else { &[] };
         let limited: Vec<_> = limits.iter().map(|limit| limit.entry(&entry)).collect();
         std::iter::once(entry).chain(limited)
     };
-    SWEEPS.iter().map(|row| row.entry(open(row))).flat_map(limited).chain(others()).collect()
+    SWEEPS
+        .iter()
+        .map(|row| row.entry(open(row)))
+        .flat_map(limited)
+        .chain(with_data(|row| Some(row.entry(open(row)))))
+        .collect()
 }
 
-/// What measurements run, and the differences of two sweeps; none of them can be limited to positions by its name.
-fn others() -> impl Iterator<Item = SweepEntry> {
-    let closed = Captured { text: "", number: 0, second: "" };
-    let differences = DIFFERENCES.iter().chain(&NEURON_SET_DIFFERENCES);
-    let differences = differences.map(move |row| SweepEntry { is_difference: true, ..row.entry(closed) });
-    MEASURED.iter().chain(&NEURON_SETS).map(move |row| row.entry(closed)).chain(differences)
+/// What is run with data of its own, and the differences of two sweeps; none of them can be limited to positions by its name.
+fn with_data(entry: impl Fn(&Row) -> Option<SweepEntry>) -> impl Iterator<Item = SweepEntry> {
+    let all = WITH_DATA.iter().chain(&LENSES).chain(&NEURON_SETS).map(|row| (row, false));
+    let differences = DIFFERENCES.iter().chain(&NEURON_SET_DIFFERENCES).map(|row| (row, true));
+    all.chain(differences)
+        .filter_map(move |(row, is_difference)| Some(SweepEntry { needs_data: true, is_difference, ..entry(row)? }))
 }
 
 /// The sweep of a name, which may end with the positions to which it is limited: `delete_after_first`, `mean_mlp_from_5`.
 pub fn find_sweep(name: &str) -> Option<SweepEntry> {
-    let of =
-        |rows: &[Row], name: &str| rows.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)));
-    let of_all_positions = |name: &str| of(&SWEEPS, name).or_else(|| of_heads(name));
+    let of_all_positions = |name: &str| SWEEPS.iter().find_map(|row| row.find(name)).or_else(|| of_heads(name));
     let limited = || {
-        let limit = Limit::of(name)?;
-        let entry = of_all_positions(name.strip_suffix(limit.suffix)?)?;
+        let limited = LimitedName::parse(name)?;
+        let entry = of_all_positions(limited.sweep)?;
         let of_whole_windows = entry.name == "lens" || entry.name.starts_with("repeat_");
-        (!of_whole_windows).then(|| limit.entry(&entry))
+        (!of_whole_windows && !entry.needs_data).then(|| Limit::of(limited).entry(&entry))
     };
-    of_all_positions(name).or_else(limited).or_else(|| others().find(|entry| entry.name == name))
+    of_all_positions(name).or_else(limited).or_else(|| with_data(|row| row.find(name)).next())
 }
 
 /// A sweep over layers and heads as a curve over all heads, with the words of its matrix.
@@ -99,6 +120,7 @@ fn of_heads(name: &str) -> Option<SweepEntry> {
         text: format!("0..12 | blocks.3.attn.hook_{hook} heads=2 {kind}"),
         definition: matrix.definition,
         is_difference: false,
+        needs_data: done.starts_with("patch_"),
     })
 }
 
@@ -139,5 +161,15 @@ mod tests {
         assert_eq!(find("neuron_sets_random_sd_kl").unwrap().axis, AxisKind::Labelled("class"));
         assert_ne!(scale("neuron_sets_difference_kl"), scale("neuron_sets_kl"));
         assert!(find_sweep("neuron_sets_after_first").is_none());
+    }
+
+    #[test]
+    fn lenses_run_over_residual_positions() {
+        for name in ["affine_lens", "tuned_lens", "jacobian_lens", "fixed_scale_lens"] {
+            assert_eq!(find(&format!("{name}_kl")).unwrap().axis, AxisKind::ResidualPositions, "{name}");
+        }
+        assert_eq!(find("affine_lens_kl").unwrap().title, "Affine lens: KL");
+        assert_eq!(find("tuned_lens_guess_frequency").unwrap().quantity, "frequency in the corpus");
+        assert!(find_sweep("affine_lens_after_first").is_none());
     }
 }

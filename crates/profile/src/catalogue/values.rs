@@ -1,6 +1,7 @@
 //! Single numbers: [`ValueEntry`].
 
 use super::find_metric;
+use super::lenses::FIRST_AGREEMENT;
 use crate::Unit;
 
 /// A single number.
@@ -35,7 +36,7 @@ const CLEAN: &str = "clean_";
 
 /// All single numbers but those of the unchanged model, which are `clean_` and the name of a metric.
 pub fn values() -> Vec<ValueEntry> {
-    vec![
+    let mut values = vec![
         ValueEntry::wic(
             "wic_static",
             "Word-in-Context accuracy without any layer",
@@ -123,7 +124,13 @@ pub fn values() -> Vec<ValueEntry> {
             Unit::Count,
             ["Pairs of prompts that were left out", "pairs left out", "the other pairs, which no number counts"],
         ),
-    ]
+    ];
+    values.extend(FIRST_AGREEMENT.map(|(name, lens)| {
+        let title = format!("Depth of the first agreement of the {lens} with the model");
+        let definition = "mean over positions of the least residual position `l` at which `argmax q` is `argmax p`";
+        ValueEntry { unit: Unit::from("layers"), ..ValueEntry::wic(name, &title, "first agreement", definition) }
+    }));
+    values
 }
 
 /// The single number of a name.

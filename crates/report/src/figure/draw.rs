@@ -8,8 +8,8 @@ use super::axis::Axis;
 use super::legend::Legend;
 use super::marker::mark;
 use super::strip::{self, Frame};
-use super::{Band, Horizontal, Lines, Point, Reference, Series, Side, colour};
-use crate::text::{Escaped, Tick, shortened, with_error};
+use super::{Band, Horizontal, Interval, Lines, Point, Reference, Series, Side, colour};
+use crate::text::{Escaped, Number, Tick, shortened, with_error};
 
 pub(super) const WIDTH: f64 = 410.0;
 /// The margins of the plot, and its height.
@@ -20,7 +20,7 @@ const BOTTOM: f64 = 44.0;
 const PLOT: f64 = 196.0;
 /// How many characters fit into a heading, and into the label beside the plot.
 pub(super) const HEADING: usize = 44;
-const UPRIGHT: usize = 27;
+const UPRIGHT: usize = 34;
 /// With more points than this marks are small.
 const MANY: usize = 40;
 
@@ -44,7 +44,7 @@ impl<'a> Drawing<'a> {
         let frame = Frame { sides, top, bottom: top + PLOT };
         let axis = |side: &Side| {
             let points = side.series.iter().flat_map(|series| &series.points);
-            let ends = points.flat_map(|point| [point.y, point.y + point.sem.unwrap_or(0.0), lower(point, side.scale)]);
+            let ends = points.flat_map(|point| [point.y, point.band().high, lower(point, side.scale)]);
             let values = ends.chain(side.references.iter().map(|reference| reference.y));
             Axis::over(values, side.scale, frame.bottom, top)
         };
@@ -144,12 +144,9 @@ impl<'a> Drawing<'a> {
         let placed = |point: &Point| Some((self.across(point.x), axis.place(point.y)?));
         // A point that the scale cannot show, such as a divergence of zero on a logarithmic axis, breaks the curve.
         for run in series.points.split(|point| placed(point).is_none()).filter(|run| !run.is_empty()) {
-            let edge = |point: &Point, sign: f64| {
-                let beyond = point.y + sign * point.sem.filter(|sem| sem.is_finite()).unwrap_or(0.0);
-                (self.across(point.x), axis.place(beyond).unwrap_or(axis.start()))
-            };
-            let upper = run.iter().map(|point| edge(point, 1.0));
-            let lower = run.iter().rev().map(|point| edge(point, -1.0));
+            let edge = |point: &Point, y: f64| (self.across(point.x), axis.place(y).unwrap_or(axis.start()));
+            let upper = run.iter().map(|point| edge(point, point.band().high));
+            let lower = run.iter().rev().map(|point| edge(point, point.band().low));
             write!(f, r#"<path class="band" d="{}Z"/>"#, Path(upper.chain(lower).collect()))?;
             write!(f, r#"<path class="line" d="{}"/>"#, Path(run.iter().filter_map(placed).collect()))?;
         }
@@ -166,7 +163,10 @@ impl<'a> Drawing<'a> {
         let labels = labels.chain(self.panel.right.iter().map(|side| &side.label).cycle());
         for ((series, _), label) in self.series().zip(labels) {
             for point in series.points.iter().filter(|point| point.y.is_finite()) {
-                let number = with_error(point.y, point.sem);
+                let number = match point.interval {
+                    Some(Interval { low, high }) => format!("{} [{}, {}]", Number(point.y), Number(low), Number(high)),
+                    None => with_error(point.y, point.sem),
+                };
                 let text = &mut texts[x.column_of(point.x)];
                 writeln!(text, "{}, {}: {number} ({label})", point.at, series.name)?;
             }
@@ -183,7 +183,7 @@ impl<'a> Drawing<'a> {
 
 /// The lower end of a band; on a logarithmic axis it may run out of the plot.
 fn lower(point: &Point, scale: Scale) -> f64 {
-    if scale == Scale::Log { point.y } else { point.y - point.sem.unwrap_or(0.0) }
+    if scale == Scale::Log { point.y } else { point.band().low }
 }
 
 /// A line through points.

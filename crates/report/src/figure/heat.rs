@@ -27,7 +27,10 @@ const CHARACTER: f64 = 7.3;
 /// A longer name of a row is shortened.
 const BESIDE: usize = 4;
 /// A longer name of an axis is shortened.
-const NAME: usize = 20;
+const NAME: usize = 24;
+/// The most lines of names below the cells, and the height of one.
+const MOST_LINES: usize = 4;
+const NAME_LINE: f64 = 13.0;
 /// How many colours the bar shows.
 const SHADES: usize = 24;
 
@@ -56,7 +59,28 @@ impl<'a> Drawing<'a> {
     }
 
     pub(super) fn height(&self) -> f64 {
-        TOP + self.cells_height() + BOTTOM
+        TOP + self.cells_height() + BOTTOM + self.below_first_line()
+    }
+
+    /// Every how many columns one has its name in a line, for names not to overlap.
+    fn names_apart(&self) -> usize {
+        let columns = &self.heat.matrix.columns;
+        let lengths = (0..columns.len()).map(|at| shortened(&columns.tick(at), LONGEST).chars().count() + 1);
+        round_step((lengths.max().unwrap_or(1) as f64 * CHARACTER / self.cell.0).ceil() as usize)
+    }
+
+    /// How many lines the names of columns take. All words are written, one below the other where they would overlap; some
+    /// numbers are left out.
+    fn name_lines(&self) -> usize {
+        match self.heat.matrix.columns {
+            Axis::Labelled { .. } => Some(self.names_apart()).filter(|lines| *lines <= MOST_LINES).unwrap_or(1),
+            _ => 1,
+        }
+    }
+
+    /// The height of the names below the first line of them.
+    fn below_first_line(&self) -> f64 {
+        NAME_LINE * (self.name_lines() - 1) as f64
     }
 
     fn is_square(&self) -> bool {
@@ -157,10 +181,11 @@ impl<'a> Drawing<'a> {
         let names =
             |axis: &Axis, longest| (0..axis.len()).map(|at| shortened(&axis.tick(at), longest)).collect::<Vec<_>>();
         let (across, down) = (names(&matrix.columns, LONGEST), names(&matrix.rows, BESIDE));
-        let widest = across.iter().map(|name| name.chars().count() + 1).max().unwrap_or(1);
-        let step = round_step((widest as f64 * CHARACTER / width).ceil() as usize);
-        for (column, name) in across.iter().enumerate().take(self.n_columns).step_by(step) {
-            let (x, y, name) = (LEFT + width * (column as f64 + 0.5), bottom + 16.0, Escaped(name));
+        let (step, lines) = (self.names_apart(), self.name_lines());
+        let shown = if lines > 1 { 1 } else { step };
+        for (column, name) in across.iter().enumerate().take(self.n_columns).step_by(shown) {
+            let (x, y) = (LEFT + width * (column as f64 + 0.5), bottom + 16.0 + NAME_LINE * (column % lines) as f64);
+            let name = Escaped(name);
             write!(f, r#"<text class="small" x="{x:.1}" y="{y:.1}" text-anchor="middle">{name}</text>"#)?;
         }
         let step = round_step((LINE / height).ceil() as usize).max(if self.is_square() { step } else { 1 });
@@ -169,7 +194,7 @@ impl<'a> Drawing<'a> {
             write!(f, r#"<text class="small" x="{x}" y="{y:.1}" text-anchor="end">{name}</text>"#)?;
         }
         let [across, down] = [&matrix.columns, &matrix.rows].map(|axis| shortened(&axis.name(), NAME));
-        let (x, y, across) = (LEFT + CELLS / 2.0, bottom + 36.0, Escaped(&across));
+        let (x, y, across) = (LEFT + CELLS / 2.0, bottom + 36.0 + self.below_first_line(), Escaped(&across));
         write!(f, r#"<text x="{x}" y="{y:.1}" text-anchor="middle">{across}</text>"#)?;
         let (y, down) = ((top + bottom) / 2.0, Escaped(&down));
         write!(f, r#"<text transform="translate(14 {y:.1}) rotate(-90)" text-anchor="middle">{down}</text>"#)

@@ -35,7 +35,7 @@ pub use catalogue::figures;
 pub(crate) use colour::{STAGES, style};
 pub use dots::Dots;
 pub use horizontal::Horizontal;
-pub use panel::{Heat, Lines, Panel, Point, Reference, Series, Side};
+pub use panel::{Heat, Interval, Lines, Panel, Point, Reference, Series, Side};
 pub(crate) use svg::Alone;
 
 /// A picture and the name of its file.

@@ -131,7 +131,7 @@ impl Series {
         let axis = &curve.axis;
         let point = |(index, estimate): (usize, stratigraph_profile::Estimate)| {
             let x = axis.depth(index).unwrap_or(index as f64);
-            Point { x, at: axis.label(index), y: estimate.mean, sem: estimate.sem }
+            Point::new(x, axis.label(index), estimate.mean).with_sem(estimate.sem)
         };
         Self::new(name, curve.estimates().enumerate().map(point).collect())
     }
@@ -142,7 +142,7 @@ impl Series {
     }
 }
 
-/// A number and its standard error.
+/// A number and its standard error or interval.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Point {
@@ -154,18 +154,50 @@ pub struct Point {
     pub y: f64,
     /// Its standard error, drawn as a band.
     pub sem: Option<f64>,
+    /// An interval around it, drawn as a band in place of the standard error.
+    pub interval: Option<Interval>,
+}
+
+/// An interval around a number, such as one of 95 % by a bootstrap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Interval {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+impl Interval {
+    /// From its ends.
+    pub fn new(low: f64, high: f64) -> Self {
+        Self { low, high }
+    }
 }
 
 impl Point {
     /// A number without a standard error; `at` says in words where it lies.
     pub fn new(x: f64, at: impl Into<String>, y: f64) -> Self {
-        Self { x, at: at.into(), y, sem: None }
+        Self { x, at: at.into(), y, sem: None, interval: None }
     }
 
     /// Sets its standard error.
     pub fn with_sem(mut self, sem: Option<f64>) -> Self {
         self.sem = sem;
         self
+    }
+
+    /// Sets an interval that is drawn in place of the standard error.
+    pub fn with_interval(mut self, interval: Option<Interval>) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// The ends of its band; the number itself where it has none.
+    pub(super) fn band(&self) -> Interval {
+        let sem = self.sem.filter(|sem| sem.is_finite()).unwrap_or(0.0);
+        let is_finite = |interval: &Interval| interval.low.is_finite() && interval.high.is_finite();
+        self.interval.filter(is_finite).unwrap_or(Interval::new(self.y - sem, self.y + sem))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A profile as one page that opens offline: [`Page`].
 
 mod facts;
+mod groups;
 mod stages;
 mod summary;
 mod tables;

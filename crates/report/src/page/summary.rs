@@ -21,7 +21,7 @@ pub(super) fn section(f: &mut impl Write, profile: &Profile) -> fmt::Result {
 /// A sentence for each finding whose curves are there.
 pub(crate) fn sentences(profile: &Profile) -> Vec<String> {
     let damage = [clean(profile), deletion(profile)].into_iter().chain(sinks(profile).into_iter().map(Some));
-    let reading = [swap(profile), lens(profile), attention(profile), meaning(profile)];
+    let reading = [swap(profile), lens(profile), attention(profile), words(profile), meaning(profile)];
     let neurons = [peak(profile, "prediction_neurons"), peak(profile, "suppression_neurons")];
     damage.chain(reading).chain(neurons).flatten().collect()
 }
@@ -81,6 +81,20 @@ fn attention(profile: &Profile) -> Option<String> {
     Some(format!(
         "Layer {layer} attends most to the tokens just before: {} of its attention goes to the last five.",
         Number(most)
+    ))
+}
+
+/// The layer that needs attention within words most, compared with attention across words at the same distances.
+fn words(profile: &Profile) -> Option<String> {
+    let curve = profile.curves.get("knock_out_words_kl")?;
+    let (layer, most) = largest(curve)?;
+    let is_clear =
+        |(layer, value): &(usize, f64)| curve.sem.get(*layer).copied().flatten().is_some_and(|sem| *value > 2.0 * sem);
+    let (n_clear, n_layers) = (finite(curve).filter(is_clear).count(), curve.len());
+    let difference = with_error(most, curve.sem.get(layer).copied().flatten());
+    Some(format!(
+        "Knocking out attention within words costs most beyond as much attention across words in layer {layer}: {difference} \
+         nats. The difference is more than two standard errors above 0 in {n_clear} of {n_layers} layers."
     ))
 }
 
@@ -152,6 +166,14 @@ mod tests {
         let sentences = sentences(&profile);
         let sinks: Vec<_> = sentences.iter().filter(|sentence| sentence.contains("attention sink")).collect();
         assert_eq!(sinks, ["Layer 2 makes the attention sink: deleting it costs 5 nats."]);
+    }
+
+    #[test]
+    fn attention_within_words_is_compared_with_attention_across() {
+        let sentences = sentences(&profile(3, &[("knock_out_words_kl", &[0.5, 0.125, -1.0])]));
+        let expected = "Knocking out attention within words costs most beyond as much attention across words in layer 0: \
+                        0.5 ± 0.12 nats. The difference is more than two standard errors above 0 in 1 of 3 layers.";
+        assert_eq!(sentences, [expected]);
     }
 
     #[test]

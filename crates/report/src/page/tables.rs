@@ -26,6 +26,7 @@ pub(super) fn section(f: &mut impl Write, profile: &Profile) -> fmt::Result {
     }
     if !profile.interventions.is_empty() {
         interventions(f, &profile.interventions)?;
+        super::groups::section(f, profile)?;
     }
     if !profile.values.is_empty() {
         open_table(f, "Single numbers", "name", ["value"].into_iter())?;
@@ -78,7 +79,7 @@ fn interventions(f: &mut impl Write, interventions: &[InterventionRecord]) -> fm
 }
 
 /// A number in its cell; all its digits are shown under the mouse.
-fn cell(f: &mut impl Write, estimate: Option<Estimate>) -> fmt::Result {
+pub(super) fn cell(f: &mut impl Write, estimate: Option<Estimate>) -> fmt::Result {
     let Some(estimate) = estimate.filter(|estimate| estimate.mean.is_finite()) else {
         return f.write_str("<td></td>");
     };

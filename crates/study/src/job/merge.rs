@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use stratigraph_probes::scores::Scores;
 use stratigraph_profile::{ModelRecord, Profile};
 
+use super::measured::OnceFindings;
+use super::steps::StepWork;
 use super::{Job, JobCorpus, JobModel, Status};
+use crate::derived::Measured;
 use crate::findings::corpus_record;
 use crate::run_scores::RunScores;
 use crate::study::units;
-use crate::{Findings, Result, StudyError, unigram};
+use crate::{Findings, Result, StudyError, WindowMeasures, unigram};
 
 /// The result of a finished job: that of one run over everything, except for rounding differences between devices.
 #[derive(Debug, Clone)]
@@ -42,6 +45,7 @@ impl Job {
         let index: BTreeMap<String, usize> =
             self.interventions().iter().enumerate().map(|(index, it)| (it.to_string(), index)).collect();
         let mut scores = vec![RunScores::new(self.token_groups()); index.len()];
+        let mut parts = vec![MergedPart::default(); self.plan().parts.len()];
         let (mut missing, mut devices) = (Vec::new(), BTreeSet::new());
         for step in 0..self.n_steps() {
             let records = std::iter::once(self).chain(others).map(|job| job.read_step(step));
@@ -54,29 +58,50 @@ impl Job {
                 let measured = scored.run_scores(self).expect("a record that was read is complete");
                 scores[index[&scored.intervention]].merge(&measured)?;
             }
+            if let StepWork::Windows { part, .. } | StepWork::Once { part } = self.step(step) {
+                record.measures.iter().try_for_each(|measures| parts[part].windows.merge(measures))?;
+                parts[part].once = record.findings;
+            }
         }
         if !missing.is_empty() {
             let status = Status { n_steps: self.n_steps(), missing };
             return Err(StudyError::JobUnfinished { path: self.path().to_owned(), status });
         }
         let device = devices.into_iter().collect::<Vec<_>>().join(", ");
-        let findings = self.findings(&scores)?.with_record(device.clone(), Vec::new());
+        let findings = self.findings(&scores, &parts)?.with_record(device.clone(), Vec::new());
         Ok(Merged { findings, device, scores: scores.into_iter().map(|scores| scores.all).collect() })
     }
 
-    /// Findings from the scores of each distinct intervention.
-    fn findings(&self, scores: &[RunScores]) -> Result<Findings> {
+    /// Findings from the scores of each distinct intervention and what each part of a measurement found.
+    fn findings(&self, scores: &[RunScores], parts: &[MergedPart]) -> Result<Findings> {
         let metrics = self.plan().metrics()?;
         let is_clean = |name: &str| metrics.get(name).is_some_and(|metric| !metric.is_comparison());
+        let (mut findings, units) = (self.no_findings(), units(&metrics));
+        self.runs().collect(scores, &units, is_clean, &mut findings)?;
+        unigram::add(self.windows(), &mut findings)?;
+        let windows: Vec<_> = parts.iter().map(|part| part.windows.clone()).collect();
+        windows.iter().try_for_each(|measures| measures.add_to(&mut findings))?;
+        parts.iter().filter_map(|part| part.once.as_ref()).try_for_each(|once| once.add_to(&mut findings))?;
+        let measured = Measured { runs: self.runs(), scores, units: &units, windows: &windows };
+        self.plan().derived.iter().try_for_each(|derived| derived.add(&measured, &mut findings))?;
+        Ok(findings)
+    }
+
+    /// Findings without anything in them.
+    pub(super) fn no_findings(&self) -> Findings {
         let JobCorpus { name, special_tokens, .. } = &self.plan().corpus;
         let corpus = corpus_record(self.windows(), name);
         let with_special_tokens = *special_tokens || corpus.special_tokens;
         let (model, corpus) = (model_record(&self.plan().model), corpus.with_special_tokens(with_special_tokens));
-        let mut findings = Findings::new(model, corpus).with_seed(self.plan().seed);
-        self.runs().collect(scores, &units(&metrics), is_clean, &mut findings)?;
-        unigram::add(self.windows(), &mut findings)?;
-        Ok(findings)
+        Findings::new(model, corpus).with_seed(self.plan().seed)
     }
+}
+
+/// What a part of a measurement found in all steps.
+#[derive(Debug, Clone, Default)]
+struct MergedPart {
+    windows: WindowMeasures,
+    once: Option<OnceFindings>,
 }
 
 fn model_record(JobModel { name, n_layers, d_model, d_vocab, .. }: &JobModel) -> ModelRecord {

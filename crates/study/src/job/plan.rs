@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stratigraph_core::{ModelShape, ResidualModel, TokenWindows};
+use stratigraph_core::{EditData, ModelShape, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::scores::TokenGroups;
 use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
 
-use super::values::{Values, values_of};
-use super::{JobCorpus, JobGrouping, JobIntervention, JobModel, JobSweep, StepSize};
-use crate::{Result, StudyError, versions};
+use super::{JobCorpus, JobGrouping, JobIntervention, JobModel, JobPairs, JobPart, JobSweep, StepSize};
+use crate::{Derived, Result, StudyError, versions};
 
 /// The format of plan files and records that this version writes and reads.
 pub(crate) const FORMAT: u64 = 2;
@@ -46,6 +45,15 @@ pub struct JobPlan {
     pub sweeps: Vec<JobSweep>,
     /// Interventions beside those of sweeps.
     pub interventions: Vec<JobIntervention>,
+    /// What measurements measure beside the scores of interventions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<JobPart>,
+    /// What is made of everything that was measured, when it is merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<Derived>,
+    /// Pairs of queries and keys that edits hide, in the order of their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<JobPairs>,
     /// The names of the [built-in metrics](Metrics::from_names) that are measured.
     pub metrics: Vec<String>,
     /// Groupings of positions by which everything is measured too.
@@ -64,9 +72,12 @@ pub struct JobPlan {
     /// The model's sizes and hooks, against which sweeps are checked; a plan read from a file does not have them.
     #[serde(skip)]
     shape: Option<ModelShape>,
-    /// The tensors of edits, which have files of their own.
+    /// The names of measurements and sweeps that were asked for.
     #[serde(skip)]
-    pub(crate) values: Values,
+    pub(super) asked_for: Vec<String>,
+    /// The tensors and the pairs of edits, which have files of their own.
+    #[serde(skip)]
+    pub(crate) data: EditData,
     /// The groups of the groupings, which are kept in a file of their own.
     #[serde(skip)]
     pub(crate) groups: Vec<TokenGroups>,
@@ -85,6 +96,9 @@ impl JobPlan {
             corpus,
             sweeps: Vec::new(),
             interventions: Vec::new(),
+            parts: Vec::new(),
+            derived: Vec::new(),
+            pairs: Vec::new(),
             metrics: Metrics::default().names().map(str::to_owned).collect(),
             groupings: Vec::new(),
             per_token: false,
@@ -93,51 +107,12 @@ impl JobPlan {
             step: StepSize::default(),
             versions: versions(),
             shape: Some(model.shape()),
-            values: Values::new(),
+            asked_for: Vec::new(),
+            data: EditData::default(),
             groups: Vec::new(),
         };
         plan.check_windows(windows)?;
         Ok(plan)
-    }
-
-    /// With a sweep, of this crate or of the user's own.
-    ///
-    /// # Errors
-    /// When it does not fit the model or the windows, has more than two axes, there is a sweep of its name, or one of
-    /// its interventions [cannot be sharded](StudyError::CannotShard).
-    pub fn with_sweep(mut self, sweep: &Sweep) -> Result<Self> {
-        let (shape, seq_len) = (self.shape()?, self.corpus.seq_len);
-        let points = sweep.points(&SweepContext::new(shape, seq_len))?;
-        let name = sweep.name();
-        if self.sweeps.iter().any(|other| other.name == name) {
-            return Err(StudyError::NameTaken { what: "sweep", name: name.to_owned() });
-        }
-        if points.axes.len() > 2 {
-            return Err(StudyError::TooManyAxes { sweep: name.to_owned(), n_axes: points.axes.len() });
-        }
-        for intervention in &points.interventions {
-            intervention.check(&shape, seq_len)?;
-            check_shardable(name, intervention)?;
-            self.values.extend(values_of(intervention));
-        }
-        self.sweeps.push(JobSweep::new(name, &points));
-        Ok(self)
-    }
-
-    /// With a single intervention; one that the plan has under the same name is not added again.
-    ///
-    /// # Errors
-    /// When it does not fit the model or the windows, or [cannot be sharded](StudyError::CannotShard).
-    pub fn with_intervention(mut self, intervention: impl Into<Intervention>) -> Result<Self> {
-        let intervention = intervention.into();
-        intervention.check(&self.shape()?, self.corpus.seq_len)?;
-        check_shardable(&intervention.name(), &intervention)?;
-        self.values.extend(values_of(&intervention));
-        let record = JobIntervention::new(&intervention);
-        if !self.interventions.contains(&record) {
-            self.interventions.push(record);
-        }
-        Ok(self)
     }
 
     /// With these built-in metrics in place of the default ones.
@@ -185,7 +160,8 @@ impl JobPlan {
         Ok(self)
     }
 
-    /// With another seed for the record.
+    /// With another seed, of what measurements that are added later draw at random, and of what is drawn when the job is
+    /// merged.
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
@@ -225,7 +201,7 @@ impl JobPlan {
         }
     }
 
-    fn shape(&self) -> Result<ModelShape> {
+    pub(super) fn shape(&self) -> Result<ModelShape> {
         self.shape.ok_or_else(|| bad("it was read from a file and cannot be added to; plan the job again".to_owned()))
     }
 }
@@ -233,13 +209,6 @@ impl JobPlan {
 /// An error about a plan.
 pub(crate) fn bad(reason: String) -> StudyError {
     StudyError::BadJobPlan { reason }
-}
-
-/// Refuses an intervention that another process cannot read. `name` is that of its sweep, or its own.
-pub(crate) fn check_shardable(name: &str, intervention: &Intervention) -> Result<()> {
-    let Some(edit) = intervention.edits().iter().find(|edit| !edit.is_text_with_values()) else { return Ok(()) };
-    let reason = format!("the edit `{edit}` holds a mask, pairs or a function, which a job cannot; run it in a study");
-    Err(StudyError::CannotShard { name: name.to_owned(), reason })
 }
 
 /// The points of a sweep that was read from a file, named as [`Sweep::points`] names them.

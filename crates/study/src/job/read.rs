@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use stratigraph_profile::catalogue;
 use stratigraph_surgery::Intervention;
 
-use super::plan::{FORMAT, bad, check_shardable, named_points};
+use super::add::check_shardable;
+use super::plan::{FORMAT, bad, named_points};
 use super::{JobIntervention, JobPlan, JobSweep};
 use crate::runs::{NamedSweep, Runs};
 use crate::{Result, StudyError};
@@ -26,7 +27,11 @@ impl JobPlan {
         let current = |sweep: &JobSweep| JobSweep { name: catalogue::current_name(&sweep.name), ..sweep.clone() };
         let sweeps = self.sweeps.iter().map(|sweep| self.named_sweep(&current(sweep))).collect::<Result<_>>()?;
         let singles = self.interventions.iter().map(|single| self.single(single)).collect::<Result<_>>()?;
-        Ok(Runs::new(self.model.n_layers, sweeps, singles))
+        let runs = Runs::new(self.model.n_layers, sweeps, singles);
+        let metrics = self.metrics()?;
+        self.derived.iter().try_for_each(|derived| derived.check(&metrics, &runs))?;
+        self.parts.iter().try_for_each(|part| part.check(&runs))?;
+        Ok(runs)
     }
 
     fn check(&self) -> Result<()> {
@@ -61,7 +66,17 @@ impl JobPlan {
     }
 
     fn named_sweep(&self, sweep: &JobSweep) -> Result<NamedSweep> {
-        let JobSweep { name, axes, interventions } = sweep;
+        let JobSweep { name, axes, interventions, names } = sweep;
+        if !names.is_empty() && (!axes.is_empty() || names.len() != interventions.len()) {
+            return Err(bad(format!("the names of the sweep {name} are not those of its interventions")));
+        }
+        if !names.is_empty() {
+            let texts = interventions.iter().zip(names);
+            let named = texts.map(|(text, own)| Ok(self.intervention(name, text)?.with_name(own)));
+            let interventions = named.collect::<Result<_>>()?;
+            let (axes, readings) = (Vec::new(), Vec::new());
+            return Ok(NamedSweep { name: name.clone(), axes, interventions, readings });
+        }
         if axes.len() > 2 {
             return Err(StudyError::TooManyAxes { sweep: name.clone(), n_axes: axes.len() });
         }
@@ -81,7 +96,7 @@ impl JobPlan {
     }
 
     fn intervention(&self, name: &str, text: &str) -> Result<Intervention> {
-        let intervention = Intervention::parse_with(text, &|id| self.values.get(id).cloned())?;
+        let intervention = Intervention::parse_with(text, &self.data)?;
         intervention.plan().validate(self.model.n_layers)?;
         check_shardable(name, &intervention)?;
         Ok(intervention)

@@ -117,16 +117,26 @@ fn is_zero(n: &usize) -> bool {
 pub struct JobSweep {
     /// Its name, such as `delete`.
     pub name: String,
-    /// One axis or two.
+    /// One axis or two; none where a measurement makes curves of the interventions itself.
     pub axes: Vec<Axis>,
     /// The intervention of each point as text, the last axis running fastest.
     pub interventions: Vec<String>,
+    /// The names of the interventions, where there are no axes to name them after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 impl JobSweep {
     pub(crate) fn new(name: &str, points: &SweepPoints) -> Self {
         let interventions = points.interventions.iter().map(Intervention::to_string).collect();
-        Self { name: name.to_owned(), axes: points.axes.clone(), interventions }
+        Self { name: name.to_owned(), axes: points.axes.clone(), interventions, names: Vec::new() }
+    }
+
+    /// Interventions without an axis, each with its name.
+    pub(crate) fn without_axes(name: &str, interventions: &[Intervention]) -> Self {
+        let names = interventions.iter().map(Intervention::name).collect();
+        let interventions = interventions.iter().map(Intervention::to_string).collect();
+        Self { name: name.to_owned(), axes: Vec::new(), interventions, names }
     }
 }
 

@@ -1,18 +1,10 @@
 //! A shard of a job, done: [`ShardRun`].
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-
 use stratigraph_core::ResidualModel;
-use stratigraph_probes::metrics::Metrics;
-use stratigraph_probes::scores::{PositionScores, Row, ScoreSink};
 use stratigraph_surgery::Budget;
 
-use super::means::takes_means;
-use super::store::StepWork;
+use super::run_steps::{Done, Steps};
 use super::{Job, JobModel, Shard};
-use crate::run_scores::RunScores;
-use crate::scoring::{ReadoutOptions, Scorer, Scoring};
 use crate::workers::{WorkerEvent, run_workers};
 use crate::{Progress, Result, StudyError, versions};
 
@@ -37,9 +29,9 @@ pub struct ShardRun<'a> {
 }
 
 /// The model on a device.
-struct NamedDevice<'a> {
-    name: String,
-    model: &'a dyn ResidualModel,
+pub(super) struct NamedDevice<'a> {
+    pub(super) name: String,
+    pub(super) model: &'a dyn ResidualModel,
 }
 
 impl<'a> ShardRun<'a> {
@@ -105,8 +97,8 @@ impl<'a> ShardRun<'a> {
         job.make_directories()?;
         let mut steps = Steps::new(job, budget)?;
         let left = steps.left(shard)?;
-        steps.take_means(&left, devices[0].model, budget)?;
-        let total = left.iter().map(|&step| steps.work(step, devices[0].model)).sum();
+        steps.take_means(&left, devices[0].model)?;
+        let total = left.iter().map(|&step| steps.work(step, devices[0].model)).sum::<Result<u64>>()?;
         let work = |index: usize, left: &mut dyn Iterator<Item = usize>, report: &mut dyn FnMut(WorkerEvent<Done>)| {
             steps.run_on(&devices[index], left, report)
         };
@@ -127,113 +119,5 @@ impl<'a> ShardRun<'a> {
         run_workers(devices.len(), left, work, take)?;
         job.remove_leftovers();
         Ok(n_steps)
-    }
-}
-
-/// The steps of a job, with a scoring for each group of interventions.
-struct Steps<'a> {
-    job: &'a Job,
-    scorings: Vec<Scoring<'a>>,
-}
-
-impl<'a> Steps<'a> {
-    fn new(job: &'a Job, budget: Budget) -> Result<Self> {
-        let options = ReadoutOptions::new(job.plan().metrics()?, budget);
-        let clean = &job.interventions()[0];
-        let scoring = |group: &[_]| Scoring::new(group.to_vec(), clean, job.windows(), options.clone());
-        Ok(Self { job, scorings: job.groups().map(scoring).collect() })
-    }
-
-    /// Gets the means over the corpus that some of these steps take, measured on `model` where no process has yet.
-    fn take_means(&mut self, left: &[usize], model: &dyn ResidualModel, budget: Budget) -> Result<()> {
-        let takes = |step: &usize| self.job.group(self.job.step(*step).group).iter().any(takes_means);
-        if left.iter().any(takes) {
-            let budget = ReadoutOptions::new(self.job.plan().metrics()?, budget).executor_budget();
-            let means = self.job.means(model, budget)?;
-            let scorings = std::mem::take(&mut self.scorings);
-            self.scorings = scorings.into_iter().map(|scoring| scoring.with_means(means.clone())).collect();
-        }
-        Ok(())
-    }
-
-    /// The steps of a shard that are not done yet.
-    fn left(&self, shard: Shard) -> Result<Vec<usize>> {
-        let mut left = Vec::new();
-        for step in shard.part_of(self.job.n_steps()) {
-            if !self.job.is_done(step)? {
-                left.push(step);
-            }
-        }
-        Ok(left)
-    }
-
-    fn work(&self, step: usize, model: &dyn ResidualModel) -> u64 {
-        let StepWork { windows, group } = self.job.step(step);
-        self.scorings[group].work(model) * windows.len() as u64
-    }
-
-    /// Runs steps on a device, except those that another process has done in the meantime.
-    fn run_on(
-        &self,
-        NamedDevice { name, model }: &NamedDevice,
-        left: &mut dyn Iterator<Item = usize>,
-        report: &mut dyn FnMut(WorkerEvent<Done>),
-    ) -> Result<()> {
-        let plan = self.job.plan();
-        let positions = plan.per_token.then(PositionScores::default);
-        let empty = || Measured { scores: RunScores::new(self.job.token_groups()), positions: positions.clone() };
-        let mut scorers: BTreeMap<usize, Scorer> = BTreeMap::new();
-        for step in left {
-            if self.job.is_done(step)? {
-                continue;
-            }
-            let StepWork { windows, group } = self.job.step(step);
-            let longest = plan.step.windows.min(plan.corpus.n_sequences);
-            let scorer = match scorers.entry(group) {
-                Entry::Occupied(scorer) => scorer.into_mut(),
-                Entry::Vacant(place) => place.insert(self.scorings[group].on(*model, longest)?),
-            };
-            let mut measured = scorer.score(windows, empty, &mut |work| report(WorkerEvent::Progress(work)))?;
-            measured.truncate(self.job.group(group).len()); // the unchanged model may follow the group's own
-            report(WorkerEvent::Done(Done { device: name.clone(), step, measured }));
-        }
-        Ok(())
-    }
-
-    /// Writes the results of a step, its tokens first, so that a step with a record has its tokens too.
-    fn write(&self, Done { device, step, measured }: Done) -> Result<()> {
-        #[cfg(feature = "parquet")]
-        if self.job.plan().per_token {
-            let positions = measured.iter().filter_map(|measured| measured.positions.as_ref()).collect::<Vec<_>>();
-            self.job.write_tokens(step, &super::parquet::token_table(self.job, step, &positions))?;
-        }
-        self.job.write_step(step, &device, measured.into_iter().map(|measured| measured.scores).collect())
-    }
-}
-
-/// A step that a device has done.
-struct Done {
-    device: String,
-    step: usize,
-    /// Of each intervention of its group.
-    measured: Vec<Measured>,
-}
-
-/// What a step measures under an intervention.
-struct Measured {
-    scores: RunScores,
-    /// The values of every token, where they are kept.
-    positions: Option<PositionScores>,
-}
-
-impl ScoreSink for Measured {
-    fn begin(&mut self, metrics: &Metrics) -> stratigraph_probes::Result<()> {
-        self.scores.begin(metrics)?;
-        self.positions.iter_mut().try_for_each(|positions| positions.begin(metrics))
-    }
-
-    fn row(&mut self, sequence: usize, position: usize, row: &Row) {
-        self.scores.row(sequence, position, row);
-        self.positions.iter_mut().for_each(|positions| positions.row(sequence, position, row));
     }
 }

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use stratigraph_probes::scores::{GroupScores, Scores};
 
 use super::files::{remove_leftovers, write_whole};
-use super::store::{PER_TOKEN, STEPS, StepWork, refuse_other};
+use super::measured::{OnceFindings, StepResult};
+use super::steps::StepWork;
+use super::store::{PER_TOKEN, STEPS, refuse_other};
 use super::{Job, JobPlan};
 use crate::run_scores::RunScores;
-use crate::{Result, StudyError};
+use crate::{Result, StudyError, WindowMeasures};
 
 /// The scores of an intervention in a step.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,7 +47,7 @@ impl StepScores {
     }
 }
 
-/// The content of a step's file.
+/// The content of a step's file: one of scores, measures and findings.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StepRecord {
@@ -55,7 +57,14 @@ pub(crate) struct StepRecord {
     step: usize,
     windows: Range<usize>,
     pub(crate) device: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scores: Vec<StepScores>,
+    /// What a part of a measurement found on the windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) measures: Option<WindowMeasures>,
+    /// What a part of a measurement found that does not depend on the corpus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) findings: Option<OnceFindings>,
 }
 
 impl Job {
@@ -71,24 +80,35 @@ impl Job {
 
     /// Whether a step is done: its record is there and holds what it should, and so do its tokens.
     pub(crate) fn is_done(&self, step: usize) -> Result<bool> {
-        let tokens = !self.plan().per_token || self.tokens_file(step).exists();
+        let has_tokens = self.plan().per_token && matches!(self.step(step), StepWork::Scores { .. });
+        let tokens = !has_tokens || self.tokens_file(step).exists();
         Ok(tokens && self.read_step(step)?.is_some())
     }
 
-    /// Writes the results of a step, the scores of its interventions in their order.
-    pub(crate) fn write_step(&self, step: usize, device: &str, scores: Vec<RunScores>) -> Result<()> {
-        let StepWork { windows, group } = self.step(step);
-        let texts = self.group(group).iter().map(ToString::to_string);
-        let scores = texts.zip(scores).map(|(intervention, scores)| StepScores::new(intervention, scores));
-        let record = StepRecord {
+    /// Writes the results of a step; scores are those of its interventions in their order.
+    pub(super) fn write_step(&self, step: usize, device: &str, result: StepResult) -> Result<()> {
+        let work = self.step(step);
+        let mut record = StepRecord {
             job: self.hash().to_owned(),
             model: self.plan().model.sha256.clone(),
             corpus: self.plan().corpus.sha256.clone(),
             step,
-            windows,
+            windows: work.windows(),
             device: device.to_owned(),
-            scores: scores.collect(),
+            scores: Vec::new(),
+            measures: None,
+            findings: None,
         };
+        match (result, work) {
+            (StepResult::Scores(scores), StepWork::Scores { group, .. }) => {
+                let texts = self.group(group).iter().map(ToString::to_string);
+                let scores = texts.zip(scores).map(|(intervention, scores)| StepScores::new(intervention, scores));
+                record.scores = scores.collect();
+            }
+            (StepResult::Windows(measures), _) => record.measures = Some(measures),
+            (StepResult::Once(findings), _) => record.findings = Some(findings),
+            (StepResult::Scores(_), _) => {}
+        }
         let json = serde_json::to_vec(&record).expect("a record is plain data");
         write_whole(&self.step_file(step), &json)
     }
@@ -124,19 +144,35 @@ impl Job {
         Ok(Some(record))
     }
 
-    /// Whether a record holds every score of a step and no other.
+    /// Whether a record holds everything of a step and nothing else.
     fn is_complete(&self, record: &StepRecord, step: usize) -> Result<bool> {
-        let StepWork { windows, group } = self.step(step);
-        let n_positions = self.windows().seq_len() - self.windows().scored_from();
+        let StepRecord { scores, measures, findings, .. } = record;
+        let work = self.step(step);
+        let holds_it = match &work {
+            StepWork::Scores { windows, group } => {
+                measures.is_none() && findings.is_none() && self.are_complete(scores, windows, *group)?
+            }
+            StepWork::Windows { windows, .. } => {
+                scores.is_empty() && findings.is_none() && measures.as_ref().is_some_and(|it| it.are_of(windows))
+            }
+            StepWork::Once { .. } => {
+                let is_whole = |it: &OnceFindings| it.are_whole(self.no_findings());
+                scores.is_empty() && measures.is_none() && findings.as_ref().is_some_and(is_whole)
+            }
+        };
+        Ok(record.step == step && record.windows == work.windows() && holds_it)
+    }
+
+    /// Whether these are all scores of a group of interventions on some windows and no other.
+    fn are_complete(&self, scores: &[StepScores], windows: &Range<usize>, group: usize) -> Result<bool> {
         let metrics = self.plan().metrics()?;
+        let n_positions = self.windows().seq_len() - self.windows().scored_from();
         let texts = self.group(group).iter().map(ToString::to_string);
         let are_complete = |RunScores { all, groups }: RunScores| {
-            all.are_of(&metrics, &windows, n_positions) && groups.iter().all(|of| of.are_of(&metrics, &windows))
+            all.are_of(&metrics, windows, n_positions) && groups.iter().all(|of| of.are_of(&metrics, windows))
         };
-        Ok(record.step == step
-            && record.windows == windows
-            && record.scores.iter().map(|scored| &scored.intervention).eq(texts.collect::<Vec<_>>().iter())
-            && record.scores.iter().all(|scored| scored.run_scores(self).is_some_and(are_complete)))
+        Ok(scores.iter().map(|scored| &scored.intervention).eq(texts.collect::<Vec<_>>().iter())
+            && scores.iter().all(|scored| scored.run_scores(self).is_some_and(are_complete)))
     }
 
     /// Removes partial files of killed processes whose complete files exist.

@@ -1,22 +1,23 @@
 //! A job's directory: [`Job`].
 //!
-//! `job.json` is the plan and `tokens.bin` the token ids; `groups.bin`, where positions are grouped, the group of each;
-//! `steps/` holds a record of each step that is done, and `tokens/` the values of its tokens where they are asked for.
-//! `means.safetensors` holds means over the corpus, and `values/` the tensors of edits, where interventions take them.
+//! `job.json` is the plan and `tokens.bin` the token ids; `groups.bin`, where positions are grouped, the group of each, and
+//! `pairs.bin` the pairs of queries and keys that edits hide; `steps/` holds a record of each step that is done, and `tokens/`
+//! the values of its tokens where they are asked for. `means.safetensors` holds means over the corpus, and `values/` the
+//! tensors of edits, where interventions take them.
 
 use std::fmt;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use stratigraph_core::TokenWindows;
+use stratigraph_core::{EditData, TokenWindows};
 use stratigraph_probes::scores::TokenGroups;
 use stratigraph_surgery::Intervention;
 
 use super::files::write_whole;
 use super::groups::{group_bytes, read_groups};
 use super::hash::{hash_bytes, token_bytes};
+use super::pairs::{pair_bytes, read_pairs};
 use super::plan::FORMAT;
 use super::values::{read_values, write_values};
 use super::{JobModel, JobPlan};
@@ -26,6 +27,7 @@ use crate::{Result, StudyError};
 const PLAN: &str = "job.json";
 const TOKENS: &str = "tokens.bin";
 const GROUPS: &str = "groups.bin";
+const PAIRS: &str = "pairs.bin";
 pub(crate) const STEPS: &str = "steps";
 pub(crate) const PER_TOKEN: &str = "tokens";
 
@@ -37,14 +39,6 @@ pub struct Job {
     windows: TokenWindows,
     hash: String,
     runs: Runs,
-}
-
-/// What a step runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StepWork {
-    pub(crate) windows: Range<usize>,
-    /// Which group of interventions.
-    pub(crate) group: usize,
 }
 
 impl Job {
@@ -62,11 +56,16 @@ impl Job {
         if steps.count() > 0 || path.join(PLAN).exists() {
             return Err(StudyError::JobExists { path: path.to_owned() });
         }
-        write_values(path, &job.plan.values)?;
+        write_values(path, job.plan.data.values())?;
         write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;
         if !job.plan.groups.is_empty() {
             let groups = job.plan.groups.iter().flat_map(|groups| group_bytes(groups, &job.windows));
             write_whole(&path.join(GROUPS), &groups.collect::<Vec<_>>())?;
+        }
+        if !job.plan.pairs.is_empty() {
+            let n_windows = job.windows.n_sequences();
+            let pairs = job.plan.data.pairs().values().flat_map(|pairs| pair_bytes(pairs, n_windows));
+            write_whole(&path.join(PAIRS), &pairs.collect::<Vec<_>>())?;
         }
         write_whole(&path.join(PLAN), &plan_bytes(&job.plan))?; // last, because a directory with a plan is a job
         Ok(job)
@@ -81,7 +80,7 @@ impl Job {
         let (file, tokens) = (path.join(PLAN), path.join(TOKENS));
         let damaged = |path: &Path, reason: String| StudyError::JobDamaged { path: path.to_owned(), reason };
         let mut plan = read_plan(&file)?;
-        plan.values = read_values(path, &plan)?;
+        plan.data = read_values(path, &plan)?;
         let bytes = fs::read(&tokens).map_err(|reason| StudyError::io(&tokens, reason))?;
         if hash_bytes(&bytes) != plan.corpus.sha256 {
             return Err(damaged(&tokens, "its token ids are not those of the plan".to_owned()));
@@ -96,6 +95,13 @@ impl Job {
             let groups = path.join(GROUPS);
             let bytes = fs::read(&groups).map_err(|reason| StudyError::io(&groups, reason))?;
             plan.groups = read_groups(&plan.groupings, &bytes, &windows).map_err(|reason| damaged(&groups, reason))?;
+        }
+        if !plan.pairs.is_empty() {
+            let pairs = path.join(PAIRS);
+            let bytes = fs::read(&pairs).map_err(|reason| StudyError::io(&pairs, reason))?;
+            let read = read_pairs(&plan.pairs, &bytes, plan.corpus.n_sequences);
+            let read = read.map_err(|reason| damaged(&pairs, reason))?;
+            plan.data = read.into_iter().fold(plan.data, EditData::with_pairs);
         }
         Self::new(path, plan, windows).map_err(|error| damaged(&file, error.to_string()))
     }
@@ -124,11 +130,6 @@ impl Job {
     /// Its distinct interventions; the first is the unchanged model.
     pub fn interventions(&self) -> &[Intervention] {
         self.runs.distinct()
-    }
-
-    /// How many steps there are.
-    pub fn n_steps(&self) -> usize {
-        self.windows.n_sequences().div_ceil(self.plan.step.windows) * self.n_groups()
     }
 
     /// The groups of positions by which everything is measured too.
@@ -163,14 +164,6 @@ impl Job {
     /// The interventions of a group.
     pub(crate) fn group(&self, group: usize) -> &[Intervention] {
         self.groups().nth(group).expect("a step has a group")
-    }
-
-    /// What a step runs. All groups of the same windows are neighbours.
-    pub(crate) fn step(&self, step: usize) -> StepWork {
-        let n_groups = self.n_groups();
-        let (n, size) = (self.windows.n_sequences(), self.plan.step.windows);
-        let start = step / n_groups * size;
-        StepWork { windows: start..start.saturating_add(size).min(n), group: step % n_groups }
     }
 
     /// Refuses another job.
@@ -209,8 +202,9 @@ impl Job {
 
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let JobPlan { model, corpus, step, sweeps, interventions, .. } = &self.plan;
+        let JobPlan { model, corpus, step, sweeps, interventions, parts, .. } = &self.plan;
         let mut names: Vec<_> = sweeps.iter().map(|sweep| sweep.name.clone()).collect();
+        names.extend(parts.iter().map(|part| part.name().to_owned()));
         if !interventions.is_empty() {
             names.push(format!("{} single", interventions.len()));
         }

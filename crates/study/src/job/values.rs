@@ -1,4 +1,4 @@
-//! Tensors of edits in a job's directory, each in a file named after its id: [`Values`].
+//! Tensors of edits in a job's directory, each in a file named after its id: [`write_values`], [`read_values`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use stratigraph_core::{Activation, Edit, EditValues};
-use stratigraph_surgery::Intervention;
+use stratigraph_core::{Activation, EditData, EditValues};
 
 use super::JobPlan;
 use super::files::write_whole;
@@ -15,17 +14,8 @@ use crate::{Result, StudyError};
 
 const VALUES: &str = "values";
 
-/// The tensors of a plan's edits, by their ids.
-pub(crate) type Values = BTreeMap<String, EditValues>;
-
-/// The tensors of an intervention.
-pub(crate) fn values_of(intervention: &Intervention) -> impl Iterator<Item = (String, EditValues)> + '_ {
-    let values = intervention.edits().iter().filter_map(Edit::values);
-    values.map(|values| (values.id().to_owned(), values.clone()))
-}
-
 /// Writes the tensors of a plan to the directory of its job.
-pub(crate) fn write_values(directory: &Path, values: &Values) -> Result<()> {
+pub(crate) fn write_values(directory: &Path, values: &BTreeMap<String, EditValues>) -> Result<()> {
     if values.is_empty() {
         return Ok(());
     }
@@ -44,11 +34,11 @@ pub(crate) fn write_values(directory: &Path, values: &Values) -> Result<()> {
 ///
 /// # Errors
 /// When a file is missing or damaged.
-pub(crate) fn read_values(directory: &Path, plan: &JobPlan) -> Result<Values> {
+pub(crate) fn read_values(directory: &Path, plan: &JobPlan) -> Result<EditData> {
     let texts = plan.sweeps.iter().flat_map(|sweep| &sweep.interventions);
     let texts = texts.chain(plan.interventions.iter().map(|single| &single.text));
     let ids: BTreeSet<String> = texts.flat_map(|text| ids(text)).collect();
-    ids.into_iter().map(|id| Ok((id.clone(), read(&file_of(directory, &id), &id)?))).collect()
+    ids.into_iter().try_fold(EditData::default(), |data, id| Ok(data.with_values(read(&file_of(directory, &id), &id)?)))
 }
 
 fn file_of(directory: &Path, id: &str) -> PathBuf {

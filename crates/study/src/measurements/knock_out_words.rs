@@ -5,7 +5,7 @@ use stratigraph_probes::lexical::{WindowWords, WordPairs};
 use stratigraph_surgery::Sweep;
 
 use crate::measurement::sweep_work;
-use crate::{Findings, Measurement, Needs, Result, StudyContext, Work, paired_difference};
+use crate::{Derived, Measurement, Needs, Result, StudyContext, SweepDifference, Work};
 
 /// Does a layer join the tokens of words? Attention from the tokens of a word to its earlier tokens is knocked out in each
 /// layer: curves `knock_out_within_words_*`. For comparison, the same number of pairs of tokens of different words, at the same
@@ -22,7 +22,8 @@ impl KnockOutWords {
     const WITHIN: &str = "knock_out_within_words";
     const ACROSS: &str = "knock_out_across_words";
 
-    /// For a corpus whose tokens have these texts, by their ids.
+    /// For a corpus whose tokens have these texts, by their ids; words are those of
+    /// [`WindowWords`](stratigraph_probes::lexical::WindowWords).
     pub fn new(token_texts: Vec<String>) -> Self {
         Self { token_texts }
     }
@@ -42,19 +43,7 @@ impl Measurement for KnockOutWords {
         let WordPairs { within, across } = WordPairs::draw(&words, context.seed)?;
         let within = sweep_work(&Sweep::knock_out_pairs(Self::WITHIN, within), context)?;
         let across = sweep_work(&Sweep::knock_out_pairs(Self::ACROSS, across), context)?;
-        let difference = Work::own(0, |findings, _| add_differences(findings));
-        Ok(within.into_iter().chain(across).chain([difference]).collect())
+        let difference = Derived::Difference(SweepDifference::new(Self::NAME, Self::WITHIN, Self::ACROSS));
+        Ok(within.into_iter().chain(across).chain([Work::Derived(difference)]).collect())
     }
-}
-
-/// Adds the difference of each metric's curves.
-fn add_differences(findings: &mut Findings) -> Result<()> {
-    let (within, across) = (KnockOutWords::WITHIN, KnockOutWords::ACROSS);
-    let metrics = findings.curves().keys().filter_map(|name| name.strip_prefix(within)?.strip_prefix('_'));
-    for metric in metrics.map(str::to_owned).collect::<Vec<_>>() {
-        let of = |sweep: &str| findings.curve(&format!("{sweep}_{metric}"));
-        let difference = paired_difference(of(within)?, of(across)?)?;
-        findings.add_curve(&format!("{}_{metric}", KnockOutWords::NAME), difference)?;
-    }
-    Ok(())
 }

@@ -1,9 +1,11 @@
 //! The measurements that come with Stratigraph, beside every [`Sweep`]; [`by_name`] makes them by name.
 
 mod attention;
+mod early_guesses;
 mod effects;
 mod geometry;
 mod knock_out_words;
+mod lens;
 mod neuron_sets;
 mod neurons;
 mod patching;
@@ -11,45 +13,42 @@ mod steering;
 mod words;
 
 use stratigraph_core::{Hook, PerSequence, ResidualModel};
+use stratigraph_probes::lens::FixedScaleLens;
 use stratigraph_profile::{Curve, catalogue};
 use stratigraph_surgery::Sweep;
 
 pub use attention::AttentionByDistance;
-pub use effects::{Ablation, SublayerEffects};
+pub use early_guesses::EarlyGuesses;
+pub(crate) use effects::EffectsPass;
+pub use effects::{Ablation, EffectTotals, SublayerEffects};
 pub use geometry::ResidualGeometry;
 pub use knock_out_words::KnockOutWords;
-pub use neuron_sets::NeuronSets;
+pub use lens::LensCurves;
+pub use neuron_sets::{NeuronSetComparison, NeuronSets};
 pub use neurons::VocabularyNeurons;
 pub use patching::{
-    ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PromptPair, PromptPairs, TokenPair,
+    ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PatchingPart, PromptPair, PromptPairs, TokenPair,
 };
+pub(crate) use steering::TargetRuns;
 pub use steering::{Steering, SteeringTarget, SteeringVector};
+pub use stratigraph_probes::lens::LogitLens;
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
 
-use crate::{Measurement, Needs, Result, StudyContext, StudyError, Work, measured_curve};
+use crate::{Measurement, Needs, Result, StudyError, measured_curve};
 
-/// The logit lens: curves `lens_*` over residual positions. The same as [`Sweep::lens`].
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LogitLens;
+/// The name of [`FixedScaleLens`].
+const FIXED_SCALE: &str = "fixed_scale_lens";
 
-impl Measurement for LogitLens {
-    fn name(&self) -> String {
-        Sweep::lens().name().to_owned()
-    }
-
-    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
-        crate::measurement::sweep_work(&Sweep::lens(), context)
-    }
-}
-
-/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `effects`, `geometry`, `neurons`,
-/// `neuron_sets` or `mean_neuron_sets`.
+/// A measurement that needs no data of its own, by its name: a sweep, `attention`, `early_guesses`, `effects`,
+/// `fixed_scale_lens`, `geometry`, `neurons`, `neuron_sets` or `mean_neuron_sets`.
 ///
 /// # Errors
 /// [`StudyError::UnknownMeasurement`], which lists the known names.
 pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
     Ok(match name {
         AttentionByDistance::NAME => Box::new(AttentionByDistance::default()),
+        EarlyGuesses::NAME => Box::new(EarlyGuesses::new(LogitLens)),
+        FIXED_SCALE => Box::new(LensCurves::new(FixedScaleLens)),
         SublayerEffects::NAME => Box::new(SublayerEffects::default()),
         ResidualGeometry::NAME => Box::new(ResidualGeometry::default()),
         VocabularyNeurons::NAME => Box::new(VocabularyNeurons),
@@ -69,6 +68,8 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
 pub fn known_names() -> Vec<&'static str> {
     let own = [
         AttentionByDistance::NAME,
+        EarlyGuesses::NAME,
+        FIXED_SCALE,
         SublayerEffects::NAME,
         ResidualGeometry::NAME,
         VocabularyNeurons::NAME,

@@ -162,26 +162,23 @@ fn matrices_and_curves_by_group_show_what_the_records_have() {
         let Estimate { mean, sem } = of(&findings.interventions()[0], 1);
         (mean, sem)
     });
-    // Of the five default metrics two have matrices, and one is of the unchanged model alone.
-    assert!(findings.matrices().keys().eq([
-        "delete_kl_by_half",
-        "delete_nll_by_half",
-        "lens_kl_by_half",
-        "lens_nll_by_half",
-        "swap_kl_by_half",
-        "swap_nll_by_half"
-    ]));
-    assert!(findings.curve("clean_kl_by_half").is_err());
+    // Every metric has a matrix for each sweep, and those of the unchanged model a curve.
+    let metrics = ["accuracy", "entropy_bits", "kl", "nll", "top1_agreement"];
+    let names = ["delete", "lens", "swap"].map(|sweep| metrics.map(|metric| format!("{sweep}_{metric}_by_half")));
+    assert!(findings.matrices().keys().eq(names.as_flattened()));
+    let curves = findings.curves().keys().filter(|name| name.ends_with("_by_half"));
+    assert!(curves.eq(["clean_accuracy_by_half", "clean_entropy_bits_by_half", "clean_nll_by_half"]));
     findings.into_profile_without_stages().check().unwrap();
 }
 
 #[test]
-fn without_kl_and_loss_every_metric_has_a_matrix() {
+fn the_metrics_that_are_asked_for_have_matrices() {
     let given = Given::new();
-    let metrics = Metrics::from_names(["js", "accuracy"]).unwrap();
+    let metrics = Metrics::from_names(["js", "nll"]).unwrap();
     let findings = studied(given.study(&[Sweep::delete()]).with_metrics(metrics), &given.windows);
-    assert!(findings.matrix("delete_js_by_word").is_ok() && findings.matrix("delete_accuracy_by_word").is_ok());
-    assert!(findings.curve("clean_accuracy_by_word").is_ok() && findings.curve("clean_js_by_word").is_err());
+    assert!(findings.matrix("delete_js_by_word").is_ok() && findings.matrix("delete_nll_by_word").is_ok());
+    assert!(findings.curve("clean_nll_by_word").is_ok() && findings.curve("clean_js_by_word").is_err());
+    assert!(findings.matrix("delete_kl_by_word").is_err());
 }
 
 #[test]

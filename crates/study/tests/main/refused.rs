@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
-    EditKind, Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Sublayer, Tap, TokenSpan, TokenWindows,
-    visit,
+    CoreError, EditKind, Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Sublayer, Tap, TokenSpan,
+    TokenWindows, visit,
 };
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
@@ -15,7 +15,7 @@ use stratigraph_study::measurements::{
 };
 use stratigraph_study::{Measurement, Study};
 use stratigraph_surgery::Sweep;
-use stratigraph_testing::{device, repository};
+use stratigraph_testing::{device, fixture, repository};
 
 /// One layer of a decoder, of which it shows what enters it and no more.
 struct Closed(Decoder);
@@ -87,6 +87,24 @@ fn what_a_model_does_not_have_is_named() {
     let windows = TokenWindows::new(&(0..32).collect::<Vec<_>>(), 16).unwrap();
     let ends = WordEnds { word_len: 4, multi_token: windows.clone(), single_token: windows };
     says(refused(&closed, MergingHeads::new(ends)), &["cannot measure merging_heads", "attn.hook_pattern"]);
+}
+
+/// A window of one token has no prediction to score, and none after the first position to change: there are no such windows, and
+/// two tokens are enough for everything that the paper does.
+#[test]
+fn the_shortest_windows_have_two_tokens() {
+    for refused in [TokenWindows::new(&[1, 2, 3], 1), TokenWindows::starting_at(&[1, 2, 3], 1, &[0, 2])] {
+        assert_eq!(refused, Err(CoreError::WindowTooShort { seq_len: 1 }));
+    }
+    let windows = TokenWindows::new(&[1, 2, 3, 4, 5, 6], 2).unwrap();
+    assert_eq!(
+        (windows.clone().take(2).seq_len(), windows.clone().take(0).check(&in_the_box())),
+        (2, Err(CoreError::NoWindows))
+    );
+    let model = Checkpoint::open(fixture("llama-gqa")).unwrap().load(&device()).unwrap();
+    let findings = Study::paper(&model).run(&windows).unwrap();
+    assert!(findings.curve("delete_after_first_kl").unwrap().mean.iter().all(|kl| *kl > 0.0));
+    findings.into_profile().check().unwrap();
 }
 
 /// Pairs of sentences of `n` tokens, one for each byte.

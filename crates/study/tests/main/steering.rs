@@ -7,6 +7,7 @@ use stratigraph_models::Checkpoint;
 use stratigraph_profile::{Axis, ReplicateUnit, Unit};
 use stratigraph_study::measurements::{Steering, SteeringTarget, SteeringVector};
 use stratigraph_study::{Findings, Study};
+use stratigraph_surgery::Budget;
 use stratigraph_testing::{ByElement, Expected, FAMILIES, device, fixture, host};
 
 use crate::small::{Small, windows};
@@ -179,6 +180,23 @@ fn positions_that_are_left_out_keep_their_predictions() {
 }
 
 #[test]
+fn prompts_run_in_batches_that_fit_the_budget() {
+    let model = Small::new(&device());
+    let prompts = TokenWindows::new(&(0..15).collect::<Vec<_>>(), 3).unwrap(); // five of one length
+    let run = |bytes| {
+        let target = SteeringTarget::new([prompts.clone()], [5, 6]);
+        let steering = Steering::new(vector()).with_strengths([0.0, 1.0]).with_target(target);
+        let budget = Budget { bytes, ..Budget::default() };
+        Study::new(&model).add(steering).with_budget(budget).run(&windows()).unwrap()
+    };
+    // A prompt takes 7,680 bytes, and three quarters of the budget are for running it: four of five run together.
+    let (small, large) = (run(46_000), run(1 << 30));
+    let target = |findings: &Findings| findings.curve("steer_target").unwrap().replicates.concat();
+    assert_eq!((target(&small).len(), target(&large).len()), (10, 10));
+    target(&small).iter().zip(target(&large)).for_each(|(a, b)| close(*a, b, "target"));
+}
+
+#[test]
 fn curves_say_what_they_are_over_and_of() {
     let findings = found(Steering::new(vector()).with_target(asked().against([7])));
     let (loss, target) = (findings.curve("steer_nll").unwrap(), findings.curve("steer_target").unwrap());
@@ -214,12 +232,14 @@ fn what_cannot_be_done_is_refused_before_anything_runs() {
     refused(Steering::new(vector()).with_strengths([]), "there are no strengths");
     refused(Steering::new(vector()).with_strengths([1.0, f64::INFINITY]), "a strength is inf");
     refused(Steering::new(vector()).with_strengths([1.0, 2.0, 1.0]), "the strength 1 is given twice");
+    refused(Steering::new(vector()).with_strengths([1e300]), "the vector times the strength 1e300 is beyond");
     refused(Steering::new(vector()).with_positions(12..), "blocks.1.hook_resid_pre");
     let aims = |target: SteeringTarget| Steering::new(vector()).with_target(target);
     refused(aims(SteeringTarget::new([], [5])), "there are no prompts to measure the target on");
     refused(aims(SteeringTarget::new(prompts().asked, [])), "the target has no tokens");
     refused(aims(SteeringTarget::new(prompts().asked, [60])), "token id 60 is outside the model's vocabulary of 60");
     refused(aims(asked().against([99])), "token id 99");
+    refused(aims(asked().against([7, 5])), "the token 5 is given twice, as a target or as what it is measured against");
     refused(aims(asked()).with_positions(5..), "blocks.1.hook_resid_pre"); // the prompts are shorter
 }
 
@@ -233,6 +253,7 @@ fn directions_that_cannot_be_made_are_refused() {
     let pre = Hook::ResidPre.at(1);
     assert_eq!(refused(pre, &[], &away), "cannot measure steering: there are no prompts to steer toward");
     assert_eq!(refused(pre, &toward, &[]), "cannot measure steering: there are no prompts to steer away from");
+    assert!(refused(pre, &toward, &toward).contains("both sets of prompts have the same mean activation"));
     assert!(refused(Hook::ResidPre.at(3), &toward, &away).starts_with("layer 3 does not exist"));
     assert!(refused(Hook::Z.at(1), &toward, &away).contains("attn.hook_z"));
     assert!(refused(pre, &[prompt(&[1, 77])], &away).contains("token id 77"));

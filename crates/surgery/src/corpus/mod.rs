@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{
-    Activation, CorpusValues, EditContext, EditKind, Hook, MeanOver, ModelShape, ResidualModel, RunModel, TokenWindows,
+    Activation, CorpusValues, EditContext, EditKind, MeanOver, ModelShape, ResidualModel, RunModel, TokenWindows,
     check_tap,
 };
 
@@ -68,13 +68,7 @@ impl CorpusActivations {
 
     /// Bytes of the activations that are held for one window.
     pub(crate) fn bytes(&self, shape: &ModelShape, seq_len: usize) -> usize {
-        let floats = |(_, hook): &Place| match hook {
-            Hook::AttnScores | Hook::Pattern => shape.heads.map_or(0, |heads| heads.n_heads * seq_len),
-            Hook::MlpPre | Hook::MlpPost => shape.d_mlp.unwrap_or(shape.d_model),
-            hook if hook.has_heads() => shape.heads.map_or(shape.d_model, |heads| heads.n_heads * heads.d_head),
-            hook if hook.is_scale() => 1,
-            _ => shape.d_model,
-        };
+        let floats = |(_, hook): &Place| shape.numbers_at(*hook, seq_len).unwrap_or(shape.d_model);
         self.resampled.iter().chain(&self.frozen).map(floats).sum::<usize>() * seq_len * size_of::<f32>()
     }
 

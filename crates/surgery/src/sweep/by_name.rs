@@ -1,12 +1,9 @@
 //! Sweeps by their names: [`Sweep::by_name`], and the names it takes, [`Sweep::KNOWN`].
 
 use stratigraph_core::{EditKind, MeanOver, Positions, Sublayer};
+use stratigraph_profile::catalogue::{LimitedName, LimitedTo};
 
 use super::Sweep;
-use super::positions::suffix;
-
-/// The end of the names of sweeps that are limited to positions from the second on.
-const AFTER_FIRST: &str = "_after_first";
 
 impl Sweep {
     /// The names that [`by_name`](Sweep::by_name) takes; N and M stand for numbers. All but `lens` and `repeat_N` can be limited
@@ -111,16 +108,13 @@ fn knock_out(name: &str) -> Option<Sweep> {
 
 /// The name of a sweep without the end that limits it, and the positions of that limit.
 fn limited(name: &str) -> Option<(&str, Positions)> {
-    if let Some(base) = name.strip_suffix(AFTER_FIRST) {
-        return Some((base, Positions::from(1)));
-    }
-    if let Some((base, first)) = name.rsplit_once("_from_") {
-        return Some((base, Positions::from(number(first)?)));
-    }
-    let (base, text) = name.rsplit_once("_at_")?;
-    let positions: Positions = text.parse().ok()?;
-    let is_plain = matches!(positions, Positions::Only(_)) && suffix(&positions) == format!("_at_{text}");
-    is_plain.then_some((base, positions))
+    let LimitedName { sweep, to, .. } = LimitedName::parse(name)?;
+    let positions = match to {
+        LimitedTo::From(first) => Positions::from(first),
+        LimitedTo::At(list) => list.parse().ok()?,
+        _ => return None,
+    };
+    Some((sweep, positions))
 }
 
 /// A number from 1 on, without zeros before it.
@@ -130,7 +124,11 @@ fn number(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use stratigraph_core::ModelShape;
+    use stratigraph_profile::catalogue;
+
     use super::*;
+    use crate::SweepContext;
 
     #[test]
     fn every_known_name_makes_a_sweep_of_that_name() {
@@ -161,7 +159,7 @@ mod tests {
             "resample_after_first_mlp",
             "delete_at_",
             "delete_at_0..",
-            "delete_at_3,4..6",
+            "delete_at_6..3",
             "delete_at_x",
             "knock_back_",
             "knock_back_0",
@@ -181,5 +179,38 @@ mod tests {
             assert_eq!(name, format!("{base}_after_first"));
         }
         assert_eq!(Sweep::by_name("mean_from_1_mlp").unwrap().name(), "mean_after_first_mlp");
+        assert_eq!(Sweep::by_name("delete_at_5,3,4..6").unwrap().name(), "delete_at_3..6");
+    }
+
+    /// A name with numbers in place of the letters that stand for them.
+    fn with_numbers(name: &str, [n, m]: [&str; 2]) -> String {
+        let part = |part| match part {
+            "b" | "N" => n,
+            "k" | "M" => m,
+            other => other,
+        };
+        name.split('_').map(part).collect::<Vec<_>>().join("_")
+    }
+
+    #[test]
+    fn the_catalogue_has_the_names_that_make_points_and_no_others() {
+        let context = SweepContext::new(ModelShape::new(12, 8, 16).with_heads(2, 1, 4), 16);
+        let makes_points = |name: &str| Sweep::by_name(name).is_some_and(|sweep| sweep.points(&context).is_ok());
+        let is_listed = |name: &str| catalogue::find_sweep(name).is_some_and(|entry| !entry.needs_data);
+        let listed = catalogue::sweeps().into_iter().map(|entry| entry.name);
+        let listed = listed.chain(catalogue::matrix_sweeps().into_iter().map(|entry| entry.name));
+        let names: Vec<_> = listed.chain(Sweep::KNOWN.map(str::to_owned)).collect();
+        let limits = ["", "_after_first", "_from_1", "_from_7", "_at_4", "_at_4..9", "_at_3,4..6"];
+        let no_limits =
+            ["_from_", "_from_0", "_from_x", "_at_", "_at_4..", "_at_9..4", "_after", "_after_first_from_2"];
+        let mut n_named = 0;
+        for (name, numbers) in names.iter().flat_map(|name| [["2", "5"], ["1", "1"], ["5", "2"]].map(|it| (name, it))) {
+            let name = with_numbers(name, numbers);
+            for name in limits.iter().chain(&no_limits).map(|suffix| format!("{name}{suffix}")) {
+                assert_eq!(makes_points(&name), is_listed(&name), "{name}");
+                n_named += usize::from(is_listed(&name));
+            }
+        }
+        assert!(n_named > 300, "{n_named}");
     }
 }

@@ -40,10 +40,7 @@ impl Sweep {
         let values = cached(hook, cache)?;
         Ok(Self::new(format!("{}_heads", patch_name(hook)), move |context| {
             let n_layers = context.shape.n_layers;
-            let n_heads = context.shape.heads.map_or(0, |heads| match hook {
-                Hook::K | Hook::V => heads.n_kv_heads,
-                _ => heads.n_heads,
-            });
+            let n_heads = context.shape.n_heads_at(hook).unwrap_or(0);
             let points = (0..n_layers).flat_map(|layer| (0..n_heads).map(move |head| (layer, head)));
             let edits = points.map(|(layer, head)| {
                 Ok(Edit::patch(hook.at(layer), layer_values(hook, &values, layer)?).with_heads([head]))

@@ -57,7 +57,7 @@ impl Sweep {
 }
 
 /// The end of the name of a sweep that is limited to positions: `_after_first`, `_from_5`, `_at_3..6`.
-pub(super) fn suffix(positions: &Positions) -> String {
+fn suffix(positions: &Positions) -> String {
     match positions {
         Positions::From(first) => from_suffix(*first),
         other => format!("_at_{other}"),

@@ -6,16 +6,17 @@ use super::Sweep;
 
 impl Sweep {
     /// `strength` times a vector added to the residual stream before each layer in turn (at `hook_resid_pre`), at some positions.
-    /// The vector is `d_model` numbers, or values of each position or window, as of [`Edit::add`].
+    /// The vector is `d_model` numbers, or values of each position or window, as of [`Edit::add`]. Curves are called after the
+    /// name, which is best that of the direction.
     ///
     /// ```
     /// use stratigraph_core::ModelShape;
     /// use stratigraph_surgery::{Sweep, SweepContext};
     ///
     /// let direction = [0.6f32, 0.0, 0.8, 0.0];
-    /// let sweep = Sweep::steer("steer", &direction[..], 1.., 10.0);
+    /// let sweep = Sweep::steer("sentiment", &direction[..], 1.., 10.0);
     /// let points = sweep.points(&SweepContext::new(ModelShape::new(3, 4, 50), 16))?;
-    /// assert_eq!(points.interventions.len(), 3);
+    /// assert_eq!(points.interventions[2].name(), "sentiment 2");
     /// assert!(points.interventions[2].to_string().starts_with("0..3 | blocks.2.hook_resid_pre pos=1.. add(#"));
     /// # Ok::<(), stratigraph_surgery::SurgeryError>(())
     /// ```

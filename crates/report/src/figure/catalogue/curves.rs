@@ -6,7 +6,7 @@ use stratigraph_profile::catalogue::{self, CurveEntry, MetricEntry};
 use stratigraph_profile::{Axis, Curve, Profile};
 
 use super::plans::{REPEATED, Wanted};
-use crate::figure::{Horizontal, Lines, Panel, Reference, Series, Side};
+use crate::figure::{Horizontal, Interval, Lines, Panel, Reference, Series, Side};
 use crate::text::Number;
 
 /// A curve with what the catalogue says about it.
@@ -14,13 +14,54 @@ use crate::text::Number;
 pub(super) struct Described<'a> {
     pub(super) entry: CurveEntry,
     pub(super) curve: &'a Curve,
+    bounds: Option<Bounds<'a>>,
+}
+
+/// The ends of an interval around each point of a curve, which are curves of their own: `x_ci_low` and `x_ci_high` of `x`.
+#[derive(Clone)]
+struct Bounds<'a> {
+    low: &'a Curve,
+    high: &'a Curve,
+}
+
+const LOW: &str = "_ci_low";
+const HIGH: &str = "_ci_high";
+
+impl<'a> Bounds<'a> {
+    /// The bounds of the curve of a name; none where it has none.
+    fn find(profile: &'a Profile, name: &str, curve: &Curve) -> Option<Self> {
+        let bound = |end: &str| {
+            let is_its = |other: &str| other.contains(end) && other.replacen(end, "", 1) == name;
+            let found = profile.curves.iter().find(|(other, bound)| is_its(other) && bound.axis == curve.axis);
+            found.map(|(_, bound)| bound)
+        };
+        Some(Self { low: bound(LOW)?, high: bound(HIGH)? })
+    }
+}
+
+/// Whether a curve is a bound of another one, which is drawn with it.
+pub(super) fn is_bound(profile: &Profile, name: &str) -> bool {
+    [LOW, HIGH].iter().filter(|end| name.contains(*end)).any(|end| {
+        let of = name.replacen(end, "", 1);
+        profile.curves.get(&of).is_some_and(|curve| Bounds::find(profile, &of, curve).is_some())
+    })
 }
 
 impl<'a> Described<'a> {
     /// The curve of a name; `None` where it is absent or has no number.
     pub(super) fn find(profile: &'a Profile, name: &str) -> Option<Self> {
         let curve = profile.curves.get(name).filter(|curve| curve.has_numbers())?;
-        Some(Self { entry: catalogue::describe(name, curve), curve })
+        Some(Self { entry: catalogue::describe(name, curve), curve, bounds: Bounds::find(profile, name, curve) })
+    }
+
+    /// Its line, with its band.
+    fn series(&self, name: &str) -> Series {
+        let mut series = Series::from_curve(name, self.curve);
+        let Some(Bounds { low, high }) = &self.bounds else { return series };
+        let intervals = low.mean.iter().zip(&high.mean).map(|(low, high)| Interval::new(*low, *high));
+        let points = series.points.into_iter().zip(intervals);
+        series.points = points.map(|(point, interval)| point.with_interval(Some(interval))).collect();
+        series
     }
 }
 
@@ -37,7 +78,7 @@ impl Measured<'_> {
         // Where all curves of a panel have one metric, the legend names the sweep alone.
         let series = |it: &Described| {
             let sweep = it.entry.sweep.as_ref().filter(|_| by_sweep);
-            Series::from_curve(sweep.unwrap_or(&it.entry.label), it.curve)
+            it.series(sweep.unwrap_or(&it.entry.label))
         };
         let mut side = Side::new(first.axis_label(), first.scale);
         side.series = self.curves.iter().map(series).collect();

@@ -1,21 +1,35 @@
 //! Sweeps by groups of positions: a panel for each matrix, with a line for each group.
 
-use stratigraph_profile::{Axis, Curve, Matrix, Profile, catalogue};
+use stratigraph_profile::{Axis, Curve, Matrix, Profile, Unit, catalogue};
 
-use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
+use crate::figure::{Dots, Figure, Horizontal, Lines, Panel, Point, Series, Side};
+use crate::groups::GroupMetrics;
 
 /// As many lines as differ in colour and dash.
 const MOST: usize = 12;
 
 /// The unchanged model and every sweep by groups.
 pub(super) fn figure(profile: &Profile) -> Figure {
-    let clean = profile.curves.iter().filter(|(name, curve)| is_clean_by_group(name) && curve.has_numbers());
-    let clean = clean.map(|(name, curve)| Panel::from_curve(name, curve));
-    let matrices = profile.matrices.iter().filter(|(name, matrix)| is_by_group(name, matrix) && matrix.has_numbers());
+    let metrics = GroupMetrics::of(profile);
+    let is_shown = |name: &str, has_numbers: bool| has_numbers && metric_of(name).is_none_or(|it| metrics.shows(&it));
+    let clean = profile.curves.iter().filter(|(name, _)| is_clean_by_group(name));
+    let clean = clean.filter(|(name, curve)| is_shown(name, curve.has_numbers()));
+    let clean = clean.map(|(name, curve)| Panel::Dots(Dots::from_curve(name, curve)));
+    let matrices = profile.matrices.iter().filter(|(name, matrix)| is_by_group(name, matrix));
+    let matrices = matrices.filter(|(name, matrix)| is_shown(name, matrix.has_numbers()));
     let panels = clean.chain(matrices.map(|(name, matrix)| lines(name, matrix))).collect();
     let caption = "The metrics of the sweeps, averaged over groups of positions. The unchanged model has another loss in each \
-                   group, so compare differences from it.";
+                   group, so compare differences from it. The file groups.csv has every metric.";
     Figure { panels, ..Figure::new("by_tokens", "Effects by token").with_caption(caption) }
+}
+
+/// The metric of a matrix or a curve by groups, where the catalogue has it.
+fn metric_of(name: &str) -> Option<String> {
+    let (curve, _) = catalogue::split_grouping(name)?;
+    let nothing = Curve::empty(Axis::layers(0), Unit::Dimensionless);
+    let of_sweep = || catalogue::describe(curve, &nothing).metric.map(|metric| metric.name);
+    let of_clean = || catalogue::find_metric(curve.strip_prefix("clean_")?).map(|metric| metric.name);
+    of_clean().or_else(of_sweep)
 }
 
 /// Whether a curve is one of the unchanged model over groups.
@@ -48,7 +62,7 @@ fn lines(name: &str, matrix: &Matrix) -> Panel {
 
 #[cfg(test)]
 mod tests {
-    use stratigraph_profile::{Estimate, Unit};
+    use stratigraph_profile::{Estimate, InterventionRecord};
 
     use super::*;
     use crate::testing::profile;
@@ -61,9 +75,12 @@ mod tests {
         let clean = Curve::new(groups, Unit::Nats, vec![3.0, 4.0]);
         let profile = profile(2, &[("delete_kl", &[1.0, 2.0])]);
         let profile = profile.with_matrix("delete_kl_by_class", matrix.clone()).unwrap();
+        let profile = profile.with_matrix("delete_entropy_bits_by_class", matrix.clone()).unwrap();
         let profile = profile.with_curve("clean_nll_by_class", clean).unwrap().with_matrix("own", matrix).unwrap();
-        let figure = figure(&profile);
-        let [Panel::Lines(clean), Panel::Lines(deleted)] = &figure.panels[..] else { panic!("two panels of lines") };
+        assert_eq!(figure(&profile).panels.len(), 3, "every metric where none is the KL divergence or the loss");
+        let clean = InterventionRecord::clean("0-1").with_metric("kl", Estimate::exact(0.0));
+        let figure = figure(&profile.with_intervention(clean));
+        let [Panel::Dots(clean), Panel::Lines(deleted)] = &figure.panels[..] else { panic!("dots and lines") };
         assert_eq!(clean.title, "Loss of the unchanged model by token class");
         assert_eq!((&deleted.title[..], &deleted.left.label[..]), ("Deleting a layer: KL by token class", "KL, nats"));
         let [digit, other] = &deleted.left.series[..] else { panic!("two lines") };

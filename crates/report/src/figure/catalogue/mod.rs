@@ -53,7 +53,7 @@ fn planned(profile: &Profile, plan: &Plan) -> Vec<Panel> {
 mod tests {
     use stratigraph_profile::{Axis, Matrix, Unit};
 
-    use super::super::Point;
+    use super::super::{Interval, Point};
     use super::*;
     use crate::testing::profile;
 
@@ -91,6 +91,22 @@ mod tests {
         // Other sweeps over blocks are not part of the figure of repeats.
         let blocks: [(&str, &[f64]); 1] = [("knock_back_5_in_2_layers_kl", &[1.0])];
         assert_eq!(names(&profile(2, &blocks)), ["other_curves"]);
+    }
+
+    #[test]
+    fn the_bounds_of_a_curve_are_a_band_around_it() {
+        let name = "patch_resid_pre_last_denoise";
+        let (low, high) = (format!("{name}_ci_low"), format!("{name}_ci_high"));
+        let curves: [(&str, &[f64]); 4] =
+            [(name, &[0.1, 0.9]), (&low, &[0.0, 0.8]), (&high, &[0.3, 1.0]), ("mine_ci_low", &[1.0, 2.0])];
+        let profile = profile(2, &curves);
+        assert_eq!(names(&profile), ["patching", "other_curves"]);
+        let figures = figures(&profile);
+        let [Panel::Lines(lines)] = &figures[0].panels[..] else { panic!("a panel of lines") };
+        let [series] = &lines.left.series[..] else { panic!("one curve") };
+        assert_eq!(series.points[1].interval, Some(Interval::new(0.8, 1.0)));
+        assert!(figures[0].to_string().contains("clean into corrupted: 0.1 [0, 0.3]"), "{}", figures[0]);
+        assert_eq!(figures[1].panels.len(), 1, "a bound of no curve is a curve");
     }
 
     #[test]

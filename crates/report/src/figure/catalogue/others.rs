@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stratigraph_profile::{Axis, Curve, Profile};
 
-use super::curves::{Described, Measured, lines};
+use super::curves::{Described, Measured, is_bound, lines};
 use super::groups::is_clean_by_group;
 use super::plans::{PLANS, REPEATED};
 use super::rows::has_rows;
@@ -15,15 +15,18 @@ const MOST: usize = 12;
 
 /// Panels of every curve that has a number and that no plan shows.
 pub(super) fn panels(profile: &Profile) -> Vec<Panel> {
-    // Curves of one metric share a panel where they run over depth.
-    let mut groups: BTreeMap<(bool, String), Vec<Described>> = BTreeMap::new();
-    let is_elsewhere = |name: &str, curve: &Curve| is_planned(name) || is_clean_by_group(name) || has_rows(name, curve);
+    // Curves of one metric share a panel where they run over depth, and differences of it another.
+    let mut groups: BTreeMap<(bool, String, bool), Vec<Described>> = BTreeMap::new();
+    let is_elsewhere = |name: &str, curve: &Curve| {
+        is_planned(name) || is_clean_by_group(name) || has_rows(name, curve) || is_bound(profile, name)
+    };
     let others = profile.curves.iter().filter(|(name, curve)| !is_elsewhere(name, curve));
     for (name, _) in others {
         let Some(it) = Described::find(profile, name) else { continue };
         let metric = it.entry.metric.as_ref().filter(|_| it.curve.axis.n_layers().is_some());
         let metric = metric.filter(|metric| metric.unit == it.curve.unit && it.curve.title.is_none());
-        let key = (metric.is_none(), metric.map_or_else(|| (*name).clone(), |metric| metric.name.clone()));
+        let group = metric.map_or_else(|| (*name).clone(), |metric| metric.name.clone());
+        let key = (metric.is_none(), group, it.entry.is_difference);
         groups.entry(key).or_default().push(it);
     }
     let panel = |curves: &[Described]| {

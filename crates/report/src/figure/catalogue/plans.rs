@@ -52,6 +52,18 @@ const DELETE_AND_SWAP: Side = side(&["delete_kl", "swap_kl"]);
 const LAST_FIVE: Side = side(&["prev5_attention_mass"]);
 const LENS_KL: Side = side(&["lens_kl"]);
 const LENS_ENTROPY: Side = side(&["lens_entropy_bits"]);
+/// A metric of every lens.
+macro_rules! lenses {
+    ($metric:literal) => {
+        &[
+            concat!("lens_", $metric),
+            concat!("affine_lens_", $metric),
+            concat!("tuned_lens_", $metric),
+            concat!("jacobian_lens_", $metric),
+            concat!("fixed_scale_lens_", $metric),
+        ]
+    };
+}
 const MLP_NORM: Side = side(&["mlp_out_norm"]);
 const PREDICTION: Side = side(&["prediction_neurons"]);
 const SUPPRESSION: Side = side(&["suppression_neurons"]);
@@ -93,12 +105,15 @@ pub(super) const PLANS: [Plan; 17] = [
         name: "lens",
         title: "What the residual stream predicts",
         caption: "The logit lens: the final norm and the unembedding applied to the residual stream before each layer, \
-                  and after the last.",
+                  and after the last. Fitted lenses map the stream to the last one before. Early guesses are often frequent \
+                  tokens.",
         panels: &[
-            one(LENS_KL),
-            one(Side { curves: &["lens_entropy_bits"], references: &["clean_entropy_bits"] }),
-            one(side(&["lens_top1_agreement"])),
-            one(Side { curves: &["lens_nll"], references: &["clean_nll"] }),
+            one(side(lenses!("kl"))),
+            one(Side { curves: lenses!("entropy_bits"), references: &["clean_entropy_bits"] }),
+            one(side(lenses!("top1_agreement"))),
+            one(Side { curves: lenses!("nll"), references: &["clean_nll"] }),
+            titled("Positions at which the lens has agreed with the model", side(lenses!("first_agreement")), NOTHING),
+            titled("Frequency of the guessed token", side(lenses!("guess_frequency")), NOTHING),
         ],
     },
     Plan {
@@ -200,28 +215,13 @@ pub(super) const PLANS: [Plan; 17] = [
         name: "patching",
         title: "From where on the last position carries the answer",
         caption: "The residual stream of the last position taken from the other prompt of a pair: 1 is the answer as after the \
-                  clean prompt, 0 as after the corrupted one, with the bounds of a 95 % bootstrap interval over pairs. \
-                  Where the curves cross, the answer has come to the last position.",
-        panels: &[
-            titled(
-                "Clean into the corrupted run",
-                side(&[
-                    "patch_resid_pre_last_denoise",
-                    "patch_resid_pre_last_denoise_ci_low",
-                    "patch_resid_pre_last_denoise_ci_high",
-                ]),
-                NOTHING,
-            ),
-            titled(
-                "Corrupted into the clean run",
-                side(&[
-                    "patch_resid_pre_last_noise",
-                    "patch_resid_pre_last_noise_ci_low",
-                    "patch_resid_pre_last_noise_ci_high",
-                ]),
-                NOTHING,
-            ),
-        ],
+                  clean prompt, 0 as after the corrupted one. Bands are 95 % bootstrap intervals over pairs. Where the curves \
+                  cross, the answer has come to the last position.",
+        panels: &[titled(
+            "The last position patched",
+            side(&["patch_resid_pre_last_denoise", "patch_resid_pre_last_noise"]),
+            NOTHING,
+        )],
     },
     Plan {
         name: "positions",

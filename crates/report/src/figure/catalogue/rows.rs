@@ -26,6 +26,7 @@ pub(super) fn heads(profile: &Profile) -> Figure {
     let panels = curves.flat_map(|(name, curve)| {
         let map = profile.matrices.get(name).map(|matrix| Panel::from_matrix(name, matrix));
         let dots = Dots::from_curve(name, curve).largest(MOST_HEADS);
+        let dots = Dots { scale: near(dots.scale), ..dots };
         map.into_iter().chain([Panel::Dots(dots)])
     });
     let caption = format!(
@@ -72,7 +73,7 @@ fn set_panels(profile: &Profile, prefix: &str, metric: &str) -> Vec<Panel> {
     let spread = curve("random_sd_").map(|(_, spread)| spread.mean.iter().map(|sd| Some(*sd)).collect());
     let random = random.clone().with_sem(spread.unwrap_or_default());
     let rows = || (0..class.len()).map(|index| class.axis.tick(index)).collect();
-    let both = Dots::new(&entry.title, entry.axis_label(), rows(), entry.scale)
+    let both = Dots::new(&entry.title, entry.axis_label(), rows(), near(entry.scale))
         .with_series(Series::from_curve("class", class))
         .with_series(Series::from_curve("random sets", &random));
     let difference = curve("difference_").map(|(entry, difference)| {
@@ -80,6 +81,11 @@ fn set_panels(profile: &Profile, prefix: &str, metric: &str) -> Vec<Panel> {
         Panel::Dots(dots.with_series(Series::from_curve("difference", difference)))
     });
     std::iter::once(Panel::Dots(both)).chain(difference).collect()
+}
+
+/// A scale that shows small differences between rows: zero need not be on it.
+fn near(scale: Scale) -> Scale {
+    if scale == Scale::Log { scale } else { Scale::Fitted }
 }
 
 /// A sentence about the classes that have no curve.

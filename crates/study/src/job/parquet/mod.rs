@@ -5,7 +5,6 @@ mod table;
 use stratigraph_probes::scores::{PositionRow, PositionScores};
 use table::{ParquetColumn, ParquetTable};
 
-use super::store::StepWork;
 use super::{Job, Merged};
 use crate::runs::Run;
 
@@ -66,8 +65,7 @@ fn table(
 }
 
 /// A row for each intervention and token of a step; `measured` is of each intervention of the step's group.
-pub(crate) fn token_table(job: &Job, step: usize, measured: &[&PositionScores]) -> Vec<u8> {
-    let StepWork { group, .. } = job.step(step);
+pub(crate) fn token_table(job: &Job, group: usize, measured: &[&PositionScores]) -> Vec<u8> {
     let first = job.groups().take(group).map(<[_]>::len).sum::<usize>();
     let measured_of = |run: &Run| measured.get(run.index.checked_sub(first)?).copied();
     let labelled: Vec<_> = job.runs().iter().filter_map(|run| Some((Label::new(&run), measured_of(&run)?))).collect();

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use stratigraph_core::{ResidualModel, TokenWindows};
 
 use crate::{Result, StudyError};
 
 /// A pair of prompts as token ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TokenPair {
     /// The prompt that `answer` follows.
@@ -109,6 +111,11 @@ impl EncodedPairs {
         &self.pairs
     }
 
+    /// Each pair with its name in errors.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&TokenPair, &String)> {
+        self.pairs.iter().zip(&self.names)
+    }
+
     /// Tokens of a prompt of the longest pair.
     pub fn longest(&self) -> usize {
         self.pairs.iter().map(TokenPair::seq_len).max().unwrap_or(0)
@@ -123,7 +130,7 @@ impl EncodedPairs {
         let problem = |(pair, name): (&TokenPair, &String)| {
             Some(StudyError::UnfitPair { reason: pair.problem_with(model)?, pair: name.clone() })
         };
-        self.pairs.iter().zip(&self.names).find_map(problem).map_or(Ok(()), Err)
+        self.named().find_map(problem).map_or(Ok(()), Err)
     }
 
     /// The pairs grouped by length, the shortest first; `most` is the largest group of a length.

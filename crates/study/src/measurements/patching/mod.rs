@@ -4,24 +4,29 @@ mod bootstrap;
 mod encoded;
 mod maps;
 mod pairs;
+mod part;
 mod reading;
 mod run;
 
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use stratigraph_core::{Hook, HookSet, ModelShape};
 use stratigraph_probes::metrics::Metric;
 
 pub use encoded::{EncodedPairs, TokenPair};
 pub use pairs::{FittingPairs, PromptPair, PromptPairs};
+pub use part::PatchingPart;
 
-use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work};
+use crate::job::JobPart;
+use crate::{Findings, Measurement, Needs, OwnWork, Result, StudyContext, StudyError, Work};
 use reading::AnswerMetric;
 use run::GroupRun;
 
 /// The direction of a patch between the two prompts of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PatchDirection {
     /// Clean activations into the corrupted run: which of them are enough to restore the answer.
     Denoise,
@@ -213,7 +218,7 @@ impl Measurement for ActivationPatching {
         let (context, shape) = (*context, context.model.shape());
         let of_group = |group: &encoded::PairGroup| run::work(self, &shape, group.seq_len(), group.len());
         let units: u64 = self.pairs.groups(|_| usize::MAX)?.iter().map(of_group).sum();
-        Ok(vec![Work::own(units, move |findings, progress| {
+        let run = move |findings: &mut Findings, progress: &mut dyn FnMut(u64)| {
             let mut left = units; // patches that run in several parts do more work: they run the shared layers again
             self.measure(&context, findings, &mut |done| {
                 let counted = done.min(left);
@@ -222,7 +227,9 @@ impl Measurement for ActivationPatching {
             })?;
             progress(left);
             Ok(())
-        })])
+        };
+        let part = PatchingPart::of(self).map(JobPart::Patching);
+        Ok(vec![Work::Own(OwnWork { work: units, run: Box::new(run), part })])
     }
 }
 
@@ -235,10 +242,5 @@ fn map_name(hook: Hook) -> String {
 
 /// How many columns the map of a hook has: positions, or heads.
 fn n_columns(hook: Hook, shape: &ModelShape, seq_len: usize) -> usize {
-    let heads = |n: fn(stratigraph_core::HeadShape) -> usize| shape.heads.map_or(0, n);
-    match hook {
-        Hook::K | Hook::V => heads(|heads| heads.n_kv_heads),
-        hook if hook.has_heads() => heads(|heads| heads.n_heads),
-        _ => seq_len,
-    }
+    if hook.has_heads() { shape.n_heads_at(hook).unwrap_or(0) } else { seq_len }
 }

@@ -1,6 +1,8 @@
 //! Pairs of prompts, inline or from a JSONL file: [`PromptPair`], [`PromptPairs`].
 
 use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -9,6 +11,9 @@ use stratigraph_probes::ProbeError;
 
 use super::encoded::{EncodedPairs, TokenPair};
 use crate::{Result, StudyError};
+
+/// The most bytes of a file of pairs.
+const MOST_BYTES: u64 = 1 << 26;
 
 /// Two prompts of the same number of tokens, which have different answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,9 +98,14 @@ impl PromptPairs {
     /// When the file cannot be read, has no pairs, or a line is not a pair; then it says which line.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let cannot =
-            |error: std::io::Error| ProbeError::CannotRead { path: path.to_owned(), reason: error.to_string() };
-        Self::parse(&std::fs::read(path).map_err(cannot)?, path)
+        let cannot = |reason: String| ProbeError::CannotRead { path: path.to_owned(), reason };
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+        read.map_err(|error| cannot(error.to_string()))?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(cannot(format!("it has more than {MOST_BYTES} bytes, and pairs of prompts take fewer")).into());
+        }
+        Self::parse(&bytes, path)
     }
 
     /// The pairs of a file's content; errors name `path`.

@@ -48,12 +48,7 @@ pub(super) fn work(patching: &ActivationPatching, shape: &ModelShape, seq_len: u
 
 /// Bytes of the activations that are kept of one prompt of `seq_len` tokens.
 pub(super) fn cached_bytes(patching: &ActivationPatching, shape: &ModelShape, seq_len: usize) -> usize {
-    let floats = |hook: &Hook| match hook {
-        Hook::MlpPre | Hook::MlpPost => shape.d_mlp.unwrap_or(4 * shape.d_model),
-        hook if hook.is_square() => shape.heads.map_or(0, |heads| heads.n_heads * seq_len),
-        hook if hook.has_heads() => shape.heads.map_or(0, |heads| heads.n_heads * heads.d_head),
-        _ => shape.d_model,
-    };
+    let floats = |hook: &Hook| shape.numbers_at(*hook, seq_len).unwrap_or(4 * shape.d_model);
     patching.hooks.iter().map(floats).sum::<usize>() * seq_len * shape.n_layers * size_of::<f32>()
 }
 

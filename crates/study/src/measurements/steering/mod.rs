@@ -3,17 +3,19 @@
 mod target;
 mod vector;
 
-use stratigraph_core::{Edit, Positions};
-use stratigraph_profile::{Axis, Curve, ReplicateUnit};
-use stratigraph_surgery::{Intervention, Sweep};
+use std::ops::Range;
+
+use stratigraph_core::{Edit, Positions, ResidualModel, TokenWindows};
+use stratigraph_profile::Axis;
+use stratigraph_surgery::{Budget, Intervention, Sweep};
 
 pub use target::SteeringTarget;
+pub(crate) use target::TargetRuns;
 pub use vector::SteeringVector;
 
-use crate::findings::estimate;
+use crate::job::JobPart;
 use crate::measurement::sweep_work;
-use crate::progress::{pass_work, readout_work};
-use crate::{Findings, Measurement, Result, StudyContext, StudyError, Work};
+use crate::{Measurement, OwnWork, Result, StudyContext, StudyError, Work};
 
 /// The curve of the target.
 const TARGET: &str = "steer_target";
@@ -52,6 +54,9 @@ pub struct Steering {
 impl Steering {
     /// Its name.
     pub const NAME: &str = "steering";
+
+    /// The name of its sweep.
+    pub(crate) const SWEEP: &str = "steer";
 
     /// The strengths by default. At 0 the unchanged model runs.
     pub const STRENGTHS: [f64; 6] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0];
@@ -98,6 +103,10 @@ impl Steering {
         if let Some(strength) = strengths.iter().find(|strength| !strength.is_finite()) {
             return Err(cannot(format!("a strength is {strength}")));
         }
+        let is_too_far = |strength: &&f64| self.vector.values().iter().any(|x| !(x * **strength as f32).is_finite());
+        if let Some(strength) = strengths.iter().find(is_too_far) {
+            return Err(cannot(format!("the vector times the strength {strength:e} is beyond what f32 can hold")));
+        }
         let is_twice = |(index, strength): (usize, &f64)| strengths[..index].contains(strength);
         match strengths.iter().enumerate().find(|&it| is_twice(it)) {
             Some((_, strength)) => Err(cannot(format!("the strength {strength} is given twice"))),
@@ -108,27 +117,21 @@ impl Steering {
     /// The strengths as a sweep.
     fn sweep(&self) -> Sweep {
         let points: Vec<_> = self.labels().into_iter().zip(self.strengths.iter().map(|&it| self.edits(it))).collect();
-        Sweep::over("steer", "strength", points, |context, edits| {
+        Sweep::over(Self::SWEEP, "strength", points, |context, edits| {
             Ok(edits.iter().cloned().fold(Intervention::from(context.full()), Intervention::edit))
         })
     }
 
     /// Measures the target at each strength.
     fn target_work<'a>(&'a self, target: &'a SteeringTarget, context: &StudyContext<'a>) -> Result<Work<'a>> {
-        let model = context.model;
-        let edits: Vec<_> = self.strengths.iter().map(|&strength| self.edits(strength)).collect();
-        edits.iter().try_for_each(|edits| target.check(model, edits))?;
-        let shape = model.shape();
-        let each = pass_work(&shape, target.n_tokens()) + readout_work(&shape, target.n_prompts());
-        Ok(Work::own(each * edits.len() as u64, move |findings: &mut Findings, progress: &mut dyn FnMut(u64)| {
-            let mut curve = Curve::empty(Axis::labelled("strength", self.labels()), target.unit())
-                .with_replicates(ReplicateUnit::Prompts, Vec::new());
-            for edits in &edits {
-                let measured = target.measure(model, edits)?;
-                curve.push(estimate(&measured), measured.means());
-                progress(each);
-            }
-            findings.add_curve(TARGET, curve)
+        let (context, axis) = (*context, Axis::labelled("strength", self.labels()));
+        let edits = self.strengths.iter().map(|&strength| self.edits(strength)).collect();
+        let runs = TargetRuns { target, axis, edits };
+        runs.check(context.model)?;
+        Ok(Work::Own(OwnWork {
+            work: runs.units(&context.model.shape()),
+            run: Box::new(move |findings, progress| runs.add(&context, findings, progress)),
+            part: Some(JobPart::SteeringTarget(target.clone())),
         }))
     }
 }
@@ -147,6 +150,16 @@ impl Measurement for Steering {
         }
         Ok(work)
     }
+}
+
+/// The prompts of some windows in batches whose plain run fits a budget.
+fn batches(model: &dyn ResidualModel, prompts: &TokenWindows, budget: Budget) -> Result<Vec<Range<usize>>> {
+    /// Residual streams that are alive at once.
+    const STREAMS: usize = 4;
+    let (seq_len, n) = (prompts.seq_len(), prompts.n_sequences());
+    let kept = STREAMS * seq_len * model.d_model() * size_of::<f32>();
+    let most = budget.windows_at_once(&model.shape(), seq_len, kept)?;
+    Ok((0..n).step_by(most).map(|start| start..(start + most).min(n)).collect())
 }
 
 fn cannot(reason: String) -> StudyError {

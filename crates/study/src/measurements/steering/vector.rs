@@ -3,8 +3,9 @@
 use stratigraph_core::{
     ActivationCache, CoreError, EditValues, Hook, HookPoint, ModelShape, ResidualModel, RunModel, TokenWindows,
 };
+use stratigraph_surgery::Budget;
 
-use super::cannot;
+use super::{batches, cannot};
 use crate::Result;
 
 /// A vector that is added to the activation at a hook point.
@@ -30,13 +31,14 @@ impl SteeringVector {
     }
 
     /// The mean activation at the last position of some prompts less that of others, `[width]`. The windows of `toward` and of
-    /// `away` are prompts; those of several lengths stand in several [`TokenWindows`].
+    /// `away` are prompts; those of several lengths stand in several [`TokenWindows`]. Prompts of one length run together as far
+    /// as the default [`Budget`] allows.
     ///
     /// Turner et al., *Activation Addition: Steering Language Models Without Optimization* (2023), for a pair of prompts;
     /// Rimsky et al., *Steering Llama 2 via Contrastive Activation Addition* (2023), for means.
     ///
     /// # Errors
-    /// When there are no prompts of either kind, a prompt does not fit the model, the model does not have the layer or the
+    /// When there are no prompts of either kind, both have the same mean, a prompt does not fit the model, the model does not have the layer or the
     /// hook, its activation has heads, or an activation is not finite.
     pub fn between(
         model: &dyn ResidualModel,
@@ -47,6 +49,11 @@ impl SteeringVector {
         check_point(&model.shape(), point)?;
         let (toward, away) = (mean(model, point, toward, "toward")?, mean(model, point, away, "away from")?);
         let values: Vec<f32> = toward.into_iter().zip(away).map(|(toward, away)| (toward - away) as f32).collect();
+        if values.iter().all(|value| *value == 0.0) {
+            return Err(cannot(format!(
+                "both sets of prompts have the same mean activation at `{point}`: give others"
+            )));
+        }
         Ok(Self { point, values })
     }
 
@@ -74,7 +81,7 @@ impl SteeringVector {
     pub(super) fn check(&self, shape: &ModelShape) -> Result<()> {
         check_point(shape, self.point)?;
         let (found, point) = (self.values.len(), self.point);
-        if let Some(width) = width(shape, point.hook).filter(|width| *width != found) {
+        if let Some(width) = shape.width_at(point.hook).filter(|width| *width != found) {
             let reason = format!("the vector has {found} numbers, and `{point}` of the model is {width} wide");
             return Err(cannot(reason));
         }
@@ -103,31 +110,27 @@ fn check_point(shape: &ModelShape, point: HookPoint) -> Result<()> {
     Ok(())
 }
 
-/// The width of an activation without heads, if the model says it.
-fn width(shape: &ModelShape, hook: Hook) -> Option<usize> {
-    match hook {
-        Hook::MlpPre | Hook::MlpPost => shape.d_mlp,
-        _ => Some(shape.d_model),
-    }
-}
-
 /// The mean activation at the last position of prompts.
 fn mean(model: &dyn ResidualModel, point: HookPoint, prompts: &[TokenWindows], which: &str) -> Result<Vec<f64>> {
     let (mut sum, mut n) = (Vec::new(), 0);
     for windows in prompts {
-        let cache = model.run_with_cache(windows, ActivationCache::at([point]))?;
-        let resid = cache.tensor(point)?;
-        let [batch, pos, width] = resid.dims();
-        let last: Vec<f32> = resid.narrow(1, pos - 1, 1).try_into_vec_as().expect("any float");
-        if let Some(at) = last.iter().position(|value| !value.is_finite()) {
-            let text = format!("the activation at `{point}` is {} in a prompt to steer {which}", last[at]);
-            return Err(cannot(text));
+        windows.check(model)?;
+        for batch in batches(model, windows, Budget::default())? {
+            let mut cache = ActivationCache::at([point]);
+            model.forward(windows.batch(batch, &model.device()), &mut cache)?;
+            let activation = cache.tensor(point)?;
+            let [batch, pos, width] = activation.dims();
+            let last: Vec<f32> = activation.narrow(1, pos - 1, 1).try_into_vec_as().expect("any float");
+            if let Some(at) = last.iter().position(|value| !value.is_finite()) {
+                let text = format!("the activation at `{point}` is {} in a prompt to steer {which}", last[at]);
+                return Err(cannot(text));
+            }
+            sum.resize(width, 0.0);
+            for row in last.chunks(width) {
+                sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+            }
+            n += batch;
         }
-        sum.resize(width, 0.0);
-        for row in last.chunks(width) {
-            sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
-        }
-        n += batch;
     }
     if n == 0 {
         return Err(cannot(format!("there are no prompts to steer {which}")));

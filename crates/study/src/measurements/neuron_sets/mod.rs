@@ -1,17 +1,14 @@
 //! Classes of neurons ablated together, compared with random sets of neurons: [`NeuronSets`].
 
-use std::collections::BTreeMap;
+mod comparison;
 
-use stratigraph_core::{EditKind, Hook, MeanOver, Moments, PerSequence, SplitMix64};
+use stratigraph_core::{EditKind, Hook, MeanOver, SplitMix64};
 use stratigraph_probes::neurons::{MatchedSets, NeuronSet, neuron_classes, output_norms};
-use stratigraph_profile::{Axis, Curve, Estimate, ReplicateUnit};
 use stratigraph_surgery::Intervention;
 
-use super::empty_curve;
-use crate::{
-    Findings, InterventionScores, Measurement, MetricUnit, Needs, Result, StudyContext, StudyError, Work,
-    paired_difference,
-};
+pub use comparison::NeuronSetComparison;
+
+use crate::{Derived, Measurement, Needs, Result, StudyContext, StudyError, Work};
 
 /// The MLP neurons of each class of a model ([`NeuronClass`](stratigraph_probes::neurons::NeuronClass)) ablated together, and
 /// as many random neurons of the same layers with output weights of similar length ([`MatchedSets`]) in their place.
@@ -134,7 +131,7 @@ impl Measurement for NeuronSets {
             return Err(self.cannot(format!("{reason}; classes and their neurons: {}", sizes.join(", "))));
         }
         let kept = sets.iter().zip(&interventions).filter(|(_, runs)| !runs.is_empty());
-        let found = Found {
+        let comparison = NeuronSetComparison {
             name: self.name(),
             sizes: sets.iter().map(|it| it.set.len()).collect(),
             labels: sets.iter().map(|it| it.label.clone()).collect(),
@@ -143,78 +140,7 @@ impl Measurement for NeuronSets {
         };
         let interventions = interventions.concat();
         interventions.iter().try_for_each(|intervention| intervention.check(&shape, seq_len))?;
-        let collect = Box::new(move |scores: &InterventionScores, findings: &mut Findings| found.add(scores, findings));
-        Ok(vec![Work::Interventions { name: self.name(), interventions, collect }])
+        let sets = Work::Interventions { name: self.name(), interventions, collect: None };
+        Ok(vec![sets, Work::Derived(Derived::NeuronSets(comparison))])
     }
-}
-
-/// What becomes of the scores.
-struct Found {
-    name: String,
-    /// Of every set, in the order of `labels`.
-    sizes: Vec<usize>,
-    labels: Vec<String>,
-    /// The labels of those that were run.
-    measured: Vec<String>,
-    n_random: usize,
-}
-
-impl Found {
-    fn add(&self, scores: &InterventionScores, findings: &mut Findings) -> Result<()> {
-        let name = format!("{}_size", self.name);
-        let Curve { axis, unit, .. } = empty_curve(&name, 0);
-        let mut sizes = Curve::empty(Axis::labelled(axis.name(), self.labels.clone()), unit);
-        self.sizes.iter().for_each(|&size| sizes.push(Estimate::exact(size as f64), Vec::new()));
-        findings.add_curve(&name, sizes)?;
-        scores.metrics().try_for_each(|it| self.add_metric(scores, it, findings))
-    }
-
-    /// The four curves of a metric.
-    fn add_metric(
-        &self,
-        scores: &InterventionScores,
-        MetricUnit { metric, unit }: MetricUnit,
-        findings: &mut Findings,
-    ) -> Result<()> {
-        let axis = Axis::labelled("class", self.measured.clone());
-        let empty = || Curve::empty(axis.clone(), unit.clone()).with_replicates(ReplicateUnit::Windows, Vec::new());
-        let (mut class, mut random, mut spread) = (empty(), empty(), empty());
-        let runs = 1 + self.n_random;
-        for first in (0..self.measured.len()).map(|nth| nth * runs) {
-            let measured: Vec<_> = (first..first + runs).filter_map(|index| scores.get(index, metric)).collect();
-            if measured.len() < runs {
-                return Ok(());
-            }
-            let (own, others) = measured.split_at(1);
-            push_mean(&mut class, own);
-            push_mean(&mut random, others);
-            spread.push(Estimate::exact(sample_sd(others)), Vec::new());
-        }
-        let difference = paired_difference(&class, &random)?;
-        for (part, curve) in [("", class), ("random_", random), ("random_sd_", spread), ("difference_", difference)] {
-            findings.add_curve(&format!("{}_{part}{metric}", self.name), curve)?;
-        }
-        Ok(())
-    }
-}
-
-/// Adds the mean of what several interventions measured as a point of a curve, window by window; its error is over windows.
-fn push_mean(curve: &mut Curve, measured: &[&PerSequence]) {
-    let share = 1.0 / measured.len() as f64;
-    let mut windows = BTreeMap::<usize, f64>::new();
-    for it in measured {
-        for (window, value) in it.counts().zip(it.means()) {
-            *windows.entry(window.sequence).or_default() += share * value;
-        }
-    }
-    let mean = measured.iter().map(|it| share * it.summary().mean).sum();
-    let replicates: Vec<f64> = windows.into_values().collect();
-    let sem = replicates.iter().copied().collect::<Moments>().sem();
-    curve.push(Estimate::new(mean, sem), replicates);
-}
-
-/// The sample standard deviation of what several interventions measured over all windows.
-fn sample_sd(measured: &[&PerSequence]) -> f64 {
-    let all: Moments = measured.iter().map(|it| it.summary().mean).collect();
-    (all.m2 / (all.count as f64 - 1.0)).sqrt()
 }

@@ -1,0 +1,113 @@
+//! Fitted lenses in a study: [`LensFileArgs`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use stratigraph_core::ResidualModel;
+use stratigraph_corpus::Corpus;
+use stratigraph_models::{Checkpoint, Tokenizer};
+use stratigraph_probes::lens::{AffineConfig, FittedLens, Lens, LensKind, LensRecord, LogitLens, fit_affine};
+use stratigraph_study::Measurement;
+use stratigraph_study::job::hash_tokens;
+use stratigraph_study::measurements::{EarlyGuesses, LensCurves};
+
+use crate::corpus::TextArgs;
+use crate::load;
+
+/// Windows that an affine lens is fitted on.
+const FIT_SEQUENCES: usize = 64;
+
+/// Which fitted lenses.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Measurements")]
+pub struct LensFileArgs {
+    /// Measure by a fitted lens too: a file of `stratigraph lens fit`, a tuned-lens directory, a Jacobian lens (.pt)
+    ///
+    /// It may be given more than once, with lenses of different kinds.
+    #[arg(long = "lens", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A text to fit the lens of the experiment affine_lens on, where --lens gives none
+    #[arg(long, value_name = "FILE")]
+    lens_text: Option<PathBuf>,
+    /// Take lenses that were fitted to another model of the same shape
+    #[arg(long, hide_short_help = true)]
+    lens_of_other_model: bool,
+}
+
+/// What lenses are for.
+pub struct LensUse<'a> {
+    pub checkpoint: &'a Checkpoint,
+    pub tokenizer: &'a Tokenizer,
+    pub model: &'a dyn ResidualModel,
+    /// Says how windows are cut from a text.
+    pub text: &'a TextArgs,
+}
+
+impl LensFileArgs {
+    /// The lenses that were given, and those of the kinds that were asked for.
+    ///
+    /// # Errors
+    /// When a file is no lens of the model, there are two of one kind, or one that was asked for is missing.
+    pub fn lenses(&self, asked: &[LensKind], of: &LensUse) -> Result<Vec<Arc<dyn Lens>>> {
+        ensure!(
+            self.lens_text.is_none() || asked.contains(&LensKind::Affine),
+            "--lens-text is for the experiment affine_lens: add it to --experiments"
+        );
+        let mut lenses = Vec::new();
+        for file in &self.files {
+            let lens = self.open(file, of)?;
+            if lenses.iter().any(|other: &FittedLens| other.kind() == lens.kind()) {
+                bail!("{} is another {} lens; a study measures by one of each kind", file.display(), lens.kind());
+            }
+            lenses.push(lens);
+        }
+        for &kind in asked {
+            if !lenses.iter().any(|lens| lens.kind() == kind) {
+                lenses.push(self.fit(kind, of)?);
+            }
+        }
+        Ok(lenses.into_iter().map(|lens| Arc::new(lens) as Arc<dyn Lens>).collect())
+    }
+
+    fn open(&self, file: &Path, of: &LensUse) -> Result<FittedLens> {
+        let lens = FittedLens::open(file, &of.model.shape(), &of.model.device())?;
+        if let Some(sha256) = lens.record().model_sha256.as_ref().filter(|_| !self.lens_of_other_model) {
+            let found = of.checkpoint.sha256()?;
+            ensure!(
+                *sha256 == found,
+                "{} was fitted to the model with the SHA-256 {sha256}, and this one has {found}: fit a lens to this model, or \
+                 give --lens-of-other-model",
+                file.display()
+            );
+        }
+        Ok(lens)
+    }
+
+    /// Fits an affine lens to `--lens-text`; other kinds have to be in a file.
+    fn fit(&self, kind: LensKind, of: &LensUse) -> Result<FittedLens> {
+        let name = kind.lens_name();
+        let text = match (&self.lens_text, kind) {
+            (Some(text), LensKind::Affine) => text,
+            (_, LensKind::Affine) => bail!(
+                "{name} needs a lens: give --lens FILE (of `stratigraph lens fit`), or --lens-text TEXT to fit one on another text"
+            ),
+            _ => bail!("{name} needs a lens: give --lens FILE; `stratigraph lens fit --kind {kind}` makes one"),
+        };
+        let windows = of.text.cut_other(FIT_SEQUENCES, &Corpus::open(text)?, of.tokenizer)?;
+        let lens = fit_affine(of.model, &windows, &AffineConfig::default(), |_| {});
+        let lens = lens.with_context(|| format!("cannot fit a lens on {}", text.display()))?;
+        let record = LensRecord::clone(lens.record()).with_corpus(load::name(text), hash_tokens(&windows));
+        Ok(lens.with_record(record))
+    }
+}
+
+/// The curves of lenses.
+pub fn curves(lenses: &[Arc<dyn Lens>]) -> impl Iterator<Item = Box<dyn Measurement>> {
+    lenses.iter().map(|lens| Box::new(LensCurves::shared(lens.clone())) as Box<dyn Measurement>)
+}
+
+/// The guesses of the logit lens and of others.
+pub fn early_guesses(lenses: &[Arc<dyn Lens>]) -> EarlyGuesses {
+    lenses.iter().cloned().fold(EarlyGuesses::new(LogitLens), EarlyGuesses::with_lens)
+}

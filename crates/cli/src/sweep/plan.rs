@@ -1,0 +1,101 @@
+//! `stratigraph sweep plan`: what a job measures, put together from [`PlanArgs`].
+
+use std::path::Path;
+
+use anyhow::{Result, bail, ensure};
+use stratigraph_core::ResidualModel;
+use stratigraph_models::Tokenizer;
+use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, StepSize};
+use stratigraph_study::measurements::KnockOutWords;
+use stratigraph_study::{Backend, Measurement};
+
+use super::args::{PlanArgs, PlanMeasureArgs};
+use crate::experiments::Experiment;
+use crate::words::WordExperiment;
+use crate::{load, output};
+
+/// Plans a job.
+pub fn run(args: &PlanArgs) -> Result<()> {
+    check(args)?;
+    let (model_path, corpus) = (args.model.path()?, args.text.corpus()?);
+    let checkpoint = load::open(&model_path)?;
+    let tokenizer = checkpoint.tokenizer()?;
+    let windows = args.text.cut(&corpus, &tokenizer, args.measure.seed)?;
+    let groups = args.measure.groups.groups(&tokenizer, &windows)?;
+    let sha256 = checkpoint.sha256()?;
+    // Reads and checks every weight, and keeps none.
+    let model = checkpoint.stream(&Backend::Flex.device()?)?;
+    let record = JobModel::new(&model, load::name(&model_path), source(&model_path)?, sha256);
+    let corpus = JobCorpus::new(args.text.name()?, &windows);
+    let plan = with_options(JobPlan::new(&model, record, corpus, &windows)?, args)?;
+    let plan = measurements(args, &model, &tokenizer)?
+        .iter()
+        .try_fold(plan, |plan, measurement| plan.with_measurement(&**measurement, &model, &windows))?;
+    let plan = args.measure.interventions.iter().cloned().try_fold(plan, JobPlan::with_intervention)?;
+    let plan = groups.into_iter().try_fold(plan, |plan, groups| plan.with_groups(groups, &windows))?;
+    let job = Job::create(&args.job, plan, windows)?;
+    output::line(format_args!("{}: {job}", job.path().display()))
+}
+
+/// Refuses what no model could make right.
+fn check(PlanArgs { measure, steering, .. }: &PlanArgs) -> Result<()> {
+    let PlanMeasureArgs { experiments, pairs, .. } = measure;
+    ensure!(
+        experiments.contains(&Experiment::Steering) || !steering.is_given(),
+        "options --steer-... are of the experiment steering: add it to --experiments"
+    );
+    pairs.check_use(experiments.contains(&Experiment::Patching))?;
+    for experiment in experiments {
+        if let Experiment::Words(words) = experiment
+            && *words != WordExperiment::KnockOutWords
+        {
+            bail!(
+                "cannot shard {experiment}: it is not measured on the windows of a corpus; run it with `stratigraph study`"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Everything on which measurements may depend.
+fn with_options(plan: JobPlan, PlanArgs { measure, steps, .. }: &PlanArgs) -> Result<JobPlan> {
+    let step = StepSize::new(steps.windows_per_step);
+    let step = steps.interventions_per_step.map_or(step, |n| step.with_interventions(n));
+    let mut plan = plan.with_seed(measure.seed).with_step_size(step)?;
+    if !measure.metrics.is_empty() {
+        plan = plan.with_metrics(&measure.metrics)?;
+    }
+    if measure.per_token {
+        plan = plan.with_per_token()?;
+    }
+    Ok(plan)
+}
+
+/// The measurements that were asked for.
+fn measurements(
+    args: &PlanArgs,
+    model: &dyn ResidualModel,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<Box<dyn Measurement>>> {
+    let measurement = |experiment: &Experiment| -> Result<Box<dyn Measurement>> {
+        Ok(match experiment {
+            Experiment::Named(name) => Experiment::measurement(name)?,
+            Experiment::Words(_) => Box::new(KnockOutWords::new(load::token_texts(tokenizer)?)),
+            Experiment::Steering => Box::new(args.steering.measurement(model, tokenizer)?),
+            Experiment::Patching => Box::new(args.measure.pairs.patching(model, tokenizer)?),
+            Experiment::Lens(_) | Experiment::EarlyGuesses => {
+                bail!("cannot shard {experiment}: a job does not keep lenses; run it with `stratigraph study`")
+            }
+        })
+    };
+    args.measure.experiments.iter().map(measurement).collect()
+}
+
+/// Where `run` finds the model: an absolute path, or the name of a model of the hub.
+fn source(model: &Path) -> Result<String> {
+    let path = if model.exists() { std::path::absolute(model)? } else { model.to_owned() };
+    match path.to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => bail!("a job cannot hold the path {}, which is not UTF-8: rename it or link to it", path.display()),
+    }
+}

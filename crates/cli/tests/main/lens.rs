@@ -1,0 +1,112 @@
+//! Lenses: fitted and written, read by studies, refused where they are of another model.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::common::{fails, fixture, path, succeeds};
+
+/// Fits a lens to the small model in the box.
+fn fit<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let fit = ["lens", "fit", "--sequences", "40", "--seq-len", "32", "--skip-sequences", "4", "--out", out];
+    [&fit[..], more].concat()
+}
+
+#[test]
+fn a_lens_is_fitted_and_a_study_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let [file, out] = ["lens.safetensors", "out"].map(|name| dir.path().join(name));
+    let told = succeeds(fit(path(&file), &[]));
+    assert!(told.contains("affine lens of tiny, fitted on 40 windows of 32 tokens"), "{told}");
+    assert!(told.contains("held_out_error") && told.lines().count() == 15, "{told}");
+    let study =
+        ["study", "--sequences", "4", "--seq-len", "32", "--experiments", "lens,fixed_scale_lens,early_guesses"];
+    let more = ["--lens", path(&file), "--out", path(&out)];
+    succeeds([&study[..], &more].concat());
+    let profile: Value = serde_json::from_slice(&fs::read(out.join("profile.json")).unwrap()).unwrap();
+    let mean = |curve: &str| -> Vec<f64> {
+        let curve = profile["curves"][curve]["mean"].as_array().unwrap_or_else(|| panic!("no {curve}"));
+        curve.iter().map(|x| x.as_f64().unwrap()).collect()
+    };
+    let (logit, affine) = (mean("lens_kl"), mean("affine_lens_kl"));
+    assert!(logit[..12].iter().zip(&affine).all(|(logit, affine)| affine < logit), "{logit:?} and {affine:?}");
+    assert_eq!((affine[12], mean("fixed_scale_lens_kl")[12]), (0.0, 0.0));
+    assert_eq!(mean("affine_lens_first_agreement")[12], 1.0);
+    let definition = profile["curves"]["affine_lens_kl"]["definition"].as_str().unwrap();
+    assert!(definition.contains("on 40 windows of 32 tokens of sample.txt (SHA-256"), "{definition}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("affine lens") && page.contains("one norm scale"), "all lenses are on one axis");
+}
+
+#[test]
+fn lenses_that_do_not_fit_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("lens.safetensors");
+    succeeds(fit(path(&file), &["--model", "tests/fixtures/llama-gqa"]));
+    let study = |more: &[&'static str]| {
+        let study = ["study", "--sequences", "2", "--seq-len", "16", "--experiments"];
+        [&study[..], more].concat()
+    };
+    let of_other = [&study(&["lens", "--lens"])[..], &[path(&file)]].concat();
+    fails(of_other, "the affine lens is of a model of 3 layers and d_model 24");
+    fails(study(&["affine_lens"]), "affine_lens needs a lens: give --lens FILE");
+    fails(study(&["tuned_lens"]), "`stratigraph lens fit --kind tuned` makes one");
+    fails(study(&["lens", "--lens-text", "examples/data/sample.txt"]), "--lens-text is for the experiment affine_lens");
+    let jacobian = fixture("lenses/jacobian.pt");
+    let two = ["study", "--model", "tests/fixtures/llama-gqa", "--sequences", "2", "--seq-len", "8", "--no-words"];
+    let two = [&two[..], &["--experiments", "lens", "--lens", path(&jacobian), "--lens", path(&jacobian)]].concat();
+    fails(two, "is another jacobian lens; a study measures by one of each kind");
+    fails(fit(path(&file), &[]), "exists already");
+    fails(fit("lens.txt", &[]), "does not end with .safetensors");
+    fails(fit("new.safetensors", &["--probes", "3"]), "--probes is for --kind jacobian");
+    fails(["sweep", "plan", "job", "--experiments", "affine_lens"], "cannot shard affine_lens");
+}
+
+#[test]
+fn a_fit_on_the_way_and_published_lenses() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = dir.path().join("lens.csv");
+    let study = ["study", "--sequences", "3", "--seq-len", "16", "--experiments", "affine_lens"];
+    let text = ["--lens-text", "examples/data/sample.txt", "--csv", path(&csv)];
+    succeeds([&study[..], &text].concat());
+    assert!(fs::read_to_string(&csv).unwrap().contains("affine_lens_kl,12,,0,"), "at the end it is the model");
+    let [jacobian, csv] = [fixture("lenses/jacobian.pt"), dir.path().join("jacobian.csv")];
+    let study = ["study", "--model", "tests/fixtures/llama-gqa", "--sequences", "3", "--seq-len", "8", "--experiments"];
+    succeeds([&study[..], &["jacobian_lens", "--lens", path(&jacobian), "--csv", path(&csv)]].concat());
+    let rows = fs::read_to_string(&csv).unwrap();
+    assert!(rows.contains("jacobian_lens_kl,0,,,,") && rows.contains("jacobian_lens_kl,3,,0,"), "{rows}");
+}
+
+#[cfg(feature = "fit")]
+#[test]
+fn lenses_are_fitted_by_gradients() {
+    let dir = tempfile::tempdir().unwrap();
+    let [jacobian, tuned] = ["jacobian.safetensors", "tuned"].map(|name| dir.path().join(name));
+    let fit = |kind: &'static str, more: &[&str], out: &str| {
+        let fit = [
+            "lens",
+            "fit",
+            "--model",
+            "tests/fixtures/llama-gqa",
+            "--sequences",
+            "16",
+            "--seq-len",
+            "8",
+            "--kind",
+            kind,
+        ];
+        succeeds([&fit[..], more, &["--out", out]].concat())
+    };
+    let told = fit("jacobian", &["--skip-first", "1", "--probes", "6"], path(&jacobian));
+    assert!(told.contains("jacobian lens of llama-gqa, fitted on 16 windows"), "{told}");
+    let told = fit("tuned", &["--steps", "2", "--form", "tuned-lens"], path(&tuned));
+    assert!(told.contains("tuned lens of llama-gqa") && tuned.join("params.pt").is_file(), "{told}");
+    let study =
+        ["study", "--model", "tests/fixtures/llama-gqa", "--sequences", "2", "--seq-len", "8", "--experiments", "lens"];
+    let lenses = ["--lens", path(&jacobian), "--lens", path(&tuned), "--csv", path(&dir.path().join("all.csv"))]
+        .map(str::to_owned);
+    let study: Vec<String> = study.into_iter().map(str::to_owned).chain(lenses).collect();
+    succeeds(study);
+    let rows = fs::read_to_string(dir.path().join("all.csv")).unwrap();
+    assert!(rows.contains("jacobian_lens_kl,0,") && rows.contains("tuned_lens_kl,2,"), "{rows}");
+}
