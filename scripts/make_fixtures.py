@@ -458,6 +458,9 @@ of a GGUF. `ids.json` has the results of the tokenizers library for `texts.json`
 `gguf-types.gguf` has a tensor of [2, 256] values for each type: {types}.
 The K types are random bits with small scales, the others quantized normal noise. `gguf-types.safetensors` has
 the f32 values from `gguf.quants.dequantize`, under the same names.
+
+`gguf-more-types.gguf` and `gguf-more-types.safetensors` are the same for types that gguf cannot write, by
+`scripts/make_gguf_types.py`.
 """
 
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burn::tensor::Device;
-use stratigraph_core::ResidualModel;
+use stratigraph_core::{ResidualModel, shown};
 use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_study::Memory;
 use stratigraph_surgery::Budget;
@@ -24,7 +24,8 @@ pub fn open(model: &Path) -> Result<Checkpoint> {
     let checkpoint = checkpoint?;
     for key in checkpoint.unread_keys() {
         output::note(format_args!(
-            "the model's configuration has `{key}`, which this program does not know and ignores"
+            "the model's configuration has `{}`, which this program does not know and ignores",
+            shown(key)
         ));
     }
     Ok(checkpoint)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+
 use stratigraph_study::Progress;
 
 /// Prints a line. A closed pipe is not an error: the reader has stopped reading.
@@ -23,9 +24,15 @@ pub fn line(text: impl Display) -> Result<()> {
     }
 }
 
+/// Characters of an error that are printed.
+const LONGEST: usize = 2000;
+
 /// Prints an error as one line on standard error.
 pub fn error(error: &anyhow::Error) {
-    to_stderr(format_args!("error: {}", OneLine(format!("{error:#}"))));
+    to_stderr(format_args!(
+        "error: {}",
+        stratigraph_core::shown(&OneLine(format!("{error:#}")).to_string()).within(LONGEST)
+    ));
 }
 
 /// Prints what a panic said on standard error.

@@ -13,6 +13,16 @@ use crate::{HubError, HubId, Result};
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
+/// Optional, needed only to encode text: a tokenizer, what it says of its special tokens, and the older form of a tokenizer,
+/// which is needed where there is no other.
+#[cfg(feature = "download")]
+pub(crate) const TOKENIZER_FILES: [&str; 5] =
+    ["tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "added_tokens.json"];
+/// What `peft` writes in place of a model, with what a tuned model differs by.
+pub(crate) const ADAPTER: &str = "adapter_config.json";
+/// What an adapter lacks.
+pub(crate) const NO_MODEL: &str =
+    "model of its own: it is an adapter (adapter_config.json), which peft merges into its base model";
 
 /// A directory that holds every file a model needs, at one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +76,9 @@ impl Snapshot {
     /// The first file that is needed and not there; a link to nothing is not there.
     fn lacks(&self) -> Option<String> {
         let has = |name: &str| self.path.join(name).is_file();
+        if has(ADAPTER) && !(has(WEIGHTS) || has(INDEX)) {
+            return Some(NO_MODEL.into());
+        }
         if !has(CONFIG) {
             return Some(CONFIG.into());
         }

@@ -12,11 +12,8 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
 use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest, Sha256};
 
-use crate::cache::{CONFIG, INDEX, Snapshot, WEIGHTS, shards};
+use crate::cache::{ADAPTER, CONFIG, INDEX, NO_MODEL, Snapshot, TOKENIZER_FILES, WEIGHTS, shards};
 use crate::{Download, HubError, HubId, Result};
-
-/// Optional: needed only to encode text.
-const TOKENIZER: &str = "tokenizer.json";
 
 /// The folder for unfinished downloads, in the cache.
 const STAGING: &str = ".stratigraph-incomplete";
@@ -78,9 +75,15 @@ struct Fetch<'a, P> {
 
 impl<P: FnMut(Download)> Fetch<'_, P> {
     fn all(&mut self) -> Result<()> {
+        if self.lists(ADAPTER) && !(self.lists(WEIGHTS) || self.lists(INDEX)) {
+            return Err(self.missing(NO_MODEL));
+        }
         self.file(CONFIG)?;
-        if self.lists(TOKENIZER) {
-            self.file(TOKENIZER)?;
+        let older = if self.lists(TOKENIZER_FILES[0]) { 2 } else { TOKENIZER_FILES.len() };
+        for name in &TOKENIZER_FILES[..older] {
+            if self.lists(name) {
+                self.file(name)?;
+            }
         }
         if self.lists(WEIGHTS) {
             return self.file(WEIGHTS);

@@ -76,7 +76,7 @@ impl Hub {
     /// The model out of the cache, or else downloaded into it (feature `download`); `progress` is called as a download
     /// goes on.
     ///
-    /// Only what is needed is downloaded: `config.json`, the safetensors, and `tokenizer.json` where there is one.
+    /// Only what is needed is downloaded: `config.json`, the safetensors, and the files of the tokenizer.
     ///
     /// # Errors
     /// When the cache lacks it and it may not or cannot be downloaded. An incomplete file never becomes part of the

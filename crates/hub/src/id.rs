@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::{HubError, Result};
 
-/// `organisation/name`, followed by `@revision` unless that is `main`.
+/// `organisation/name`, followed by `@revision` unless that is `main`. A few old models have a name alone, such as `gpt2`.
 ///
 /// A revision is a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ pub struct HubId {
 impl HubId {
     const MAIN: &str = "main";
 
-    /// `organisation/name`.
+    /// `organisation/name`, or the name alone.
     pub fn repo(&self) -> &str {
         &self.repo
     }
@@ -33,6 +33,9 @@ impl HubId {
     }
 }
 
+/// How the names of files end, which are not asked for on the hub.
+const FILES: [&str; 8] = [".gguf", ".safetensors", ".json", ".bin", ".pt", ".pth", ".txt", ".jsonl"];
+
 impl FromStr for HubId {
     type Err = HubError;
 
@@ -40,8 +43,13 @@ impl FromStr for HubId {
         let bad = |reason: &str| HubError::BadId { id: text.to_owned(), reason: reason.to_owned() };
         let (repo, revision) = text.split_once('@').unwrap_or((text, Self::MAIN));
         let parts: Vec<_> = repo.split('/').collect();
-        if parts.len() != 2 || !parts.iter().all(|part| is_name(part)) {
+        if parts.len() > 2 || !parts.iter().all(|part| is_name(part)) {
             return Err(bad("a model of the hub is `organisation/name` of letters, digits, `-`, `_` and `.`"));
+        }
+        if let [name] = parts[..]
+            && FILES.iter().any(|ending| name.ends_with(ending))
+        {
+            return Err(bad("it is named like a file, and there is none"));
         }
         if !revision.split('/').all(is_name) {
             return Err(bad("a revision is a branch, a tag or a commit"));
@@ -77,19 +85,24 @@ mod tests {
             ("EleutherAI/pythia-70m", "EleutherAI/pythia-70m", "main"),
             ("org/model_1.5@v1.0", "org/model_1.5", "v1.0"),
             ("org/model@refs/pr/3", "org/model", "refs/pr/3"),
+            ("gpt2", "gpt2", "main"),
+            ("gpt2@v1", "gpt2", "v1"),
         ] {
             let id: HubId = text.parse().unwrap();
             assert_eq!((id.repo(), id.revision()), (repo, revision));
             assert_eq!(id.to_string(), text);
         }
         assert_eq!("a/b@main".parse::<HubId>().unwrap().to_string(), "a/b");
+        let folder = |text: &str| text.parse::<HubId>().unwrap().folder();
+        assert_eq!((folder("a/b"), folder("gpt2")), ("models--a--b".to_owned(), "models--gpt2".to_owned()));
     }
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in
-            ["", "gpt2", "a/b/c", "/b", "a/", "a/../b", "a/b@", "a/b@../c", "./a", "a /b", "a/b@x y", "a/..", "é/b"]
-        {
+        for text in [
+            "", "x.gguf", "a/b/c", "/b", "a/", "a/../b", "a/b@", "a/b@../c", "./a", "a /b", "a/b@x y", "a/..", "é/b",
+            ".", "..",
+        ] {
             assert!(matches!(text.parse::<HubId>(), Err(HubError::BadId { .. })), "{text}");
         }
     }

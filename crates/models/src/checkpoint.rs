@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 use stratigraph_hub::{Download, Hub, HubId};
 
 use crate::decoder::Block;
+use crate::directory::read_json_object;
 use crate::family::{CheckpointParams, Family, Param, Recipe};
-use crate::files::{GgufFile, SafetensorsFile, ShardedSafetensors, TensorFiles};
-use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer};
+use crate::files::{GgufFile, TensorFiles, from_pattern};
+use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer, directory};
 
 /// How weights are put on a device.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ impl Default for LoadOptions {
 /// An opened checkpoint: its configuration has been read and understood, its weights are still on disk.
 ///
 /// Two formats are known: a Hugging Face directory (`config.json`, `tokenizer.json`, and `model.safetensors` or the files
-/// that `model.safetensors.index.json` names) and one GGUF file, which holds all of it.
+/// that `model.safetensors.index.json` names) and GGUF, one file or the parts of one, which holds all of it.
 pub struct Checkpoint {
     path: PathBuf,
     files: Files,
@@ -45,7 +46,8 @@ enum Files {
 
 impl Checkpoint {
     /// Opens a GGUF file, a Hugging Face directory, or a model of the hub, `organisation/name[@revision]`. A name that
-    /// exists as a path is taken as a path.
+    /// exists as a path is taken as a path. Any part of a split GGUF stands for all of them, and so does a pattern such as
+    /// `model-*.gguf`.
     ///
     /// A model of the hub comes out of the local cache, or is downloaded into it when the feature `download` is on.
     ///
@@ -60,11 +62,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`open`](Checkpoint::open).
     pub fn open_with_progress(model: impl AsRef<Path>, progress: impl FnMut(Download)) -> Result<Self> {
-        let model = model.as_ref();
-        match model.to_str().filter(|_| !model.exists()) {
-            Some(name) => Self::open_path(&from_hub(name, progress)?, &[]),
-            None => Self::open_path(model, &[]),
-        }
+        Self::open_or_download(model.as_ref(), &[], progress)
     }
 
     /// As [`open`](Checkpoint::open), with families that this crate does not have, or reads otherwise.
@@ -72,16 +70,29 @@ impl Checkpoint {
     /// # Errors
     /// As [`open`](Checkpoint::open).
     pub fn open_with_families(model: impl AsRef<Path>, families: &[Family]) -> Result<Self> {
-        let model = model.as_ref();
-        match model.to_str().filter(|_| !model.exists()) {
-            Some(name) => Self::open_path(&from_hub(name, |_| {})?, families),
-            None => Self::open_path(model, families),
+        Self::open_or_download(model.as_ref(), families, |_| {})
+    }
+
+    fn open_or_download(model: &Path, families: &[Family], progress: impl FnMut(Download)) -> Result<Self> {
+        // A link to nothing is a path too: opening it says where it leads.
+        if model.symlink_metadata().is_ok() {
+            return Self::open_path(model, families);
+        }
+        match (from_pattern(model), model.to_str()) {
+            (Some(file), _) => Self::open_path(&file?, families),
+            (None, Some(name)) => Self::open_path(&from_hub(name, progress)?, families),
+            (None, None) => Self::open_path(model, families),
         }
     }
 
     fn open_path(path: &Path, families: &[Family]) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(ModelError::io(path))?;
-        let (files, recipe) = if metadata.is_dir() { open_directory(path, families)? } else { open_gguf(path)? };
+        let (files, recipe) = if metadata.is_dir() {
+            let (files, recipe) = directory::open(path, families)?;
+            (Files::HuggingFace(files), recipe)
+        } else {
+            open_gguf(path)?
+        };
         Ok(Self { path: path.to_owned(), files, recipe, families: families.to_vec() })
     }
 
@@ -90,7 +101,7 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The files that configuration and weights are read from: one GGUF file, or `config.json` and the rest.
+    /// The files that configuration and weights are read from: those of a GGUF, or `config.json` and the rest.
     pub fn files(&self) -> Vec<PathBuf> {
         match &self.files {
             Files::HuggingFace(files) => std::iter::once(self.path.join("config.json")).chain(files.files()).collect(),
@@ -114,7 +125,7 @@ impl Checkpoint {
     /// When there is none, or it is of a kind this crate does not know.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         match &self.files {
-            Files::HuggingFace(_) => Tokenizer::from_file(self.path.join("tokenizer.json")),
+            Files::HuggingFace(_) => Tokenizer::from_directory(&self.path),
             Files::Gguf(file) => Tokenizer::from_gguf(file),
         }
     }
@@ -205,32 +216,8 @@ fn from_hub(model: &str, progress: impl FnMut(Download)) -> Result<PathBuf> {
     Ok(snapshot.path().to_owned())
 }
 
-fn open_directory(path: &Path, families: &[Family]) -> Result<(Files, Recipe)> {
-    let not_a_model = |reason: &str| ModelError::NotAModel { path: path.to_owned(), reason: reason.to_owned() };
-    let config = path.join("config.json");
-    if !config.is_file() {
-        return Err(not_a_model("the directory has no config.json"));
-    }
-    let recipe = Recipe::from_hf(read_json_object(&config)?, families)?;
-    let (whole, index) = (path.join("model.safetensors"), path.join("model.safetensors.index.json"));
-    let files: Box<dyn TensorFiles + Send + Sync> = if whole.is_file() {
-        Box::new(SafetensorsFile::open(&whole)?)
-    } else if index.is_file() {
-        Box::new(ShardedSafetensors::open(&index)?)
-    } else {
-        return Err(not_a_model("the directory has neither model.safetensors nor model.safetensors.index.json"));
-    };
-    Ok((Files::HuggingFace(files), recipe))
-}
-
 fn open_gguf(path: &Path) -> Result<(Files, Recipe)> {
     let file = GgufFile::open(path)?;
     let recipe = Recipe::from_gguf(&file)?;
     Ok((Files::Gguf(Box::new(file)), recipe))
-}
-
-fn read_json_object(path: &Path) -> Result<Map<String, Value>> {
-    let text = fs::read_to_string(path).map_err(ModelError::io(path))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text); // a byte order mark
-    serde_json::from_str(text).map_err(|e| ModelError::malformed(path, e))
 }

@@ -1,9 +1,13 @@
 //! What can go wrong between a path and a model: [`ModelError`].
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use stratigraph_core::CoreError;
+use stratigraph_core::{CoreError, shown};
 use stratigraph_corpus::CorpusError;
+
+/// Characters that are shown of a reason, which may be a library's message about a file.
+const REASON: usize = 600;
 
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, ModelError>;
@@ -19,6 +23,17 @@ pub enum ModelError {
         path: PathBuf,
         /// The system's reason.
         reason: std::io::Error,
+    },
+    /// A link to a file that is not there.
+    #[error(
+        "{} is a link to {}, which is not there: the file was removed, or not copied along; download the model again, or \
+         copy it with the files behind its links (cp -L)", path.display(), target.display()
+    )]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
     },
     /// A model that is neither a path nor available from the hub.
     #[error("there is no file or directory `{model}`, and the hub does not have it: {reason}")]
@@ -37,7 +52,7 @@ pub enum ModelError {
         reason: String,
     },
     /// A file that violates its format: empty, cut short, or with a wrong header.
-    #[error("{} is damaged or not what it seems: {reason}", path.display())]
+    #[error("{} is damaged or not what it seems: {}", path.display(), shown(reason).within(REASON))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -45,7 +60,7 @@ pub enum ModelError {
         reason: String,
     },
     /// An architecture this crate does not know.
-    #[error("unknown model architecture `{architecture}`; known: {}", known.join(", "))]
+    #[error("unknown model architecture `{}`; known: {}", shown(architecture), known.join(", "))]
     UnknownArchitecture {
         /// The `model_type` or `general.architecture` of the checkpoint.
         architecture: String,
@@ -53,13 +68,13 @@ pub enum ModelError {
         known: Vec<String>,
     },
     /// A configuration key that must be there.
-    #[error("the model's configuration lacks `{key}`")]
+    #[error("the model's configuration lacks `{}`", shown(key))]
     MissingKey {
         /// The key.
         key: String,
     },
     /// A configuration value that is not supported.
-    #[error("the model's configuration says `{key}` = {value}, which is not supported: {reason}")]
+    #[error("the model's configuration says `{}` = {}, which is not supported: {reason}", shown(key), shown(value))]
     UnsupportedValue {
         /// The key.
         key: String,
@@ -69,7 +84,7 @@ pub enum ModelError {
         reason: String,
     },
     /// A tensor that the configuration asks for and the checkpoint lacks.
-    #[error("the checkpoint lacks the tensor `{name}`")]
+    #[error("the checkpoint lacks the tensor `{}`", shown(name))]
     MissingTensor {
         /// Its name in the checkpoint.
         name: String,
@@ -81,7 +96,7 @@ pub enum ModelError {
         names: Vec<String>,
     },
     /// A tensor of another shape than the configuration asks for.
-    #[error("tensor `{name}` has the shape {found:?}, where the configuration asks for {expected:?}")]
+    #[error("tensor `{}` has the shape {found:?}, where the configuration asks for {expected:?}", shown(name))]
     WrongShape {
         /// Its name in the checkpoint.
         name: String,
@@ -91,15 +106,17 @@ pub enum ModelError {
         found: Vec<usize>,
     },
     /// A storage type that cannot be converted to f32.
-    #[error("tensor `{name}` is stored as {dtype}, which cannot be read")]
+    #[error("tensor `{}` is stored as {dtype}, which cannot be read: {reason}", shown(name))]
     UnsupportedDtype {
         /// Its name in the checkpoint.
         name: String,
         /// The storage type.
         dtype: String,
+        /// Why, and what to do.
+        reason: String,
     },
     /// A weight that is not a finite number.
-    #[error("tensor `{name}` holds a value that is not finite ({value}, at element {index})")]
+    #[error("tensor `{}` holds a value that is not finite ({value}, at element {index})", shown(name))]
     NotFinite {
         /// Its name in the checkpoint.
         name: String,
@@ -153,7 +170,7 @@ pub enum ModelError {
         tokens: Vec<String>,
     },
     /// A tokenizer that is absent or not understood.
-    #[error("the tokenizer of {} cannot be used: {reason}", path.display())]
+    #[error("the tokenizer of {} cannot be used: {}", path.display(), shown(reason).within(REASON))]
     Tokenizer {
         /// The file it was to come from.
         path: PathBuf,
@@ -164,7 +181,10 @@ pub enum ModelError {
 
 impl ModelError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |reason| ModelError::Io { path: path.to_owned(), reason }
+        move |reason| match std::fs::read_link(path).ok().filter(|_| reason.kind() == ErrorKind::NotFound) {
+            Some(target) => ModelError::DanglingLink { path: path.to_owned(), target },
+            None => ModelError::Io { path: path.to_owned(), reason },
+        }
     }
 
     pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
@@ -183,6 +203,6 @@ impl ModelError {
 /// The first few names of a list that may be long.
 fn abbreviate(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN { format!("{shown}, ...") } else { shown }
+    let first = names.iter().take(SHOWN).map(|name| shown(name).to_string()).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{first}, ...") } else { first }
 }

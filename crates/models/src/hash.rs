@@ -12,7 +12,7 @@ use crate::{Checkpoint, ModelError, Result};
 impl Checkpoint {
     /// The SHA-256 of the checkpoint's content, in hexadecimal: of a single file what `sha256sum FILE` prints, and of a
     /// directory what `sha256sum config.json model.safetensors | sha256sum` prints in it (with the files that it has,
-    /// sorted by name). The tokenizer is left out.
+    /// sorted by name); of a split GGUF that of its parts. The tokenizer is left out.
     ///
     /// # Errors
     /// When a file cannot be read.

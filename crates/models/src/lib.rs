@@ -22,10 +22,12 @@
 mod checkpoint;
 mod config;
 mod decoder;
+mod directory;
 mod error;
 mod export;
 pub mod family;
 mod files;
+mod guarded;
 mod hash;
 mod param;
 mod save;

@@ -216,6 +216,29 @@ pub enum ProbeError {
         /// The window or sentence, from 0.
         sequence: usize,
     },
+    /// A residual stream that is zero, which has no direction and so no cosine with another.
+    #[error(
+        "the residual stream at residual position {position} is zero somewhere in window {sequence}, so that it has no \
+         direction; leave the geometry out"
+    )]
+    NoDirection {
+        /// The residual position.
+        position: usize,
+        /// The window, from 0.
+        sequence: usize,
+    },
+    /// Vectors whose inner products are too large for f32.
+    #[error("the inner products of the vectors of set {set} are not finite: the activations left the range of f32")]
+    SetNotFinite {
+        /// Which of the sets that are compared, from 0: the residual position, where there is one set for each.
+        set: usize,
+    },
+    /// Weights whose squares are too large for f32.
+    #[error("the squares of {what} are not finite: the weights are too large to be measured in f32")]
+    WeightsTooLarge {
+        /// Which weights.
+        what: String,
+    },
     /// Too few pairs to fit a probe to, or none to test it on.
     #[error("there are {train} pairs to fit to and {test} to ask about; it takes {needed} and 1 at least")]
     TooFewPairs {

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use stratigraph_core::{Activation, Hook, HookSet, Observer, Result as CoreResult, Site, Tap};
 
 use crate::statistics::{Moments, PerSequence};
+use crate::{ProbeError, Result};
 
 /// The cosine of each row of `a` with the same row of `b`: `[batch, pos, d_model]` twice to `[batch, pos]`.
 pub fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
@@ -68,6 +69,32 @@ impl Geometry {
         (0..self.angle.len().saturating_sub(n)).map(|first| self.angle[first][first + n].mean).collect()
     }
 
+    /// Refuses what was measured where it is not finite.
+    ///
+    /// # Errors
+    /// [`ProbeError::ActivationNotFinite`] when a length left the range of f32, [`ProbeError::NoDirection`] when a residual
+    /// stream is zero.
+    pub fn check(&self) -> Result<()> {
+        let lengths = [
+            ("the length of the residual stream at residual position", &self.resid_norm),
+            ("the length of the attention output of layer", &self.attn_out_norm),
+            ("the length of the MLP output of layer", &self.mlp_out_norm),
+        ];
+        for (what, lengths) in lengths {
+            for (place, length) in lengths.iter().enumerate() {
+                if let Some(sequence) = not_finite(length) {
+                    return Err(ProbeError::ActivationNotFinite { what, place, sequence });
+                }
+            }
+        }
+        let mut with_itself =
+            self.cosine.iter().enumerate().map(|(position, row)| (position, not_finite(&row[position])));
+        match with_itself.find_map(|(position, sequence)| Some((position, sequence?))) {
+            Some((position, sequence)) => Err(ProbeError::NoDirection { position, sequence }),
+            None => Ok(()),
+        }
+    }
+
     /// Adds a number of every position that counts, `[batch, pos]`, to the one at `index`.
     fn push(&mut self, of: fn(&mut Self) -> &mut Vec<PerSequence>, index: usize, values: Tensor<2>) {
         let (first, skip) = (self.windows.start, self.skip_first);
@@ -108,6 +135,12 @@ impl Geometry {
             }
         }
     }
+}
+
+/// The first window in which a number is not finite.
+fn not_finite(measured: &PerSequence) -> Option<usize> {
+    let broken = measured.counts().zip(measured.means()).find(|(_, mean)| !mean.is_finite());
+    broken.map(|(count, _)| count.sequence)
 }
 
 impl Tap for Geometry {

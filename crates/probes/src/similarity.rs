@@ -12,10 +12,10 @@ use crate::{ProbeError, Result};
 /// A set whose rows are all equal has no shape: its numbers are NaN.
 ///
 /// # Errors
-/// [`ProbeError::BadSetting`] when the sets have different numbers of rows.
+/// [`ProbeError::BadSetting`] when the sets have different numbers of rows; [`ProbeError::SetNotFinite`].
 pub fn cka(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
     check_rows(sets, 1)?;
-    let grams: Vec<_> = sets.iter().map(|set| gram(centred(set.clone()))).collect();
+    let grams = grams(sets)?;
     Ok(pairs(&grams, |k, l| k.iter().zip(l).map(|(k, l)| k * l).sum()))
 }
 
@@ -23,15 +23,14 @@ pub fn cka(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
 /// however few rows there are; for few rows the biased one is near 1.
 ///
 /// # Errors
-/// [`ProbeError::BadSetting`] when there are fewer than four rows, or the sets have different numbers of rows.
+/// [`ProbeError::BadSetting`] when there are fewer than four rows, or the sets have different numbers of rows;
+/// [`ProbeError::SetNotFinite`].
 pub fn cka_unbiased(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
     let rows = check_rows(sets, 4)?;
-    let without_diagonal = |set: &Tensor<2>| {
-        let mut gram = gram(centred(set.clone()));
+    let mut grams = grams(sets)?;
+    for gram in &mut grams {
         (0..rows).for_each(|i| gram[i * rows + i] = 0.0);
-        gram
-    };
-    let grams: Vec<_> = sets.iter().map(without_diagonal).collect();
+    }
     Ok(pairs(&grams, |k, l| hsic_1(k, l, rows)))
 }
 
@@ -79,6 +78,15 @@ fn centred(set: Tensor<2>) -> Tensor<2> {
     let centre = |row: &mut [f32]| row.iter_mut().zip(&mean).for_each(|(x, mean)| *x = (f64::from(*x) - mean) as f32);
     values.par_chunks_mut(width).for_each(centre);
     Tensor::from_data(TensorData::new(values, [rows, width]), &device)
+}
+
+/// The inner products of the centred rows of each set, `[row, row]`, which must be finite.
+fn grams(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
+    let of_set = |(set, rows): (usize, &Tensor<2>)| {
+        let gram = gram(centred(rows.clone()));
+        if gram.iter().all(|x| x.is_finite()) { Ok(gram) } else { Err(ProbeError::SetNotFinite { set }) }
+    };
+    sets.iter().enumerate().map(of_set).collect()
 }
 
 /// The inner products of rows, `[row, row]`.
@@ -129,6 +137,8 @@ mod tests {
         let message = |sets: &[Tensor<2>]| cka_unbiased(sets).unwrap_err().to_string();
         assert!(message(&[noise(3, 2, 1)]).contains("cannot be 3: this estimator needs at least 4"));
         assert!(message(&[noise(5, 2, 1), noise(6, 2, 1)]).contains("cannot be 6: another set has 5"));
+        assert!(message(&[noise(5, 2, 1), noise(5, 2, 1) * 1e20]).contains("set 1 are not finite"));
+        assert!(cka(&[noise(5, 2, 1) * 1e20]).is_err());
     }
 
     #[test]

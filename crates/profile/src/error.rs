@@ -34,7 +34,7 @@ pub enum ProfileError {
         reason: Box<ProfileError>,
     },
     /// Text that is not a profile in JSON.
-    #[error("the JSON of a profile cannot be read: {0}")]
+    #[error("the JSON of a profile cannot be read: {}", on_a_line(&.0.to_string()))]
     Json(#[from] serde_json::Error),
     /// A profile of a newer version of Stratigraph.
     #[error(
@@ -128,4 +128,10 @@ impl ProfileError {
     pub(crate) fn in_file(self, path: &Path) -> Self {
         ProfileError::InFile { path: path.to_owned(), reason: Box::new(self) }
     }
+}
+
+/// The beginning of a message that may quote the file, on one line.
+fn on_a_line(message: &str) -> String {
+    const MOST: usize = 600;
+    message.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

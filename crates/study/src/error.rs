@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use stratigraph_core::shown;
+
 use crate::{Backend, Memory};
+
+/// Characters that are shown of a reason, which may quote the file.
+const REASON: usize = 600;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = StudyError> = std::result::Result<T, E>;
@@ -50,6 +55,21 @@ pub enum StudyError {
         what: &'static str,
         /// The name.
         name: String,
+    },
+    /// A number of the findings that is NaN or infinite.
+    #[error(
+        "the {what} `{name}` is {value} at {at}: activations or weights left the range of f32, or what it is computed from \
+         has no value there"
+    )]
+    NotFinite {
+        /// `curve`, `matrix` or `value`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The point of its axis, or the row and the column.
+        at: String,
+        /// The number.
+        value: f64,
     },
     /// A sweep whose results are neither curves nor matrices.
     #[error("the sweep {sweep} has {n_axes} axes; a curve has one axis and a matrix two")]
@@ -232,7 +252,7 @@ pub enum StudyError {
         expected: u64,
     },
     /// A file of a job that is damaged, or not what its name says.
-    #[error("{} is damaged: {reason}", path.display())]
+    #[error("{} is damaged: {}", path.display(), shown(reason).within(REASON))]
     JobDamaged {
         /// The file.
         path: PathBuf,

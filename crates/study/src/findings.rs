@@ -10,7 +10,7 @@ use stratigraph_profile::{
 };
 use stratigraph_stages::segment;
 
-use crate::{Result, StudyError, versions};
+use crate::{Result, StudyError, finite, versions};
 
 /// What a study found: curves, matrices, single values and interventions, each by name.
 ///
@@ -40,14 +40,17 @@ impl Findings {
         Self { profile: Profile::new(model, corpus).with_versions(versions()), errors }
     }
 
-    /// Adds a curve. Where it has the mean of each window of the corpus, its standard errors are computed from them.
+    /// Adds a curve. Where it has the mean of each window of the corpus, its standard errors are computed from them. NaN stands for
+    /// a point without a value, which has no replicates either.
     ///
     /// # Errors
-    /// When there is one of that name, or its length is not that of its axis.
+    /// When there is one of that name, its length is not that of its axis, or a number is infinite, or NaN where there are
+    /// replicates.
     pub fn add_curve(&mut self, name: &str, curve: Curve) -> Result<()> {
         if self.profile.curves.contains_key(name) {
             return Err(StudyError::NameTaken { what: "curve", name: name.to_owned() });
         }
+        finite::curve(name, &curve)?;
         let curve = self.with_errors(curve);
         Ok(self.profile.add_curve(name, curve)?)
     }
@@ -79,25 +82,27 @@ impl Findings {
         Estimate::new(measured.summary().mean, self.errors.sem_of_ratio(&windows.collect::<Vec<_>>()))
     }
 
-    /// Adds a matrix.
+    /// Adds a matrix. NaN stands for a cell without a value.
     ///
     /// # Errors
-    /// When there is one of that name, or its shape is not that of its axes.
+    /// When there is one of that name, its shape is not that of its axes, or a number is infinite.
     pub fn add_matrix(&mut self, name: &str, matrix: Matrix) -> Result<()> {
         if self.profile.matrices.contains_key(name) {
             return Err(StudyError::NameTaken { what: "matrix", name: name.to_owned() });
         }
+        finite::matrix(name, &matrix)?;
         Ok(self.profile.add_matrix(name, matrix)?)
     }
 
-    /// Adds a single value.
+    /// Adds a single value. NaN stands for no value.
     ///
     /// # Errors
-    /// When there is one of that name.
+    /// When there is one of that name, or a number is infinite.
     pub fn add_value(&mut self, name: &str, value: Estimate) -> Result<()> {
         if self.profile.values.contains_key(name) {
             return Err(StudyError::NameTaken { what: "value", name: name.to_owned() });
         }
+        finite::value(name, value)?;
         self.profile.values.insert(name.to_owned(), value);
         Ok(())
     }

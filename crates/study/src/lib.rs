@@ -11,6 +11,7 @@ mod device;
 mod differences;
 mod error;
 mod findings;
+mod finite;
 mod grouped;
 pub mod job;
 mod measurement;

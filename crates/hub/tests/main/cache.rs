@@ -80,6 +80,27 @@ fn a_model_in_part_is_not_found_and_what_it_lacks_is_named() {
 }
 
 #[test]
+fn a_model_with_a_name_alone_is_found() {
+    let (dir, _) = cache(&[("config.json", "{}"), ("model.safetensors", "x")]);
+    fs::rename(dir.path().join("models--org--model"), dir.path().join("models--gpt2")).unwrap();
+    let found = hub(dir.path(), &[("HF_HUB_OFFLINE", "1")]).get(&id("gpt2"), |_| {}).unwrap();
+    assert_eq!(found.path(), dir.path().join("models--gpt2/snapshots").join(COMMIT));
+}
+
+#[test]
+fn an_adapter_is_named_as_one() {
+    for files in [
+        &[("adapter_config.json", "{}"), ("adapter_model.safetensors", "x")][..],
+        &[("config.json", "{}"), ("adapter_config.json", "{}")],
+    ] {
+        let (dir, _) = cache(files);
+        let message =
+            hub(dir.path(), &[("HF_HUB_OFFLINE", "1")]).get(&id("org/model"), |_| {}).unwrap_err().to_string();
+        assert!(message.contains("adapter_config.json") && message.contains("base model"), "{message}");
+    }
+}
+
+#[test]
 fn an_index_that_leads_elsewhere_is_not_followed() {
     for name in ["../model-1.safetensors", "/etc/passwd", "a/b.safetensors", "model.bin", ""] {
         let index = format!("{{\"weight_map\": {{\"a\": \"{name}\"}}}}");

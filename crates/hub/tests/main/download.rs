@@ -69,6 +69,31 @@ fn a_model_is_fetched_whole_once_and_only_what_is_needed() {
 }
 
 #[test]
+fn a_tokenizer_in_the_older_form_is_fetched_where_there_is_no_other() {
+    let older: [(&str, &[u8]); 3] = [("merges.txt", b"a b"), ("tokenizer_config.json", b"{}"), ("vocab.json", b"{}")];
+    let model: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.safetensors", b"x")];
+    let fetched = |more: &[(&str, &[u8])]| {
+        let (server, dir) = (Server::start(&[&model, more].concat()), tempfile::tempdir().unwrap());
+        server.hub(dir.path(), &[]).get(&id("org/model"), |_| {}).unwrap();
+        snapshot_files(dir.path())
+    };
+    assert_eq!(
+        fetched(&older),
+        ["config.json", "merges.txt", "model.safetensors", "tokenizer_config.json", "vocab.json"]
+    );
+    let both = [&older[..], &[("tokenizer.json", b"{}")]].concat();
+    assert_eq!(fetched(&both), ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]);
+}
+
+#[test]
+fn an_adapter_is_refused_by_name() {
+    let files: [(&str, &[u8]); 2] = [("adapter_config.json", b"{}"), ("adapter_model.safetensors", b"x")];
+    let (server, dir) = (Server::start(&files), tempfile::tempdir().unwrap());
+    let message = server.hub(dir.path(), &[]).get(&id("org/model"), |_| {}).unwrap_err().to_string();
+    assert!(message.contains("adapter_config.json") && message.contains("base model"), "{message}");
+}
+
+#[test]
 fn a_lost_connection_keeps_what_came_and_goes_on_from_there() {
     for fault in [Fault::DropAfter(70_000), Fault::EndAfter(70_000)] {
         let (server, dir) = (sharded(), tempfile::tempdir().unwrap());

@@ -63,6 +63,7 @@ pub(super) fn from_hf_with_images(keys: &mut Keys) -> Result<Recipe> {
     }
     keys.dead(&["vision_config", "mm_tokens_per_image", "boi_token_index", "eoi_token_index", "image_token_index"]);
     keys.dead(&["tie_word_embeddings"]);
+    text.dead(&["model_type"]);
     from_hf(&mut text)?.of_text_model(&mut text)
 }
 

@@ -198,7 +198,7 @@ impl Keys {
         for key in self.unread(format) {
             if key_classes::matters(&key) && !is_off(&self.values[&key]) {
                 let reason = "the key is not known and may change what the model computes";
-                return Err(unsupported(&format!("{prefix}{key}"), abbreviated(&self.values[&key]), reason));
+                return Err(unsupported(&format!("{prefix}{key}"), &self.values[&key], reason));
             }
         }
         Ok(())
@@ -224,13 +224,6 @@ fn is_off(value: &Value) -> bool {
         Value::Object(values) => values.is_empty(),
         _ => false,
     }
-}
-
-/// A value on one line that is not too long.
-fn abbreviated(value: &Value) -> String {
-    const SHOWN: usize = 60;
-    let text = value.to_string();
-    if text.chars().count() > SHOWN { text.chars().take(SHOWN).chain("...".chars()).collect() } else { text }
 }
 
 pub(super) fn missing(key: &str) -> ModelError {

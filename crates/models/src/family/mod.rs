@@ -25,6 +25,7 @@ mod layout;
 mod llama;
 mod mistral;
 mod mixtral;
+mod names;
 mod nemotron;
 mod neox;
 mod olmo;

@@ -42,7 +42,7 @@ pub struct Recipe {
     pub(super) prefix: &'static str,
     pub(super) locate: Locate,
     ignorable: Ignorable,
-    /// Whether the names have `language_model.` in front or inside, beside tensors of a model that sees images.
+    /// Whether the checkpoint also has the tensors of a model that sees images.
     pub(super) is_text_model: bool,
     /// Configuration keys that were not read.
     pub(crate) unread_keys: Vec<String>,
@@ -76,15 +76,6 @@ impl Recipe {
         self.unread_keys.extend(keys.unread(format).into_iter().map(|key| format!("{prefix}{key}")));
         self.config.validate()?;
         Ok(self)
-    }
-
-    /// The names under which a checkpoint may store the tensor that a family calls `name`, the likeliest first.
-    pub(super) fn names_in_checkpoint(&self, name: &str) -> Vec<String> {
-        if !self.is_text_model {
-            return vec![name.to_owned()];
-        }
-        let inside = name.replacen("model.", "model.language_model.", 1);
-        vec![format!("language_model.{name}"), inside, name.to_owned()]
     }
 
     /// Whether a tensor that no parameter uses has no effect on the decoder.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::names::Unwrapped;
 use super::{Layout, Recipe, Stored};
 use crate::files::TensorFiles;
 use crate::param::{Kind, Param, ParamSource, Part};
@@ -12,30 +13,28 @@ use crate::{Head, ModelError, Result};
 
 /// Reads the parameters of a recipe's decoder from a checkpoint and remembers which tensors it used.
 pub(crate) struct CheckpointParams<'a> {
-    checkpoint: &'a dyn TensorFiles,
+    checkpoint: Unwrapped<'a>,
     recipe: &'a Recipe,
-    /// The prefix of the recipe's names that the checkpoint omits.
-    left_out: &'static str,
     used: BTreeSet<String>,
 }
 
 impl<'a> CheckpointParams<'a> {
     pub(crate) fn new(checkpoint: &'a dyn TensorFiles, recipe: &'a Recipe) -> Self {
-        let with_prefix = checkpoint.names().iter().any(|name| name.starts_with(recipe.prefix));
-        let left_out = if with_prefix || recipe.is_text_model { "" } else { recipe.prefix };
-        Self { checkpoint, recipe, left_out, used: BTreeSet::new() }
+        let name = |part| (recipe.locate)(&recipe.config, Param { layer: None, part, kind: Kind::Weight }).name;
+        let always = [Part::Embed, Part::FinalNorm].map(name);
+        Self { checkpoint: Unwrapped::new(checkpoint, recipe.prefix, &always), recipe, used: BTreeSet::new() }
     }
 
     /// The name under which the checkpoint stores a parameter.
     pub(crate) fn name_of(&self, param: Param) -> String {
-        self.locate(param).name
+        self.checkpoint.stored(&self.locate(param).name).to_owned()
     }
 
     /// Refuses a checkpoint that holds tensors which were neither read nor known to be without effect.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.check_copy_of_tied_head()?;
         let without_effect = |name: &str| {
-            let full = format!("{}{name}", self.left_out);
+            let full = format!("{}{name}", self.checkpoint.left_out);
             self.recipe.ignores(name) || self.recipe.ignores(&full)
         };
         let mut names = self.checkpoint.names();
@@ -95,10 +94,8 @@ impl CheckpointParams<'_> {
 
     fn located(&self, param: Param) -> Stored {
         let Stored { name, layout } = (self.recipe.locate)(&self.recipe.config, param);
-        let name = name.strip_prefix(self.left_out).map(str::to_owned).unwrap_or(name);
-        let mut names = self.recipe.names_in_checkpoint(&name);
-        let found = names.iter().position(|name| self.checkpoint.shape(name).is_some());
-        Stored { name: names.swap_remove(found.unwrap_or(0)), layout }
+        let name = name.strip_prefix(self.checkpoint.left_out).map(str::to_owned).unwrap_or(name);
+        Stored { name, layout }
     }
 
     /// Where it stores a parameter of `shape`, which it must have.

@@ -11,12 +11,13 @@ mod sharded;
 mod vector;
 
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::{Mmap, MmapOptions};
 
-pub(crate) use self::gguf::GgufFile;
+pub(crate) use self::gguf::{GgufFile, from_pattern};
 pub(crate) use self::safetensors::SafetensorsFile;
 pub(crate) use self::sharded::ShardedSafetensors;
 pub use self::vector::read_vector;
@@ -64,6 +65,7 @@ impl MappedFile {
         if metadata.len() == 0 {
             return Err(ModelError::malformed(path, "it is empty"));
         }
+        refuse_pointer(&file, path)?;
         let len = usize::try_from(metadata.len()).map_err(|e| ModelError::malformed(path, e))?;
         Ok(Self { path: path.to_owned(), file, len })
     }
@@ -99,4 +101,16 @@ impl MappedFile {
         let mapped = unsafe { options.map(&self.file) };
         mapped.map_err(ModelError::io(&self.path))
     }
+}
+
+/// Refuses the small text that Git keeps in place of a large file which was not fetched.
+fn refuse_pointer(file: &File, path: &Path) -> Result<()> {
+    const POINTER: &[u8] = b"version https://git-lfs";
+    let mut start = Vec::new();
+    file.take(POINTER.len() as u64).read_to_end(&mut start).map_err(ModelError::io(path))?;
+    if start != POINTER {
+        return Ok(());
+    }
+    let reason = "Git LFS has not fetched it, so that it is a text which stands for the file; run `git lfs pull` there";
+    Err(ModelError::NotAModel { path: path.to_owned(), reason: reason.into() })
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
+use stratigraph_core::shown;
+
 use super::dtype::Float;
 use super::{MappedFile, TensorFiles};
 use crate::{ModelError, Result};
@@ -30,6 +32,47 @@ impl SafetensorsFile {
         self.file.path()
     }
 
+    /// The type of a tensor's numbers.
+    fn float(&self, name: &str, dtype: Dtype) -> Result<Float> {
+        Ok(match dtype {
+            Dtype::F32 => Float::F32,
+            Dtype::F16 => Float::F16,
+            Dtype::BF16 => Float::BF16,
+            Dtype::F8_E4M3 => Float::F8E4M3,
+            Dtype::F8_E5M2 => Float::F8E5M2,
+            other => {
+                let reason =
+                    "store it as F32, F16 or BF16, such as with `model.float().save_pretrained(..)`".to_owned();
+                return Err(ModelError::UnsupportedDtype {
+                    name: name.to_owned(),
+                    dtype: format!("{other:?}"),
+                    reason,
+                });
+            }
+        })
+    }
+
+    /// Refuses a tensor of eight-bit numbers if one of the checkpoint's tensors is its scale.
+    pub(super) fn refuse_scaled(&self, name: &str, names: impl FnOnce() -> Vec<String>) -> Result<()> {
+        let dtype = self.info(name)?.dtype;
+        if !self.float(name, dtype).is_ok_and(Float::is_usually_scaled) {
+            return Ok(());
+        }
+        let module = name.strip_suffix("weight").unwrap_or(name);
+        let is_scale = |other: &String| other.strip_prefix(module).is_some_and(|rest| rest.contains("scale"));
+        match names().into_iter().find(is_scale) {
+            Some(scale) => {
+                let reason = format!(
+                    "it is to be multiplied by its scale `{}`, which is not supported; store the dequantised weights as \
+                     BF16",
+                    shown(&scale)
+                );
+                Err(ModelError::UnsupportedDtype { name: name.to_owned(), dtype: format!("{dtype:?}"), reason })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn info(&self, name: &str) -> Result<&TensorInfo> {
         self.metadata.info(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })
     }
@@ -52,20 +95,14 @@ impl TensorFiles for SafetensorsFile {
 
     fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
         let info = self.info(name)?;
-        let float = match info.dtype {
-            Dtype::F32 => Float::F32,
-            Dtype::F16 => Float::F16,
-            Dtype::BF16 => Float::BF16,
-            other => {
-                return Err(ModelError::UnsupportedDtype { name: name.to_owned(), dtype: format!("{other:?}") });
-            }
-        };
+        let float = self.float(name, info.dtype)?;
+        self.refuse_scaled(name, || self.names())?;
         let (begin, end) = (self.start + info.data_offsets.0, self.start + info.data_offsets.1);
         let range = begin + elements.start * float.size()..begin + elements.end * float.size();
         if range.end > end {
             return Err(ModelError::malformed(
                 self.path(),
-                format!("tensor `{name}` ends before element {}", elements.end),
+                format!("tensor `{}` ends before element {}", shown(name), elements.end),
             ));
         }
         Ok(float.decode(&self.file.bytes(range)?))

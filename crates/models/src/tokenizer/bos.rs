@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use stratigraph_corpus::BosToken;
 
+use super::library::Library;
 use crate::files::GgufFile;
 use crate::{ModelError, Result};
 
@@ -14,7 +15,7 @@ use crate::{ModelError, Result};
 ///
 /// # Errors
 /// When there is a `tokenizer_config.json` that is not a JSON object.
-pub(super) fn of_directory(inner: &tokenizers::Tokenizer, json: &[u8], path: &Path) -> Result<BosToken> {
+pub(super) fn of_directory(library: &Library, json: &[u8], path: &Path) -> Result<BosToken> {
     let processed =
         serde_json::from_slice::<TokenizerFile>(json).ok().and_then(|file| first_token(&file.post_processor?));
     let config = read_config(path)?;
@@ -22,7 +23,7 @@ pub(super) fn of_directory(inner: &tokenizers::Tokenizer, json: &[u8], path: &Pa
     let named = named.map(str::to_owned);
     let added = config.get("add_bos_token").and_then(Value::as_bool);
     let is_usual = added.unwrap_or(processed.is_some());
-    let id = named.or(processed).and_then(|token| inner.token_to_id(&token));
+    let id = named.or(processed).and_then(|token| library.id(&token));
     Ok(BosToken::new(id, is_usual))
 }
 

@@ -3,7 +3,10 @@
 mod bos;
 mod byte_level;
 mod gguf;
+mod growth;
+mod library;
 mod sentence_piece;
+mod vocab_merges;
 mod vocabulary;
 
 use std::error::Error;
@@ -13,13 +16,15 @@ use std::path::{Path, PathBuf};
 use stratigraph_core::{TokenSpan, TokenWindows};
 use stratigraph_corpus::{BosToken, TextEncoder, encode_reader};
 
-use crate::files::GgufFile;
+use self::library::Library;
+use crate::directory::is_there;
+use crate::files::{GgufFile, MappedFile};
 use crate::{ModelError, Result};
 
 /// A model's tokenizer, from its `tokenizer.json` or from its GGUF file.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    library: Library,
     path: PathBuf,
     bos: BosToken,
 }
@@ -37,9 +42,33 @@ impl Tokenizer {
         if path.is_file() && GgufFile::is_gguf(path)? {
             return Self::from_gguf(&GgufFile::open(path)?);
         }
-        let json = std::fs::read(path).map_err(ModelError::io(path))?;
-        let tokenizer = Self::from_json(&json, path)?;
-        Ok(Self { bos: bos::of_directory(&tokenizer.inner, &json, path)?, ..tokenizer })
+        let json = MappedFile::open(path)?.whole()?;
+        let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&json); // a byte order mark
+        Self::from_json_in_directory(json, path)
+    }
+
+    /// The tokenizer of a Hugging Face directory: its `tokenizer.json`, or `vocab.json` and `merges.txt` of a kind that is known.
+    ///
+    /// # Errors
+    /// When there is none of these, or it is not understood; the error says how a `tokenizer.json` is made.
+    pub(crate) fn from_directory(directory: &Path) -> Result<Self> {
+        let file = directory.join("tokenizer.json");
+        if is_there(&file)? {
+            return Self::from_file(file);
+        }
+        match vocab_merges::tokenizer_json(directory)? {
+            Some(json) => {
+                let path = directory.join(vocab_merges::VOCAB);
+                Self::from_json_in_directory(json.to_string().as_bytes(), &path)
+            }
+            None => Err(vocab_merges::make_one(directory)),
+        }
+    }
+
+    /// A tokenizer beside whose file there may be a configuration that says what begins a text.
+    fn from_json_in_directory(json: &[u8], path: &Path) -> Result<Self> {
+        let tokenizer = Self::from_json(json, path)?;
+        Ok(Self { bos: bos::of_directory(&tokenizer.library, json, path)?, ..tokenizer })
     }
 
     /// Builds the tokenizer whose vocabulary a GGUF file holds.
@@ -49,12 +78,13 @@ impl Tokenizer {
     }
 
     fn from_json(json: &[u8], path: &Path) -> Result<Self> {
-        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| ModelError::tokenizer(path, e))?;
-        let mut tokenizer = Self { inner, path: path.to_owned(), bos: BosToken::default() };
-        // A file may ask for truncation or padding; a corpus has neither.
-        tokenizer.inner.with_padding(None);
-        tokenizer.inner.with_truncation(None).map_err(|e| ModelError::tokenizer(path, e))?;
-        Ok(tokenizer)
+        let library = Library::from_json(json).map_err(|reason| ModelError::tokenizer(path, reason))?;
+        Ok(Self { library, path: path.to_owned(), bos: BosToken::default() })
+    }
+
+    /// An error of the library, with the file that the tokenizer is from.
+    fn failed(&self) -> impl Fn(String) -> ModelError {
+        |reason| ModelError::tokenizer(&self.path, reason)
     }
 
     /// The token ids of `text`, without adding special tokens; special tokens that the text contains keep their ids.
@@ -62,8 +92,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot encode the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| ModelError::tokenizer(&self.path, e))?;
-        Ok(encoding.get_ids().to_vec())
+        self.library.ids(text).map_err(self.failed())
     }
 
     /// As [`encode`](Tokenizer::encode), with the bytes of `text` that each token stands for. Tokenizers differ in whether
@@ -72,7 +101,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot encode the text.
     pub fn encode_with_offsets(&self, text: &str) -> Result<Vec<TokenSpan>> {
-        let encoding = self.inner.encode(text, false).map_err(|e| ModelError::tokenizer(&self.path, e))?;
+        let encoding = self.library.encoding(text).map_err(self.failed())?;
         let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
         Ok(tokens.map(|(&id, &(start, end))| TokenSpan::new(id, start..end)).collect())
     }
@@ -137,19 +166,18 @@ impl Tokenizer {
         let Some(&letter) = self.encode("a")?.last() else { return Ok(Vec::new()) };
         let alone = self.decode(&[letter])?;
         let text = |id: u32| {
+            if !self.library.has(id) {
+                return Ok(String::new()); // a gap between ids
+            }
             let both = self.decode(&[letter, id])?;
             Ok(both.strip_prefix(&alone).map_or_else(|| both.clone(), str::to_owned))
         };
-        let last = self.inner.get_vocab(true).into_values().max().unwrap_or(0); // ids may have gaps
-        (0..=last).map(text).collect()
+        (0..=self.library.last_id().unwrap_or(0)).map(text).collect()
     }
 
     /// The ids of special tokens, such as the one that begins a text, in order.
     pub fn special_tokens(&self) -> Vec<u32> {
-        let added = self.inner.get_added_tokens_decoder();
-        let mut ids: Vec<u32> = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect();
-        ids.sort_unstable();
-        ids
+        self.library.special_tokens()
     }
 
     /// The text of token ids, special tokens included.
@@ -157,7 +185,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot decode them.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, false).map_err(|e| ModelError::tokenizer(&self.path, e))
+        self.library.decode(ids).map_err(self.failed())
     }
 
     /// The token that begins a text, and whether the model was trained on texts that begin with it: as `tokenizer_config.json`
@@ -168,7 +196,7 @@ impl Tokenizer {
 
     /// How many tokens there are, added ones included.
     pub fn n_tokens(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.library.n_tokens()
     }
 }
 

@@ -4,7 +4,7 @@
 //! the same. Text without a token is written in byte tokens. Spaces are written `▁`, and Llama's kind begins a text
 //! with one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,11 @@ use super::vocabulary::{UNKNOWN, USER_DEFINED, Vocabulary};
 use crate::Result;
 
 const SPACE: &str = "▁";
+
+/// How many times longer than the vocabulary its list of merges may be, beside [`MERGES_OF_ANY`] bytes that it may always
+/// have: that of Gemma is three times as long.
+const MERGES: usize = 64;
+const MERGES_OF_ANY: usize = 1 << 20;
 
 pub(super) fn tokenizer_json(vocabulary: &Vocabulary) -> Result<Value> {
     let file = vocabulary.file;
@@ -22,7 +27,7 @@ pub(super) fn tokenizer_json(vocabulary: &Vocabulary) -> Result<Value> {
     }
     let prefixed = file.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
     let text = |id: usize| piece(vocabulary, id);
-    let merges = Merges::of(vocabulary, &scores).in_order(prefixed);
+    let merges = Merges::of(vocabulary, &scores)?.in_order(prefixed);
     let unknown = vocabulary.types.iter().position(|kind| *kind == UNKNOWN).map(text);
     let model = json!({
         "type": "BPE", "vocab": vocabulary.ids(text)?, "merges": merges,
@@ -58,18 +63,33 @@ struct Merges {
 }
 
 impl Merges {
-    fn of(vocabulary: &Vocabulary, scores: &[f32]) -> Self {
+    fn of(vocabulary: &Vocabulary, scores: &[f32]) -> Result<Self> {
         let pieces: Vec<_> = (0..vocabulary.tokens.len()).map(|id| piece(vocabulary, id)).collect();
         let ids: HashMap<&str, usize> = pieces.iter().enumerate().map(|(id, piece)| (piece.as_str(), id)).collect();
-        let mut pairs = Vec::new();
+        // Both parts are pieces, so that a long piece has few places where it can be cut.
+        let lengths: HashSet<usize> = pieces.iter().map(String::len).collect();
+        let n_bytes = pieces.iter().map(String::len).sum::<usize>();
+        let most = (MERGES * n_bytes).max(MERGES_OF_ANY);
+        let (mut pairs, mut size) = (Vec::new(), 0);
         for (id, piece) in pieces.iter().enumerate() {
             // SentencePiece takes a user-defined piece before any other.
             let score = if vocabulary.types[id] == USER_DEFINED { 0.0 } else { scores[id] };
-            let splits = piece.char_indices().skip(1).map(|(at, _)| piece.split_at(at));
+            let cuts = piece.char_indices().skip(1).map(|(at, _)| at);
+            let cuts = cuts.filter(|at| lengths.contains(at) && lengths.contains(&(piece.len() - at)));
+            let splits = cuts.map(|at| piece.split_at(at));
             let known = splits.filter_map(|(left, right)| Some((score, *ids.get(left)?, *ids.get(right)?)));
+            let before = pairs.len();
             pairs.extend(known);
+            size += (pairs.len() - before) * piece.len();
+            if size > most {
+                return Err(vocabulary.error(format!(
+                    "its {} tokens of {n_bytes} bytes in all can be merged from each other in more ways than fit {most} \
+                     bytes",
+                    pieces.len()
+                )));
+            }
         }
-        Self { pieces, pairs }
+        Ok(Self { pieces, pairs })
     }
 
     /// From the best score to the worst. Pairs with the same score are ordered as in transformers: by their ids in

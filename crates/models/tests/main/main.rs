@@ -3,10 +3,13 @@
 mod checkpoints;
 mod configurations;
 mod conformance;
+mod directories;
 mod experts;
 mod exports;
 mod families;
+mod faults;
 mod files;
+mod gguf;
 mod mutations;
 mod streamed;
 mod support;

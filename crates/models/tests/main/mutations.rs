@@ -1,45 +1,18 @@
 //! Damaged configurations and headers of every kind: an error each time, never a panic, a hang, or memory that no file
 //! of that size could need.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stratigraph_models::{Checkpoint, ModelError, Tokenizer};
-use stratigraph_testing::{FAMILIES, GGUFS, device, fixture};
+use stratigraph_testing::{
+    FAMILIES, GGUFS, Watching, any_damage, any_json, device, fixture, largest_allocation, n_values, replace_somewhere,
+};
 use tempfile::TempDir;
 
-/// Remembers the largest allocation that each thread has asked for.
-struct Watching;
-
-thread_local! {
-    static LARGEST: Cell<usize> = const { Cell::new(0) };
-}
-
-fn remember(size: usize) {
-    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
-}
-
-// SAFETY: every call goes to the system's allocator as it came.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Watching {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        remember(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        remember(size);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use crate::support::position;
 
 #[global_allocator]
 static ALLOCATOR: Watching = Watching;
@@ -50,12 +23,12 @@ const MOST_BYTES: usize = 16 << 20;
 
 /// Opens and loads whatever lies at `path`; an error has one line, and nothing asks for much memory.
 fn try_everything(path: &Path) -> Result<(), ModelError> {
-    LARGEST.set(0);
-    let result = Checkpoint::open(path).and_then(|checkpoint| {
-        let _ = checkpoint.tokenizer();
-        checkpoint.load(&device()).map(|_| ())
+    let (result, largest) = largest_allocation(|| {
+        Checkpoint::open(path).and_then(|checkpoint| {
+            let _ = checkpoint.tokenizer();
+            checkpoint.load(&device()).map(|_| ())
+        })
     });
-    let largest = LARGEST.get();
     assert!(largest < MOST_BYTES, "{largest} bytes at once for {}: {result:?}", path.display());
     if let Err(error) = &result {
         assert!(!error.to_string().contains('\n'), "one line: {error}");
@@ -79,68 +52,68 @@ fn with_changed(name: &str, changed: &str, content: &[u8]) -> TempDir {
     dir
 }
 
-fn any_value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (-3i64..70).prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<u64>().prop_map(Value::from),
-        prop::sample::select(vec![0.0, -1.0, 0.3, 1e-300, 1e300, 2147483647.0, 2147483648.0]).prop_map(Value::from),
-        prop::sample::select(vec!["gelu", "silu", "llama3", "full_attention", "float16", "x"]).prop_map(Value::from),
-    ];
-    leaf.prop_recursive(2, 8, 4, |inner| {
-        let keys = prop::sample::select(vec!["rope_type", "factor", "rope_theta", "full_attention", "x"]);
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(keys, inner, 0..4).prop_map(|map| json!(map)),
-        ]
-    })
-}
-
-/// One change of bytes inside the first `within`.
-#[derive(Debug, Clone)]
-enum Change {
-    Flip(usize, u8),
-    Write(usize, Vec<u8>),
-    Cut(usize),
-    Double(usize, usize),
-}
-
-fn any_change() -> impl Strategy<Value = Change> {
-    let at = 0usize..1_000_000;
-    let number =
-        prop_oneof![Just(u64::MAX), Just(1 << 63), Just(1 << 40), Just(u64::from(u32::MAX)), any::<u64>(), 0u64..100,];
-    prop_oneof![
-        4 => (at.clone(), 0u8..8).prop_map(|(at, bit)| Change::Flip(at, bit)),
-        3 => (at.clone(), number).prop_map(|(at, n)| Change::Write(at, n.to_le_bytes().to_vec())),
-        2 => (at.clone(), "[0-9]{1,20}").prop_map(|(at, digits)| Change::Write(at, digits.into_bytes())),
-        1 => at.clone().prop_map(Change::Cut),
-        1 => (at, 1usize..200).prop_map(|(at, n)| Change::Double(at, n)),
-    ]
-}
-
-fn apply(bytes: &mut Vec<u8>, within: usize, change: &Change) {
-    let within = within.min(bytes.len()).max(1);
-    match change {
-        Change::Flip(at, bit) => bytes[at % within] ^= 1 << bit,
-        Change::Write(at, new) => {
-            let at = at % within;
-            let end = (at + new.len()).min(bytes.len());
-            bytes[at..end].copy_from_slice(&new[..end - at]);
-        }
-        Change::Cut(at) => bytes.truncate(at % within),
-        Change::Double(at, n) => {
-            let at = at % within;
-            let part = bytes[at..(at + n).min(bytes.len())].to_vec();
-            bytes.splice(at..at, part);
-        }
+/// Reads a tokenizer and does with it what a study does; nothing asks for much memory, and an error names the file.
+fn try_tokenizer(path: &Path) -> Result<(), ModelError> {
+    let (result, largest): (Result<(), ModelError>, usize) = largest_allocation(|| {
+        let tokenizer = Tokenizer::from_file(path)?;
+        let ids = tokenizer.encode("a text\nof 12 layers,  naïve é 日本 <|endoftext|>")?;
+        tokenizer.encode_with_offsets(" é日")?;
+        tokenizer.decode(&ids)?;
+        tokenizer.token_texts()?;
+        tokenizer.special_tokens();
+        Ok(())
+    });
+    assert!(largest < MOST_BYTES, "{largest} bytes at once: {result:?}");
+    if let Err(error) = &result {
+        let message = error.to_string();
+        assert!(!message.contains(|c: char| c.is_control()) && message.len() < 2000, "one short line: {message}");
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(message.contains(name), "the file is named: {message}");
     }
+    result
 }
 
 /// Where the header of a safetensors file ends.
 fn header_end(bytes: &[u8]) -> usize {
     8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize
+}
+
+/// The kinds of tokenizers among the fixtures.
+const KINDS: [&str; 9] = ["gemma-spm", "gpt-2", "llama-bpe", "llama-spm", "olmo", "phi-2", "qwen2", "smollm", "tekken"];
+
+fn tokenizer_of(kind: &str) -> (TempDir, Vec<u8>) {
+    let bytes = fs::read(fixture(&format!("tokenizers/{kind}/tokenizer.json"))).unwrap();
+    (tempfile::tempdir().unwrap(), bytes)
+}
+
+fn written(dir: &TempDir, bytes: &[u8]) -> PathBuf {
+    let path = dir.path().join("tokenizer.json");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// A value in a tokenizer's file: any, or a step of one, perhaps again and again.
+fn any_step() -> impl Strategy<Value = Value> {
+    let steps = [
+        json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
+        json!({ "type": "Replace", "pattern": { "Regex": "(?=.)" }, "content": "xx" }),
+        json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true }),
+        json!({ "type": "FixedLength", "length": 0 }),
+        json!({ "type": "Strip", "content": "a", "start": 3, "stop": 3 }),
+        json!({ "type": "Strip", "strip_left": true, "strip_right": true }),
+        json!({ "type": "Precompiled", "precompiled_charsmap": "BAAAAP////9hYgA=" }),
+        json!({ "type": "BPEDecoder", "suffix": "" }),
+        json!({ "type": "WordPiece", "prefix": "a", "cleanup": true }),
+        json!({ "id": 1, "content": "  ", "special": false, "normalized": true, "single_word": true, "lstrip": true,
+                "rstrip": true }),
+        json!({ "type": "TemplateProcessing", "single": [{ "Sequence": { "id": "A", "type_id": 0 } }], "pair": [],
+                "special_tokens": {} }),
+    ];
+    let repeated = (prop::sample::select(steps.to_vec()), 1usize..30).prop_map(|(step, times)| {
+        let steps = vec![step; times];
+        json!({ "type": "Sequence", "normalizers": steps, "pretokenizers": steps, "processors": steps, "decoders": steps })
+    });
+    prop_oneof![2 => any_json(), 1 => prop::sample::select(steps.to_vec()), 1 => repeated]
 }
 
 proptest! {
@@ -149,7 +122,7 @@ proptest! {
     #[test]
     fn configurations(
         name in prop::sample::select(&FAMILIES[..]),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any_value()), 1..4),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any_json()), 1..4),
     ) {
         let mut config: Value = serde_json::from_slice(&fs::read(fixture(name).join("config.json")).unwrap()).unwrap();
         let object = config.as_object_mut().unwrap();
@@ -165,27 +138,27 @@ proptest! {
     #[test]
     fn safetensors_headers(
         name in prop::sample::select(&FAMILIES[..]),
-        changes in prop::collection::vec(any_change(), 1..3),
+        changes in prop::collection::vec(any_damage(), 1..3),
     ) {
         let file = if name == "qwen2" { "model-00002-of-00008.safetensors" } else { "model.safetensors" };
         let mut bytes = fs::read(fixture(name).join(file)).unwrap();
         let end = header_end(&bytes);
-        changes.iter().for_each(|change| apply(&mut bytes, end, change));
+        changes.iter().for_each(|change| change.apply(&mut bytes, end));
         let _ = try_everything(with_changed(name, file, &bytes).path());
     }
 
     #[test]
-    fn indices_of_shards(changes in prop::collection::vec(any_change(), 1..3)) {
+    fn indices_of_shards(changes in prop::collection::vec(any_damage(), 1..3)) {
         let file = "model.safetensors.index.json";
         let mut bytes = fs::read(fixture("qwen2").join(file)).unwrap();
-        changes.iter().for_each(|change| apply(&mut bytes, usize::MAX, change));
+        changes.iter().for_each(|change| change.apply(&mut bytes, usize::MAX));
         let _ = try_everything(with_changed("qwen2", file, &bytes).path());
     }
 
     #[test]
-    fn gguf_headers(name in prop::sample::select(&GGUFS[..]), changes in prop::collection::vec(any_change(), 1..3)) {
+    fn gguf_headers(name in prop::sample::select(&GGUFS[..]), changes in prop::collection::vec(any_damage(), 1..3)) {
         let mut bytes = fs::read(fixture(name).join("model.gguf")).unwrap();
-        changes.iter().for_each(|change| apply(&mut bytes, 8_000, change));
+        changes.iter().for_each(|change| change.apply(&mut bytes, 8_000));
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("model.gguf");
         fs::write(&file, bytes).unwrap();
@@ -195,19 +168,43 @@ proptest! {
     #[test]
     fn gguf_vocabularies(
         kind in prop::sample::select(vec!["qwen2", "gemma-spm"]),
-        changes in prop::collection::vec(any_change(), 1..3),
+        changes in prop::collection::vec(any_damage(), 1..3),
     ) {
         let mut bytes = fs::read(fixture(&format!("tokenizers/{kind}/tokenizer.gguf"))).unwrap();
-        changes.iter().for_each(|change| apply(&mut bytes, usize::MAX, change));
+        changes.iter().for_each(|change| change.apply(&mut bytes, usize::MAX));
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokenizer.gguf");
         fs::write(&file, bytes).unwrap();
-        LARGEST.set(0);
-        let tokenizer = Tokenizer::from_file(&file);
-        prop_assert!(LARGEST.get() < MOST_BYTES, "{} bytes at once", LARGEST.get());
-        if let Ok(tokenizer) = tokenizer {
-            let _ = tokenizer.encode("a text\nof 12 layers").map(|ids| tokenizer.decode(&ids));
+        let _ = try_tokenizer(&file);
+    }
+
+    #[test]
+    fn tokenizer_files(
+        kind in prop::sample::select(&KINDS[..]),
+        changes in prop::collection::vec(any_damage(), 1..3),
+        where_steps_are in any::<bool>(),
+    ) {
+        let (dir, mut bytes) = tokenizer_of(kind);
+        // The vocabulary fills most of a file, and what is done with a text stands before it.
+        let within = if where_steps_are { position(&bytes, b"\"model\"") } else { usize::MAX };
+        changes.iter().for_each(|change| change.apply(&mut bytes, within));
+        let _ = try_tokenizer(&written(&dir, &bytes));
+    }
+
+    #[test]
+    fn values_of_tokenizer_files(
+        kind in prop::sample::select(&KINDS[..]),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any_step()), 1..3),
+    ) {
+        let (dir, bytes) = tokenizer_of(kind);
+        let mut json: Value = serde_json::from_slice(&bytes).unwrap();
+        for (place, new) in changes {
+            let parts = ["normalizer", "pre_tokenizer", "post_processor", "decoder", "added_tokens", "model"];
+            let part = &mut json[*place.get(&parts)];
+            let n = n_values(part);
+            replace_somewhere(part, place.index(n), new);
         }
+        let _ = try_tokenizer(&written(&dir, json.to_string().as_bytes()));
     }
 }
 
@@ -238,7 +235,7 @@ fn shards_that_are_not_what_the_index_says() {
     };
     let file = "model.safetensors.index.json";
     says(file, &with(tensor, "../elsewhere.safetensors"), &["index.json", "`../elsewhere.safetensors`"]);
-    says(file, &with(tensor, "absent.safetensors"), &["absent.safetensors", "cannot read"]);
+    says(file, &with(tensor, "absent.safetensors"), &["1 of the", "absent.safetensors", "not there"]);
     says(file, &with("more.weight", shard.as_str().unwrap()), &["`more.weight` is not in"]);
     says(file, br#"{"weight_map": {}}"#, &["names no file"]);
     says(file, b"{}", &["index.json", "weight_map"]);

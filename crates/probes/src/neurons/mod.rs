@@ -112,7 +112,7 @@ impl VocabularyDirections {
     /// The directions of a model's tokens, in tensors of up to 128 MiB.
     ///
     /// # Errors
-    /// [`ProbeError::WeightsMissing`] when the model does not give access to its weights.
+    /// [`ProbeError::WeightsMissing`] when the model does not give access to its weights; [`ProbeError::WeightsTooLarge`].
     pub fn new(model: &dyn ResidualModel) -> Result<Self> {
         const CHUNK_BYTES: usize = 128 << 20;
         Self::with_chunk(model, CHUNK_BYTES / size_of::<f32>() / model.d_model().max(NEURONS))
@@ -135,7 +135,9 @@ impl VocabularyDirections {
         let mean = sum.expect("a vocabulary is not empty")? / d_vocab as f64;
         let unit = |range: Range<usize>| {
             let centred = columns(range)? - mean.clone();
-            Ok(centred.clone() / centred.square().sum_dim(0).sqrt())
+            let squares = centred.clone().square().sum_dim(0);
+            check_squares(&squares, || "the unembedding".to_owned())?;
+            Ok(centred / squares.sqrt())
         };
         Ok(Self { chunks: ranges().map(unit).collect::<Result<_>>()?, subtracts_mean })
     }
@@ -208,14 +210,22 @@ pub(crate) fn unit_rows(w_out: Tensor<2>, subtracts_mean: bool) -> Tensor<2> {
     w_out.clone() / w_out.square().sum_dim(1).sqrt()
 }
 
+/// Refuses weights whose squared lengths are too large for f32: they would seem to be zero when they are divided by them.
+fn check_squares(squares: &Tensor<2>, what: impl FnOnce() -> String) -> Result<()> {
+    let squares: Vec<f32> = squares.clone().try_into_vec_as().expect("any float");
+    if squares.iter().all(|x| x.is_finite()) { Ok(()) } else { Err(ProbeError::WeightsTooLarge { what: what() }) }
+}
+
 /// The profile of every neuron of every layer, `[layer][neuron]`; `done` is called with the number of layers that are done.
 ///
 /// # Errors
-/// [`ProbeError::WeightsMissing`] when the model does not give access to its weights.
+/// [`ProbeError::WeightsMissing`] when the model does not give access to its weights; [`ProbeError::WeightsTooLarge`].
 pub fn vocabulary_profiles(model: &dyn ResidualModel, mut done: impl FnMut(usize)) -> Result<Vec<Vec<NeuronProfile>>> {
     let (directions, weights) = (VocabularyDirections::new(model)?, weights_of(model)?);
     let layer = |layer: usize| {
-        let profiles = directions.profiles(weights.w_out(layer)?);
+        let w_out = weights.w_out(layer)?;
+        check_squares(&w_out.clone().square().sum_dim(1), || format!("the output weights of layer {layer}'s MLP"))?;
+        let profiles = directions.profiles(w_out);
         done(layer + 1);
         Ok(profiles)
     };

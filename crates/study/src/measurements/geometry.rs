@@ -183,6 +183,7 @@ impl Observer for Streams {
 
 impl Observation for Streams {
     fn finish(self: Box<Self>, findings: &mut Findings) -> Result<()> {
+        self.geometry.check()?;
         self.add_geometry(findings)?;
         self.add_similarity(findings)
     }

@@ -17,7 +17,9 @@ mod job_values;
 mod knock_out_words;
 mod lens;
 mod measures;
+mod mutations;
 mod neuron_sets;
+mod not_finite;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod patching;

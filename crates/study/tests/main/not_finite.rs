@@ -1,0 +1,55 @@
+//! Weights that are finite, and whose squares are not: a study says where, and has no number that is not finite.
+
+use std::fs;
+
+use safetensors::SafeTensors;
+use stratigraph_core::TokenWindows;
+use stratigraph_models::{Checkpoint, Decoder};
+use stratigraph_study::measurements::{ResidualGeometry, VocabularyNeurons};
+use stratigraph_study::{Measurement, Study};
+use stratigraph_testing::{device, fixture};
+
+/// A fixture with every value of one tensor changed.
+fn changed(tensor: &str, change: impl Fn(f32) -> f32) -> Decoder {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(fixture("llama-gqa").join(file), dir.path().join(file)).unwrap();
+    }
+    let path = dir.path().join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let (begin, end) = metadata.info(tensor).unwrap().data_offsets;
+    for value in bytes[8 + header + begin..8 + header + end].as_chunks_mut::<4>().0 {
+        *value = change(f32::from_le_bytes(*value)).to_le_bytes();
+    }
+    fs::write(&path, bytes).unwrap();
+    Checkpoint::open(dir.path()).unwrap().load(&device()).unwrap()
+}
+
+fn message(model: &Decoder, measurement: impl Measurement) -> String {
+    let ids: Vec<u32> = (0..16).map(|id| (id * 7) % 300).collect();
+    let windows = TokenWindows::new(&ids, 8).unwrap();
+    Study::new(model).add(measurement).run(&windows).unwrap_err().to_string()
+}
+
+#[test]
+fn not_finite_lengths_are_refused_with_their_layer() {
+    let large = changed("model.layers.1.self_attn.o_proj.weight", |value| value.signum() * 1e20);
+    let message = message(&large, ResidualGeometry::default());
+    assert!(message.contains("length of the residual stream at residual position 2"), "{message}");
+    assert!(message.contains("window or sentence 0") && message.contains("range of f32"), "{message}");
+}
+
+#[test]
+fn not_finite_directions_are_refused_with_their_position() {
+    let zero = changed("model.embed_tokens.weight", |_| 0.0);
+    let message = message(&zero, ResidualGeometry::default());
+    assert!(message.contains("residual position 0 is zero somewhere in window 0"), "{message}");
+}
+
+#[test]
+fn not_finite_squares_of_weights_are_refused_by_name() {
+    let large = changed("model.layers.1.mlp.down_proj.weight", |value| value.signum() * 1e25);
+    let told = message(&large, VocabularyNeurons);
+    assert!(told.contains("squares of the output weights of layer 1's MLP"), "{told}");
+}
