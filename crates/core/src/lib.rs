@@ -31,6 +31,7 @@ mod tap;
 mod taps;
 mod tokens;
 mod widths;
+mod window_sampling;
 mod windows;
 mod worker_pools;
 
@@ -56,5 +57,6 @@ pub use shown::{Shown, shown};
 pub use tap::{NoTap, Replacement, Tap, visit, visit_heads};
 pub use taps::Taps;
 pub use tokens::{TokenSpan, check_token_ids};
-pub use windows::{TokenWindows, WindowSampling};
+pub use window_sampling::WindowSampling;
+pub use windows::TokenWindows;
 pub use worker_pools::WorkerPools;

@@ -1,11 +1,11 @@
-//! Token windows of one fixed length, without padding: [`TokenWindows`], drawn by a [`WindowSampling`].
+//! Token windows of one fixed length, without padding: [`TokenWindows`].
 
 use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::run::check_length;
-use crate::{CoreError, ResidualModel, Result, check_token_ids};
+use crate::{CoreError, ResidualModel, Result, WindowSampling, check_token_ids};
 
 /// A corpus: `n_sequences` windows of `seq_len` token ids each.
 ///
@@ -29,23 +29,6 @@ pub struct TokenWindows {
     bos: Option<u32>,
     skip_first: usize,
     sampling: Option<WindowSampling>,
-}
-
-/// How windows were drawn from documents, for the record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WindowSampling {
-    /// In words, such as `first` or `random over documents`.
-    pub windows: String,
-    /// The seed.
-    pub seed: u64,
-}
-
-impl WindowSampling {
-    /// Windows drawn in this way.
-    pub fn new(windows: impl Into<String>, seed: u64) -> Self {
-        Self { windows: windows.into(), seed }
-    }
 }
 
 impl TokenWindows {
