@@ -34,15 +34,17 @@ fn stages_of_inference_writes_a_report() {
     assert!(out.join("report.html").is_file() && out.join("figures/damage.svg").is_file());
 }
 
+/// It is cross-validated by word now, and was by pair: other folds, other accuracies.
+const OTHER_FOLDS: &str = "wic_accuracy";
+
 /// How far CKA may be from what it was: it is now of 1,024 of 4,096 positions drawn at random, and was of every fourth.
 const CKA: f64 = 0.03;
 
 /// Compares every number with those of a committed profile, in the form of the first version, which that version computed.
-/// Processors round differently, which can change a top-1 token, a pair of words or a neuron at the limit of its class.
+/// Processors round differently, which can change a top-1 token or a neuron at the limit of its class.
 fn assert_same_numbers(found: &Profile, expected: &Profile) {
     let tolerance = |curve: &Curve, name: &str, value: f64| match &curve.unit {
         Unit::Count => 1.0,
-        Unit::Fraction if name == "wic_accuracy" => 0.02,
         Unit::Fraction => 1e-3,
         _ if name.starts_with("cka") => CKA,
         _ => 1e-4 * value.abs().max(1.0),
@@ -52,7 +54,7 @@ fn assert_same_numbers(found: &Profile, expected: &Profile) {
     let is_later = |name: &str| later.iter().any(|start| name.starts_with(start));
     let names: Vec<_> = found.curves.keys().filter(|name| !is_later(name)).collect();
     assert_eq!(names, expected.curves.keys().collect::<Vec<_>>());
-    for (name, expected) in &expected.curves {
+    for (name, expected) in expected.curves.iter().filter(|(name, _)| *name != OTHER_FOLDS) {
         let found = &found.curves[name];
         assert_eq!((&found.axis, &found.unit), (&expected.axis, &expected.unit), "{name}");
         for (index, (found, value)) in found.mean.iter().zip(&expected.mean).enumerate() {

@@ -53,10 +53,12 @@ impl ModelShape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ExpertShape;
 
     #[test]
     fn every_hook_has_the_numbers_of_its_axes() {
         let shape = ModelShape::new(2, 24, 60).with_heads(6, 2, 4).with_d_mlp(40);
+        let shape = shape.with_experts(ExpertShape::new(5, 2, 16));
         let (seq_len, d_model) = (10, 24);
         for hook in Hook::ALL {
             let expected = match hook {
@@ -64,6 +66,8 @@ mod tests {
                 Hook::K | Hook::V => 2 * 4,
                 Hook::AttnScores | Hook::Pattern => 6 * seq_len,
                 Hook::MlpPre | Hook::MlpPost => 40,
+                Hook::ExpertWeights => 5,
+                Hook::ExpertIndices => 2,
                 Hook::Ln1Scale | Hook::Ln2Scale => 1,
                 _ => d_model,
             };
@@ -76,7 +80,8 @@ mod tests {
     fn what_a_shape_does_not_say_is_not_known() {
         let shape = ModelShape::new(2, 24, 60);
         for hook in Hook::ALL {
-            let is_known = !hook.has_heads() && !matches!(hook, Hook::MlpPre | Hook::MlpPost);
+            let of_parts = matches!(hook, Hook::MlpPre | Hook::MlpPost | Hook::ExpertWeights | Hook::ExpertIndices);
+            let is_known = !hook.has_heads() && !of_parts;
             assert_eq!(shape.numbers_at(hook, 10).is_some(), is_known, "{hook}");
         }
         assert_eq!(shape.n_heads_at(Hook::Z), None);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use stratigraph_core::{Activation, Hook, HookSet, Observer, ResidualModel, Site, Tap, TokenWindows, observe};
 
-use super::{FittedLens, LensKind, LensRecord, LinearMap};
+use super::{FittedLens, LensError, LensKind, LensRecord, LinearMap};
 use crate::linear::RidgeSums;
 use crate::{ProbeError, Result};
 
@@ -62,7 +62,7 @@ impl AffineConfig {
 }
 
 fn cannot_fit(reason: String) -> ProbeError {
-    ProbeError::CannotFit { lens: "affine lens", reason }
+    LensError::CannotFit { lens: "affine lens", reason }.into()
 }
 
 /// Fits the affine lens: at each residual position `l`, the ridge regression `h_L = h_l W + b` over the positions of all

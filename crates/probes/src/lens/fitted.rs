@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use stratigraph_core::ModelShape;
 
-use super::{Lens, LensRecord, LinearMap};
-use crate::{ProbeError, Result};
+use super::{Lens, LensError, LensRecord, LinearMap};
+use crate::Result;
 
 /// How a lens was fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,11 +134,12 @@ impl Lens for FittedLens {
             Some(Some(map)) => map.apply(rows),
             Some(None) => Ok(rows),
             None if position == n_layers => Ok(rows),
-            None => Err(ProbeError::OtherLens {
+            None => Err(LensError::OtherLens {
                 lens: self.name().replace('_', " "),
                 found: format!("{n_layers} layers"),
                 expected: format!("a residual position {position}"),
-            }),
+            }
+            .into()),
         }
     }
 
@@ -156,10 +157,11 @@ impl Lens for FittedLens {
         if (self.n_layers(), width) == (shape.n_layers, shape.d_model) {
             return Ok(());
         }
-        Err(ProbeError::OtherLens {
+        Err(LensError::OtherLens {
             lens: self.name().replace('_', " "),
             found: words(self.n_layers(), width),
             expected: words(shape.n_layers, shape.d_model),
-        })
+        }
+        .into())
     }
 }

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use stratigraph_core::{CoreError, ResidualModel};
 
-use super::{Lens, LensRows};
-use crate::{ProbeError, Result};
+use super::{Lens, LensError, LensRows};
+use crate::Result;
 
 /// The logit lens: the residual stream is read as if it were the last one, normed by its own statistics.
 ///
@@ -42,7 +42,7 @@ impl Lens for FixedScaleLens {
     /// The model has to give its weights, and the rows [`last`](LensRows::last).
     fn normed(&self, model: &dyn ResidualModel, LensRows { resid, last, .. }: LensRows) -> Result<Tensor<2>> {
         let weights = model.weights().ok_or(CoreError::WeightsMissing)?;
-        let last = last.ok_or(ProbeError::LastStreamMissing)?;
+        let last = last.ok_or(LensError::LastStreamMissing)?;
         // The norm of nothing is its bias; the rest grows with the inverse of the scale.
         let bias = model.final_norm(resid.clone().narrow(0, 0, 1).zeros_like())?;
         let scales = weights.final_norm_scale(resid.clone())? / weights.final_norm_scale(last)?;

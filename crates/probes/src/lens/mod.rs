@@ -12,6 +12,7 @@
 //! | Jacobian | `J h` | the mean Jacobian of the last stream (`stratigraph-train`) |
 
 mod affine;
+mod error;
 mod fitted;
 mod header;
 mod linear_map;
@@ -23,6 +24,7 @@ mod torch_file;
 mod tuned_files;
 
 pub use affine::{AffineConfig, fit_affine};
+pub use error::LensError;
 pub use fitted::{FittedLens, LensKind};
 pub use header::LensRecord;
 pub use linear_map::LinearMap;

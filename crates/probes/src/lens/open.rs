@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use stratigraph_core::ModelShape;
 
 use super::tuned_files::{CONFIG, read_jacobian_lens, read_tuned_lens};
-use super::{FittedLens, Lens, safetensors_file};
+use super::{FittedLens, Lens, LensError, safetensors_file};
 use crate::{ProbeError, Result};
 
 /// How a zip begins, as `torch.save` writes it.
@@ -28,7 +28,7 @@ impl FittedLens {
         let lens = if path.is_dir() {
             if !path.join(CONFIG).is_file() {
                 let reason = format!("it is a directory without the {CONFIG} of a tuned lens");
-                return Err(ProbeError::NotALens { path: path.to_owned(), reason });
+                return Err(LensError::NotALens { path: path.to_owned(), reason }.into());
             }
             read_tuned_lens(path, device)?
         } else {

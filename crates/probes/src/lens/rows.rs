@@ -88,7 +88,7 @@ pub trait Lens: Send + Sync {
     /// Refuses a model that it is not for. By default it is for every model.
     ///
     /// # Errors
-    /// [`ProbeError::OtherLens`](crate::ProbeError::OtherLens).
+    /// [`LensError::OtherLens`](crate::LensError::OtherLens).
     fn check(&self, _shape: &ModelShape) -> Result<()> {
         Ok(())
     }

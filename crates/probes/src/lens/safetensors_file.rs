@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::header::{FORMAT, Header, KEY};
-use super::{FittedLens, LinearMap};
+use super::{FittedLens, LensError, LinearMap};
 use crate::{ProbeError, Result};
 
 impl FittedLens {
@@ -58,12 +58,12 @@ impl Stored {
 
 /// Makes an error of what kept `path` from being written.
 pub(super) fn cannot_write(path: &Path) -> impl FnOnce(std::io::Error) -> ProbeError {
-    move |reason| ProbeError::CannotWrite { path: path.to_owned(), reason: reason.to_string() }
+    move |reason| LensError::CannotWrite { path: path.to_owned(), reason: reason.to_string() }.into()
 }
 
 /// Reads what [`FittedLens::save`] wrote.
 pub(super) fn read(path: &Path, bytes: &[u8], device: &Device) -> Result<FittedLens> {
-    let not_a_lens = |reason: String| ProbeError::NotALens { path: path.to_owned(), reason };
+    let not_a_lens = |reason: String| ProbeError::from(LensError::NotALens { path: path.to_owned(), reason });
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|reason| not_a_lens(reason.to_string()))?;
     let json = metadata.metadata().as_ref().and_then(|all| all.get(KEY));
     let json =

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use super::LensError;
 use super::safetensors_file::cannot_write;
 use crate::{ProbeError, Result};
 
@@ -83,7 +84,7 @@ pub(super) struct Matrix {
 
 /// An error about a file that is not the lens it should be.
 pub(super) fn not_a_lens(path: &Path, reason: impl ToString) -> ProbeError {
-    ProbeError::NotALens { path: path.to_owned(), reason: reason.to_string() }
+    LensError::NotALens { path: path.to_owned(), reason: reason.to_string() }.into()
 }
 
 /// A tensor to write.

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use stratigraph_core::{NoTap, ResidualModel, Site, SplitMix64, TokenWindows};
 use stratigraph_probes::ProbeError;
-use stratigraph_probes::lens::{FittedLens, LensKind, LensRecord, LinearMap};
+use stratigraph_probes::lens::{FittedLens, LensError, LensKind, LensRecord, LinearMap};
 
 use crate::{Result, TrainError};
 
@@ -54,7 +54,9 @@ impl JacobianConfig {
     fn check(&self, windows: &TokenWindows, d_model: usize) -> Result<()> {
         let (n, seq_len) = (windows.n_sequences(), windows.seq_len());
         let probes = self.probes.unwrap_or(d_model);
-        let refuse = |reason: String| Err(TrainError::from(ProbeError::CannotFit { lens: "Jacobian lens", reason }));
+        let refuse = |reason: String| {
+            Err(TrainError::from(ProbeError::from(LensError::CannotFit { lens: "Jacobian lens", reason })))
+        };
         if self.skip_first + 1 >= seq_len {
             let skipped = self.skip_first;
             return refuse(format!(

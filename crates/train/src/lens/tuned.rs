@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use stratigraph_core::{ResidualModel, SplitMix64, TokenWindows};
 use stratigraph_probes::ProbeError;
-use stratigraph_probes::lens::{FittedLens, Lens, LensKind, LensRecord, LinearMap};
+use stratigraph_probes::lens::{FittedLens, Lens, LensError, LensKind, LensRecord, LinearMap};
 
 use super::tuned_data::{Scales, Streams, held_out_kl, scales};
 use crate::{Result, TrainError};
@@ -81,7 +81,7 @@ impl TunedConfig {
         } else {
             return Ok(());
         };
-        Err(ProbeError::CannotFit { lens: "tuned lens", reason }.into())
+        Err(ProbeError::from(LensError::CannotFit { lens: "tuned lens", reason }).into())
     }
 }
 
