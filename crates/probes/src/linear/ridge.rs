@@ -205,13 +205,16 @@ mod tests {
                 assert!(product.abs() < 1e-8 * size, "{product} of {size}");
             }
         }
+        // The error from sums is a small difference of squares as large as those of the outputs.
+        let square = rows.1.iter().map(|y| f64::from(*y).powi(2)).sum::<f64>() / 700.0;
         let mean = residuals.iter().flatten().map(|x| x * x).sum::<f64>() / 700.0;
         let error = sums(&rows).error(&fit);
-        assert!((error - mean).abs() < 1e-7 * mean, "{error} and {mean}");
+        assert!((error - mean).abs() < 1e-13 * square, "{error} and {mean}");
         // Other rows have another error, computed from their sums.
         let others = super::tests::rows(300, 0.5, 2);
         let mean = super::tests::residuals(&fit, &others).iter().flatten().map(|x| x * x).sum::<f64>() / 300.0;
-        assert!((sums(&others).error(&fit) - mean).abs() < 1e-7 * mean);
+        let error = sums(&others).error(&fit);
+        assert!((error - mean).abs() < 1e-13 * square && mean > 1e-9 * square, "{error} and {mean} of {square}");
     }
 
     #[test]

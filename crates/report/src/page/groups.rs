@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(titles, ["Zeroing a class of neurons: KL by token class", "Zeroing a head: KL by token class"]);
         assert!(found.contains("<th scope=\"col\">digit (7 positions)</th>"), "{found}");
         assert!(
-            found.contains("zero_heads 0 1</th><td title=\"0.25\">0.25 <small>±0.125</small></td><td></td>"),
+            found.contains("zero_heads 0 1</th><td title=\"0.25\">0.25 <small>±0.12</small></td><td></td>"),
             "{found}"
         );
         assert!(!found.contains("<other>"), "{found}");
