@@ -1,8 +1,8 @@
 //! The families of checkpoints that can be loaded: [`Recipe`], made by one file a family, and [`Family`], which a user's
 //! crate can add.
 //!
-//! A family says how its configuration reads as a [`DecoderConfig`], under which name each parameter is stored, and in
-//! which layout. Separate modules have what families share: `keys`, `key_classes`, `rope` and `windows` read configurations,
+//! A family says how its configuration reads as a [`DecoderConfig`](crate::DecoderConfig), under which name each parameter
+//! is stored, and in which layout. Separate modules have what families share: `keys`, `key_classes`, `rope` and `windows` read configurations,
 //! `hf` and `gguf` know the usual names, `layout` undoes a storage layout, and `source` fetches parameters.
 
 mod bloom;

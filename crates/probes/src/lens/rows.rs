@@ -88,7 +88,7 @@ pub trait Lens: Send + Sync {
     /// Refuses a model that it is not for. By default it is for every model.
     ///
     /// # Errors
-    /// [`LensError::OtherLens`](crate::LensError::OtherLens).
+    /// [`LensError::OtherLens`](crate::lens::LensError::OtherLens).
     fn check(&self, _shape: &ModelShape) -> Result<()> {
         Ok(())
     }
