@@ -23,12 +23,9 @@ pub use sweep::skips;
 /// # Errors
 /// When the model does not offer what the measurement needs, or the windows do not fit it.
 pub fn study(model: &dyn ResidualModel, windows: &TokenWindows) -> Result<Profile, Box<dyn std::error::Error>> {
-    let findings = Study::new(model)
+    let findings = Study::paper(model)
         .with_names("tiny", "sample.txt")
         .metric(Doubt)
-        .add(Sweep::delete())
-        .add(Sweep::swap())
-        .add(LogitLens)
         .add(skips())
         .add(WriteNorm)
         .run(windows)?;
