@@ -23,12 +23,8 @@ pub use sweep::skips;
 /// # Errors
 /// When the model does not offer what the measurement needs, or the windows do not fit it.
 pub fn study(model: &dyn ResidualModel, windows: &TokenWindows) -> Result<Profile, Box<dyn std::error::Error>> {
-    let findings = Study::paper(model)
-        .with_names("tiny", "sample.txt")
-        .metric(Doubt)
-        .add(skips())
-        .add(WriteNorm)
-        .run(windows)?;
+    let findings =
+        Study::paper(model).with_names("tiny", "sample.txt").metric(Doubt).add(skips()).add(WriteNorm).run(windows)?;
     let profile = findings.into_profile_without_stages();
     let rule = Rule::default();
     let signals = Signal::standard(&rule).into_iter().chain([write_signal()]).collect();

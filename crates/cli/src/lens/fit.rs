@@ -119,10 +119,9 @@ impl KindArgs {
     }
 }
 
-/// What a lens is fitted to.
+/// How a lens is fitted.
 struct Fit<'a> {
     model: &'a dyn ResidualModel,
-    windows: &'a TokenWindows,
     /// Bytes that a fit may take beside the weights.
     bytes: usize,
     bar: &'a ProgressBar,
@@ -135,9 +134,9 @@ impl Fit<'_> {
     }
 
     #[cfg(feature = "fit")]
-    fn by_gradients(&self, args: &KindArgs) -> Result<FittedLens> {
+    fn by_gradients(&self, windows: &TokenWindows, args: &KindArgs) -> Result<FittedLens> {
         use stratigraph_train::lens::{JacobianConfig, TunedConfig, fit_jacobian, fit_tuned};
-        let Self { model, windows, .. } = *self;
+        let model = self.model;
         if args.kind == Kind::Jacobian {
             let config = JacobianConfig::default().with_seed(args.seed);
             let config = args.probes.map_or(config.clone(), |n| config.with_probes(n));
@@ -157,7 +156,7 @@ impl Fit<'_> {
     }
 
     #[cfg(not(feature = "fit"))]
-    fn by_gradients(&self, _: &KindArgs) -> Result<FittedLens> {
+    fn by_gradients(&self, _: &TokenWindows, _: &KindArgs) -> Result<FittedLens> {
         unreachable!("the arguments were checked")
     }
 
@@ -183,8 +182,8 @@ pub fn run(args: &FitArgs) -> Result<()> {
     let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
     let bytes = load::budget(&args.memory, loaded.n_bytes, 1)?.bytes;
     let (bar, started) = (output::bar()?, Instant::now());
-    let fit = Fit { model: &*loaded.model, windows: &windows, bytes, bar: &bar };
-    let lens = if args.fit.kind == Kind::Affine { fit.affine(&windows) } else { fit.by_gradients(&args.fit) };
+    let fit = Fit { model: &*loaded.model, bytes, bar: &bar };
+    let lens = if args.fit.kind == Kind::Affine { fit.affine(&windows) } else { fit.by_gradients(&windows, &args.fit) };
     bar.finish_and_clear();
     let (lens, seconds) = (lens?, started.elapsed());
     let record = lens.record().clone().with_model(load::name(&model_path), checkpoint.sha256()?);
