@@ -16,6 +16,8 @@ impl Profile {
     ///   `delete_after_first_kl_by_word` where it is there).
     ///
     /// A derived curve has the replicates of those that it follows from, where they are of the same kind and number.
+    /// `lexical_damage` has standard errors instead: those of both damages, taken as independent and carried over to their ratio
+    /// to first order. Damages in the same windows go up and down together, so these errors are rather too large.
     ///
     /// ```
     /// use stratigraph_profile::{Axis, CorpusRecord, Curve, ModelRecord, Profile, Unit};
@@ -40,7 +42,10 @@ impl Profile {
             }
             "mlp_write_ratio" => write("mlp_out_norm"),
             "attn_write_ratio" => write("attn_out_norm"),
-            "lexical_damage" => BY_WORD.iter().find_map(|name| last_to_single(self.matrices.get(*name)?)),
+            "lexical_damage" => {
+                let curve = BY_WORD.iter().find_map(|name| last_to_single(self.matrices.get(*name)?));
+                curve.map(|curve| Curve { errors: self.corpus.window_errors().basis(), ..curve })
+            }
             _ => None,
         };
         derived.map(Cow::Owned)
@@ -72,14 +77,20 @@ fn ratio(a: &Curve, b: &Curve, of: impl Fn(f64, f64) -> f64) -> Option<Curve> {
     Some(curve)
 }
 
+/// The damage at the last tokens of words over that at single tokens, by layer.
 fn last_to_single(matrix: &Matrix) -> Option<Curve> {
     let Axis::Layers { n_layers } = matrix.rows else { return None };
     let column = |label: &str| (0..matrix.columns.len()).find(|&at| matrix.columns.tick(at) == label);
     let (last, single) = (column("last token")?, column("single token")?);
-    let of = |row: &Vec<f64>| row[last] / row[single];
-    let mean: Option<Vec<f64>> =
-        matrix.values.iter().map(|row| (row.len() == matrix.columns.len()).then(|| of(row))).collect();
-    Some(Curve::new(Axis::layers(n_layers), Unit::Dimensionless, mean?))
+    let mut curve = Curve::empty(Axis::layers(n_layers), Unit::Dimensionless);
+    for layer in 0..matrix.values.len() {
+        let (last, single) = (matrix.estimate(layer, last)?, matrix.estimate(layer, single)?);
+        let relative = |of: Estimate| Some(of.sem? / of.mean);
+        let ratio = last.mean / single.mean;
+        let sem = relative(last).zip(relative(single)).map(|(last, single)| (ratio * last.hypot(single)).abs());
+        curve.push(Estimate::new(ratio, sem), Vec::new());
+    }
+    Some(curve)
 }
 
 #[cfg(test)]
@@ -105,9 +116,14 @@ mod tests {
     fn damage_at_the_ends_of_words_is_compared_with_that_at_single_tokens() {
         let profile = Profile::new(ModelRecord::new("m", 2, 8, 100), CorpusRecord::new("c", 2, 8));
         let groups = Axis::labelled("word", ["single token", "inside", "last token", "no word"]);
-        let values = vec![vec![2.0, 1.0, 6.0, 1.0], vec![0.5, 1.0, 0.25, 1.0]];
-        let matrix = Matrix::new(Axis::layers(2), groups, Unit::Nats, values);
+        let cells = [(2.0, 0.6), (1.0, 0.1), (6.0, 2.4), (1.0, 0.1), (0.5, 0.0), (1.0, 0.1), (0.25, 0.1), (1.0, 0.1)];
+        let cells = cells.map(|(mean, sem)| Estimate::new(mean, Some(sem)));
+        let matrix = Matrix::from_estimates(Axis::layers(2), groups, Unit::Nats, cells);
         let profile = profile.with_matrix("delete_kl_by_word", matrix).unwrap();
-        assert_eq!(profile.curve_or_derived("lexical_damage").unwrap().mean, [3.0, 0.5]);
+        let ratio = profile.curve_or_derived("lexical_damage").unwrap();
+        assert_eq!(ratio.mean, [3.0, 0.5]);
+        // Errors of 30 and 40 % make one of 50 %; errors of 0 and 40 % make one of 40 %.
+        assert!((ratio.sem[0].unwrap() - 1.5).abs() < 1e-12 && (ratio.sem[1].unwrap() - 0.2).abs() < 1e-12);
+        assert_eq!(ratio.errors, profile.corpus.window_errors().basis());
     }
 }

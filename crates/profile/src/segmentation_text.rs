@@ -67,26 +67,27 @@ impl Segmentation {
         self.start(span)?.interval
     }
 
-    /// What is known about each boundary: those that were found, those that were rejected, and those between neighbouring
-    /// stages of the paper that no division suggests.
+    /// What is known about each boundary: those that were found, those that a test rejected, and, where there are stages, those
+    /// between neighbouring stages of the paper that the best division does not have.
     pub fn verdicts(&self) -> Vec<String> {
         let found = self.boundaries.iter().map(|it| {
             let why = if it.telling.is_empty() { String::new() } else { format!(". {}", sentences(&it.telling)) };
             capitalised(&(it.in_words() + &why))
         });
-        let not_drawn = |verdict: &str, [before, after]: [Stage; 2], why: &str| {
-            capitalised(&format!("{before} to {after}: {verdict}: {why}"))
-        };
-        let weak = format!("{}, not drawn", BoundaryVerdict::Weak);
-        let rejected = self.rejected.iter().map(move |it| not_drawn(&weak, [it.before, it.after], &it.reason));
-        let known = |pair: &&[Stage]| {
+        let rejected = self.rejected.iter().map(|it| {
+            let (before, after, weak) = (it.before, it.after, BoundaryVerdict::Weak);
+            capitalised(&format!("{before} to {after} at layer {}: {weak}, not drawn: {}", it.at, it.reason))
+        });
+        let is_missing = |pair: &&[Stage]| {
             let of = |before, after| [before, after] == [pair[0], pair[1]];
-            self.boundaries.iter().all(|it| !of(it.before, it.after))
+            self.has_stages()
+                && self.boundaries.iter().all(|it| !of(it.before, it.after))
                 && self.rejected.iter().all(|it| !of(it.before, it.after))
         };
-        let missing = Stage::ALL.windows(2).filter(known);
-        let why = "the best division of the layers does not have it";
-        let missing = missing.map(move |pair| not_drawn(&BoundaryVerdict::Absent.to_string(), [pair[0], pair[1]], why));
+        let missing = Stage::ALL.windows(2).filter(is_missing).map(|pair| {
+            let (before, after, absent) = (pair[0], pair[1], BoundaryVerdict::Absent);
+            capitalised(&format!("{before} to {after}: {absent}: the best division of the layers does not have it"))
+        });
         found.chain(rejected).chain(missing).collect()
     }
 
@@ -100,11 +101,9 @@ impl Segmentation {
         format!("{count} stages: {}. {}.", named.collect::<Vec<_>>().join(", "), capitalised(&self.reason))
     }
 
-    /// Everything else that was found, by heading; headings without findings are left out.
+    /// Everything else that was found, by heading; headings without findings are left out. [Boundaries](Segmentation::verdicts)
+    /// are not among them.
     pub fn remarks(&self) -> Vec<Remarks> {
-        let rejected = |it: &crate::RejectedBoundary| {
-            format!("between {} and {} at layer {}: {}", it.before, it.after, it.at, it.reason)
-        };
         let joined = |names: &[String]| if names.is_empty() { Vec::new() } else { vec![names.join(", ")] };
         let changes: Vec<String> = self.change_points.iter().map(usize::to_string).collect();
         let remarks = |heading, findings| Remarks { heading, findings };
@@ -116,7 +115,6 @@ impl Segmentation {
                 "Layers that stand out inside a stage",
                 self.outliers.iter().map(crate::OutlierLayer::in_words).collect(),
             ),
-            remarks("Boundaries that were tested and rejected", self.rejected.iter().map(rejected).collect()),
             remarks("Layers at which all curves together change, found without any idea of stages", joined(&changes)),
             remarks("What experiments say about the stories of the stages", stories),
             remarks("How it was read", self.readings.clone()),
@@ -165,13 +163,20 @@ impl fmt::Display for Segmentation {
             writeln!(f, "{LEGEND}")?;
         }
         self.stages.iter().try_for_each(|span| stage(f, span, self.start_interval(span)))?;
-        if self.boundaries.iter().any(|it| it.verdict.is_some()) {
-            self.verdicts().iter().try_for_each(|line| writeln!(f, "Boundary: {line}"))?;
+        let boundaries = Remarks { heading: "Boundaries", findings: self.verdicts() };
+        std::iter::once(boundaries).chain(self.remarks()).try_for_each(|remarks| listed(f, &remarks))
+    }
+}
+
+/// A heading with its findings: a single one on the same line, several as a list.
+fn listed(f: &mut impl Write, Remarks { heading, findings }: &Remarks) -> fmt::Result {
+    match &findings[..] {
+        [] => Ok(()),
+        [one] => writeln!(f, "{heading}: {one}"),
+        several => {
+            writeln!(f, "{heading}:")?;
+            several.iter().try_for_each(|finding| writeln!(f, "  - {finding}"))
         }
-        for Remarks { heading, findings } in self.remarks() {
-            findings.iter().try_for_each(|finding| writeln!(f, "{heading}: {finding}"))?;
-        }
-        Ok(())
     }
 }
 
@@ -234,12 +239,45 @@ Detokenization: layer 0
   not measured: swap: KL (swap_kl)
 Residual sharpening: layers 1 to 5; begins at layer 1 (95 % interval: layers 1 to 2; 90 % of the resamples have this \
 boundary)
+Boundaries:
+  - Detokenization to residual sharpening at layer 1: begins at layer 1 (95 % interval: layers 1 to 2; 90 % of the resamples \
+have this boundary)
+  - Detokenization to feature engineering: absent: the best division of the layers does not have it
+  - Feature engineering to prediction ensembling: absent: the best division of the layers does not have it
+  - Prediction ensembling to residual sharpening: absent: the best division of the layers does not have it
 Layers at which all curves together change, found without any idea of stages: 1, 3
 ";
         assert_eq!(segmentation().to_string(), expected);
         let none = Segmentation { verdict: Verdict::NoStageStructure, ..segmentation() };
         assert_eq!(none.summary(), "No stage structure: a reason.");
         assert_eq!(segmentation().n_shared_boundaries(&none, 0), 1);
+    }
+
+    #[test]
+    fn a_rejected_boundary_is_listed_once_with_or_without_stages() {
+        let (before, after, reason) = (Stage::Detokenization, Stage::FeatureEngineering, "it wavers".to_owned());
+        let rejected = vec![crate::RejectedBoundary { before, after, at: 2, reason }];
+        let found = Segmentation { rejected, ..segmentation() };
+        let line = "Detokenization to feature engineering at layer 2: weak, not drawn: it wavers\n";
+        let none = Segmentation { verdict: Verdict::NoStageStructure, boundaries: Vec::new(), ..found.clone() };
+        for (found, n_absent) in [(found, 2), (none, 0)] {
+            let text = found.to_string();
+            assert_eq!((text.matches("it wavers").count(), text.matches(": absent").count()), (1, n_absent), "{text}");
+            assert!(text.contains(line), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_findings_are_a_list_under_one_heading() {
+        let story = |claim: &str| crate::StoryCheck::new(Some(Stage::Detokenization), claim, "delete_kl");
+        let found = Segmentation { stories: vec![story("one"), story("another")], ..segmentation() };
+        let text = found.to_string();
+        let expected = "\
+What experiments say about the stories of the stages:
+  - detokenization: one (delete_kl): not measured
+  - detokenization: another (delete_kl): not measured
+";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

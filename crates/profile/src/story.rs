@@ -11,9 +11,9 @@ use crate::Stage;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The claim's prediction holds, by two standard errors.
+    /// The claim's prediction holds: the 95 % confidence interval lies on its side.
     Holds,
-    /// The opposite holds, by two standard errors.
+    /// The opposite holds: the interval lies on the other side.
     Refuted,
     /// Neither.
     Unclear,
@@ -40,7 +40,7 @@ pub struct StoryCheck {
     pub stage: Option<Stage>,
     /// What it predicts.
     pub claim: String,
-    /// The curve of the experiment.
+    /// The curve that was read, or that would have to be measured.
     pub curve: String,
     /// What the experiment says.
     pub outcome: Outcome,

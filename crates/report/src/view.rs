@@ -22,20 +22,22 @@ fn band(found: &Segmentation, span: &StageSpan) -> Band {
         band = band.with_start_by_rules(it.low, it.high);
     }
     match start.transition {
-        Some(it) if it.shape == Shape::Gradual => {
-            let [from, to] = gradient(found, span, it.span());
-            band.with_gradient(from, to)
-        }
+        Some(it) if it.shape == Shape::Gradual => match gradient(found, span, it.span()) {
+            Some([from, to]) => band.with_gradient(from, to),
+            None => band,
+        },
         Some(it) if it.shape == Shape::Sharp => band.sharp(),
         _ => band,
     }
 }
 
-/// A gradient that ends before the middles of the two stages, so that each keeps its colour.
-pub(crate) fn gradient(found: &Segmentation, span: &StageSpan, [from, to]: [f64; 2]) -> [f64; 2] {
+/// Where a gradient is drawn between a stage and the one before it: within the transition, and between the middles of the two
+/// stages, so that each keeps its colour. None where that leaves no room.
+pub(crate) fn gradient(found: &Segmentation, span: &StageSpan, [from, to]: [f64; 2]) -> Option<[f64; 2]> {
     let middle = |span: &StageSpan| (span.first + span.end) as f64 / 2.0 - 0.5;
     let before = found.stages.iter().find(|it| it.end == span.first);
-    [before.map_or(from, |it| from.max(middle(it))), to.min(middle(span))]
+    let drawn = [before.map_or(from, |it| from.max(middle(it))), to.min(middle(span))];
+    (drawn[0] < drawn[1]).then_some(drawn)
 }
 
 #[cfg(test)]
@@ -52,5 +54,14 @@ mod tests {
         let all: Vec<_> = bands.iter().map(|band| (band.colour, band.range, band.start_interval)).collect();
         assert_eq!(all, [(0, (-0.5, 0.5), None), (3, (0.5, 5.5), Some((0.5, 1.5)))]);
         assert!(bands[1].text.contains("95 % interval: layers 1 to 2"), "{}", bands[1].text);
+    }
+
+    #[test]
+    fn a_gradient_ends_at_the_middles_of_its_stages() {
+        let found = segmentation(6); // stages in layers 0, and 1 to 5
+        let last = &found.stages[1];
+        assert_eq!(gradient(&found, last, [0.25, 1.5]), Some([0.25, 1.5]));
+        assert_eq!(gradient(&found, last, [-2.0, 9.0]), Some([0.0, 3.0]));
+        assert_eq!(gradient(&found, last, [3.5, 4.5]), None);
     }
 }

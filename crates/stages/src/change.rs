@@ -1,8 +1,8 @@
 //! Change points of the curves, found without any idea of stages: [`change_points`].
 
 use crate::Rule;
+use crate::chance::Chance;
 use crate::columns::noise;
-use crate::random::Random;
 use crate::reading::{View, Views};
 
 /// Values further than this many spreads from the centre count as this many, so that one odd layer makes no segment.
@@ -19,23 +19,18 @@ const ORDERS: usize = 99;
 /// Curves that go together make such segments by chance, so the segments are kept only if fewer than `significance` of random
 /// orders of the layers, all curves together, gain as much from segments.
 pub(crate) fn change_points(views: &Views, rule: &Rule) -> Vec<usize> {
-    let mut values: Vec<Vec<f64>> = views.heard().map(|view| centred(view)).collect();
-    let columns: Vec<Vec<f64>> = values.iter().filter_map(|column| standardised(column)).collect();
-    let (points, found) = segments(&columns, views.n_layers);
+    let columns: Vec<Vec<f64>> = views.heard().map(|view| centred(view)).collect();
+    let in_order = |layers: &[usize]| {
+        let ordered = columns.iter().map(|column| layers.iter().map(|&layer| column[layer]).collect::<Vec<f64>>());
+        segments(&ordered.filter_map(|column| standardised(&column)).collect::<Vec<_>>(), layers.len())
+    };
+    let layers: Vec<usize> = (0..views.n_layers).collect();
+    let (points, _) = in_order(&layers);
     if points.is_empty() {
         return points;
     }
-    let mut random = Random::new(rule.seed ^ 0xc4a6e);
-    let mut order: Vec<usize> = (0..views.n_layers).collect();
-    let original = std::mem::take(&mut values);
-    let as_good = (0..ORDERS).filter(|_| {
-        random.shuffle(&mut order);
-        let shuffled = original.iter().map(|column| order.iter().map(|&layer| column[layer]).collect::<Vec<f64>>());
-        let columns: Vec<Vec<f64>> = shuffled.filter_map(|column| standardised(&column)).collect();
-        segments(&columns, views.n_layers).1 >= found - 1e-9
-    });
-    let p_value = (as_good.count() + 1) as f64 / (ORDERS + 1) as f64;
-    if p_value <= rule.significance { points } else { Vec::new() }
+    let chance = Chance::of(layers, (ORDERS, rule.seed ^ 0xc4a6e), |layers| in_order(layers).1);
+    if chance.p_value() <= rule.significance { points } else { Vec::new() }
 }
 
 /// The first layers of the best segments, and how much they gain over a single one.
@@ -106,6 +101,7 @@ mod tests {
 
     use super::*;
     use crate::Signal;
+    use crate::random::Random;
     use crate::reading::{MeanCurve, Means, Setting};
     use crate::signal::SignalSet;
 

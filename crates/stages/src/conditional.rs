@@ -1,21 +1,15 @@
 //! The test of one boundary within its two stages: [`p_value`], corrected for their number by [`holm`].
 
+use crate::chance::Chance;
 use crate::path::{Run, Scores};
-use crate::random::Random;
 
 /// The fraction of orders of the layers of two adjacent stages, all groups of signals together, that divide into the two as
 /// well as the true order does, which is counted among them. The place of the boundary is searched anew in each order.
 pub(crate) fn p_value(scores: &Scores, pair: &[Run], orders: usize, seed: u64) -> f64 {
     let (before, after) = (pair[0].stage, pair[1].stage);
-    let mut differences: Vec<f64> =
-        scores[pair[0].first..pair[1].end].iter().map(|score| score[before] - score[after]).collect();
-    let found = gain(&differences);
-    let mut random = Random::new(seed ^ 0xb0_0bda);
-    let as_good = (0..orders).filter(|_| {
-        random.shuffle(&mut differences);
-        gain(&differences) >= found - 1e-9
-    });
-    (as_good.count() + 1) as f64 / (orders + 1) as f64
+    let layers = scores[pair[0].first..pair[1].end].iter();
+    let differences = layers.map(|score| score[before] - score[after]).collect();
+    Chance::of(differences, (orders, seed ^ 0xb0_0bda), gain).p_value()
 }
 
 /// How much better the best division into the earlier and the later stage is than the better of the two alone, from what each

@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use stratigraph_profile::{Axis, Profile, Stage};
 
+use crate::removal::{keeps_first, preferred};
 use crate::robust::median;
 use crate::words::number;
 
-/// The curves that say what a removal costs, the better one first.
-const REMOVAL: [(&str, &str); 2] = [("delete_after_first_kl", " at all positions but the first"), ("delete_kl", "")];
 /// The lenses, the better one first.
 const LENSES: [(&str, &str); 2] = [("affine_lens_kl", "the affine lens"), ("lens_kl", "the logit lens")];
 
@@ -32,10 +31,10 @@ fn named(layers: &Range<usize>) -> String {
 
 fn removal(profile: &Profile, layers: Range<usize>) -> Option<String> {
     let axis = Axis::layers(profile.model.n_layers);
-    let measured =
-        |(name, _): &&(&str, &str)| profile.curves.get(*name).is_some_and(|it| it.axis == axis && it.has_numbers());
-    let (name, at) = REMOVAL.iter().find(measured)?;
-    let all = &profile.curves.get(*name)?.mean;
+    let measured = |name: &str| profile.curves.get(name).filter(|it| it.axis == axis && it.has_numbers());
+    let (name, curve) = preferred(measured)?;
+    let at = if keeps_first(name) { " at all positions but the first" } else { "" };
+    let all = &curve.mean;
     let costs: Vec<f64> = all.get(layers.clone())?.iter().copied().filter(|cost| cost.is_finite()).collect();
     let (low, high) = costs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &x| (a.min(x), b.max(x)));
     let cost = match costs.len() {

@@ -1,7 +1,7 @@
 //! Whether a step stands out among all changes from layer to layer: [`jump_p_value`].
 
 use crate::columns::Columns;
-use crate::robust::median;
+use crate::robust::RobustScale;
 
 /// One group moves the sum by at most this many standard deviations of its own noise, so that no group decides alone.
 const MOST: f64 = 6.0;
@@ -33,10 +33,7 @@ pub(crate) fn jump_p_value(columns: &Columns, at: usize) -> f64 {
 
 /// The chance of the largest change at some layers among all `changes`, of which the first is at layer 1.
 fn largest_of(changes: &[f64], at: std::ops::RangeInclusive<usize>) -> f64 {
-    let centre = median(changes).unwrap_or(0.0);
-    let distances: Vec<f64> = changes.iter().map(|change| (change - centre).abs()).collect();
-    let few = changes.len() as f64 / (changes.len() as f64 - 0.8);
-    let spread = 1.4826 * few * median(&distances).unwrap_or(0.0);
+    let Some(RobustScale { centre, scale: spread }) = RobustScale::unclipped(changes, 0.0) else { return 1.0 };
     let largest = at.map(|index| changes[index - 1] - centre).fold(0.0, f64::max);
     if spread <= 0.0 {
         return if largest > 0.0 { 0.0 } else { 1.0 };

@@ -19,6 +19,7 @@
 //! ```
 
 mod boundary;
+mod chance;
 mod change;
 mod columns;
 mod conditional;
@@ -38,6 +39,7 @@ mod outlier;
 mod path;
 mod random;
 mod reading;
+mod removal;
 mod robust;
 mod rule;
 mod segmenter;

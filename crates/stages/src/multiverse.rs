@@ -25,7 +25,7 @@ impl Multiverse {
         let mut paths = Vec::new();
         for rule in grid(rule) {
             let views = Views::new(set, means, setting, &rule);
-            let price = rule.stage_price * (views.n_layers.max(1) as f64).ln();
+            let price = views.price(&rule);
             let lenses: Vec<&str> =
                 views.heard().filter(|view| is_lens(view)).map(|view| &*view.signal.curve).collect();
             let scores = |lens: &str| views.scores(&rule, |view| !is_lens(view) || view.signal.curve == lens);

@@ -16,7 +16,7 @@ const MASSIVE: [&str; 3] = [REMOVAL, "geometry", "write"];
 /// - it is the innermost layer of the stage, and the signals by which the stage is told, other than removal, geometry and writes,
 ///   are for the stage in its other layers and against it there.
 pub(crate) fn odd_layers(views: &Views, rule: &Rule) -> Vec<usize> {
-    let price = rule.stage_price * (views.n_layers.max(1) as f64).ln();
+    let price = views.price(rule);
     let of = |stage: Stage| {
         let tells = |view: &View| view.signal.kind.characteristic_of.contains(&stage);
         views.scores(rule, |view| tells(view) && !MASSIVE.contains(&view.signal.group()))

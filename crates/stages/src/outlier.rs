@@ -3,6 +3,7 @@
 use stratigraph_profile::{Axis, OutlierLayer, Profile, Stage, StageSpan};
 
 use crate::reading::{View, Views, by_layer};
+use crate::removal;
 use crate::robust::{RobustScale, median, rounded};
 use crate::words::number;
 use crate::{ComparisonScale, Reading, Rule};
@@ -10,7 +11,8 @@ use crate::{ComparisonScale, Reading, Rule};
 /// Layers outside the first and the last stage whose deletion costs far more than that of most layers, with what else they do.
 /// Without stages the first and the last layer are left out, since they are special in any network.
 pub(crate) fn outliers(profile: &Profile, views: &Views, spans: &[StageSpan], rule: &Rule) -> Vec<OutlierLayer> {
-    let Some(view) = REMOVAL.iter().find_map(|curve| views.get(curve)) else { return Vec::new() };
+    let curves = removal::KL.into_iter().zip(removal::TOP1_AGREEMENT).flat_map(<[&str; 2]>::from);
+    let Some(view) = curves.into_iter().find_map(|curve| views.get(curve)) else { return Vec::new() };
     let n = views.n_layers;
     let inside = |layer: usize| match spans.iter().find(|span| (span.first..span.end).contains(&layer)) {
         Some(span) => matches!(span.stage, Stage::FeatureEngineering | Stage::PredictionEnsembling),
@@ -28,10 +30,6 @@ pub(crate) fn outliers(profile: &Profile, views: &Views, spans: &[StageSpan], ru
     };
     (0..n).filter_map(outlier).collect()
 }
-
-/// The curves of removal, the better one first.
-const REMOVAL: [&str; 4] =
-    ["delete_after_first_kl", "delete_after_first_top1_agreement", "delete_kl", "delete_top1_agreement"];
 
 /// Another curve on a log scale, and what it means where a layer stands out in it.
 struct Other {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use stratigraph_profile::Axis;
 
+use crate::removal;
 use crate::robust::{RobustScale, mean, median};
 use crate::signal::SignalSet;
 use crate::{ComparisonScale, EvidenceKind, Reading, Rule, Signal, path::Scores};
@@ -91,7 +92,7 @@ impl<'a> View<'a> {
 
 /// What deleting each layer costs in nats, at all positions but the first where that was measured.
 fn costs(means: &Means, n_layers: usize) -> Option<Vec<f64>> {
-    let curve = ["delete_after_first_kl", "delete_kl"].iter().find_map(|name| means.get(name))?;
+    let (_, curve) = removal::preferred(|name| means.get(name))?;
     by_layer(curve.axis, &curve.mean, n_layers)
 }
 
@@ -184,6 +185,11 @@ impl<'a> Views<'a> {
             views.iter_mut().filter(|view| view.signal.kind.has_floor).for_each(|view| view.limit(&costs, floor));
         }
         Self { views, n_layers, odd: setting.odd.clone(), kinds: &set.kinds, groups: set.groups() }
+    }
+
+    /// What one boundary between stages costs, in nats: `ln L` times the rule's price.
+    pub(crate) fn price(&self, rule: &Rule) -> f64 {
+        rule.stage_price * (self.n_layers.max(1) as f64).ln()
     }
 
     /// That of one curve.

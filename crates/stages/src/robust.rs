@@ -33,7 +33,8 @@ impl RobustScale {
         }
     }
 
-    fn unclipped(values: &[f64], least: f64) -> Option<Self> {
+    /// That of all `values`, however far some lie; none if there are fewer than three.
+    pub(crate) fn unclipped(values: &[f64], least: f64) -> Option<Self> {
         let n = values.len();
         if n < 3 {
             return None;

@@ -14,6 +14,7 @@ use crate::odd::odd_layers;
 use crate::outlier::outliers;
 use crate::path::{Path, Run, gain};
 use crate::reading::{Setting, Views};
+use crate::removal;
 use crate::robust::rounded;
 use crate::signal::SignalSet;
 use crate::sink::sink_makers;
@@ -174,15 +175,15 @@ fn spans(set: &SignalSet, path: &Path, boundaries: &[Boundary], read: (&Views, &
 /// How the rule read what it could have read in several ways.
 fn readings(profile: &Profile, views: &Views, draws: &Draws, rule: &Rule) -> Vec<String> {
     let mut readings = Vec::new();
-    let has = |name: &str| views.get(name).is_some();
-    if has("delete_after_first_kl") {
-        readings.push("removals at all positions but the first, so that the attention sink stays".to_owned());
-    } else if has("delete_kl") {
-        readings.push(
-            "removals at all positions: a layer that makes the attention sink counts as one that is needed \
-                       (measure delete_after_first to tell them apart)"
-                .to_owned(),
-        );
+    if let Some((name, _)) = removal::preferred(|name| views.get(name)) {
+        let read = match removal::keeps_first(name) {
+            true => "removals at all positions but the first, so that the attention sink stays",
+            false => {
+                "removals at all positions: a layer that makes the attention sink counts as one that is needed (measure \
+                 delete_after_first to tell them apart)"
+            }
+        };
+        readings.push(read.to_owned());
     }
     if views.heard().any(|view| view.signal.group() == FITTED_LENS) {
         readings.push("convergence by the fitted affine lens".to_owned());

@@ -3,31 +3,13 @@
 use stratigraph_profile::{RejectedBoundary, Stage};
 
 use crate::Rule;
+use crate::chance::Chance;
 use crate::conditional;
 use crate::draws::Draws;
 use crate::path::{Allowed, Path, Run, Scores, best, gain};
 use crate::random::Random;
 use crate::reading::{Setting, View, Views};
 use crate::signal::SignalSet;
-
-/// How many random orders of the layers gain as much from stages as the true one.
-#[derive(Clone, Copy)]
-pub(crate) struct Chance {
-    as_good: usize,
-    orders: usize,
-}
-
-impl Chance {
-    /// The fraction with the true order counted among the orders, so that it is never 0.
-    pub(crate) fn p_value(self) -> f64 {
-        (self.as_good + 1) as f64 / (self.orders + 1) as f64
-    }
-
-    pub(crate) fn in_words(self) -> String {
-        let (Self { as_good, orders }, p) = (self, self.p_value());
-        format!("{as_good} of {orders} random orders of the layers fit stages as well as the true order (p = {p:.3})")
-    }
-}
 
 /// The order test with all groups of signals, and with the one left out that makes it worst.
 pub(crate) struct Chances<'a> {
@@ -86,7 +68,7 @@ impl<'a> Trial<'a> {
         };
         Self {
             rule,
-            price: rule.stage_price * (views.n_layers.max(1) as f64).ln(),
+            price: views.price(rule),
             scores: views.scores(rule, |_| true),
             without: groups.iter().map(without).collect(),
             unshared: views.scores(rule, unshared),
@@ -108,7 +90,7 @@ impl<'a> Trial<'a> {
         let mut chances = Chances { all, alone: all, left_out: None };
         for (left_out, scores) in &self.unshared_without {
             let alone = self.orders_as_good(scores, self.rule.alone * self.price);
-            if alone.as_good > chances.alone.as_good {
+            if alone.is_worse_than(chances.alone) {
                 (chances.alone, chances.left_out) = (alone, *left_out);
             }
         }
@@ -116,15 +98,8 @@ impl<'a> Trial<'a> {
     }
 
     fn orders_as_good(&self, scores: &Scores, price: f64) -> Chance {
-        let mut random = Random::new(self.rule.seed ^ 0x5eed);
-        let mut order = scores.clone();
-        let found = gain(&order, price);
-        let orders = self.rule.permutations;
-        let mut as_good = |_: &usize| {
-            random.shuffle(&mut order);
-            gain(&order, price) >= found - 1e-9
-        };
-        Chance { as_good: (0..orders).filter(&mut as_good).count(), orders }
+        let orders = (self.rule.permutations, self.rule.seed ^ 0x5eed);
+        Chance::of(scores.clone(), orders, |scores| gain(scores, price))
     }
 
     /// The best division in which every boundary passes the tests; if a boundary fails, the stage on one of its sides

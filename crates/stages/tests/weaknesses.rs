@@ -269,7 +269,7 @@ fn verdicts_are_told_in_numbers() {
     assert!(boundary.telling.len() == 3 && boundary.groups.len() >= 2, "{boundary:?}");
     assert!(boundary.telling.iter().any(|it| it.contains(" nats on average in layers 0 to 2, ")), "{boundary:?}");
     let text = found.to_string();
-    assert!(text.contains("Boundary: Detokenization to feature engineering at layer 3: supported; sharp"), "{text}");
+    assert!(text.contains("  - Detokenization to feature engineering at layer 3: supported; sharp"), "{text}");
     assert!(found.stages[0].headline.starts_with("Removing one of layers 0 to 2 costs "), "{text}");
 }
 

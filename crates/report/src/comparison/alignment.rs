@@ -2,8 +2,8 @@
 
 use stratigraph_profile::{Profile, catalogue};
 
-/// Points of relative depth at which curves are compared.
-const POINTS: usize = 48;
+/// Points of relative depth at which curves are compared and averaged.
+pub(super) const POINTS: usize = 48;
 /// Turns of three models and more; two have one for each point.
 const TURNS: usize = 999;
 
@@ -89,7 +89,7 @@ fn similarity(curves: &[Vec<f64>], turns: &[usize]) -> f64 {
 /// A curve's standardised ranks at the points of relative depth; none where it does not run over depth, has too few numbers, or
 /// is level.
 fn ranks(profile: &Profile, name: &str) -> Option<Vec<f64>> {
-    let values = at_points(profile, name, POINTS)?;
+    let values = at_points(profile, name)?;
     // Ties have the mean of their ranks.
     let rank = |x: &f64| {
         let below = values.iter().filter(|other| *other < x).count() as f64;
@@ -101,8 +101,8 @@ fn ranks(profile: &Profile, name: &str) -> Option<Vec<f64>> {
     (variance > 0.0).then(|| ranks.iter().map(|rank| (rank - mean) / variance.sqrt()).collect())
 }
 
-/// A curve at points of relative depth, between layers on the line between them.
-pub(super) fn at_points(profile: &Profile, name: &str, points: usize) -> Option<Vec<f64>> {
+/// A curve at the points of relative depth, between layers on the line between them.
+pub(super) fn at_points(profile: &Profile, name: &str) -> Option<Vec<f64>> {
     let curve = profile.curve_or_derived(name)?;
     let n_layers = curve.axis.n_layers()? as f64;
     let place = |(index, value): (usize, &f64)| {
@@ -113,13 +113,13 @@ pub(super) fn at_points(profile: &Profile, name: &str, points: usize) -> Option<
         return None;
     }
     let at = |point: usize| {
-        let depth = (point as f64 + 0.5) / points as f64;
+        let depth = (point as f64 + 0.5) / POINTS as f64;
         let after = known.iter().position(|(at, _)| *at >= depth).unwrap_or(known.len() - 1).max(1);
         let ((x0, y0), (x1, y1)) = (known[after - 1], known[after]);
         let share = ((depth - x0) / (x1 - x0)).clamp(0.0, 1.0);
         y0 + (y1 - y0) * share
     };
-    Some((0..points).map(at).collect())
+    Some((0..POINTS).map(at).collect())
 }
 
 #[cfg(test)]

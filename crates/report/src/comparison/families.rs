@@ -1,15 +1,12 @@
 //! Averages over the models of one family: [`family_series`].
 
 use super::Model;
-use super::alignment::at_points;
+use super::alignment::{POINTS, at_points};
 use crate::figure::{Point, Series};
-
-/// Points of relative depth at which models are averaged.
-const POINTS: usize = 48;
 
 /// The mean of a curve over the models of a family, with the standard error over models; none if no model has it.
 pub(super) fn family_series(family: &str, models: &[&Model], curve: &str) -> Option<Series> {
-    let each: Vec<Vec<f64>> = models.iter().filter_map(|model| at_points(&model.profile, curve, POINTS)).collect();
+    let each: Vec<Vec<f64>> = models.iter().filter_map(|model| at_points(&model.profile, curve)).collect();
     if each.is_empty() {
         return None;
     }

@@ -115,8 +115,7 @@ impl Comparison {
     }
 
     fn of_family(&self, family: &str) -> Vec<&Model> {
-        let family = family.to_lowercase();
-        self.models.iter().filter(|model| model.name.to_lowercase().contains(&family)).collect()
+        self.models.iter().filter(|model| model.is_of(family)).collect()
     }
 
     /// Writes the page to `compare.html` in a directory, which is made where it is absent; returns the file's path.
@@ -164,10 +163,7 @@ impl Comparison {
         let entry = catalogue::find(curve)?;
         let mut left = Side::new(entry.axis_label(), entry.scale);
         let means = self.families.iter().filter_map(|family| family_series(family, &self.of_family(family), curve));
-        let is_alone = |model: &&Model| {
-            let name = model.name.to_lowercase();
-            !self.families.iter().any(|family| name.contains(&family.to_lowercase()))
-        };
+        let is_alone = |model: &&Model| !self.families.iter().any(|family| model.is_of(family));
         left.series =
             means.chain(self.models.iter().filter(is_alone).filter_map(|model| model.series(curve))).collect();
         let panel = Panel::Lines(Lines::new(entry.title, Horizontal::relative_depth(), left));
@@ -176,6 +172,11 @@ impl Comparison {
 }
 
 impl Model {
+    /// Whether its name contains that of a family, in any case.
+    fn is_of(&self, family: &str) -> bool {
+        self.name.to_lowercase().contains(&family.to_lowercase())
+    }
+
     /// A curve over relative depth; `None` where it has no number or does not run over depth.
     fn series(&self, curve: &str) -> Option<Series> {
         let n_layers = self.profile.model.n_layers.max(1);

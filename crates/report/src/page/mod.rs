@@ -159,6 +159,7 @@ mod tests {
         assert!(!page.contains("<script") && !page.contains("<i>\"") && !page.contains("a <b>"), "{page}");
         assert!(page.contains("study --text &#39;it&#39;\\&#39;&#39;s &lt;here&gt;&#39; &#39;&#39;"), "{page}");
         assert!(page.contains("a &lt;b&gt; &amp; &quot;c&quot;"));
+        assert_eq!(page.matches("it &lt;wavers&gt;").count(), 1, "{page}");
     }
 
     #[test]

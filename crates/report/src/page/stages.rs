@@ -21,7 +21,10 @@ pub(super) fn section(f: &mut impl Write, found: &Segmentation) -> fmt::Result {
         write!(f, "<p class=\"soft\">{LEGEND}</p>\n<div class=\"stages\">\n")?;
         found.stages.iter().try_for_each(|span| card(f, found, span))?;
         f.write_str("</div>\n")?;
-        list(f, "Boundaries", &found.verdicts())?;
+    }
+    let verdicts = found.verdicts();
+    if !verdicts.is_empty() {
+        list(f, "Boundaries", &verdicts)?;
     }
     found.remarks().iter().try_for_each(|it| list(f, it.heading, &it.findings))?;
     f.write_str("</section>\n")
@@ -68,7 +71,7 @@ fn colours(found: &Segmentation, percent: impl Fn(f64) -> f64) -> String {
     let gradual = |span: &StageSpan| {
         let it = found.start(span)?.transition.filter(|it| it.shape == Shape::Gradual)?;
         // Layer 0 begins at 0 here, and at -0.5 in figures.
-        Some(gradient(found, span, it.span()).map(|at| at + 0.5)).filter(|[from, to]| from < to)
+        Some(gradient(found, span, it.span())?.map(|at| at + 0.5))
     };
     let stops = found.stages.iter().enumerate().map(|(index, span)| {
         let start = gradual(span).map_or(span.first as f64, |[_, to]| to);
