@@ -3,6 +3,8 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+use std::ops::Range;
+
 use common::nulls::NULLS;
 use common::truth::{Truth, cuts};
 use common::{LOUD, Noise, QUIET, Random};
@@ -12,22 +14,24 @@ use stratigraph_stages::{Rule, Segmenter};
 
 const DEPTHS: [usize; 4] = [12, 24, 48, 80];
 
-/// Seeds of each cell; the first argument of the program sets another number.
-fn seeds() -> u64 {
-    std::env::args().nth(1).and_then(|it| it.parse().ok()).unwrap_or(200)
+/// Seeds of each cell: the first argument of the program sets another number, the second another first seed.
+fn seeds() -> Range<u64> {
+    let argument = |at: usize| std::env::args().nth(at).and_then(|it| it.parse().ok());
+    let first = argument(2).unwrap_or(0);
+    first..first + argument(1).unwrap_or(200)
 }
 
 fn main() {
     let mut rule = Rule::default();
     (rule.resamples, rule.permutations) = (100, 499);
     let segmenter = Segmenter::new(rule);
-    println!("{} seeds for each cell, half of them with much noise", seeds());
+    println!("seeds {:?} for each cell, half of them with much noise", seeds());
     without_stages(&segmenter);
     with_stages(&segmenter);
 }
 
 fn every(segmenter: &Segmenter, make: impl Fn(u64) -> stratigraph_profile::Profile + Sync) -> Vec<Segmentation> {
-    (0..seeds()).into_par_iter().map(|seed| segmenter.segment(&make(seed))).collect()
+    seeds().into_par_iter().map(|seed| segmenter.segment(&make(seed))).collect()
 }
 
 fn noise(seed: u64) -> Noise {
@@ -102,7 +106,7 @@ fn tally(found: &[Segmentation], cell: &Cell, cut: usize, index: usize) -> Strin
     let expected = if cell.gradual == Some(index) { Shape::Gradual } else { Shape::Sharp };
     let told = share(found.iter().filter(|it| it.transition.is_some_and(|it| it.shape == expected)).count());
     let supported = share(found.iter().filter(|it| it.is_supported()).count());
-    let all = seeds() as f64;
+    let all = seeds().count() as f64;
     format!("{:>6.1}{covered:>9.1}{length:>8.1}{told:>8.1}{supported:>9.1}", 100.0 * found.len() as f64 / all)
 }
 
