@@ -9,7 +9,7 @@ use stratigraph_hub::{Download, Hub, HubId};
 
 use crate::decoder::Block;
 use crate::directory::read_json_object;
-use crate::family::{CheckpointParams, Family, Param, Recipe};
+use crate::family::{CheckpointParams, Family, Names, Param, Recipe};
 use crate::files::{GgufFile, TensorFiles, from_pattern};
 use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer, directory};
 
@@ -35,6 +35,7 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Files,
     recipe: Recipe,
+    names: Names,
     /// Families that the user has added.
     families: Vec<Family>,
 }
@@ -42,6 +43,15 @@ pub struct Checkpoint {
 enum Files {
     HuggingFace(Box<dyn TensorFiles + Send + Sync>),
     Gguf(Box<GgufFile>),
+}
+
+impl Files {
+    fn tensors(&self) -> &dyn TensorFiles {
+        match self {
+            Files::HuggingFace(files) => files.as_ref(),
+            Files::Gguf(file) => file.as_ref(),
+        }
+    }
 }
 
 impl Checkpoint {
@@ -93,7 +103,8 @@ impl Checkpoint {
         } else {
             open_gguf(path)?
         };
-        Ok(Self { path: path.to_owned(), files, recipe, families: families.to_vec() })
+        let names = Names::find(files.tensors(), &recipe);
+        Ok(Self { path: path.to_owned(), files, recipe, names, families: families.to_vec() })
     }
 
     /// Where the checkpoint was opened.
@@ -200,11 +211,7 @@ impl Checkpoint {
     }
 
     fn params(&self) -> CheckpointParams<'_> {
-        let checkpoint: &dyn TensorFiles = match &self.files {
-            Files::HuggingFace(files) => files.as_ref(),
-            Files::Gguf(file) => file.as_ref(),
-        };
-        CheckpointParams::new(checkpoint, &self.recipe)
+        CheckpointParams::new(self.files.tensors(), &self.names, &self.recipe)
     }
 }
 

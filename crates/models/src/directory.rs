@@ -64,7 +64,7 @@ fn not_a_model(path: &Path, missing: &str) -> ModelError {
     } else {
         missing.to_owned()
     };
-    ModelError::NotAModel { path: path.to_owned(), reason }
+    ModelError::not_a_model(path, reason)
 }
 
 /// What an adapter is, and how it becomes a model.

@@ -191,6 +191,10 @@ impl ModelError {
         move |reason| ModelError::Write { path: path.to_owned(), reason }
     }
 
+    pub(crate) fn not_a_model(path: &Path, reason: impl ToString) -> Self {
+        ModelError::NotAModel { path: path.to_owned(), reason: reason.to_string() }
+    }
+
     pub(crate) fn malformed(path: &Path, reason: impl ToString) -> Self {
         ModelError::Malformed { path: path.to_owned(), reason: reason.to_string() }
     }

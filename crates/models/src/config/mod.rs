@@ -71,7 +71,7 @@ pub struct DecoderConfig {
     pub attn_scale: f64,
     /// Scores `s` become `cap * tanh(s / cap)` before the softmax.
     pub attn_soft_cap: Option<f64>,
-    /// Queries, keys and values are cut off at this size.
+    /// Queries, keys and values are cut off at this size; queries and keys after their norm, where they have one.
     pub qkv_clip: Option<f64>,
     /// The norm of queries and keys.
     pub qk_norm: QkNorm,

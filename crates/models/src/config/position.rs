@@ -63,8 +63,13 @@ pub struct Yarn {
 impl Yarn {
     /// YaRN with the paper's numbers: between 1 and 32 turns, and `0.1 ln(factor) + 1` for rotated queries and keys.
     pub fn new(factor: f64, original_n_ctx: usize) -> Self {
-        let attention_factor = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
+        let attention_factor = Self::attention_factor_of(factor, 1.0);
         Self { factor, original_n_ctx, beta_fast: 32.0, beta_slow: 1.0, attention_factor, truncate: true }
+    }
+
+    /// `0.1 scale ln(factor) + 1`, or 1 where nothing is divided; the paper's `scale` is 1.
+    pub(crate) fn attention_factor_of(factor: f64, scale: f64) -> f64 {
+        if factor > 1.0 { 0.1 * scale * factor.ln() + 1.0 } else { 1.0 }
     }
 }
 

@@ -98,11 +98,16 @@ fn divisors(rope: &Rope, plain: &[f64]) -> Vec<f64> {
             let divisor = |frequency: &f64| {
                 let turns = *original_n_ctx as f64 * frequency / TAU; // in the original context
                 let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
-                1.0 / (kept + (1.0 - kept) / factor)
+                interpolated(kept, *factor)
             };
             plain.iter().map(divisor).collect()
         }
     }
+}
+
+/// The divisor of a frequency of which a part is kept, and the rest divided by `factor`.
+fn interpolated(kept: f64, factor: f64) -> f64 {
+    1.0 / (kept + (1.0 - kept) / factor)
 }
 
 /// Divisors that rise from 1 to the factor between the frequency that turns `beta_fast` times in the original context and
@@ -117,7 +122,7 @@ fn yarn_divisors(yarn: &Yarn, rope: &Rope) -> Vec<f64> {
     let last = if first == last { last + 0.001 } else { last };
     let divisor = |i: usize| {
         let kept = 1.0 - ((i as f64 - first) / (last - first)).clamp(0.0, 1.0);
-        1.0 / (kept + (1.0 - kept) / yarn.factor)
+        interpolated(kept, yarn.factor)
     };
     (0..rope.d_rotary / 2).map(divisor).collect()
 }

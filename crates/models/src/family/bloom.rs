@@ -35,7 +35,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_position(Position::Alibi)
         .with_head(hf::head(keys, Head::Tied)?)
         .with_biases(Bias::Present);
-    Ok(Recipe::hf(config, PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, PREFIX, stored_in_hf))
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {

@@ -28,21 +28,18 @@ const DEAD: [&str; 8] = [
 pub(super) fn cohere_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = common(keys, BASE)?;
     let qk_norm = if keys.flag_or("use_qk_norm", false)? { QkNorm::EachHead } else { QkNorm::None };
-    Ok(Recipe::hf(config.with_qk_norm(qk_norm), hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config.with_qk_norm(qk_norm), hf::PREFIX, stored_in_hf))
 }
 
 pub(super) fn cohere2_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = common(keys, rope::USUAL_BASE)?;
     let pattern = keys.size_or_none("sliding_window_pattern")?.unwrap_or(PATTERN);
-    let layers = match windows::listed(keys, config.n_layers)? {
-        Some(listed) => listed,
-        None => windows::patterned(config.n_layers, pattern),
-    };
+    let layers = windows::listed_or(keys, config.n_layers, || windows::patterned(config.n_layers, pattern))?;
     let unrotated = windows::others(config.n_layers, &layers);
     let size = keys.size_or_none("sliding_window")?;
     let window = windows::window(size, layers, None)?;
     let config = config.with_unrotated_layers(unrotated).with_sliding_window(window);
-    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_in_hf))
 }
 
 fn common(keys: &mut Keys, base: f64) -> Result<DecoderConfig> {

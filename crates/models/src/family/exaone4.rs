@@ -23,5 +23,5 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let unrotated = if size.is_some() { windows::others(n_layers, &layers) } else { Vec::new() };
     let window = windows::window(size, layers, None)?;
     let config = config.with_unrotated_layers(unrotated).with_sliding_window(window);
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
+    Ok(Recipe::like_llama(config))
 }

@@ -32,7 +32,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_position(position)
         .with_head(hf::head(keys, Head::Tied)?)
         .with_biases(keys.flag_or("bias", false)?.into());
-    Ok(Recipe::hf(config, PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, PREFIX, stored_in_hf))
 }
 
 /// The heads of keys and values, and how the sublayers stand.

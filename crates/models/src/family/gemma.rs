@@ -18,7 +18,7 @@ pub(super) fn gemma_from_hf(keys: &mut Keys) -> Result<Recipe> {
         other => other,
     };
     let config = common(keys)?.with_mlp(Mlp::Gated { activation });
-    Ok(Recipe::hf(config, hf::PREFIX, stored_minus_one, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_minus_one))
 }
 
 pub(super) fn gemma2_from_hf(keys: &mut Keys) -> Result<Recipe> {
@@ -30,13 +30,12 @@ pub(super) fn gemma2_from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_attn_scale(keys.number("query_pre_attn_scalar")?.powf(-0.5))
         .with_attn_soft_cap(keys.number_unless_null("attn_logit_softcapping", SCORE_CAP)?)
         .with_logit_soft_cap(keys.number_unless_null("final_logit_softcapping", LOGIT_CAP)?);
-    let layers = match windows::listed(keys, config.n_layers)? {
-        Some(listed) => listed,
-        None => windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2)),
-    };
+    let layers = windows::listed_or(keys, config.n_layers, || {
+        windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2))
+    })?;
     let size = keys.size_or_none("sliding_window")?;
     let config = config.with_sliding_window(windows::window(size, layers, None)?);
-    Ok(Recipe::hf(config, hf::PREFIX, stored_minus_one, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_minus_one))
 }
 
 /// What both have.

@@ -30,17 +30,14 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = hf::common(keys, norm, full)?;
     let config = hf::with_attention_bias(config, keys)?;
     let pattern = keys.size_or_none("sliding_window_pattern")?.unwrap_or(USUAL_PATTERN);
-    let layers = match windows::listed(keys, config.n_layers)? {
-        Some(listed) => listed,
-        None => windows::patterned(config.n_layers, pattern),
-    };
+    let layers = windows::listed_or(keys, config.n_layers, || windows::patterned(config.n_layers, pattern))?;
     let size = keys.size_or_none("sliding_window")?;
     let config = with_its_own(config)
         .with_sliding_window(windows::window(size, layers, Some(sliding))?)
         .with_mlp(Mlp::Gated { activation })
         .with_attn_scale(attn_scale)
         .with_head(head);
-    Ok(Recipe::hf(config, hf::PREFIX, stored_minus_one, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_minus_one))
 }
 
 /// The text model of a model that sees images; its configuration leaves out what is transformers' default.

@@ -10,12 +10,12 @@ use crate::{DecoderConfig, Mlp, NormPlacement, Position, Result};
 const FRACTION: f64 = 0.5;
 
 pub(super) fn glm_from_hf(keys: &mut Keys) -> Result<Recipe> {
-    Ok(Recipe::hf(common(keys)?, hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(common(keys)?, hf::PREFIX, stored_in_hf))
 }
 
 pub(super) fn glm4_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = common(keys)?.with_norm_placement(NormPlacement::Sandwich);
-    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_in_hf))
 }
 
 fn common(keys: &mut Keys) -> Result<DecoderConfig> {

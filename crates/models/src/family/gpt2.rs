@@ -25,7 +25,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_position(Position::Learned)
         .with_head(hf::head(keys, Head::Tied)?)
         .with_biases(Bias::Present);
-    Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
+    Ok(Recipe::new(config, PREFIX, stored_in_hf).ignoring(hf::is_causal_mask))
 }
 
 /// The keys that [`from_hf`] reads as `config`, when it is of GPT-2's shape.
@@ -65,11 +65,6 @@ fn stored_in_hf(_config: &DecoderConfig, param: Param) -> Stored {
         other => unreachable!("GPT-2 has no {other:?}"),
     };
     Stored { name: hf::full_name("transformer.h", name, param), layout }
-}
-
-/// The causal mask, which some checkpoints store.
-fn ignorable_in_hf(config: &DecoderConfig, name: &str) -> bool {
-    matches!(hf::in_layer(config, "transformer.h", name), Some("attn.bias" | "attn.masked_bias"))
 }
 
 pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {

@@ -28,7 +28,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_head(hf::head(keys, Head::Tied)?)
         .with_biases(Bias::Present)
         .with_qkv_bias(Bias::Absent);
-    Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
+    Ok(Recipe::new(config, PREFIX, stored_in_hf).ignoring(hf::is_causal_mask))
 }
 
 /// The layers that `attention_types`, such as `[[["global", "local"], 12]]`, calls local.
@@ -72,10 +72,4 @@ fn stored_in_hf(_config: &DecoderConfig, param: Param) -> Stored {
         other => unreachable!("GPT-Neo has no {other:?}"),
     };
     Stored { name: hf::full_name("transformer.h", name, param), layout }
-}
-
-/// Masks, which older checkpoints store.
-fn ignorable_in_hf(config: &DecoderConfig, name: &str) -> bool {
-    let buffer = hf::in_layer(config, "transformer.h", name);
-    matches!(buffer, Some("attn.attention.bias" | "attn.attention.masked_bias"))
 }

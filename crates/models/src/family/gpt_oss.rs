@@ -32,10 +32,9 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let experts = Experts::new(n_experts, n_active, config.d_mlp)
         .with_activation(Activation::ClampedSwish { alpha, limit })
         .with_router_bias(Bias::Present);
-    let layers = match windows::listed(keys, config.n_layers)? {
-        Some(listed) => listed,
-        None => windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2)),
-    };
+    let layers = windows::listed_or(keys, config.n_layers, || {
+        windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2))
+    })?;
     let window = windows::window(keys.size_or_none("sliding_window")?, layers, None)?;
     let attention_bias: Bias = keys.flag_or("attention_bias", true)?.into();
     let config = config
@@ -45,7 +44,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_qkv_bias(attention_bias)
         .with_attn_out_bias(attention_bias)
         .with_mlp_bias(Bias::Present);
-    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_in_hf))
 }
 
 /// All experts are in one tensor, with gate and value in alternate columns; names of tensors of experts and sinks have no

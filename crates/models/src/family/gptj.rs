@@ -25,7 +25,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_head(hf::head(keys, Head::Untied)?)
         .with_mlp_bias(Bias::Present)
         .with_head_bias(Bias::Present);
-    Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
+    Ok(Recipe::new(config, PREFIX, stored_in_hf).ignoring(hf::is_causal_mask))
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
@@ -48,9 +48,4 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
         other => unreachable!("GPT-J has no {other:?}"),
     };
     Stored { name: hf::full_name("transformer.h", name, param), layout }
-}
-
-/// Masks, which older checkpoints store.
-fn ignorable_in_hf(config: &DecoderConfig, name: &str) -> bool {
-    matches!(hf::in_layer(config, "transformer.h", name), Some("attn.bias" | "attn.masked_bias"))
 }

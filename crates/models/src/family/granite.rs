@@ -13,5 +13,5 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_attn_scale(keys.number_or_none("attention_multiplier")?.unwrap_or(1.0))
         .with_residual_scale(keys.number_or_none("residual_multiplier")?.unwrap_or(1.0))
         .with_logit_scale(1.0 / keys.number_or_none("logits_scaling")?.unwrap_or(1.0));
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
+    Ok(Recipe::like_llama(config))
 }

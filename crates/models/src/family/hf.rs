@@ -142,9 +142,12 @@ pub(super) fn stored_with_fused_gate(config: &DecoderConfig, param: Param) -> St
     Stored { name, layout: Layout::OUT_IN.part(index, 2) }
 }
 
-/// No tensor but those that every family ignores.
-pub(super) fn nothing(_config: &DecoderConfig, _name: &str) -> bool {
-    false
+/// Whether a tensor is a causal mask, or the number that it puts in place of a score; older checkpoints of the GPT families
+/// store them in each layer.
+pub(super) fn is_causal_mask(config: &DecoderConfig, name: &str) -> bool {
+    let buffer = ["transformer.h", "gpt_neox.layers"].iter().find_map(|blocks| in_layer(config, blocks, name));
+    let module = buffer.and_then(|buffer| buffer.strip_suffix(".masked_bias").or(buffer.strip_suffix(".bias")));
+    matches!(module, Some("attn" | "attn.attention" | "attention"))
 }
 
 /// `blocks.LAYER.name.weight`, or without a layer `name.weight`; `bias` in place of `weight` for a bias.
@@ -160,7 +163,7 @@ pub(super) fn full_name(blocks: &str, name: &str, param: Param) -> String {
 }
 
 /// The rest of a name after `blocks.LAYER.`, where the model has that layer.
-pub(super) fn in_layer<'a>(config: &DecoderConfig, blocks: &str, name: &'a str) -> Option<&'a str> {
+fn in_layer<'a>(config: &DecoderConfig, blocks: &str, name: &'a str) -> Option<&'a str> {
     let (layer, rest) = name.strip_prefix(blocks)?.strip_prefix('.')?.split_once('.')?;
     (layer.parse::<usize>().ok()? < config.n_layers).then_some(rest)
 }

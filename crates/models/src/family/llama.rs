@@ -11,7 +11,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.dead(&["pretraining_tp", "is_llama_config"]);
     let config = hf::llama_like(keys)?;
     let config = hf::with_attention_bias(config, keys)?.with_mlp_bias(keys.flag_or("mlp_bias", false)?.into());
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
+    Ok(Recipe::like_llama(config))
 }
 
 /// Mistral's models come under this architecture too.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::keys::{Keys, missing, unsupported};
 use super::{Recipe, hf, windows};
-use crate::{DecoderConfig, QueryScaling, Result};
+use crate::{QueryScaling, Result};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     // transformers takes 4,096 if the key is absent, and no window if it is null; an absent key is refused here.
@@ -14,7 +14,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     }
     let config = hf::llama_like(keys)?;
     let window = windows::everywhere(keys, config.n_layers)?;
-    recipe(config.with_sliding_window(window))
+    Ok(Recipe::like_llama(config.with_sliding_window(window)))
 }
 
 /// A window in the layers that are listed, or in every layer.
@@ -24,7 +24,7 @@ pub(super) fn ministral_from_hf(keys: &mut Keys) -> Result<Recipe> {
         Some(listed) => windows::window(keys.size_or_none("sliding_window")?, listed, None)?,
         None => windows::everywhere(keys, config.n_layers)?,
     };
-    recipe(config.with_sliding_window(window))
+    Ok(Recipe::like_llama(config.with_sliding_window(window)))
 }
 
 pub(super) fn ministral3_from_hf(keys: &mut Keys) -> Result<Recipe> {
@@ -36,7 +36,7 @@ pub(super) fn ministral3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.without_in(name, &["llama_4_scaling_beta", "max_position_embeddings"]);
     let config = hf::llama_like(keys)?.with_query_scaling(QueryScaling { beta, original_n_ctx });
     let window = windows::everywhere(keys, config.n_layers)?;
-    recipe(config.with_sliding_window(window))
+    Ok(Recipe::like_llama(config.with_sliding_window(window)))
 }
 
 /// The text model of a model that sees images; its configuration leaves out what is transformers' default.
@@ -73,8 +73,4 @@ pub(super) fn from_hf_with_images(keys: &mut Keys) -> Result<Recipe> {
         other => return Err(unsupported("text_config.model_type", other, "known: mistral, ministral3")),
     };
     recipe.of_text_model(&mut text)
-}
-
-fn recipe(config: DecoderConfig) -> Result<Recipe> {
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
 }

@@ -14,7 +14,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let experts = Experts::new(n_experts, n_active, config.d_mlp).with_activation(config.mlp.activation());
     let window = windows::everywhere(keys, config.n_layers)?;
     let config = config.with_mlp(Mlp::Experts(experts)).with_sliding_window(window);
-    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_in_hf))
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {

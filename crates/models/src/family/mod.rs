@@ -47,6 +47,7 @@ pub(crate) use self::gpt2::to_hf as gpt2_to_hf;
 pub(crate) use self::key_classes::Format;
 pub use self::keys::Keys;
 pub use self::layout::Layout;
+pub(crate) use self::names::Names;
 pub(crate) use self::recipe::StoredTensors;
 pub use self::recipe::{Recipe, Stored};
 pub use self::registry::Family;

@@ -1,11 +1,10 @@
-//! Names of stored tensors without what programs put before them: [`Unwrapped`].
+//! Names of stored tensors without what programs put before them: [`Names`].
 
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::PathBuf;
 
-use crate::Result;
+use super::Recipe;
 use crate::files::TensorFiles;
+use crate::param::{Kind, Param, Part};
 
 /// Parts of names that stand for a wrapper around a module, not for a module: of `torch.compile`, of data-parallel training,
 /// of models that also read images.
@@ -14,19 +13,25 @@ const WRAPPERS: [&str; 3] = ["_orig_mod", "module", "language_model"];
 /// What may stand before all names of a model: the attribute of an object that holds it.
 const HOLDERS: [&str; 5] = ["", "model.", "transformer.", "model.transformer.", "transformer.model."];
 
-/// A checkpoint whose tensors have the names that a recipe gives them.
-pub(super) struct Unwrapped<'a> {
-    files: &'a dyn TensorFiles,
+/// The tensors of a checkpoint under the names that a recipe gives them. They are found once, when a checkpoint is opened.
+#[derive(Debug)]
+pub(crate) struct Names {
     /// The stored name of each tensor.
     stored: BTreeMap<String, String>,
     /// The prefix of the recipe's names that the checkpoint omits.
-    pub(super) left_out: &'static str,
+    left_out: &'static str,
 }
 
-impl<'a> Unwrapped<'a> {
+impl Names {
+    /// The names of the tensors of `files`, which are those of a checkpoint that `recipe` reads.
+    pub(crate) fn find(files: &dyn TensorFiles, recipe: &Recipe) -> Self {
+        let name = |part| (recipe.locate)(&recipe.config, Param { layer: None, part, kind: Kind::Weight }).name;
+        Self::new(files, recipe.prefix, &[Part::Embed, Part::FinalNorm].map(name))
+    }
+
     /// `prefix` is that of the recipe's names, and `always` are some of them that every checkpoint of it has, of which one may be
     /// stored under another name.
-    pub(super) fn new(files: &'a dyn TensorFiles, prefix: &'static str, always: &[String]) -> Self {
+    fn new(files: &dyn TensorFiles, prefix: &'static str, always: &[String]) -> Self {
         let names: Vec<(String, String)> = files.names().into_iter().map(|name| (unwrapped(&name), name)).collect();
         let has = |holder: &str, left_out: &str| {
             let bare = always.iter().map(|name| name.strip_prefix(left_out).unwrap_or(name));
@@ -45,12 +50,27 @@ impl<'a> Unwrapped<'a> {
             let name = if stored.contains_key(&bare) { full.clone() } else { bare };
             stored.insert(name, full);
         }
-        Self { files, stored, left_out }
+        Self { stored, left_out }
     }
 
-    /// The name in the files of a tensor that has this name without wrappers.
-    pub(super) fn stored<'n>(&'n self, name: &'n str) -> &'n str {
-        self.stored.get(name).map_or(name, String::as_str)
+    /// The name in the files of a tensor that has this name without wrappers; none where there is no such tensor.
+    pub(super) fn stored(&self, name: &str) -> Option<&str> {
+        self.stored.get(name).map(String::as_str)
+    }
+
+    /// All names without wrappers, sorted.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.stored.keys().map(String::as_str)
+    }
+
+    /// A recipe's name without the prefix that the checkpoint omits.
+    pub(super) fn without_prefix(&self, name: String) -> String {
+        name.strip_prefix(self.left_out).map(str::to_owned).unwrap_or(name)
+    }
+
+    /// A name with the prefix that the checkpoint omits.
+    pub(super) fn with_prefix(&self, name: &str) -> String {
+        format!("{}{name}", self.left_out)
     }
 }
 
@@ -59,31 +79,18 @@ fn unwrapped(name: &str) -> String {
     name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
 }
 
-impl TensorFiles for Unwrapped<'_> {
-    fn files(&self) -> Vec<PathBuf> {
-        self.files.files()
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.stored.keys().cloned().collect()
-    }
-
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.files.shape(self.stored.get(name)?)
-    }
-
-    fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
-        self.files.read(self.stored(name), elements)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::Result;
 
-    struct Names(Vec<&'static str>);
+    /// Files of tensors without values.
+    struct Named(Vec<&'static str>);
 
-    impl TensorFiles for Names {
+    impl TensorFiles for Named {
         fn files(&self) -> Vec<PathBuf> {
             Vec::new()
         }
@@ -103,11 +110,11 @@ mod tests {
 
     /// What is left out, and the names that a recipe sees.
     fn seen(names: &[&'static str], prefix: &'static str, always: &str) -> (&'static str, Vec<String>) {
-        let files = Names(names.to_vec());
-        let unwrapped = Unwrapped::new(&files, prefix, &[always.to_owned()]);
-        let seen = unwrapped.names();
-        assert!(seen.iter().all(|name| unwrapped.shape(name).is_some()), "{seen:?}");
-        (unwrapped.left_out, seen)
+        let files = Named(names.to_vec());
+        let found = Names::new(&files, prefix, &[always.to_owned()]);
+        let seen: Vec<_> = found.all().map(str::to_owned).collect();
+        assert!(seen.iter().all(|name| files.shape(found.stored(name).unwrap()).is_some()), "{seen:?}");
+        (found.left_out, seen)
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let activation = hf::activation(keys, "hidden_act", "relu2")?;
     let config = hf::common(keys, norm, rope)?.with_mlp(Mlp::Plain { activation });
     let config = hf::with_attention_bias(config, keys)?.with_mlp_bias(keys.flag_or("mlp_bias", false)?.into());
-    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_in_hf))
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {

@@ -22,7 +22,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_biases(Bias::Present)
         .with_qkv_bias(attention_bias)
         .with_attn_out_bias(attention_bias);
-    Ok(Recipe::hf(config, PREFIX, stored_in_hf, ignorable_in_hf))
+    Ok(Recipe::new(config, PREFIX, stored_in_hf).ignoring(hf::is_causal_mask))
 }
 
 fn residual(keys: &mut Keys, key: &str) -> Result<Residual> {
@@ -61,12 +61,6 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
         other => unreachable!("GPT-NeoX has no {other:?}"),
     };
     Stored { name: hf::full_name("gpt_neox.layers", name, param), layout }
-}
-
-/// The causal mask, which older checkpoints store.
-fn ignorable_in_hf(config: &DecoderConfig, name: &str) -> bool {
-    let buffer = hf::in_layer(config, "gpt_neox.layers", name);
-    matches!(buffer, Some("attention.bias" | "attention.masked_bias"))
 }
 
 pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {

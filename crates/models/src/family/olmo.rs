@@ -21,12 +21,12 @@ pub(super) fn olmo_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = hf::common(keys, Norm::LayerWithoutWeights { eps: EPS }, rope)?
         .with_mlp(Mlp::Gated { activation })
         .with_qkv_clip(keys.number_or_none("clip_qkv")?);
-    recipe(hf::with_attention_bias(config, keys)?)
+    Ok(Recipe::like_llama(hf::with_attention_bias(config, keys)?))
 }
 
 pub(super) fn olmo2_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = hf::llama_like(keys)?;
-    recipe(hf::with_attention_bias(with_norms_behind(config), keys)?)
+    Ok(Recipe::like_llama(hf::with_attention_bias(with_norms_behind(config), keys)?))
 }
 
 pub(super) fn olmo3_from_hf(keys: &mut Keys) -> Result<Recipe> {
@@ -37,19 +37,12 @@ pub(super) fn olmo3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let norm = hf::rms(keys)?;
     let activation: Activation = hf::activation(keys, "hidden_act", "silu")?;
     let config = hf::common(keys, norm, ropes.full)?.with_mlp(Mlp::Gated { activation });
-    let layers = match windows::listed(keys, config.n_layers)? {
-        Some(listed) => listed,
-        None => windows::patterned(config.n_layers, OLMO3_PATTERN),
-    };
+    let layers = windows::listed_or(keys, config.n_layers, || windows::patterned(config.n_layers, OLMO3_PATTERN))?;
     let size = keys.size_or_none("sliding_window")?;
     let config = config.with_sliding_window(windows::window(size, layers, Some(ropes.sliding))?);
-    recipe(hf::with_attention_bias(with_norms_behind(config), keys)?)
+    Ok(Recipe::like_llama(hf::with_attention_bias(with_norms_behind(config), keys)?))
 }
 
 fn with_norms_behind(config: DecoderConfig) -> DecoderConfig {
     config.with_norm_placement(NormPlacement::Post).with_qk_norm(QkNorm::FullWidth)
-}
-
-fn recipe(config: DecoderConfig) -> Result<Recipe> {
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
 }

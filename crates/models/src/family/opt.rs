@@ -27,7 +27,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_position(Position::Learned)
         .with_head(hf::head(keys, Head::Tied)?)
         .with_biases(keys.flag_or("enable_bias", true)?.into());
-    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_in_hf))
 }
 
 fn stored_in_hf(_config: &DecoderConfig, param: Param) -> Stored {

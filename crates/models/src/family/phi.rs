@@ -19,7 +19,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let norm = Norm::Layer { eps: keys.number("layer_norm_eps")? };
     let activation = hf::activation(keys, "hidden_act", "gelu_new")?;
     let config = with_its_own(hf::common(keys, norm, rope)?).with_mlp(Mlp::Plain { activation }).with_qk_norm(qk_norm);
-    Ok(Recipe::hf(config, hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config, hf::PREFIX, stored_in_hf))
 }
 
 /// What every Phi has.

@@ -18,7 +18,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let activation = hf::activation(keys, "hidden_act", "silu")?;
     let config = hf::common(keys, norm, rope)?.with_mlp(Mlp::Gated { activation });
     let window = windows::everywhere(keys, config.n_layers)?;
-    Ok(Recipe::hf(config.with_sliding_window(window), hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config.with_sliding_window(window), hf::PREFIX, stored_in_hf))
 }
 
 /// All queries, all keys and all values in one tensor, and gate and value in another.

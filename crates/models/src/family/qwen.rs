@@ -8,18 +8,14 @@ use crate::{Bias, DecoderConfig, QkNorm, Result, SlidingWindow};
 pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.only("use_mrope", false)?;
     keys.dead(&["dual_chunk_attention_config"]); // for texts of more than 262,144 tokens, and not read by transformers
-    recipe(from_hf(keys)?.with_qkv_bias(Bias::Present))
+    Ok(Recipe::like_llama(from_hf(keys)?.with_qkv_bias(Bias::Present)))
 }
 
 pub(super) fn qwen3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.size("head_dim")?; // transformers' default is not d_model / n_heads
     keys.dead(&["dual_chunk_attention_config"]);
     let config = from_hf(keys)?.with_qk_norm(QkNorm::PerHead);
-    recipe(hf::with_attention_bias(config, keys)?)
-}
-
-fn recipe(config: DecoderConfig) -> Result<Recipe> {
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
+    Ok(Recipe::like_llama(hf::with_attention_bias(config, keys)?))
 }
 
 fn from_hf(keys: &mut Keys) -> Result<DecoderConfig> {

@@ -13,12 +13,11 @@ pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let has_window = keys.flag_or("use_sliding_window", false)?;
     let size = keys.size_or_none("sliding_window")?.filter(|_| has_window);
     let below = keys.size_or_none("max_window_layers")?.unwrap_or(n_layers);
-    let layers = match windows::listed(keys, n_layers)? {
-        Some(listed) => listed,
-        None => windows::chosen(n_layers, |layer| has_window && layer.is_multiple_of(2) && layer < below),
-    };
+    let layers = windows::listed_or(keys, n_layers, || {
+        windows::chosen(n_layers, |layer| has_window && layer.is_multiple_of(2) && layer < below)
+    })?;
     let config = config.with_mlp(Mlp::Experts(experts)).with_sliding_window(windows::window(size, layers, None)?);
-    recipe(config)
+    Ok(Recipe::like_llama(config))
 }
 
 pub(super) fn qwen3_from_hf(keys: &mut Keys) -> Result<Recipe> {
@@ -30,18 +29,18 @@ pub(super) fn qwen3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let size = keys.size_or_none("sliding_window")?.filter(|_| has_window);
     let layers = windows::chosen(config.n_layers, |_| size.is_some());
     let config = config.with_mlp(Mlp::Experts(experts)).with_sliding_window(windows::window(size, layers, None)?);
-    recipe(config)
+    Ok(Recipe::like_llama(config))
 }
 
 pub(super) fn olmoe_from_hf(keys: &mut Keys) -> Result<Recipe> {
-    keys.absent("clip_qkv")?;
-    let config = hf::llama_like(keys)?.with_qk_norm(QkNorm::FullWidth);
+    let clip = keys.number_or_none("clip_qkv")?;
+    let config = hf::llama_like(keys)?.with_qk_norm(QkNorm::FullWidth).with_qkv_clip(clip);
     let config = hf::with_attention_bias(config, keys)?;
     let (n_experts, n_active) = (keys.size("num_experts")?, keys.size("num_experts_per_tok")?);
     let experts = Experts::new(n_experts, n_active, config.d_mlp)
         .with_activation(config.mlp.activation())
         .with_weighting(weighting(keys)?);
-    recipe(config.with_mlp(Mlp::Experts(experts)))
+    Ok(Recipe::like_llama(config.with_mlp(Mlp::Experts(experts))))
 }
 
 /// The experts of both Qwens; a layer has none if it is listed, or if its number from 1 is no multiple of the step.
@@ -61,8 +60,4 @@ fn experts(keys: &mut Keys, config: &DecoderConfig) -> Result<Experts> {
 fn weighting(keys: &mut Keys) -> Result<Weighting> {
     let renormalized = keys.flag_or("norm_topk_prob", false)?;
     Ok(if renormalized { Weighting::Renormalized } else { Weighting::Softmax })
-}
-
-fn recipe(config: DecoderConfig) -> Result<Recipe> {
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
 }

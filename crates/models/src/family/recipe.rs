@@ -52,15 +52,21 @@ impl Recipe {
     /// A decoder of this shape, whose parameters are stored where `locate` says. `prefix`, such as `model.`, begins the names
     /// of all tensors but the head's, and a checkpoint of the model without its head may leave it out.
     pub fn new(config: DecoderConfig, prefix: &'static str, locate: fn(&DecoderConfig, Param) -> Stored) -> Self {
-        Self::hf(config, prefix, locate, hf::nothing)
+        Self { config, prefix, locate, ignorable: |_, _| false, is_text_model: false, unread_keys: Vec::new() }
     }
 
-    pub(super) fn hf(config: DecoderConfig, prefix: &'static str, locate: Locate, ignorable: Ignorable) -> Self {
-        Self { config, prefix, locate, ignorable, is_text_model: false, unread_keys: Vec::new() }
+    /// A decoder whose parameters are stored where Llama stores them.
+    pub(super) fn like_llama(config: DecoderConfig) -> Self {
+        Self::new(config, hf::PREFIX, hf::stored)
     }
 
     pub(super) fn gguf(config: DecoderConfig, locate: Locate) -> Self {
-        Self::hf(config, "", locate, gguf::ignorable)
+        Self::new(config, "", locate).ignoring(gguf::ignorable)
+    }
+
+    /// Allows tensors that no parameter uses.
+    pub(super) fn ignoring(self, ignorable: Ignorable) -> Self {
+        Self { ignorable, ..self }
     }
 
     /// The text model of a model that sees images, whose configuration `text` is inside that of the whole.

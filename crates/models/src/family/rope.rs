@@ -131,7 +131,7 @@ fn yarn(keys: &mut Keys, n_ctx: usize, original_n_ctx: usize) -> Result<Yarn> {
         && scale != 0.0
         && scale_all != 0.0
     {
-        let of = |scale: f64| if factor > 1.0 { 0.1 * scale * factor.ln() + 1.0 } else { 1.0 };
+        let of = |scale| Yarn::attention_factor_of(factor, scale);
         yarn.attention_factor = of(scale) / of(scale_all);
     }
     if let Some(factor) = keys.number_or_none("attention_factor")? {

@@ -5,40 +5,38 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::names::Unwrapped;
-use super::{Layout, Recipe, Stored};
+use super::{Layout, Names, Recipe, Stored};
 use crate::files::TensorFiles;
 use crate::param::{Kind, Param, ParamSource, Part};
 use crate::{Head, ModelError, Result};
 
 /// Reads the parameters of a recipe's decoder from a checkpoint and remembers which tensors it used.
 pub(crate) struct CheckpointParams<'a> {
-    checkpoint: Unwrapped<'a>,
+    files: &'a dyn TensorFiles,
+    names: &'a Names,
     recipe: &'a Recipe,
     used: BTreeSet<String>,
 }
 
 impl<'a> CheckpointParams<'a> {
-    pub(crate) fn new(checkpoint: &'a dyn TensorFiles, recipe: &'a Recipe) -> Self {
-        let name = |part| (recipe.locate)(&recipe.config, Param { layer: None, part, kind: Kind::Weight }).name;
-        let always = [Part::Embed, Part::FinalNorm].map(name);
-        Self { checkpoint: Unwrapped::new(checkpoint, recipe.prefix, &always), recipe, used: BTreeSet::new() }
+    /// `names` are those of `files`, as the recipe gives them.
+    pub(crate) fn new(files: &'a dyn TensorFiles, names: &'a Names, recipe: &'a Recipe) -> Self {
+        Self { files, names, recipe, used: BTreeSet::new() }
     }
 
     /// The name under which the checkpoint stores a parameter.
     pub(crate) fn name_of(&self, param: Param) -> String {
-        self.checkpoint.stored(&self.locate(param).name).to_owned()
+        let Stored { name, .. } = self.locate(param);
+        self.names.stored(&name).map(str::to_owned).unwrap_or(name)
     }
 
     /// Refuses a checkpoint that holds tensors which were neither read nor known to be without effect.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.check_copy_of_tied_head()?;
-        let without_effect = |name: &str| {
-            let full = format!("{}{name}", self.checkpoint.left_out);
-            self.recipe.ignores(name) || self.recipe.ignores(&full)
-        };
-        let mut names = self.checkpoint.names();
-        names.retain(|name| !self.used.contains(name) && !without_effect(name));
+        let without_effect =
+            |name: &str| self.recipe.ignores(name) || self.recipe.ignores(&self.names.with_prefix(name));
+        let left = self.names.all().filter(|name| !self.used.contains(*name) && !without_effect(name));
+        let names: Vec<_> = left.map(str::to_owned).collect();
         if names.is_empty() { Ok(()) } else { Err(ModelError::LeftoverTensors { names }) }
     }
 }
@@ -48,7 +46,7 @@ impl CheckpointParams<'_> {
     fn check_copy_of_tied_head(&mut self) -> Result<()> {
         let of = |part| self.located(Param { layer: None, part, kind: Kind::Weight }).name;
         let (embed, head) = (of(Part::Embed), of(Part::Unembed));
-        let is_there = |name: &str| self.checkpoint.shape(name).is_some();
+        let is_there = |name: &str| self.names.stored(name).is_some();
         if self.recipe.config.head != Head::Tied || !is_there(&head) || !is_there(&embed) {
             return Ok(());
         }
@@ -67,14 +65,14 @@ impl CheckpointParams<'_> {
     /// Whether two matrices are the same, read a part at a time.
     fn same_values(&self, a: &str, b: &str) -> Result<bool> {
         const ROWS: usize = 4096;
-        let shape = self.checkpoint.shape(a);
+        let shape = self.shape(a);
         let Some(&[n_rows, width]) = shape.as_deref() else { return Ok(false) };
-        if shape != self.checkpoint.shape(b) {
+        if shape != self.shape(b) {
             return Ok(false);
         }
         for start in (0..n_rows).step_by(ROWS) {
             let elements = start * width..(start + ROWS).min(n_rows) * width;
-            if self.checkpoint.read(a, elements.clone())? != self.checkpoint.read(b, elements)? {
+            if self.stored_values(a, elements.clone())? != self.stored_values(b, elements)? {
                 return Ok(false);
             }
         }
@@ -84,7 +82,7 @@ impl CheckpointParams<'_> {
     /// Where this checkpoint stores a parameter. A tied embedding may have the head's name.
     fn locate(&self, param: Param) -> Stored {
         let stored = self.located(param);
-        let is_there = |stored: &Stored| self.checkpoint.shape(&stored.name).is_some();
+        let is_there = |stored: &Stored| self.names.stored(&stored.name).is_some();
         if param.part == Part::Embed && self.recipe.config.head == Head::Tied && !is_there(&stored) {
             let head = self.located(Param { part: Part::Unembed, ..param });
             return if is_there(&head) { head } else { stored };
@@ -94,15 +92,24 @@ impl CheckpointParams<'_> {
 
     fn located(&self, param: Param) -> Stored {
         let Stored { name, layout } = (self.recipe.locate)(&self.recipe.config, param);
-        let name = name.strip_prefix(self.checkpoint.left_out).map(str::to_owned).unwrap_or(name);
-        Stored { name, layout }
+        Stored { name: self.names.without_prefix(name), layout }
+    }
+
+    /// The shape of a tensor; none where there is no such tensor.
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.files.shape(self.names.stored(name)?)
+    }
+
+    /// Some values of a tensor, as they are stored.
+    fn stored_values(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
+        self.files.read(self.names.stored(name).unwrap_or(name), elements)
     }
 
     /// Where it stores a parameter of `shape`, which it must have.
     fn find(&self, param: Param, shape: &[usize]) -> Result<Stored> {
         let stored = self.locate(param);
         let name = &stored.name;
-        let found = self.checkpoint.shape(name).ok_or_else(|| ModelError::MissingTensor { name: name.clone() })?;
+        let found = self.shape(name).ok_or_else(|| ModelError::MissingTensor { name: name.clone() })?;
         match stored.layout.stored_shape(shape) {
             Some(expected) if found == expected => Ok(stored),
             expected => {
@@ -114,7 +121,7 @@ impl CheckpointParams<'_> {
 
     /// Reads values that must be finite.
     fn read(&mut self, name: String, elements: Range<usize>) -> Result<Vec<f32>> {
-        let values = self.checkpoint.read(&name, elements.clone())?;
+        let values = self.stored_values(&name, elements.clone())?;
         if let Some(index) = first_not_finite(&values) {
             return Err(ModelError::NotFinite { name, value: values[index], index: elements.start + index });
         }

@@ -21,5 +21,5 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_qk_norm(if keys.flag_or("qk_layernorm", false)? { QkNorm::EachHead } else { QkNorm::None })
         .with_qkv_bias(keys.flag_or("use_qkv_bias", false)?.into());
     keys.dead(&["norm_eps", "rotary_scaling_factor"]);
-    Ok(Recipe::hf(config, hf::PREFIX, hf::stored, hf::nothing))
+    Ok(Recipe::like_llama(config))
 }

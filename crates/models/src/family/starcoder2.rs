@@ -20,7 +20,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_head(head)
         .with_biases(keys.flag_or("use_bias", true)?.into());
     let window = windows::everywhere(keys, config.n_layers)?;
-    Ok(Recipe::hf(config.with_sliding_window(window), hf::PREFIX, stored_in_hf, hf::nothing))
+    Ok(Recipe::new(config.with_sliding_window(window), hf::PREFIX, stored_in_hf))
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {

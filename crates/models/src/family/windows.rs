@@ -25,6 +25,11 @@ pub(super) fn listed(keys: &mut Keys, n_layers: usize) -> Result<Option<Vec<usiz
     Ok(Some(sliding))
 }
 
+/// The layers that `layer_types` calls sliding, or those of `usual` when the configuration has no such list.
+pub(super) fn listed_or(keys: &mut Keys, n_layers: usize, usual: impl FnOnce() -> Vec<usize>) -> Result<Vec<usize>> {
+    Ok(listed(keys, n_layers)?.unwrap_or_else(usual))
+}
+
 /// All layers but each `pattern`-th.
 pub(super) fn patterned(n_layers: usize, pattern: usize) -> Vec<usize> {
     chosen(n_layers, |layer| !(layer + 1).is_multiple_of(pattern))

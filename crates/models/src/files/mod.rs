@@ -57,10 +57,7 @@ impl MappedFile {
         let file = File::open(path).map_err(ModelError::io(path))?;
         let metadata = file.metadata().map_err(ModelError::io(path))?;
         if metadata.is_dir() {
-            return Err(ModelError::NotAModel {
-                path: path.to_owned(),
-                reason: "it is a directory, not a file".into(),
-            });
+            return Err(ModelError::not_a_model(path, "it is a directory, not a file"));
         }
         if metadata.len() == 0 {
             return Err(ModelError::malformed(path, "it is empty"));
@@ -112,5 +109,5 @@ fn refuse_pointer(file: &File, path: &Path) -> Result<()> {
         return Ok(());
     }
     let reason = "Git LFS has not fetched it, so that it is a text which stands for the file; run `git lfs pull` there";
-    Err(ModelError::NotAModel { path: path.to_owned(), reason: reason.into() })
+    Err(ModelError::not_a_model(path, reason))
 }

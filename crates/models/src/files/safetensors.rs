@@ -73,6 +73,21 @@ impl SafetensorsFile {
         }
     }
 
+    /// Some values of a tensor, as [`TensorFiles::read`] gives them; whether they are to be scaled has been checked.
+    pub(super) fn read_unscaled(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
+        let info = self.info(name)?;
+        let float = self.float(name, info.dtype)?;
+        let (begin, end) = (self.start + info.data_offsets.0, self.start + info.data_offsets.1);
+        let range = begin + elements.start * float.size()..begin + elements.end * float.size();
+        if range.end > end {
+            return Err(ModelError::malformed(
+                self.path(),
+                format!("tensor `{}` ends before element {}", shown(name), elements.end),
+            ));
+        }
+        Ok(float.decode(&self.file.bytes(range)?))
+    }
+
     fn info(&self, name: &str) -> Result<&TensorInfo> {
         self.metadata.info(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })
     }
@@ -94,17 +109,7 @@ impl TensorFiles for SafetensorsFile {
     }
 
     fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
-        let info = self.info(name)?;
-        let float = self.float(name, info.dtype)?;
         self.refuse_scaled(name, || self.names())?;
-        let (begin, end) = (self.start + info.data_offsets.0, self.start + info.data_offsets.1);
-        let range = begin + elements.start * float.size()..begin + elements.end * float.size();
-        if range.end > end {
-            return Err(ModelError::malformed(
-                self.path(),
-                format!("tensor `{}` ends before element {}", shown(name), elements.end),
-            ));
-        }
-        Ok(float.decode(&self.file.bytes(range)?))
+        self.read_unscaled(name, elements)
     }
 }

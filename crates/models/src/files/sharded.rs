@@ -67,7 +67,7 @@ impl ShardedSafetensors {
                 names.len(),
                 shown(first)
             );
-            return Err(ModelError::NotAModel { path: directory.to_owned(), reason });
+            return Err(ModelError::not_a_model(directory, reason));
         }
         Self::of(names.iter().map(|name| directory.join(name)), directory).map(Some)
     }
@@ -132,6 +132,6 @@ impl TensorFiles for ShardedSafetensors {
         let shard = self.shard_of.get(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })?;
         let shard = &self.shards[*shard];
         shard.refuse_scaled(name, || self.names())?;
-        shard.read(name, elements)
+        shard.read_unscaled(name, elements)
     }
 }

@@ -1,6 +1,5 @@
 //! The token that begins a text, as a checkpoint names it: [`of_directory`], [`of_gguf`].
 
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,8 +7,9 @@ use serde_json::{Map, Value};
 use stratigraph_corpus::BosToken;
 
 use super::library::Library;
+use crate::Result;
+use crate::directory::read_json_object;
 use crate::files::GgufFile;
-use crate::{ModelError, Result};
 
 /// What `tokenizer_config.json` beside a `tokenizer.json` says, or else the post-processor in the latter.
 ///
@@ -40,9 +40,7 @@ fn read_config(path: &Path) -> Result<Map<String, Value>> {
     if !file.is_file() {
         return Ok(Map::new());
     }
-    let text = fs::read_to_string(&file).map_err(ModelError::io(&file))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text); // a byte order mark
-    serde_json::from_str(text).map_err(|error| ModelError::malformed(&file, error))
+    read_json_object(&file)
 }
 
 /// The special token that a post-processor puts before a text.
@@ -67,6 +65,8 @@ pub(super) fn of_gguf(file: &GgufFile) -> BosToken {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;

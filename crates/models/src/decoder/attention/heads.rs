@@ -42,13 +42,8 @@ impl HeadNorm {
     }
 }
 
-/// Queries, keys or values `[batch, pos, heads, d_head]`, normed and rotated if the model does so, as
-/// `[batch, heads, pos, d_head]`.
-pub(super) fn by_heads(x: Tensor<4>, norm: &Option<HeadNorm>, angles: Option<&Angles>) -> Tensor<4> {
-    let x = match norm {
-        Some(norm) => norm.forward(x),
-        None => x,
-    };
+/// Queries, keys or values `[batch, pos, heads, d_head]`, rotated if the model does so, as `[batch, heads, pos, d_head]`.
+pub(super) fn by_heads(x: Tensor<4>, angles: Option<&Angles>) -> Tensor<4> {
     if host::on_host(&x.device()) {
         return heads_on_host(x, angles);
     }

@@ -48,7 +48,7 @@ pub(super) struct Attention {
 pub(super) struct Scoring {
     /// The factor of the products of queries and keys.
     pub(super) scale: f64,
-    /// Queries, keys and values are cut off at this size.
+    /// Queries, keys and values are cut off at this size, those that are normed after their norm.
     pub(super) clip: Option<f64>,
     /// Scores are kept between minus this and this.
     pub(super) soft_cap: Option<f64>,
@@ -69,15 +69,15 @@ impl Attention {
         let [_, pos, _] = normed.dims();
         let device = normed.device();
         let angles = self.rotary.as_ref().map(|rotary| rotary.angles(pos, &device));
-        let query = self.split(linear(&self.query, normed.clone()));
-        let key = self.split(linear(&self.key, normed.clone()));
-        let value = self.split(linear(&self.value, normed));
+        let query = self.split(linear(&self.query, normed.clone()), &self.query_norm);
+        let key = self.split(linear(&self.key, normed.clone()), &self.key_norm);
+        let value = self.split(linear(&self.value, normed), &None);
         let query = visit_heads(tap, site, Hook::Q, query)?;
         let key = visit_heads(tap, site, Hook::K, key)?;
         let value = visit_heads(tap, site, Hook::V, value)?;
-        let query = self.scaled_by_position(by_heads(query, &self.query_norm, angles.as_ref()));
-        let key = by_heads(key, &self.key_norm, angles.as_ref());
-        let value = by_heads(value, &None, None);
+        let query = self.scaled_by_position(by_heads(self.normed(query, &self.query_norm), angles.as_ref()));
+        let key = by_heads(self.normed(key, &self.key_norm), angles.as_ref());
+        let value = by_heads(value, None);
         let mixed = if tap.wants(site, Hook::AttnScores) || tap.wants(site, Hook::Pattern) {
             self.mixed(self.visited_pattern(query, key, site, tap)?, value)
         } else if self.sinks.is_some() || (host::on_host(&device) && pos <= MOST_ON_HOST) {
@@ -95,14 +95,27 @@ impl Attention {
         Ok(linear(&self.output, joined))
     }
 
-    /// `[batch, pos, heads * d_head]` to `[batch, pos, heads, d_head]`, cut off where the model does so.
-    fn split(&self, x: Tensor<3>) -> Tensor<4> {
+    /// `[batch, pos, heads * d_head]` to `[batch, pos, heads, d_head]`, cut off unless that comes after a norm.
+    fn split(&self, x: Tensor<3>, norm: &Option<HeadNorm>) -> Tensor<4> {
         let [batch, pos, width] = x.dims();
-        let x = match self.scoring.clip {
+        let x = x.reshape([batch, pos, width / self.d_head, self.d_head]);
+        if norm.is_none() { self.clipped(x) } else { x }
+    }
+
+    /// Queries or keys after their norm, if they have one, and cut off there.
+    fn normed(&self, x: Tensor<4>, norm: &Option<HeadNorm>) -> Tensor<4> {
+        match norm {
+            Some(norm) => self.clipped(norm.forward(x)),
+            None => x,
+        }
+    }
+
+    /// Queries, keys or values cut off where the model does so.
+    fn clipped(&self, x: Tensor<4>) -> Tensor<4> {
+        match self.scoring.clip {
             Some(clip) => x.clamp(-clip, clip),
             None => x,
-        };
-        x.reshape([batch, pos, width / self.d_head, self.d_head])
+        }
     }
 
     /// The products of queries and keys, `[batch, n_heads, query, key]`.

@@ -66,8 +66,9 @@ impl Attention {
     pub(super) fn alibi(&self, pos: usize, device: &Device) -> Tensor<4> {
         let mut bias = Vec::with_capacity(self.n_heads * pos * pos);
         for slope in slopes(self.n_heads) {
+            let by_distance: Vec<f32> = (0..pos).map(|distance| (-slope * distance as f64) as f32).collect();
             for query in 0..pos {
-                bias.extend((0..pos).map(|key| (-slope * query.saturating_sub(key) as f64) as f32));
+                bias.extend((0..pos).map(|key| by_distance[query.saturating_sub(key)]));
             }
         }
         Tensor::from_data(TensorData::new(bias, [1, self.n_heads, pos, pos]), device)

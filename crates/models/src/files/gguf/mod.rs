@@ -149,7 +149,7 @@ impl Part {
 /// All parts of a model, in order, one of which is open already.
 fn all_parts(open: Part, count: usize) -> Result<Vec<Part>> {
     let path = open.path().to_owned();
-    let split = |reason: String| ModelError::NotAModel { path: path.clone(), reason };
+    let split = |reason: String| ModelError::not_a_model(&path, reason);
     let nth = open.number("split.no").map_or(0, |nth| nth.saturating_add(1));
     let name = PartName::parse(&path).filter(|name| name.count == count).ok_or_else(|| {
         split(format!(

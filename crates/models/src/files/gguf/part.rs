@@ -60,7 +60,7 @@ impl Part {
             return Err(malformed(reason.into()));
         }
         if is_big_endian(&data) {
-            return Err(ModelError::NotAModel { path: path.to_owned(), reason: BIG_ENDIAN.into() });
+            return Err(ModelError::not_a_model(path, BIG_ENDIAN));
         }
         let header = guarded(|| rlx_gguf::GgufFile::header_from_bytes(&data)).map_err(|panic| match &panic[..] {
             ZERO_ALIGNMENT => malformed("its header asks for an alignment of 0".into()),

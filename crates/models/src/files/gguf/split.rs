@@ -66,12 +66,9 @@ fn only_match(path: &Path, pattern: &str) -> Result<PathBuf> {
             let [a, b] =
                 [a, b].map(|model| shown(&model.file_name().unwrap_or_default().to_string_lossy()).to_string());
             let reason = format!("several models have such a name, `{a}` and `{b}` among them; name one of them");
-            Err(ModelError::NotAModel { path: path.to_owned(), reason })
+            Err(ModelError::not_a_model(path, reason))
         }
-        (None, _) => {
-            let reason = "no file has such a name".to_owned();
-            Err(ModelError::NotAModel { path: path.to_owned(), reason })
-        }
+        (None, _) => Err(ModelError::not_a_model(path, "no file has such a name")),
     }
 }
 
