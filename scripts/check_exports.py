@@ -13,14 +13,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from reference_values import EDIT_TAIL
+from reference_values import EDIT_TAIL, with_alibi_once
 
 
 @torch.no_grad()
 def difference(export, expected, edit):
     """The largest difference of logits as a fraction of their scale."""
     options = {"attn_implementation": "eager", "experts_implementation": "eager"}
-    model = AutoModelForCausalLM.from_pretrained(export, dtype=torch.float32, **options).eval()
+    model = with_alibi_once(AutoModelForCausalLM.from_pretrained(export, dtype=torch.float32, **options).eval())
     logits = model(expected["ids"].long(), use_cache=False).logits[0, -EDIT_TAIL:]
     wanted = expected[f"logits_{edit}"]
     return ((logits - wanted).abs().max() / wanted.abs().max()).item()

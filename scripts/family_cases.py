@@ -149,4 +149,23 @@ CASES = [
         **EXPERTS | {"rope_parameters": YARN | {"truncate": False}}, head_dim=8, num_local_experts=5, sliding_window=5,
         tie_word_embeddings=False,
     ), F32, 65, 12),
+    ("gpt-oss-mxfp4", "gpt_oss", dict(
+        **EXPERTS | {"hidden_size": 64, "intermediate_size": 32, "rope_parameters": YARN}, head_dim=8, num_local_experts=5,
+        sliding_window=5, tie_word_embeddings=False,
+    ), BF16, 66, 12),
+    ("olmoe-clipped", "olmoe", dict(
+        **EXPERTS, num_experts=3, norm_topk_prob=True, clip_qkv=0.7, tie_word_embeddings=False,
+    ), F32, 67, 12),
+    ("qwen3-moe-plain", "qwen3_moe", dict(
+        **EXPERTS, head_dim=8, num_experts=5, moe_intermediate_size=6, norm_topk_prob=True, tie_word_embeddings=True,
+    ), F16, 69, 12),
+    ("smollm3-usual", "smollm3", dict(**SQUARE | {"num_hidden_layers": 4}, tie_word_embeddings=True), F16, 70, 12),
+    ("cohere2-usual", "cohere2", dict(
+        **(SMALL | {"hidden_size": 24, "num_hidden_layers": 4}), rope_parameters=ROPE, layer_norm_eps=1e-5, logit_scale=0.4,
+        sliding_window=5,
+    ), F16, 71, 12),
+    ("falcon-alibi", "falcon", dict(
+        hidden_size=24, num_hidden_layers=3, num_attention_heads=12, vocab_size=48, max_position_embeddings=64,
+        alibi=True, multi_query=False, parallel_attn=False, bias=True, bos_token_id=0, eos_token_id=0, ffn_hidden_size=28,
+    ), F32, 68, 12),
 ]

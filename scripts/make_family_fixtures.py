@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, CONFIG_MAPPING
 
 import family_ggufs
+import mxfp4
 from family_cases import CASES
-from reference_values import EDIT_TAIL, edit_orders, expected_values
+from reference_values import EDIT_TAIL, edit_orders, expected_values, with_alibi_once
 
 BATCH = 2
 EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
@@ -91,7 +92,11 @@ FAMILIES = [
     ), torch.bfloat16, 22, 12),
 ]
 MINUS_ONE = ["gemma", "gemma2", "gemma3_text", "nemotron"]  # a gain is stored as its difference from one
-WITH_GGUF = ["gpt2", "neox-parallel", "neox-sequential", "phi", "qwen2", "qwen3", "gemma3"]
+WITH_GGUF = [
+    "bloom", "cohere", "cohere2-usual", "falcon", "falcon-grouped", "gemma", "gemma2", "gemma3", "glm4", "gpt2", "gpt-oss", "granite",
+    "mixtral", "neox-parallel", "neox-sequential", "nemotron", "olmo", "olmo2", "olmoe", "phi", "phi3", "qwen2", "qwen2-moe", "qwen3",
+    "qwen3-moe-plain", "smollm3-usual", "stablelm", "stablelm-heads", "starcoder2",
+]
 
 
 def random_parameter(name, shape, generator, gain):
@@ -105,7 +110,7 @@ def random_parameter(name, shape, generator, gain):
 
 def random_model(model_type, settings, seed):
     config = CONFIG_MAPPING[model_type](**settings)
-    model = AutoModelForCausalLM.from_config(config, **EAGER).eval()
+    model = with_alibi_once(AutoModelForCausalLM.from_config(config, **EAGER).eval())
     generator = torch.Generator().manual_seed(seed)
     gain = 0.0 if model_type in MINUS_ONE else 1.0
     for name, parameter in model.named_parameters():
@@ -173,6 +178,8 @@ def store(model, name, dtype, path):
     copy.deepcopy(model).to(dtype).save_pretrained(path, max_shard_size=shard)  # rotary tables must not be rounded
     for parameter in model.parameters():
         parameter.copy_(parameter.to(dtype).float())
+    if name == "gpt-oss-mxfp4":
+        mxfp4.store_experts(model, path, 66)
     if name in ("gpt2", "neox-parallel"):
         file = path / "model.safetensors"
         save_file(add_buffers(name, load_file(file)), file, metadata={"format": "pt"})
@@ -184,11 +191,15 @@ def store(model, name, dtype, path):
 
 def check(path):
     """transformers reads the directory, gives the same values, and every edit matters."""
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **EAGER).eval()
+    model = with_alibi_once(AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **EAGER).eval())
     saved = load_file(path / "expected.safetensors")
     again = expected_values(model, saved["ids"].long())
     for name, value in saved.items():
         torch.testing.assert_close(again[name], value, rtol=0, atol=2e-6, msg=f"{path.name}: {name} differs")
+    if getattr(model.config, "alibi", False):
+        fused = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="sdpa").eval()
+        logits = fused(saved["ids"].long(), use_cache=False).logits
+        torch.testing.assert_close(logits, saved["logits"], rtol=0, atol=1e-5)
     total = saved["resid"][:-1] + saved["attn_out"] + saved["mlp_out"]
     torch.testing.assert_close(total, saved["resid"][1:], rtol=0, atol=2e-5)
     for name in edit_orders(len(saved["pattern"])):

@@ -33,6 +33,22 @@ def body(model):
     return model.get_submodule(root), blocks, *rest
 
 
+def with_alibi_once(model):
+    """The model, whose explicit attention adds ALiBi once.
+
+    transformers 5.24 gives Falcon's attention a mask that has ALiBi in it already. Fused attention (`sdpa`, the default) adds
+    that mask alone, and explicit attention (`eager`, which shows patterns) adds ALiBi a second time.
+    """
+    def mask_alone(_, args, kwargs):
+        mask = kwargs["attention_mask"]
+        return args, kwargs | {"attention_mask": mask * (mask == torch.finfo(mask.dtype).min)}
+
+    if model.config.model_type == "falcon" and model.config.alibi:
+        for layer in model.transformer.h:
+            layer.self_attention.register_forward_pre_hook(mask_alone, with_kwargs=True)
+    return model
+
+
 def first(out):
     return out[0] if isinstance(out, tuple) else out
 

@@ -183,13 +183,9 @@ impl Checkpoint {
         }
     }
 
-    pub(crate) fn recipe(&self) -> &Recipe {
-        &self.recipe
-    }
-
     /// What a `config.json` of the same families says.
-    pub(crate) fn read_config(&self, json: Map<String, Value>) -> Result<DecoderConfig> {
-        Ok(Recipe::from_hf(json, &self.families)?.config)
+    pub(crate) fn read_config(&self, json: Map<String, Value>) -> Result<Recipe> {
+        Recipe::from_hf(json, &self.families)
     }
 
     /// The name under which a parameter is stored.

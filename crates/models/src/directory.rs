@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use stratigraph_core::shown;
 
 use crate::family::{Family, Recipe};
-use crate::files::{SafetensorsFile, ShardedSafetensors, TensorFiles};
+use crate::files::{Mxfp4, Safetensors, SafetensorsFile, ShardedSafetensors, TensorFiles};
 use crate::{ModelError, Result};
 
 const CONFIG: &str = "config.json";
@@ -25,11 +25,13 @@ pub(crate) fn open(path: &Path, families: &[Family]) -> Result<(Weights, Recipe)
         return Err(not_a_model(path, &format!("the directory has no {CONFIG}")));
     }
     let recipe = Recipe::from_hf(read_json_object(&config)?, families)?;
-    Ok((weights(path)?, recipe))
+    let weights = weights(path)?;
+    let weights: Weights = if recipe.in_mxfp4 { Box::new(Mxfp4::new(weights)?) } else { weights };
+    Ok((weights, recipe))
 }
 
 /// A single file comes first, as in transformers: an index beside it is left over from another version of the model.
-fn weights(path: &Path) -> Result<Weights> {
+fn weights(path: &Path) -> Result<Box<dyn Safetensors + Send + Sync>> {
     let (whole, index) = (path.join(WEIGHTS), path.join(INDEX));
     if is_there(&whole)? {
         return Ok(Box::new(SafetensorsFile::open(&whole)?));

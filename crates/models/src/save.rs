@@ -83,9 +83,11 @@ impl Checkpoint {
             return Err(refused("the decoder has another shape than the checkpoint"));
         }
         let config = self.hf_config()?.filter(|config| !config.contains_key("text_config"));
-        let config =
+        let mut config =
             config.ok_or_else(|| refused("only a Hugging Face directory of a text model has the names to write"))?;
-        decoder.write(config, self.recipe(), dir.as_ref(), storage)
+        config.remove("quantization_config"); // what is written is not quantised
+        let recipe = self.read_config(config.clone())?;
+        decoder.write(config, &recipe, dir.as_ref(), storage)
     }
 }
 

@@ -16,12 +16,14 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 /// The checkpoints of all families, with what transformers computes for them.
-pub const FAMILIES: [&str; 48] = [
+pub const FAMILIES: [&str; 54] = [
     "bloom",
     "cohere",
     "cohere2",
+    "cohere2-usual",
     "exaone4",
     "falcon",
+    "falcon-alibi",
     "falcon-grouped",
     "falcon-sequential",
     "gemma",
@@ -32,6 +34,7 @@ pub const FAMILIES: [&str; 48] = [
     "glm4",
     "gpt-neo",
     "gpt-oss",
+    "gpt-oss-mxfp4",
     "gpt2",
     "gpt2-prefixed",
     "gptj",
@@ -51,6 +54,7 @@ pub const FAMILIES: [&str; 48] = [
     "olmo2",
     "olmo3",
     "olmoe",
+    "olmoe-clipped",
     "opt",
     "phi",
     "phi-gqa",
@@ -61,12 +65,45 @@ pub const FAMILIES: [&str; 48] = [
     "qwen2-yarn",
     "qwen3",
     "qwen3-moe",
+    "qwen3-moe-plain",
     "smollm3",
+    "smollm3-usual",
     "stablelm",
     "stablelm-heads",
     "starcoder2",
 ];
 
 /// Those that have a GGUF file beside them.
-pub const GGUFS: [&str; 9] =
-    ["gemma3", "gpt2", "llama-gqa", "llama-untied", "neox-parallel", "neox-sequential", "phi", "qwen2", "qwen3"];
+pub const GGUFS: [&str; 31] = [
+    "bloom",
+    "cohere",
+    "cohere2-usual",
+    "falcon",
+    "falcon-grouped",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "glm4",
+    "gpt-oss",
+    "gpt2",
+    "granite",
+    "llama-gqa",
+    "llama-untied",
+    "mixtral",
+    "nemotron",
+    "neox-parallel",
+    "neox-sequential",
+    "olmo",
+    "olmo2",
+    "olmoe",
+    "phi",
+    "phi3",
+    "qwen2",
+    "qwen2-moe",
+    "qwen3",
+    "qwen3-moe-plain",
+    "smollm3-usual",
+    "stablelm",
+    "stablelm-heads",
+    "starcoder2",
+];

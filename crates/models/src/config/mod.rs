@@ -169,7 +169,7 @@ impl DecoderConfig {
 
     /// The rotary positions of `layer`; `None` when it rotates nothing.
     pub(crate) fn rope_of(&self, layer: usize) -> Option<&Rope> {
-        let Position::Rotary(rope) = &self.position else { return None };
+        let rope = self.position.rope()?;
         if self.unrotated_layers.contains(&layer) {
             return None;
         }

@@ -109,6 +109,19 @@ pub enum Position {
     Rotary(Rope),
     /// Scores fall with the distance of query and key, by a slope for each head (ALiBi, Press et al., arXiv 2108.12409).
     Alibi,
+    /// ALiBi as Falcon RW computes it: scores rise with the position of the key, by the slope times the position in
+    /// bfloat16, which is added to the products of queries and keys before both are multiplied by `attn_scale`.
+    FalconAlibi,
+}
+
+impl Position {
+    /// The rotary positions; none where positions enter in another way.
+    pub(crate) fn rope(&self) -> Option<&Rope> {
+        match self {
+            Position::Rotary(rope) => Some(rope),
+            Position::Learned | Position::Alibi | Position::FalconAlibi => None,
+        }
+    }
 }
 
 /// Layers whose attention reaches back over a limited number of tokens.

@@ -1,8 +1,8 @@
 //! Whether the numbers of a [`DecoderConfig`] fit each other.
 
 use super::{
-    Activation, DecoderConfig, Experts, LongRope, Mlp, Norm, NormPlacement, Position, QkNorm, Residual, Rope,
-    RopeScaling, SlidingWindow, Yarn,
+    Activation, DecoderConfig, Experts, LongRope, Mlp, Norm, NormPlacement, QkNorm, Residual, Rope, RopeScaling,
+    SlidingWindow, Yarn,
 };
 use crate::{ModelError, Result};
 
@@ -24,7 +24,7 @@ impl DecoderConfig {
         }
         self.validate_numbers()?;
         self.validate_axes()?;
-        if let Position::Rotary(rope) = &self.position {
+        if let Some(rope) = self.position.rope() {
             self.validate_rope(rope)?;
         }
         self.validate_layers("unrotated layers", &self.unrotated_layers)?;
@@ -171,10 +171,10 @@ impl DecoderConfig {
             return unsupported("sliding window", 0, "a query must see itself");
         }
         self.validate_layers("sliding window layers", &window.layers)?;
-        match (&window.rope, &self.position) {
+        match (&window.rope, self.position.rope()) {
             (None, _) => Ok(()),
-            (Some(rope), Position::Rotary(_)) => self.validate_rope(rope),
-            (Some(_), Position::Learned | Position::Alibi) => {
+            (Some(rope), Some(_)) => self.validate_rope(rope),
+            (Some(_), None) => {
                 unsupported("sliding window rope", "(set)", "positions of the other layers are not rotary")
             }
         }

@@ -4,7 +4,7 @@ use burn::module::Param as BurnParam;
 use burn::nn::{Linear, RmsNorm};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::attention::{Attention, EachHead, HeadNorm, Scoring};
+use super::attention::{Alibi, Attention, EachHead, HeadNorm, Scoring};
 use super::block::Block;
 use super::experts::{Mixture, Shared};
 use super::mlp::{AnyMlp, FeedForward};
@@ -54,7 +54,7 @@ impl Builder<'_> {
         let param = Param { layer: None, part: Part::PosEmbed, kind: Kind::Weight };
         match self.config.position {
             Position::Learned => Ok(Some(self.tensor(param, [self.config.n_ctx, self.config.d_model])?)),
-            Position::Rotary(_) | Position::Alibi => Ok(None),
+            Position::Rotary(_) | Position::Alibi | Position::FalconAlibi => Ok(None),
         }
     }
 
@@ -160,7 +160,11 @@ impl Builder<'_> {
             clip: self.config.qkv_clip,
             soft_cap: self.config.attn_soft_cap,
             window: self.config.window_of(layer),
-            alibi: self.config.position == Position::Alibi,
+            alibi: match self.config.position {
+                Position::Alibi => Some(Alibi::ByDistance),
+                Position::FalconAlibi => Some(Alibi::ByKeyRounded),
+                Position::Learned | Position::Rotary(_) => None,
+            },
             query_scaling: self.config.query_scaling,
         }
     }

@@ -73,7 +73,7 @@ impl Checkpoint {
         let expected = self.config().with_layer_order(layers);
         let config = keys::with_layer_order(json, self.config(), layers);
         match self.read_config(config.clone()) {
-            Ok(read) if read == expected => {
+            Ok(read) if read.config == expected => {
                 Ok(Export { checkpoint: self, layers: layers.to_vec(), config, max_shard_bytes: shards::USUAL_BYTES })
             }
             _ => {

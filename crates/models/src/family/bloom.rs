@@ -1,7 +1,8 @@
 //! BLOOM: ALiBi, a norm of the embedding, queries, keys and values of each head fused.
 
 use super::keys::Keys;
-use super::{Layout, Recipe, Stored, hf};
+use super::{Layout, Recipe, Stored, gguf, hf};
+use crate::files::GgufFile;
 use crate::param::{Param, Part};
 use crate::{Activation, Bias, DecoderConfig, EmbedNorm, Head, Mlp, Norm, Position, Result};
 
@@ -56,4 +57,13 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
         other => unreachable!("BLOOM has no {other:?}"),
     };
     Stored { name: hf::full_name("transformer.h", name, param), layout }
+}
+
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::layer_norm(keys)?;
+    let config = gguf::common(keys, file, norm)?
+        .with_embed_norm(EmbedNorm::Present)
+        .with_mlp(Mlp::Plain { activation: Activation::GeluTanh })
+        .with_position(Position::Alibi);
+    Ok(Recipe::gguf(config, gguf::stored_fused))
 }

@@ -3,9 +3,10 @@
 
 use super::keys::Keys;
 use super::rope::{self, Outer};
-use super::{Layout, Recipe, Stored, hf, windows};
+use super::{Layout, Recipe, Stored, gguf, hf, windows};
+use crate::files::{GgufFile, TensorFiles};
 use crate::param::{Param, Part};
-use crate::{DecoderConfig, Head, Mlp, Norm, QkNorm, Residual, Result};
+use crate::{Activation, DecoderConfig, Head, Mlp, Norm, QkNorm, Residual, Result};
 
 /// The rotary base of `cohere`, where a configuration names none.
 const BASE: f64 = 500_000.0;
@@ -70,10 +71,37 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
         _ => hf::stored(config, param),
     };
     // Layers without rotation have the same order of rows, which changes nothing there.
-    let layout = match param.part {
-        Part::Query => layout.rotary_pairs(config.n_heads),
-        Part::Key => layout.rotary_pairs(config.n_kv_heads),
-        _ => layout,
-    };
-    Stored { name, layout }
+    Stored { name, layout: hf::in_rotary_pairs(layout, config, param.part) }
+}
+
+/// Rows of queries, keys and their norms are in pairs as the checkpoint has them.
+pub(super) fn cohere_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    Ok(Recipe::gguf(common_in_gguf(keys, file)?, stored_in_gguf))
+}
+
+/// A GGUF leaves the pattern of layers to the reader.
+pub(super) fn cohere2_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let config = common_in_gguf(keys, file)?;
+    let layers = windows::patterned(config.n_layers, PATTERN);
+    let unrotated = windows::others(config.n_layers, &layers);
+    let window = windows::window(keys.size_or_none("attention.sliding_window")?, layers, None)?;
+    Ok(Recipe::gguf(config.with_unrotated_layers(unrotated).with_sliding_window(window), stored_in_gguf))
+}
+
+/// What both have in a GGUF.
+fn common_in_gguf(keys: &mut Keys, file: &GgufFile) -> Result<DecoderConfig> {
+    let norm = Norm::LayerWithoutBias { eps: keys.number("attention.layer_norm_epsilon")? };
+    let has_norms = file.shape("blk.0.attn_q_norm.weight").is_some();
+    let logit_scale = keys.number("logit_scale")?;
+    Ok(gguf::common(keys, file, norm)?
+        .with_mlp(Mlp::Gated { activation: Activation::Silu })
+        .with_residual(Residual::ParallelSharedNorm)
+        .with_logit_scale(logit_scale)
+        .with_qk_norm(if has_norms { QkNorm::EachHead } else { QkNorm::None }))
+}
+
+fn stored_in_gguf(config: &DecoderConfig, param: Param) -> Stored {
+    let Stored { name, layout } = gguf::stored_in_pairs(config, param);
+    let is_norm = matches!(param.part, Part::HeadQueryNorm(_) | Part::HeadKeyNorm(_));
+    Stored { name, layout: if is_norm { layout.rotary_pairs(1) } else { layout } }
 }

@@ -1,25 +1,29 @@
-//! Falcon with rotary positions: multi-query or grouped attention, sublayers side by side or not. Falcon RW, which has ALiBi,
-//! is not.
+//! Falcon: multi-query, grouped or full attention, sublayers side by side or not, rotary positions or ALiBi.
 
 use super::keys::{Keys, unsupported};
 use super::rope::{self, Outer};
-use super::{Layout, Recipe, Stored, hf};
+use super::{Layout, Recipe, Stored, gguf, hf};
+use crate::files::{GgufFile, TensorFiles};
 use crate::param::{Param, Part};
-use crate::{DecoderConfig, Head, Mlp, Norm, Position, Residual, Result};
+use crate::{Activation, DecoderConfig, Head, Mlp, Norm, Position, Residual, Result};
 
 const PREFIX: &str = "transformer.";
 /// The longest window, where a configuration names none.
 const N_CTX: usize = 2048;
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
-    keys.only("alibi", false)?;
     keys.dead(&["apply_residual_connection_post_layernorm"]);
     let d_model = keys.size_of(&["n_embed", "hidden_size"])?;
     let (n_layers, n_heads) = (keys.size("num_hidden_layers")?, keys.size("num_attention_heads")?);
     let d_head = d_model / n_heads.max(1);
     keys.default("max_position_embeddings", N_CTX);
     let outer = Outer::new(keys, d_head)?;
-    let position = Position::Rotary(rope::from_hf(keys, outer)?);
+    let position = if keys.flag_or("alibi", false)? {
+        keys.dead(&["rope_parameters", "rope_scaling", "rope_theta"]);
+        Position::FalconAlibi
+    } else {
+        Position::Rotary(rope::from_hf(keys, outer)?)
+    };
     let (n_kv_heads, residual) = attention(keys, n_heads)?;
     let d_mlp = keys.size_or_none("ffn_hidden_size")?.unwrap_or(d_model.saturating_mul(4));
     let config = DecoderConfig::new(n_layers, d_model, n_heads, keys.size("vocab_size")?)
@@ -81,4 +85,24 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
         other => unreachable!("Falcon has no {other:?}"),
     };
     Stored { name: hf::full_name("transformer.h", name, param), layout }
+}
+
+/// All Falcons in a GGUF have their sublayers side by side, with a second norm or without.
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::layer_norm(keys)?;
+    let two_norms = file.shape("blk.0.attn_norm_2.weight").is_some();
+    let config = gguf::common(keys, file, norm)?
+        .with_mlp(Mlp::Plain { activation: Activation::Gelu })
+        .with_residual(if two_norms { Residual::Parallel } else { Residual::ParallelSharedNorm });
+    Ok(Recipe::gguf(config, stored_in_gguf))
+}
+
+/// Of two norms, the first is the MLP's.
+fn stored_in_gguf(config: &DecoderConfig, param: Param) -> Stored {
+    let name = match (param.part, config.residual) {
+        (Part::AttnNorm, Residual::Parallel) => "attn_norm_2",
+        (Part::MlpNorm, Residual::Parallel) => "attn_norm",
+        _ => return gguf::stored_fused(config, param),
+    };
+    Stored { name: hf::full_name("blk", name, param), layout: Layout::SAME }
 }

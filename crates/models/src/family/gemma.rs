@@ -3,7 +3,9 @@
 
 use super::keys::{Keys, missing};
 use super::rope::{self, Outer};
-use super::{Layout, Recipe, Stored, hf, windows};
+use super::{Layout, Recipe, Stored, gguf, hf, windows};
+use crate::config::usual_scale;
+use crate::files::GgufFile;
 use crate::param::{Kind, Param, Part};
 use crate::{Activation, DecoderConfig, Head, Mlp, NormPlacement, Result};
 
@@ -61,4 +63,33 @@ pub(super) fn stored_minus_one(config: &DecoderConfig, param: Param) -> Stored {
     };
     let is_gain = param.part.is_norm() && param.kind == Kind::Weight;
     Stored { name, layout: if is_gain { Layout::MINUS_ONE } else { layout } }
+}
+
+/// A GGUF holds the gains themselves.
+pub(super) fn gemma_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    Ok(Recipe::gguf(common_in_gguf(keys, file)?, gguf::stored))
+}
+
+/// A GGUF leaves the pattern of layers and the scale of scores to the reader.
+pub(super) fn gemma2_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let config = common_in_gguf(keys, file)?;
+    // Only the largest model, with 46 layers, scales by another width than a head's; only its depth identifies it.
+    let width = if config.n_layers == 46 { config.d_model / config.n_heads.max(1) } else { config.d_head };
+    let layers = windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2));
+    let size = keys.size_or_none("attention.sliding_window")?;
+    let config = config
+        .with_norm_placement(NormPlacement::Sandwich)
+        .with_attn_scale(usual_scale(width))
+        .with_attn_soft_cap(Some(keys.number_or_none("attn_logit_softcapping")?.unwrap_or(SCORE_CAP)))
+        .with_logit_soft_cap(Some(keys.number_or_none("final_logit_softcapping")?.unwrap_or(LOGIT_CAP)))
+        .with_sliding_window(windows::window(size, layers, None)?);
+    Ok(Recipe::gguf(config, gguf::stored))
+}
+
+/// What both have in a GGUF.
+fn common_in_gguf(keys: &mut Keys, file: &GgufFile) -> Result<DecoderConfig> {
+    let norm = gguf::rms(keys)?;
+    let config = gguf::common(keys, file, norm)?;
+    let embed_scale = (config.d_model as f64).sqrt();
+    Ok(config.with_embed_scale(embed_scale).with_mlp(Mlp::Gated { activation: Activation::GeluTanh }))
 }

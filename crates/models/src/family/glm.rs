@@ -2,9 +2,10 @@
 
 use super::keys::Keys;
 use super::rope::{self, Outer};
-use super::{Layout, Recipe, Stored, hf};
+use super::{Layout, Recipe, Stored, gguf, hf};
+use crate::files::GgufFile;
 use crate::param::{Param, Part};
-use crate::{DecoderConfig, Mlp, NormPlacement, Position, Result};
+use crate::{DecoderConfig, Mlp, NormPlacement, Result};
 
 /// The fraction of a head that is rotated, where a configuration does not say it.
 const FRACTION: f64 = 0.5;
@@ -29,20 +30,23 @@ fn common(keys: &mut Keys) -> Result<DecoderConfig> {
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
-    let d_rotary = match &config.position {
-        Position::Rotary(rope) => rope.d_rotary,
-        Position::Learned | Position::Alibi => 0,
-    };
     let Stored { name, layout } = hf::stored_with_fused_gate(config, param);
-    let layout = match param.part {
-        Part::Query => layout.partial_rotary_pairs(config.n_heads, d_rotary),
-        Part::Key => layout.partial_rotary_pairs(config.n_kv_heads, d_rotary),
-        _ => layout,
-    };
+    let layout = hf::in_rotary_pairs(layout, config, param.part);
     let behind = match param.part {
         Part::AttnPostNorm => "post_self_attn_layernorm",
         Part::MlpPostNorm => "post_mlp_layernorm",
         _ => return Stored { name, layout },
     };
     Stored { name: hf::full_name("model.layers", behind, param), layout: Layout::SAME }
+}
+
+/// Rows of queries and keys are in pairs as the checkpoint has them.
+pub(super) fn glm4_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    let config = gguf::common(keys, file, norm)?.with_norm_placement(NormPlacement::Sandwich);
+    Ok(Recipe::gguf(config, stored_in_gguf))
+}
+
+fn stored_in_gguf(config: &DecoderConfig, param: Param) -> Stored {
+    gguf::with_fused_gate(gguf::stored_in_pairs(config, param), param)
 }

@@ -1,12 +1,14 @@
-//! gpt-oss: a mixture of experts with biases and a clamped gate, attention sinks, a window in every other layer, YaRN.
+//! gpt-oss: a mixture of experts with biases and a clamped gate, attention sinks, a window in every other layer, YaRN. The
+//! experts' weights may be in MXFP4.
 
 use serde_json::json;
 
-use super::keys::Keys;
+use super::keys::{Keys, unsupported};
 use super::rope::{self, Outer};
-use super::{Layout, Recipe, Stored, hf, windows};
+use super::{Layout, Recipe, Stored, gguf, hf, windows};
+use crate::files::GgufFile;
 use crate::param::{Param, Part};
-use crate::{Activation, AttentionSinks, Bias, DecoderConfig, Experts, Mlp, Result};
+use crate::{Activation, AttentionSinks, Bias, DecoderConfig, Experts, Mlp, Position, Result, RopeScaling, Weighting};
 
 /// The rotary base, where a configuration names none.
 const BASE: f64 = 150_000.0;
@@ -44,21 +46,48 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_qkv_bias(attention_bias)
         .with_attn_out_bias(attention_bias)
         .with_mlp_bias(Bias::Present);
+    if is_in_mxfp4(keys)? {
+        return Ok(Recipe::new(config, hf::PREFIX, stored_in_mxfp4).in_mxfp4());
+    }
     Ok(Recipe::new(config, hf::PREFIX, stored_in_hf))
+}
+
+/// Whether the experts' weights are in MXFP4.
+fn is_in_mxfp4(keys: &mut Keys) -> Result<bool> {
+    let Some(mut quantization) = keys.object_or_none("quantization_config")? else { return Ok(false) };
+    let method = quantization.text("quant_method")?;
+    if method != "mxfp4" {
+        return Err(unsupported("quantization_config.quant_method", method, "known: mxfp4"));
+    }
+    // Which modules are not quantised is seen from their tensors; how transformers computes is not of interest.
+    quantization.dead(&["modules_to_not_convert", "dequantize"]);
+    match quantization.left().next() {
+        Some(unread) => Err(unsupported(&format!("quantization_config.{unread}"), "(set)", "it is not known")),
+        None => Ok(true),
+    }
 }
 
 /// All experts are in one tensor, with gate and value in alternate columns; names of tensors of experts and sinks have no
 /// `weight`.
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
+    stored(config, param, Layout::SAME)
+}
+
+/// The same with the experts' matrices the other way round.
+fn stored_in_mxfp4(config: &DecoderConfig, param: Param) -> Stored {
+    stored(config, param, Layout::OUT_IN)
+}
+
+fn stored(config: &DecoderConfig, param: Param, of_experts: Layout) -> Stored {
     let n_experts = config.shape().experts.map_or(0, |experts| experts.n_experts);
     let of_expert = |expert: u32, name: &str, layout: Layout| Stored {
         name: bare(&format!("mlp.experts.{name}"), param),
         layout: layout.slab(expert as usize, n_experts),
     };
     match param.part {
-        Part::ExpertGate(expert) => of_expert(expert, "gate_up_proj", Layout::SAME.each_nth(0, 2)),
-        Part::ExpertUp(expert) => of_expert(expert, "gate_up_proj", Layout::SAME.each_nth(1, 2)),
-        Part::ExpertDown(expert) => of_expert(expert, "down_proj", Layout::SAME),
+        Part::ExpertGate(expert) => of_expert(expert, "gate_up_proj", of_experts.each_nth(0, 2)),
+        Part::ExpertUp(expert) => of_expert(expert, "gate_up_proj", of_experts.each_nth(1, 2)),
+        Part::ExpertDown(expert) => of_expert(expert, "down_proj", of_experts),
         Part::Sinks => Stored { name: bare("self_attn.sinks", param), layout: Layout::SAME },
         Part::Router => Stored { name: hf::full_name("model.layers", "mlp.router", param), layout: Layout::OUT_IN },
         _ => hf::stored(config, param),
@@ -72,4 +101,27 @@ fn bare(name: &str, param: Param) -> String {
         Some(bare) => bare.to_owned(),
         None => full.strip_suffix(".bias").map(|bare| format!("{bare}_bias")).unwrap_or(full),
     }
+}
+
+/// A GGUF leaves the pattern of layers, the numbers of the gate, and that YaRN's places are not rounded to the reader.
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    let mut config = gguf::with_experts(keys, file, norm, Weighting::Renormalized)?.with_sinks(AttentionSinks::Present);
+    if let Mlp::Experts(experts) = &mut config.mlp {
+        experts.activation = Activation::ClampedSwish { alpha: ALPHA, limit: LIMIT };
+    }
+    if let Position::Rotary(rope) = &mut config.position
+        && let RopeScaling::Yarn(yarn) = &mut rope.scaling
+    {
+        yarn.truncate = false;
+    }
+    let layers = windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2));
+    let window = windows::window(keys.size_or_none("attention.sliding_window")?, layers, None)?;
+    Ok(Recipe::gguf(config.with_sliding_window(window), stored_in_gguf))
+}
+
+/// The norm before the MLP has the name of one behind attention.
+fn stored_in_gguf(config: &DecoderConfig, param: Param) -> Stored {
+    let part = if param.part == Part::MlpNorm { Part::AttnPostNorm } else { param.part };
+    gguf::stored(config, Param { part, ..param })
 }

@@ -29,10 +29,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
-    let d_rotary = match &config.position {
-        Position::Rotary(rope) => rope.d_rotary,
-        Position::Learned | Position::Alibi => 0,
-    };
+    let d_rotary = config.position.rope().map_or(0, |rope| rope.d_rotary);
     let pairs = Layout::OUT_IN.partial_rotary_pairs(config.n_heads, d_rotary);
     let (name, layout) = match param.part {
         Part::Embed => ("transformer.wte", Layout::SAME),

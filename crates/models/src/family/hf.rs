@@ -131,6 +131,28 @@ pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
     Stored { name: full_name("model.layers", &name, param), layout }
 }
 
+/// The part of a tensor with all queries, all keys and all values one after the other; none of another parameter.
+pub(super) fn fused_qkv(config: &DecoderConfig, part: Part) -> Option<Layout> {
+    let DecoderConfig { n_heads, n_kv_heads, d_head, .. } = *config;
+    let start = match part {
+        Part::Query => 0,
+        Part::Key => n_heads,
+        Part::Value => n_heads + n_kv_heads,
+        _ => return None,
+    };
+    Some(Layout::OUT_IN.in_groups(1, (n_heads + 2 * n_kv_heads) * d_head, start * d_head))
+}
+
+/// A layout with the rotated rows of queries and keys in pairs, as it is for other parameters.
+pub(super) fn in_rotary_pairs(layout: Layout, config: &DecoderConfig, part: Part) -> Layout {
+    let d_rotary = config.position.rope().map_or(0, |rope| rope.d_rotary);
+    match part {
+        Part::Query => layout.partial_rotary_pairs(config.n_heads, d_rotary),
+        Part::Key => layout.partial_rotary_pairs(config.n_kv_heads, d_rotary),
+        _ => layout,
+    }
+}
+
 /// Gate and value fused in one tensor, one after the other, as in Phi-3 and GLM-4.
 pub(super) fn stored_with_fused_gate(config: &DecoderConfig, param: Param) -> Stored {
     let index = match param.part {

@@ -196,6 +196,10 @@ impl Keys {
             }
         }
         for key in self.unread(format) {
+            if key == "quantization_config" {
+                let method = self.values[&key].get("quant_method").unwrap_or(&Value::Null);
+                return Err(unsupported(&format!("{prefix}{key}.quant_method"), method, QUANTISED));
+            }
             if key_classes::matters(&key) && !is_off(&self.values[&key]) {
                 let reason = "the key is not known and may change what the model computes";
                 return Err(unsupported(&format!("{prefix}{key}"), &self.values[&key], reason));
@@ -215,6 +219,9 @@ impl Keys {
         self.values.keys().filter(|key| !self.read.contains(*key))
     }
 }
+
+const QUANTISED: &str = "weights must not be quantised, but for gpt-oss in MXFP4; load the model with transformers, and save what \
+    `model.dequantize()` gives";
 
 /// Whether a value switches something off.
 fn is_off(value: &Value) -> bool {

@@ -2,8 +2,9 @@
 //! crate can add.
 //!
 //! A family says how its configuration reads as a [`DecoderConfig`](crate::DecoderConfig), under which name each parameter
-//! is stored, and in which layout. Separate modules have what families share: `keys`, `key_classes`, `rope` and `windows` read configurations,
-//! `hf` and `gguf` know the usual names, `layout` undoes a storage layout, and `source` fetches parameters.
+//! is stored, and in which layout. Separate modules have what families share: `keys`, `key_classes`, `rope`, `rope_gguf` and
+//! `windows` read configurations, `hf` and `gguf` know the usual names, `layout` undoes a storage layout, and `source` fetches
+//! parameters.
 
 mod bloom;
 mod cohere;
@@ -37,6 +38,7 @@ mod qwen_moe;
 mod recipe;
 mod registry;
 mod rope;
+mod rope_gguf;
 mod smollm3;
 mod source;
 mod stablelm;

@@ -2,9 +2,10 @@
 
 use super::keys::Keys;
 use super::rope::{self, Outer};
-use super::{Layout, Recipe, Stored, hf};
+use super::{Layout, Recipe, Stored, gguf, hf};
+use crate::files::GgufFile;
 use crate::param::{Kind, Param};
-use crate::{DecoderConfig, Mlp, Norm, Result};
+use crate::{Activation, DecoderConfig, Mlp, Norm, Result};
 
 /// The fraction of a head that is rotated, where a configuration does not say it.
 const FRACTION: f64 = 0.5;
@@ -25,4 +26,11 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
     let Stored { name, layout } = hf::stored(config, param);
     let is_gain = param.part.is_norm() && param.kind == Kind::Weight;
     Stored { name, layout: if is_gain { Layout::MINUS_ONE } else { layout } }
+}
+
+/// A GGUF holds the gains themselves.
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::layer_norm(keys)?;
+    let config = gguf::common(keys, file, norm)?.with_mlp(Mlp::Plain { activation: Activation::Relu2 });
+    Ok(Recipe::gguf(config, gguf::stored))
 }

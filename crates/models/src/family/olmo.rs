@@ -3,7 +3,8 @@
 
 use super::keys::Keys;
 use super::rope::{self, Outer};
-use super::{Recipe, hf, windows};
+use super::{Recipe, gguf, hf, windows};
+use crate::files::GgufFile;
 use crate::{Activation, DecoderConfig, Mlp, Norm, NormPlacement, QkNorm, Result};
 
 /// The epsilon of OLMo 1, which no configuration names.
@@ -45,4 +46,19 @@ pub(super) fn olmo3_from_hf(keys: &mut Keys) -> Result<Recipe> {
 
 fn with_norms_behind(config: DecoderConfig) -> DecoderConfig {
     config.with_norm_placement(NormPlacement::Post).with_qk_norm(QkNorm::FullWidth)
+}
+
+/// With rows of queries and keys permuted as Llama's.
+pub(super) fn olmo_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = Norm::LayerWithoutWeights { eps: keys.number("attention.layer_norm_epsilon")? };
+    let clip = keys.number_or_none("attention.clamp_kqv")?;
+    let config = gguf::common(keys, file, norm)?.with_qkv_clip(clip);
+    keys.only("rope.dimension_count", config.d_head)?;
+    Ok(Recipe::gguf(config, gguf::stored_in_pairs))
+}
+
+/// OLMo 3 comes under the same architecture; its windows are refused.
+pub(super) fn olmo2_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    Ok(Recipe::gguf(with_norms_behind(gguf::common(keys, file, norm)?), gguf::stored))
 }

@@ -1,17 +1,22 @@
 //! OPT: learned positions behind two rows that are not used, LayerNorm, ReLU. The 350M, which norms after it adds, is not.
 
-use super::keys::Keys;
+use super::keys::{Keys, unsupported};
 use super::{Layout, Recipe, Stored, hf};
 use crate::param::{Param, Part};
 use crate::{DecoderConfig, Head, Mlp, Norm, Position, Result};
 
 /// The epsilon, which no configuration names.
 const EPS: f64 = 1e-5;
+/// Why the 350M is not read.
+const NORMS_ON_THE_STREAM: &str = "each norm replaces the residual stream, so that it is not a sum of what sublayers add; \
+    the other sizes of OPT are read";
 /// Rows of the table of positions before that of the first.
 const UNUSED_ROWS: usize = 2;
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
-    keys.only("do_layer_norm_before", true)?;
+    if !keys.flag_or("do_layer_norm_before", true)? {
+        return Err(unsupported("do_layer_norm_before", false, NORMS_ON_THE_STREAM));
+    }
     keys.only("_remove_final_layer_norm", false)?;
     keys.dead(&["activation_dropout", "init_std"]);
     let (d_model, n_heads) = (keys.size("hidden_size")?, keys.size("num_attention_heads")?);

@@ -2,8 +2,9 @@
 
 use super::keys::Keys;
 use super::rope::{self, Outer};
-use super::{Layout, Recipe, Stored, hf, windows};
-use crate::param::{Param, Part};
+use super::{Recipe, Stored, gguf, hf, windows};
+use crate::files::GgufFile;
+use crate::param::Param;
 use crate::{DecoderConfig, Mlp, Result};
 
 /// The context of the first training, where a configuration does not name it.
@@ -23,13 +24,21 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 
 /// All queries, all keys and all values in one tensor, and gate and value in another.
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
-    let DecoderConfig { n_heads, n_kv_heads, d_head, .. } = *config;
-    let start = match param.part {
-        Part::Query => 0,
-        Part::Key => n_heads * d_head,
-        Part::Value => (n_heads + n_kv_heads) * d_head,
-        _ => return hf::stored_with_fused_gate(config, param),
-    };
-    let layout = Layout::OUT_IN.in_groups(1, (n_heads + 2 * n_kv_heads) * d_head, start);
-    Stored { name: hf::full_name("model.layers", "self_attn.qkv_proj", param), layout }
+    match hf::fused_qkv(config, param.part) {
+        Some(layout) => Stored { name: hf::full_name("model.layers", "self_attn.qkv_proj", param), layout },
+        None => hf::stored_with_fused_gate(config, param),
+    }
+}
+
+/// A window of 0 is none.
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    let config = gguf::common(keys, file, norm)?;
+    let size = keys.size_or_none("attention.sliding_window")?.filter(|size| *size > 0);
+    let window = windows::window(size, windows::chosen(config.n_layers, |_| size.is_some()), None)?;
+    Ok(Recipe::gguf(config.with_sliding_window(window), stored_in_gguf))
+}
+
+fn stored_in_gguf(config: &DecoderConfig, param: Param) -> Stored {
+    gguf::with_fused_gate(gguf::stored_fused(config, param), param)
 }

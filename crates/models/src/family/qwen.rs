@@ -40,9 +40,12 @@ fn sliding_window(keys: &mut Keys, n_layers: usize) -> Result<Option<SlidingWind
     windows::window(size, layers, None)
 }
 
-/// Qwen2 and Qwen3, told apart by the tensors that are there.
-pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile, qk_norm: QkNorm) -> Result<Recipe> {
+pub(super) fn qwen2_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let norm = gguf::rms(keys)?;
-    let config = DecoderConfig { qk_norm, ..gguf::common(keys, file, norm)? };
-    Ok(Recipe::gguf(config, gguf::stored))
+    Ok(Recipe::gguf(gguf::common(keys, file, norm)?, gguf::stored))
+}
+
+pub(super) fn qwen3_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    Ok(Recipe::gguf(gguf::common(keys, file, norm)?.with_qk_norm(QkNorm::PerHead), gguf::stored))
 }

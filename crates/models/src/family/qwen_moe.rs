@@ -2,7 +2,8 @@
 //! heads).
 
 use super::keys::Keys;
-use super::{Recipe, hf, windows};
+use super::{Recipe, gguf, hf, windows};
+use crate::files::GgufFile;
 use crate::{Bias, DecoderConfig, Experts, Mlp, QkNorm, Result, Weighting};
 
 pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {
@@ -60,4 +61,22 @@ fn experts(keys: &mut Keys, config: &DecoderConfig) -> Result<Experts> {
 fn weighting(keys: &mut Keys) -> Result<Weighting> {
     let renormalized = keys.flag_or("norm_topk_prob", false)?;
     Ok(if renormalized { Weighting::Renormalized } else { Weighting::Softmax })
+}
+
+pub(super) fn qwen2_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    Ok(Recipe::gguf(gguf::with_experts(keys, file, norm, Weighting::Softmax)?, gguf::stored))
+}
+
+pub(super) fn qwen3_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    let config = gguf::with_experts(keys, file, norm, Weighting::Renormalized)?.with_qk_norm(QkNorm::PerHead);
+    Ok(Recipe::gguf(config, gguf::stored))
+}
+
+pub(super) fn olmoe_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    let clip = keys.number_or_none("attention.clamp_kqv")?;
+    let config = gguf::with_experts(keys, file, norm, Weighting::Softmax)?.with_qk_norm(QkNorm::FullWidth);
+    Ok(Recipe::gguf(config.with_qkv_clip(clip), gguf::stored))
 }

@@ -44,6 +44,8 @@ pub struct Recipe {
     ignorable: Ignorable,
     /// Whether the checkpoint also has the tensors of a model that sees images.
     pub(super) is_text_model: bool,
+    /// Whether weights are stored in MXFP4.
+    pub(crate) in_mxfp4: bool,
     /// Configuration keys that were not read.
     pub(crate) unread_keys: Vec<String>,
 }
@@ -52,7 +54,15 @@ impl Recipe {
     /// A decoder of this shape, whose parameters are stored where `locate` says. `prefix`, such as `model.`, begins the names
     /// of all tensors but the head's, and a checkpoint of the model without its head may leave it out.
     pub fn new(config: DecoderConfig, prefix: &'static str, locate: fn(&DecoderConfig, Param) -> Stored) -> Self {
-        Self { config, prefix, locate, ignorable: |_, _| false, is_text_model: false, unread_keys: Vec::new() }
+        Self {
+            config,
+            prefix,
+            locate,
+            ignorable: |_, _| false,
+            is_text_model: false,
+            in_mxfp4: false,
+            unread_keys: Vec::new(),
+        }
     }
 
     /// A decoder whose parameters are stored where Llama stores them.
@@ -62,6 +72,11 @@ impl Recipe {
 
     pub(super) fn gguf(config: DecoderConfig, locate: Locate) -> Self {
         Self::new(config, "", locate).ignoring(gguf::ignorable)
+    }
+
+    /// With weights in MXFP4, each of which is one tensor for `locate`.
+    pub(super) fn in_mxfp4(self) -> Self {
+        Self { in_mxfp4: true, ..self }
     }
 
     /// Allows tensors that no parameter uses.

@@ -9,7 +9,7 @@ use super::{
     mixtral, nemotron, neox, olmo, opt, phi, phi3, qwen, qwen_moe, smollm3, stablelm, starcoder2,
 };
 use crate::files::GgufFile;
-use crate::{ModelError, QkNorm, Result};
+use crate::{ModelError, Result};
 
 /// Reads the configuration of a family.
 type Read = fn(&mut Keys) -> Result<Recipe>;
@@ -89,7 +89,37 @@ const BY_MODEL_TYPE: [(&str, Read); 38] = [
     ("starcoder2", starcoder2::from_hf),
 ];
 
-const GGUF_ARCHITECTURES: [&str; 7] = ["gemma3", "gpt2", "gptneox", "llama", "phi2", "qwen2", "qwen3"];
+/// Reads the metadata of a GGUF of some architecture.
+type ReadGguf = fn(&mut Keys, &GgufFile) -> Result<Recipe>;
+
+const BY_ARCHITECTURE: [(&str, ReadGguf); 26] = [
+    ("bloom", bloom::from_gguf),
+    ("cohere2", cohere::cohere2_from_gguf),
+    ("command-r", cohere::cohere_from_gguf),
+    ("falcon", falcon::from_gguf),
+    ("gemma", gemma::gemma_from_gguf),
+    ("gemma2", gemma::gemma2_from_gguf),
+    ("gemma3", gemma3::from_gguf),
+    ("glm4", glm::glm4_from_gguf),
+    ("gpt-oss", gpt_oss::from_gguf),
+    ("gpt2", gpt2::from_gguf),
+    ("gptneox", neox::from_gguf),
+    ("granite", granite::from_gguf),
+    ("llama", llama::from_gguf),
+    ("nemotron", nemotron::from_gguf),
+    ("olmo", olmo::olmo_from_gguf),
+    ("olmo2", olmo::olmo2_from_gguf),
+    ("olmoe", qwen_moe::olmoe_from_gguf),
+    ("phi2", phi::from_gguf),
+    ("phi3", phi3::from_gguf),
+    ("qwen2", qwen::qwen2_from_gguf),
+    ("qwen2moe", qwen_moe::qwen2_from_gguf),
+    ("qwen3", qwen::qwen3_from_gguf),
+    ("qwen3moe", qwen_moe::qwen3_from_gguf),
+    ("smollm3", smollm3::from_gguf),
+    ("stablelm", stablelm::from_gguf),
+    ("starcoder2", starcoder2::from_gguf),
+];
 
 impl Recipe {
     /// From the content of a Hugging Face `config.json`, by one of the `added` families or of those of this crate.
@@ -111,19 +141,10 @@ impl Recipe {
         let missing = || ModelError::MissingKey { key: "general.architecture".into() };
         let architecture = file.text("general.architecture").ok_or_else(missing)?.to_owned();
         let mut keys = Keys::new(file.keys_of(&architecture));
-        let recipe = match architecture.as_str() {
-            "gemma3" => gemma3::from_gguf(&mut keys, file)?,
-            "gpt2" => gpt2::from_gguf(&mut keys, file)?,
-            "gptneox" => neox::from_gguf(&mut keys, file)?,
-            "llama" => llama::from_gguf(&mut keys, file)?,
-            "phi2" => phi::from_gguf(&mut keys, file)?,
-            "qwen2" => qwen::from_gguf(&mut keys, file, QkNorm::None)?,
-            "qwen3" => qwen::from_gguf(&mut keys, file, QkNorm::PerHead)?,
-            _ => {
-                let known = GGUF_ARCHITECTURES.map(str::to_owned).into();
-                return Err(ModelError::UnknownArchitecture { architecture, known });
-            }
+        let Some((_, read)) = BY_ARCHITECTURE.iter().find(|(name, _)| *name == architecture) else {
+            let known = BY_ARCHITECTURE.map(|(name, _)| name.to_owned()).into();
+            return Err(ModelError::UnknownArchitecture { architecture, known });
         };
-        recipe.checked(&mut keys, Format::Gguf, &format!("{architecture}."))
+        read(&mut keys, file)?.checked(&mut keys, Format::Gguf, &format!("{architecture}."))
     }
 }

@@ -1,7 +1,6 @@
-//! Reads rotary positions from a configuration: [`from_hf`], [`from_gguf`].
+//! Reads rotary positions from the configuration of a Hugging Face directory: [`from_hf`].
 
 use super::keys::{Keys, missing, unsupported};
-use crate::files::{GgufFile, TensorFiles};
 use crate::{LongRope, Result, Rope, RopeScaling, Yarn};
 
 /// transformers' default for the base in most families.
@@ -159,28 +158,4 @@ fn rope(outer: Outer, scaling: RopeScaling) -> Result<Rope> {
         return Err(unsupported("partial_rotary_factor", outer.fraction, "it must lie between 0 and 1"));
     }
     Ok(Rope { base: outer.base, d_rotary: (outer.d_head as f64 * outer.fraction) as usize, scaling })
-}
-
-/// In a GGUF, Llama 3's scaling is stored as a tensor of divisors.
-pub(super) const GGUF_DIVISORS: &str = "rope_freqs.weight";
-
-/// Reads the `rope.` keys of a GGUF.
-pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile, d_head: usize) -> Result<Rope> {
-    let base = keys.number_or_none("rope.freq_base")?.unwrap_or(USUAL_BASE);
-    let d_rotary = keys.size_or_none("rope.dimension_count")?.unwrap_or(d_head);
-    let factor = keys.number_or_none("rope.scaling.factor")?;
-    let divided = file.shape(GGUF_DIVISORS).is_some();
-    let scaling = match (keys.text_or_none("rope.scaling.type")?.as_deref(), factor) {
-        (None | Some("none"), None) if divided => {
-            let divisors = file.read_all(GGUF_DIVISORS)?.into_iter().map(f64::from).collect();
-            RopeScaling::PerFrequency { divisors }
-        }
-        (Some("none"), _) | (None, None) if !divided => RopeScaling::None,
-        (Some("linear"), Some(factor)) | (None, Some(factor)) if !divided => RopeScaling::Linear { factor },
-        (kind, factor) => {
-            let value = format!("{kind:?} with factor {factor:?}, {GGUF_DIVISORS}: {divided}");
-            return Err(unsupported("rope.scaling", value, "known: none, linear with a factor, or that tensor alone"));
-        }
-    };
-    Ok(Rope { base, d_rotary, scaling })
 }

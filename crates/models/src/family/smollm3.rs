@@ -1,7 +1,8 @@
 //! SmolLM3: Llama's shape, with layers that do not rotate queries and keys.
 
 use super::keys::{Keys, unsupported};
-use super::{Recipe, hf, windows};
+use super::{Recipe, gguf, hf, windows};
+use crate::files::GgufFile;
 use crate::{Head, Result};
 
 /// The rotary base, where a configuration names none.
@@ -36,4 +37,13 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let window = windows::window(size, layers, None)?;
     let config = config.with_unrotated_layers(unrotated).with_sliding_window(window);
     Ok(Recipe::like_llama(config))
+}
+
+/// With rows of queries and keys permuted as Llama's; a GGUF leaves the pattern of layers to the reader.
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    let config = gguf::common(keys, file, norm)?;
+    keys.only("rope.dimension_count", config.d_head)?;
+    let unrotated = windows::chosen(config.n_layers, |layer| (layer + 1).is_multiple_of(INTERVAL));
+    Ok(Recipe::gguf(config.with_unrotated_layers(unrotated), gguf::stored_in_pairs))
 }

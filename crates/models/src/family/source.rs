@@ -111,7 +111,7 @@ impl CheckpointParams<'_> {
         let name = &stored.name;
         let found = self.shape(name).ok_or_else(|| ModelError::MissingTensor { name: name.clone() })?;
         match stored.layout.stored_shape(shape) {
-            Some(expected) if found == expected => Ok(stored),
+            Some(expected) if without_leading_ones(&found) == without_leading_ones(&expected) => Ok(stored),
             expected => {
                 let (name, expected) = (stored.name, expected.unwrap_or_default());
                 Err(ModelError::WrongShape { name, expected, found })
@@ -128,6 +128,11 @@ impl CheckpointParams<'_> {
         self.used.insert(name);
         Ok(values)
     }
+}
+
+/// A shape without axes of length one in front, which change nothing; converters to GGUF may leave them out.
+fn without_leading_ones(shape: &[usize]) -> &[usize] {
+    &shape[shape.iter().take_while(|length| **length == 1).count()..]
 }
 
 fn first_not_finite(values: &[f32]) -> Option<usize> {

@@ -2,9 +2,10 @@
 
 use super::keys::Keys;
 use super::rope::{self, Outer};
-use super::{Layout, Recipe, Stored, hf, windows};
+use super::{Layout, Recipe, Stored, gguf, hf, windows};
+use crate::files::GgufFile;
 use crate::param::{Param, Part};
-use crate::{DecoderConfig, Head, Mlp, Norm, Result};
+use crate::{Activation, DecoderConfig, Head, Mlp, Norm, Result};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.dead(&["mlp_type", "norm_type", "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32"]);
@@ -30,4 +31,11 @@ fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
         _ => return hf::stored(config, param),
     };
     Stored { name: hf::full_name("model.layers", name, param), layout: Layout::OUT_IN }
+}
+
+/// Converters leave out the window.
+pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::layer_norm(keys)?;
+    let config = gguf::common(keys, file, norm)?.with_mlp(Mlp::Plain { activation: Activation::GeluTanh });
+    Ok(Recipe::gguf(config, gguf::stored))
 }

@@ -6,6 +6,7 @@
 
 mod dtype;
 mod gguf;
+mod mxfp4;
 mod safetensors;
 mod sharded;
 mod vector;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use memmap2::{Mmap, MmapOptions};
 
 pub(crate) use self::gguf::{GgufFile, from_pattern};
+pub(crate) use self::mxfp4::Mxfp4;
 pub(crate) use self::safetensors::SafetensorsFile;
 pub(crate) use self::sharded::ShardedSafetensors;
 pub use self::vector::read_vector;
@@ -42,6 +44,12 @@ pub(crate) trait TensorFiles {
         let shape = self.shape(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })?;
         self.read(name, 0..shape.iter().product())
     }
+}
+
+/// Safetensors files, which may also hold tensors of bytes.
+pub(crate) trait Safetensors: TensorFiles {
+    /// Some bytes of a tensor of unsigned bytes, counted in storage order.
+    fn read_bytes(&self, name: &str, elements: Range<usize>) -> Result<Vec<u8>>;
 }
 
 /// A file that is mapped into memory piece by piece.

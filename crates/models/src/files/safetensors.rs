@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
 use stratigraph_core::shown;
 
 use super::dtype::Float;
-use super::{MappedFile, TensorFiles};
+use super::{MappedFile, Safetensors, TensorFiles};
 use crate::{ModelError, Result};
 
 /// A safetensors file with a header that has been checked against the file's size.
@@ -75,17 +76,20 @@ impl SafetensorsFile {
 
     /// Some values of a tensor, as [`TensorFiles::read`] gives them; whether they are to be scaled has been checked.
     pub(super) fn read_unscaled(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
+        let float = self.float(name, self.info(name)?.dtype)?;
+        Ok(float.decode(&self.stored(name, elements, float.size())?))
+    }
+
+    /// The bytes of some elements of a tensor, which have `size` bytes each.
+    fn stored(&self, name: &str, elements: Range<usize>, size: usize) -> Result<Mmap> {
         let info = self.info(name)?;
-        let float = self.float(name, info.dtype)?;
         let (begin, end) = (self.start + info.data_offsets.0, self.start + info.data_offsets.1);
-        let range = begin + elements.start * float.size()..begin + elements.end * float.size();
+        let range = begin + elements.start * size..begin + elements.end * size;
         if range.end > end {
-            return Err(ModelError::malformed(
-                self.path(),
-                format!("tensor `{}` ends before element {}", shown(name), elements.end),
-            ));
+            let reason = format!("tensor `{}` ends before element {}", shown(name), elements.end);
+            return Err(ModelError::malformed(self.path(), reason));
         }
-        Ok(float.decode(&self.file.bytes(range)?))
+        self.file.bytes(range)
     }
 
     fn info(&self, name: &str) -> Result<&TensorInfo> {
@@ -111,5 +115,16 @@ impl TensorFiles for SafetensorsFile {
     fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
         self.refuse_scaled(name, || self.names())?;
         self.read_unscaled(name, elements)
+    }
+}
+
+impl Safetensors for SafetensorsFile {
+    fn read_bytes(&self, name: &str, elements: Range<usize>) -> Result<Vec<u8>> {
+        let dtype = self.info(name)?.dtype;
+        if dtype != Dtype::U8 {
+            let reason = "its numbers must be unsigned bytes".to_owned();
+            return Err(ModelError::UnsupportedDtype { name: name.to_owned(), dtype: format!("{dtype:?}"), reason });
+        }
+        Ok(self.stored(name, elements, 1)?.to_vec())
     }
 }

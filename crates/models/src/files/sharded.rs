@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use stratigraph_core::shown;
 
-use super::{SafetensorsFile, TensorFiles};
+use super::{Safetensors, SafetensorsFile, TensorFiles};
 use crate::{ModelError, Result};
 
 /// The files that a `model.safetensors.index.json` names, all of them there and holding what it says.
@@ -79,6 +79,12 @@ impl ShardedSafetensors {
         Ok(sharded)
     }
 
+    /// The shard that holds a tensor.
+    fn shard(&self, name: &str) -> Result<&SafetensorsFile> {
+        let shard = self.shard_of.get(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })?;
+        Ok(&self.shards[*shard])
+    }
+
     fn add(&mut self, shard: SafetensorsFile, index: &Path) -> Result<()> {
         for name in shard.names() {
             if let Some(other) = self.shard_of.insert(name.clone(), self.shards.len()) {
@@ -129,9 +135,14 @@ impl TensorFiles for ShardedSafetensors {
     }
 
     fn read(&self, name: &str, elements: Range<usize>) -> Result<Vec<f32>> {
-        let shard = self.shard_of.get(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })?;
-        let shard = &self.shards[*shard];
+        let shard = self.shard(name)?;
         shard.refuse_scaled(name, || self.names())?;
         shard.read_unscaled(name, elements)
+    }
+}
+
+impl Safetensors for ShardedSafetensors {
+    fn read_bytes(&self, name: &str, elements: Range<usize>) -> Result<Vec<u8>> {
+        self.shard(name)?.read_bytes(name, elements)
     }
 }

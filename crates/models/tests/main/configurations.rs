@@ -98,6 +98,22 @@ fn dynamic_scaling_begins_behind_the_longest_window() {
     assert!(logits(&path, "llama-gqa") == logits(&fixture("llama-gqa"), "llama-gqa"));
 }
 
+#[test]
+fn quantised_checkpoints_are_refused_by_their_method() {
+    for (name, method) in [("llama-gqa", "gptq"), ("gpt-oss", "awq")] {
+        let (_keep, path) = copy(name);
+        configure(&path, json!({"quantization_config": {"quant_method": method, "bits": 4}}));
+        assert_says(Checkpoint::open(&path).map(|_| ()), &["quantization_config.quant_method", method]);
+    }
+    // Blocks without their scales, and weights that the configuration says are in MXFP4.
+    let (_keep, path) = copy("gpt-oss-mxfp4");
+    rename(&path, |name| name.replace("0.mlp.experts.down_proj_scales", "0.mlp.experts.scales"));
+    assert_says(load(&path), &["lacks", "model.layers.0.mlp.experts.down_proj_scales"]);
+    let (_keep, path) = copy("gpt-oss-mxfp4");
+    configure(&path, json!({"quantization_config": null}));
+    assert_says(load(&path), &["lacks", "model.layers.0.mlp.experts.gate_up_proj"]);
+}
+
 /// Takes a tensor out of the header of a safetensors file by giving it another name.
 fn rename(path: &Path, new_name: impl Fn(&str) -> String) {
     rewrite_header(path, |header| {

@@ -14,6 +14,7 @@ use stratigraph_kernels as kernels;
 
 use self::heads::by_heads;
 pub(super) use self::heads::{EachHead, HeadNorm};
+pub(super) use self::scores::Alibi;
 use super::rotary::Rotary;
 use super::{host, linear};
 use crate::QueryScaling;
@@ -54,8 +55,8 @@ pub(super) struct Scoring {
     pub(super) soft_cap: Option<f64>,
     /// How many keys a query sees, itself included; `None` for all before it.
     pub(super) window: Option<usize>,
-    /// Whether scores fall with the distance of query and key.
-    pub(super) alibi: bool,
+    /// What is added to scores for the positions of query and key.
+    pub(super) alibi: Option<Alibi>,
     /// A factor of queries that grows with their position.
     pub(super) query_scaling: Option<QueryScaling>,
 }
@@ -151,7 +152,7 @@ impl Attention {
         let dims = [batch, self.n_heads, pos, pos];
         let past =
             self.window_within(pos).map(|window| before_window(pos, window, &device).unsqueeze::<4>().expand(dims));
-        let bias = self.scoring.alibi.then(|| self.alibi(pos, &device).expand(dims));
+        let bias = self.scoring.alibi.map(|alibi| self.alibi(alibi, pos, &device).expand(dims));
         let options =
             AttentionModuleOptions { scale: Some(self.scoring.scale), softcap: self.scoring.soft_cap, is_causal: true };
         attention(query, self.repeated(key), self.repeated(value), past, bias, options)

@@ -2,6 +2,7 @@
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
+use half::bf16;
 use stratigraph_kernels as kernels;
 
 use super::super::host;
@@ -19,7 +20,7 @@ impl Attention {
 
     /// Attention probabilities `[batch, n_heads, query, key]` of the products of queries and keys.
     pub(super) fn pattern(&self, products: Tensor<4>) -> Tensor<4> {
-        if self.scoring.soft_cap.is_none() && !self.scoring.alibi {
+        if self.scoring.soft_cap.is_none() && self.scoring.alibi.is_none() {
             return self.softmax(products, self.scoring.scale);
         }
         self.softmax(self.scores(products), 1.0)
@@ -33,7 +34,10 @@ impl Attention {
             Some(cap) => (scores / cap).tanh() * cap,
             None => scores,
         };
-        if self.scoring.alibi { scores + self.alibi(pos, &device) } else { scores }
+        match self.scoring.alibi {
+            Some(alibi) => scores + self.alibi(alibi, pos, &device),
+            None => scores,
+        }
     }
 
     /// The softmax of `scale` times the scores over the keys that a query sees, and the sink where there is one.
@@ -62,17 +66,39 @@ impl Attention {
         scores.mask_fill(unseen, f32::NEG_INFINITY)
     }
 
-    /// ALiBi's bias `[1, n_heads, query, key]`: minus the slope of the head times the distance.
-    pub(super) fn alibi(&self, pos: usize, device: &Device) -> Tensor<4> {
-        let mut bias = Vec::with_capacity(self.n_heads * pos * pos);
-        for slope in slopes(self.n_heads) {
+    /// ALiBi's bias, `[1, n_heads, query, key]`, or `[1, n_heads, 1, key]` where it is the same for each query.
+    pub(super) fn alibi(&self, alibi: Alibi, pos: usize, device: &Device) -> Tensor<4> {
+        let n_heads = self.n_heads;
+        if alibi == Alibi::ByKeyRounded {
+            let of_head = |slope| (0..pos).map(move |key| (rounded_bias(slope, key) * self.scoring.scale) as f32);
+            let bias: Vec<f32> = slopes(n_heads).into_iter().flat_map(of_head).collect();
+            return Tensor::from_data(TensorData::new(bias, [1, n_heads, 1, pos]), device);
+        }
+        let mut bias = Vec::with_capacity(n_heads * pos * pos);
+        for slope in slopes(n_heads) {
             let by_distance: Vec<f32> = (0..pos).map(|distance| (-slope * distance as f64) as f32).collect();
             for query in 0..pos {
                 bias.extend((0..pos).map(|key| by_distance[query.saturating_sub(key)]));
             }
         }
-        Tensor::from_data(TensorData::new(bias, [1, self.n_heads, pos, pos]), device)
+        Tensor::from_data(TensorData::new(bias, [1, n_heads, pos, pos]), device)
     }
+}
+
+/// What ALiBi adds to scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Alibi {
+    /// Minus the slope of the head times the distance of query and key.
+    ByDistance,
+    /// The slope of the head times the position of the key, in bfloat16, times the factor of scores. A softmax gives the same
+    /// up to the rounding.
+    ByKeyRounded,
+}
+
+/// A slope times a position, with both and their product rounded to bfloat16.
+fn rounded_bias(slope: f64, key: usize) -> f64 {
+    let [slope, key] = [bf16::from_f32(slope as f32), bf16::from_f32(key as f32)];
+    bf16::from_f32(slope.to_f32() * key.to_f32()).to_f64()
 }
 
 /// The softmax over masked scores and one score `[n_heads]` for each head, whose probability is then left out.
@@ -100,6 +126,19 @@ mod tests {
         let twelve = slopes(12);
         assert_eq!(twelve[..8], slopes(8));
         assert_eq!(twelve[8..], slopes(16).into_iter().step_by(2).take(4).collect::<Vec<_>>());
+    }
+
+    /// The expected numbers are torch's: `slopes.bfloat16() * torch.tensor([1, 11, 257, 1000, 2047])` for 64 heads.
+    #[test]
+    fn the_bias_of_falcon_is_rounded_as_torch_rounds_it() {
+        let slopes = slopes(64);
+        for (head, expected) in [
+            (0, [0.91796875, 10.125, 235.0, 916.0, 1880.0]),
+            (5, [0.59375, 6.53125, 152.0, 592.0, 1216.0]),
+            (63, [0.00390625, 0.04296875, 1.0, 3.90625, 8.0]),
+        ] {
+            assert_eq!([1, 11, 257, 1000, 2047].map(|key| rounded_bias(slopes[head], key)), expected, "head {head}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Each activation follows from the ones before it by the weights, and reading activations changes nothing.
 
 use burn::tensor::{Device, Tensor};
+use half::bf16;
 use stratigraph_core::{ActivationCache, Hook, HookSet, NoTap, ResidualModel, RunModel};
 use stratigraph_testing::{FAMILIES, host};
 
-use super::super::attention::HeadNorm;
+use super::super::attention::{Alibi, HeadNorm};
 use super::super::block::Block;
 use super::super::mlp::AnyMlp;
 use super::super::norm::AnyNorm;
@@ -92,15 +93,17 @@ impl Shown<'_> {
             self.is(Hook::Ln1Normalized, norm.forward(self.wide(Hook::ResidPre)));
         }
         let normed = self.attention_reads();
-        for (hook, map, n) in [
-            (Hook::Q, &attn.query, attn.n_heads),
-            (Hook::K, &attn.key, attn.n_kv_heads),
-            (Hook::V, &attn.value, attn.n_kv_heads),
+        for (hook, map, n, norm) in [
+            (Hook::Q, &attn.query, attn.n_heads, &attn.query_norm),
+            (Hook::K, &attn.key, attn.n_kv_heads, &attn.key_norm),
+            (Hook::V, &attn.value, attn.n_kv_heads, &None),
         ] {
             let heads = self.heads(hook);
             assert_eq!(heads.dims(), [2, SEQ_LEN, n, attn.d_head], "{} {hook}", self.name);
             let mapped = linear(map, normed.clone());
-            let clipped = attn.scoring.clip.map_or(mapped.clone(), |clip| mapped.clamp(-clip, clip));
+            // What is normed is cut off after its norm, behind the hook.
+            let clip = attn.scoring.clip.filter(|_| norm.is_none());
+            let clipped = clip.map_or(mapped.clone(), |clip| mapped.clamp(-clip, clip));
             close(&format!("{} {hook}", self.name), &host(heads), &host(clipped));
         }
     }
@@ -111,6 +114,7 @@ impl Shown<'_> {
         let angles = attn.rotary.as_ref().map(|rotary| rotary.angles(SEQ_LEN, &Device::flex()));
         let turned = |x: Tensor<4>, norm: &Option<HeadNorm>| {
             let x = norm.as_ref().map_or(x.clone(), |norm| norm.forward(x));
+            let x = attn.scoring.clip.map_or(x.clone(), |clip| x.clamp(-clip, clip));
             angles.as_ref().map_or(x.clone(), |angles| angles.rotate(x)).swap_dims(1, 2)
         };
         let (query, key) = (turned(self.heads(Hook::Q), &attn.query_norm), turned(self.heads(Hook::K), &attn.key_norm));
@@ -135,9 +139,18 @@ impl Shown<'_> {
         if let Some(cap) = scoring.soft_cap {
             score = cap * (score / cap).tanh();
         }
-        if scoring.alibi {
-            assert_eq!(attn.n_heads, 3, "two slopes of two heads, and the first of four");
-            score -= [1.0 / 16.0, 1.0 / 256.0, 0.25][head] * (query - key) as f64;
+        match scoring.alibi {
+            None => {}
+            Some(Alibi::ByDistance) => {
+                assert_eq!(attn.n_heads, 3, "two slopes of two heads, and the first of four");
+                score -= [1.0 / 16.0, 1.0 / 256.0, 0.25][head] * (query - key) as f64;
+            }
+            Some(Alibi::ByKeyRounded) => {
+                assert_eq!(attn.n_heads, 12, "eight slopes of eight heads, and every other one of sixteen");
+                let slope = 0.5f64.powf(if head < 8 { head as f64 + 1.0 } else { head as f64 - 7.5 });
+                let rounded = |x: f64| bf16::from_f64(x).to_f64();
+                score += rounded(rounded(slope) * key as f64) * scoring.scale;
+            }
         }
         score as f32
     }
