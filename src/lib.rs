@@ -56,6 +56,7 @@ pub mod prelude {
     pub use stratigraph_models::{Checkpoint, Decoder, DecoderConfig, ModelError, Storage, Tokenizer};
 
     // What is done to a model.
+    pub use stratigraph_surgery::search::{Goal, Method, Objective, Operator, Search, SearchOptions, Verdict};
     pub use stratigraph_surgery::{
         Budget, Executor, Intervention, LayerPlan, PlannedModel, SurgeryError, Sweep, SweepContext, SweepPoints,
     };
@@ -70,10 +71,11 @@ pub mod prelude {
     pub use stratigraph_probes::readout::Readout;
     pub use stratigraph_probes::scores::TokenGroups;
     pub use stratigraph_study::measurements::{
-        ActivationPatching, AttentionByDistance, EarlyGuesses, LensCurves, LogitLens, MergingHeads, NeuronSets,
-        PatchDirection, PromptPair, PromptPairs, ResidualGeometry, Steering, SteeringTarget, SteeringVector,
-        SublayerEffects, SuffixEnsembles, VocabularyNeurons, WordInContext,
+        ActivationPatching, AttentionByDistance, Criterion, CumulativeRemoval, EarlyGuesses, LensCurves, LogitLens,
+        MergingHeads, NeuronSets, PatchDirection, PromptPair, PromptPairs, ResidualGeometry, Steering, SteeringTarget,
+        SteeringVector, SublayerEffects, SuffixEnsembles, VocabularyNeurons, WordInContext,
     };
+    pub use stratigraph_study::search::{ModelObjective, SearchRun, SearchSetup};
     pub use stratigraph_study::{
         Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, Study, StudyContext, StudyError,
         TaskRun, Work,
@@ -99,6 +101,11 @@ struct Lenses;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/corpora.md")]
 struct Corpora;
+
+/// The code of the page about pruning, compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/pruning.md")]
+struct Pruning;
 
 /// The code of the recipes, run as tests.
 #[cfg(doctest)]

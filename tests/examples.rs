@@ -96,6 +96,12 @@ fn pruning_goes_from_twelve_layers_to_nine() {
 }
 
 #[test]
+fn a_search_says_what_its_plan_costs() {
+    let text = output("search", &[]);
+    assert!(text.starts_with("best plan: ") && count(&text, "against ") == 2, "{text}");
+}
+
+#[test]
 fn a_model_and_a_measurement_of_one_s_own_give_curves() {
     let model = output("own_model", &[]);
     assert!(model.contains("delete_kl: [") && model.contains("lens_kl: ["), "{model}");

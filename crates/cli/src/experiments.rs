@@ -25,7 +25,12 @@ pub enum Experiment {
     Lens(LensKind),
     /// The guesses of all lenses.
     EarlyGuesses,
+    /// Layers removed by Taylor importance, which takes automatic differentiation.
+    TaylorRemoval,
 }
+
+/// The name of the removal by Taylor importance.
+const TAYLOR: &str = "remove_by_taylor";
 
 impl Experiment {
     /// The measurement of a name that needs no words.
@@ -34,6 +39,18 @@ impl Experiment {
     /// When the library does not know the name.
     pub fn measurement(name: &str) -> Result<Box<dyn Measurement>> {
         measurements::by_name(name)
+    }
+
+    /// The removal by Taylor importance.
+    #[cfg(feature = "fit")]
+    pub fn taylor() -> anyhow::Result<Box<dyn Measurement>> {
+        Ok(Box::new(stratigraph_train::importance::TaylorRemoval))
+    }
+
+    /// The removal by Taylor importance.
+    #[cfg(not(feature = "fit"))]
+    pub fn taylor() -> anyhow::Result<Box<dyn Measurement>> {
+        anyhow::bail!("{TAYLOR} takes automatic differentiation: build with `--features fit`")
     }
 
     /// The measurements of the paper that the model has the layers, hooks and weights for.
@@ -46,7 +63,7 @@ impl Experiment {
         let words = WordExperiment::ALL.map(WordExperiment::name);
         let lenses = LensKind::ALL.map(LensKind::lens_name);
         let known = measurements::known_names().into_iter().chain(lenses);
-        let known = known.chain([Steering::NAME, ActivationPatching::NAME]);
+        let known = known.chain([TAYLOR, Steering::NAME, ActivationPatching::NAME]);
         known.chain(words).collect::<Vec<_>>().join(", ")
     }
 }
@@ -67,6 +84,9 @@ impl FromStr for Experiment {
         if let Some(kind) = LensKind::ALL.into_iter().find(|kind| kind.lens_name() == name) {
             return Ok(Experiment::Lens(kind));
         }
+        if name == TAYLOR {
+            return Ok(Experiment::TaylorRemoval);
+        }
         if name == EarlyGuesses::NAME {
             return Ok(Experiment::EarlyGuesses);
         }
@@ -86,6 +106,7 @@ impl fmt::Display for Experiment {
             Experiment::Patching => f.write_str(ActivationPatching::NAME),
             Experiment::Lens(kind) => f.write_str(kind.lens_name()),
             Experiment::EarlyGuesses => f.write_str(EarlyGuesses::NAME),
+            Experiment::TaylorRemoval => f.write_str(TAYLOR),
         }
     }
 }
@@ -107,6 +128,8 @@ mod tests {
             "fixed_scale_lens",
             "affine_lens",
             "early_guesses",
+            "skip_up_to_6",
+            "remove_by_taylor",
             "wic",
             "merging_heads",
             "knock_out_words",

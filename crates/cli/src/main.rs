@@ -13,6 +13,7 @@ mod output;
 mod pairs;
 mod remote;
 mod results;
+mod search;
 #[cfg(feature = "remote")]
 mod serve;
 mod steering;
@@ -52,6 +53,8 @@ enum Command {
     Lens(lens::LensArgs),
     /// Run a large study in shards, on one machine or many, that survives being killed
     Sweep(sweep::SweepArgs),
+    /// Find the layers that a model can do without, or a change that helps, and validate it
+    Search(Box<search::SearchArgs>),
     /// Put the profiles of several models on one page
     Compare(compare::CompareArgs),
     /// Score LAMBADA, HellaSwag or ARC-Easy under interventions
@@ -67,6 +70,7 @@ impl Command {
             Command::Study(args) => args.devices.guard(|| study::run(args)),
             Command::Lens(args) => lens::run(args),
             Command::Sweep(args) => sweep::run(args),
+            Command::Search(args) => args.devices.guard(|| search::run(args)),
             Command::Compare(args) => compare::run(args),
             Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),
             #[cfg(feature = "remote")]

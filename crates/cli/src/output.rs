@@ -78,6 +78,12 @@ pub fn bar() -> Result<ProgressBar> {
     Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {percent:>3}%, {eta} left")?))
 }
 
+/// A count of what is done, where it is not known how much there is.
+pub fn count_bar(what: &'static str) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template(&format!("{{pos}} {what}, {{elapsed}}"))?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
+
 /// A bar for a download.
 pub fn download_bar() -> Result<ProgressBar> {
     Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}")?))

@@ -1,5 +1,6 @@
 //! A profile in words and rows: [`Summary`] for the terminal, [`rows`] for one CSV file of everything.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use stratigraph_profile::{Axis, Estimate, InterventionRecord, Matrix, Profile};
@@ -28,6 +29,7 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "{}: {}", run.name, estimates(&mut run.metrics.iter()))?;
             write_groups(f, run)?;
         }
+        write_blocks(f, profile)?;
         profile.matrices.iter().try_for_each(|(name, matrix)| write_matrix(f, name, matrix))
     }
 }
@@ -52,6 +54,30 @@ fn write_groups(f: &mut fmt::Formatter<'_>, run: &InterventionRecord) -> fmt::Re
 fn shown(Estimate { mean, sem }: &Estimate) -> String {
     let sem = sem.map(|sem| format!(" ± {sem:.3}")).unwrap_or_default();
     format!("{mean:.3}{sem}")
+}
+
+/// Metrics of which the blocks with the smallest number are printed.
+const DAMAGE: [&str; 2] = ["_kl", "_nll"];
+
+/// The block of each length that does the least damage.
+fn write_blocks(f: &mut fmt::Formatter<'_>, profile: &Profile) -> fmt::Result {
+    let is_damage = |name: &str| DAMAGE.iter().any(|metric| name.ends_with(metric));
+    let curves = profile.curves.iter().filter(|(name, curve)| curve.axis.is_of_all_blocks() && is_damage(name));
+    for (name, curve) in curves {
+        let mut best = BTreeMap::new();
+        for (index, estimate) in curve.estimates().enumerate().filter(|(_, it)| it.mean.is_finite()) {
+            let length = curve.axis.block(index).map_or(0, |block| block.len());
+            let kept = best.entry(length).or_insert((index, estimate));
+            if estimate.mean < kept.1.mean {
+                *kept = (index, estimate);
+            }
+        }
+        writeln!(f, "{name}, {}, the smallest of each length:", curve.unit)?;
+        for (index, estimate) in best.into_values().take(TOP) {
+            writeln!(f, "  {}: {}", curve.axis.label(index), shown(&estimate))?;
+        }
+    }
+    Ok(())
 }
 
 /// Shows a small matrix whole, and the largest values of a matrix over heads. Other matrices are left to figures.

@@ -55,7 +55,14 @@ pub struct StudyArgs {
 struct MeasureArgs {
     /// What to do, with commas between; an unknown name lists all [default: what the paper does]
     ///
-    /// Layers: delete, swap, lens, repeat_N, delete_frozen_patterns, delete_frozen_norms.
+    /// Layers: delete, swap, lens, delete_frozen_patterns, delete_frozen_norms.
+    ///
+    /// Blocks of N layers: skip_N, repeat_N (each layer), repeat_block_N, reverse_N, shuffle_N, parallel_N, middle_N,
+    /// looped_parallel_N_times_M; all blocks of up to N layers: skip_up_to_N and so on. Repeats take _times_M and _scaled_X
+    /// behind them, and shuffles _seed_M.
+    ///
+    /// Layers removed by a criterion, none to all: remove_by_block_influence, remove_by_angular_distance, remove_by_loss,
+    /// remove_by_taylor (with the feature `fit`).
     ///
     /// Sublayers and heads: delete_attention, delete_mlp, zero_heads, and mean_, mean_each_, mean_after_first_ or resample_ before
     /// attention, mlp or heads.
@@ -73,7 +80,8 @@ struct MeasureArgs {
     ///
     /// The unchanged model: attention, geometry, neurons, wic, merging_heads, ensembles.
     ///
-    /// Sweeps but lens and repeat_N can be limited to positions: delete_after_first, swap_from_N, mean_mlp_at_N..M.
+    /// Sweeps but lens and those of blocks other than skip_N can be limited to positions: delete_after_first, swap_from_N,
+    /// mean_mlp_at_N..M.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     experiments: Vec<Experiment>,
     /// Metrics of sweeps, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
@@ -233,6 +241,7 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
             Experiment::Lens(_) => {} // among the lenses
             Experiment::EarlyGuesses => measurements.push(Box::new(lens::early_guesses(&lenses))),
             Experiment::Named(name) => measurements.push(Experiment::measurement(name)?),
+            Experiment::TaylorRemoval => measurements.push(Experiment::taylor()?),
             Experiment::Words(experiment) => words.push(*experiment),
             Experiment::Steering => measurements.push(Box::new(all.steering.measurement(model, &setup.tokenizer)?)),
             Experiment::Patching => measurements.push(Box::new(args.pairs.patching(model, &setup.tokenizer)?)),

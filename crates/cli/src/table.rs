@@ -14,7 +14,7 @@ const WIDTH: usize = 8;
 
 /// A table for each axis, with a row for each of its points, and a column for each curve of a sweep that the table of layers
 /// leaves out: the KL divergence of other sweeps (all of their metrics where it is not measured), and every metric that is not
-/// a default one. Curves over all heads are left to the summary.
+/// a default one. Curves over all heads and all blocks of layers are left to the summary.
 pub struct SweepTable<'a> {
     columns: Vec<(String, &'a Curve)>,
 }
@@ -34,7 +34,9 @@ impl<'a> SweepTable<'a> {
         let names = names.filter(|(sweep, metric)| is_shown(sweep, metric));
         let columns = names.filter_map(|(sweep, metric)| {
             let name = format!("{sweep}_{metric}");
-            let curve = profile.curves.get(&name).filter(|curve| !curve.axis.is_of_all_heads())?;
+            let curve = profile.curves.get(&name)?;
+            let is_elsewhere = curve.axis.is_of_all_heads() || curve.axis.is_of_all_blocks();
+            let curve = (!is_elsewhere).then_some(curve)?;
             Some((name, curve))
         });
         Self { columns: columns.collect() }

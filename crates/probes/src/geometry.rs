@@ -69,6 +69,13 @@ impl Geometry {
         (0..self.angle.len().saturating_sub(n)).map(|first| self.angle[first][first + n].mean).collect()
     }
 
+    /// The same of every residual position with every other, `[position][position]`; 0 with itself.
+    pub fn angular_distances(&self) -> Vec<Vec<f64>> {
+        let of = |a: usize, b: usize| if a == b { 0.0 } else { self.angle[a][b].mean };
+        let n = self.angle.len();
+        (0..n).map(|a| (0..n).map(|b| of(a, b)).collect()).collect()
+    }
+
     /// Refuses what was measured where it is not finite.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! What the values of a curve or a matrix run over: [`Axis`].
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// One side of a [`Curve`](crate::Curve) or a [`Matrix`](crate::Matrix): its length, and a label for each of its points.
@@ -69,8 +71,9 @@ pub enum Axis {
     },
 }
 
-/// What a head is called.
+/// What a head is called, and a block of neighbouring layers.
 const HEAD: &str = "head";
+const BLOCK: &str = "block of layers";
 
 impl Axis {
     /// The `n_layers` layers of a model.
@@ -109,6 +112,32 @@ impl Axis {
     pub fn all_heads(n_layers: usize, n_heads: usize) -> Self {
         let heads = (0..n_layers).flat_map(|layer| (0..n_heads).map(move |head| format!("{layer}.{head}")));
         Axis::labelled(HEAD, heads)
+    }
+
+    /// Every block of one to `longest` neighbouring layers, the shorter ones first, labelled as in plans: `3..5` has the layers 3
+    /// and 4.
+    ///
+    /// ```
+    /// use stratigraph_profile::Axis;
+    /// let blocks = Axis::all_blocks(4, 2);
+    /// assert_eq!((blocks.len(), blocks.tick(4), blocks.block(4)), (7, "0..2".to_owned(), Some(0..2)));
+    /// ```
+    pub fn all_blocks(n_layers: usize, longest: usize) -> Self {
+        let of_length =
+            |length: usize| (0..=n_layers - length).map(move |start| format!("{start}..{}", start + length));
+        Axis::labelled(BLOCK, (1..=longest.min(n_layers)).flat_map(of_length))
+    }
+
+    /// The layers of a point of [`all_blocks`](Axis::all_blocks); none on other axes.
+    pub fn block(&self, index: usize) -> Option<Range<usize>> {
+        let Axis::Labelled { name, labels } = self else { return None };
+        let (start, end) = labels.get(index).filter(|_| name == BLOCK)?.split_once("..")?;
+        Some(start.parse().ok()?..end.parse().ok()?)
+    }
+
+    /// Whether it runs over blocks of neighbouring layers, as [`all_blocks`](Axis::all_blocks) does.
+    pub fn is_of_all_blocks(&self) -> bool {
+        !self.is_empty() && (0..self.len()).all(|index| self.block(index).is_some_and(|block| block.start < block.end))
     }
 
     /// `length` things that are counted from 0; `name` is what one of them is called, such as `position`.

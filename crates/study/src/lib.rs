@@ -22,6 +22,7 @@ mod progress;
 mod run_scores;
 mod runs;
 mod scoring;
+pub mod search;
 mod study;
 mod task_run;
 mod unigram;

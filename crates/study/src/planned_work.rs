@@ -121,7 +121,7 @@ impl<'m> PlannedWork<'m> {
 }
 
 /// Windows of a batch of the shared pass: residual streams of every layer may be held, and their directions.
-fn batch_of_pass(model: &dyn ResidualModel, windows: &TokenWindows) -> usize {
+pub(crate) fn batch_of_pass(model: &dyn ResidualModel, windows: &TokenWindows) -> usize {
     /// Bytes of residual streams that one batch of the pass may keep.
     const STREAM_BYTES: usize = 256 << 20;
     /// Tokens beyond which a batch runs no faster.

@@ -1,6 +1,7 @@
 //! What a study or a job runs, and how scores become curves: [`Runs`].
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use stratigraph_probes::lens::LensReading;
 use stratigraph_profile::{Axis, Estimate, InterventionRecord, Matrix, Unit};
@@ -183,7 +184,13 @@ impl Runs {
         let measured: Vec<_> = measured.collect();
         let name = format!("{}_{metric}", sweep.name);
         match &sweep.axes[..] {
-            [axis] => findings.add_curve(&name, measured_curve(axis.clone(), unit.clone(), measured)),
+            [axis] => {
+                if axis.is_of_all_blocks() {
+                    findings
+                        .add_matrix(&name, matrix_of_blocks(axis, unit, |index| findings.estimate(measured[index])))?;
+                }
+                findings.add_curve(&name, measured_curve(axis.clone(), unit.clone(), measured))
+            }
             [rows, columns] => {
                 if let (Axis::Layers { n_layers, .. }, Axis::Heads { n_heads, .. }) = (rows, columns) {
                     let axis = Axis::all_heads(*n_layers, *n_heads);
@@ -196,6 +203,21 @@ impl Runs {
             axes => Err(crate::StudyError::TooManyAxes { sweep: sweep.name.clone(), n_axes: axes.len() }),
         }
     }
+}
+
+/// What was measured on all blocks of layers, over their lengths and their first layers; NaN where a block would end after the
+/// last layer.
+fn matrix_of_blocks(axis: &Axis, unit: &Unit, estimate: impl Fn(usize) -> Estimate) -> Matrix {
+    let blocks: Vec<_> = (0..axis.len()).filter_map(|index| axis.block(index)).collect();
+    let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
+    let n_layers = blocks.iter().map(|block| block.end).max().unwrap_or(0);
+    let places = (1..=longest).flat_map(|length| (0..n_layers).map(move |start| start..start + length));
+    let cells = places.map(|place| {
+        let index = blocks.iter().position(|block| *block == place);
+        index.map_or(Estimate::exact(f64::NAN), &estimate)
+    });
+    let lengths = Axis::labelled("layers of the block", (1..=longest).map(|length| length.to_string()));
+    Matrix::from_estimates(lengths, Axis::layers(n_layers), unit.clone(), cells)
 }
 
 fn record(run: &Run, scores: &RunScores, findings: &Findings) -> InterventionRecord {

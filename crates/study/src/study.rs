@@ -226,7 +226,7 @@ pub(crate) fn units(metrics: &Metrics) -> BTreeMap<String, Unit> {
 }
 
 /// Scores every intervention on every window and by every grouping, on all models.
-fn score_all<'a>(
+pub(crate) fn score_all<'a>(
     scoring: &'a Scoring<'a>,
     models: &[&'a dyn ResidualModel],
     (windows, groupings): (&TokenWindows, &[TokenGroups]),

@@ -98,6 +98,12 @@ pub enum SurgeryError {
         /// Interventions.
         found: usize,
     },
+    /// A search that cannot be done.
+    #[error("cannot search: {reason}")]
+    BadSearch {
+        /// Why not.
+        reason: String,
+    },
     /// Even one sequence at a time needs more memory than the budget grants.
     #[error(
         "a memory budget of {budget} bytes is too small: one window of this run needs {needed}; raise the budget, or run fewer interventions at once"

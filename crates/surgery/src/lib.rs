@@ -3,8 +3,8 @@
 //!
 //! In the order of use: a [`LayerPlan`] is a list of layers to run, an [`Intervention`] a plan and edits of what its
 //! layers compute, a [`Sweep`] a family of interventions over an axis, and the [`Executor`] runs many interventions
-//! over one corpus at once, doing shared work once, and hands each residual stream to a [`Sink`]. No weight is copied
-//! or moved, and this crate has no metrics.
+//! over one corpus at once, doing shared work once, and hands each residual stream to a [`Sink`]. A [`search`] finds the plan
+//! that is best for an objective. No weight is copied or moved, and this crate has no metrics.
 //!
 //! ```
 //! use stratigraph_surgery::LayerPlan;
@@ -23,6 +23,7 @@ mod executor;
 mod intervention;
 mod plan;
 mod planned;
+pub mod search;
 mod sweep;
 mod text;
 mod tree;

@@ -116,7 +116,7 @@ impl LayerPlan {
     /// # Errors
     /// When the plan does not have all of these slots.
     pub fn repeat(&self, slots: Range<usize>) -> Result<Self> {
-        self.edit_range(slots, |steps| steps.iter().flat_map(|step| [step.clone(), step.clone()]).collect())
+        self.repeat_layers(slots, 2)
     }
 
     /// With the steps in `slots` in the opposite order.
@@ -229,7 +229,7 @@ impl LayerPlan {
         }
     }
 
-    fn edit_range(&self, slots: Range<usize>, edit: impl FnOnce(&[Step]) -> Vec<Step>) -> Result<Self> {
+    pub(crate) fn edit_range(&self, slots: Range<usize>, edit: impl FnOnce(&[Step]) -> Vec<Step>) -> Result<Self> {
         self.check_range(&slots)?;
         let mut steps = self.steps.clone();
         let edited = edit(&steps[slots.clone()]);

@@ -83,6 +83,7 @@ fn measurements(
             Experiment::Words(_) => Box::new(KnockOutWords::new(load::token_texts(tokenizer)?)),
             Experiment::Steering => Box::new(args.steering.measurement(model, tokenizer)?),
             Experiment::Patching => Box::new(args.measure.pairs.patching(model, tokenizer)?),
+            Experiment::TaylorRemoval => Experiment::taylor()?,
             Experiment::Lens(_) | Experiment::EarlyGuesses => {
                 bail!("cannot shard {experiment}: a job does not keep lenses; run it with `stratigraph study`")
             }

@@ -2,7 +2,7 @@
 
 use crate::common::{is_misused, run, succeeds, text};
 
-const SUBCOMMANDS: [&[&str]; 11] = [
+const SUBCOMMANDS: [&[&str]; 12] = [
     &[],
     &["study"],
     &["lens"],
@@ -12,6 +12,7 @@ const SUBCOMMANDS: [&[&str]; 11] = [
     &["sweep", "run"],
     &["sweep", "status"],
     &["sweep", "merge"],
+    &["search"],
     &["compare"],
     &["tasks"],
 ];

@@ -6,6 +6,7 @@ mod effects;
 mod help;
 mod lens;
 mod patching;
+mod search;
 #[cfg(unix)]
 mod slurm;
 mod study;

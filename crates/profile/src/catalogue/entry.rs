@@ -16,6 +16,10 @@ pub enum AxisKind {
     AdjacentPairs,
     /// A value for each block of this many layers.
     BlockStarts(usize),
+    /// A value for each block of neighbouring layers, of one layer to this many.
+    Blocks(usize),
+    /// A value for each number of layers removed, from none to all.
+    LayersRemoved,
     /// A value for each of some things with a label, called so in the singular; the catalogue does not know which.
     Labelled(&'static str),
     /// A value for each head of each layer; the catalogue does not know how many a layer has.
@@ -30,6 +34,8 @@ impl AxisKind {
             AxisKind::ResidualPositions => Axis::residual_positions(n_layers),
             AxisKind::AdjacentPairs => Axis::adjacent_pairs(n_layers),
             AxisKind::BlockStarts(length) => Axis::block_starts(n_layers, length),
+            AxisKind::Blocks(longest) => Axis::all_blocks(n_layers, longest),
+            AxisKind::LayersRemoved => Axis::counting("layers removed", n_layers + 1),
             AxisKind::Labelled(name) => Axis::labelled(name, [""; 0]),
             AxisKind::AllHeads => Axis::all_heads(n_layers, 0),
         }

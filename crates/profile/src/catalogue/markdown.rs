@@ -59,9 +59,10 @@ fn code(text: &str) -> String {
 fn values_of(axis: AxisKind) -> String {
     match axis {
         AxisKind::Layers => "L",
-        AxisKind::ResidualPositions => "L + 1",
+        AxisKind::ResidualPositions | AxisKind::LayersRemoved => "L + 1",
         AxisKind::AdjacentPairs => "L - 1",
         AxisKind::BlockStarts(_) => "L - b + 1",
+        AxisKind::Blocks(_) => "all blocks of at most b layers",
         AxisKind::Labelled(name) => return format!("a {name} each"),
         AxisKind::AllHeads => "all heads",
     }

@@ -4,7 +4,7 @@ use super::LimitedName;
 use super::groupings::{find_grouping, split_grouping};
 use super::limit::Limit;
 use super::pattern::{Captured, captured};
-use super::{find, split};
+use super::{AxisKind, SweepEntry, find, find_sweep, split};
 use crate::Unit;
 
 /// A matrix as reports show it.
@@ -37,8 +37,16 @@ const POSITIONS: &str = "residual positions, both ways";
 
 const LAYER_AND_POSITION: &str = "layer, position from the end";
 
-static MATRICES: [Row; 10] = [
+static MATRICES: [Row; 11] = [
     Row { name: "cosine", title: "Cosine", unit: Unit::Cosine, axes: POSITIONS, definition: "mean of `cos(h_a, h_b)`" },
+    Row {
+        name: "angular_distance",
+        title: "Angular distance",
+        unit: Unit::HalfTurns,
+        axes: POSITIONS,
+        definition: "mean of `arccos(cos(h_a, h_b)) / pi`; that of `h_l` and `h_{l+n}` is the angular distance over `n` layers of \
+                     Gromov et al. (arXiv 2403.17887), who take it at the last position alone",
+    },
     Row {
         name: "cka",
         title: "CKA over all positions",
@@ -213,12 +221,19 @@ pub fn find_matrix(name: &str) -> Option<MatrixEntry> {
             let limited = LimitedName::parse(sweep)?;
             Some(Limit::of(limited).matrix(&row(&SWEEPS, limited.sweep)?))
         };
-        let entry = row(&SWEEPS, sweep).or_else(limited)?;
+        let entry = row(&SWEEPS, sweep).or_else(limited).or_else(|| of_blocks(sweep))?;
         let (title, definition) = (format!("{}: {}", entry.title, metric.label), entry.definition);
         let definition = format!("{definition}. {}", metric.definition);
         Some(MatrixEntry { name: name.to_owned(), title, unit: metric.unit, axes: entry.axes, definition })
     };
     row(&MATRICES, name).or_else(of_sweep).or_else(|| find_grouped(name))
+}
+
+/// The matrix of a sweep over blocks of layers.
+fn of_blocks(sweep: &str) -> Option<MatrixEntry> {
+    let SweepEntry { name, title, definition, .. } =
+        find_sweep(sweep).filter(|it| matches!(it.axis, AxisKind::Blocks(_)))?;
+    Some(MatrixEntry { name, title, unit: Unit::Dimensionless, axes: "layers of the block, first layer", definition })
 }
 
 /// The matrix of a sweep by groups of positions, such as `delete_kl_by_class`.
@@ -251,6 +266,9 @@ mod tests {
         assert_eq!((&denoised.title[..], denoised.unit), ("Clean resid_pre into the corrupted run", Unit::Fraction));
         assert_eq!(find_matrix("patch_z_heads_noise").unwrap().title, "Corrupted heads (z) into the clean run");
         assert_eq!(find_matrix("patch_z_heads_kl").unwrap().title, "Patching a head of z: KL");
+        let skipped = find_matrix("skip_up_to_4_kl").unwrap();
+        assert_eq!((&skipped.title[..], skipped.unit), ("Skipping blocks of up to 4 layers: KL", Unit::Nats));
+        assert!(find_matrix("skip_4_kl").is_none());
         assert!(find_matrix("zero_heads").is_none() && find_matrix("skip_kl").is_none());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A curve of a sweep is named after the [sweep](sweeps) and the [metric](metrics): `delete_kl`, `lens_entropy_bits`. Their
 //! products are not listed but derived. All other curves are rows of [`curves`]. A name with a number in it, such as
-//! `repeat_5_kl`, is found by its pattern `repeat_{n}`.
+//! `attention_at_distance_2`, is found by its pattern. Names of sweeps over [blocks](BlockSweep) are read.
 //!
 //! ```
 //! use stratigraph_profile::{Axis, Unit, catalogue};
@@ -13,6 +13,8 @@
 //! assert!(catalogue::find("repeat_5_speed").is_none());
 //! ```
 
+mod block_words;
+mod blocks;
 mod curves;
 mod derived;
 mod differences;
@@ -28,11 +30,14 @@ mod metrics;
 mod neuron_sets;
 mod patching;
 mod pattern;
+mod removals;
 mod single;
 mod sweep_rows;
 mod sweeps;
 mod values;
 
+pub use block_words::BLOCKS;
+pub use blocks::{BlockChange, BlockLengths, BlockSweep};
 pub use curves::SingleCurve;
 pub use entry::{AxisKind, CurveEntry, describe};
 pub use groupings::{GroupingEntry, find_grouping, groupings, split_grouping};

@@ -9,9 +9,10 @@ use super::entry::CurveEntry;
 use super::lenses::GUESSES;
 use super::patching::PATCHING;
 use super::pattern::captured;
+use super::removals::CRITERIA;
 
 static ALL: LazyLock<Vec<SingleCurve>> =
-    LazyLock::new(|| [&CURVES[..], &DERIVED, &EFFECTS, &PATCHING, &GUESSES].concat());
+    LazyLock::new(|| [&CURVES[..], &DERIVED, &EFFECTS, &PATCHING, &GUESSES, &CRITERIA].concat());
 
 /// All curves that belong to no sweep.
 pub fn curves() -> &'static [SingleCurve] {

@@ -21,7 +21,7 @@ const DELETED: &str = "Deleting a layer";
 pub(super) const KNOCK_OUT: &str = "Attention knock-out";
 pub(super) const STEERING: &str = "Steering";
 
-pub(super) static SWEEPS: [Row; 21] = [
+pub(super) static SWEEPS: [Row; 20] = [
     Row {
         name: "delete",
         title: "Deleting a layer",
@@ -50,15 +50,6 @@ pub(super) static SWEEPS: [Row; 21] = [
         text: "0..3",
         definition: "The first `l` layers run, then the final norm and the unembedding. This is the logit lens: the residual \
                      stream before layer `l`, normed by its own statistics. At `l = L` it is the model",
-    },
-    Row {
-        name: "repeat_{n}",
-        title: "Repeating each of {n} layers",
-        label: "repeat {n}",
-        group: "Repeating blocks of layers",
-        axis: AxisKind::BlockStarts,
-        text: "0..4-3..5-4..12",
-        definition: "Each of the {n} layers from `l` on runs twice in a row",
     },
     Row {
         name: "delete_attention",

@@ -1,6 +1,7 @@
 //! The families of interventions: [`SweepEntry`].
 
 use super::LimitedName;
+use super::block_words;
 use super::differences::DIFFERENCES;
 use super::entry::AxisKind;
 use super::lenses::LENSES;
@@ -8,6 +9,7 @@ use super::limit::Limit;
 use super::matrices::find_head_sweep;
 use super::neuron_sets::{NEURON_SET_DIFFERENCES, NEURON_SETS};
 use super::pattern::{Captured, captured, plain_number};
+use super::removals::REMOVALS;
 use super::sweep_rows::{Row, SWEEPS, WITH_DATA};
 
 /// A family of interventions, one for each point of an axis.
@@ -79,13 +81,14 @@ pub fn sweeps() -> Vec<SweepEntry> {
         .iter()
         .map(|row| row.entry(open(row)))
         .flat_map(limited)
+        .chain(block_words::entries())
         .chain(with_data(|row| Some(row.entry(open(row)))))
         .collect()
 }
 
 /// What is run with data of its own, and the differences of two sweeps; none of them can be limited to positions by its name.
 fn with_data(entry: impl Fn(&Row) -> Option<SweepEntry>) -> impl Iterator<Item = SweepEntry> {
-    let all = WITH_DATA.iter().chain(&LENSES).chain(&NEURON_SETS).map(|row| (row, false));
+    let all = WITH_DATA.iter().chain(&REMOVALS).chain(&LENSES).chain(&NEURON_SETS).map(|row| (row, false));
     let differences = DIFFERENCES.iter().chain(&NEURON_SET_DIFFERENCES).map(|row| (row, true));
     all.chain(differences)
         .filter_map(move |(row, is_difference)| Some(SweepEntry { needs_data: true, is_difference, ..entry(row)? }))
@@ -93,11 +96,13 @@ fn with_data(entry: impl Fn(&Row) -> Option<SweepEntry>) -> impl Iterator<Item =
 
 /// The sweep of a name, which may end with the positions to which it is limited: `delete_after_first`, `mean_mlp_from_5`.
 pub fn find_sweep(name: &str) -> Option<SweepEntry> {
-    let of_all_positions = |name: &str| SWEEPS.iter().find_map(|row| row.find(name)).or_else(|| of_heads(name));
+    let of_all_positions = |name: &str| {
+        SWEEPS.iter().find_map(|row| row.find(name)).or_else(|| block_words::find(name)).or_else(|| of_heads(name))
+    };
     let limited = || {
         let limited = LimitedName::parse(name)?;
         let entry = of_all_positions(limited.sweep)?;
-        let of_whole_windows = entry.name == "lens" || entry.name.starts_with("repeat_");
+        let of_whole_windows = entry.name == "lens" || !block_words::can_be_limited(&entry);
         (!of_whole_windows && !entry.needs_data).then(|| Limit::of(limited).entry(&entry))
     };
     of_all_positions(name).or_else(limited).or_else(|| with_data(|row| row.find(name)).next())

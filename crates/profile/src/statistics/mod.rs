@@ -12,7 +12,7 @@ mod windows;
 use serde::{Deserialize, Serialize};
 
 pub use resampling::Resampling;
-pub use student::t_quantile;
+pub use student::{t_p_value, t_quantile};
 pub use windows::{WindowErrors, WindowMean, cluster_sem};
 
 /// The fewest documents over which errors are taken; with fewer, the documents' own spread is not known well enough.

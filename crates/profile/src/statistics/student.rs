@@ -1,4 +1,4 @@
-//! Quantiles of Student's t: [`t_quantile`].
+//! Student's t: [`t_quantile`], [`t_p_value`].
 
 use std::f64::consts::{FRAC_2_PI, FRAC_PI_2};
 
@@ -30,6 +30,22 @@ pub fn t_quantile(confidence: f64, df: usize) -> f64 {
     (df as f64).sqrt() * low.tan()
 }
 
+/// The two-sided p-value of a number with Student's distribution of `df` degrees of freedom: the probability that `|t|` is as large or
+/// larger. NaN for no degrees of freedom.
+///
+/// ```
+/// use stratigraph_profile::statistics::{t_p_value, t_quantile};
+/// assert!((t_p_value(-t_quantile(0.95, 7), 7) - 0.05).abs() < 1e-9);
+/// assert_eq!(t_p_value(0.0, 7), 1.0);
+/// ```
+pub fn t_p_value(t: f64, df: usize) -> f64 {
+    if df == 0 {
+        return f64::NAN;
+    }
+    let df = df.min(MOST_DF);
+    (1.0 - probability((t.abs() / (df as f64).sqrt()).atan(), df)).clamp(0.0, 1.0)
+}
+
 /// The probability of `|t| < sqrt(df) tan(theta)`, by the finite series for whole degrees of freedom (Abramowitz and Stegun,
 /// *Handbook of Mathematical Functions*, 26.7.3 and 26.7.4).
 fn probability(theta: f64, df: usize) -> f64 {
@@ -59,6 +75,9 @@ mod tests {
         }
         assert!((t_quantile(0.99, 7) - 3.4995).abs() < 1e-4);
         assert!((t_quantile(0.95, 1_000_000) - 1.96).abs() < 1e-3);
-        assert!(t_quantile(0.95, 0).is_nan());
+        assert!(t_quantile(0.95, 0).is_nan() && t_p_value(1.0, 0).is_nan());
+        for (t, df, p) in [(12.7062, 1, 0.05), (2.2281, 10, 0.05), (3.4995, 7, 0.01), (-5.0, 3, 0.015_392)] {
+            assert!((t_p_value(t, df) - p).abs() < 1e-5, "{t} {df}");
+        }
     }
 }

@@ -16,7 +16,7 @@
 //! two processes did counts once.
 
 mod add;
-mod files;
+pub(crate) mod files;
 mod groups;
 mod hash;
 mod means;

@@ -21,7 +21,7 @@ const UNBIASED_WINDOWS: usize = 4;
 
 /// Lengths and directions of the residual stream, in the unchanged model: curves `resid_norm`, `cosine_to_final`,
 /// `attn_out_norm`, `mlp_out_norm`, `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`,
-/// `cka_adjacent_after_first`; matrices `cosine`, `cka`, `cka_last_unbiased`. Positions that do not
+/// `cka_adjacent_after_first`; matrices `cosine`, `angular_distance`, `cka`, `cka_last_unbiased`. Positions that do not
 /// [count](stratigraph_core::TokenWindows::measured_from) are left out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResidualGeometry {
@@ -119,6 +119,7 @@ impl Streams {
         let cosine = geometry.cosine();
         let mean = |row: &Vec<PerSequence>| row.iter().map(|cosine| cosine.summary().mean).collect();
         self.add_matrix("cosine", cosine.iter().map(mean).collect(), findings)?;
+        self.add_matrix("angular_distance", geometry.angular_distances(), findings)?;
         let to_final: Vec<_> = cosine.iter().filter_map(|row| row.last().cloned()).collect();
         self.add_curve("cosine_to_final", &to_final, findings)?;
         self.add_curve("resid_norm", geometry.resid_norm(), findings)?;

@@ -9,6 +9,7 @@ mod lens;
 mod neuron_sets;
 mod neurons;
 mod patching;
+mod removal;
 mod steering;
 mod words;
 
@@ -29,6 +30,7 @@ pub use neurons::VocabularyNeurons;
 pub use patching::{
     ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PatchingPart, PromptPair, PromptPairs, TokenPair,
 };
+pub use removal::{Criterion, CumulativeRemoval};
 pub(crate) use steering::TargetRuns;
 pub use steering::{Steering, SteeringTarget, SteeringVector};
 pub use stratigraph_probes::lens::LogitLens;
@@ -40,7 +42,8 @@ use crate::{Measurement, Needs, Result, StudyError, measured_curve};
 const FIXED_SCALE: &str = "fixed_scale_lens";
 
 /// A measurement that needs no data of its own, by its name: a sweep, `attention`, `early_guesses`, `effects`,
-/// `fixed_scale_lens`, `geometry`, `neurons`, `neuron_sets` or `mean_neuron_sets`.
+/// `fixed_scale_lens`, `geometry`, `neurons`, `neuron_sets`, `mean_neuron_sets`, `remove_by_block_influence`,
+/// `remove_by_angular_distance` or `remove_by_loss`.
 ///
 /// # Errors
 /// [`StudyError::UnknownMeasurement`], which lists the known names.
@@ -56,10 +59,13 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
         NeuronSets::MEAN => Box::new(NeuronSets::mean()),
         _ => match Sweep::by_name(name) {
             Some(sweep) => Box::new(sweep),
-            None => {
-                let (name, known) = (name.to_owned(), known_names().join(", "));
-                return Err(StudyError::UnknownMeasurement { name, known });
-            }
+            None => match CumulativeRemoval::by_name(name) {
+                Some(removal) => Box::new(removal),
+                None => {
+                    let (name, known) = (name.to_owned(), known_names().join(", "));
+                    return Err(StudyError::UnknownMeasurement { name, known });
+                }
+            },
         },
     })
 }
@@ -76,7 +82,8 @@ pub fn known_names() -> Vec<&'static str> {
         NeuronSets::ZERO,
         NeuronSets::MEAN,
     ];
-    Sweep::KNOWN.into_iter().chain(own).collect()
+    let removals = Criterion::ALL.map(CumulativeRemoval::name_of);
+    Sweep::KNOWN.into_iter().chain(removals).chain(own).collect()
 }
 
 /// What the paper does with every model, as far as this one has the layers, hooks and weights.

@@ -9,7 +9,7 @@ use stratigraph_core::{Hook, ResidualModel, TokenWindows};
 use stratigraph_models::Decoder;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun};
 use stratigraph_study::measurements::{
-    AttentionByDistance, KnockOutWords, NeuronSets, Steering, SteeringTarget, SteeringVector, SublayerEffects,
+    AttentionByDistance, KnockOutWords, NeuronSets, Steering, SteeringTarget, SteeringVector, SublayerEffects, by_name,
 };
 use stratigraph_study::{Findings, Measurement, Study, StudyError};
 use stratigraph_surgery::Sweep;
@@ -73,6 +73,10 @@ impl Given {
         let pairs = [random_pair(&self.model, 5, 1), random_pair(&self.model, 5, 2), random_pair(&self.model, 5, 3)];
         vec![
             Box::new(Sweep::delete()),
+            by_name("skip_up_to_2").unwrap(),
+            by_name("repeat_block_2_scaled_0.5").unwrap(),
+            by_name("looped_parallel_2_times_2").unwrap(),
+            by_name("remove_by_angular_distance").unwrap(),
             Box::new(SublayerEffects::default()),
             Box::new(NeuronSets::zero().with_random_sets(3)),
             Box::new(NeuronSets::mean().with_random_sets(2)),

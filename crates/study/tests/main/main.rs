@@ -1,5 +1,6 @@
 //! Integration tests of the crate, in one binary.
 
+mod blocks;
 mod by_hand;
 mod by_tokens;
 mod checkpoints;

@@ -1,21 +1,43 @@
 //! Sweeps by their names: [`Sweep::by_name`], and the names it takes, [`Sweep::KNOWN`].
 
 use stratigraph_core::{EditKind, MeanOver, Positions, Sublayer};
-use stratigraph_profile::catalogue::{LimitedName, LimitedTo};
+use stratigraph_profile::catalogue::{BlockSweep, LimitedName, LimitedTo};
 
 use super::Sweep;
 
 impl Sweep {
-    /// The names that [`by_name`](Sweep::by_name) takes; N and M stand for numbers. All but `lens` and `repeat_N` can be limited
-    /// to positions by `_after_first`, `_from_N` or `_at_N..M` behind the name.
-    pub const KNOWN: [&str; 27] = [
+    /// The names that [`by_name`](Sweep::by_name) takes; N and M stand for numbers. All but `lens` and those over blocks from
+    /// `repeat_N` on can be limited to positions by `_after_first`, `_from_N` or `_at_N..M` behind the name. Behind the names of
+    /// repeats `_scaled_X` multiplies what the later runs of a layer write.
+    pub const KNOWN: [&str; 48] = [
         "delete",
         "delete_after_first",
         "delete_from_N",
         "swap",
         "swap_after_first",
         "lens",
+        "skip_N",
+        "skip_up_to_N",
         "repeat_N",
+        "repeat_up_to_N",
+        "repeat_N_times_M",
+        "repeat_up_to_N_times_M",
+        "repeat_block_N",
+        "repeat_block_up_to_N",
+        "repeat_block_N_times_M",
+        "repeat_block_up_to_N_times_M",
+        "reverse_N",
+        "reverse_up_to_N",
+        "shuffle_N",
+        "shuffle_up_to_N",
+        "shuffle_N_seed_M",
+        "shuffle_up_to_N_seed_M",
+        "parallel_N",
+        "parallel_up_to_N",
+        "looped_parallel_N_times_M",
+        "looped_parallel_up_to_N_times_M",
+        "middle_N",
+        "middle_up_to_N",
         "delete_attention",
         "delete_mlp",
         "mean_attention",
@@ -66,7 +88,7 @@ impl Sweep {
             "delete_frozen_norms" => Some(Self::delete_frozen_norms()),
             _ => None,
         }
-        .or_else(|| name.strip_prefix("repeat_").and_then(number).map(Self::repeat))
+        .or_else(|| BlockSweep::parse(name).map(Self::blocks))
         .or_else(|| knock_out(name.strip_prefix("knock_back_")?))
         .or_else(|| {
             let (kind, of) = name.rsplit_once('_')?;
@@ -147,6 +169,8 @@ mod tests {
     fn what_is_no_name_makes_no_sweep() {
         for name in [
             "repeat_0",
+            "repeat_3_times_1",
+            "skip_3_scaled_0.5",
             "repeat_",
             "repeat_03",
             "delete_from_",

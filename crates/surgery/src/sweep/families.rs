@@ -47,14 +47,6 @@ impl Sweep {
         lens.of_whole_windows("it reads every position after the same layer")
     }
 
-    /// `repeat_5` and so on: each block of `length` neighbouring layers with each of its layers run twice in a row,
-    /// `l l l+1 l+1 ..`.
-    pub fn repeat(length: usize) -> Self {
-        let repeat =
-            Self::each_block(format!("repeat_{length}"), length, |context, layers| context.full().repeat(layers));
-        repeat.of_whole_windows("every position passes through the layers that run twice")
-    }
-
     /// `delete_attention`, `mean_mlp`, `mean_each_mlp` and so on: each layer with what a sublayer writes zeroed, or replaced by
     /// its mean or by that of another window.
     pub fn sublayers(sublayer: Sublayer, kind: EditKind) -> Self {

@@ -1,5 +1,6 @@
 //! Families of interventions over an axis: [`Sweep`], which makes [`SweepPoints`] on a model.
 
+mod blocks;
 mod by_name;
 mod families;
 mod frozen;

@@ -10,6 +10,7 @@ mod frozen;
 mod knock_out;
 mod plans;
 mod positions;
+mod search;
 mod sublayers;
 mod support;
 mod sweeps;

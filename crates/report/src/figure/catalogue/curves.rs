@@ -1,11 +1,9 @@
 //! Panels of curves, with titles, labels and scales from the catalogue: [`panel`], [`lines`], [`repeated`].
 
-use std::collections::BTreeMap;
-
 use stratigraph_profile::catalogue::{self, CurveEntry, MetricEntry};
 use stratigraph_profile::{Axis, Curve, Profile};
 
-use super::plans::{REPEATED, Wanted};
+use super::plans::{MOST, REPEATED, Wanted};
 use crate::figure::{Horizontal, Interval, Lines, Panel, Reference, Series, Side};
 use crate::text::Number;
 
@@ -143,26 +141,33 @@ fn reference(profile: &Profile, name: &str) -> Option<Reference> {
     y.is_finite().then(|| Reference::new(format!("{label} {}", Number(y)), y))
 }
 
-/// What repeating blocks of layers does: a panel for each of the metrics that are drawn, with a curve for each length.
-pub(super) fn repeated(profile: &Profile) -> Vec<Panel> {
-    let panel = |metric: &&str| {
-        let curves = repeats(profile, metric).into_values().collect();
-        let references = reference(profile, &format!("clean_{metric}")).into_iter().collect();
-        let title = catalogue::find_metric(metric)?.title;
-        let panel = lines(Some(&title), &Measured { curves, references }, &Measured::default())?;
-        let Panel::Lines(mut lines) = panel else { return None };
-        lines.x = Horizontal { label: "first layer of the block".into(), ..Horizontal::layers(profile.model.n_layers) };
-        Some(Panel::Lines(lines))
+/// What is done with blocks of layers: a panel for each of the metrics that are drawn, with a curve for each sweep.
+pub(super) fn blocks(profile: &Profile) -> Vec<Panel> {
+    let panels = |metric: &&str| {
+        let all = of_blocks(profile, metric);
+        all.chunks(MOST).filter_map(|curves| panel_of_blocks(profile, metric, curves)).collect::<Vec<_>>()
     };
-    REPEATED.iter().filter_map(panel).collect()
+    REPEATED.iter().flat_map(panels).collect()
 }
 
-/// The curves of one metric, by the length of the block.
-fn repeats<'a>(profile: &'a Profile, metric: &str) -> BTreeMap<usize, Described<'a>> {
+fn panel_of_blocks(profile: &Profile, metric: &str, curves: &[Described]) -> Option<Panel> {
+    let references = reference(profile, &format!("clean_{metric}")).into_iter().collect();
+    let title = catalogue::find_metric(metric)?.title;
+    let measured = Measured { curves: curves.to_vec(), references };
+    let Panel::Lines(mut lines) = lines(Some(&title), &measured, &Measured::default())? else { return None };
+    lines.x = Horizontal { label: "first layer of the block".into(), ..Horizontal::layers(profile.model.n_layers) };
+    Some(Panel::Lines(lines))
+}
+
+/// The curves of one metric, those of shorter blocks first.
+fn of_blocks<'a>(profile: &'a Profile, metric: &str) -> Vec<Described<'a>> {
+    let is_of_metric = |it: &Described| it.entry.metric.as_ref().is_some_and(|own| own.name == metric);
     let found = profile.curves.iter().filter_map(|(name, curve)| {
         let Axis::BlockStarts { length, .. } = &curve.axis else { return None };
-        (*name == format!("repeat_{length}_{metric}")).then_some(())?;
-        Some((*length, Described::find(profile, name)?))
+        let it = Described::find(profile, name).filter(is_of_metric)?;
+        (it.entry.group == catalogue::BLOCKS).then_some((*length, it))
     });
-    found.collect()
+    let mut found: Vec<_> = found.collect();
+    found.sort_by_key(|(length, _)| *length);
+    found.into_iter().map(|(_, curve)| curve).collect()
 }

@@ -16,9 +16,9 @@ use plans::{PLANS, Plan, REPEATING};
 ///
 /// Over depth: `signatures` (those of each stage), `damage` (deleting and swapping layers), `lens`, `lens_and_neurons`,
 /// `meaning` (Word-in-Context accuracy), `attention`, `geometry`, `neurons`, `sublayers`, `attribution`, `effects`, `patching`,
-/// `positions` (without the first one), `frozen` (patterns and norms), `knock_out_words`, `repeating`, `by_tokens` (sweeps by
+/// `positions` (without the first one), `frozen` (patterns and norms), `knock_out_words`, `removing` (layers by criteria), `repeating` (blocks of one length), `by_tokens` (sweeps by
 /// groups of positions), and `other_curves` for all curves that none of them shows, such as those over other axes. Over
-/// strengths: `steering`. In rows: `head_ablation` and `neuron_sets`.
+/// strengths: `steering`. In rows: `head_ablation` and `neuron_sets`. Over first layers and lengths of blocks: `blocks`.
 /// Of matrices: `ensemble`, `similarity`, `heads`, `head_attribution`, `patching_maps`, and `other_matrices` for those of other
 /// names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
@@ -30,7 +30,7 @@ pub fn figures(profile: &Profile) -> Vec<Figure> {
     let others = Figure::new("other_curves", "Other curves")
         .with_caption("All curves that no other figure shows, by what they measure.");
     let others = Figure { panels: others::panels(profile), ..others };
-    let rows = [rows::heads(profile), rows::neuron_sets(profile)];
+    let rows = [rows::heads(profile), tables::blocks(profile), rows::neuron_sets(profile)];
     let all = planned.chain(rows).chain([groups::figure(profile), others]).chain(tables::all(profile));
     let complete = |figure: Figure| figure.with_source(source(profile)).shaded(&bands);
     all.filter(|figure| !figure.panels.is_empty()).map(complete).collect()
@@ -44,7 +44,7 @@ fn source(profile: &Profile) -> String {
 
 fn planned(profile: &Profile, plan: &Plan) -> Vec<Panel> {
     match plan.name {
-        REPEATING => curves::repeated(profile),
+        REPEATING => curves::blocks(profile),
         _ => plan.panels.iter().filter_map(|wanted| curves::panel(profile, wanted)).collect(),
     }
 }

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_profile::{Axis, Curve, Profile};
+use stratigraph_profile::{Axis, Curve, Profile, catalogue};
 
 use super::curves::{Described, Measured, is_bound, lines};
 use super::groups::is_clean_by_group;
-use super::plans::{PLANS, REPEATED};
+use super::plans::{MOST, PLANS, REPEATED};
 use super::rows::has_rows;
 use crate::figure::Panel;
-
-/// The number of curves that differ in colour and dash.
-const MOST: usize = 12;
 
 /// Panels of every curve that has a number and that no plan shows.
 pub(super) fn panels(profile: &Profile) -> Vec<Panel> {
@@ -40,10 +37,10 @@ pub(super) fn panels(profile: &Profile) -> Vec<Panel> {
 fn is_planned(name: &str) -> bool {
     let wanted = PLANS.iter().flat_map(|plan| plan.panels);
     let mut names = wanted.flat_map(|it| it.left.curves.iter().chain(it.right.curves));
-    let repeated = stratigraph_profile::catalogue::find(name).is_some_and(|entry| {
+    let repeated = catalogue::find(name).is_some_and(|entry| {
         let is_block = matches!(entry.axis.of(0), Axis::BlockStarts { .. });
         is_block
-            && name.starts_with("repeat_")
+            && entry.group == catalogue::BLOCKS
             && entry.metric.is_some_and(|metric| REPEATED.contains(&metric.name.as_str()))
     });
     repeated || names.any(|planned| *planned == name)

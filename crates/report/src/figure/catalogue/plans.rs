@@ -64,18 +64,32 @@ macro_rules! lenses {
         ]
     };
 }
+/// A metric of removals by every criterion.
+macro_rules! removals {
+    ($metric:literal) => {
+        &[
+            concat!("remove_by_block_influence_", $metric),
+            concat!("remove_by_angular_distance_", $metric),
+            concat!("remove_by_loss_", $metric),
+            concat!("remove_by_taylor_", $metric),
+        ]
+    };
+}
 const MLP_NORM: Side = side(&["mlp_out_norm"]);
 const PREDICTION: Side = side(&["prediction_neurons"]);
 const SUPPRESSION: Side = side(&["suppression_neurons"]);
 const BOTH_NEURONS: Side = side(&["prediction_neurons", "suppression_neurons"]);
 const WIC: Side = Side { curves: &["wic_accuracy"], references: &["wic_majority", "wic_static"] };
 
-/// The figure of repeated blocks, and the metrics that it shows.
+/// The number of curves that differ in colour and dash.
+pub(super) const MOST: usize = 12;
+
+/// The figure of sweeps over blocks of one length, and the metrics that it shows.
 pub(super) const REPEATING: &str = "repeating";
 pub(super) const REPEATED: [&str; 4] = ["entropy_bits", "nll", "kl", "top1_agreement"];
 
 /// In the order in which a reader wants them.
-pub(super) const PLANS: [Plan; 17] = [
+pub(super) const PLANS: [Plan; 18] = [
     Plan {
         name: "signatures",
         title: "The signatures of the stages",
@@ -266,9 +280,20 @@ pub(super) const PLANS: [Plan; 17] = [
         ],
     },
     Plan {
+        name: "removing",
+        title: "Removing layers by criteria",
+        caption: "More and more layers left out, chosen by a criterion that was computed on the same windows.",
+        panels: &[
+            one(Side { curves: removals!("nll"), references: &["clean_nll"] }),
+            one(side(removals!("top1_agreement"))),
+            one(side(removals!("kl"))),
+        ],
+    },
+    Plan {
         name: REPEATING,
-        title: "Repeating blocks of layers",
-        caption: "Each layer of a block runs twice in a row; a curve is drawn at the first layer of the block.",
+        title: "Blocks of layers",
+        caption: "Blocks of neighbouring layers repeated, skipped, reversed, shuffled or run in parallel; a curve is drawn at the \
+                  first layer of the block. Repeat N runs each layer of a block twice in a row.",
         panels: &[],
     },
 ];

@@ -1,6 +1,6 @@
 //! Figures of named things in rows: [`heads`], the heads that matter most, and [`neuron_sets`].
 
-use stratigraph_profile::{Curve, Profile, Scale, catalogue};
+use stratigraph_profile::{Axis, Curve, Profile, Scale, catalogue};
 
 use crate::figure::{Dots, Figure, Panel, Series};
 
@@ -9,15 +9,18 @@ const MOST_HEADS: usize = 20;
 /// The beginnings of the names of curves of ablated sets of neurons.
 const NEURON_SETS: [&str; 2] = ["neuron_sets", "mean_neuron_sets"];
 
-/// Whether a figure of this module shows the curve.
+/// Whether a figure of rows or of blocks shows the curve.
 pub(super) fn has_rows(name: &str, curve: &Curve) -> bool {
     let of_sets = |prefix: &&str| name.strip_prefix(*prefix).is_some_and(|rest| rest.starts_with('_'));
-    curve.axis.is_of_all_heads() || (NEURON_SETS.iter().any(of_sets) && catalogue::find(name).is_some())
+    curve.axis.is_of_all_heads()
+        || curve.axis.is_of_all_blocks()
+        || (NEURON_SETS.iter().any(of_sets) && catalogue::find(name).is_some())
 }
 
-/// Whether the matrix of a name is shown beside the curve of that name.
-pub(super) fn is_beside_heads(profile: &Profile, name: &str) -> bool {
-    profile.curves.get(name).is_some_and(|curve| curve.axis.is_of_all_heads() && curve.has_numbers())
+/// Whether the matrix of a name is shown with the curve of that name, over heads or blocks.
+pub(super) fn has_curve(profile: &Profile, name: &str) -> bool {
+    let is_over_both = |axis: &Axis| axis.is_of_all_heads() || axis.is_of_all_blocks();
+    profile.curves.get(name).is_some_and(|curve| is_over_both(&curve.axis) && curve.has_numbers())
 }
 
 /// What ablating each head does: the map over layers and heads, and the heads that matter most with their errors.
@@ -107,7 +110,7 @@ fn left_out(profile: &Profile) -> String {
 
 #[cfg(test)]
 mod tests {
-    use stratigraph_profile::{Axis, Matrix, Unit};
+    use stratigraph_profile::{Matrix, Unit};
 
     use super::super::figures;
     use super::*;

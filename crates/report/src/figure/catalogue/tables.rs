@@ -3,11 +3,11 @@
 use stratigraph_profile::{Matrix, Profile, Scale, catalogue};
 
 use super::groups::is_by_group;
-use super::rows::is_beside_heads;
+use super::rows::has_curve;
 use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
 
 const ENSEMBLE: &str = "ensemble_";
-const SIMILARITY: [&str; 3] = ["cka", "cka_last_unbiased", "cosine"];
+const SIMILARITY: [&str; 4] = ["cka", "cka_last_unbiased", "cosine", "angular_distance"];
 const HEADS: [&str; 1] = ["merging_heads"];
 const ATTRIBUTED: [&str; 1] = ["dla_heads"];
 
@@ -29,7 +29,7 @@ pub(super) fn all(profile: &Profile) -> [Figure; 6] {
     let patched = others.iter().filter(|(name, _)| is_patched(name));
     let patched = patched.map(|(name, matrix)| Panel::from_matrix(name, matrix)).collect();
     let listed = |name: &str| SIMILARITY.iter().chain(&HEADS).chain(&ATTRIBUTED).any(|known| *known == name);
-    let known = |name: &str| is_patched(name) || listed(name) || is_beside_heads(profile, name);
+    let known = |name: &str| is_patched(name) || listed(name) || has_curve(profile, name);
     let rest = others.iter().filter(|(name, _)| !known(name)).map(|(name, matrix)| Panel::from_matrix(name, matrix));
     let figure = |name: &str, title: &str, caption: &str, panels: Vec<Panel>| Figure {
         panels,
@@ -73,6 +73,15 @@ pub(super) fn all(profile: &Profile) -> [Figure; 6] {
         ),
         figure("other_matrices", "Other matrices", "All matrices that no other figure shows.", rest.collect()),
     ]
+}
+
+/// Sweeps over all blocks of layers, by their lengths and first layers.
+pub(super) fn blocks(profile: &Profile) -> Figure {
+    let curves = profile.curves.iter().filter(|(_, curve)| curve.axis.is_of_all_blocks() && curve.has_numbers());
+    let maps = curves.filter_map(|(name, _)| Some(Panel::from_matrix(name, profile.matrices.get(name)?)));
+    let caption = "Every block of neighbouring layers, by its length from above to below and its first layer from left to right. \
+                   Blocks that would end after the last layer have no number.";
+    Figure { panels: maps.collect(), ..Figure::new("blocks", "Blocks of layers of all lengths").with_caption(caption) }
 }
 
 /// A line for each row of the matrix.

@@ -1,0 +1,197 @@
+//! `stratigraph search`: the layers that can go, or the change that helps, found and validated.
+
+mod figure;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use stratigraph_report::OutDir;
+use stratigraph_study::search::{ModelObjective, SearchRecord, SearchRun, SearchSetup};
+use stratigraph_surgery::Intervention;
+use stratigraph_surgery::search::{Method, Operator, SearchOptions};
+
+use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, at_least};
+use crate::corpus::TextArgs;
+use crate::{load, output};
+
+/// The arguments of `search`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    stratigraph search --remove 4 --out pruned\n  \
+    stratigraph search --operators repeat_block --objective nll --sequences 64 --out repeated\n  \
+    stratigraph search --operators delete,swap --remove 4 --changes 2 --method beam --objective kl --out both")]
+pub struct SearchArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    text: TextArgs,
+    #[command(flatten)]
+    options: OptionArgs,
+    #[command(flatten)]
+    pub devices: DeviceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
+    /// A directory for search.json, search.md, search.svg and plan.txt; a search that was interrupted goes on from it
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+}
+
+/// What to search for.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Search")]
+struct OptionArgs {
+    /// What is to be good: loss, kl, or any other metric
+    ///
+    /// High numbers are better of fractions, such as accuracy and top1_agreement, and low ones of all others.
+    #[arg(long, value_name = "METRIC", default_value = "loss")]
+    objective: String,
+    /// Changes to try, with commas between: delete, delete_attention, delete_mlp, repeat_block, swap
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "delete")]
+    operators: Vec<Operator>,
+    /// Which plans are followed: the best one, the --width best ones, or the best one from --restarts starts
+    #[arg(long, value_name = "METHOD", default_value = "greedy")]
+    method: MethodArg,
+    /// How many layers or sublayers to remove, whatever that costs
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    remove: usize,
+    /// How many changes to make at most as long as they are better, after the removals [default: 1 without --remove]
+    #[arg(long, value_name = "N")]
+    changes: Option<usize>,
+    /// Plans that a beam follows
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least::<1>)]
+    width: usize,
+    /// Starts of the method random
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least::<1>)]
+    restarts: usize,
+    /// The most layers of a block that is repeated
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least::<1>)]
+    longest_block: usize,
+    /// The most windows to evaluate, all candidates together; validation comes on top
+    #[arg(long, value_name = "WINDOWS")]
+    budget: Option<usize>,
+    /// On how many windows all candidates are compared first [default: an eighth of those that are searched]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    first_windows: Option<usize>,
+    /// The plan to begin with, such as `0..14-12..30` [default: the unchanged model]
+    #[arg(long, value_name = "PLAN", value_parser = args::intervention)]
+    from: Option<Intervention>,
+    /// A plan with which the best one is compared at the end; may be given more than once
+    #[arg(long, value_name = "PLAN", value_parser = args::intervention)]
+    compare: Vec<Intervention>,
+    /// The seed of what is drawn at random: windows, what is held out, candidates
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+/// Which plans are followed.
+#[derive(Clone, Copy, ValueEnum)]
+enum MethodArg {
+    Greedy,
+    Beam,
+    Random,
+}
+
+impl OptionArgs {
+    fn metric(&self) -> &str {
+        if self.objective == "loss" { "nll" } else { &self.objective }
+    }
+
+    fn options(&self) -> Result<SearchOptions> {
+        let changes = self.changes.unwrap_or(usize::from(self.remove == 0));
+        let mut options = SearchOptions::changing(changes, self.operators.iter().copied())
+            .with_removals(self.remove)
+            .with_longest_block(self.longest_block)
+            .with_seed(self.seed)
+            .with_method(match self.method {
+                MethodArg::Greedy => Method::Greedy,
+                MethodArg::Beam => Method::Beam { width: self.width },
+                MethodArg::Random => Method::Random { restarts: self.restarts },
+            });
+        options.budget = self.budget;
+        options.first_windows = self.first_windows;
+        options.check()?;
+        Ok(options)
+    }
+}
+
+/// Searches, and validates.
+pub fn run(args: &SearchArgs) -> Result<()> {
+    let options = args.options.options()?;
+    let out = args.out.as_deref().map(directory).transpose()?;
+    let (path, corpus) = (args.model.path()?, args.text.corpus()?);
+    let checkpoint = load::open(&path)?;
+    let windows = args.text.cut(&corpus, &checkpoint.tokenizer()?, args.options.seed)?;
+    let models = load::models(&checkpoint, args.memory.stream, &args.devices.open()?)?;
+    let budget = load::budget(&args.memory, models.iter().map(|loaded| loaded.n_bytes).sum(), models.len())?;
+    let bar = output::count_bar("windows evaluated")?;
+    let objective = ModelObjective::new(&*models[0].model, &windows, args.options.metric())?;
+    let objective = objective.with_budget(budget).on_evaluated(|n| bar.inc(n as u64));
+    let mut objective =
+        models[1..].iter().try_fold(objective, |objective, replica| objective.also_on(&*replica.model))?;
+    let setup = SearchSetup::new(&objective, options)
+        .with_names(load::name(&path), args.text.name()?)
+        .with_model_sha256(checkpoint.sha256()?)
+        .with_compared(args.options.compare.iter().cloned());
+    let setup = args.options.from.iter().cloned().fold(setup, SearchSetup::with_start);
+    let search = SearchRun::new(setup);
+    let search = if let Some(out) = &out { search.in_directory(out) } else { search };
+    let record = search.run(&mut objective);
+    bar.finish_and_clear();
+    let record = record?;
+    let files = out.map(|out| write(&out, &record)).transpose()?.unwrap_or_default();
+    output::line(record.to_string().trim_end())?;
+    output::written(files)
+}
+
+/// A directory that is new, empty, or of a search that began before.
+fn directory(path: &Path) -> Result<PathBuf> {
+    if !path.join(SearchRun::FILE).is_file() {
+        OutDir::create(path)?;
+    }
+    Ok(path.to_owned())
+}
+
+/// Writes what the search found beside its record.
+fn write(out: &Path, record: &SearchRecord) -> Result<Vec<PathBuf>> {
+    ensure!(record.state.stop.is_some(), "the search has not ended");
+    let plan = format!("{}\n", record.state.best());
+    let files =
+        [("plan.txt", plan), ("search.md", record.to_string()), ("search.svg", figure::figure(record).to_string())];
+    let mut written = vec![out.join(SearchRun::FILE)];
+    for (name, content) in files {
+        let path = out.join(name);
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        options: OptionArgs,
+    }
+
+    fn options(arguments: &[&str]) -> Result<SearchOptions> {
+        Options::parse_from([&["search"], arguments].concat()).options.options()
+    }
+
+    #[test]
+    fn arguments_are_options() {
+        let prune = options(&["--remove", "4", "--method", "beam", "--width", "3", "--budget", "100"]).unwrap();
+        let expected = SearchOptions::removing(4, Operator::Delete).with_method(Method::Beam { width: 3 });
+        assert_eq!(prune, expected.with_budget(100));
+        let repeat = options(&["--operators", "repeat_block,swap"]).unwrap();
+        assert_eq!(repeat, SearchOptions::changing(1, [Operator::RepeatBlock, Operator::Swap]));
+        let refused = options(&["--remove", "4", "--operators", "swap"]).unwrap_err().to_string();
+        assert!(refused.contains("no operator removes one"), "{refused}");
+    }
+}

@@ -1,0 +1,135 @@
+//! What a search optimises: [`Objective`], on windows that it splits ([`SearchWindows`]).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use stratigraph_core::SplitMix64;
+
+use crate::{Intervention, Result, SurgeryError};
+
+/// Which numbers are better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// Low ones, as of a loss.
+    Lowest,
+    /// High ones, as of an accuracy.
+    Highest,
+}
+
+impl Goal {
+    /// A number of which lower is better.
+    pub(super) fn cost(self, value: f64) -> f64 {
+        match self {
+            Goal::Lowest => value,
+            Goal::Highest => -value,
+        }
+    }
+}
+
+/// A number of each intervention on each window, or on each item of a benchmark.
+pub trait Objective {
+    /// The error of the objective, into which errors of the search itself are converted.
+    type Error: From<SurgeryError>;
+
+    /// Which numbers are better; low ones by default.
+    fn goal(&self) -> Goal {
+        Goal::Lowest
+    }
+
+    /// How many windows there are.
+    fn n_windows(&self) -> usize;
+
+    /// The document of each window, where they are known: the windows of one document are alike, so a search that sees one has
+    /// seen all of them.
+    fn documents(&self) -> Option<&[usize]> {
+        None
+    }
+
+    /// The numbers of each intervention on these windows, `[intervention][window]`, in both orders as given. What they are must
+    /// depend on the intervention and the window alone.
+    ///
+    /// # Errors
+    /// An error ends the search.
+    fn score(&mut self, interventions: &[Intervention], windows: &[usize]) -> Result<Vec<Vec<f64>>, Self::Error>;
+}
+
+/// The windows of a search: those that it may look at, in a random order, and those that it may not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SearchWindows {
+    /// On these it compares candidates, beginning with the first.
+    pub search: Vec<usize>,
+    /// On these the best plan is measured again, in the order of the corpus.
+    pub held_out: Vec<usize>,
+}
+
+impl SearchWindows {
+    /// Holds out half of the windows: whole documents drawn at random where there are several, and the end of a single text.
+    ///
+    /// # Errors
+    /// When fewer than two windows would be held out, or none left to search on.
+    pub fn split(n_windows: usize, documents: Option<&[usize]>, seed: u64) -> Result<Self> {
+        let mut random = SplitMix64::new(seed);
+        let held_out = match documents.map(|documents| documents.iter().copied().collect::<BTreeSet<_>>()) {
+            Some(distinct) if distinct.len() > 1 => {
+                held_out_documents(documents.unwrap_or_default(), distinct.into_iter().collect(), &mut random)
+            }
+            _ => (n_windows.div_ceil(2)..n_windows).collect(),
+        };
+        let is_held_out: BTreeSet<_> = held_out.iter().copied().collect();
+        let mut search: Vec<_> = (0..n_windows).filter(|window| !is_held_out.contains(window)).collect();
+        random.shuffle(&mut search);
+        if held_out.len() < 2 || search.is_empty() {
+            let reason = format!(
+                "{n_windows} windows leave {} to search on and {} to validate on, and it takes 1 and 2: give more windows",
+                search.len(),
+                held_out.len()
+            );
+            return Err(SurgeryError::BadSearch { reason });
+        }
+        Ok(Self { search, held_out })
+    }
+}
+
+/// The windows of documents drawn at random until they are half of all; at least one document is left.
+fn held_out_documents(documents: &[usize], mut distinct: Vec<usize>, random: &mut SplitMix64) -> Vec<usize> {
+    random.shuffle(&mut distinct);
+    let windows_of =
+        |of: usize| documents.iter().enumerate().filter(move |(_, it)| **it == of).map(|(window, _)| window);
+    let mut held_out: Vec<usize> = Vec::new();
+    for &document in &distinct[1..] {
+        if 2 * held_out.len() >= documents.len() {
+            break;
+        }
+        held_out.extend(windows_of(document));
+    }
+    held_out.sort_unstable();
+    held_out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_documents_are_held_out() {
+        let documents: Vec<usize> = (0..40).map(|window| window / 4).collect();
+        let split = SearchWindows::split(40, Some(&documents), 3).unwrap();
+        assert_eq!((split.search.len(), split.held_out.len()), (20, 20));
+        let of = |windows: &[usize]| windows.iter().map(|&window| documents[window]).collect::<BTreeSet<_>>();
+        assert!(of(&split.search).is_disjoint(&of(&split.held_out)));
+        assert!(split.held_out.is_sorted() && !split.search.is_sorted());
+        assert_ne!(split, SearchWindows::split(40, Some(&documents), 4).unwrap());
+    }
+
+    #[test]
+    fn the_end_of_one_text_is_held_out() {
+        for documents in [None, Some(&[7; 5][..])] {
+            let split = SearchWindows::split(5, documents, 0).unwrap();
+            assert_eq!((split.search.len(), &split.held_out[..]), (3, &[3, 4][..]));
+        }
+        let refused = SearchWindows::split(3, None, 0).unwrap_err().to_string();
+        assert!(refused.contains("2 to search on and 1 to validate on"), "{refused}");
+    }
+}
