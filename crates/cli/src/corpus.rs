@@ -43,6 +43,9 @@ pub struct TextArgs {
     #[arg(long, value_name = "HOW", default_value = "auto", hide_possible_values = true)]
     windows: DrawArg,
     /// What has the same chance in a random sample: documents or tokens
+    ///
+    /// documents: each gives as many windows as any other, as far as it has them. tokens: each window of the corpus has the same
+    /// chance, so that documents give windows in proportion to their tokens.
     #[arg(long, value_name = "UNIT", default_value = "documents", hide_short_help = true, hide_possible_values = true)]
     sample_over: SampleArg,
     /// Begin windows with the BOS token: auto, always or never
@@ -88,12 +91,17 @@ enum BosArg {
 }
 
 impl TextArgs {
+    /// The files and directories that are given, or the sample text.
+    fn paths(&self) -> Result<Vec<PathBuf>> {
+        if self.texts.is_empty() { Ok(vec![defaults::text()?]) } else { Ok(self.texts.clone()) }
+    }
+
     /// Opens the documents.
     ///
     /// # Errors
     /// When a file cannot be opened, or standard input is given beside others.
     pub fn corpus(&self) -> Result<Corpus> {
-        let paths = if self.texts.is_empty() { vec![defaults::text()?] } else { self.texts.clone() };
+        let paths = self.paths()?;
         let is_standard_input = |path: &PathBuf| path.as_os_str() == "-";
         let corpus = if paths.iter().any(is_standard_input) {
             ensure!(paths.len() == 1, "--text - reads all of standard input; give no other --text beside it");
@@ -116,9 +124,8 @@ impl TextArgs {
     /// # Errors
     /// When none is given and the sample text is not here.
     pub fn name(&self) -> Result<String> {
-        let paths = if self.texts.is_empty() { vec![defaults::text()?] } else { self.texts.clone() };
         let name = |path: &PathBuf| if path == Path::new("-") { "standard input".to_owned() } else { load::name(path) };
-        Ok(paths.iter().map(name).collect::<Vec<_>>().join(", "))
+        Ok(self.paths()?.iter().map(name).collect::<Vec<_>>().join(", "))
     }
 
     /// Cuts the documents into windows, drawn by `seed`.
@@ -126,7 +133,7 @@ impl TextArgs {
     /// # Errors
     /// When the documents cannot be read or have no window, or no position of one would be measured.
     pub fn cut(&self, corpus: &Corpus, tokenizer: &Tokenizer, seed: u64) -> Result<TokenWindows> {
-        self.cut_up_to(self.sequences, corpus, tokenizer, seed)
+        self.cut_drawn(Windows::of(self.seq_len).count(self.sequences).seed(seed).draw(self.draw()), corpus, tokenizer)
     }
 
     /// The first windows of the documents, without those at the very beginning: `skipped` of them.
@@ -134,9 +141,9 @@ impl TextArgs {
     /// # Errors
     /// As [`cut`](TextArgs::cut); also when windows are to be drawn at random, or none is left.
     pub fn cut_after(&self, skipped: usize, corpus: &Corpus, tokenizer: &Tokenizer) -> Result<TokenWindows> {
-        ensure!(!matches!(self.windows, DrawArg::Random), "--skip-sequences is for --windows first");
-        let first = Self { windows: DrawArg::First, texts: Vec::new(), text_field: String::new(), ..*self };
-        let all = first.cut_up_to(self.sequences.saturating_add(skipped), corpus, tokenizer, 0)?;
+        ensure!(self.draw() != Draw::Random, "--skip-sequences is for --windows first");
+        let count = self.sequences.saturating_add(skipped);
+        let all = self.cut_drawn(Windows::of(self.seq_len).count(count).first(), corpus, tokenizer)?;
         let n = all.n_sequences();
         ensure!(n > skipped, "--skip-sequences leaves out all {n} windows of {}", corpus.name());
         Ok(all.select(skipped..n))
@@ -147,19 +154,22 @@ impl TextArgs {
     /// # Errors
     /// As [`cut`](TextArgs::cut).
     pub fn cut_other(&self, n: usize, corpus: &Corpus, tokenizer: &Tokenizer) -> Result<TokenWindows> {
-        self.cut_up_to(n, corpus, tokenizer, 0)
+        self.cut_drawn(Windows::of(self.seq_len).count(n).draw(self.draw()), corpus, tokenizer)
     }
 
-    fn cut_up_to(&self, n: usize, corpus: &Corpus, tokenizer: &Tokenizer, seed: u64) -> Result<TokenWindows> {
-        let Self { seq_len, skip_first, .. } = *self;
-        ensure!(skip_first + 1 < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
-        let windows = Windows::of(seq_len).count(n).seed(seed).skip_first(skip_first);
-        let windows = windows.draw(match self.windows {
+    fn draw(&self) -> Draw {
+        match self.windows {
             DrawArg::Auto => Draw::Auto,
             DrawArg::First => Draw::First,
             DrawArg::Random => Draw::Random,
-        });
-        let windows = windows.over(match self.sample_over {
+        }
+    }
+
+    /// Cuts windows that are drawn in some way, by all other options.
+    fn cut_drawn(&self, windows: Windows, corpus: &Corpus, tokenizer: &Tokenizer) -> Result<TokenWindows> {
+        let Self { seq_len, skip_first, .. } = *self;
+        ensure!(skip_first + 1 < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
+        let windows = windows.skip_first(skip_first).over(match self.sample_over {
             SampleArg::Documents => SampleOver::Documents,
             SampleArg::Tokens => SampleOver::Tokens,
         });

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use stratigraph_core::ResidualModel;
 use stratigraph_probes::lens::LensKind;
+use stratigraph_study::Measurement;
 use stratigraph_study::measurements::{self, ActivationPatching, EarlyGuesses, Steering};
-use stratigraph_study::{Measurement, Result};
 
 use crate::words::WordExperiment;
 
@@ -33,14 +32,6 @@ pub enum Experiment {
 const TAYLOR: &str = "remove_by_taylor";
 
 impl Experiment {
-    /// The measurement of a name that needs no words.
-    ///
-    /// # Errors
-    /// When the library does not know the name.
-    pub fn measurement(name: &str) -> Result<Box<dyn Measurement>> {
-        measurements::by_name(name)
-    }
-
     /// The removal by Taylor importance.
     #[cfg(feature = "fit")]
     pub fn taylor() -> anyhow::Result<Box<dyn Measurement>> {
@@ -51,11 +42,6 @@ impl Experiment {
     #[cfg(not(feature = "fit"))]
     pub fn taylor() -> anyhow::Result<Box<dyn Measurement>> {
         anyhow::bail!("{TAYLOR} takes automatic differentiation: build with `--features fit`")
-    }
-
-    /// The measurements of the paper that the model has the layers, hooks and weights for.
-    pub fn paper(model: &dyn ResidualModel) -> Vec<Box<dyn Measurement>> {
-        measurements::paper(model)
     }
 
     /// What the names may be, with N for a number.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, ensure};
-use stratigraph_core::ResidualModel;
+use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::Tokenizer;
 use stratigraph_study::measurements::{ActivationPatching, PromptPairs};
 
@@ -25,13 +25,19 @@ pub struct PairArgs {
 }
 
 impl PairArgs {
-    /// Patching with the pairs, or with those that come with the repository. What is left out is said.
+    /// Patching with the pairs, or with those that come with the repository. Prompts begin with BOS where the windows of the corpus
+    /// do. What is left out is said.
     ///
     /// # Errors
     /// When the file cannot be read, or a pair cannot be used and is not to be left out.
-    pub fn patching(&self, model: &dyn ResidualModel, tokenizer: &Tokenizer) -> Result<ActivationPatching> {
+    pub fn patching(
+        &self,
+        model: &dyn ResidualModel,
+        tokenizer: &Tokenizer,
+        windows: &TokenWindows,
+    ) -> Result<ActivationPatching> {
         let path = self.pairs.clone().map_or_else(defaults::prompt_pairs, Ok)?;
-        let pairs = PromptPairs::read(&path)?;
+        let pairs = PromptPairs::read(&path)?.with_bos(windows.bos());
         let encode = |text: &str| tokenizer.encode(text);
         if !self.skip_unfit_pairs {
             let encoded = pairs.encode(model, encode);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use stratigraph_core::{CoreError, Hook, ResidualModel, TokenWindows};
+use stratigraph_corpus::BosMode;
 use stratigraph_models::{Tokenizer, read_vector};
 use stratigraph_profile::Profile;
 use stratigraph_study::measurements::{Steering, SteeringTarget, SteeringVector};
@@ -49,20 +50,32 @@ pub struct SteeringArgs {
 }
 
 impl SteeringArgs {
-    /// Whether an option is given that has no effect without the experiment.
-    pub fn is_given(&self) -> bool {
+    /// Refuses options for an experiment that is not made.
+    ///
+    /// # Errors
+    /// When an option is given and steering is not among the experiments.
+    pub fn check_use(&self, steers: bool) -> Result<()> {
         let files = [&self.steer_toward, &self.steer_vector, &self.steer_prompts];
         let numbers = [self.steer_layer, self.steer_from];
-        files.iter().any(|file| file.is_some())
+        let is_given = files.iter().any(|file| file.is_some())
             || numbers.iter().any(Option::is_some)
-            || !self.steer_strengths.is_empty()
+            || !self.steer_strengths.is_empty();
+        ensure!(steers || !is_given, "options --steer-... are of the experiment steering: add it to --experiments");
+        Ok(())
     }
 
-    /// The experiment on a model.
+    /// The experiment on a model. Prompts begin with BOS where the windows of the corpus do.
     ///
     /// # Errors
     /// When there is no vector, or a file, a prompt, a token or the layer cannot be used.
-    pub fn measurement(&self, model: &dyn ResidualModel, tokenizer: &Tokenizer) -> Result<Steering> {
+    pub fn measurement(
+        &self,
+        model: &dyn ResidualModel,
+        tokenizer: &Tokenizer,
+        windows: &TokenWindows,
+    ) -> Result<Steering> {
+        let bos = if windows.bos().is_some() { BosMode::Always } else { BosMode::Never };
+        let prompts = |file: &Path| prompts(file, tokenizer, bos);
         let n_layers = model.n_layers();
         let layer = self.steer_layer.unwrap_or(n_layers / 2);
         if layer >= n_layers {
@@ -72,7 +85,7 @@ impl SteeringArgs {
         let vector = match (&self.steer_vector, &self.steer_toward, &self.steer_away) {
             (Some(file), ..) => SteeringVector::new(point, read_vector(file, model.d_model())?),
             (None, Some(toward), Some(away)) => {
-                let (toward, away) = (prompts(toward, tokenizer)?, prompts(away, tokenizer)?);
+                let (toward, away) = (prompts(toward)?, prompts(away)?);
                 SteeringVector::between(model, point, &toward, &away)?
             }
             _ => bail!(
@@ -89,7 +102,7 @@ impl SteeringArgs {
         if let Some(file) = &self.steer_prompts {
             let ids =
                 |texts: &[String]| texts.iter().map(|text| Ok(tokenizer.token(text)?)).collect::<Result<Vec<_>>>();
-            let target = SteeringTarget::new(prompts(file, tokenizer)?, ids(&self.steer_target)?);
+            let target = SteeringTarget::new(prompts(file)?, ids(&self.steer_target)?);
             steering = steering.with_target(target.against(ids(&self.steer_against)?));
         }
         Ok(steering)
@@ -97,7 +110,7 @@ impl SteeringArgs {
 }
 
 /// The prompts of a file, one for each line that is not empty.
-fn prompts(file: &Path, tokenizer: &Tokenizer) -> Result<Vec<TokenWindows>> {
+fn prompts(file: &Path, tokenizer: &Tokenizer, bos: BosMode) -> Result<Vec<TokenWindows>> {
     let cannot = || format!("cannot read {}", file.display());
     let mut text = String::new();
     File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text)).with_context(cannot)?;
@@ -105,7 +118,7 @@ fn prompts(file: &Path, tokenizer: &Tokenizer) -> Result<Vec<TokenWindows>> {
     ensure!(is_whole, "{}: it has more than {MOST_BYTES} bytes, and prompts take fewer", cannot());
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let prompt = |(index, line): (usize, &str)| {
-        tokenizer.prompt(line).with_context(|| format!("{}, line {}", file.display(), index + 1))
+        tokenizer.prompt_with(line, bos).with_context(|| format!("{}, line {}", file.display(), index + 1))
     };
     let prompts: Vec<_> = lines.map(prompt).collect::<Result<_>>()?;
     ensure!(!prompts.is_empty(), "{} has no prompts; write one a line", file.display());

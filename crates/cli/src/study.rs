@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_corpus::Corpus;
 use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Profile;
 use stratigraph_report::{LayerTable, OutDir, Report, TerminalChart};
-use stratigraph_study::{Measurement, Study, StudyContext};
+use stratigraph_study::{Measurement, Study, StudyContext, measurements};
 use stratigraph_surgery::Intervention;
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
@@ -145,11 +145,9 @@ struct Setup {
 pub fn run(args: &StudyArgs) -> Result<()> {
     let seq_len = args.text.seq_len;
     let steers = args.measure.experiments.contains(&Experiment::Steering);
-    ensure!(
-        steers || !args.steering.is_given(),
-        "options --steer-... are of the experiment steering: add it to --experiments"
-    );
+    args.steering.check_use(steers)?;
     args.measure.pairs.check_use(args.measure.experiments.contains(&Experiment::Patching))?;
+    args.measure.lenses.check_use(&lens::asked(&args.measure.experiments))?;
     let metrics = metrics(&args.measure)?;
     let out = args.files.out.as_ref().map(OutDir::create).transpose()?;
     let csv = args.files.csv.as_deref().map(CsvFile::new).transpose()?;
@@ -228,23 +226,25 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
 fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Result<Vec<Box<dyn Measurement>>> {
     let args = &all.measure;
     let is_default = args.experiments.is_empty() && args.interventions.is_empty();
-    let mut measurements = if is_default { Experiment::paper(model) } else { Vec::new() };
+    let mut measured = if is_default { measurements::paper(model) } else { Vec::new() };
     let mut words = if is_default { WordExperiment::PAPER.to_vec() } else { Vec::new() };
-    let asked =
-        args.experiments.iter().filter_map(|it| if let Experiment::Lens(kind) = it { Some(*kind) } else { None });
     let Setup { checkpoint, tokenizer, .. } = setup;
     let lens_use = LensUse { checkpoint, tokenizer, model, text: &all.text };
-    let lenses = args.lenses.lenses(&asked.collect::<Vec<_>>(), &lens_use)?;
-    measurements.extend(lens::curves(&lenses));
+    let lenses = args.lenses.lenses(&lens::asked(&args.experiments), &lens_use)?;
+    measured.extend(lens::curves(&lenses));
     for experiment in &args.experiments {
         match experiment {
             Experiment::Lens(_) => {} // among the lenses
-            Experiment::EarlyGuesses => measurements.push(Box::new(lens::early_guesses(&lenses))),
-            Experiment::Named(name) => measurements.push(Experiment::measurement(name)?),
-            Experiment::TaylorRemoval => measurements.push(Experiment::taylor()?),
+            Experiment::EarlyGuesses => measured.push(Box::new(lens::early_guesses(&lenses))),
+            Experiment::Named(name) => measured.push(measurements::by_name(name)?),
+            Experiment::TaylorRemoval => measured.push(Experiment::taylor()?),
             Experiment::Words(experiment) => words.push(*experiment),
-            Experiment::Steering => measurements.push(Box::new(all.steering.measurement(model, &setup.tokenizer)?)),
-            Experiment::Patching => measurements.push(Box::new(args.pairs.patching(model, &setup.tokenizer)?)),
+            Experiment::Steering => {
+                measured.push(Box::new(all.steering.measurement(model, tokenizer, &setup.windows)?));
+            }
+            Experiment::Patching => {
+                measured.push(Box::new(args.pairs.patching(model, tokenizer, &setup.windows)?));
+            }
         }
     }
     if args.no_words {
@@ -252,6 +252,6 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
     }
     let data = WordData { wic: args.wic.as_deref(), corpus: &setup.corpus, tokenizer: &setup.tokenizer };
     let context = StudyContext::new(model, &setup.windows, args.seed);
-    measurements.extend(data.measurements(&words, !is_default, &context)?);
-    Ok(measurements)
+    measured.extend(data.measurements(&words, !is_default, &context)?);
+    Ok(measured)
 }

@@ -102,8 +102,8 @@ impl WordData<'_> {
     ) -> Result<Box<dyn Measurement>> {
         let measurement: Box<dyn Measurement> = match experiment {
             WordExperiment::WordInContext => Box::new(self.word_in_context(context)?),
-            WordExperiment::MergingHeads => Box::new(merging_heads(self.words(words)?, context)?),
-            WordExperiment::Ensembles => Box::new(self.ensembles(self.words(words)?, context)?),
+            WordExperiment::MergingHeads => Box::new(merging_heads(self.words(words, context)?, context)?),
+            WordExperiment::Ensembles => Box::new(self.ensembles(self.words(words, context)?, context)?),
             WordExperiment::KnockOutWords => Box::new(KnockOutWords::new(load::token_texts(self.tokenizer)?)),
         };
         measurement.check(context)?;
@@ -154,12 +154,12 @@ impl WordData<'_> {
         Ok(SuffixEnsembles::new(SUFFIX, task, self.tokenizer.token_texts()?))
     }
 
-    /// The words of the text, which are looked for once.
-    fn words<'w>(&self, words: &'w mut Option<Words>) -> Result<&'w Words> {
+    /// The words of the text, which are looked for once; windows of them begin with BOS where those of the corpus do.
+    fn words<'w>(&self, words: &'w mut Option<Words>, context: &StudyContext) -> Result<&'w Words> {
         if words.is_none() {
             let text = self.corpus.beginning(TEXT_BYTES)?;
             let tokens = self.tokenizer.encode_with_offsets(&text).context("cannot encode the text")?;
-            *words = Some(Words::new(&text, tokens));
+            *words = Some(Words::new(&text, tokens).with_bos(context.windows.bos()));
         }
         Ok(words.as_ref().expect("they were just found"))
     }

@@ -94,6 +94,7 @@ impl TokenWindows {
     /// let windows = TokenWindows::new(&[2, 6, 7, 2, 9, 3], 3)?.with_bos(2)?;
     /// assert_eq!((windows.scored_from(), windows.measured_from()), (0, 1));
     /// assert!(windows.clone().with_bos(6).is_err());
+    /// assert!(windows.text_ids().eq([6, 7, 9, 3]));
     /// assert_eq!(windows.with_skip_first(1)?.scored_from(), 1);
     /// # Ok::<(), stratigraph_core::CoreError>(())
     /// ```
@@ -197,6 +198,11 @@ impl TokenWindows {
     /// All token ids, window after window.
     pub fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// The token ids of the text, window after window: all but BOS where it was put there.
+    pub fn text_ids(&self) -> impl Iterator<Item = u32> {
+        self.ids.chunks(self.seq_len).flat_map(|window| &window[usize::from(self.bos.is_some())..]).copied()
     }
 
     /// The token ids of one window.

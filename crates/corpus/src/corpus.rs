@@ -108,7 +108,7 @@ impl Corpus {
     /// # Errors
     /// When a document cannot be read or encoded, none is as long as a window, or there is no BOS token where one is asked for.
     pub fn windows(&self, encoder: &dyn TextEncoder, options: Windows) -> Result<TokenWindows> {
-        let bos = options.bos_token(encoder.bos())?;
+        let bos = options.bos.token(encoder.bos())?;
         let content = options.content(bos)?;
         let found = match options.draw {
             Draw::First => self.first(encoder, content, options.count)?,
@@ -166,13 +166,19 @@ impl Corpus {
             SampleOver::Documents => "random over documents",
             SampleOver::Tokens => "random over tokens",
         });
-        let mut sample = Sample::new(self, encoder, content, options);
-        self.each_document(&mut |document| {
-            sample.offer(document)?;
-            Ok(true)
-        })?;
-        (found.n_documents, found.longest) = (sample.n_documents(), sample.longest());
-        found.windows = sample.windows()?;
+        for round in 0.. {
+            let mut sample = Sample::new(self, encoder, (content, round), options);
+            self.each_document(&mut |document| {
+                sample.offer(document)?;
+                Ok(true)
+            })?;
+            (found.n_documents, found.longest) = (sample.n_documents(), sample.longest());
+            let is_cut = sample.is_cut();
+            found.windows = sample.windows()?;
+            if found.windows.len() == options.count || !is_cut {
+                break;
+            }
+        }
         Ok(found)
     }
 }

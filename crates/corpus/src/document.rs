@@ -1,5 +1,6 @@
 //! The documents of a corpus, one after the other or by their places: [`Document`].
 
+use std::borrow::Cow;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
@@ -86,7 +87,7 @@ impl Corpus {
 
     #[cfg(feature = "parquet")]
     fn each_row(&self, source: &Source, give: &mut dyn FnMut(Place, Option<String>) -> Result<bool>) -> Result<bool> {
-        let rows = Rows::new(source.as_file()?, &source.name, &self.options.field)?;
+        let rows = Rows::new(source.as_file()?, &source.name, &self.options)?;
         let mut goes_on = true;
         for group in 0..rows.n_groups() {
             rows.each(group, |row, text| {
@@ -128,20 +129,20 @@ impl Corpus {
     }
 
     /// The text of a document; none of a text file, which may be larger than memory.
-    fn text(&self, document: &Document) -> Result<Option<String>> {
+    fn text<'d>(&self, document: &'d Document) -> Result<Option<Cow<'d, str>>> {
         let source = &self.sources[document.source];
         match document.place {
             Place::File => Ok(None),
-            _ if document.text.is_some() => Ok(document.text.clone()),
+            _ if document.text.is_some() => Ok(document.text.as_deref().map(Cow::from)),
             Place::Line(offset) => {
                 let mut reader = source.open()?;
                 reader.seek(SeekFrom::Start(offset)).map_err(CorpusError::io(&source.name))?;
                 let line = JsonLines::new(reader, &source.name, &self.options).at_offset(offset).next();
-                Ok(Some(line.transpose()?.map_or_else(String::new, |line| line.text)))
+                Ok(Some(line.transpose()?.map_or_else(String::new, |line| line.text).into()))
             }
             #[cfg(feature = "parquet")]
             Place::Row(place) => {
-                let rows = Rows::new(source.as_file()?, &source.name, &self.options.field)?;
+                let rows = Rows::new(source.as_file()?, &source.name, &self.options)?;
                 let mut found = String::new();
                 rows.each(place.group, |row, text| {
                     if row == place.row {
@@ -149,7 +150,7 @@ impl Corpus {
                     }
                     Ok(row < place.row)
                 })?;
-                Ok(Some(found))
+                Ok(Some(found.into()))
             }
         }
     }

@@ -1,4 +1,6 @@
-//! The order in which documents give windows to a sample: [`Keys`].
+//! The order in which documents give windows to a sample, [`Keys`], and which windows, [`Places`].
+
+use std::collections::BTreeMap;
 
 use stratigraph_core::SplitMix64;
 
@@ -33,9 +35,61 @@ impl Keys {
     }
 }
 
+/// The places of a document's tickets, each once: one after the other over documents, and in a random order over tokens.
+pub(crate) struct Places {
+    over: SampleOver,
+    random: SplitMix64,
+    n: usize,
+    nth: usize,
+    /// What stands in places that were exchanged in a shuffle, of which only the beginning is made.
+    exchanged: BTreeMap<usize, usize>,
+}
+
+impl Places {
+    pub(crate) fn new(over: SampleOver, n: usize, random: SplitMix64) -> Self {
+        Self { over, random, n, nth: 0, exchanged: BTreeMap::new() }
+    }
+}
+
+impl Iterator for Places {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.nth == self.n {
+            return None;
+        }
+        let nth = self.nth;
+        self.nth += 1;
+        match self.over {
+            SampleOver::Documents => Some(nth),
+            SampleOver::Tokens => {
+                let other = nth + self.random.below(self.n - nth);
+                let own = self.exchanged.remove(&nth).unwrap_or(nth);
+                if other == nth { Some(own) } else { Some(self.exchanged.insert(other, own).unwrap_or(other)) }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_come_once_each_and_in_any_order() {
+        let order = |seed| Places::new(SampleOver::Tokens, 6, SplitMix64::new(seed)).collect::<Vec<_>>();
+        let mut sums = [0; 6];
+        for seed in 0..6000 {
+            let mut places = order(seed);
+            sums.iter_mut().zip(&places).for_each(|(sum, place)| *sum += place);
+            places.sort();
+            assert_eq!(places, [0, 1, 2, 3, 4, 5]);
+        }
+        assert!(sums.iter().all(|sum| (f64::from(*sum as u32) / 6000.0 - 2.5).abs() < 0.1), "{sums:?}");
+        let many = Places::new(SampleOver::Tokens, usize::MAX, SplitMix64::new(1)).take(100); // no list of all is made
+        assert_eq!(many.collect::<std::collections::BTreeSet<_>>().len(), 100);
+        assert!(Places::new(SampleOver::Documents, 4, SplitMix64::new(1)).eq(0..4));
+    }
 
     #[test]
     fn keys_increase_and_are_uniform_over_tokens() {

@@ -3,7 +3,9 @@
 //! Each document has tickets, one for each window that it may give, with increasing keys. Those with the smallest keys of all
 //! are kept while documents pass by, and windows are drawn for them in their order. Over documents, the key of a document's
 //! ticket `k` is `k` and a random fraction, so that no document gives another window before all have given one. Over tokens, keys
-//! are the order statistics of uniform numbers, one for each ticket.
+//! are the order statistics of uniform numbers, one for each ticket, and each ticket is of a random one of the places where a
+//! window may stand. How many places there are follows from the bytes, without encoding the document; those after the last
+//! window of its tokens give none. So each window of the corpus has the same chance.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -12,9 +14,9 @@ use std::rc::Rc;
 use stratigraph_core::SplitMix64;
 
 use crate::document::{Document, Piece};
-use crate::keys::Keys;
+use crate::keys::{Keys, Places};
 use crate::windows::Window;
-use crate::{Corpus, CorpusError, Result, TextEncoder, Windows};
+use crate::{Corpus, CorpusError, Result, SampleOver, TextEncoder, Windows};
 
 /// Documents up to this size are encoded as a whole.
 const WHOLE: u64 = 1 << 20;
@@ -34,6 +36,9 @@ pub(crate) struct Sample<'a> {
     options: &'a Windows,
     /// The tickets with the smallest keys so far.
     tickets: BinaryHeap<Ticket>,
+    most_tickets: usize,
+    /// Whether there were more tickets than are kept.
+    is_cut: bool,
     n_documents: usize,
     longest: usize,
     stretches: BTreeMap<StretchKey, Stretch>,
@@ -55,14 +60,14 @@ struct Candidate {
 #[derive(Debug, Clone)]
 struct Ticket {
     key: f64,
-    /// Which ticket of the document.
-    nth: usize,
+    /// Which of the document's places.
+    place: usize,
     candidate: Rc<Candidate>,
 }
 
 impl Ticket {
     fn order(&self) -> (f64, usize, usize) {
-        (self.key, self.candidate.document.number, self.nth)
+        (self.key, self.candidate.document.number, self.place)
     }
 }
 
@@ -104,9 +109,34 @@ struct Placed {
 }
 
 impl<'a> Sample<'a> {
-    pub(crate) fn new(corpus: &'a Corpus, encoder: &'a dyn TextEncoder, content: usize, options: &'a Windows) -> Self {
-        let (tickets, stretches, orders) = (BinaryHeap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { corpus, encoder, content, options, tickets, n_documents: 0, longest: 0, stretches, orders, n_kept: 0 }
+    /// A sample of windows with `content` tokens of text, which keeps four times as many tickets in each `round` as in the one
+    /// before: not every ticket gives a window.
+    pub(crate) fn new(
+        corpus: &'a Corpus,
+        encoder: &'a dyn TextEncoder,
+        (content, round): (usize, u32),
+        options: &'a Windows,
+    ) -> Self {
+        let least = options.count.saturating_mul(4).saturating_add(1024);
+        Self {
+            corpus,
+            encoder,
+            content,
+            options,
+            tickets: BinaryHeap::new(),
+            most_tickets: least.saturating_mul(4usize.saturating_pow(round)),
+            is_cut: false,
+            n_documents: 0,
+            longest: 0,
+            stretches: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            n_kept: 0,
+        }
+    }
+
+    /// Whether there were more tickets than are kept.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Documents that were offered.
@@ -119,14 +149,12 @@ impl<'a> Sample<'a> {
         self.longest
     }
 
-    /// How many tickets are kept: some documents give fewer windows than they have tickets.
-    fn most_tickets(&self) -> usize {
-        self.options.count.saturating_mul(4).saturating_add(1024)
-    }
-
-    /// Whether a ticket with this key would be kept.
-    fn takes(&self, key: f64) -> bool {
-        self.tickets.len() < self.most_tickets() || self.tickets.peek().is_some_and(|largest| key < largest.key)
+    /// Whether a ticket with this key is kept for now.
+    fn takes(&mut self, key: f64) -> bool {
+        let takes =
+            self.tickets.len() < self.most_tickets || self.tickets.peek().is_some_and(|largest| key < largest.key);
+        self.is_cut |= !takes;
+        takes
     }
 
     /// A generator of random numbers for a document, or for a stretch of it.
@@ -143,29 +171,44 @@ impl<'a> Sample<'a> {
         let (n_bytes, content) = (self.corpus.n_bytes(&document)?, self.content as u64);
         let mut random = self.random(document.number, usize::MAX);
         let is_doubtful = n_bytes < DOUBTFUL * content;
-        let mut n_tickets = (n_bytes / content).max(1) as usize;
+        let n_tickets = self.n_places(n_bytes);
         let mut keys = Keys::new(self.options.over, n_tickets);
+        let places = Places::new(self.options.over, n_tickets, self.random(document.number, usize::MAX - 2));
         let mut key = keys.next(&mut random);
         if !self.takes(key) {
             return Ok(());
         }
+        let mut n_windows = n_tickets;
         if is_doubtful {
             let n_tokens = self.corpus.ids(self.encoder, &document, usize::MAX)?.len();
             self.longest = self.longest.max(n_tokens);
-            n_tickets = n_tokens / self.content;
+            n_windows = n_tokens / self.content;
         }
         let candidate = Rc::new(Candidate { document: document.without_text(), n_bytes });
-        for nth in 0..n_tickets {
+        for place in places {
             if !self.takes(key) {
                 break;
             }
-            self.tickets.push(Ticket { key, nth, candidate: candidate.clone() });
-            if self.tickets.len() > self.most_tickets() {
+            if place < n_windows {
+                self.tickets.push(Ticket { key, place, candidate: candidate.clone() });
+            }
+            if self.tickets.len() > self.most_tickets {
                 self.tickets.pop();
+                self.is_cut = true;
             }
             key = keys.next(&mut random);
         }
         Ok(())
+    }
+
+    /// How many places for windows a document has, at least as many as there are windows of its tokens: a token has a byte or more.
+    fn n_places(&self, n_bytes: u64) -> usize {
+        let n_windows = (n_bytes / self.content as u64) as usize;
+        match self.options.over {
+            SampleOver::Documents => n_windows.max(1),
+            // Of each stretch one more than its bytes have, since stretches begin within tokens.
+            SampleOver::Tokens => n_windows + 2 * self.n_stretches(n_bytes),
+        }
     }
 
     /// The windows of the tickets in the order of their keys, until there are as many as asked for; in the order of the
@@ -187,14 +230,14 @@ impl<'a> Sample<'a> {
     fn window(&mut self, ticket: &Ticket) -> Result<Option<Placed>> {
         let Candidate { document, n_bytes } = &*ticket.candidate;
         let n_stretches = self.n_stretches(*n_bytes);
-        let nth = self.order(document.number, n_stretches)[ticket.nth % n_stretches];
+        let nth = self.order(document.number, n_stretches)[ticket.place % n_stretches];
         let key = (document.number, nth);
         if !self.stretches.contains_key(&key) {
             let ids = self.encoded(document, nth, *n_bytes)?;
             self.keep(key, ids);
         }
         let Stretch { starts, ids } = &self.stretches[&key];
-        let Some(&start) = starts.get(ticket.nth / n_stretches) else { return Ok(None) };
+        let Some(&start) = starts.get(ticket.place / n_stretches) else { return Ok(None) };
         let window = start..start + self.content;
         let ids = match ids {
             Some(ids) => ids[window].to_vec(),

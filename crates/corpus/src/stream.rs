@@ -84,17 +84,17 @@ pub(crate) fn encode_chunks<R: Read>(
     while !reader.has_ended() && ids.len() < at_most {
         let Chunks { chunk, overlap } = sizes.grown(doublings);
         let shared = beginning(&text, &tokens, overlap);
-        let new = reader.read(chunk)?;
-        let next = format!("{}{new}", &text[shared..]);
-        let next_tokens = encode_chunk(encoder, &next, reader.name())?;
-        match seam(&tokens, &next_tokens, shared, text.len() - shared) {
+        let end = text.len();
+        text.push_str(&reader.read(chunk)?);
+        let next_tokens = encode_chunk(encoder, &text[shared..], reader.name())?;
+        match seam(&tokens, &next_tokens, shared, end - shared) {
             Some(Seam { at, n_tokens }) => {
                 ids.extend(tokens.iter().filter(|(start, _)| (from..at).contains(start)).map(|(_, id)| *id));
-                (text, tokens, from) = (next, next_tokens, at - shared);
+                text.drain(..shared);
+                (tokens, from) = (next_tokens, at - shared);
                 doublings = if n_tokens >= MANY { 0 } else { doublings };
             }
             None => {
-                text.push_str(&new);
                 tokens = encode_chunk(encoder, &text, reader.name())?;
                 doublings += 1;
             }

@@ -4,6 +4,9 @@ use std::io::Read;
 
 use crate::{CorpusError, Result};
 
+/// The byte order mark.
+const MARK: char = '\u{feff}';
+
 /// Reads whole characters. A byte order mark at the beginning is left out.
 pub(crate) struct Utf8Reader<R> {
     reader: R,
@@ -48,8 +51,11 @@ impl<R: Read> Utf8Reader<R> {
         let whole = self.whole_characters(&bytes)?;
         self.waiting = bytes.split_off(whole);
         self.n_read += whole as u64;
-        let text = decoded(bytes);
-        Ok(text.strip_prefix('\u{feff}').filter(|_| is_first).map_or_else(|| text.clone(), str::to_owned))
+        let mut text = decoded(bytes);
+        if is_first && text.starts_with(MARK) {
+            text.drain(..MARK.len_utf8());
+        }
+        Ok(text)
     }
 
     /// The next `n` bytes, of which the last ones may be the beginning of a character that goes on behind them.

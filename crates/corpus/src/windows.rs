@@ -25,7 +25,8 @@ pub enum SampleOver {
     /// Documents: each gives as many windows as any other, as far as it has them.
     #[default]
     Documents,
-    /// Tokens: a document gives windows in proportion to its length in bytes.
+    /// Tokens: each window of the corpus has the same chance, so that a document gives windows in proportion to its tokens. About
+    /// four times as many documents are encoded as over documents, since their tokens are not known before.
     Tokens,
 }
 
@@ -40,6 +41,20 @@ pub enum BosMode {
     Always,
     /// Never.
     Never,
+}
+
+impl BosMode {
+    /// The token that windows and prompts begin with.
+    ///
+    /// # Errors
+    /// [`CorpusError::NoBos`] when they always begin with one, and the tokenizer knows none.
+    pub fn token(self, bos: BosToken) -> Result<Option<u32>> {
+        match self {
+            BosMode::Never => Ok(None),
+            BosMode::Auto => Ok(bos.id.filter(|_| bos.is_usual)),
+            BosMode::Always => bos.id.map(Some).ok_or(CorpusError::NoBos),
+        }
+    }
 }
 
 /// Which windows a corpus is cut into.
@@ -101,15 +116,6 @@ impl Windows {
     /// With the first `n` positions of each window left out of every measure.
     pub fn skip_first(self, n: usize) -> Self {
         Self { skip_first: n, ..self }
-    }
-
-    /// The token that windows begin with.
-    pub(crate) fn bos_token(&self, token: BosToken) -> Result<Option<u32>> {
-        match self.bos {
-            BosMode::Never => Ok(None),
-            BosMode::Auto => Ok(token.id.filter(|_| token.is_usual)),
-            BosMode::Always => token.id.map(Some).ok_or(CorpusError::NoBos),
-        }
     }
 
     /// Tokens of text in a window.

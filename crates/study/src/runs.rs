@@ -35,6 +35,15 @@ impl NamedSweep {
         Self { readings, ..self }
     }
 
+    /// Says in the findings which lens it was read by, and takes out the numbers of points for which the lens has no map.
+    fn mark(&self, findings: &mut Findings) {
+        let mut readings = self.readings.iter().flatten();
+        readings.next().and_then(|it| it.lens().origin()).iter().for_each(|it| findings.remark(&self.name, it));
+        let is_unread = |reading: &LensReading| !reading.lens().reads(reading.position());
+        let unread = self.readings.iter().enumerate().filter(|(_, reading)| reading.as_ref().is_some_and(is_unread));
+        unread.for_each(|(point, _)| findings.blank(&self.name, point));
+    }
+
     fn points(&self) -> impl Iterator<Item = Point<'_>> {
         let reading = |index: usize| self.readings.get(index)?.as_ref();
         self.interventions.iter().enumerate().map(move |(index, intervention)| (intervention, reading(index)))
@@ -170,6 +179,7 @@ impl Runs {
         for run in self.iter() {
             findings.add_intervention(record(&run, &scores[run.index], findings));
         }
+        self.sweeps.iter().for_each(|sweep| sweep.mark(findings));
         Ok(())
     }
 

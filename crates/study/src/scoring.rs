@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use stratigraph_core::{NoTap, ResidualModel, RunModel, TokenWindows};
 use stratigraph_probes::lens::{LensReading, ReadStream};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::readout::{Clean, Readout, Tiles};
 use stratigraph_probes::scores::ScoreSink;
-use stratigraph_surgery::{Budget, CorpusMeans, Executor, Intervention, Prepared, Sink};
+use stratigraph_surgery::{Budget, CorpusMeans, Executor, Intervention, LastStream, Prepared, Sink};
 
 use crate::progress::{block_work, readout_work};
 use crate::{Result, StudyError};
@@ -68,13 +67,13 @@ impl<'a> Scoring<'a> {
             interventions.push(clean.clone());
             interventions.len() - 1
         });
-        let executor = Executor::new(interventions).with_budget(options.executor_budget());
+        let executor = Executor::new(interventions).with_budget(options.executor_budget()).with_first(clean);
         Self { executor, clean, readings: Vec::new(), windows, options }
     }
 
-    /// With how the residual stream of each intervention is read. The unchanged model has to be the first one, without a lens.
+    /// With how the residual stream of each intervention is read; the unchanged model's is read without a lens.
     pub(crate) fn with_readings(self, readings: Vec<Option<LensReading>>) -> Self {
-        debug_assert!(self.clean == 0 && readings.first().is_some_and(Option::is_none));
+        debug_assert!(readings.get(self.clean).is_none_or(Option::is_none));
         Self { readings, ..self }
     }
 
@@ -127,7 +126,7 @@ impl Scorer<'_> {
     ) -> Result<Vec<S>> {
         let Self { scoring, readout, prepared, cost } = self;
         let scores = scoring.interventions().iter().map(|_| empty()).collect();
-        let mut sink = MetricSink { readout, scoring, scores, cost: *cost, done };
+        let mut sink = MetricSink { readout, scoring, scores, clean: None, cost: *cost, done };
         prepared.run(part, &mut sink)?;
         Ok(sink.scores)
     }
@@ -152,28 +151,52 @@ struct MetricSink<'a, S> {
     readout: &'a Readout<'a>,
     scoring: &'a Scoring<'a>,
     scores: Vec<S>,
+    /// What the streams of the last windows are compared with.
+    clean: Option<(Range<usize>, Clean<'a>)>,
     cost: Cost,
     done: &'a mut dyn FnMut(u64),
+}
+
+impl<'a, S> MetricSink<'a, S> {
+    /// What some streams of the windows `sequences` are compared with. The first of these streams have the unchanged model's among
+    /// them, which is kept for the others.
+    fn clean(&mut self, sequences: &Range<usize>, streams: &[LastStream]) -> Result<Clean<'a>> {
+        if let Some((_, clean)) = self.clean.as_ref().filter(|(of, _)| of == sequences) {
+            return Ok(clean.clone());
+        }
+        let Scoring { clean, windows, options, .. } = self.scoring;
+        let (kept, found) = match options.reference {
+            Some(model) => {
+                let tokens = windows.batch(sequences.clone(), &model.device());
+                let clean = Clean::other(model, model.forward(tokens, &mut NoTap)?);
+                (clean.clone(), clean)
+            }
+            None => {
+                let index = streams.iter().position(|stream| stream.intervention == *clean);
+                let index = index.expect("the unchanged model is the executor's first");
+                (Clean::Unscored(streams[index].resid.clone()), Clean::Stream(index))
+            }
+        };
+        self.clean = Some((sequences.clone(), kept));
+        Ok(found)
+    }
 }
 
 impl<S: ScoreSink> Sink for MetricSink<'_, S> {
     type Error = StudyError;
 
-    fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
-        let readouts = (residuals.len() * sequences.len()) as u64;
-        let Scoring { clean, windows, options, .. } = self.scoring;
-        let clean = match options.reference {
-            Some(model) => {
-                let tokens = windows.batch(sequences.clone(), &model.device());
-                Clean::other(model, model.forward(tokens, &mut NoTap)?)
-            }
-            None => Clean::Stream(*clean),
-        };
-        let reading = |index: usize| self.scoring.readings.get(index).cloned().flatten();
-        let read = |(index, resid)| ReadStream::new(resid, reading(index));
-        let streams: Vec<_> = residuals.into_iter().enumerate().map(read).collect();
-        self.readout.compare(windows, sequences, streams, clean, &mut self.scores)?;
-        (self.done)(readouts * self.cost.readout);
+    fn batch(&mut self, sequences: Range<usize>, streams: Vec<LastStream>) -> Result<()> {
+        let readouts = (streams.len() * sequences.len()) as u64;
+        let clean = self.clean(&sequences, &streams)?;
+        let Self { readout, scoring, scores, cost, done, .. } = self;
+        let mut indices = streams.iter().map(|stream| stream.intervention).peekable();
+        let chosen = scores.iter_mut().enumerate().filter(|(index, _)| indices.next_if_eq(index).is_some());
+        let mut chosen: Vec<_> = chosen.map(|(_, scores)| scores).collect();
+        let reading = |index: usize| scoring.readings.get(index).cloned().flatten();
+        let read = |LastStream { intervention, resid }| ReadStream::new(resid, reading(intervention));
+        let streams: Vec<_> = streams.into_iter().map(read).collect();
+        readout.compare(scoring.windows, sequences, streams, clean, &mut chosen)?;
+        done(readouts * cost.readout);
         Ok(())
     }
 

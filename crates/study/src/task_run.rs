@@ -3,13 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
-use burn::tensor::Tensor;
 use serde::Serialize;
 use stratigraph_core::{Edit, EditKind, Positions, ResidualModel};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::readout::{Readout, Tiles, TokenScore};
 use stratigraph_profile::InterventionRecord;
-use stratigraph_surgery::{Budget, Executor, Intervention, Sink};
+use stratigraph_surgery::{Budget, Executor, Intervention, LastStream, Sink};
 use stratigraph_tasks::{EncodedItems, Likelihood, TaskBatch, TaskScores};
 
 use crate::progress::{block_work, readout_work};
@@ -204,7 +203,7 @@ struct LikelihoodSink<'a> {
 impl Sink for LikelihoodSink<'_> {
     type Error = StudyError;
 
-    fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
+    fn batch(&mut self, sequences: Range<usize>, streams: Vec<LastStream>) -> Result<()> {
         let seq_len = self.batch.windows.seq_len();
         let (mut rows, mut tokens) = (Vec::new(), Vec::new());
         for (window, reads) in self.batch.reads[sequences.clone()].iter().enumerate() {
@@ -214,9 +213,9 @@ impl Sink for LikelihoodSink<'_> {
                 tokens.extend_from_slice(&read.tokens);
             }
         }
-        for (index, resid) in residuals.iter().enumerate() {
+        for LastStream { intervention, resid } in &streams {
             let found = self.readout.of_tokens(resid, &rows, &tokens)?;
-            self.keep(index, sequences.clone(), &found)?;
+            self.keep(*intervention, sequences.clone(), &found)?;
             (self.on_progress)(self.work.add(rows.len() as u64 * self.work.readout));
         }
         Ok(())

@@ -12,7 +12,8 @@ const NAME: &str = "unigram_loss";
 
 /// Adds the value `unigram_loss`.
 pub(crate) fn add(windows: &TokenWindows, findings: &mut Findings) -> Result<()> {
-    findings.add_value(NAME, Estimate::exact(unigram_loss(windows.ids())))
+    let ids: Vec<u32> = windows.text_ids().collect();
+    findings.add_value(NAME, Estimate::exact(unigram_loss(&ids)))
 }
 
 /// The entropy, in nats, of the distribution that the tokens are drawn from. The entropy of their frequencies is too small, since

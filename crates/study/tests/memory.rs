@@ -1,33 +1,75 @@
-//! That a study stays within its budget: this test is alone in its process, whose memory it measures.
+//! That a study stays within its budget, and what many interventions take: these tests are alone in their process, whose memory
+//! they measure, and run one after the other.
 
 #[path = "main/small.rs"]
 mod small;
 
 use peak_alloc::PeakAlloc;
 use small::{Small, assert_close};
-use stratigraph_core::{ModelShape, TokenWindows};
-use stratigraph_study::Study;
+use std::sync::{Mutex, PoisonError};
+
+use stratigraph_core::{Edit, Hook, ModelShape, TokenWindows};
+use stratigraph_profile::Axis;
+use stratigraph_study::{Findings, Study};
 use stratigraph_surgery::{Budget, Sweep};
 use stratigraph_testing::device;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
+/// Held by the test whose memory is measured.
+static MEASURED: Mutex<()> = Mutex::new(());
+
+/// A model whose activations are larger than whatever else a process takes.
+fn model() -> Small {
+    Small::of_shape(ModelShape::new(6, 256, 8192), &device())
+}
+
+fn windows(n: u32) -> TokenWindows {
+    let ids: Vec<u32> = (0..n * 64).map(|i| i * 7919 % 8192).collect();
+    TokenWindows::new(&ids, 64).unwrap()
+}
+
+/// What a study finds, and the most bytes that it took.
+fn measured(study: Study, windows: &TokenWindows) -> (Findings, usize) {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    let found = study.run(windows).unwrap();
+    (found, ALLOCATOR.peak_usage() - before)
+}
+
 #[test]
 fn a_budget_is_kept() {
-    // Its activations are larger than whatever else a process takes.
-    let model = Small::of_shape(ModelShape::new(6, 256, 8192), &device());
-    let ids: Vec<u32> = (0..64 * 64).map(|i| i * 7919 % 8192).collect();
-    let windows = TokenWindows::new(&ids, 64).unwrap();
+    let _alone = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
+    let (model, windows) = (model(), windows(64));
     let mut first = None;
     for bytes in [16 << 20, 40 << 20, 100 << 20] {
-        let before = ALLOCATOR.current_usage();
-        ALLOCATOR.reset_peak_usage();
         let study = Study::new(&model).add(Sweep::delete()).add(Sweep::swap());
-        let found = study.with_budget(Budget { bytes, ..Budget::default() }).run(&windows).unwrap();
-        let peak = ALLOCATOR.peak_usage() - before;
+        let (found, peak) = measured(study.with_budget(Budget { bytes, ..Budget::default() }), &windows);
         assert!(peak <= bytes, "{peak} bytes of a budget of {bytes}");
         assert!(peak > bytes / 4, "{peak} bytes of a budget of {bytes}, which should be used");
         assert_close(&found, first.get_or_insert_with(|| found.clone()));
     }
+}
+
+/// Attention written as zero at one position of one layer, for every layer and position: 384 interventions, beside six deletions.
+/// Of the 384 residual streams of half a megabyte each, few are alive at once.
+#[test]
+fn many_interventions_take_little_more_than_deletions() {
+    const STREAM: usize = 8 * 64 * 256 * size_of::<f32>();
+    let _alone = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
+    let (model, windows) = (model(), windows(8));
+    let points = (0..6).flat_map(|layer| (0..64).map(move |position| (layer, position)));
+    let points = points.map(|(layer, position)| (format!("{layer}:{position}"), (layer, position))).collect::<Vec<_>>();
+    let many = Sweep::over("zero_attn_at", "layer and position", points, |context, &(layer, position)| {
+        Ok(context.full().edit(Edit::zero(Hook::AttnOut.at(layer)).with_positions(position..=position)))
+    });
+    let (_, of_deletions) = measured(Study::new(&model).add(Sweep::delete()), &windows);
+    let (found, of_many) = measured(Study::new(&model).add(many), &windows);
+    let curve = found.curve("zero_attn_at_kl").unwrap();
+    assert!(
+        matches!(curve.axis, Axis::Labelled { .. }) && curve.mean.len() == 384 && curve.mean.iter().all(|kl| *kl > 0.0)
+    );
+    let most = of_deletions + (6 + 2 * 16) * STREAM;
+    assert!(of_many < most, "{of_many} bytes, and {of_deletions} for deletions; {most} at most");
 }

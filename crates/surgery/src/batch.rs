@@ -1,23 +1,25 @@
 //! One batch of windows on its way through the tree of prefixes: [`Batch`].
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::ops::Range;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{BlockEdits, EditTap, Hook, NoTap, ResidualModel, Site, Tap};
 
-use crate::Result;
 use crate::budget::Fit;
 use crate::calls::{self, Call, Part};
 use crate::corpus::CorpusActivations;
-use crate::tree::{Action, PrefixTree, ROOT};
+use crate::states::{Next, States};
+use crate::tree::{Action, Edge, PrefixTree, ROOT};
+use crate::{LastStream, Result, Sink};
 
 /// Where and how the calls of a batch run.
 #[derive(Clone, Copy)]
-struct Runner<'a> {
-    model: &'a dyn ResidualModel,
-    corpus: &'a CorpusActivations,
+pub(crate) struct Runner<'a> {
+    pub(crate) model: &'a dyn ResidualModel,
+    pub(crate) corpus: &'a CorpusActivations,
     /// The first window of the batch.
-    first: usize,
+    pub(crate) first: usize,
 }
 
 impl Runner<'_> {
@@ -48,65 +50,69 @@ fn owned(parts: Vec<Tensor<3>>, shared: bool) -> Tensor<3> {
     if viewed { whole * 1.0 } else { whole }
 }
 
-/// A residual stream that some interventions still wait for.
-struct State {
-    resid: Tensor<3>,
-    /// Actions that have not been run on it, each with the node it leads to.
-    waiting: Vec<(usize, usize)>,
-}
-
-/// One batch of windows on its way through the tree.
-pub(crate) struct Batch<'a, F> {
+/// One batch of windows on its way through the tree; the last streams go to a sink.
+pub(crate) struct Batch<'a, S> {
     runner: Runner<'a>,
     tree: &'a PrefixTree,
     fit: &'a Fit,
-    step_done: F,
-    states: BTreeMap<usize, State>,
-    finished: Vec<Option<Tensor<3>>>,
+    sink: &'a mut S,
+    sequences: Range<usize>,
+    states: States<'a>,
+    /// Streams that have ended and that the sink does not have yet.
+    ended: Vec<LastStream>,
+    /// What is left of the way of the intervention that ends first.
+    way: VecDeque<Edge>,
 }
 
-impl<'a, F: FnMut(usize)> Batch<'a, F> {
+impl<'a, S: Sink> Batch<'a, S> {
+    /// The windows `sequences` of the corpus; `way` is that of the intervention that ends first.
     pub(crate) fn new(
         tree: &'a PrefixTree,
-        model: &'a dyn ResidualModel,
-        fit: &'a Fit,
-        (corpus, first): (&'a CorpusActivations, usize),
-        step_done: F,
+        (runner, fit): (Runner<'a>, &'a Fit),
+        (sink, sequences): (&'a mut S, Range<usize>),
+        way: VecDeque<Edge>,
     ) -> Self {
-        let finished = vec![None; tree.n_ends()];
-        let runner = Runner { model, corpus, first };
-        Self { runner, tree, fit, step_done, states: BTreeMap::new(), finished }
+        Self { runner, tree, fit, sink, sequences, states: States::new(tree), ended: Vec::new(), way }
     }
 
-    /// The last residual stream of each intervention, from the embedding.
-    pub(crate) fn run(&mut self, resid: Tensor<3>) -> Result<Vec<Tensor<3>>> {
+    /// Runs every intervention, from the embedding.
+    pub(crate) fn run(mut self, resid: Tensor<3>) -> Result<(), S::Error> {
         self.arrive(ROOT, resid);
-        while let Some(action) = self.earliest_action() {
-            let takers = self.takers(action);
-            self.run_together(action, &takers)?;
+        while let Some(next) = self.next() {
+            self.run_together(&next)?;
+            if self.room() == 0 && self.ended.len() >= self.fit.group && self.way.is_empty() {
+                self.hand_on()?;
+            }
         }
-        Ok(self.finished.iter_mut().map(|resid| resid.take().expect("every intervention ends in the tree")).collect())
+        if self.ended.is_empty() { Ok(()) } else { self.hand_on() }
     }
 
-    /// The waiting action of the lowest layer.
-    fn earliest_action(&self) -> Option<usize> {
-        let waiting = self.states.values().flat_map(|state| &state.waiting);
-        waiting.map(|(action, _)| *action).min_by_key(|action| self.tree.rank(*action))
+    /// How many states more can be held.
+    fn room(&self) -> usize {
+        self.fit.most_states.saturating_sub(self.states.len() + self.ended.len())
     }
 
-    /// The states that wait for `action`, each with the node it leads to.
-    fn takers(&self, action: usize) -> Vec<(usize, usize)> {
-        let child = |state: &State| state.waiting.iter().find(|(other, _)| *other == action).map(|(_, child)| *child);
-        self.states.iter().filter_map(|(&parent, state)| Some((parent, child(state)?))).collect()
+    fn next(&mut self) -> Option<Next> {
+        match self.way.pop_front() {
+            Some(Edge { parent, action }) => Some(self.states.on_the_way(parent, action, self.room())),
+            None => self.states.next(self.room()),
+        }
     }
 
-    /// Runs `action` on all its takers, several at once.
-    fn run_together(&mut self, action: usize, takers: &[(usize, usize)]) -> Result<()> {
+    /// Hands the streams that have ended to the sink.
+    fn hand_on(&mut self) -> Result<(), S::Error> {
+        let mut ended = std::mem::take(&mut self.ended);
+        ended.sort_by_key(|stream| stream.intervention);
+        self.sink.batch(self.sequences.clone(), ended)
+    }
+
+    /// Runs an action on all its takers, several at once.
+    fn run_together(&mut self, Next { action, takers }: &Next) -> Result<()> {
         for round in takers.chunks(self.fit.states_per_round) {
-            let inputs: Vec<_> = round.iter().map(|&(parent, child)| self.leave(parent, child)).collect();
-            let outputs = self.run_action(action, inputs)?;
-            for (&(_, child), output) in round.iter().zip(outputs) {
-                self.arrive(child, output);
+            let inputs: Vec<_> = round.iter().map(|taker| self.states.leave(*taker)).collect();
+            let outputs = self.run_action(*action, inputs)?;
+            for (taker, output) in round.iter().zip(outputs) {
+                self.arrive(taker.child, output);
             }
         }
         Ok(())
@@ -135,31 +141,17 @@ impl<'a, F: FnMut(usize)> Batch<'a, F> {
             }
         }
         if matches!(action, Action::Run(..)) {
-            (self.step_done)(n_states);
+            self.sink.step_done(n_states * n_sequences);
         }
         let shares =
             |state: usize| calls.iter().any(|call| call.len() > 1 && call.iter().any(|part| part.state == state));
         Ok(pools.map(outputs.into_iter().enumerate().collect(), |(state, parts)| owned(parts, shares(state))))
     }
 
-    /// A state reaches `node`: interventions that end there are finished, others wait.
+    /// A state reaches `node`: interventions that end there are done, others wait.
     fn arrive(&mut self, node: usize, resid: Tensor<3>) {
-        for &index in &self.tree.nodes[node].ends {
-            self.finished[index] = Some(resid.clone());
-        }
-        let waiting = self.tree.nodes[node].next.clone();
-        if !waiting.is_empty() {
-            self.states.insert(node, State { resid, waiting });
-        }
-    }
-
-    /// The input for `child`; the parent is dropped with its last child.
-    fn leave(&mut self, parent: usize, child: usize) -> Tensor<3> {
-        let state = self.states.get_mut(&parent).expect("the parent waits");
-        state.waiting.retain(|(_, other)| *other != child);
-        if state.waiting.is_empty() {
-            return self.states.remove(&parent).expect("the parent waits").resid;
-        }
-        state.resid.clone()
+        let ends = &self.tree.nodes[node].ends;
+        self.ended.extend(ends.iter().map(|&intervention| LastStream { intervention, resid: resid.clone() }));
+        self.states.arrive(node, resid);
     }
 }

@@ -41,10 +41,19 @@ const WIDE_ACTIVATIONS: usize = 8;
 /// done first waits for the others only at their end.
 const ROUNDS: usize = 8;
 
+/// How many streams that have ended are handed on together, where not all are: the unchanged model is read out once for each
+/// group. Twice as many states wait beside one for each layer, which keeps calls full. Where blocks are read from a disk, as many as
+/// there is memory for.
+const GROUP: usize = 16;
+
 /// How one run fits its budget.
 pub(crate) struct Fit {
     /// Windows in a batch.
     pub(crate) n_sequences: usize,
+    /// How many states may wait or have ended before those furthest on go to their end.
+    pub(crate) most_states: usize,
+    /// How many streams that have ended are handed on together at least, while others wait.
+    pub(crate) group: usize,
     /// States that are on their way through a step at once.
     pub(crate) states_per_round: usize,
     /// Windows that go through a block in one call.
@@ -52,12 +61,27 @@ pub(crate) struct Fit {
     pub(crate) pools: WorkerPools,
 }
 
-/// What a run keeps of each window from its first step to its last.
+/// What a run keeps of each window.
 pub(crate) struct Kept {
-    /// Residual streams, one for each intervention.
+    /// Residual streams at most, one for each intervention.
     pub(crate) states: usize,
+    /// Steps of the longest intervention.
+    pub(crate) depth: usize,
     /// Bytes of what edits take from the corpus.
     pub(crate) corpus: usize,
+}
+
+impl Kept {
+    /// How many states may wait or have ended before those furthest on go to their end.
+    fn most_states(&self, group: usize) -> usize {
+        self.depth + 2 * group
+    }
+
+    /// Bytes of a window whose states take `state` bytes each. Those that go to their end leave one behind in each layer at most;
+    /// beside them the sink has the stream of the first intervention.
+    fn bytes(&self, group: usize, state: usize) -> usize {
+        state * (self.states.min(self.most_states(group) + self.depth) + 1) + self.corpus
+    }
 }
 
 impl Budget {
@@ -84,26 +108,21 @@ impl Budget {
         }
     }
 
-    /// Divides the budget: first a state for each intervention, then the activations of calls. The run has `n_sequences` windows of
+    /// Divides the budget: first the states, then the activations of calls. The run has `n_sequences` windows of
     /// `seq_len` tokens.
-    pub(crate) fn fit(
-        self,
-        model: &dyn ResidualModel,
-        seq_len: usize,
-        n_sequences: usize,
-        Kept { states, corpus }: Kept,
-    ) -> Result<Fit> {
+    pub(crate) fn fit(self, model: &dyn ResidualModel, seq_len: usize, n_sequences: usize, kept: Kept) -> Result<Fit> {
         let device = model.device();
         let tokens = Tokens::suited_to(&device);
         let state = seq_len * model.d_model().max(1) * size_of::<f32>();
         let widest = seq_len * model.shape().widest_activation(seq_len).max(1) * size_of::<f32>();
-        let kept = state * (states + 1) + corpus; // of a window
         let inside = widest * WIDE_ACTIVATIONS + 2 * state; // of a window in a call
-        let needed = kept + inside;
         let Budget { bytes, largest_tensor_bytes } = self;
-        if needed > bytes {
-            return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed });
-        }
+        let needed = |group: usize| kept.bytes(group, state) + inside;
+        let largest = if model.shape().streams_blocks { kept.states.max(GROUP) } else { GROUP };
+        let Some(group) = (1..=largest).rev().find(|&group| needed(group) <= bytes) else {
+            return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed: needed(1) });
+        };
+        let (most_states, needed, kept) = (kept.most_states(group), needed(group), kept.bytes(group, state));
         let most = (bytes / needed).min(tokens.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
         let n_sequences = evenly(n_sequences, most.max(1));
         let in_calls = (bytes - n_sequences * kept) / inside; // windows
@@ -115,7 +134,7 @@ impl Budget {
         // The results of a round, and its parts before they are joined.
         let left = bytes - n_sequences * kept - at_once * inside;
         let states_per_round = (fewest + left / (2 * state * n_sequences)).min(ROUNDS * fewest);
-        Ok(Fit { n_sequences, states_per_round, windows_per_call, pools })
+        Ok(Fit { n_sequences, most_states, group, states_per_round, windows_per_call, pools })
     }
 }
 

@@ -1,28 +1,41 @@
 //! Runs many interventions over one corpus, whole or in parts: [`Executor`], [`Prepared`], into a [`Sink`].
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{ResidualModel, TokenWindows};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Runner};
 use crate::budget::{Fit, Kept};
 use crate::corpus::{CorpusActivations, CorpusMeans, check_means};
 use crate::tree::PrefixTree;
 use crate::{Budget, Intervention, Result, SurgeryError};
+
+/// The last residual stream of an intervention on some windows.
+#[derive(Debug, Clone)]
+pub struct LastStream {
+    /// The index of the intervention among the executor's.
+    pub intervention: usize,
+    /// `[batch, pos, d_model]`
+    pub resid: Tensor<3>,
+}
 
 /// A receiver of the residual streams of a run.
 pub trait Sink {
     /// The error of the sink, into which errors of the run itself are converted.
     type Error: From<SurgeryError>;
 
-    /// Takes the last residual stream of every intervention, `[batch, pos, d_model]` each and in the order of the
-    /// interventions, for the windows `sequences` of the corpus.
+    /// Takes the last residual streams of some interventions, in the order of these, for the windows `sequences` of the corpus.
+    ///
+    /// Each intervention's comes once for each window, and the windows of a part in their order. Where there are many
+    /// interventions, streams that have ended are handed on while others still run, so that not all are held at once; the first
+    /// call for some windows has the stream of the [first](Executor::with_first) intervention.
     ///
     /// # Errors
     /// An error ends the run.
-    fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<(), Self::Error>;
+    fn batch(&mut self, sequences: Range<usize>, streams: Vec<LastStream>) -> Result<(), Self::Error>;
 
     /// Called when a step has been run on `n_sequences` windows; there will be [`Executor::n_steps`] for each window.
     fn step_done(&mut self, _n_sequences: usize) {}
@@ -32,13 +45,17 @@ pub trait Sink {
 /// same step go through it together.
 ///
 /// Prefixes differ from the first step or edit that differs. States of the lowest layer go first, so that variants
-/// which differ only in earlier layers meet at the next one, and the weights of a layer are read once for all of them.
-/// An intervention has one state at a time, so the memory that is needed does not depend on the order.
+/// which differ only in earlier layers meet at the next one, and the weights of a layer are read once for all of them. When
+/// as many states wait as there are layers and some tens more, those furthest on go to their end first, and their streams are
+/// handed on: a thousand interventions take no more memory than a hundred. Of a model that
+/// [reads its blocks from a disk](stratigraph_core::ModelShape::streams_blocks), as many states wait as the budget allows.
 #[derive(Debug)]
 pub struct Executor {
     interventions: Vec<Intervention>,
     tree: PrefixTree,
     budget: Budget,
+    /// The intervention that ends first.
+    first: usize,
     /// Means that were measured before.
     means: Option<Arc<CorpusMeans>>,
 }
@@ -48,7 +65,14 @@ impl Executor {
     pub fn new<I: Into<Intervention>>(interventions: impl IntoIterator<Item = I>) -> Self {
         let interventions: Vec<_> = interventions.into_iter().map(Into::into).collect();
         let tree = PrefixTree::new(&interventions);
-        Self { interventions, tree, budget: Budget::default(), means: None }
+        Self { interventions, tree, budget: Budget::default(), first: 0, means: None }
+    }
+
+    /// With the intervention of another index as the first one, whose streams a sink has before or with those of all others; 0 by
+    /// default.
+    pub fn with_first(mut self, first: usize) -> Self {
+        self.first = first;
+        self
     }
 
     /// With another budget.
@@ -102,7 +126,8 @@ impl Executor {
         self.check(model, windows)?;
         let (shape, seq_len) = (model.shape(), windows.seq_len());
         let corpus = CorpusActivations::new(&self.interventions, model, windows)?;
-        let kept = Kept { states: self.interventions.len(), corpus: corpus.bytes(&shape, seq_len) };
+        let (states, depth) = (self.interventions.len(), self.tree.depth());
+        let kept = Kept { states, depth, corpus: corpus.bytes(&shape, seq_len) };
         let fit = self.budget.fit(model, seq_len, longest, kept)?;
         let corpus = match &self.means {
             Some(means) if !means.suffice_for(&self.interventions)? => return Err(SurgeryError::MeansMissing),
@@ -121,7 +146,7 @@ impl Executor {
     /// When there are no interventions, one or the windows do not fit the model, or the budget is too small for one window.
     pub fn means(&self, model: &dyn ResidualModel, windows: &TokenWindows) -> Result<CorpusMeans> {
         self.check(model, windows)?;
-        let kept = Kept { states: 1, corpus: 0 };
+        let kept = Kept { states: 1, depth: 1, corpus: 0 };
         let fit = self.budget.fit(model, windows.seq_len(), windows.n_sequences(), kept)?;
         CorpusMeans::measure(&self.interventions, model, windows, fit.n_sequences)
     }
@@ -166,10 +191,10 @@ impl Prepared<'_> {
             let sequences = start..(start + fit.n_sequences).min(part.end);
             corpus.begin(*model, windows, sequences.clone())?;
             let resid = model.embed(windows.batch(sequences.clone(), &device)).map_err(SurgeryError::from)?;
-            let step_done = |n_states| sink.step_done(n_states * sequences.len());
-            let mut batch = Batch::new(&executor.tree, *model, fit, (corpus, sequences.start), step_done);
-            let residuals = batch.run(resid)?;
-            sink.batch(sequences, residuals)?;
+            let runner = Runner { model: *model, corpus, first: sequences.start };
+            let may_all_wait = executor.interventions.len() < fit.most_states;
+            let way = if may_all_wait { VecDeque::new() } else { executor.tree.way(executor.first) };
+            Batch::new(&executor.tree, (runner, fit), (&mut *sink, sequences), way).run(resid)?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The prefix tree of many interventions: [`PrefixTree`]. Each node is a distinct list of first actions, computed once.
 
+use std::collections::VecDeque;
+
 use stratigraph_core::{Edit, Hook};
 
 use crate::{Intervention, Step};
@@ -38,6 +40,13 @@ pub(crate) struct Node {
     pub(crate) next: Vec<(usize, usize)>,
     /// The interventions that end here.
     pub(crate) ends: Vec<usize>,
+}
+
+/// An action that is run on the state of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub(crate) parent: usize,
+    pub(crate) action: usize,
 }
 
 /// All prefixes of a list of interventions.
@@ -82,9 +91,25 @@ impl PrefixTree {
         self.nodes.iter().flat_map(|node| &node.next).filter(|(action, _)| run(*action)).count()
     }
 
-    /// How many interventions there are.
-    pub(crate) fn n_ends(&self) -> usize {
-        self.nodes.iter().map(|node| node.ends.len()).sum()
+    /// How many actions the longest intervention has.
+    pub(crate) fn depth(&self) -> usize {
+        self.nodes.iter().map(|node| node.depth).max().unwrap_or(0)
+    }
+
+    /// The way of an intervention from the root to its end.
+    pub(crate) fn way(&self, intervention: usize) -> VecDeque<Edge> {
+        let mut parents = vec![None; self.nodes.len()];
+        for (parent, node) in self.nodes.iter().enumerate() {
+            node.next.iter().for_each(|&(action, child)| parents[child] = Some(Edge { parent, action }));
+        }
+        let end = self.nodes.iter().position(|node| node.ends.contains(&intervention));
+        let mut way = VecDeque::new();
+        let mut edge = end.and_then(|end| parents[end]);
+        while let Some(here) = edge {
+            way.push_front(here);
+            edge = parents[here.parent];
+        }
+        way
     }
 
     fn intern(&mut self, action: Action) -> usize {
@@ -144,6 +169,20 @@ mod tests {
     #[test]
     fn prefixes_cost_no_step_beyond_the_full_plan() {
         assert_eq!(tree((0..=7).map(LayerPlan::full)).n_steps(), 7);
+    }
+
+    #[test]
+    fn the_way_of_an_intervention_leads_to_its_end() {
+        let full = LayerPlan::full(3);
+        let tree = tree([full.clone(), full.delete(1).unwrap(), LayerPlan::full(0)]);
+        let layers = |intervention: usize| -> Vec<_> {
+            let step = |edge: Edge| match tree.action(edge.action) {
+                Action::Run(step, _) => step.layers()[0],
+                action => panic!("{action:?}"),
+            };
+            tree.way(intervention).into_iter().map(step).collect()
+        };
+        assert_eq!((layers(0), layers(1), layers(2), tree.depth()), (vec![0, 1, 2], vec![0, 2], vec![], 3));
     }
 
     #[test]

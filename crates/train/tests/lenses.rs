@@ -1,7 +1,11 @@
 //! Lenses that are fitted by automatic differentiation: Jacobians by PyTorch and by finite differences, tuned lenses.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use stratigraph_core::{ActivationCache, Hook, NoTap, RunModel, TokenWindows};
+use std::ops::Range;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use stratigraph_core::{
+    ActivationCache, Hook, ModelShape, NoTap, ResidualModel, Result, RunModel, Site, Tap, TokenWindows, visit,
+};
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::lens::{AffineConfig, FittedLens, Lens, LensKind, LinearMap, fit_affine};
 use stratigraph_study::Backend;
@@ -135,4 +139,82 @@ fn settings_of_a_tuned_lens_are_checked() {
     assert!(refused(&start, &windows, config.clone().with_windows_per_step(0)).contains("a step of 0 windows"));
     let other = FittedLens::new(LensKind::Affine, [eye(), eye()]);
     assert!(refused(&other, &windows, config).contains("the affine lens is of a model of 2 layers"));
+}
+
+/// A model without attention: what it predicts at a position depends on the token there alone.
+struct Pointwise {
+    embedding: Tensor<2>,
+    weights: [Tensor<2>; 2],
+}
+
+impl Pointwise {
+    const SHAPE: [usize; 3] = [2, 8, 30];
+
+    fn new() -> Self {
+        let [_, width, d_vocab] = Self::SHAPE;
+        let waves = |rows: usize, frequency: f32| {
+            let value = |at: usize| (at as f32 * frequency + (at as f32).sqrt()).sin();
+            let values = (0..rows * width).map(value).collect::<Vec<_>>();
+            Tensor::<2>::from_data(TensorData::new(values, [rows, width]), &device())
+        };
+        Self { embedding: waves(d_vocab, 0.37), weights: [waves(width, 1.3), waves(width, 2.1)] }
+    }
+}
+
+impl ResidualModel for Pointwise {
+    fn shape(&self) -> ModelShape {
+        let [n_layers, width, d_vocab] = Self::SHAPE;
+        ModelShape::new(n_layers, width, d_vocab).with_hooks([Hook::ResidPre])
+    }
+
+    fn device(&self) -> Device {
+        device()
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
+        let [batch, pos] = tokens.dims();
+        Ok(self.embedding.clone().select(0, tokens.reshape([batch * pos])).reshape([batch, pos, Self::SHAPE[1]]))
+    }
+
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        let resid = visit(tap, site, Hook::ResidPre, resid)?;
+        let weights = self.weights[site.layer].clone().unsqueeze::<3>();
+        Ok(resid.clone() + resid.matmul(weights).tanh())
+    }
+
+    fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
+        Ok(rows * 0.5)
+    }
+
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>> {
+        Ok(normed.matmul(self.embedding.clone().slice([vocab]).transpose()))
+    }
+}
+
+/// Windows of six tokens of which the first three do not count are, for a model without attention, windows of the last three.
+#[test]
+fn positions_that_do_not_count_are_in_no_fit() {
+    let model = Pointwise::new();
+    let ids: Vec<u32> = (0..32 * 6).map(|at| (at * at * 7 + at / 5) % 30).collect();
+    let long = TokenWindows::new(&ids, 6).unwrap().with_skip_first(3).unwrap();
+    let ends: Vec<u32> = ids.chunks(6).flat_map(|window| window[3..].to_vec()).collect();
+    let short = TokenWindows::new(&ends, 3).unwrap();
+    let maps = |lens: &FittedLens| -> Vec<f32> {
+        (0..2).flat_map(|position| host(lens.map(position).unwrap().weight())).collect()
+    };
+    let affine = |windows| fit_affine(&model, windows, &AffineConfig::default(), |_| {}).unwrap();
+    assert_close(&maps(&affine(&long)), &maps(&affine(&short)), 1e-5, "affine");
+    let config = TunedConfig::default().with_steps(12).with_learning_rate(0.01);
+    let tuned = |windows| fit_tuned(&model, windows, &affine(&short), &config, |_| {}).unwrap();
+    let [found, expected] = [tuned(&long), tuned(&short)];
+    assert_close(&maps(&found), &maps(&expected), 1e-4, "tuned");
+    assert_ne!(maps(&expected), maps(&affine(&short)), "it was trained");
+    let kl = |lens: &FittedLens| lens.record().fit["held_out_kl"].iter().map(|x| *x as f32).collect::<Vec<_>>();
+    assert_close(&kl(&found), &kl(&expected), 1e-4, "divergence on held-out windows");
+    // Fewer are left out by default than these windows leave out.
+    let config = JacobianConfig::default().with_skip_first(0);
+    let jacobian = |windows| fit_jacobian(&model, windows, &config, |_| {}).unwrap();
+    let [found, expected] = [jacobian(&long), jacobian(&short)];
+    assert_close(&maps(&found), &maps(&expected), 1e-5, "Jacobian");
+    assert_eq!((&found.record().fit["skip_first"], &expected.record().fit["skip_first"]), (&vec![3.0], &vec![0.0]));
 }

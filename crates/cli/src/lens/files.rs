@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use stratigraph_core::ResidualModel;
 use stratigraph_corpus::Corpus;
 use stratigraph_models::{Checkpoint, Tokenizer};
@@ -13,6 +13,7 @@ use stratigraph_study::job::hash_tokens;
 use stratigraph_study::measurements::{EarlyGuesses, LensCurves};
 
 use crate::corpus::TextArgs;
+use crate::experiments::Experiment;
 use crate::load;
 
 /// Windows that an affine lens is fitted on.
@@ -45,15 +46,27 @@ pub struct LensUse<'a> {
 }
 
 impl LensFileArgs {
+    /// Refuses what no model could make right.
+    ///
+    /// # Errors
+    /// When there is a text to fit on and no lens to fit, or no file of a lens that was asked for and cannot be fitted.
+    pub fn check_use(&self, asked: &[LensKind]) -> Result<()> {
+        ensure!(
+            self.lens_text.is_none() || asked.contains(&LensKind::Affine),
+            "--lens-text is for the experiment affine_lens: add it to --experiments"
+        );
+        match asked.iter().find(|_| self.files.is_empty()) {
+            Some(&kind) if self.text_for(kind).is_none() => Err(missing(kind)),
+            _ => Ok(()),
+        }
+    }
+
     /// The lenses that were given, and those of the kinds that were asked for.
     ///
     /// # Errors
     /// When a file is no lens of the model, there are two of one kind, or one that was asked for is missing.
     pub fn lenses(&self, asked: &[LensKind], of: &LensUse) -> Result<Vec<Arc<dyn Lens>>> {
-        ensure!(
-            self.lens_text.is_none() || asked.contains(&LensKind::Affine),
-            "--lens-text is for the experiment affine_lens: add it to --experiments"
-        );
+        self.check_use(asked)?;
         let mut lenses = Vec::new();
         for file in &self.files {
             let lens = self.open(file, of)?;
@@ -84,22 +97,36 @@ impl LensFileArgs {
         Ok(lens)
     }
 
+    /// The text on which a lens of a kind is fitted where there is no file.
+    fn text_for(&self, kind: LensKind) -> Option<&Path> {
+        self.lens_text.as_deref().filter(|_| kind == LensKind::Affine)
+    }
+
     /// Fits an affine lens to `--lens-text`; other kinds have to be in a file.
     fn fit(&self, kind: LensKind, of: &LensUse) -> Result<FittedLens> {
-        let name = kind.lens_name();
-        let text = match (&self.lens_text, kind) {
-            (Some(text), LensKind::Affine) => text,
-            (_, LensKind::Affine) => bail!(
-                "{name} needs a lens: give --lens FILE (of `stratigraph lens fit`), or --lens-text TEXT to fit one on another text"
-            ),
-            _ => bail!("{name} needs a lens: give --lens FILE; `stratigraph lens fit --kind {kind}` makes one"),
-        };
+        let Some(text) = self.text_for(kind) else { return Err(missing(kind)) };
         let windows = of.text.cut_other(FIT_SEQUENCES, &Corpus::open(text)?, of.tokenizer)?;
         let lens = fit_affine(of.model, &windows, &AffineConfig::default(), |_| {});
         let lens = lens.with_context(|| format!("cannot fit a lens on {}", text.display()))?;
         let record = LensRecord::clone(lens.record()).with_corpus(load::name(text), hash_tokens(&windows));
         Ok(lens.with_record(record))
     }
+}
+
+/// An error about a lens that is neither in a file nor fitted.
+fn missing(kind: LensKind) -> anyhow::Error {
+    let name = kind.lens_name();
+    match kind {
+        LensKind::Affine => anyhow!(
+            "{name} needs a lens: give --lens FILE (of `stratigraph lens fit`), or --lens-text TEXT to fit one on another text"
+        ),
+        _ => anyhow!("{name} needs a lens: give --lens FILE; `stratigraph lens fit --kind {kind}` makes one"),
+    }
+}
+
+/// The kinds of lenses among experiments.
+pub fn asked(experiments: &[Experiment]) -> Vec<LensKind> {
+    experiments.iter().filter_map(|it| if let Experiment::Lens(kind) = it { Some(*kind) } else { None }).collect()
 }
 
 /// The curves of lenses.

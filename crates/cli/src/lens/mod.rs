@@ -6,7 +6,7 @@ mod fit;
 use anyhow::Result;
 use clap::Subcommand;
 
-pub use files::{LensFileArgs, LensUse, curves, early_guesses};
+pub use files::{LensFileArgs, LensUse, asked, curves, early_guesses};
 use fit::FitArgs;
 
 /// The arguments of `lens`.

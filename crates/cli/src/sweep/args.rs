@@ -10,6 +10,7 @@ use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, at_least};
 use crate::corpus::TextArgs;
 use crate::experiments::Experiment;
 use crate::groups::GroupArgs;
+use crate::lens::LensFileArgs;
 use crate::pairs::PairArgs;
 use crate::steering::SteeringArgs;
 
@@ -63,8 +64,8 @@ pub struct PlanArgs {
 pub struct PlanMeasureArgs {
     /// What to do, with commas between; an unknown name lists all
     ///
-    /// Any sweep, and effects, neuron_sets, mean_neuron_sets, knock_out_words, steering (--steer-...) and patching (--pairs).
-    /// The others need the whole corpus or other texts in one process: `study` runs them.
+    /// Any sweep, and effects, neuron_sets, mean_neuron_sets, knock_out_words, steering (--steer-...), patching (--pairs), and
+    /// affine_lens, tuned_lens, jacobian_lens (--lens, which the job keeps) and fixed_scale_lens. The others need the whole corpus or other texts in one process: `study` runs them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "delete,swap,lens")]
     pub experiments: Vec<Experiment>,
     /// Metrics, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
@@ -77,6 +78,8 @@ pub struct PlanMeasureArgs {
     pub groups: GroupArgs,
     #[command(flatten)]
     pub pairs: PairArgs,
+    #[command(flatten)]
+    pub lenses: LensFileArgs,
     /// Keep the numbers of every token, in Parquet
     #[arg(long)]
     pub per_token: bool,

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
-use stratigraph_core::ResidualModel;
+use anyhow::{Result, bail};
+use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::Tokenizer;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, StepSize};
-use stratigraph_study::measurements::KnockOutWords;
+use stratigraph_study::measurements::{self, KnockOutWords};
 use stratigraph_study::{Backend, Measurement};
 
 use super::args::{PlanArgs, PlanMeasureArgs};
 use crate::experiments::Experiment;
+use crate::lens::LensUse;
 use crate::words::WordExperiment;
-use crate::{load, output};
+use crate::{lens, load, output};
 
 /// Plans a job.
 pub fn run(args: &PlanArgs) -> Result<()> {
@@ -28,9 +29,12 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     let record = JobModel::new(&model, load::name(&model_path), source(&model_path)?, sha256);
     let corpus = JobCorpus::new(args.text.name()?, &windows);
     let plan = with_options(JobPlan::new(&model, record, corpus, &windows)?, args)?;
-    let plan = measurements(args, &model, &tokenizer)?
-        .iter()
-        .try_fold(plan, |plan, measurement| plan.with_measurement(&**measurement, &model, &windows))?;
+    let lens_use = LensUse { checkpoint: &checkpoint, tokenizer: &tokenizer, model: &model, text: &args.text };
+    let lenses = args.measure.lenses.lenses(&lens::asked(&args.measure.experiments), &lens_use)?;
+    let plan = measurements(args, &model, &tokenizer, &windows)?
+        .into_iter()
+        .chain(lens::curves(&lenses))
+        .try_fold(plan, |plan, measurement| plan.with_measurement(&*measurement, &model, &windows))?;
     let plan = args.measure.interventions.iter().cloned().try_fold(plan, JobPlan::with_intervention)?;
     let plan = groups.into_iter().try_fold(plan, |plan, groups| plan.with_groups(groups, &windows))?;
     let job = Job::create(&args.job, plan, windows)?;
@@ -39,20 +43,18 @@ pub fn run(args: &PlanArgs) -> Result<()> {
 
 /// Refuses what no model could make right.
 fn check(PlanArgs { measure, steering, .. }: &PlanArgs) -> Result<()> {
-    let PlanMeasureArgs { experiments, pairs, .. } = measure;
-    ensure!(
-        experiments.contains(&Experiment::Steering) || !steering.is_given(),
-        "options --steer-... are of the experiment steering: add it to --experiments"
-    );
+    let PlanMeasureArgs { experiments, pairs, lenses, .. } = measure;
+    steering.check_use(experiments.contains(&Experiment::Steering))?;
     pairs.check_use(experiments.contains(&Experiment::Patching))?;
+    lenses.check_use(&lens::asked(experiments))?;
     for experiment in experiments {
-        if let Experiment::Words(words) = experiment
-            && *words != WordExperiment::KnockOutWords
-        {
-            bail!(
-                "cannot shard {experiment}: it is not measured on the windows of a corpus; run it with `stratigraph study`"
-            );
-        }
+        let reason = match experiment {
+            Experiment::Words(WordExperiment::KnockOutWords) => continue,
+            Experiment::Words(_) => "it is not measured on the windows of a corpus",
+            Experiment::EarlyGuesses => "it needs the whole corpus in one process",
+            _ => continue,
+        };
+        bail!("cannot shard {experiment}: {reason}; run it with `stratigraph study`");
     }
     Ok(())
 }
@@ -71,25 +73,24 @@ fn with_options(plan: JobPlan, PlanArgs { measure, steps, .. }: &PlanArgs) -> Re
     Ok(plan)
 }
 
-/// The measurements that were asked for.
+/// The measurements that were asked for, but for lenses.
 fn measurements(
     args: &PlanArgs,
     model: &dyn ResidualModel,
     tokenizer: &Tokenizer,
+    windows: &TokenWindows,
 ) -> Result<Vec<Box<dyn Measurement>>> {
-    let measurement = |experiment: &Experiment| -> Result<Box<dyn Measurement>> {
-        Ok(match experiment {
-            Experiment::Named(name) => Experiment::measurement(name)?,
+    let measurement = |experiment: &Experiment| -> Result<Option<Box<dyn Measurement>>> {
+        Ok(Some(match experiment {
+            Experiment::Named(name) => measurements::by_name(name)?,
             Experiment::Words(_) => Box::new(KnockOutWords::new(load::token_texts(tokenizer)?)),
-            Experiment::Steering => Box::new(args.steering.measurement(model, tokenizer)?),
-            Experiment::Patching => Box::new(args.measure.pairs.patching(model, tokenizer)?),
+            Experiment::Steering => Box::new(args.steering.measurement(model, tokenizer, windows)?),
+            Experiment::Patching => Box::new(args.measure.pairs.patching(model, tokenizer, windows)?),
             Experiment::TaylorRemoval => Experiment::taylor()?,
-            Experiment::Lens(_) | Experiment::EarlyGuesses => {
-                bail!("cannot shard {experiment}: a job does not keep lenses; run it with `stratigraph study`")
-            }
-        })
+            Experiment::Lens(_) | Experiment::EarlyGuesses => return Ok(None), // among the lenses, and refused
+        }))
     };
-    args.measure.experiments.iter().map(measurement).collect()
+    args.measure.experiments.iter().filter_map(|experiment| measurement(experiment).transpose()).collect()
 }
 
 /// Where `run` finds the model: an absolute path, or the name of a model of the hub.

@@ -79,6 +79,46 @@ fn corpora_say_what_is_wrong_with_their_files() {
     succeeds(small(&["--text", path(&broken), "--lossy", "--sequences", "2"]));
 }
 
+/// Prompts whose text begins with a point give the numbers of prompts without it, where the point is BOS.
+#[test]
+fn prompts_begin_with_bos_where_windows_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(repository().join("models/tiny").join(file), model.join(file)).unwrap();
+    }
+    fs::write(model.join("tokenizer_config.json"), r#"{"add_bos_token": true, "bos_token": "."}"#).unwrap();
+    let pairs = fs::read_to_string(fixture("pairs.jsonl")).unwrap();
+    let point_before =
+        |pairs: String, letter: char| pairs.replace(&format!("\": \"{letter}"), &format!("\": \".{letter}"));
+    let prompts = [
+        ("pairs.jsonl", pairs.clone(), ['T', 'I', 'W'].into_iter().fold(pairs, point_before)),
+        ("toward.txt", "The great whale\nThe sea\n".to_owned(), ".The great whale\n.The sea\n".to_owned()),
+        ("away.txt", "The States\n".to_owned(), ".The States\n".to_owned()),
+    ];
+    for (name, text, after_point) in prompts {
+        assert_ne!(text, after_point);
+        fs::write(dir.path().join(name), text).unwrap();
+        fs::write(dir.path().join(format!("point-{name}")), after_point).unwrap();
+    }
+    let measured = |bos: &str, prefix: &str| {
+        let out = dir.path().join(format!("{bos}{prefix}"));
+        let [pairs, toward, away] =
+            ["pairs.jsonl", "toward.txt", "away.txt"].map(|name| dir.path().join(format!("{prefix}{name}")));
+        let study = ["study", "--sequences", "4", "--seq-len", "16", "--experiments", "patching,steering"];
+        let study = [&study[..], &["--model", path(&model), "--bos", bos, "--out", path(&out)]].concat();
+        let prompts = ["--pairs", path(&pairs), "--steer-toward", path(&toward), "--steer-away", path(&away)];
+        let target = ["--steer-prompts", path(&toward), "--steer-target", " of", "--steer-layer", "3"];
+        succeeds([&study[..], &prompts, &target].concat());
+        let profile: Value = serde_json::from_slice(&fs::read(out.join("profile.json")).unwrap()).unwrap();
+        (profile["matrices"]["patch_resid_pre_denoise"].clone(), profile["curves"]["steer_target"]["mean"].clone())
+    };
+    let (auto, after_point, never) = (measured("auto", ""), measured("never", "point-"), measured("never", ""));
+    assert_eq!(auto, after_point);
+    assert!(auto.0 != never.0 && auto.1 != never.1 && !auto.1.is_null());
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn corpora_of_ten_gigabytes_take_little_memory() {

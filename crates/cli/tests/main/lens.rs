@@ -59,7 +59,46 @@ fn lenses_that_do_not_fit_are_refused() {
     fails(fit(path(&file), &[]), "exists already");
     fails(fit("lens.txt", &[]), "does not end with .safetensors");
     fails(fit("new.safetensors", &["--probes", "3"]), "--probes is for --kind jacobian");
-    fails(["sweep", "plan", "job", "--experiments", "affine_lens"], "cannot shard affine_lens");
+    // Before anything is read.
+    let plan = |more: &[&'static str]| [&["sweep", "plan", "job", "--model", "absent", "--experiments"], more].concat();
+    fails(plan(&["affine_lens"]), "affine_lens needs a lens: give --lens FILE");
+    fails(plan(&["delete,early_guesses"]), "cannot shard early_guesses: it needs the whole corpus in one process");
+}
+
+#[test]
+fn a_lens_in_a_job_reads_what_it_reads_in_a_study() {
+    let dir = tempfile::tempdir().unwrap();
+    let [lens, job, study, merged] = ["lens.safetensors", "job", "study", "merged"].map(|name| dir.path().join(name));
+    succeeds(fit(path(&lens), &[]));
+    let measured = ["--sequences", "5", "--seq-len", "32", "--experiments", "lens,affine_lens", "--lens", path(&lens)];
+    let steps = ["--windows-per-step", "2", "--interventions-per-step", "9"];
+    succeeds([&["sweep", "plan", path(&job)], &measured[..], &steps].concat());
+    fs::remove_file(&lens).unwrap(); // the job has it
+    for shard in ["1/2", "0/2"] {
+        succeeds(["sweep", "run", path(&job), "--shard", shard]);
+    }
+    succeeds(["sweep", "merge", path(&job), "--out", path(&merged)]);
+    let kept = job.join("lenses/affine_lens.safetensors");
+    let text = ["--lens", path(&kept), "--out", path(&study)];
+    succeeds([&["study"], &measured[..6], &text].concat());
+    let curve = |out: &std::path::Path| -> Value {
+        let profile: Value = serde_json::from_slice(&fs::read(out.join("profile.json")).unwrap()).unwrap();
+        profile["curves"]["affine_lens_kl"].clone()
+    };
+    let (found, expected) = (curve(&merged), curve(&study));
+    assert_eq!(found["definition"], expected["definition"]);
+    for (a, b) in found["mean"].as_array().unwrap().iter().zip(expected["mean"].as_array().unwrap()) {
+        let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+        assert!((a - b).abs() < 1e-5 * b.max(1.0), "{a} and {b}");
+    }
+    let mut bytes = fs::read(&kept).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&kept, bytes).unwrap();
+    fs::remove_file(job.join("steps/000000.json")).unwrap();
+    fails(
+        ["sweep", "run", path(&job)],
+        "affine_lens.safetensors is damaged or not what it seems: it is not the lens of the plan",
+    );
 }
 
 #[test]

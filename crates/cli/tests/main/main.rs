@@ -4,6 +4,7 @@ mod common;
 mod corpora;
 mod effects;
 mod help;
+mod killed_measurements;
 mod lens;
 mod patching;
 mod search;

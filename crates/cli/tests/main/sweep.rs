@@ -13,7 +13,7 @@ fn sweep<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[track_caller]
-fn succeeds(arguments: &[&str]) -> String {
+pub fn succeeds(arguments: &[&str]) -> String {
     common::succeeds(sweep(arguments))
 }
 
@@ -38,7 +38,7 @@ fn undisturbed(dir: &Path, sequences: &str) -> PathBuf {
 }
 
 /// The files of a directory, those under way left out, with their content.
-fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+pub fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(directory).into_iter().flatten().map(Result::unwrap);
     let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
     let mut files: Vec<_> = named.filter(|(name, _)| !name.starts_with('.')).collect();
@@ -47,7 +47,7 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Checks that every file of a job is whole, whatever happened to who wrote it.
-fn assert_whole(job: &Path) {
+pub fn assert_whole(job: &Path) {
     for (name, content) in files(&job.join("steps")) {
         serde_json::from_slice::<serde_json::Value>(&content).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -57,7 +57,7 @@ fn assert_whole(job: &Path) {
 }
 
 /// Checks that a finished job gives what the same job gave that nothing happened to.
-fn assert_same_as(job: &Path, undisturbed: &Path) {
+pub fn assert_same_as(job: &Path, undisturbed: &Path) {
     assert_eq!(files(&job.join("steps")), files(&undisturbed.join("steps")), "every step, to the bit");
     assert_eq!(files(&job.join("tokens")), files(&undisturbed.join("tokens")));
     let merged = |job: &Path| {

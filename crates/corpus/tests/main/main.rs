@@ -1,6 +1,8 @@
 //! Tests of corpora with the tokenizers of the fixtures.
 
 mod documents;
+#[cfg(feature = "parquet")]
+mod parquet_files;
 mod sampling;
 mod streams;
 mod support;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
-use stratigraph_corpus::{BosMode, Corpus, DocumentFormat, Draw, SampleOver, Windows};
+use stratigraph_core::TokenSpan;
+use stratigraph_corpus::{BosMode, BosToken, Corpus, DocumentFormat, Draw, SampleOver, TextEncoder, Windows};
 
 use crate::support::{Bytes, tokenizer};
 
@@ -56,6 +57,59 @@ fn samples_over_tokens_follow_the_lengths() {
     let share = |index: usize| f64::from(counts[index]) / 1200.0;
     assert!((share(2) - 0.75).abs() < 0.04, "{counts:?}");
     assert!(share(0) + share(1) > 0.2, "{counts:?}");
+}
+
+/// A token for each four `#`, and for each other byte.
+struct Fours;
+
+impl TextEncoder for Fours {
+    fn encode_spans(&self, text: &str) -> Result<Vec<TokenSpan>, Box<dyn std::error::Error + Send + Sync>> {
+        let (mut tokens, mut at) = (Vec::new(), 0);
+        while at < text.len() {
+            let end = if text[at..].starts_with("####") { at + 4 } else { at + 1 };
+            tokens.push(TokenSpan::new(text.as_bytes()[at].into(), at..end));
+            at = end;
+        }
+        Ok(tokens)
+    }
+
+    fn bos(&self) -> BosToken {
+        BosToken::new(None, false)
+    }
+}
+
+/// Documents of as many bytes, of which one has four times as many tokens, whole and in stretches.
+#[test]
+fn samples_over_tokens_follow_tokens_and_not_bytes() {
+    for (n_bytes, n_seeds) in [(4000, 60), (1_200_000, 4)] {
+        let lines =
+            [b'#', b'a'].map(|byte| format!("{{\"text\": \"{}\"}}\n", char::from(byte).to_string().repeat(n_bytes)));
+        let lines = lines.concat().into_bytes();
+        let corpus = Corpus::from_reader("lines", DocumentFormat::JsonLines, Cursor::new(lines)).unwrap();
+        let (mut dense, count) = (0, 50);
+        for seed in 0..n_seeds {
+            let windows = corpus.windows(&Fours, random(count, seed).over(SampleOver::Tokens)).unwrap();
+            assert_eq!(windows.n_sequences(), count);
+            dense += (0..count).filter(|&window| windows.sequence(window)[0] == u32::from(b'a')).count();
+        }
+        let n = (count * n_seeds as usize) as f64;
+        let share = dense as f64 / n;
+        assert!(
+            (share - 0.8).abs() < 4.0 * (0.8 * 0.2 / n).sqrt(),
+            "{share} of windows in documents of {n_bytes} bytes"
+        );
+    }
+}
+
+/// Most tickets give no window: there are few tokens for the bytes.
+#[test]
+fn samples_are_as_large_as_asked_for_if_there_are_windows() {
+    let lines = format!("{{\"text\": \"{}\"}}\n", "#".repeat(400)).repeat(600); // ten windows each
+    let corpus = Corpus::from_reader("lines", DocumentFormat::JsonLines, Cursor::new(lines.into_bytes())).unwrap();
+    for count in [5000, 6000] {
+        let windows = corpus.windows(&Fours, random(count, 1).over(SampleOver::Tokens)).unwrap();
+        assert_eq!(windows.n_sequences(), count);
+    }
 }
 
 #[test]

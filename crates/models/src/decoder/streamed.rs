@@ -94,7 +94,7 @@ impl StreamedDecoder {
 
 impl ResidualModel for StreamedDecoder {
     fn shape(&self) -> ModelShape {
-        self.config().shape()
+        self.config().shape().with_streamed_blocks()
     }
 
     fn device(&self) -> Device {

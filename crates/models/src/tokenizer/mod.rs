@@ -14,7 +14,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use stratigraph_core::{TokenSpan, TokenWindows};
-use stratigraph_corpus::{BosToken, TextEncoder, encode_reader};
+use stratigraph_corpus::{BosMode, BosToken, TextEncoder, encode_reader};
 
 use self::library::Library;
 use crate::directory::is_there;
@@ -126,16 +126,27 @@ impl Tokenizer {
         Ok(TokenWindows::new(&ids, seq_len)?.take(n))
     }
 
-    /// One window of all tokens of `text`, without special tokens.
+    /// One window of all tokens of `text`, after BOS where the model was trained on texts that begin with it, as windows of a
+    /// corpus are by default.
     ///
     /// # Errors
-    /// When the text has fewer than two tokens, or the tokenizer cannot encode it.
+    /// When the prompt has fewer than two tokens, or the tokenizer cannot encode it.
     pub fn prompt(&self, text: &str) -> Result<TokenWindows> {
-        let ids = self.encode(text)?;
-        match ids.len() {
-            0 | 1 => Err(ModelError::PromptTooShort { text: text.to_owned(), n_tokens: ids.len() }),
-            n => Ok(TokenWindows::new(&ids, n)?),
+        self.prompt_with(text, BosMode::Auto)
+    }
+
+    /// As [`prompt`](Tokenizer::prompt), with or without BOS.
+    ///
+    /// # Errors
+    /// As [`prompt`](Tokenizer::prompt); when it always begins with BOS, and the tokenizer knows none.
+    pub fn prompt_with(&self, text: &str, bos: BosMode) -> Result<TokenWindows> {
+        let bos = bos.token(self.bos)?;
+        let ids: Vec<u32> = bos.into_iter().chain(self.encode(text)?).collect();
+        if ids.len() < 2 {
+            return Err(ModelError::PromptTooShort { text: text.to_owned(), n_tokens: ids.len() });
         }
+        let prompt = TokenWindows::new(&ids, ids.len())?;
+        Ok(bos.into_iter().try_fold(prompt, TokenWindows::with_bos)?)
     }
 
     /// The id of `text`, which must be a single token, alone or after a letter. A token that begins a word is written
@@ -227,10 +238,25 @@ mod tests {
     fn a_prompt_is_one_window_of_all_its_tokens() {
         for kind in ["gpt-2", "llama-spm"] {
             let tokenizer = tokenizer(kind);
-            let prompt = tokenizer.prompt("one two, three").unwrap();
-            assert_eq!((prompt.n_sequences(), prompt.ids()), (1, &tokenizer.encode("one two, three").unwrap()[..]));
-            let message = tokenizer.prompt("").unwrap_err().to_string();
+            let prompt = tokenizer.prompt_with("one two, three", BosMode::Never).unwrap();
+            let ids = tokenizer.encode("one two, three").unwrap();
+            assert_eq!((prompt.n_sequences(), prompt.ids(), prompt.bos()), (1, &ids[..], None));
+            let message = tokenizer.prompt_with("", BosMode::Never).unwrap_err().to_string();
             assert_eq!(message, "the prompt \"\" has 0 tokens; it takes at least 2");
+        }
+    }
+
+    #[test]
+    fn a_prompt_begins_as_the_texts_that_the_model_was_trained_on() {
+        for (kind, bos) in [("gpt-2", None), ("llama-bpe", Some(128_000)), ("gemma-spm", Some(2))] {
+            let tokenizer = Tokenizer { bos: BosToken::new(bos, bos.is_some()), ..tokenizer(kind) };
+            let ids = tokenizer.encode("one two").unwrap();
+            let with_bos: Vec<u32> = bos.into_iter().chain(ids.iter().copied()).collect();
+            let prompt = tokenizer.prompt("one two").unwrap();
+            assert_eq!((prompt.ids(), prompt.bos()), (&with_bos[..], bos), "{kind}");
+            assert_eq!(tokenizer.prompt_with("one two", BosMode::Never).unwrap().ids(), ids, "{kind}");
+            let always = tokenizer.prompt_with("one two", BosMode::Always);
+            assert!(bos.map_or(always.is_err(), |_| always.unwrap() == prompt), "{kind}");
         }
     }
 

@@ -151,6 +151,10 @@ impl Lens for FittedLens {
         self.record.origin()
     }
 
+    fn as_fitted(&self) -> Option<&FittedLens> {
+        Some(self)
+    }
+
     fn check(&self, shape: &ModelShape) -> Result<()> {
         let words = |n_layers: usize, d_model: usize| format!("{n_layers} layers and d_model {d_model}");
         let width = self.d_model().unwrap_or(shape.d_model);

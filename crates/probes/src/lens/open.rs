@@ -1,6 +1,7 @@
 //! Lenses from files of any known form: [`FittedLens::open`].
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -32,12 +33,14 @@ impl FittedLens {
             }
             read_tuned_lens(path, device)?
         } else {
-            let bytes = fs::read(path)
-                .map_err(|reason| ProbeError::CannotRead { path: path.to_owned(), reason: reason.to_string() })?;
-            if bytes.starts_with(ZIP) {
-                drop(bytes);
+            let cannot =
+                |reason: std::io::Error| ProbeError::CannotRead { path: path.to_owned(), reason: reason.to_string() };
+            let (mut file, mut bytes) = (File::open(path).map_err(cannot)?, Vec::new());
+            file.by_ref().take(ZIP.len() as u64).read_to_end(&mut bytes).map_err(cannot)?;
+            if bytes == ZIP {
                 read_jacobian_lens(path, shape, device)?
             } else {
+                file.read_to_end(&mut bytes).map_err(cannot)?;
                 safetensors_file::read(path, &bytes, device)?
             }
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use stratigraph_core::{ModelShape, ResidualModel};
 
+use super::FittedLens;
 use crate::Result;
 
 /// Rows of the residual stream at a residual position.
@@ -82,6 +83,11 @@ pub trait Lens: Send + Sync {
 
     /// Where it comes from, in words, for the definition of its curves: `fitted on 64 windows of ...`. By default nothing.
     fn origin(&self) -> Option<String> {
+        None
+    }
+
+    /// The same as numbers that another process can read, where it is fitted. By default it is not.
+    fn as_fitted(&self) -> Option<&FittedLens> {
         None
     }
 

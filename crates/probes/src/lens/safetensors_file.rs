@@ -8,9 +8,10 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use stratigraph_core::ModelShape;
 
 use super::header::{FORMAT, Header, KEY};
-use super::{FittedLens, LensError, LinearMap};
+use super::{FittedLens, Lens, LensError, LinearMap};
 use crate::{ProbeError, Result};
 
 impl FittedLens {
@@ -21,6 +22,11 @@ impl FittedLens {
     /// When the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        fs::write(path, self.to_safetensors()).map_err(cannot_write(path))
+    }
+
+    /// The content of the file that [`save`](FittedLens::save) writes.
+    pub fn to_safetensors(&self) -> Vec<u8> {
         let header =
             Header { format: FORMAT, kind: self.kind(), n_layers: self.n_layers(), record: self.record().clone() };
         let json = serde_json::to_string(&header).expect("a header is plain data");
@@ -30,8 +36,18 @@ impl FittedLens {
             (name.as_str(), view)
         });
         let metadata = [(KEY.to_owned(), json)].into();
-        let data = safetensors::serialize(views, Some(metadata)).expect("names and metadata are plain text");
-        fs::write(path, data).map_err(cannot_write(path))
+        safetensors::serialize(views, Some(metadata)).expect("names and metadata are plain text")
+    }
+
+    /// A lens from the content of a file that [`save`](FittedLens::save) wrote, for a model of this shape, with its numbers on
+    /// `device`; errors name `path`.
+    ///
+    /// # Errors
+    /// When it is none, or of a model of another shape.
+    pub fn from_safetensors(content: &[u8], path: &Path, shape: &ModelShape, device: &Device) -> Result<Self> {
+        let lens = read(path, content, device)?;
+        lens.check(shape)?;
+        Ok(lens)
     }
 
     fn stored(&self, position: usize) -> Vec<Stored> {

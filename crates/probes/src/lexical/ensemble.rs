@@ -33,7 +33,7 @@ impl SuffixTask {
     /// The fewest windows of each kind in each part.
     const FEWEST: usize = 5;
 
-    /// At most `at_most` windows of `context` tokens of either kind, drawn by `seed`.
+    /// At most `at_most` windows of `context` tokens of either kind, [BOS](Words::with_bos) included, drawn by `seed`.
     ///
     /// Probes are fitted to windows from the first part of the text and tested on windows from the rest, so that no
     /// token is in both. The text is cut where half of its words with the suffix have occurred.
@@ -43,16 +43,21 @@ impl SuffixTask {
     pub fn find(words: &Words, suffix: &str, context: usize, at_most: usize, seed: u64) -> Result<Self> {
         let class = TokenClass::Suffix(suffix.to_owned());
         let single = || words.words().iter().filter(|word| word.tokens.len() == 1);
+        if context < 3 {
+            let reason = "a window has at least 3, BOS included".to_owned();
+            return Err(ProbeError::BadSetting { setting: "the tokens of context", value: context, reason });
+        }
+        let content = words.content(context);
         let starts = |wanted: bool| -> Vec<usize> {
             let of_kind = single().filter(|word| class.contains(&word.text) == wanted);
-            of_kind.filter_map(|word| word.tokens.start.checked_sub(context)).collect()
+            of_kind.filter_map(|word| word.tokens.start.checked_sub(content)).collect()
         };
         let kinds = [starts(true), starts(false)];
         let cut = kinds[0].get(kinds[0].len() / 2).copied().unwrap_or(0);
         let mut random = SplitMix64::new(seed);
         let mut draw = |part: Range<usize>| -> Result<Vec<usize>> {
             let [with, without] = kinds.each_ref().map(|starts| {
-                let inside = |start: &&usize| part.start <= **start && **start + context <= part.end;
+                let inside = |start: &&usize| part.start <= **start && **start + content <= part.end;
                 let mut inside: Vec<usize> = starts.iter().filter(inside).copied().collect();
                 random.shuffle(&mut inside);
                 inside
@@ -60,7 +65,7 @@ impl SuffixTask {
             let found = with.len().min(without.len());
             if found < Self::FEWEST {
                 let of_kind = if with.len() == found { "that end" } else { "that do not end" };
-                let kind = format!("of one token {of_kind} in {class}, behind {context} others, in one half of it");
+                let kind = format!("of one token {of_kind} in {class}, behind {content} others, in one half of it");
                 return Err(ProbeError::TooFewWords { kind, found, needed: Self::FEWEST });
             }
             let n = found.min(at_most.div_ceil(2));
@@ -70,7 +75,7 @@ impl SuffixTask {
         let n_fitted = fitted.len();
         let starts = [fitted, asked].concat();
         let answers = [true, false].repeat(starts.len() / 2);
-        let windows = TokenWindows::starting_at(words.ids(), context, &starts)?;
+        let windows = words.windows(context, &starts)?;
         Ok(Self { class, windows, answers, n_fitted })
     }
 

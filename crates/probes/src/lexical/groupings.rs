@@ -86,21 +86,23 @@ impl TokenGroups {
 
     /// `frequency`: by how often the token at the position occurs in the windows, in quartiles of positions from rare to
     /// frequent. Tokens that occur equally often are in one group, so groups are quarters as nearly as that allows. A label
-    /// is the range of occurrences, such as `4-17 times`.
+    /// is the range of occurrences, such as `4-17 times`. BOS at the start of a window is no token of the text and belongs to no
+    /// group.
     ///
     /// # Errors
     /// When there are no windows.
     pub fn by_frequency(windows: &TokenWindows) -> Result<Self> {
         let mut occurrences: BTreeMap<u32, usize> = BTreeMap::new();
-        windows.ids().iter().for_each(|id| *occurrences.entry(*id).or_default() += 1);
+        windows.text_ids().for_each(|id| *occurrences.entry(id).or_default() += 1);
         let quartiles = Quartiles::new(occurrences.values().copied());
         let label = |times: RangeInclusive<usize>| {
             if times == (1..=1) { "once".to_owned() } else { format!("{} times", Span(times)) }
         };
         let labels = quartiles.ranges().map(label);
         Self::new(FREQUENCY, labels, windows, |window, position| {
+            let is_bos = position == 0 && windows.bos().is_some();
             let token = windows.sequence(window)[position];
-            quartiles.of(occurrences[&token])
+            if is_bos { None } else { quartiles.of(occurrences[&token]) }
         })
     }
 
@@ -229,6 +231,14 @@ mod tests {
             (uneven.labels(), uneven.sizes()),
             (&["1-3 times".to_owned(), "12 times".to_owned()][..], vec![4, 12])
         );
+    }
+
+    #[test]
+    fn bos_is_no_token_of_the_text() {
+        let begun = windows(&[9, 1, 2, 9, 1, 9], 3).with_bos(9).unwrap();
+        let grouping = TokenGroups::by_frequency(&begun).unwrap();
+        assert_eq!(grouping.labels(), ["once", "2 times"]);
+        assert_eq!([0, 1].map(|window| groups(&grouping, window, 3)), [[None, Some(1), Some(0)]; 2]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct WordEnds {
 pub struct WordEndOptions {
     /// Tokens of the words of several tokens.
     pub word_len: usize,
-    /// Tokens of a window.
+    /// Tokens of a window, [BOS](Words::with_bos) included.
     pub seq_len: usize,
     /// The most windows of either kind.
     pub at_most: usize,
@@ -65,14 +65,19 @@ impl WordEndOptions {
         Self { seed, ..self }
     }
 
-    fn check(&self) -> Result<()> {
+    /// Refuses what no windows of these words fit.
+    fn check(&self, words: &Words) -> Result<()> {
         let bad =
             |setting, value, reason: &str| Err(ProbeError::BadSetting { setting, value, reason: reason.to_owned() });
         if self.word_len < 2 {
             return bad("the tokens of a word", self.word_len, "words of several tokens have at least 2");
         }
-        if self.seq_len <= self.word_len {
-            return bad("the tokens of a window", self.seq_len, "a window is longer than the word it ends with");
+        if self.seq_len == 0 || words.content(self.seq_len) <= self.word_len {
+            return bad(
+                "the tokens of a window",
+                self.seq_len,
+                "a window is longer than BOS and the word it ends with",
+            );
         }
         if self.at_most < 2 {
             return bad("the number of windows", self.at_most, "a standard error takes at least 2");
@@ -88,12 +93,12 @@ impl WordEnds {
     /// [`ProbeError::TooFewWords`] when the text has fewer than two of a kind; [`ProbeError::BadSetting`] when a word takes
     /// fewer than two tokens, a window holds none beside it, or fewer than two windows are wanted.
     pub fn find(words: &Words, options: WordEndOptions) -> Result<Self> {
-        options.check()?;
+        options.check(words)?;
         let WordEndOptions { word_len, seq_len, at_most, seed } = options;
         let mut random = SplitMix64::new(seed);
         let mut ending = |n_tokens: usize| {
             let ends = words.words().iter().filter(|word| word.tokens.len() == n_tokens).map(|word| word.tokens.end);
-            let mut starts: Vec<_> = ends.filter_map(|end| end.checked_sub(seq_len)).collect();
+            let mut starts: Vec<_> = ends.filter_map(|end| end.checked_sub(words.content(seq_len))).collect();
             random.shuffle(&mut starts);
             starts
         };
@@ -108,7 +113,7 @@ impl WordEnds {
         }
         let windows = |starts: &mut Vec<usize>| {
             starts.truncate(n);
-            TokenWindows::starting_at(words.ids(), seq_len, starts)
+            words.windows(seq_len, starts)
         };
         Ok(Self { word_len, multi_token: windows(&mut multi)?, single_token: windows(&mut single)? })
     }

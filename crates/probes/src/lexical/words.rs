@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use stratigraph_core::TokenSpan;
+use stratigraph_core::{TokenSpan, TokenWindows};
+
+use crate::Result;
 
 /// A word of a text and its tokens, which contain nothing else but white space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub struct Word {
 pub struct Words {
     ids: Vec<u32>,
     words: Vec<Word>,
+    bos: Option<u32>,
 }
 
 impl Words {
@@ -50,7 +53,12 @@ impl Words {
             }
             next += inside;
         }
-        Self { ids, words }
+        Self { ids, words, bos: None }
+    }
+
+    /// With the token that windows of the text begin with, such as that of the windows of a corpus. It is one of a window's tokens.
+    pub fn with_bos(self, bos: Option<u32>) -> Self {
+        Self { bos, ..self }
     }
 
     /// The token ids of the text.
@@ -61,6 +69,20 @@ impl Words {
     /// The words, in order.
     pub fn words(&self) -> &[Word] {
         &self.words
+    }
+
+    /// How many of a window's `seq_len` tokens are of the text.
+    pub(super) fn content(&self, seq_len: usize) -> usize {
+        seq_len - usize::from(self.bos.is_some())
+    }
+
+    /// Windows of `seq_len` tokens, of which those of the text begin at these places.
+    pub(super) fn windows(&self, seq_len: usize, starts: &[usize]) -> Result<TokenWindows> {
+        let of_text = TokenWindows::starting_at(&self.ids, self.content(seq_len), starts)?;
+        let Some(bos) = self.bos else { return Ok(of_text) };
+        let windows = (0..of_text.n_sequences()).map(|window| of_text.sequence(window));
+        let ids: Vec<u32> = windows.flat_map(|ids| std::iter::once(bos).chain(ids.iter().copied())).collect();
+        Ok(TokenWindows::new(&ids, seq_len)?.with_bos(bos)?)
     }
 }
 

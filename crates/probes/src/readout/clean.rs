@@ -6,10 +6,12 @@ use stratigraph_core::ResidualModel;
 /// The clean side of a comparison.
 #[derive(Clone)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "there is one for a whole batch of windows")]
 pub enum Clean<'a> {
     /// One of the residual streams, by its index: that of the unchanged model among those of changed ones.
     Stream(usize),
+    /// A residual stream `[batch, pos, d_model]` of the unchanged model on the same windows, which is not among those that are
+    /// scored.
+    Unscored(Tensor<3>),
     /// A residual stream of another model with the same vocabulary: the original of a pruned, quantised or fine-tuned one.
     /// The width of its residual stream and its device may differ.
     Other {

@@ -21,8 +21,10 @@ pub(crate) struct Comparison<'a> {
     n_rows: usize,
     streams: Vec<Stream<'a>>,
     clean: usize,
-    /// How many streams are scored, from the first; a clean one of another model comes after them.
+    /// How many streams are scored, from the first; a clean one that is not scored comes after them.
     n_scored: usize,
+    /// Whether the clean one is of another model.
+    is_against: bool,
 }
 
 impl<'a> Comparison<'a> {
@@ -45,7 +47,8 @@ impl<'a> Comparison<'a> {
         let n_scored = residuals.len();
         let unread = |stream: ReadStream| Unread { model: readout.model, resid: stream.resid, reading: stream.reading };
         let mut streams: Vec<_> = residuals.into_iter().map(unread).collect();
-        let clean = with_clean(&mut streams, clean)?;
+        let is_against = matches!(clean, Clean::Other { .. });
+        let clean = with_clean(&mut streams, (clean, readout.model))?;
         for (index, Unread { model, resid, .. }) in streams.iter().enumerate() {
             let expected = [sequences.len(), windows.seq_len(), model.d_model()];
             check_shape(|| format!("residual stream {index}"), resid.dims(), expected)?;
@@ -53,11 +56,11 @@ impl<'a> Comparison<'a> {
         let n_rows = sequences.len() * windows.seq_len();
         let reads = streams.iter().any(|stream| stream.reading.is_some());
         // Of another model there is no last stream of this one.
-        let last = (reads && clean < n_scored).then(|| streams[clean].rows(n_rows));
+        let last = (reads && !is_against).then(|| streams[clean].rows(n_rows));
         let normed = |stream: Unread<'a>| stream.normed(n_rows, last.as_ref());
         let streams = readout.pools.map(streams, normed).into_iter().collect::<Result<_>>()?;
         let rows = BatchRows { windows, first_sequence: sequences.start };
-        Ok(Self { readout, rows, n_rows, streams, clean, n_scored })
+        Ok(Self { readout, rows, n_rows, streams, clean, n_scored, is_against })
     }
 
     fn tiles(&self) -> impl Iterator<Item = Range<usize>> {
@@ -120,7 +123,7 @@ impl<'a> Comparison<'a> {
                 streams: self.streams.iter().map(|stream| stream.rows(tile.clone())).collect(),
                 clean: Some(self.clean),
                 tokens: self.rows.next_tokens(tile),
-                common_device: (self.clean == self.n_scored).then(|| self.readout.model.device()),
+                common_device: self.is_against.then(|| self.readout.model.device()),
             })
         });
         self.readout.reduce(batches)
@@ -181,17 +184,18 @@ impl<'a> Unread<'a> {
     }
 }
 
-/// The index of the clean stream among `streams`, to which that of another model is appended.
-fn with_clean<'a>(streams: &mut Vec<Unread<'a>>, clean: Clean<'a>) -> Result<usize> {
+/// The index of the clean stream among `streams`, to which one that is not scored is appended. Without another model it is of
+/// `model`.
+fn with_clean<'a>(streams: &mut Vec<Unread<'a>>, (clean, model): (Clean<'a>, &'a dyn ResidualModel)) -> Result<usize> {
     let n_streams = streams.len();
-    match clean {
-        Clean::Stream(stream) if stream < n_streams => Ok(stream),
-        Clean::Stream(stream) => Err(ProbeError::NoSuchStream { stream, n_streams }),
-        Clean::Other { model, resid } => {
-            streams.push(Unread { model, resid, reading: None });
-            Ok(n_streams)
-        }
-    }
+    let (model, resid) = match clean {
+        Clean::Stream(stream) if stream < n_streams => return Ok(stream),
+        Clean::Stream(stream) => return Err(ProbeError::NoSuchStream { stream, n_streams }),
+        Clean::Unscored(resid) => (model, resid),
+        Clean::Other { model, resid } => (model, resid),
+    };
+    streams.push(Unread { model, resid, reading: None });
+    Ok(n_streams)
 }
 
 /// Refuses a clean model with another vocabulary.

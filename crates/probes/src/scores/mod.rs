@@ -32,6 +32,16 @@ pub trait ScoreSink {
     fn row(&mut self, sequence: usize, position: usize, row: &Row);
 }
 
+impl<S: ScoreSink> ScoreSink for &mut S {
+    fn begin(&mut self, metrics: &Metrics) -> Result<()> {
+        (**self).begin(metrics)
+    }
+
+    fn row(&mut self, sequence: usize, position: usize, row: &Row) {
+        (**self).row(sequence, position, row);
+    }
+}
+
 /// Accumulates metrics over the positions of a corpus, each under its name.
 ///
 /// Scores that hold no metric yet take on those of the first readout or of the first scores that are merged into them.

@@ -8,5 +8,6 @@ mod neurons;
 mod planted;
 mod readout;
 mod scores;
+mod torch;
 mod toy;
 mod wic;

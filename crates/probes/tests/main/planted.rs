@@ -183,6 +183,27 @@ fn a_planted_neuron_is_picked_by_its_weights_and_right_by_its_activation() {
 }
 
 #[test]
+fn short_windows_begin_with_bos_where_it_is_given() {
+    let bos = 15;
+    let (plain, begun) = (words(300), words(300).with_bos(Some(bos)));
+    let is_of_text = |text: &[u32]| plain.ids().windows(text.len()).any(|part| part == text);
+    let ends = WordEnds::find(&begun, WordEndOptions::default().with_at_most(20)).unwrap();
+    for windows in [&ends.multi_token, &ends.single_token] {
+        assert_eq!((windows.n_sequences(), windows.seq_len(), windows.bos()), (20, 16, Some(bos)));
+        assert!(windows.ids().chunks(16).all(|window| window[0] == bos && is_of_text(&window[1..])));
+    }
+    assert!(ends.multi_token.ids().chunks(16).all(|window| window[12..] == [0, 1, 2, 3]));
+    let longest = WordEndOptions::default().with_seq_len(5).with_at_most(20);
+    assert_eq!(WordEnds::find(&plain, longest).unwrap().multi_token.seq_len(), 5);
+    let refused = WordEnds::find(&begun, longest).unwrap_err().to_string();
+    assert!(refused.contains("a window is longer than BOS and the word it ends with"), "{refused}");
+    let task = SuffixTask::find(&words(3000).with_bos(Some(bos)), "ing", SuffixTask::CONTEXT, 60, 1).unwrap();
+    assert_eq!((task.windows().seq_len(), task.windows().bos()), (24, Some(bos)));
+    let last = task.windows().ids().chunks(24).map(|window| window[23] as usize == CUE);
+    assert!(last.eq(task.answers().iter().copied()));
+}
+
+#[test]
 fn texts_with_too_few_words_of_a_kind_are_refused() {
     let (few, word) = (words(20), |kind: &str, message: String| assert!(message.contains(kind), "{message}"));
     word(

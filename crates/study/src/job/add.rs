@@ -3,7 +3,7 @@
 use stratigraph_core::{EditData, ResidualModel, TokenWindows};
 use stratigraph_surgery::{Intervention, Sweep, SweepContext};
 
-use super::{JobIntervention, JobPairs, JobPlan, JobSweep};
+use super::{JobIntervention, JobLens, JobPairs, JobPlan, JobSweep};
 use crate::{Measurement, OwnWork, Result, StudyContext, StudyError, WindowWork, Work};
 
 impl JobPlan {
@@ -25,8 +25,8 @@ impl JobPlan {
 
     /// With a measurement on the windows of the corpus: a sweep, or one of which every part can be done in shards, such as
     /// [`SublayerEffects`](crate::measurements::SublayerEffects), [`NeuronSets`](crate::measurements::NeuronSets),
-    /// [`KnockOutWords`](crate::measurements::KnockOutWords), [`ActivationPatching`](crate::measurements::ActivationPatching) or
-    /// [`Steering`](crate::measurements::Steering). The plan's metrics and its seed are those that the measurement takes, so
+    /// [`KnockOutWords`](crate::measurements::KnockOutWords), [`ActivationPatching`](crate::measurements::ActivationPatching),
+    /// [`Steering`](crate::measurements::Steering) or the curves of a lens ([`LensCurves`](crate::measurements::LensCurves)). The plan's metrics and its seed are those that the measurement takes, so
     /// set them before.
     ///
     /// # Errors
@@ -47,6 +47,12 @@ impl JobPlan {
         for work in measurement.work(&context)? {
             match work {
                 Work::Sweep { name, points } => self.add_sweep(JobSweep::new(&name, &points), &points.interventions)?,
+                Work::Lens { name, points, readings } => {
+                    let lens =
+                        JobLens::of(&name, &readings)?.map(|(lens, file)| self.with_lens(lens, file)).transpose()?;
+                    let sweep = JobSweep { lens, ..JobSweep::new(&name, &points) };
+                    self.add_sweep(sweep, &points.interventions)?;
+                }
                 Work::Interventions { name, interventions, collect: None } => {
                     self.add_sweep(JobSweep::without_axes(&name, &interventions), &interventions)?;
                 }
@@ -61,6 +67,18 @@ impl JobPlan {
             }
         }
         Ok(self)
+    }
+
+    /// Keeps the numbers of a lens; gives it back.
+    fn with_lens(&mut self, lens: JobLens, file: Option<Vec<u8>>) -> Result<JobLens> {
+        let is_other = |sweep: &JobSweep| {
+            sweep.lens.as_ref().is_some_and(|other| other.name == lens.name && other.sha256 != lens.sha256)
+        };
+        if self.sweeps.iter().any(is_other) {
+            return Err(StudyError::NameTaken { what: "lens", name: lens.name });
+        }
+        self.lens_files.extend(file.map(|content| (lens.name.clone(), content)));
+        Ok(lens)
     }
 
     /// Remembers that a sweep or a measurement was asked for, once.

@@ -1,6 +1,6 @@
 //! The result of a job: [`Merged`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use stratigraph_probes::scores::Scores;
 use stratigraph_profile::{ModelRecord, Profile};
@@ -42,9 +42,7 @@ impl Job {
     /// When steps are missing, one of the others is another job, or a record is another job's or damaged.
     pub fn merge(&self, others: &[Job]) -> Result<Merged> {
         others.iter().try_for_each(|other| self.check_same(other))?;
-        let index: BTreeMap<String, usize> =
-            self.interventions().iter().enumerate().map(|(index, it)| (it.to_string(), index)).collect();
-        let mut scores = vec![RunScores::new(self.token_groups()); index.len()];
+        let mut scores = vec![RunScores::new(self.token_groups()); self.interventions().len()];
         let mut parts = vec![MergedPart::default(); self.plan().parts.len()];
         let (mut missing, mut devices) = (Vec::new(), BTreeSet::new());
         for step in 0..self.n_steps() {
@@ -54,9 +52,11 @@ impl Job {
                 continue;
             };
             devices.insert(record.device);
-            for scored in &record.scores {
-                let measured = scored.run_scores(self).expect("a record that was read is complete");
-                scores[index[&scored.intervention]].merge(&measured)?;
+            if let StepWork::Scores { group, .. } = self.step(step) {
+                let first = self.groups().take(group).map(<[_]>::len).sum::<usize>();
+                for (scored, all) in record.scores.iter().zip(&mut scores[first..]) {
+                    all.merge(&scored.run_scores(self).expect("a record that was read is complete"))?;
+                }
             }
             if let StepWork::Windows { part, .. } | StepWork::Once { part } = self.step(step) {
                 record.measures.iter().try_for_each(|measures| parts[part].windows.merge(measures))?;

@@ -19,6 +19,7 @@ mod add;
 pub(crate) mod files;
 mod groups;
 mod hash;
+mod lenses;
 mod means;
 mod measured;
 mod merge;
@@ -40,6 +41,7 @@ mod values;
 
 pub use groups::JobGrouping;
 pub use hash::hash_tokens;
+pub use lenses::JobLens;
 pub use merge::Merged;
 pub use pairs::JobPairs;
 pub use part::JobPart;

@@ -78,6 +78,9 @@ pub struct JobPlan {
     /// The tensors and the pairs of edits, which have files of their own.
     #[serde(skip)]
     pub(crate) data: EditData,
+    /// The numbers of fitted lenses, which have files of their own.
+    #[serde(skip)]
+    pub(super) lens_files: BTreeMap<String, Vec<u8>>,
     /// The groups of the groupings, which are kept in a file of their own.
     #[serde(skip)]
     pub(crate) groups: Vec<TokenGroups>,
@@ -109,6 +112,7 @@ impl JobPlan {
             shape: Some(model.shape()),
             asked_for: Vec::new(),
             data: EditData::default(),
+            lens_files: BTreeMap::new(),
             groups: Vec::new(),
         };
         plan.check_windows(windows)?;

@@ -66,7 +66,7 @@ impl JobPlan {
     }
 
     fn named_sweep(&self, sweep: &JobSweep) -> Result<NamedSweep> {
-        let JobSweep { name, axes, interventions, names } = sweep;
+        let JobSweep { name, axes, interventions, names, lens } = sweep;
         if !names.is_empty() && (!axes.is_empty() || names.len() != interventions.len()) {
             return Err(bad(format!("the names of the sweep {name} are not those of its interventions")));
         }
@@ -88,7 +88,21 @@ impl JobPlan {
             return Err(bad(format!("an axis of the sweep {name} is not for a model of {n_layers} layers")));
         }
         let interventions = interventions.iter().map(|text| self.intervention(name, text)).collect::<Result<_>>()?;
-        Ok(NamedSweep::new(name.clone(), named_points(sweep, interventions, &self.model)?))
+        let named = NamedSweep::new(name.clone(), named_points(sweep, interventions, &self.model)?);
+        match lens {
+            Some(lens) => {
+                let readings = lens.readings(sweep, n_layers)?;
+                let unchanged = Intervention::none(n_layers);
+                if named.interventions.iter().zip(&readings).any(|(it, reading)| reading.is_some() && *it == unchanged)
+                {
+                    return Err(bad(format!(
+                        "the sweep {name} reads the last stream of the unchanged model by a lens"
+                    )));
+                }
+                Ok(named.with_readings(readings))
+            }
+            None => Ok(named),
+        }
     }
 
     fn single(&self, JobIntervention { name, text }: &JobIntervention) -> Result<Intervention> {

@@ -6,7 +6,7 @@ use stratigraph_core::{ResidualModel, TokenWindows, WindowSampling};
 use stratigraph_profile::{Axis, SamplingRecord};
 use stratigraph_surgery::{Intervention, SweepPoints};
 
-use super::hash_tokens;
+use super::{JobLens, hash_tokens};
 
 /// The model of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,19 +124,22 @@ pub struct JobSweep {
     /// The names of the interventions, where there are no axes to name them after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    /// The lens that reads the residual streams, where it is not the model itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lens: Option<JobLens>,
 }
 
 impl JobSweep {
     pub(crate) fn new(name: &str, points: &SweepPoints) -> Self {
         let interventions = points.interventions.iter().map(Intervention::to_string).collect();
-        Self { name: name.to_owned(), axes: points.axes.clone(), interventions, names: Vec::new() }
+        Self { name: name.to_owned(), axes: points.axes.clone(), interventions, names: Vec::new(), lens: None }
     }
 
     /// Interventions without an axis, each with its name.
     pub(crate) fn without_axes(name: &str, interventions: &[Intervention]) -> Self {
         let names = interventions.iter().map(Intervention::name).collect();
         let interventions = interventions.iter().map(Intervention::to_string).collect();
-        Self { name: name.to_owned(), axes: Vec::new(), interventions, names }
+        Self { name: name.to_owned(), axes: Vec::new(), interventions, names, lens: None }
     }
 }
 

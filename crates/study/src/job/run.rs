@@ -98,6 +98,7 @@ impl<'a> ShardRun<'a> {
         let mut steps = Steps::new(job, budget)?;
         let left = steps.left(shard)?;
         steps.take_means(&left, devices[0].model)?;
+        steps.take_lenses(&left, devices[0].model)?;
         let total = left.iter().map(|&step| steps.work(step, devices[0].model)).sum::<Result<u64>>()?;
         let work = |index: usize, left: &mut dyn Iterator<Item = usize>, report: &mut dyn FnMut(WorkerEvent<Done>)| {
             steps.run_on(&devices[index], left, report)

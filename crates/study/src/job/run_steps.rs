@@ -57,6 +57,21 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
+    /// Reads the lenses of the job, with their numbers on the device of `model`, where scores are left to measure.
+    pub(super) fn take_lenses(&mut self, left: &[usize], model: &dyn ResidualModel) -> Result<()> {
+        if !left.iter().any(|step| matches!(self.job.step(*step), StepWork::Scores { .. })) {
+            return Ok(());
+        }
+        let readings = self.job.loaded_readings(model)?;
+        let mut readings = readings.into_iter();
+        let scorings = std::mem::take(&mut self.scorings).into_iter().zip(self.job.groups());
+        let with_readings = |(scoring, group): (Scoring<'a>, &[_])| {
+            scoring.with_readings(readings.by_ref().take(group.len()).collect())
+        };
+        self.scorings = scorings.map(with_readings).collect();
+        Ok(())
+    }
+
     /// The steps of a shard that are not done yet.
     pub(super) fn left(&self, shard: Shard) -> Result<Vec<usize>> {
         let mut left = Vec::new();

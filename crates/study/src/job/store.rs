@@ -3,7 +3,7 @@
 //! `job.json` is the plan and `tokens.bin` the token ids; `groups.bin`, where positions are grouped, the group of each, and
 //! `pairs.bin` the pairs of queries and keys that edits hide; `steps/` holds a record of each step that is done, and `tokens/`
 //! the values of its tokens where they are asked for. `means.safetensors` holds means over the corpus, and `values/` the
-//! tensors of edits, where interventions take them.
+//! tensors of edits, where interventions take them, and `lenses/` the lenses that read sweeps.
 
 use std::fmt;
 use std::fs;
@@ -17,6 +17,7 @@ use stratigraph_surgery::Intervention;
 use super::files::write_whole;
 use super::groups::{group_bytes, read_groups};
 use super::hash::{hash_bytes, token_bytes};
+use super::lenses::write_lenses;
 use super::pairs::{pair_bytes, read_pairs};
 use super::plan::FORMAT;
 use super::values::{read_values, write_values};
@@ -57,6 +58,7 @@ impl Job {
             return Err(StudyError::JobExists { path: path.to_owned() });
         }
         write_values(path, job.plan.data.values())?;
+        write_lenses(path, &job.plan)?;
         write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;
         if !job.plan.groups.is_empty() {
             let groups = job.plan.groups.iter().flat_map(|groups| group_bytes(groups, &job.windows));

@@ -4,19 +4,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use stratigraph_core::{ActivationCache, Hook, PerSequence, RunModel};
+use stratigraph_core::{ActivationCache, Hook, PerSequence, RunModel, TokenWindows};
 use stratigraph_probes::lens::Lens;
 use stratigraph_probes::readout::Readout;
 use stratigraph_profile::{Axis, Unit};
 
-use crate::findings::{estimate, measured_curve};
+use crate::findings::measured_curve;
 use crate::progress::{pass_work, readout_work};
 use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work};
 
 /// The depth at which a lens first has the model's top-1 prediction, and how frequent the tokens are that it guesses.
 ///
 /// For each lens: curves `lens_first_agreement` and `lens_guess_frequency` over residual positions, and the value
-/// `lens_first_agreement_depth`, all named after the lens. Early guesses are frequent tokens in most models (Gupta et al.,
+/// `lens_first_agreement_depth`, all named after the lens, over the positions whose predictions
+/// [count](TokenWindows::scored_from). Early guesses are frequent tokens in most models (Gupta et al.,
 /// *How Do LLMs Use Their Depth?*, arXiv 2510.18871).
 ///
 /// ```no_run
@@ -56,12 +57,12 @@ impl EarlyGuesses {
         let (shape, n_sequences) = (model.shape(), windows.n_sequences());
         let of_window = (shape.n_layers + 1) * shape.d_model * windows.seq_len() * size_of::<f32>();
         let batch = (STREAM_BYTES / of_window.max(1)).clamp(1, 16);
-        let frequencies = frequencies(windows.ids(), shape.d_vocab);
+        let frequencies = frequencies(windows, shape.d_vocab);
         let readout = Readout::new(model).with_bytes(context.budget.bytes / 4);
         let mut guesses = vec![Guesses::new(shape.n_layers); self.lenses.len()];
         for start in (0..n_sequences).step_by(batch) {
             let batch = Batch::of(context, start..(start + batch).min(n_sequences), (&readout, &frequencies))?;
-            progress(pass_work(&shape, batch.last.len()));
+            progress(pass_work(&shape, batch.sequences.len() * windows.seq_len()));
             for (lens, guesses) in self.lenses.iter().zip(&mut guesses) {
                 batch.read(&**lens, guesses, progress)?;
             }
@@ -90,7 +91,8 @@ impl Measurement for EarlyGuesses {
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
         let (shape, tokens, context) = (context.model.shape(), context.windows.ids().len(), *context);
-        let readouts = self.lenses.len() as u64 * (shape.n_layers as u64 + 1) * readout_work(&shape, tokens);
+        let scored = tokens - context.windows.n_sequences() * context.windows.scored_from();
+        let readouts = self.lenses.len() as u64 * (shape.n_layers as u64 + 1) * readout_work(&shape, scored);
         let work = pass_work(&shape, tokens) + readouts;
         Ok(vec![Work::own(work, move |findings, progress| self.run(&context, findings, progress))])
     }
@@ -102,6 +104,8 @@ struct Batch<'a> {
     resid: Tensor<3>,
     last: Vec<u32>,
     sequences: Range<usize>,
+    /// The first position whose prediction counts.
+    scored_from: usize,
     readout: &'a Readout<'a>,
     frequencies: &'a [f64],
 }
@@ -115,8 +119,9 @@ impl<'a> Batch<'a> {
         let StudyContext { model, windows, .. } = *context;
         let mut cache = ActivationCache::at([Hook::ResidPre]);
         let resid = model.forward(windows.batch(sequences.clone(), &model.device()), &mut cache)?;
-        let last = readout.top1(rows(resid.clone()))?;
-        Ok(Self { cache, resid, last, sequences, readout, frequencies })
+        let scored_from = windows.scored_from();
+        let last = readout.top1(rows(&resid, scored_from))?;
+        Ok(Self { cache, resid, last, sequences, scored_from, readout, frequencies })
     }
 
     /// The guesses of a lens at a residual position of a model of `n_layers` layers.
@@ -124,7 +129,7 @@ impl<'a> Batch<'a> {
         if position == n_layers {
             return Ok(self.last.clone());
         }
-        let resid = rows(self.cache.tensor(Hook::ResidPre.at(position))?);
+        let resid = rows(&self.cache.tensor(Hook::ResidPre.at(position))?, self.scored_from);
         Ok(self.readout.top1(lens.stream(position, resid)?)?)
     }
 
@@ -132,7 +137,7 @@ impl<'a> Batch<'a> {
     fn read(&self, lens: &dyn Lens, guesses: &mut Guesses, progress: &mut dyn FnMut(u64)) -> Result<()> {
         let (n_rows, n_layers) = (self.last.len(), guesses.n_layers);
         let [_, seq_len, _] = self.resid.dims();
-        let sequence = |row: usize| self.sequences.start + row / seq_len;
+        let sequence = |row: usize| self.sequences.start + row / (seq_len - self.scored_from);
         let mut first: Vec<Option<usize>> = vec![None; n_rows];
         for position in (0..=n_layers).filter(|&position| lens.reads(position)) {
             let top1 = self.top1(lens, position, n_layers)?;
@@ -152,10 +157,10 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The rows of a residual stream, `[batch * pos, d_model]`.
-fn rows(resid: Tensor<3>) -> Tensor<2> {
+/// The rows of a residual stream at the positions from `first` on, window by window, `[rows, d_model]`.
+fn rows(resid: &Tensor<3>, first: usize) -> Tensor<2> {
     let [batch, pos, width] = resid.dims();
-    resid.reshape([batch * pos, width])
+    resid.clone().narrow(1, first, pos - first).reshape([batch * (pos - first), width])
 }
 
 /// What a lens guesses at each residual position, by window.
@@ -182,14 +187,15 @@ impl Guesses {
             unread.for_each(|(point, _)| curve.mean[point] = f64::NAN);
             findings.add_curve(&format!("{lens}_{name}"), curve)?;
         }
-        findings.add_value(&format!("{lens}_first_agreement_depth"), estimate(&self.depth))
+        let depth = findings.estimate(&self.depth);
+        findings.add_value(&format!("{lens}_first_agreement_depth"), depth)
     }
 }
 
-/// The fraction of the tokens that each id of the vocabulary is.
-fn frequencies(ids: &[u32], d_vocab: usize) -> Vec<f64> {
-    let mut counts = vec![0.0; d_vocab];
-    ids.iter().for_each(|&id| counts[id as usize] += 1.0);
-    counts.iter_mut().for_each(|count| *count /= ids.len() as f64);
+/// The fraction of the corpus's tokens, BOS left out, that each id of the vocabulary is.
+fn frequencies(windows: &TokenWindows, d_vocab: usize) -> Vec<f64> {
+    let (mut counts, n) = (vec![0.0; d_vocab], windows.text_ids().count());
+    windows.text_ids().for_each(|id| counts[id as usize] += 1.0);
+    counts.iter_mut().for_each(|count| *count /= n as f64);
     counts
 }

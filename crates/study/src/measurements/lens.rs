@@ -121,14 +121,6 @@ impl Measurement for LensCurves {
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
         let (name, points) = (Measurement::name(self), self.points(context)?);
         let readings = self.readings(&points, context.model.n_layers());
-        let unread = |reading: &Option<LensReading>| reading.as_ref().is_some_and(|it| !it.lens().reads(it.position()));
-        let unread: Vec<_> = (0..readings.len()).filter(|&point| unread(&readings[point])).collect();
-        let sweep = name.clone();
-        let after = Work::own(0, move |findings, _| {
-            self.lens.origin().into_iter().for_each(|origin| findings.remark(&sweep, &origin));
-            unread.into_iter().for_each(|point| findings.blank(&sweep, point));
-            Ok(())
-        });
-        Ok(vec![Work::Lens { name, points, readings }, after])
+        Ok(vec![Work::Lens { name, points, readings }])
     }
 }

@@ -12,6 +12,7 @@ mod given;
 mod heads;
 mod job;
 mod job_files;
+mod job_lenses;
 mod job_means;
 mod job_measurements;
 mod job_values;

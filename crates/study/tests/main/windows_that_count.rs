@@ -9,7 +9,9 @@ use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_probes::scores::TokenGroups;
 use stratigraph_profile::statistics::ErrorUnit;
 use stratigraph_study::job::Job;
-use stratigraph_study::measurements::{AttentionByDistance, ResidualGeometry, SublayerEffects};
+use stratigraph_study::measurements::{
+    AttentionByDistance, EarlyGuesses, LogitLens, ResidualGeometry, SublayerEffects,
+};
 use stratigraph_study::{Findings, Study};
 use stratigraph_surgery::Sweep;
 use stratigraph_testing::{device, fixture};
@@ -143,6 +145,36 @@ fn windows_skip_positions_in_effects_as_in_scores() {
     let (total, deleted) = (findings.curve("total_mlp").unwrap(), findings.curve("delete_mlp_nll").unwrap());
     let rise: Vec<f64> = deleted.mean.iter().map(|loss| loss - value("clean_nll")).collect();
     assert_close(&total.mean, &rise, 1e-5, "total effect");
+}
+
+#[test]
+fn windows_skip_positions_in_early_guesses_and_have_their_errors() {
+    let (model, documents) = (model(), (0..16).map(|window| window / 2).collect());
+    let windows = windows(16, 8).with_skip_first(3).unwrap().with_documents(documents).unwrap();
+    let findings = Study::new(&model).add(LogitLens).add(EarlyGuesses::new(LogitLens)).run(&windows).unwrap();
+    let agreed = findings.curve("lens_first_agreement").unwrap();
+    let (found, expected) = (&agreed.replicates[0], &findings.curve("lens_top1_agreement").unwrap().replicates[0]);
+    assert_close(found, expected, 1e-12, "of each window, at the embedding");
+    assert_eq!(agreed.errors.unwrap().over, ErrorUnit::Documents);
+    // The depth of a window is the number of residual positions before it has agreed.
+    let depth_of = |window: usize| agreed.replicates.iter().map(|of_windows| 1.0 - of_windows[window]).sum::<f64>();
+    let of_documents: Vec<f64> = (0..8).map(|it| (depth_of(2 * it) + depth_of(2 * it + 1)) / 2.0).collect();
+    let mean = of_documents.iter().sum::<f64>() / 8.0;
+    let sem = (of_documents.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 7.0 / 8.0).sqrt();
+    let depth = findings.value("lens_first_agreement_depth").unwrap();
+    assert!((depth.mean - mean).abs() < 1e-9 && (depth.sem.unwrap() - sem).abs() < 1e-9, "{depth:?}, {mean} {sem}");
+}
+
+#[test]
+fn windows_with_bos_have_the_frequencies_of_their_text() {
+    let model = model();
+    let of = |bos: u32| {
+        let ids: Vec<u32> = windows(6, 7).ids().chunks(7).flat_map(|text| [&[bos], text].concat()).collect();
+        let windows = TokenWindows::new(&ids, 8).unwrap().with_bos(bos).unwrap();
+        Study::new(&model).run(&windows).unwrap().value("unigram_loss").unwrap().mean
+    };
+    let of_text = Study::new(&model).run(&windows(6, 7)).unwrap().value("unigram_loss").unwrap().mean;
+    assert_eq!([of(0), of(5)], [of_text; 2], "the loss of a unigram model does not depend on BOS");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The executor against plain runs: any budget, any cut of the corpus, any order of its parts.
 
-use stratigraph_core::{Edit, Hook, NoTap, RunModel};
+use std::ops::Range;
+
+use burn::tensor::{Device, Int, Tensor};
+use stratigraph_core::{Edit, Hook, ModelShape, NoTap, ResidualModel, Result, RunModel, Site, Tap};
 use stratigraph_surgery::{Budget, Executor, Intervention, LayerPlan, Sweep};
 use stratigraph_testing::{Backend, TestDevice, Toy, assert_close, device, devices, host, toy};
 
@@ -157,4 +160,94 @@ fn shared_prefixes_run_once() {
     let mut keep = Keep::default();
     executor.run(&model, &windows, &mut keep).unwrap();
     assert_eq!(keep.steps, 2 * executor.n_steps());
+}
+
+/// Scales of every sublayer by many factors, each a branch of its own, and the unchanged model in the middle of them.
+fn many() -> (Vec<Intervention>, usize) {
+    let edits = |factor: usize| {
+        let of_hook = move |hook: Hook| (0..3).map(move |layer| Edit::scale(hook.at(layer), factor as f64 / 8.0));
+        [Hook::AttnOut, Hook::MlpOut].into_iter().flat_map(of_hook)
+    };
+    let mut many: Vec<_> = (0..20).flat_map(edits).map(|edit| Intervention::none(3).edit(edit)).collect();
+    many.insert(50, Intervention::none(3));
+    (many, 50)
+}
+
+/// However many there are, no more wait or have ended than one for each layer and two groups of 16, and again one for each layer
+/// while those furthest on go to their end.
+#[test]
+fn many_interventions_are_handed_on_in_groups() {
+    let (model, (interventions, unchanged)) = (Toy::default(), many());
+    let windows = windows(&model, 4, 5);
+    let alone = interventions.iter().map(|intervention| host(intervention.run(&model, &windows).unwrap()));
+    let least = least_budget(&model, &interventions, &windows);
+    let usual = (Budget::default(), 3 + 2 * 16 + 3);
+    for (budget, most) in [usual, (least, 3 + 2 + 3)] {
+        let executor = Executor::new(interventions.clone()).with_budget(budget).with_first(unchanged);
+        let mut keep = Keep::default();
+        executor.run(&model, &windows, &mut keep).unwrap();
+        assert!(keep.residuals().into_iter().eq(alone.clone()), "{budget:?}");
+        assert_eq!(keep.steps, 4 * executor.n_steps());
+        for calls in keep.calls.chunk_by(|(a, _), (b, _)| a == b) {
+            assert!(calls.len() > 1 && calls.iter().all(|(_, streams)| streams.len() <= most), "{calls:?}");
+            assert!(
+                calls[0].1.contains(&unchanged) && calls.iter().all(|(_, streams)| streams.is_sorted()),
+                "{calls:?}"
+            );
+        }
+    }
+}
+
+/// A model that reads its blocks from a disk, as it says.
+struct Streamed(Toy);
+
+impl ResidualModel for Streamed {
+    fn shape(&self) -> ModelShape {
+        self.0.shape().with_streamed_blocks()
+    }
+
+    fn device(&self) -> Device {
+        self.0.device()
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
+        self.0.embed(tokens)
+    }
+
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        self.0.block(site, resid, tap)
+    }
+
+    fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
+        self.0.final_norm(rows)
+    }
+
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>> {
+        self.0.unembed(normed, vocab)
+    }
+}
+
+/// Each group would read every block again.
+#[test]
+fn all_interventions_go_through_a_streamed_block_together_if_there_is_memory() {
+    let (model, (interventions, _)) = (Streamed(Toy::default()), many());
+    let windows = windows(&model, 4, 5);
+    let calls = |budget| {
+        let mut keep = Keep::default();
+        Executor::new(interventions.clone()).with_budget(budget).run(&model, &windows, &mut keep).unwrap();
+        keep.calls.len()
+    };
+    assert_eq!(calls(Budget::default()), 1);
+    assert!(calls(least_budget(&model, &interventions, &windows)) > 4);
+}
+
+/// The least budget does not grow with the number of interventions.
+#[test]
+fn a_thousand_interventions_need_no_more_than_some() {
+    let model = Toy::default();
+    let windows = windows(&model, 4, 5);
+    let some = many().0;
+    let more = some.iter().cycle().take(1000).cloned().collect::<Vec<_>>();
+    let [few, some, more] = [&some[..4], &some, &more].map(|them| least_budget(&model, them, &windows).bytes);
+    assert!(few < some && some == more, "{few}, {some} and {more} bytes");
 }

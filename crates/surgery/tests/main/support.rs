@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::{Checkpoint, Decoder};
-use stratigraph_surgery::{Budget, Executor, Intervention, LayerPlan, Sink, SurgeryError, Sweep, SweepContext};
+use stratigraph_surgery::{
+    Budget, Executor, Intervention, LastStream, LayerPlan, Sink, SurgeryError, Sweep, SweepContext,
+};
 use stratigraph_testing::{fixture, host};
 
 /// Grouped heads, learned positions, and sublayers side by side.
@@ -27,6 +29,8 @@ pub fn windows(model: &dyn ResidualModel, n_sequences: usize, seq_len: usize) ->
 #[derive(Default)]
 pub struct Keep {
     windows: Vec<BTreeMap<usize, Vec<f32>>>,
+    /// The windows and the interventions of each call.
+    pub calls: Vec<(Range<usize>, Vec<usize>)>,
     pub steps: usize,
 }
 
@@ -40,13 +44,17 @@ impl Keep {
 impl Sink for Keep {
     type Error = SurgeryError;
 
-    fn batch(&mut self, sequences: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<(), SurgeryError> {
-        self.windows.resize_with(residuals.len(), BTreeMap::new);
-        for (kept, resid) in self.windows.iter_mut().zip(residuals) {
+    fn batch(&mut self, sequences: Range<usize>, streams: Vec<LastStream>) -> Result<(), SurgeryError> {
+        self.calls.push((sequences.clone(), streams.iter().map(|stream| stream.intervention).collect()));
+        for LastStream { intervention, resid } in streams {
+            if self.windows.len() <= intervention {
+                self.windows.resize_with(intervention + 1, BTreeMap::new);
+            }
             let [batch, pos, d_model] = resid.dims();
             assert_eq!(batch, sequences.len());
             let values = host(resid);
             for (window, values) in sequences.clone().zip(values.chunks(pos * d_model)) {
+                let kept = &mut self.windows[intervention];
                 assert!(kept.insert(window, values.to_vec()).is_none(), "window {window} came twice");
             }
         }

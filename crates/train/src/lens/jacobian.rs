@@ -15,7 +15,8 @@ pub struct JacobianConfig {
     /// How many units of the last residual stream are differentiated in each window, drawn at random without replacement so
     /// that all units have their turn equally often; all of them where it is not set.
     pub probes: Option<usize>,
-    /// How many positions at the start of each window are left out; the last one, which predicts nothing, is too.
+    /// How many positions at the start of each window are left out, at least those that the windows
+    /// [skip](TokenWindows::skip_first); the last one, which predicts nothing, is too.
     pub skip_first: usize,
     /// Units that a backward pass differentiates at once, each on a copy of the window.
     pub units_per_pass: usize,
@@ -51,14 +52,19 @@ impl JacobianConfig {
         Self { seed, ..self }
     }
 
+    /// How many positions at the start of each of these windows are left out.
+    fn skipped(&self, windows: &TokenWindows) -> usize {
+        self.skip_first.max(windows.scored_from())
+    }
+
     fn check(&self, windows: &TokenWindows, d_model: usize) -> Result<()> {
         let (n, seq_len) = (windows.n_sequences(), windows.seq_len());
         let probes = self.probes.unwrap_or(d_model);
         let refuse = |reason: String| {
             Err(TrainError::from(ProbeError::from(LensError::CannotFit { lens: "Jacobian lens", reason })))
         };
-        if self.skip_first + 1 >= seq_len {
-            let skipped = self.skip_first;
+        let skipped = self.skipped(windows);
+        if skipped + 1 >= seq_len {
             return refuse(format!(
                 "windows of {seq_len} tokens have no position after the first {skipped} but the last"
             ));
@@ -112,12 +118,13 @@ pub fn fit_jacobian(
     let (n_layers, d_model, n_sequences) = (model.n_layers(), model.d_model(), windows.n_sequences());
     windows.check(model)?;
     config.check(windows, d_model)?;
+    let skipped = config.skipped(windows);
     let mut units = Units::new(d_model, config.seed);
     let mut sums = vec![vec![0.0; d_model * d_model]; n_layers];
     let mut counts = vec![0.0; d_model];
     for window in 0..n_sequences {
         let chosen = units.take(config.probes.unwrap_or(d_model));
-        let rows = |units: &[usize]| rows(model, (windows, window), units, config.skip_first);
+        let rows = |units: &[usize]| rows(model, (windows, window), units, skipped);
         let found: Vec<_> = chosen.par_chunks(config.units_per_pass).map(rows).collect::<Result<_>>()?;
         let found = found.concat();
         for (unit, rows) in chosen.into_iter().zip(found) {
@@ -131,8 +138,7 @@ pub fn fit_jacobian(
     }
     let map = |sums: &Vec<f64>| Some(map(sums, &counts, &model.device()));
     let record = LensRecord::of_windows(n_sequences, windows.seq_len());
-    let record =
-        record.with_fit("skip_first", [config.skip_first as f64]).with_fit("windows_of_each_unit", counts.clone());
+    let record = record.with_fit("skip_first", [skipped as f64]).with_fit("windows_of_each_unit", counts.clone());
     Ok(FittedLens::new(LensKind::Jacobian, sums.iter().map(map)).with_record(record))
 }
 
@@ -162,7 +168,7 @@ impl Units {
         while taken.len() < count {
             if self.left.is_empty() {
                 self.left = (0..self.n).collect();
-                (1..self.n).rev().for_each(|at| self.left.swap(at, self.random.below(at + 1)));
+                self.random.shuffle(&mut self.left);
             }
             let next =
                 self.left.iter().rposition(|unit| !taken.contains(unit)).expect("fewer are taken than there are");

@@ -86,7 +86,8 @@ impl TunedConfig {
 }
 
 /// Fits the tuned lens: the map of each residual position is trained from that of `start`, such as the affine lens, to the
-/// least mean KL divergence of the lens's prediction from the model's.
+/// least mean KL divergence of the lens's prediction from the model's, over the positions whose predictions
+/// [count](TokenWindows::scored_from).
 ///
 /// Belrose et al., *Eliciting Latent Predictions from Transformers with the Tuned Lens* (2023); this one is trained by Adam on
 /// streams of unit variance. The record has the KL divergence on held-out windows, `held_out_kl`, and what it was before,

@@ -13,22 +13,28 @@ use stratigraph_probes::scores::Scores;
 
 use crate::Result;
 
-/// The residual streams of some windows, before each layer and after the last, `[batch, pos, d_model]` each.
-pub(super) struct Streams(pub(super) Vec<Tensor<3>>);
+/// The residual streams of some windows, before each layer and after the last.
+pub(super) struct Streams {
+    /// `[batch, pos, d_model]` each.
+    all: Vec<Tensor<3>>,
+    /// The first position whose prediction counts.
+    scored_from: usize,
+}
 
 impl Streams {
     pub(super) fn of(model: &dyn ResidualModel, windows: &TokenWindows, sequences: Range<usize>) -> Result<Self> {
         let mut cache = ActivationCache::at([Hook::ResidPre]);
         let last = model.forward(windows.batch(sequences, &model.device()), &mut cache)?;
         let before = (0..model.n_layers()).map(|layer| cache.tensor(Hook::ResidPre.at(layer)));
-        Ok(Self(before.chain([Ok(last)]).collect::<stratigraph_core::Result<_>>()?))
+        let all = before.chain([Ok(last)]).collect::<stratigraph_core::Result<_>>()?;
+        Ok(Self { all, scored_from: windows.scored_from() })
     }
 
-    /// The rows at a residual position, `[rows, d_model]`.
+    /// The rows at a residual position whose predictions count, `[rows, d_model]`.
     pub(super) fn rows(&self, position: usize) -> Tensor<2> {
-        let resid = self.0[position].clone();
-        let [batch, pos, width] = resid.dims();
-        resid.reshape([batch * pos, width])
+        let [batch, pos, width] = self.all[position].dims();
+        let n = pos - self.scored_from;
+        self.all[position].clone().narrow(1, self.scored_from, n).reshape([batch * n, width])
     }
 }
 
@@ -50,7 +56,7 @@ pub(super) fn scales(
     let mut n = 0.0;
     for sequence in sequences {
         let streams = Streams::of(model, windows, sequence..sequence + 1)?;
-        n += windows.seq_len() as f64;
+        n += (windows.seq_len() - windows.scored_from()) as f64;
         for (position, [sum, squares]) in sums.iter_mut().enumerate() {
             let rows: Vec<f32> = streams.rows(position).try_into_vec_as().expect("any float");
             for (at, x) in rows.into_iter().map(f64::from).enumerate() {
@@ -83,10 +89,10 @@ pub(super) fn held_out_kl(
         let streams = Streams::of(model, windows, sequence..sequence + 1)?;
         let read = |lens: &Arc<FittedLens>, position: usize| {
             let lens: Arc<dyn Lens> = lens.clone();
-            ReadStream::new(streams.0[position].clone(), Some(LensReading::new(lens, position)))
+            ReadStream::new(streams.all[position].clone(), Some(LensReading::new(lens, position)))
         };
         let read = lenses.iter().flat_map(|lens| (0..n_layers).map(move |position| read(lens, position)));
-        let all: Vec<_> = read.chain([ReadStream::from(streams.0[n_layers].clone())]).collect();
+        let all: Vec<_> = read.chain([ReadStream::from(streams.all[n_layers].clone())]).collect();
         readout.compare(windows, sequence..sequence + 1, all, 2 * n_layers, &mut scores)?;
     }
     let of = |lens: usize| -> Result<Vec<f64>> {

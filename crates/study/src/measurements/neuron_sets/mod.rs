@@ -76,7 +76,7 @@ impl NeuronSets {
 
     /// Every set with its label: the classes, and the user's own.
     fn sets(&self, context: &StudyContext) -> Result<Vec<OwnSet>> {
-        let classes = neuron_classes(context.model, context.windows.ids())?;
+        let classes = neuron_classes(context.model, &context.windows.text_ids().collect::<Vec<_>>())?;
         let classes = classes.into_iter().map(|(class, set)| OwnSet { label: class.to_string(), set });
         Ok(classes.chain(self.own.iter().cloned()).collect())
     }

@@ -65,6 +65,7 @@ impl PromptPair {
 pub struct PromptPairs {
     pairs: Vec<PromptPair>,
     file: Option<PairFile>,
+    bos: Option<u32>,
 }
 
 /// The file of the pairs.
@@ -88,7 +89,12 @@ pub struct FittingPairs {
 impl PromptPairs {
     /// These pairs.
     pub fn new(pairs: Vec<PromptPair>) -> Self {
-        Self { pairs, file: None }
+        Self { pairs, file: None, bos: None }
+    }
+
+    /// With the token that every prompt begins with, such as that of the windows of a corpus.
+    pub fn with_bos(self, bos: Option<u32>) -> Self {
+        Self { bos, ..self }
     }
 
     /// Reads a file with a pair in each line, `{"clean": .., "corrupted": .., "answer": .., "other": ..}`; empty lines and
@@ -126,7 +132,7 @@ impl PromptPairs {
         if pairs.is_empty() {
             return Err(ProbeError::BadLine { path, line: 1, reason: "there is no pair of prompts".to_owned() }.into());
         }
-        Ok(Self { pairs, file: Some(PairFile { path, lines }) })
+        Ok(Self { pairs, file: Some(PairFile { path, lines }), bos: None })
     }
 
     /// The pairs.
@@ -134,8 +140,8 @@ impl PromptPairs {
         &self.pairs
     }
 
-    /// The tokens of every pair; `encode` gives those of a text, such as `|text| tokenizer.encode(text)`. If the model was
-    /// trained with a token at the start of every text, `encode` should add it.
+    /// The tokens of every pair; `encode` gives those of a text, such as `|text| tokenizer.encode(text)`, without
+    /// [BOS](PromptPairs::with_bos).
     ///
     /// # Errors
     /// [`StudyError::UnfitPair`] with the first pair that `model` cannot run or whose activations cannot be patched: a text
@@ -179,7 +185,12 @@ impl PromptPairs {
         encode: &mut impl FnMut(&str) -> Result<Vec<u32>, E>,
     ) -> Result<()> {
         let unfit = |reason| StudyError::UnfitPair { pair: self.name(index), reason };
-        let pair = tokens(&self.pairs[index], encode).map_err(unfit)?;
+        let TokenPair { clean, corrupted, answer, other } = tokens(&self.pairs[index], encode).map_err(unfit)?;
+        let begun = |ids: Vec<u32>| match ids.is_empty() {
+            true => ids, // an empty prompt stays one, and is refused
+            false => self.bos.into_iter().chain(ids).collect(),
+        };
+        let pair = TokenPair { clean: begun(clean), corrupted: begun(corrupted), answer, other };
         encoded.push(pair, self.name(index), Some(model))
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use stratigraph_core::{ActivationCache, Hook, ModelShape, ResidualModel, RunModel, TokenWindows};
 use stratigraph_probes::readout::Readout;
-use stratigraph_surgery::{Budget, Executor, Intervention, Sink, SurgeryError, Sweep, SweepContext};
+use stratigraph_surgery::{Budget, Executor, Intervention, LastStream, Sink, SurgeryError, Sweep, SweepContext};
 
 use super::encoded::PairGroup;
 use super::reading::{AnswerReadout, last_position};
@@ -160,10 +160,11 @@ struct AnswerSink<'a, 'd> {
 impl Sink for AnswerSink<'_, '_> {
     type Error = StudyError;
 
-    fn batch(&mut self, pairs: Range<usize>, residuals: Vec<Tensor<3>>) -> Result<()> {
-        let last = residuals.into_iter().map(last_position).collect();
+    fn batch(&mut self, pairs: Range<usize>, streams: Vec<LastStream>) -> Result<()> {
+        let patches: Vec<_> = streams.iter().map(|stream| stream.intervention).collect();
+        let last = streams.into_iter().map(|stream| last_position(stream.resid)).collect();
         let found = self.readout.values(pairs, last)?;
-        self.values.iter_mut().zip(found).for_each(|(values, found)| values.extend(found));
+        patches.iter().zip(found).for_each(|(&patch, found)| self.values[patch].extend(found));
         Ok(())
     }
 
