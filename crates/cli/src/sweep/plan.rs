@@ -25,16 +25,17 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     let groups = args.measure.groups.groups(&tokenizer, &windows)?;
     let sha256 = checkpoint.sha256()?;
     // Reads and checks every weight, and keeps none.
-    let model = checkpoint.stream(&Backend::Flex.device()?)?;
-    let record = JobModel::new(&model, load::name(&model_path), source(&model_path)?, sha256);
+    let loaded = load::model(&checkpoint, true, &Backend::Flex.device()?)?;
+    let model = &*loaded.model;
+    let record = JobModel::new(model, load::name(&model_path), source(&model_path)?, sha256);
     let corpus = JobCorpus::new(args.text.name()?, &windows);
-    let plan = with_options(JobPlan::new(&model, record, corpus, &windows)?, args)?;
-    let lens_use = LensUse { checkpoint: &checkpoint, tokenizer: &tokenizer, model: &model, text: &args.text };
+    let plan = with_options(JobPlan::new(model, record, corpus, &windows)?, args)?;
+    let lens_use = LensUse { checkpoint: &checkpoint, tokenizer: &tokenizer, model, text: &args.text };
     let lenses = args.measure.lenses.lenses(&lens::asked(&args.measure.experiments), &lens_use)?;
-    let plan = measurements(args, &model, &tokenizer, &windows)?
+    let plan = measurements(args, model, &tokenizer, &windows)?
         .into_iter()
         .chain(lens::curves(&lenses))
-        .try_fold(plan, |plan, measurement| plan.with_measurement(&*measurement, &model, &windows))?;
+        .try_fold(plan, |plan, measurement| plan.with_measurement(&*measurement, model, &windows))?;
     let plan = args.measure.interventions.iter().cloned().try_fold(plan, JobPlan::with_intervention)?;
     let plan = groups.into_iter().try_fold(plan, |plan, groups| plan.with_groups(groups, &windows))?;
     let job = Job::create(&args.job, plan, windows)?;
