@@ -62,7 +62,7 @@ fn fused_attention_equals_the_explicit_one() {
 #[test]
 fn long_windows_have_the_same_attention_fused_and_explicit() {
     for TestDevice { backend, device } in devices().into_iter().filter(|on| on.backend != Backend::Wgpu) {
-        for name in ["llama-gqa", "gemma3", "gemma2", "bloom", "cohere2", "gpt-oss"] {
+        for name in ["llama-gqa", "gemma3", "gemma2", "bloom", "cohere2", "gpt-oss", "falcon-alibi"] {
             let model = load(name, &device);
             let config = model.config().clone().with_n_ctx(600);
             let model = config.init(7, &device).unwrap();
