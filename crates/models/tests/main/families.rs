@@ -12,9 +12,10 @@ const TOLERANCE: f32 = 1e-4;
 
 /// The families that differ from all others in their arithmetic on a device, not only in names and layouts. Software Vulkan
 /// tunes its kernels anew for each shape, so wgpu runs these alone.
-const ON_WGPU: [&str; 16] = [
+const ON_WGPU: [&str; 17] = [
     "bloom",
     "cohere",
+    "falcon-alibi",
     "gemma2",
     "gemma3",
     "gpt-oss",
