@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use clap::builder::ArgPredicate;
 use stratigraph_core::TokenWindows;
 use stratigraph_corpus::{BosMode, Corpus, DocumentFormat, Draw, SampleOver, Windows};
 use stratigraph_models::Tokenizer;
@@ -31,6 +32,12 @@ pub struct TextArgs {
     /// Replace bytes that are not UTF-8, instead of failing
     #[arg(long, hide_short_help = true)]
     lossy: bool,
+    /// Draw and measure windows as the paper does, where options do not say otherwise: paper or released-code
+    ///
+    /// paper is --windows random --sample-over documents --bos always --skip-first 1; released-code has --windows first. The
+    /// text, --sequences and --seq-len stay as they are given.
+    #[arg(long, value_name = "NAME", hide_short_help = true, hide_possible_values = true)]
+    protocol: Option<Protocol>,
     /// The most windows to use
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least::<1>)]
     sequences: usize,
@@ -41,6 +48,7 @@ pub struct TextArgs {
     ///
     /// auto draws them at random where there are several documents, or more windows than --sequences.
     #[arg(long, value_name = "HOW", default_value = "auto", hide_possible_values = true)]
+    #[arg(default_value_ifs = [("protocol", "paper", "random"), ("protocol", "released-code", "first")])]
     windows: DrawArg,
     /// What has the same chance in a random sample: documents or tokens
     ///
@@ -53,10 +61,19 @@ pub struct TextArgs {
     /// auto does as the tokenizer or the GGUF file says. BOS is a position of the window: its prediction counts, its activations
     /// do not.
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(default_value_if("protocol", ArgPredicate::IsPresent, "always"))]
     bos: BosArg,
     /// Leave this many positions at the start of each window out of every measure
     #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(default_value_if("protocol", ArgPredicate::IsPresent, "1"))]
     skip_first: usize,
+}
+
+/// Whose way of drawing windows.
+#[derive(Clone, Copy, ValueEnum)]
+enum Protocol {
+    Paper,
+    ReleasedCode,
 }
 
 /// A format of files.
@@ -133,6 +150,11 @@ impl TextArgs {
     /// # Errors
     /// When the documents cannot be read or have no window, or no position of one would be measured.
     pub fn cut(&self, corpus: &Corpus, tokenizer: &Tokenizer, seed: u64) -> Result<TokenWindows> {
+        if self.protocol.is_some() {
+            output::note(
+                "--protocol sets how windows are drawn; docs/reproduction.md says what else differs from the paper",
+            );
+        }
         self.cut_drawn(Windows::of(self.seq_len).count(self.sequences).seed(seed).draw(self.draw()), corpus, tokenizer)
     }
 
@@ -186,5 +208,35 @@ impl TextArgs {
             ));
         }
         Ok(windows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        text: TextArgs,
+    }
+
+    fn text(arguments: &str) -> TextArgs {
+        Program::parse_from(["program"].into_iter().chain(arguments.split_whitespace())).text
+    }
+
+    #[test]
+    fn a_protocol_is_a_set_of_options_that_others_override() {
+        let plain = text("");
+        assert!(matches!((plain.windows, plain.bos, plain.skip_first), (DrawArg::Auto, BosArg::Auto, 0)));
+        let paper = text("--protocol paper");
+        assert!(matches!((paper.windows, paper.bos, paper.skip_first), (DrawArg::Random, BosArg::Always, 1)));
+        assert!(matches!(paper.sample_over, SampleArg::Documents));
+        let released = text("--protocol released-code");
+        assert!(matches!((released.windows, released.bos, released.skip_first), (DrawArg::First, BosArg::Always, 1)));
+        let other = text("--protocol paper --bos never --skip-first 0 --windows first");
+        assert!(matches!((other.windows, other.bos, other.skip_first), (DrawArg::First, BosArg::Never, 0)));
     }
 }

@@ -4,6 +4,8 @@ mod args;
 mod compare;
 mod corpus;
 mod defaults;
+#[cfg(test)]
+mod docs;
 mod experiments;
 mod group_table;
 mod groups;

@@ -12,7 +12,7 @@ const FEW_ROWS: usize = 4;
 /// Values of a larger matrix that are printed.
 const TOP: usize = 8;
 
-/// The parts of a profile that the table of layers does not show: single values, the user's own interventions, and
+/// The parts of a profile that the table of layers does not show: headlines, single values, the user's own interventions, and
 /// matrices over heads.
 pub struct Summary<'a>(pub &'a Profile);
 
@@ -22,6 +22,7 @@ impl fmt::Display for Summary<'_> {
         let estimates = |values: &mut dyn Iterator<Item = (&String, &Estimate)>| {
             values.map(|(name, value)| format!("{name} {}", shown(value))).collect::<Vec<_>>().join(", ")
         };
+        profile.headlines().iter().try_for_each(|headline| writeln!(f, "{headline}"))?;
         if !profile.values.is_empty() {
             writeln!(f, "{}", estimates(&mut profile.values.iter()))?;
         }

@@ -31,6 +31,7 @@ mod curve;
 mod derive;
 mod error;
 mod file;
+mod headline;
 mod matrix;
 mod migrate;
 mod names;
@@ -51,6 +52,7 @@ pub use boundary::{
 pub use corpus_record::{CorpusRecord, SamplingRecord};
 pub use curve::{Curve, Estimate, ReplicateUnit};
 pub use error::{ProfileError, Result};
+pub use headline::{DepthQuantiles, Headline};
 pub use matrix::Matrix;
 pub use profile::Profile;
 pub use record::{GroupRecord, InterventionRecord, ModelRecord};

@@ -20,7 +20,9 @@ pub(super) fn section(f: &mut impl Write, profile: &Profile) -> fmt::Result {
 
 /// A sentence for each finding whose curves are there.
 pub(crate) fn sentences(profile: &Profile) -> Vec<String> {
+    let headlines = profile.headlines().into_iter().map(|headline| Some(headline.to_string()));
     let damage = [clean(profile), deletion(profile)].into_iter().chain(sinks(profile).into_iter().map(Some));
+    let damage = damage.chain(headlines);
     let reading = [swap(profile), lens(profile), attention(profile), words(profile), meaning(profile)];
     let neurons = [peak(profile, "prediction_neurons"), peak(profile, "suppression_neurons")];
     damage.chain(reading).chain(neurons).flatten().collect()
