@@ -28,6 +28,7 @@
 pub use burn;
 pub use stratigraph_core as core;
 pub use stratigraph_corpus as corpus;
+pub use stratigraph_generate as generate;
 pub use stratigraph_hub as hub;
 pub use stratigraph_models as models;
 pub use stratigraph_probes as probes;
@@ -58,8 +59,13 @@ pub mod prelude {
     // What is done to a model.
     pub use stratigraph_surgery::search::{Goal, Method, Objective, Operator, Search, SearchOptions, Verdict};
     pub use stratigraph_surgery::{
-        Budget, Executor, Intervention, LayerPlan, PlannedModel, SurgeryError, Sweep, SweepContext, SweepPoints,
+        Budget, Executor, IncrementalRun, Intervention, LayerPlan, PlannedModel, SurgeryError, Sweep, SweepContext,
+        SweepPoints,
     };
+
+    // What it writes then.
+    pub use stratigraph_generate::chat::{ChatMessage, ChatTemplate};
+    pub use stratigraph_generate::{Comparison, GenerateError, Generation, Generator, Sampling};
 
     // What is measured.
     pub use stratigraph_probes::ProbeError;
@@ -72,8 +78,8 @@ pub mod prelude {
     pub use stratigraph_probes::scores::TokenGroups;
     pub use stratigraph_study::measurements::{
         ActivationPatching, AttentionByDistance, Criterion, CumulativeRemoval, EarlyGuesses, LensCurves, LogitLens,
-        MergingHeads, NeuronSets, PatchDirection, PromptPair, PromptPairs, ResidualGeometry, Steering, SteeringTarget,
-        SteeringVector, SublayerEffects, SuffixEnsembles, VocabularyNeurons, WordInContext,
+        MergingHeads, NeuronSets, OwnContinuation, PatchDirection, PromptPair, PromptPairs, ResidualGeometry, Steering,
+        SteeringTarget, SteeringVector, SublayerEffects, SuffixEnsembles, VocabularyNeurons, WordInContext,
     };
     pub use stratigraph_study::search::{ModelObjective, SearchRun, SearchSetup};
     pub use stratigraph_study::{
@@ -96,6 +102,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/lenses.md")]
 struct Lenses;
+
+/// The code of the page about generation, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/generation.md")]
+struct Generation;
 
 /// The code of the page about corpora, run as tests.
 #[cfg(doctest)]

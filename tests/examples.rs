@@ -107,3 +107,10 @@ fn a_model_and_a_measurement_of_one_s_own_give_curves() {
     assert!(model.contains("delete_kl: [") && model.contains("lens_kl: ["), "{model}");
     assert!(output("own_measurement", &[]).contains("dead neurons by layer: ["));
 }
+
+#[test]
+fn generation_compares_texts() {
+    let text = output("generation", &[]);
+    assert_eq!((count(&text, "without layer"), count(&text, "  clean:")), (3, 3), "{text}");
+    assert!(count(&text, "mean KL") == 3 && text.contains("three layers skipped, drawn:"), "{text}");
+}

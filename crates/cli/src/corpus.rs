@@ -101,10 +101,20 @@ enum SampleArg {
 
 /// When windows begin with BOS.
 #[derive(Clone, Copy, ValueEnum)]
-enum BosArg {
+pub enum BosArg {
     Auto,
     Always,
     Never,
+}
+
+impl From<BosArg> for BosMode {
+    fn from(bos: BosArg) -> Self {
+        match bos {
+            BosArg::Auto => BosMode::Auto,
+            BosArg::Always => BosMode::Always,
+            BosArg::Never => BosMode::Never,
+        }
+    }
 }
 
 impl TextArgs {
@@ -195,11 +205,7 @@ impl TextArgs {
             SampleArg::Documents => SampleOver::Documents,
             SampleArg::Tokens => SampleOver::Tokens,
         });
-        let windows = windows.bos(match self.bos {
-            BosArg::Auto => BosMode::Auto,
-            BosArg::Always => BosMode::Always,
-            BosArg::Never => BosMode::Never,
-        });
+        let windows = windows.bos(self.bos.into());
         let windows = corpus.windows(tokenizer, windows);
         let windows = windows.with_context(|| format!("cannot cut windows from {}", corpus.name()))?;
         if matches!(self.bos, BosArg::Never) && tokenizer.bos().is_usual {

@@ -7,6 +7,7 @@ mod defaults;
 #[cfg(test)]
 mod docs;
 mod experiments;
+mod generate;
 mod group_table;
 mod groups;
 mod lens;
@@ -59,6 +60,8 @@ enum Command {
     Search(Box<search::SearchArgs>),
     /// Put the profiles of several models on one page
     Compare(compare::CompareArgs),
+    /// Continue prompts, clean or under an intervention, and compare the texts
+    Generate(Box<generate::GenerateArgs>),
     /// Score LAMBADA, HellaSwag or ARC-Easy under interventions
     Tasks(tasks::TaskArgs),
     /// Serve the devices of this machine to other machines
@@ -74,6 +77,7 @@ impl Command {
             Command::Sweep(args) => sweep::run(args),
             Command::Search(args) => args.devices.guard(|| search::run(args)),
             Command::Compare(args) => compare::run(args),
+            Command::Generate(args) => args.devices.guard(|| generate::run(args)),
             Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),
             #[cfg(feature = "remote")]
             Command::Serve(args) => serve::run(args),

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::{CoreError, HookPoint, Result};
+use crate::{CoreError, Hook, HookPoint, Result};
 
 /// An activation at a hook point.
 #[derive(Debug, Clone)]
@@ -67,6 +67,28 @@ impl Activation {
         match self {
             Activation::Wide(x) => Activation::Wide(x.clone().to_device(device)),
             Activation::Heads(x) => Activation::Heads(x.clone().to_device(device)),
+        }
+    }
+
+    /// Joined with the activation of the positions that follow. Scores and patterns have the keys up to the last position then;
+    /// those after a query are minus infinity and 0.
+    ///
+    /// # Errors
+    /// [`CoreError::OtherRank`] when one has an axis of heads and the other has none; `point` says where both are from.
+    pub(crate) fn followed_by(self, new: Activation, point: HookPoint) -> Result<Self> {
+        match (self, new) {
+            (Activation::Wide(old), new) => Ok(Tensor::cat(vec![old, new.wide(point)?], 1).into()),
+            (Activation::Heads(old), new) if !point.hook.is_square() => {
+                Ok(Tensor::cat(vec![old, new.heads(point)?], 1).into())
+            }
+            (Activation::Heads(old), new) => {
+                let new = new.heads(point)?;
+                let ([batch, n_heads, queries, old_keys], [_, _, _, keys]) = (old.dims(), new.dims());
+                let unseen = if point.hook == Hook::AttnScores { f32::NEG_INFINITY } else { 0.0 };
+                let later =
+                    Tensor::full([batch, n_heads, queries, keys.saturating_sub(old_keys)], unseen, &old.device());
+                Ok(Tensor::cat(vec![Tensor::cat(vec![old, later], 3), new], 2).into())
+            }
         }
     }
 

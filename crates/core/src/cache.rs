@@ -1,6 +1,7 @@
 //! The tap that keeps what it sees: [`ActivationCache`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use burn::tensor::Tensor;
 
@@ -9,7 +10,8 @@ use crate::{Activation, CoreError, Hook, HookPoint, HookSet, Result, Site, Tap};
 /// Keeps activations of a run, by hook point.
 ///
 /// A cache holds every activation it was asked for until it is dropped: for whole corpora use an
-/// [`ActivationSampler`](crate::ActivationSampler) or another tap that reduces.
+/// [`ActivationSampler`](crate::ActivationSampler) or another tap that reduces. Where windows run in parts, as in generation,
+/// it holds what a run on the whole windows would show.
 ///
 /// ```
 /// use stratigraph_core::{ActivationCache, Hook};
@@ -22,6 +24,8 @@ pub struct ActivationCache {
     everywhere: HookSet,
     points: BTreeSet<HookPoint>,
     activations: BTreeMap<HookPoint, Activation>,
+    /// The first position that runs; activations of the positions before are kept and joined with the new ones.
+    first: usize,
 }
 
 /// What a cache keeps: a hook in every slot, or at one point.
@@ -107,11 +111,26 @@ impl Tap for ActivationCache {
     }
 
     fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> Result<Activation> {
-        self.activations.insert(hook.at(site.slot), activation.clone());
+        let point = hook.at(site.slot);
+        let before = if self.first == 0 { None } else { self.activations.remove(&point) };
+        let whole = match before {
+            Some(before) => before.followed_by(activation.clone(), point)?,
+            None => activation.clone(),
+        };
+        self.activations.insert(point, whole);
         Ok(activation)
     }
 
+    fn takes_parts(&self) -> bool {
+        true
+    }
+
+    fn at_positions(&mut self, positions: Range<usize>) {
+        self.first = positions.start;
+    }
+
     fn finish(&mut self) -> Result<()> {
+        self.first = 0;
         match self.points.iter().find(|point| !self.activations.contains_key(point)) {
             Some(&point) => Err(CoreError::NotCached { point }),
             None => Ok(()),

@@ -122,6 +122,21 @@ pub enum CoreError {
         /// The method that gives it.
         method: &'static str,
     },
+    /// A model that cannot run new positions alone was asked to.
+    #[error("this model runs whole windows alone; implement ResidualModel::incremental")]
+    WholeWindowsOnly,
+    /// A layer that was not run on some positions of a window, so that it cannot run the positions after them.
+    #[error(
+        "layer {layer} has keys and values of {n_kept} positions and cannot go on from position {first}: in some steps          a tap replaced what its attention writes, in others not"
+    )]
+    PositionsSkipped {
+        /// The layer.
+        layer: usize,
+        /// Positions it has seen.
+        n_kept: usize,
+        /// The position from which on it was to run.
+        first: usize,
+    },
     /// The model could not run: a checkpoint on disk changed, or a device was lost.
     #[error("layer {layer} could not run: {reason}")]
     LayerFailed {

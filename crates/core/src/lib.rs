@@ -12,6 +12,7 @@
 //! decoder to run surgery and measures on it.
 
 mod activation;
+mod borrowed;
 mod cache;
 mod edit;
 mod error;
@@ -19,6 +20,7 @@ mod hex;
 mod hook;
 mod hook_set;
 mod host;
+mod incremental;
 mod model;
 mod moments;
 mod observer;
@@ -47,6 +49,7 @@ pub use hex::hex;
 pub use hook::{Hook, HookPoint};
 pub use hook_set::HookSet;
 pub use host::is_host_device;
+pub use incremental::{BlockState, IncrementalModel};
 pub use model::{ModelWeights, ResidualModel, Site, Sublayer};
 pub use moments::{Moments, PerSequence, SequenceCount, Summary};
 pub use observer::{Observer, observe};

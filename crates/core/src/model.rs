@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, Hook, HookSet, ModelShape, Result, Tap};
+use crate::{CoreError, Hook, HookSet, IncrementalModel, ModelShape, Result, Tap};
 
 /// Which block runs where: `slot` is the position in the run, `layer` the layer whose weights run there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,6 +78,11 @@ pub trait ResidualModel: Sync {
 
     /// Its weights, for measures that read them. By default they are not available.
     fn weights(&self) -> Option<&dyn ModelWeights> {
+        None
+    }
+
+    /// Its way to run new positions alone, for generation. By default there is none, and whole windows are run again.
+    fn incremental(&self) -> Option<&dyn IncrementalModel> {
         None
     }
 
@@ -153,35 +158,5 @@ pub trait ModelWeights {
     /// When it cannot be read; by default [`CoreError::WeightsIncomplete`].
     fn final_norm_scale(&self, _rows: Tensor<2>) -> Result<Tensor<2>> {
         Err(CoreError::WeightsIncomplete { what: "the scale of its final norm", method: "final_norm_scale" })
-    }
-}
-
-impl<M: ResidualModel + ?Sized> ResidualModel for &M {
-    fn shape(&self) -> ModelShape {
-        (**self).shape()
-    }
-
-    fn device(&self) -> Device {
-        (**self).device()
-    }
-
-    fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
-        (**self).embed(tokens)
-    }
-
-    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
-        (**self).block(site, resid, tap)
-    }
-
-    fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
-        (**self).final_norm(rows)
-    }
-
-    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>> {
-        (**self).unembed(normed, vocab)
-    }
-
-    fn weights(&self) -> Option<&dyn ModelWeights> {
-        (**self).weights()
     }
 }

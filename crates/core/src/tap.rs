@@ -3,6 +3,8 @@
 //!
 //! A tap is borrowed for one call; nothing is registered and nothing has to be removed.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
 use crate::{Activation, CoreError, Hook, HookSet, Result, Site};
@@ -58,6 +60,16 @@ pub trait Tap {
         Ok(None)
     }
 
+    /// Whether it understands runs of some positions of a window alone, which [`at_positions`](Tap::at_positions) announces.
+    /// By default it does not, and generation shows it whole windows, which are run again for every new token.
+    fn takes_parts(&self) -> bool {
+        false
+    }
+
+    /// Announces that the next run is on these positions of its windows alone: activations have these positions, scores and
+    /// patterns these queries and the keys up to them. A tap that is never told sees whole windows.
+    fn at_positions(&mut self, _positions: Range<usize>) {}
+
     /// Called after the last block of a run.
     ///
     /// # Errors
@@ -84,6 +96,10 @@ pub struct NoTap;
 impl Tap for NoTap {
     fn hooks(&self) -> HookSet {
         HookSet::EMPTY
+    }
+
+    fn takes_parts(&self) -> bool {
+        true
     }
 }
 

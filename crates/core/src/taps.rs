@@ -1,5 +1,7 @@
 //! Several taps on one run: [`Taps`].
 
+use std::ops::Range;
+
 use crate::{Activation, Hook, HookSet, Replacement, Result, Site, Tap};
 
 /// Taps that see the same run; of two that want an activation, the second sees what the first returned.
@@ -34,6 +36,14 @@ impl Tap for Taps<'_> {
             (Some(only), None) => only.replacement(site, hook, dims),
             _ => Ok(None), // each has to see the activation
         }
+    }
+
+    fn takes_parts(&self) -> bool {
+        self.taps.iter().all(|tap| tap.takes_parts())
+    }
+
+    fn at_positions(&mut self, positions: Range<usize>) {
+        self.taps.iter_mut().for_each(|tap| tap.at_positions(positions.clone()));
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What a corpus needs of a tokenizer: [`TextEncoder`], with its [`BosToken`].
+//! Tokenizers as other crates use them: [`TextEncoder`], with its [`BosToken`], and [`TextDecoder`].
 
 use std::error::Error;
 
@@ -58,4 +58,27 @@ pub trait TextEncoder {
 
     /// The token that begins a text.
     fn bos(&self) -> BosToken;
+}
+
+/// The way back: token ids to text.
+///
+/// ```
+/// use stratigraph_corpus::TextDecoder;
+///
+/// /// A token for each ASCII letter.
+/// struct Letters;
+///
+/// impl TextDecoder for Letters {
+///     fn decode_ids(&self, ids: &[u32]) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+///         ids.iter().map(|&id| char::from_u32(id).ok_or_else(|| format!("no token {id}").into())).collect()
+///     }
+/// }
+/// assert_eq!(Letters.decode_ids(&[104, 105]).unwrap(), "hi");
+/// ```
+pub trait TextDecoder {
+    /// The text of token ids. Bytes that are no whole character are U+FFFD.
+    ///
+    /// # Errors
+    /// When there is no such token.
+    fn decode_ids(&self, ids: &[u32]) -> Result<String, Box<dyn Error + Send + Sync>>;
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Corpus`] is opened from text files, JSONL, Parquet, directories or a stream, and cut into
 //! [`TokenWindows`](stratigraph_core::TokenWindows) as [`Windows`] says: the first ones, or drawn at random by a seed. A
-//! [`TextEncoder`] is a tokenizer as a corpus uses it. Files are read as streams: two windows of a file of 10 GB need a few
+//! [`TextEncoder`] is a tokenizer as a corpus uses it, a [`TextDecoder`] the way back. Files are read as streams: two windows of a file of 10 GB need a few
 //! megabytes of memory.
 
 mod corpus;
@@ -21,7 +21,7 @@ mod utf8;
 mod windows;
 
 pub use corpus::Corpus;
-pub use encoder::{BosToken, TextEncoder};
+pub use encoder::{BosToken, TextDecoder, TextEncoder};
 pub use error::{CorpusError, Result};
 pub use source::DocumentFormat;
 pub use stream::{Chunks, encode_reader, encode_reader_in};

@@ -5,14 +5,16 @@ use crate::for_best_cpu;
 use crate::lanes::{max, sum};
 
 for_best_cpu! {
-    /// The softmax of `scale` times the scores, over the keys that each query sees: itself and the keys before it, or the last
-    /// `window` of these. Keys that it does not see get 0. `scores` are whole heads, of `n_pos` queries with `n_pos` keys each.
+    /// The softmax of `scale` times the scores, over the keys that each query sees: its own and those before it, or the last
+    /// `window` of these. Keys that it does not see get 0. `scores` are whole heads of `shape`, which is `[queries, keys]`; the
+    /// queries are those of the last keys.
     ///
     /// # Panics
-    /// When there are no positions, or a window sees nothing.
-    pub fn causal_softmax(scores: &mut [f32], n_pos: usize, window: Option<usize>, scale: f32) -> () {
-        for (row, scores) in scores.chunks_mut(n_pos).enumerate() {
-            let query = row % n_pos;
+    /// When there are no keys, or fewer than queries, or a window sees nothing.
+    pub fn causal_softmax(scores: &mut [f32], shape: [usize; 2], window: Option<usize>, scale: f32) -> () {
+        let [n_queries, n_keys] = shape;
+        for (row, scores) in scores.chunks_mut(n_keys).enumerate() {
+            let query = n_keys - n_queries + row % n_queries;
             let first = window.map_or(0, |window| (query + 1).saturating_sub(window));
             let (seen, future) = scores.split_at_mut(query + 1);
             let (past, seen) = seen.split_at_mut(first);
@@ -46,7 +48,7 @@ mod tests {
     fn patterns_are_their_definition() {
         for (n_pos, window) in [(1, None), (2, Some(1)), (16, None), (17, Some(16)), (37, None), (37, Some(5))] {
             let (scale, mut found) = (0.3, scores(n_pos));
-            causal_softmax(&mut found, n_pos, window, scale);
+            causal_softmax(&mut found, [n_pos, n_pos], window, scale);
             for (row, (found, scores)) in found.chunks(n_pos).zip(scores(n_pos).chunks(n_pos)).enumerate() {
                 let query = row % n_pos;
                 let sees = |key: usize| key <= query && window.is_none_or(|window| query - key < window);
@@ -61,11 +63,25 @@ mod tests {
     }
 
     #[test]
+    fn the_last_queries_are_as_among_all() {
+        for (n_pos, n_last, window) in [(5, 1, None), (37, 4, Some(5)), (37, 1, Some(36)), (1, 1, None)] {
+            let mut all = scores(n_pos);
+            causal_softmax(&mut all, [n_pos, n_pos], window, 0.3);
+            let last = |scores: &[f32]| -> Vec<f32> {
+                scores.chunks(n_pos * n_pos).flat_map(|head| &head[(n_pos - n_last) * n_pos..]).copied().collect()
+            };
+            let mut found = last(&scores(n_pos));
+            causal_softmax(&mut found, [n_last, n_pos], window, 0.3);
+            assert_eq!(found, last(&all), "{n_pos} {n_last} {window:?}");
+        }
+    }
+
+    #[test]
     fn a_nan_that_is_seen_shows_and_another_does_not() {
         let mut found = scores(20);
         found[5 * 20 + 3] = f32::NAN;
         found[7 * 20 + 9] = f32::NAN;
-        causal_softmax(&mut found, 20, None, 1.0);
+        causal_softmax(&mut found, [20, 20], None, 1.0);
         assert!(found[5 * 20].is_nan() && found[7 * 20..8 * 20].iter().all(|x| x.is_finite()));
     }
 }

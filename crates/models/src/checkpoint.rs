@@ -183,6 +183,14 @@ impl Checkpoint {
         }
     }
 
+    /// The GGUF file; none for a directory.
+    pub(crate) fn gguf(&self) -> Option<&GgufFile> {
+        match &self.files {
+            Files::HuggingFace(_) => None,
+            Files::Gguf(file) => Some(file),
+        }
+    }
+
     /// What a `config.json` of the same families says.
     pub(crate) fn read_config(&self, json: Map<String, Value>) -> Result<Recipe> {
         Recipe::from_hf(json, &self.families)

@@ -19,6 +19,7 @@
 //! weights (transposed matrices, permuted query rows) is undone while loading. Whatever is not understood is an error
 //! that names it.
 
+mod chat;
 mod checkpoint;
 mod config;
 mod decoder;
@@ -33,6 +34,7 @@ mod param;
 mod save;
 mod tokenizer;
 
+pub use chat::ChatFormat;
 pub use checkpoint::{Checkpoint, LoadOptions};
 pub use config::{
     Activation, AttentionSinks, Bias, DecoderConfig, EmbedNorm, Experts, Head, LongRope, Mlp, Norm, NormPlacement,

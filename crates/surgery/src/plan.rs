@@ -37,12 +37,22 @@ impl Step {
         resid: Tensor<3>,
         tap: &mut dyn Tap,
     ) -> Result<Tensor<3>> {
+        self.run_each(slot, resid, |_, site, resid| Ok(model.block(site, resid, tap)?))
+    }
+
+    /// Runs the step by a function that runs one layer, which is given the layer's index in the step.
+    pub(crate) fn run_each(
+        &self,
+        slot: usize,
+        resid: Tensor<3>,
+        mut block: impl FnMut(usize, Site, Tensor<3>) -> Result<Tensor<3>>,
+    ) -> Result<Tensor<3>> {
         match self {
-            Step::Layer(layer) => Ok(model.block(Site { slot, layer: *layer }, resid, tap)?),
+            Step::Layer(layer) => block(0, Site { slot, layer: *layer }, resid),
             Step::Parallel(layers) => {
                 let mut sum: Option<Tensor<3>> = None;
-                for &layer in layers {
-                    let output = model.block(Site { slot, layer }, resid.clone(), tap)?;
+                for (index, &layer) in layers.iter().enumerate() {
+                    let output = block(index, Site { slot, layer }, resid.clone())?;
                     sum = Some(match sum {
                         Some(sum) => sum + output,
                         None => output,
@@ -205,7 +215,7 @@ impl LayerPlan {
         Ok(resid)
     }
 
-    fn check_tap(&self, tap: &dyn Tap) -> Result<()> {
+    pub(crate) fn check_tap(&self, tap: &dyn Tap) -> Result<()> {
         let wanted = |slot: usize, layer: usize| tap.hooks().iter().any(|hook| tap.wants(Site { slot, layer }, hook));
         let shared = |(slot, step): &(usize, &Step)| match step.layers() {
             [] | [_] => false,

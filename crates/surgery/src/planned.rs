@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
-    Activation, CoreError, Hook, HookSet, ModelShape, ModelWeights, Replacement, ResidualModel, Result as CoreResult,
-    Site, Tap,
+    Activation, BlockState, CoreError, Hook, HookSet, IncrementalModel, ModelShape, ModelWeights, Replacement,
+    ResidualModel, Result as CoreResult, Site, Tap,
 };
 
 use crate::{LayerPlan, Result};
@@ -51,6 +51,10 @@ impl<'a> PlannedModel<'a> {
     fn beneath(&self) -> CoreResult<&dyn ModelWeights> {
         self.model.weights().ok_or(CoreError::WeightsMissing)
     }
+
+    fn in_parts(&self) -> CoreResult<&dyn IncrementalModel> {
+        self.model.incremental().ok_or(CoreError::WholeWindowsOnly)
+    }
 }
 
 impl ResidualModel for PlannedModel<'_> {
@@ -81,6 +85,31 @@ impl ResidualModel for PlannedModel<'_> {
 
     fn weights(&self) -> Option<&dyn ModelWeights> {
         self.model.weights().map(|_| self as &dyn ModelWeights)
+    }
+
+    fn incremental(&self) -> Option<&dyn IncrementalModel> {
+        self.model.incremental().map(|_| self as &dyn IncrementalModel)
+    }
+}
+
+impl IncrementalModel for PlannedModel<'_> {
+    fn embed_from(&self, first: usize, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
+        self.in_parts()?.embed_from(first, tokens)
+    }
+
+    fn block_from(
+        &self,
+        site: Site,
+        resid: Tensor<3>,
+        state: &mut BlockState,
+        tap: &mut dyn Tap,
+    ) -> CoreResult<Tensor<3>> {
+        let beneath = Site { slot: site.slot, layer: self.layer(site.layer)? };
+        self.in_parts()?.block_from(beneath, resid, state, &mut Renamed { tap, layer: site.layer })
+    }
+
+    fn continues(&self, from: usize, to: usize) -> bool {
+        self.model.incremental().is_some_and(|model| model.continues(from, to))
     }
 }
 
@@ -137,6 +166,14 @@ impl Tap for Renamed<'_> {
 
     fn replacement(&mut self, site: Site, hook: Hook, dims: [usize; 3]) -> CoreResult<Option<Replacement>> {
         self.tap.replacement(self.site(site), hook, dims)
+    }
+
+    fn takes_parts(&self) -> bool {
+        self.tap.takes_parts()
+    }
+
+    fn at_positions(&mut self, positions: Range<usize>) {
+        self.tap.at_positions(positions);
     }
 
     fn finish(&mut self) -> CoreResult<()> {

@@ -2,7 +2,7 @@
 
 use crate::common::{is_misused, run, succeeds, text};
 
-const SUBCOMMANDS: [&[&str]; 12] = [
+const SUBCOMMANDS: [&[&str]; 13] = [
     &[],
     &["study"],
     &["lens"],
@@ -15,6 +15,7 @@ const SUBCOMMANDS: [&[&str]; 12] = [
     &["search"],
     &["compare"],
     &["tasks"],
+    &["generate"],
 ];
 
 #[test]

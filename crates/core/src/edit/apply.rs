@@ -123,7 +123,8 @@ pub(super) fn select(edit: &Edit, kept: Activation, changed: Activation, context
     let chosen = |index: usize| {
         let at = index_of(index, &shape);
         let units = edit.units();
-        edit.positions().contains(window(at[0]), at[position]) && (*units == Units::All || units.contains(at[unit]))
+        let position = context.first + at[position];
+        edit.positions().contains(window(at[0]), position) && (*units == Units::All || units.contains(at[unit]))
     };
     let chosen: Vec<bool> = (0..shape.iter().product()).map(chosen).collect();
     match (kept, changed) {

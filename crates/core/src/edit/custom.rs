@@ -15,11 +15,18 @@ pub struct EditContext<'a> {
     pub hook: Hook,
     /// Which window of the corpus each row of the batch is.
     pub windows: &'a [usize],
+    /// The position in its window of the activation's first row: 0 where whole windows run. For scores and patterns it is
+    /// the position of the first query.
+    pub first: usize,
 }
 
 impl<'a> EditContext<'a> {
     pub(crate) fn new(layer: usize, hook: Hook, windows: &'a [usize]) -> Self {
-        Self { layer, hook, windows }
+        Self { layer, hook, windows, first: 0 }
+    }
+
+    pub(crate) fn starting_at(self, first: usize) -> Self {
+        Self { first, ..self }
     }
 }
 
@@ -30,6 +37,7 @@ type Function = dyn Fn(Activation, &EditContext) -> Result<Activation> + Send + 
 pub struct EditFunction {
     id: Arc<str>,
     function: Arc<Function>,
+    takes_parts: bool,
 }
 
 impl EditFunction {
@@ -38,7 +46,24 @@ impl EditFunction {
         id: &str,
         function: impl Fn(Activation, &EditContext) -> Result<Activation> + Send + Sync + 'static,
     ) -> Self {
-        Self { id: id.into(), function: Arc::new(function) }
+        Self { id: id.into(), function: Arc::new(function), takes_parts: false }
+    }
+
+    /// Says that the function treats each position by itself (each query, for scores and patterns), so that it may be given
+    /// some positions of a window alone, from the context's `first` on. Otherwise generation runs whole windows for it.
+    ///
+    /// ```
+    /// use stratigraph_core::{Edit, EditFunction, EditKind, Hook};
+    /// let same = EditFunction::new("same", |activation, _| Ok(activation)).position_wise();
+    /// let edit = Edit::new(Hook::MlpOut.at(3), EditKind::Custom(same));
+    /// assert!(edit.takes_parts());
+    /// ```
+    pub fn position_wise(self) -> Self {
+        Self { takes_parts: true, ..self }
+    }
+
+    pub(crate) fn takes_parts(&self) -> bool {
+        self.takes_parts
     }
 
     /// Its id.

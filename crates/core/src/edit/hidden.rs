@@ -1,5 +1,7 @@
 //! Keys that an edit hides from queries: [`hidden_keys`].
 
+use std::ops::Range;
+
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use super::{EditContext, EditKind, Units};
@@ -33,19 +35,24 @@ pub(super) fn hidden_keys(edit: &Edit, dims: &[usize], context: &EditContext) ->
     let mut chosen = vec![false; shape.iter().product()];
     for row in 0..shape[0] {
         let window = context.windows.get(row).copied().unwrap_or(row);
-        let pairs = pairs(edit.kind(), window, n_queries);
+        let pairs = pairs(edit.kind(), window, context.first..context.first + n_queries);
         let pairs: Vec<_> = pairs.filter(|(query, _)| edit.positions().contains(window, *query)).collect();
         for head in (0..shape[1]).filter(|head| of_all_heads || edit.units().contains(*head)) {
             let first = (row * shape[1] + head) * n_queries * n_keys;
-            pairs.iter().for_each(|(query, key)| chosen[first + query * n_keys + key] = true);
+            pairs.iter().for_each(|(query, key)| chosen[first + (query - context.first) * n_keys + key] = true);
         }
     }
     Some(Hidden { chosen, shape })
 }
 
-/// The queries and keys of a window that a kind of edit keeps apart. A query sees no later key anyway.
-fn pairs<'a>(kind: &'a EditKind, window: usize, n_positions: usize) -> Box<dyn Iterator<Item = (usize, usize)> + 'a> {
-    let before = (0..n_positions).flat_map(|query| (0..query).map(move |key| (query, key)));
+/// Those of the queries and the keys before them that a kind of edit keeps apart, by their positions in a window. A query
+/// sees no later key anyway.
+fn pairs<'a>(
+    kind: &'a EditKind,
+    window: usize,
+    queries: Range<usize>,
+) -> Box<dyn Iterator<Item = (usize, usize)> + 'a> {
+    let before = queries.clone().flat_map(|query| (0..query).map(move |key| (query, key)));
     match kind {
         EditKind::MaskDistances(distances) => {
             Box::new(before.filter(|(query, key)| distances.contains(&(query - key))))
@@ -53,7 +60,7 @@ fn pairs<'a>(kind: &'a EditKind, window: usize, n_positions: usize) -> Box<dyn I
         EditKind::MaskKeys(keys) => Box::new(before.filter(move |(_, key)| keys.contains(window, *key))),
         EditKind::MaskPairs(mask) => {
             let pairs = mask.of_window(window).iter().map(|pair| (pair.query, pair.key));
-            Box::new(pairs.filter(move |(query, key)| key < query && *query < n_positions))
+            Box::new(pairs.filter(move |(query, key)| key < query && queries.contains(query)))
         }
         _ => Box::new(std::iter::empty()),
     }

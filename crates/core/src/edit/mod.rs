@@ -8,6 +8,7 @@ mod hidden;
 mod indices;
 mod mean;
 mod pairs;
+mod parts;
 mod selection;
 mod tap;
 mod text;

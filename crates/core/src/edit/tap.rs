@@ -1,5 +1,7 @@
 //! Edits while a model runs: [`EditTap`] over a whole run, [`BlockEdits`] of one block.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
 use super::apply::{apply, replacement, select};
@@ -38,6 +40,8 @@ pub struct EditTap<'a> {
     fired: Vec<bool>,
     windows: Vec<usize>,
     corpus: Option<&'a dyn CorpusValues>,
+    /// The first position that runs.
+    first: usize,
     /// The residual stream that entered the running block, kept if some positions skip the block.
     entered: Option<Tensor<3>>,
 }
@@ -45,7 +49,7 @@ pub struct EditTap<'a> {
 impl<'a> EditTap<'a> {
     /// Makes `edits` in a run whose batch holds these windows of a corpus, `0..batch` where there is none.
     pub fn new(edits: &'a [Edit], windows: Vec<usize>) -> Self {
-        Self { edits, fired: vec![false; edits.len()], windows, corpus: None, entered: None }
+        Self { edits, fired: vec![false; edits.len()], windows, corpus: None, first: 0, entered: None }
     }
 
     /// With values that edits take from a corpus.
@@ -76,7 +80,7 @@ impl Tap for EditTap<'_> {
 
     fn visit(&mut self, site: Site, hook: Hook, mut activation: Activation) -> Result<Activation> {
         let windows = std::mem::take(&mut self.windows);
-        let context = EditContext::new(site.layer, hook, &windows);
+        let context = EditContext::new(site.layer, hook, &windows).starting_at(self.first);
         for (index, edit) in self.at(site, hook) {
             self.fired[index] = true;
             activation = match edit.kind() {
@@ -106,11 +110,20 @@ impl Tap for EditTap<'_> {
         if *edit.kind() == EditKind::Zero {
             return Ok(Some(Replacement::Zero));
         }
-        let context = EditContext::new(site.layer, hook, &self.windows);
+        let context = EditContext::new(site.layer, hook, &self.windows).starting_at(self.first);
         Ok(Some(Replacement::Values(replacement(edit, dims, &context, self.corpus)?)))
     }
 
+    fn takes_parts(&self) -> bool {
+        self.edits.iter().all(Edit::takes_parts)
+    }
+
+    fn at_positions(&mut self, positions: Range<usize>) {
+        self.first = positions.start;
+    }
+
     fn finish(&mut self) -> Result<()> {
+        self.first = 0;
         let fired = std::mem::replace(&mut self.fired, vec![false; self.edits.len()]); // the tap may see another run
         match fired.iter().position(|fired| !fired) {
             Some(index) => Err(CoreError::EditNeverFired { point: self.edits[index].point() }),

@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use stratigraph_core::{CoreError, Hook, Replacement, Result, Site, Tap, visit};
+use stratigraph_core::{BlockState, CoreError, Hook, Replacement, Result, Site, Tap, visit};
 
-use super::attention::Attention;
+use super::attention::{Attention, KeyValues, Past};
 use super::mlp::AnyMlp;
 use super::norm::AnyNorm;
 use crate::Residual;
@@ -52,18 +52,34 @@ struct Added {
 }
 
 impl Block {
-    /// The whole block, `[batch, pos, d_model]` to the same.
+    /// The whole block on whole windows, `[batch, pos, d_model]` to the same.
     pub(super) fn forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+        self.run(site, resid, None, tap)
+    }
+
+    /// The whole block on the positions that follow those of `state`.
+    pub(super) fn forward_from(
+        &self,
+        site: Site,
+        resid: Tensor<3>,
+        state: &mut BlockState,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor<3>> {
+        let first = state.n_positions();
+        self.run(site, resid, Some(Past { first, kept: state.kept::<KeyValues>() }), tap)
+    }
+
+    fn run(&self, site: Site, resid: Tensor<3>, past: Option<Past>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
         let resid = visit(tap, site, Hook::ResidPre, resid)?;
         let resid = match self.residual {
-            Residual::ParallelSharedNorm => self.with_shared_norm(site, resid, tap)?,
+            Residual::ParallelSharedNorm => self.with_shared_norm(site, resid, past, tap)?,
             Residual::Parallel => {
-                let attn = self.attention(site, resid, tap)?;
+                let attn = self.attention(site, resid, past, tap)?;
                 let mlp = self.feed_forward(site, attn.resid, tap)?;
                 add(add(mlp.resid, attn.out), mlp.out)
             }
             Residual::Sequential => {
-                let attn = self.attention(site, resid, tap)?;
+                let attn = self.attention(site, resid, past, tap)?;
                 let resid = visit(tap, site, Hook::ResidMid, add(attn.resid, attn.out))?;
                 let mlp = self.feed_forward(site, resid, tap)?;
                 add(mlp.resid, mlp.out)
@@ -106,12 +122,12 @@ impl Block {
         if self.scale == 1.0 { x } else { x * self.scale }
     }
 
-    fn attention(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Added> {
+    fn attention(&self, site: Site, resid: Tensor<3>, past: Option<Past>, tap: &mut dyn Tap) -> Result<Added> {
         if let Some(replacement) = replacement(tap, site, Hook::AttnOut, &resid)? {
             return Ok(Added { out: replaced(replacement, site, Hook::AttnOut, &resid)?, resid });
         }
         let Normed { resid, normed } = visited_norm(self.attn_norm.as_ref(), resid, (site, LN1), tap)?;
-        Ok(Added { out: Some(self.attn_out(site, normed, tap)?), resid })
+        Ok(Added { out: Some(self.attn_out(site, normed, past, tap)?), resid })
     }
 
     fn feed_forward(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Added> {
@@ -123,7 +139,13 @@ impl Block {
     }
 
     /// Both sublayers side by side on one normed stream, which is computed only if one of them runs.
-    fn with_shared_norm(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+    fn with_shared_norm(
+        &self,
+        site: Site,
+        resid: Tensor<3>,
+        past: Option<Past>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor<3>> {
         let attn = replacement(tap, site, Hook::AttnOut, &resid)?;
         let mlp = replacement(tap, site, Hook::MlpOut, &resid)?;
         if let (Some(attn), Some(mlp)) = (&attn, &mlp) {
@@ -134,7 +156,7 @@ impl Block {
         let Normed { resid, normed } = visited_norm(self.attn_norm.as_ref(), resid, (site, LN1), tap)?;
         let attn_out = match attn {
             Some(attn) => replaced(attn, site, Hook::AttnOut, &resid)?,
-            None => Some(self.attn_out(site, normed.clone(), tap)?),
+            None => Some(self.attn_out(site, normed.clone(), past, tap)?),
         };
         let resid = add(resid, attn_out);
         let mlp_out = match mlp {
@@ -144,8 +166,14 @@ impl Block {
         Ok(add(resid, mlp_out))
     }
 
-    pub(super) fn attn_out(&self, site: Site, normed: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
-        let out = self.attn.forward(normed, site, tap)?;
+    pub(super) fn attn_out(
+        &self,
+        site: Site,
+        normed: Tensor<3>,
+        past: Option<Past>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor<3>> {
+        let out = self.attn.forward(normed, site, past, tap)?;
         visit(tap, site, Hook::AttnOut, self.scaled(normed_by(&self.attn_post_norm, out)))
     }
 

@@ -25,7 +25,7 @@ pub(super) fn slice(data: &TensorData) -> &[f32] {
 pub(super) fn edit<const D: usize>(x: Tensor<D>, width: usize, kernel: impl Fn(&mut [f32]) + Send + Sync) -> Tensor<D> {
     let device = x.device();
     let mut x = floats(x);
-    x.as_mut_slice::<f32>().expect("it was read as f32").par_chunks_mut(rows(width)).for_each(kernel);
+    for_chunks(x.as_mut_slice().expect("it was read as f32"), rows(width), |_, chunk| kernel(chunk));
     Tensor::from_data(x, &device)
 }
 
@@ -37,9 +37,21 @@ pub(super) fn edit_by<const D: usize>(
 ) -> Tensor<D> {
     let device = x.device();
     let (mut x, by) = (floats(x), floats(by));
-    let chunks = x.as_mut_slice::<f32>().expect("it was read as f32").par_chunks_mut(CHUNK);
-    chunks.zip(slice(&by).par_chunks(CHUNK)).for_each(|(x, by)| kernel(x, by));
+    let by = slice(&by);
+    for_chunks(x.as_mut_slice().expect("it was read as f32"), CHUNK, |index, chunk| {
+        kernel(chunk, &by[index * CHUNK..index * CHUNK + chunk.len()]);
+    });
     Tensor::from_data(x, &device)
+}
+
+/// Works on each chunk of `width` numbers, which it is given with its index; on this thread alone if there is so little to do
+/// that handing it to others takes longer.
+pub(super) fn for_chunks(numbers: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Send + Sync) {
+    if numbers.len() <= CHUNK {
+        numbers.chunks_mut(width).enumerate().for_each(|(index, chunk)| work(index, chunk));
+    } else {
+        numbers.par_chunks_mut(width).enumerate().for_each(|(index, chunk)| work(index, chunk));
+    }
 }
 
 /// The numbers of about a chunk, in whole rows.

@@ -5,6 +5,8 @@ mod block;
 mod build;
 mod experts;
 mod host;
+mod incremental;
+mod linear;
 mod mlp;
 mod norm;
 mod params;
@@ -17,12 +19,14 @@ mod vocab;
 use std::ops::Range;
 
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{CoreError, ModelShape, ModelWeights, ResidualModel, Result, Site, Tap, is_host_device};
+use stratigraph_core::{
+    CoreError, IncrementalModel, ModelShape, ModelWeights, ResidualModel, Result, Site, Tap, is_host_device,
+};
 
 pub(crate) use self::block::Block;
 use self::build::Builder;
+use self::linear::linear;
 use self::norm::AnyNorm;
 pub use self::streamed::StreamedDecoder;
 use self::vocab::VocabMatrix;
@@ -103,10 +107,11 @@ impl Decoder {
         self.blocks.get(layer).ok_or(CoreError::LayerOutOfRange { layer, n_layers })
     }
 
-    /// Refuses windows that cannot be embedded. Ids are checked here only if they are in host memory; on other devices
+    /// Refuses tokens at positions from `first` on that cannot be embedded. Ids are checked here only if they are in host memory; on other devices
     /// they were checked when the run began.
-    fn check_tokens(&self, tokens: &Tensor<2, Int>) -> Result<()> {
-        let ([_, seq_len], n_ctx, d_vocab) = (tokens.dims(), self.config.n_ctx, self.config.d_vocab);
+    fn check_tokens(&self, first: usize, tokens: &Tensor<2, Int>) -> Result<()> {
+        let ([_, pos], n_ctx, d_vocab) = (tokens.dims(), self.config.n_ctx, self.config.d_vocab);
+        let seq_len = first + pos;
         if seq_len > n_ctx {
             return Err(CoreError::WindowTooLong { seq_len, n_ctx });
         }
@@ -131,18 +136,7 @@ impl ResidualModel for Decoder {
     }
 
     fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>> {
-        self.check_tokens(&tokens)?;
-        let [_, pos] = tokens.dims();
-        let rows = self.embed.rows(tokens);
-        let rows = if self.config.embed_scale == 1.0 { rows } else { rows * self.config.embed_scale };
-        let rows = match &self.embed_norm {
-            Some(norm) => norm.forward(rows),
-            None => rows,
-        };
-        Ok(match &self.pos_embed {
-            Some(positions) => rows + positions.val().narrow(0, 0, pos).unsqueeze(),
-            None => rows,
-        })
+        self.embed_from(0, tokens)
     }
 
     fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>> {
@@ -167,6 +161,10 @@ impl ResidualModel for Decoder {
     }
 
     fn weights(&self) -> Option<&dyn ModelWeights> {
+        Some(self)
+    }
+
+    fn incremental(&self) -> Option<&dyn IncrementalModel> {
         Some(self)
     }
 }
@@ -196,16 +194,4 @@ impl ModelWeights for Decoder {
     fn final_norm_scale(&self, rows: Tensor<2>) -> Result<Tensor<2>> {
         Ok(self.final_norm.scales_of_rows(rows))
     }
-}
-
-/// A linear map of every position. On a CPU all positions are rows of one product: as one product for each window, which burn
-/// chooses for some lengths, the weights would be packed anew for each.
-fn linear(map: &Linear, x: Tensor<3>) -> Tensor<3> {
-    if !is_host_device(&x.device()) {
-        return map.forward(x);
-    }
-    let [batch, pos, width] = x.dims();
-    let y = map.forward(x.reshape([batch * pos, width]));
-    let [_, width] = y.dims();
-    y.reshape([batch, pos, width])
 }

@@ -4,6 +4,7 @@
 //! Llama does it. Angles are computed in f64.
 
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -50,14 +51,15 @@ impl Rotary {
         }
     }
 
-    /// The angles of positions `0..seq_len`.
-    pub(super) fn angles(&self, seq_len: usize, device: &Device) -> Angles {
-        let long = self.long.as_ref().filter(|long| seq_len > long.above);
+    /// The angles of some positions of a window that ends with them.
+    pub(super) fn angles(&self, positions: Range<usize>, device: &Device) -> Angles {
+        let long = self.long.as_ref().filter(|long| positions.end > long.above);
         let frequencies = long.map_or(&self.frequencies, |long| &long.frequencies);
-        let angles = (0..seq_len).flat_map(|pos| frequencies.iter().map(move |frequency| pos as f64 * frequency));
+        let shape = [positions.len(), 1, frequencies.len()];
+        let angles = positions.flat_map(|pos| frequencies.iter().map(move |frequency| pos as f64 * frequency));
         let scaled = |x: f64| (x * self.factor) as f32;
         let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f64::sin_cos).map(|(s, c)| (scaled(s), scaled(c))).unzip();
-        let tensor = |values| Tensor::from_data(TensorData::new(values, [seq_len, 1, frequencies.len()]), device);
+        let tensor = |values| Tensor::from_data(TensorData::new(values, shape), device);
         Angles { cos: tensor(cos), sin: tensor(sin) }
     }
 }
@@ -148,7 +150,7 @@ mod tests {
     fn rotation_keeps_lengths_and_depends_on_distance_alone() {
         let device = Device::flex();
         let rope = Rope { base: 100.0, d_rotary: 4, scaling: RopeScaling::None };
-        let angles = Rotary::new(&rope).angles(5, &device);
+        let angles = Rotary::new(&rope).angles(0..5, &device);
         let same = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 1, 6]).repeat_dim(1, 5);
         let query = angles.rotate(same([1.0, 2.0, -1.0, 0.5, 0.0, 3.0]));
         let key = angles.rotate(same([0.3, -2.0, 1.0, 0.5, 1.0, -1.0]));
@@ -171,7 +173,7 @@ mod tests {
         // The frequency that turns 32 times in 2048 positions has the index 64 ln(2048 / 32 / tau) / (2 ln 1e4) = 8.06.
         assert_eq!(divisors[8], 1.0);
         assert!(divisors[9] > 1.0);
-        let length = Rotary::new(&rope).angles(1, &Device::flex()).cos.max().into_scalar::<f32>();
+        let length = Rotary::new(&rope).angles(0..1, &Device::flex()).cos.max().into_scalar::<f32>();
         assert!((length - (0.1 * 4f32.ln() + 1.0)).abs() < 1e-6);
     }
 
@@ -182,7 +184,7 @@ mod tests {
         let rope = Rope { base: 100.0, d_rotary: 4, scaling: RopeScaling::LongRope(long_rope) };
         let rotary = Rotary::new(&rope);
         let sines = |seq_len: usize| -> Vec<f32> {
-            rotary.angles(seq_len, &Device::flex()).sin.narrow(0, 1, 1).try_into_vec_as().unwrap()
+            rotary.angles(0..seq_len, &Device::flex()).sin.narrow(0, 1, 1).try_into_vec_as().unwrap()
         };
         for (seq_len, expected) in [(3, [1.0f64, 0.05]), (4, [0.25, 0.0125])] {
             assert_eq!(sines(seq_len), expected.map(|angle| angle.sin() as f32), "{seq_len}");

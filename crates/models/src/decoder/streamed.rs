@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{CoreError, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, Site, Tap};
+use stratigraph_core::{
+    CoreError, IncrementalModel, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, Site, Tap,
+};
 
 use super::Decoder;
 use super::block::Block;
@@ -56,6 +58,11 @@ impl StreamedDecoder {
         Ok(Self { checkpoint, options, device: device.clone(), trunk, held, largest_block, n_reads })
     }
 
+    /// The decoder without its blocks.
+    pub(super) fn trunk(&self) -> &Decoder {
+        &self.trunk
+    }
+
     /// The configuration.
     pub fn config(&self) -> &DecoderConfig {
         self.checkpoint.config()
@@ -72,7 +79,7 @@ impl StreamedDecoder {
     }
 
     /// The block of a layer. A caller waits while another thread reads it.
-    fn block_at(&self, layer: usize) -> CoreResult<Arc<Block>> {
+    pub(super) fn block_at(&self, layer: usize) -> CoreResult<Arc<Block>> {
         let n_layers = self.config().n_layers;
         if layer >= n_layers {
             return Err(CoreError::LayerOutOfRange { layer, n_layers });
@@ -118,6 +125,10 @@ impl ResidualModel for StreamedDecoder {
     }
 
     fn weights(&self) -> Option<&dyn ModelWeights> {
+        Some(self)
+    }
+
+    fn incremental(&self) -> Option<&dyn IncrementalModel> {
         Some(self)
     }
 }

@@ -5,6 +5,8 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::linear::{by_columns, threads_for};
+
 /// `[d_vocab, d_model]`: the embedding `W_E`, or the transpose of the unembedding `W_U`.
 #[derive(Module, Debug)]
 pub(super) struct VocabMatrix {
@@ -73,8 +75,14 @@ impl VocabMatrix {
     /// # Panics
     /// When the range is empty or ends past the vocabulary.
     pub(super) fn logits(&self, rows: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
-        let parts = self.parts(vocab).map(|part| rows.clone().matmul(part.transpose()));
-        joined(parts.collect(), 1)
+        let product = |part: Tensor<2>| {
+            let part = part.transpose();
+            match threads_for(&rows, part.dims()) {
+                1 => rows.clone().matmul(part),
+                n_parts => by_columns(rows.clone(), part, n_parts),
+            }
+        };
+        joined(self.parts(vocab).map(product).collect(), 1)
     }
 
     /// The rows of the tokens `vocab`, `[vocab.len(), d_model]`.

@@ -14,7 +14,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use stratigraph_core::{TokenSpan, TokenWindows};
-use stratigraph_corpus::{BosMode, BosToken, TextEncoder, encode_reader};
+use stratigraph_corpus::{BosMode, BosToken, TextDecoder, TextEncoder, encode_reader};
 
 use self::library::Library;
 use crate::directory::is_there;
@@ -222,6 +222,12 @@ impl TextEncoder for Tokenizer {
 
     fn bos(&self) -> BosToken {
         self.bos
+    }
+}
+
+impl TextDecoder for Tokenizer {
+    fn decode_ids(&self, ids: &[u32]) -> std::result::Result<String, Box<dyn Error + Send + Sync>> {
+        Ok(self.decode(ids)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Checkpoints, families, tokenizers and training, against Hugging Face transformers and against damage.
 
+mod chats;
 mod checkpoints;
 mod configurations;
 mod conformance;

@@ -28,7 +28,7 @@ pub struct SingleCurve {
     pub definition: &'static str,
 }
 
-pub(super) static CURVES: [SingleCurve; 21] = [
+pub(super) static CURVES: [SingleCurve; 22] = [
     SingleCurve {
         name: "attention_at_distance_{n}",
         title: "Attention to the token {n} back",
@@ -263,5 +263,18 @@ pub(super) static CURVES: [SingleCurve; 21] = [
         group: STEERING,
         definition: "mean over prompts, at their last position: the mean log-probability of the target tokens (nats), or the \
                      mean of their logits less that of other tokens (logits)",
+    },
+    SingleCurve {
+        name: "own_continuation_nll",
+        title: "Loss of the model's own text without a layer",
+        label: "own text",
+        quantity: "loss",
+        unit: Unit::Nats,
+        scale: Scale::Fitted,
+        axis: AxisKind::Layers,
+        group: "Own text",
+        definition: "loss, in the model without layer `l`, of the greedy continuation that the unchanged model writes behind the \
+                     first half of each window (rounded down), to the length of the window; mean over the tokens of the \
+                     continuation",
     },
 ];

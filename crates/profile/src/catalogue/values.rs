@@ -72,6 +72,15 @@ pub fn values() -> Vec<ValueEntry> {
             ],
         ),
         ValueEntry::measured(
+            "own_continuation_clean_nll",
+            Unit::Nats,
+            [
+                "Loss of the model's own text",
+                "unchanged model",
+                "as `own_continuation_nll`, in the unchanged model, which wrote the text",
+            ],
+        ),
+        ValueEntry::measured(
             "centred_logit",
             Unit::Logits,
             [

@@ -8,6 +8,7 @@ mod knock_out_words;
 mod lens;
 mod neuron_sets;
 mod neurons;
+mod own_continuation;
 mod patching;
 mod removal;
 mod steering;
@@ -27,6 +28,7 @@ pub use knock_out_words::KnockOutWords;
 pub use lens::LensCurves;
 pub use neuron_sets::{NeuronSetComparison, NeuronSets};
 pub use neurons::VocabularyNeurons;
+pub use own_continuation::OwnContinuation;
 pub use patching::{
     ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PatchingPart, PromptPair, PromptPairs, TokenPair,
 };
@@ -43,7 +45,7 @@ const FIXED_SCALE: &str = "fixed_scale_lens";
 
 /// A measurement that needs no data of its own, by its name: a sweep, `attention`, `early_guesses`, `effects`,
 /// `fixed_scale_lens`, `geometry`, `neurons`, `neuron_sets`, `mean_neuron_sets`, `remove_by_block_influence`,
-/// `remove_by_angular_distance` or `remove_by_loss`.
+/// `remove_by_angular_distance`, `remove_by_loss` or `own_continuation`.
 ///
 /// # Errors
 /// [`StudyError::UnknownMeasurement`], which lists the known names.
@@ -55,6 +57,7 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
         SublayerEffects::NAME => Box::new(SublayerEffects::default()),
         ResidualGeometry::NAME => Box::new(ResidualGeometry::default()),
         VocabularyNeurons::NAME => Box::new(VocabularyNeurons),
+        OwnContinuation::NAME => Box::new(OwnContinuation::default()),
         NeuronSets::ZERO => Box::new(NeuronSets::zero()),
         NeuronSets::MEAN => Box::new(NeuronSets::mean()),
         _ => match Sweep::by_name(name) {
@@ -81,6 +84,7 @@ pub fn known_names() -> Vec<&'static str> {
         VocabularyNeurons::NAME,
         NeuronSets::ZERO,
         NeuronSets::MEAN,
+        OwnContinuation::NAME,
     ];
     let removals = Criterion::ALL.map(CumulativeRemoval::name_of);
     Sweep::KNOWN.into_iter().chain(removals).chain(own).collect()

@@ -2,7 +2,6 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
-use rayon::prelude::*;
 use stratigraph_kernels as kernels;
 
 use super::super::host;
@@ -64,7 +63,7 @@ fn heads_on_host(x: Tensor<4>, angles: Option<&Angles>) -> Tensor<4> {
     });
     let width = heads * d_head;
     let mut out = vec![0.0; batch * heads * pos * d_head];
-    out.par_chunks_mut(pos * d_head).enumerate().for_each(|(index, out)| {
+    host::for_chunks(&mut out, pos * d_head, |index, out| {
         let (window, head) = (index / heads, index % heads);
         let rows = &host::slice(&x)[window * pos * width..(window + 1) * pos * width];
         kernels::split_head(rows, width, head * d_head, d_head, angles, out);

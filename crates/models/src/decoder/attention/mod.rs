@@ -1,6 +1,7 @@
 //! Causal self-attention with grouped keys and values: [`Attention`].
 
 mod heads;
+mod past;
 mod scores;
 
 use burn::module::{Module, Param};
@@ -8,12 +9,13 @@ use burn::nn::Linear;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use rayon::prelude::*;
 use stratigraph_core::{Hook, Result, Site, Tap, visit_heads};
 use stratigraph_kernels as kernels;
 
 use self::heads::by_heads;
 pub(super) use self::heads::{EachHead, HeadNorm};
+use self::past::Pair;
+pub(super) use self::past::{KeyValues, Past};
 pub(super) use self::scores::Alibi;
 use super::rotary::Rotary;
 use super::{host, linear};
@@ -62,29 +64,43 @@ pub(super) struct Scoring {
 }
 
 impl Attention {
-    /// What attention adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`.
+    /// What attention adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`. With a `past`
+    /// these are the positions that follow it.
     ///
-    /// Scores and pattern are computed as a whole when `tap` wants one of them, on a CPU for short windows, and where there
-    /// are sinks; otherwise burn's fused attention runs.
-    pub(super) fn forward(&self, normed: Tensor<3>, site: Site, tap: &mut dyn Tap) -> Result<Tensor<3>> {
+    /// Scores and pattern are computed as a whole when `tap` wants one of them, on a CPU for short windows, behind a past, and
+    /// where there are sinks; otherwise burn's fused attention runs.
+    pub(super) fn forward(
+        &self,
+        normed: Tensor<3>,
+        site: Site,
+        past: Option<Past>,
+        tap: &mut dyn Tap,
+    ) -> Result<Tensor<3>> {
         let [_, pos, _] = normed.dims();
         let device = normed.device();
-        let angles = self.rotary.as_ref().map(|rotary| rotary.angles(pos, &device));
+        let first = past.as_ref().map_or(0, |past| past.first);
+        let angles = self.rotary.as_ref().map(|rotary| rotary.angles(first..first + pos, &device));
         let query = self.split(linear(&self.query, normed.clone()), &self.query_norm);
         let key = self.split(linear(&self.key, normed.clone()), &self.key_norm);
         let value = self.split(linear(&self.value, normed), &None);
         let query = visit_heads(tap, site, Hook::Q, query)?;
         let key = visit_heads(tap, site, Hook::K, key)?;
         let value = visit_heads(tap, site, Hook::V, value)?;
-        let query = self.scaled_by_position(by_heads(self.normed(query, &self.query_norm), angles.as_ref()));
+        let query = by_heads(self.normed(query, &self.query_norm), angles.as_ref());
+        let query = self.scaled_by_position(query, first);
         let key = by_heads(self.normed(key, &self.key_norm), angles.as_ref());
-        let value = by_heads(value, None);
+        let new = Pair { key, value: by_heads(value, None) };
+        let all = match past {
+            Some(past) => past.followed_by(site.layer, new)?,
+            None => new,
+        };
         let mixed = if tap.wants(site, Hook::AttnScores) || tap.wants(site, Hook::Pattern) {
-            self.mixed(self.visited_pattern(query, key, site, tap)?, value)
-        } else if self.sinks.is_some() || (host::on_host(&device) && pos <= MOST_ON_HOST) {
+            self.mixed(self.visited_pattern(query, all.key, site, tap)?, all.value)
+        } else if self.sinks.is_some() || first > 0 || (host::on_host(&device) && pos <= MOST_ON_HOST) {
+            let Pair { key, value } = self.seen(all, pos);
             self.mixed(self.pattern(self.products(query, key)), value)
         } else {
-            self.fused(query, key, value)
+            self.fused(query, all.key, all.value)
         };
         let joined = if tap.wants(site, Hook::Z) {
             let z = visit_heads(tap, site, Hook::Z, mixed.swap_dims(1, 2))?;
@@ -119,12 +135,22 @@ impl Attention {
         }
     }
 
-    /// The products of queries and keys, `[batch, n_heads, query, key]`.
+    /// Without the keys that none of the last `pos` positions sees. ALiBi may depend on where a key stands among all.
+    fn seen(&self, all: Pair, pos: usize) -> Pair {
+        let [_, _, keys, _] = all.key.dims();
+        let window = self.scoring.window.filter(|_| self.scoring.alibi.is_none());
+        match window.map(|window| window + pos - 1) {
+            Some(seen) if seen < keys => all.narrow(keys - seen..keys),
+            _ => all,
+        }
+    }
+
+    /// The products of queries and keys, `[batch, n_heads, query, key]`. The queries are those of the last positions.
     fn products(&self, query: Tensor<4>, key: Tensor<4>) -> Tensor<4> {
-        let [batch, _, pos, _] = query.dims();
+        let ([batch, _, pos, _], [_, _, keys, _]) = (query.dims(), key.dims());
         // The query heads that share a key head are rows of one product.
         let query = query.reshape([batch, self.n_kv_heads, self.n_heads / self.n_kv_heads * pos, self.d_head]);
-        query.matmul(key.swap_dims(2, 3)).reshape([batch, self.n_heads, pos, pos])
+        query.matmul(key.swap_dims(2, 3)).reshape([batch, self.n_heads, pos, keys])
     }
 
     /// The pattern, after the tap has seen the scores and the pattern.
@@ -141,8 +167,8 @@ impl Attention {
 
     /// The values that each query mixes by its pattern, `[batch, n_heads, pos, d_head]`.
     fn mixed(&self, pattern: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
-        let [batch, n_heads, pos, _] = pattern.dims();
-        let pattern = pattern.reshape([batch, self.n_kv_heads, n_heads / self.n_kv_heads * pos, pos]);
+        let [batch, n_heads, pos, keys] = pattern.dims();
+        let pattern = pattern.reshape([batch, self.n_kv_heads, n_heads / self.n_kv_heads * pos, keys]);
         pattern.matmul(value).reshape([batch, n_heads, pos, self.d_head])
     }
 
@@ -150,17 +176,18 @@ impl Attention {
     fn fused(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
         let ([batch, _, pos, _], device) = (query.dims(), query.device());
         let dims = [batch, self.n_heads, pos, pos];
-        let past =
-            self.window_within(pos).map(|window| before_window(pos, window, &device).unsqueeze::<4>().expand(dims));
-        let bias = self.scoring.alibi.map(|alibi| self.alibi(alibi, pos, &device).expand(dims));
+        let past = self
+            .window_within(pos)
+            .map(|window| before_window([pos, pos], window, &device).unsqueeze::<4>().expand(dims));
+        let bias = self.scoring.alibi.map(|alibi| self.alibi(alibi, [pos, pos], &device).expand(dims));
         let options =
             AttentionModuleOptions { scale: Some(self.scoring.scale), softcap: self.scoring.soft_cap, is_causal: true };
         attention(query, self.repeated(key), self.repeated(value), past, bias, options)
     }
 
-    /// How far back a query sees, where that is less than all `pos` positions.
-    fn window_within(&self, pos: usize) -> Option<usize> {
-        self.scoring.window.filter(|window| *window < pos)
+    /// How far back a query sees, where that is less than all `n_keys` keys.
+    fn window_within(&self, n_keys: usize) -> Option<usize> {
+        self.scoring.window.filter(|window| *window < n_keys)
     }
 
     /// Repeats each key-value head for its query heads; not every backend's fused attention supports shared heads.
@@ -183,14 +210,17 @@ impl Attention {
         }
         let x = host::floats(x);
         let mut out = vec![0.0; batch * pos * width];
-        let windows = out.par_chunks_mut(pos * width).zip(host::slice(&x).par_chunks(pos * width));
-        windows.for_each(|(rows, heads)| kernels::join_heads(heads, pos, d_head, rows));
+        let heads = host::slice(&x);
+        host::for_chunks(&mut out, pos * width, |window, rows| {
+            kernels::join_heads(&heads[window * pos * width..][..pos * width], pos, d_head, rows);
+        });
         Tensor::from_data(TensorData::new(out, [batch, pos, width]), &device)
     }
 }
 
-/// True `[query, key]` where a key lies `window` tokens or more before its query.
-fn before_window(pos: usize, window: usize, device: &Device) -> Tensor<2, Bool> {
-    // triu_mask is false from a diagonal upwards; a key is seen from the diagonal `1 - window` on.
-    Tensor::<2, Bool>::triu_mask([pos, pos], 1 - window as i64, device)
+/// True `[query, key]` where a key lies `window` tokens or more before its query. The queries are those of the last keys.
+fn before_window([queries, keys]: [usize; 2], window: usize, device: &Device) -> Tensor<2, Bool> {
+    let first = (keys - queries) as i64;
+    // triu_mask is false from a diagonal upwards; a query sees keys from the diagonal `1 - window` of its own key on.
+    Tensor::<2, Bool>::triu_mask([queries, keys], 1 - window as i64 + first, device)
 }

@@ -1,4 +1,5 @@
-//! From the products of queries and keys to attention probabilities: scale, soft cap, ALiBi, mask, sinks and softmax.
+//! From the products of queries and keys to attention probabilities: scale, soft cap, ALiBi, mask, sinks and softmax. Where
+//! there are more keys than queries, the queries are those of the last positions.
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -9,12 +10,13 @@ use super::super::host;
 use super::{Attention, before_window};
 
 impl Attention {
-    /// Queries `[batch, n_heads, pos, d_head]`, multiplied by what the model multiplies each position's by.
-    pub(super) fn scaled_by_position(&self, query: Tensor<4>) -> Tensor<4> {
+    /// Queries `[batch, n_heads, pos, d_head]` of positions from `first` on, multiplied by what the model multiplies each
+    /// position's by.
+    pub(super) fn scaled_by_position(&self, query: Tensor<4>, first: usize) -> Tensor<4> {
         let Some(scaling) = self.scoring.query_scaling else { return query };
         let ([_, _, pos, _], device) = (query.dims(), query.device());
         let factor = |pos: usize| (1.0 + scaling.beta * (1.0 + (pos / scaling.original_n_ctx) as f64).ln()) as f32;
-        let factors = TensorData::new((0..pos).map(factor).collect::<Vec<_>>(), [1, 1, pos, 1]);
+        let factors = TensorData::new((first..first + pos).map(factor).collect::<Vec<_>>(), [1, 1, pos, 1]);
         query * Tensor::from_data(factors, &device)
     }
 
@@ -28,38 +30,38 @@ impl Attention {
 
     /// Scores before the mask: scaled, capped and with their bias.
     pub(super) fn scores(&self, products: Tensor<4>) -> Tensor<4> {
-        let ([_, _, _, pos], device) = (products.dims(), products.device());
+        let ([_, _, queries, keys], device) = (products.dims(), products.device());
         let scores = products * self.scoring.scale;
         let scores = match self.scoring.soft_cap {
             Some(cap) => (scores / cap).tanh() * cap,
             None => scores,
         };
         match self.scoring.alibi {
-            Some(alibi) => scores + self.alibi(alibi, pos, &device),
+            Some(alibi) => scores + self.alibi(alibi, [queries, keys], &device),
             None => scores,
         }
     }
 
     /// The softmax of `scale` times the scores over the keys that a query sees, and the sink where there is one.
     pub(super) fn softmax(&self, scores: Tensor<4>, scale: f64) -> Tensor<4> {
-        let ([_, _, pos, _], device) = (scores.dims(), scores.device());
+        let ([_, _, queries, keys], device) = (scores.dims(), scores.device());
         if let Some(sinks) = &self.sinks {
             return with_sinks(self.masked(scores * scale), sinks.val());
         }
         if host::on_host(&device) {
-            let (window, scale) = (self.window_within(pos), scale as f32);
-            return host::edit(scores, pos * pos, |heads| kernels::causal_softmax(heads, pos, window, scale));
+            let (shape, window, scale) = ([queries, keys], self.window_within(keys), scale as f32);
+            return host::edit(scores, queries * keys, |heads| kernels::causal_softmax(heads, shape, window, scale));
         }
         softmax(self.masked(scores * scale), 3)
     }
 
     /// Scores `[batch, n_heads, query, key]` with minus infinity where a query does not see a key.
     pub(super) fn masked(&self, scores: Tensor<4>) -> Tensor<4> {
-        let ([_, _, pos, _], device) = (scores.dims(), scores.device());
-        // tril_mask is true where a key lies after its query.
-        let future = Tensor::<2, Bool>::tril_mask([pos, pos], 0, &device);
-        let unseen = match self.window_within(pos) {
-            Some(window) => future.bool_or(before_window(pos, window, &device)),
+        let ([_, _, queries, keys], device) = (scores.dims(), scores.device());
+        // tril_mask is true above a diagonal: where a key lies after its query.
+        let future = Tensor::<2, Bool>::tril_mask([queries, keys], (keys - queries) as i64, &device);
+        let unseen = match self.window_within(keys) {
+            Some(window) => future.bool_or(before_window([queries, keys], window, &device)),
             None => future,
         };
         let unseen = unseen.unsqueeze::<4>().expand(scores.dims());
@@ -67,21 +69,21 @@ impl Attention {
     }
 
     /// ALiBi's bias, `[1, n_heads, query, key]`, or `[1, n_heads, 1, key]` where it is the same for each query.
-    pub(super) fn alibi(&self, alibi: Alibi, pos: usize, device: &Device) -> Tensor<4> {
+    pub(super) fn alibi(&self, alibi: Alibi, [queries, keys]: [usize; 2], device: &Device) -> Tensor<4> {
         let n_heads = self.n_heads;
         if alibi == Alibi::ByKeyRounded {
-            let of_head = |slope| (0..pos).map(move |key| (rounded_bias(slope, key) * self.scoring.scale) as f32);
+            let of_head = |slope| (0..keys).map(move |key| (rounded_bias(slope, key) * self.scoring.scale) as f32);
             let bias: Vec<f32> = slopes(n_heads).into_iter().flat_map(of_head).collect();
-            return Tensor::from_data(TensorData::new(bias, [1, n_heads, 1, pos]), device);
+            return Tensor::from_data(TensorData::new(bias, [1, n_heads, 1, keys]), device);
         }
-        let mut bias = Vec::with_capacity(n_heads * pos * pos);
+        let mut bias = Vec::with_capacity(n_heads * queries * keys);
         for slope in slopes(n_heads) {
-            let by_distance: Vec<f32> = (0..pos).map(|distance| (-slope * distance as f64) as f32).collect();
-            for query in 0..pos {
-                bias.extend((0..pos).map(|key| by_distance[query.saturating_sub(key)]));
+            let by_distance: Vec<f32> = (0..keys).map(|distance| (-slope * distance as f64) as f32).collect();
+            for query in keys - queries..keys {
+                bias.extend((0..keys).map(|key| by_distance[query.saturating_sub(key)]));
             }
         }
-        Tensor::from_data(TensorData::new(bias, [1, n_heads, pos, pos]), device)
+        Tensor::from_data(TensorData::new(bias, [1, n_heads, queries, keys]), device)
     }
 }
 

@@ -111,7 +111,7 @@ impl Shown<'_> {
     /// Scores by tensor operations, and masked one by one.
     fn check_scores(&self) {
         let attn = &self.block.attn;
-        let angles = attn.rotary.as_ref().map(|rotary| rotary.angles(SEQ_LEN, &Device::flex()));
+        let angles = attn.rotary.as_ref().map(|rotary| rotary.angles(0..SEQ_LEN, &Device::flex()));
         let turned = |x: Tensor<4>, norm: &Option<HeadNorm>| {
             let x = norm.as_ref().map_or(x.clone(), |norm| norm.forward(x));
             let x = attn.scoring.clip.map_or(x.clone(), |clip| x.clamp(-clip, clip));

@@ -22,7 +22,7 @@ fn a_replaced_sublayer_adds_what_stands_in_for_it() {
             |edits: &[Edit]| host(model.block(site, resid.clone(), &mut EditTap::new(edits, vec![0, 1])).unwrap());
         let block = &model.blocks[1];
         let normed = |norm: Option<&AnyNorm>| norm.map_or(resid.clone(), |norm| norm.forward(resid.clone()));
-        let attn = block.attn_out(site, normed(block.attn_norm.as_ref()), &mut NoTap).unwrap();
+        let attn = block.attn_out(site, normed(block.attn_norm.as_ref()), None, &mut NoTap).unwrap();
         let mlp_norm = block.mlp_norm.as_ref().or(block.attn_norm.as_ref());
         let mlp = block.mlp_out(site, normed(mlp_norm), &mut NoTap).unwrap();
         let (attn_out, mlp_out) = (Hook::AttnOut.at(0), Hook::MlpOut.at(0));
@@ -59,7 +59,7 @@ fn an_edited_scale_is_what_the_norm_divides_by() {
             host(model.block(site, resid.clone(), &mut EditTap::new(&edits, vec![0, 1])).unwrap())
         };
         let block = &model.blocks[1];
-        let attn = block.attn_out(site, normed(block.attn_norm.as_ref().unwrap()), &mut NoTap).unwrap();
+        let attn = block.attn_out(site, normed(block.attn_norm.as_ref().unwrap()), None, &mut NoTap).unwrap();
         close(&format!("{name} ln1"), &run(Hook::Ln1Scale, Hook::MlpOut), &host(resid.clone() + attn));
         let (scale, norm) = match &block.mlp_norm {
             Some(norm) => (Hook::Ln2Scale, norm),

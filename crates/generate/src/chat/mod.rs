@@ -1,0 +1,148 @@
+//! Conversations as one text: [`ChatTemplate`], of [`ChatMessage`]s.
+
+mod calendar;
+mod functions;
+mod json;
+
+use std::collections::BTreeMap;
+
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Value};
+use serde::Serialize;
+
+use crate::{GenerateError, Result};
+
+/// A message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ChatMessage {
+    /// Who says it: `system`, `user` or `assistant`.
+    pub role: String,
+    /// What is said.
+    pub content: String,
+}
+
+impl ChatMessage {
+    /// What somebody says.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { role: role.into(), content: content.into() }
+    }
+
+    /// What the user says.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new("user", content)
+    }
+
+    /// What the model is told before the conversation.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new("system", content)
+    }
+}
+
+/// A chat template of Hugging Face, in Jinja: it makes the text of a conversation that a model was tuned on.
+///
+/// It renders as `apply_chat_template` of transformers does: blocks are trimmed, `tojson` writes as Python does,
+/// `raise_exception` and `strftime_now` (in UTC) are there, and so are the special tokens, such as `bos_token`.
+///
+/// ```
+/// use stratigraph_generate::chat::{ChatMessage, ChatTemplate};
+///
+/// let source = "{% for m in messages %}<|{{ m.role }}|>{{ m['content'].strip() }}{{ eos_token }}\n{% endfor %}\
+///               {% if add_generation_prompt %}<|assistant|>{% endif %}";
+/// let template = ChatTemplate::new(source)?.with_special_token("eos_token", "</s>");
+/// let text = template.render(&[ChatMessage::user(" Hello ")])?;
+/// assert_eq!(text, "<|user|>Hello</s>\n<|assistant|>");
+/// # Ok::<(), stratigraph_generate::GenerateError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ChatTemplate {
+    source: String,
+    variables: BTreeMap<String, Value>,
+    add_generation_prompt: bool,
+}
+
+impl ChatTemplate {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`GenerateError::BadTemplate`] when it is not one.
+    pub fn new(source: impl Into<String>) -> Result<Self> {
+        let source = without_generation_tags(&source.into());
+        environment().template_from_str(&source).map_err(|error| bad_template(&error))?;
+        Ok(Self { source, variables: BTreeMap::new(), add_generation_prompt: true })
+    }
+
+    /// With the text of a special token, by the name that tokenizers give it: `bos_token`, `eos_token`.
+    pub fn with_special_token(self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.with_variable(name, text.into())
+    }
+
+    /// With a variable that some templates read, such as `enable_thinking`.
+    pub fn with_variable(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        self.variables.insert(name.into(), Value::from_serialize(value));
+        self
+    }
+
+    /// Ends with the last message, without the beginning of an answer.
+    pub fn without_generation_prompt(self) -> Self {
+        Self { add_generation_prompt: false, ..self }
+    }
+
+    /// The text of a conversation, with the beginning of an answer.
+    ///
+    /// # Errors
+    /// [`GenerateError::BadTemplate`] when the template refuses the conversation, or fails.
+    pub fn render(&self, messages: &[ChatMessage]) -> Result<String> {
+        let mut variables = self.variables.clone();
+        variables.insert("messages".to_owned(), Value::from_serialize(messages));
+        variables.insert("add_generation_prompt".to_owned(), self.add_generation_prompt.into());
+        let environment = environment();
+        let template = environment.template_from_str(&self.source).map_err(|error| bad_template(&error))?;
+        template.render(variables).map_err(|error| bad_template(&error))
+    }
+}
+
+/// Jinja as transformers sets it up.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_formatter(|out, state, value| match value.kind() {
+        // As Python writes them.
+        ValueKind::Bool => Ok(out.write_str(if value.is_true() { "True" } else { "False" })?),
+        ValueKind::None => Ok(out.write_str("None")?),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+    environment.add_function("raise_exception", functions::raise_exception);
+    environment.add_function("strftime_now", functions::strftime_now);
+    environment.add_filter("tojson", json::to_json);
+    environment
+}
+
+/// With conditions that always hold in place of the tags by which transformers marks what an assistant wrote, so that what
+/// these do to the white space around them stays.
+fn without_generation_tags(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(start) = rest.find("{%") {
+        let Some(length) = rest[start..].find("%}").map(|at| at + 2) else { break };
+        let tag = &rest[start..start + length];
+        let name = tag[2..length - 2].trim_matches(['-', '+']).trim();
+        text.push_str(&rest[..start]);
+        match name {
+            "generation" => text.push_str(&tag.replace(name, "if true")),
+            "endgeneration" => text.push_str(&tag.replace(name, "endif")),
+            _ => text.push_str(tag),
+        }
+        rest = &rest[start + length..];
+    }
+    text.push_str(rest);
+    text
+}
+
+fn bad_template(error: &minijinja::Error) -> GenerateError {
+    let reason = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+    let line = error.line().map_or_else(String::new, |line| format!(" (line {line})"));
+    GenerateError::BadTemplate { reason: format!("{reason}{line}") }
+}

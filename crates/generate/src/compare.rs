@@ -1,0 +1,95 @@
+//! What an intervention makes of a text: [`Comparison`].
+
+use burn::tensor::Tensor;
+use stratigraph_core::NoTap;
+use stratigraph_surgery::{IncrementalRun, Intervention};
+
+use crate::logits::{kl, rows, top1};
+use crate::{Generation, Generator, Result};
+
+/// The continuation of one prompt by the unchanged model and under an intervention.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// What the unchanged model writes.
+    pub clean: Generation,
+    /// What is written under the intervention, with the same sampling and seed.
+    pub changed: Generation,
+    /// The tokens of the clean continuation, as both models see them.
+    pub along: Vec<ComparedToken>,
+}
+
+/// A token of the clean continuation: both models have seen the prompt and the clean tokens before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct ComparedToken {
+    /// The token.
+    pub token: u32,
+    /// The KL divergence of the changed from the clean distribution of this token, `sum(p ln(p / q))` with clean `p`, in nats.
+    pub kl: f64,
+    /// The most likely token under the intervention.
+    pub changed_top1: u32,
+    /// The most likely token of the unchanged model.
+    pub clean_top1: u32,
+}
+
+impl Comparison {
+    /// The first token, counted from the end of the prompt, at which the two texts part; none where they are equal.
+    pub fn parts_at(&self) -> Option<usize> {
+        let (clean, changed) = (&self.clean.tokens, &self.changed.tokens);
+        let common = clean.iter().zip(changed).take_while(|(clean, changed)| clean == changed).count();
+        (common < clean.len().max(changed.len())).then_some(common)
+    }
+
+    /// The mean KL divergence along the clean continuation, in nats; none where there is no token.
+    pub fn mean_kl(&self) -> Option<f64> {
+        let sum: f64 = self.along.iter().map(|token| token.kl).sum();
+        (!self.along.is_empty()).then(|| sum / self.along.len() as f64)
+    }
+}
+
+impl Generator<'_> {
+    /// Continues prompts twice, by the unchanged model and under the intervention, and measures along the clean continuations
+    /// how far the distributions of the next token are from each other.
+    ///
+    /// # Errors
+    /// As [`run`](Generator::run).
+    pub fn compare(&self, prompts: &[Vec<u32>]) -> Result<Vec<Comparison>> {
+        let none = Intervention::none(self.model.n_layers());
+        let clean = self.clone().with_intervention(none.clone());
+        let pairs = clean.run(prompts)?.into_iter().zip(self.run(prompts)?);
+        let compared = |(clean, changed): (Generation, Generation)| {
+            let along = self.along(&clean, &none)?;
+            Ok(Comparison { clean, changed, along })
+        };
+        pairs.map(compared).collect()
+    }
+
+    /// Runs a prompt with its clean continuation under both.
+    fn along(&self, clean: &Generation, none: &Intervention) -> Result<Vec<ComparedToken>> {
+        let n_tokens = clean.tokens.len();
+        if n_tokens == 0 {
+            return Ok(Vec::new());
+        }
+        let ids = [&clean.prompt[..], &clean.tokens[..n_tokens - 1]].concat();
+        let of_clean = self.logits_behind(clean.prompt.len(), &ids, none)?;
+        let of_changed = self.logits_behind(clean.prompt.len(), &ids, &self.intervention)?;
+        let rows = clean.tokens.iter().zip(of_clean.iter().zip(&of_changed));
+        let compared = |(&token, (clean, changed)): (&u32, (&Vec<f32>, &Vec<f32>))| ComparedToken {
+            token,
+            kl: kl(clean, changed),
+            changed_top1: top1(changed),
+            clean_top1: top1(clean),
+        };
+        Ok(rows.map(compared).collect())
+    }
+
+    /// The logits of the tokens that follow the first `n_prompt`.
+    fn logits_behind(&self, n_prompt: usize, ids: &[u32], intervention: &Intervention) -> Result<Vec<Vec<f32>>> {
+        let mut run = IncrementalRun::new(self.model, intervention, 1, ids.len())?.recomputing();
+        let resid: Tensor<3> = run.extend(&[ids.to_vec()], &mut NoTap)?;
+        let [_, pos, d_model] = resid.dims();
+        let first = n_prompt - 1;
+        rows(self.model, resid.narrow(1, first, pos - first).reshape([pos - first, d_model]))
+    }
+}

@@ -1,0 +1,114 @@
+//! Tokens to text, as they come: [`TextStream`].
+
+use stratigraph_corpus::TextDecoder;
+
+use crate::{GenerateError, Result};
+
+/// Tokens before the new ones that decide how these are written, such as with or without a space.
+const CONTEXT: usize = 8;
+
+/// What stands for bytes that are no whole character.
+const REPLACEMENT: char = '\u{fffd}';
+
+/// Bytes of an unfinished character, at most.
+const UNFINISHED: usize = 3;
+
+/// Turns tokens into text one after the other. The text of a character whose bytes are spread over several tokens comes with
+/// the last of these.
+///
+/// ```
+/// # use std::error::Error;
+/// use stratigraph_corpus::TextDecoder;
+/// use stratigraph_generate::TextStream;
+///
+/// /// A token for each byte.
+/// struct Bytes;
+///
+/// impl TextDecoder for Bytes {
+///     fn decode_ids(&self, ids: &[u32]) -> Result<String, Box<dyn Error + Send + Sync>> {
+///         let bytes: Vec<u8> = ids.iter().map(|&id| id as u8).collect();
+///         Ok(String::from_utf8_lossy(&bytes).into_owned())
+///     }
+/// }
+///
+/// let mut stream = TextStream::new(&Bytes, &[b'a'.into()])?; // behind the prompt `a`
+/// let parts = "é!".bytes().map(|byte| stream.push(byte.into())).collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(parts, ["", "é", "!"]);
+/// # Ok::<(), stratigraph_generate::GenerateError>(())
+/// ```
+pub struct TextStream<'a> {
+    decoder: &'a dyn TextDecoder,
+    /// The last tokens, of which the text of some was returned.
+    ids: Vec<u32>,
+    /// Tokens at the front that only give context.
+    n_context: usize,
+    /// Bytes of the text of `ids` that were returned.
+    n_returned: usize,
+}
+
+impl<'a> TextStream<'a> {
+    /// A stream of the tokens that follow a prompt.
+    ///
+    /// # Errors
+    /// When the prompt cannot be turned into text.
+    pub fn new(decoder: &'a dyn TextDecoder, prompt: &[u32]) -> Result<Self> {
+        let ids = prompt[prompt.len().saturating_sub(CONTEXT)..].to_vec();
+        let mut stream = Self { decoder, n_context: ids.len(), ids, n_returned: 0 };
+        stream.n_returned = stream.text()?.len();
+        Ok(stream)
+    }
+
+    /// Adds a token, and returns the text that is certain now: all but bytes at the end that may become a character.
+    ///
+    /// # Errors
+    /// When the tokens cannot be turned into text.
+    pub fn push(&mut self, token: u32) -> Result<String> {
+        self.ids.push(token);
+        let text = self.text()?;
+        let end = certain(&text);
+        let new = self.newly(&text, end);
+        if end == text.len() || self.ids.len() >= 8 * CONTEXT {
+            self.forget()?;
+        }
+        Ok(new)
+    }
+
+    /// The rest, after the last token; bytes that are no character are U+FFFD.
+    ///
+    /// # Errors
+    /// When the tokens cannot be turned into text.
+    pub fn finish(&mut self) -> Result<String> {
+        let text = self.text()?;
+        Ok(self.newly(&text, text.len()))
+    }
+
+    fn text(&self) -> Result<String> {
+        self.decoder.decode_ids(&self.ids).map_err(GenerateError::text)
+    }
+
+    /// The text behind what was returned, up to a byte. A tokenizer may write earlier tokens otherwise when others follow; what
+    /// was returned stays.
+    fn newly(&mut self, text: &str, end: usize) -> String {
+        let start = text.floor_char_boundary(self.n_returned);
+        let new = text.get(start..end).unwrap_or_default();
+        self.n_returned = self.n_returned.max(end);
+        new.to_owned()
+    }
+
+    /// Drops tokens from the front, of which enough are left to give context.
+    fn forget(&mut self) -> Result<()> {
+        if self.ids.len() < 2 * CONTEXT.max(self.n_context) {
+            return Ok(());
+        }
+        self.ids.drain(..self.ids.len() - CONTEXT);
+        self.n_context = self.ids.len();
+        self.n_returned = certain(&self.text()?);
+        Ok(())
+    }
+}
+
+/// Bytes of a text that more tokens cannot change: all but what stands for an unfinished character at its end.
+fn certain(text: &str) -> usize {
+    let unfinished = text.chars().rev().take(UNFINISHED).take_while(|c| *c == REPLACEMENT).count();
+    text.len() - unfinished * REPLACEMENT.len_utf8()
+}

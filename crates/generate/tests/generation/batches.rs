@@ -1,0 +1,87 @@
+//! A batch of prompts gives each the text that it has alone, with kept keys and values and without.
+
+use stratigraph_core::{ActivationCache, Edit, Hook, NoTap, ResidualModel, RunModel};
+use stratigraph_generate::{Generation, Generator, Sampling};
+use stratigraph_surgery::{Intervention, LayerPlan};
+use stratigraph_testing::{assert_each_close, device};
+
+use crate::{load, tiny};
+
+fn prompts(d_vocab: usize) -> Vec<Vec<u32>> {
+    let prompt = |n: u32| (0..n).map(|i| (i * i * 5 + 7 * n) % d_vocab as u32).collect();
+    [3, 1, 9, 4].into_iter().map(prompt).collect()
+}
+
+fn tokens(generations: &[Generation]) -> Vec<&[u32]> {
+    generations.iter().map(|generation| &generation.tokens[..]).collect()
+}
+
+#[test]
+fn prompts_of_different_lengths_do_not_change_each_other() {
+    for name in ["llama-gqa", "gemma3", "gpt2", "bloom", "phi3", "mixtral"] {
+        let model = load(name);
+        let prompts = prompts(model.d_vocab());
+        let repeated = LayerPlan::full(model.n_layers()).repeat(0..2).unwrap();
+        let edited: Intervention = repeated.edit(Edit::zero(Hook::MlpOut.at(1)).with_positions(4..));
+        for sampling in [Sampling::greedy(), Sampling::at_temperature(1.0).with_top_k(20).with_seed(4)] {
+            let generator =
+                Generator::new(&model).with_intervention(edited.clone()).with_sampling(sampling).with_max_new_tokens(9);
+            let together = generator.run(&prompts).unwrap();
+            let whole = generator.clone().recomputing().run(&prompts).unwrap();
+            assert_eq!(tokens(&together), tokens(&whole), "{name}");
+            let Some(first) = together.first() else { panic!("four prompts") };
+            let alone = generator.run(&prompts[..1]).unwrap();
+            assert_eq!(alone[0].tokens, first.tokens, "{name}");
+            if sampling.is_greedy() {
+                for (prompt, expected) in prompts.iter().zip(&together) {
+                    let alone = generator.run(std::slice::from_ref(prompt)).unwrap();
+                    assert_eq!(alone[0].tokens, expected.tokens, "{name}");
+                    assert_each_close(
+                        &alone[0].log_probs.iter().map(|p| *p as f32).collect::<Vec<_>>(),
+                        &expected.log_probs.iter().map(|p| *p as f32).collect::<Vec<_>>(),
+                        1e-4,
+                        name,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Greedy text is what the logits of the whole text say at each of its positions.
+#[test]
+fn greedy_tokens_are_the_most_likely_ones() {
+    let (model, tokenizer) = tiny();
+    let prompt = tokenizer.encode("The king said").unwrap();
+    let generation =
+        Generator::new(&model).with_max_new_tokens(20).run(std::slice::from_ref(&prompt)).unwrap().remove(0);
+    let all: Vec<i32> = prompt.iter().chain(&generation.tokens).map(|id| *id as i32).collect();
+    let ids = burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(all.clone(), [1, all.len()]), &device());
+    let logits = model.logits(model.forward(ids, &mut NoTap).unwrap()).unwrap();
+    let logits: Vec<f32> = logits.try_into_vec_as().unwrap();
+    let rows = logits.chunks(model.d_vocab()).skip(prompt.len() - 1);
+    for ((row, token), log_prob) in rows.zip(&generation.tokens).zip(&generation.log_probs) {
+        let max = row.iter().copied().fold(f32::MIN, f32::max);
+        assert!(max - row[*token as usize] < 1e-4, "token {token}");
+        let sum: f64 = row.iter().map(|x| f64::from(x - max).exp()).sum();
+        assert!((log_prob + sum.ln()).abs() < 1e-4);
+    }
+    assert_eq!(generation.tokens.len(), 20);
+}
+
+#[test]
+fn a_tap_sees_what_is_generated() {
+    let model = load("llama-gqa");
+    let prompts = prompts(model.d_vocab());
+    let generator = Generator::new(&model).with_max_new_tokens(5);
+    let mut cache = ActivationCache::at([Hook::ResidPost.at(2)]);
+    let generations = generator.run_with(&prompts[..1], &mut cache, |_| true).unwrap();
+    // The last token does not run.
+    let ids: Vec<u32> = [&prompts[0][..], &generations[0].tokens[..4]].concat();
+    let found = cache.tensor(Hook::ResidPost.at(2)).unwrap();
+    assert_eq!(found.dims(), [1, 7, model.d_model()]);
+    let all: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+    let ids = burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(all, [1, 7]), &device());
+    let expected: Vec<f32> = model.forward(ids, &mut NoTap).unwrap().try_into_vec_as().unwrap();
+    assert_each_close(&found.try_into_vec_as::<f32>().unwrap(), &expected, 1e-4, "the last residual stream");
+}

@@ -1,0 +1,57 @@
+//! A text beside what an intervention makes of it.
+
+use burn::tensor::{Tensor, TensorData};
+use stratigraph_core::{NoTap, ResidualModel, RunModel};
+use stratigraph_generate::Generator;
+use stratigraph_surgery::LayerPlan;
+use stratigraph_testing::device;
+
+use crate::tiny;
+
+#[test]
+fn an_intervention_that_changes_nothing_leaves_the_text() {
+    let (model, tokenizer) = tiny();
+    let prompts = [tokenizer.encode("The king said").unwrap(), tokenizer.encode("One").unwrap()];
+    let generator = Generator::new(&model).with_text(&tokenizer).with_max_new_tokens(12);
+    for comparison in generator.compare(&prompts).unwrap() {
+        assert_eq!((comparison.parts_at(), comparison.mean_kl()), (None, Some(0.0)));
+        assert_eq!(comparison.clean, comparison.changed);
+    }
+    let none = generator.with_max_new_tokens(0).compare(&prompts[..1]).unwrap().remove(0);
+    assert_eq!((none.parts_at(), none.mean_kl()), (None, None));
+}
+
+#[test]
+fn divergence_is_measured_along_the_clean_text() {
+    let (model, tokenizer) = tiny();
+    let prompt = tokenizer.encode("The king said to the").unwrap();
+    let without: LayerPlan = LayerPlan::full(model.n_layers()).delete(0).unwrap();
+    let generator = Generator::new(&model).with_max_new_tokens(10).with_intervention(without.clone().into());
+    let comparison = generator.compare(std::slice::from_ref(&prompt)).unwrap().remove(0);
+    let ids: Vec<i32> = prompt.iter().chain(&comparison.clean.tokens).map(|id| *id as i32).collect();
+    let tokens = || Tensor::from_data(TensorData::new(ids.clone(), [1, ids.len()]), &device());
+    let rows = |plan: &LayerPlan| -> Vec<Vec<f64>> {
+        let resid = plan.run(&model, tokens(), &mut NoTap).unwrap();
+        let logits: Vec<f32> = model.logits(resid).unwrap().try_into_vec_as().unwrap();
+        let row = |logits: &[f32]| {
+            let sum = logits.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+            logits.iter().map(|x| f64::from(*x) - sum).collect()
+        };
+        logits.chunks(model.d_vocab()).map(row).collect()
+    };
+    let (clean, changed) = (rows(&LayerPlan::full(model.n_layers())), rows(&without));
+    assert_eq!(comparison.along.len(), 10);
+    for (at, token) in comparison.along.iter().enumerate() {
+        let (p, q) = (&clean[prompt.len() - 1 + at], &changed[prompt.len() - 1 + at]);
+        let expected: f64 = p.iter().zip(q).map(|(p, q)| p.exp() * (p - q)).sum();
+        assert!((token.kl - expected).abs() < 1e-4 * expected.max(1.0), "{at}: {} and {expected}", token.kl);
+        assert_eq!(token.token, token.clean_top1);
+        assert!(q.iter().all(|other| *other <= q[token.changed_top1 as usize]));
+    }
+    assert!(comparison.mean_kl().unwrap() > 0.1, "its first layer is its most important one");
+    let at = comparison.parts_at().expect("the texts part");
+    assert_eq!(comparison.clean.tokens[..at], comparison.changed.tokens[..at]);
+    assert_ne!(comparison.clean.tokens[at], comparison.changed.tokens[at]);
+    let free = Generator::new(&model).with_max_new_tokens(10).run(&[prompt]).unwrap().remove(0);
+    assert_eq!(free, comparison.clean);
+}

@@ -1,0 +1,118 @@
+//! What a checkpoint says about conversations and the ends of texts: [`ChatFormat`], [`Checkpoint::stop_tokens`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::directory::{is_there, read_json_object};
+use crate::files::GgufFile;
+use crate::{Checkpoint, ModelError, Result};
+
+/// The files of a Hugging Face directory that are read.
+const TEMPLATE: &str = "chat_template.jinja";
+const TOKENIZER: &str = "tokenizer_config.json";
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+const GENERATION: &str = "generation_config.json";
+
+/// A checkpoint's chat template, in Jinja, and the special tokens that it may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChatFormat {
+    /// The template.
+    pub template: String,
+    /// The texts of special tokens by the names of their roles, such as `bos_token`.
+    pub special_tokens: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// The chat template: `chat_template.jinja`, the one in `tokenizer_config.json` (of several that named `default`), or the
+    /// one of a GGUF file. None where there is none.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is malformed.
+    pub fn chat_format(&self) -> Result<Option<ChatFormat>> {
+        match self.gguf() {
+            Some(file) => self.format_of_gguf(file),
+            None => format_of_directory(self.path()),
+        }
+    }
+
+    /// The tokens that end a text: `eos_token_id` of `generation_config.json`, or else of `config.json`; in a GGUF file those
+    /// of the end of a text and of a turn. In order; empty where nothing says so.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is malformed.
+    pub fn stop_tokens(&self) -> Result<Vec<u32>> {
+        if let Some(file) = self.gguf() {
+            let keys = ["eos_token_id", "eot_token_id", "eom_token_id"];
+            let ids: BTreeSet<u32> =
+                keys.iter().filter_map(|key| file.number(&format!("tokenizer.ggml.{key}"))).collect();
+            return Ok(ids.into_iter().collect());
+        }
+        let generation = optional(&self.path().join(GENERATION))?;
+        let config = || Ok::<_, ModelError>(self.hf_config()?.unwrap_or_default());
+        let ids = match generation.get("eos_token_id") {
+            Some(ids) if !ids.is_null() => token_ids(ids),
+            _ => config()?.get("eos_token_id").map(token_ids).unwrap_or_default(),
+        };
+        Ok(ids.into_iter().collect())
+    }
+
+    fn format_of_gguf(&self, file: &GgufFile) -> Result<Option<ChatFormat>> {
+        let Some(template) = file.text("tokenizer.chat_template") else { return Ok(None) };
+        let texts = file.texts("tokenizer.ggml.tokens").unwrap_or_default();
+        let text = |id: u32| texts.get(id as usize).map(|text| (*text).to_owned());
+        let roles = [("bos", "bos_token"), ("eos", "eos_token"), ("unknown", "unk_token"), ("padding", "pad_token")];
+        let token = |(key, role): (&str, &str)| {
+            Some((role.to_owned(), text(file.number(&format!("tokenizer.ggml.{key}_token_id"))?)?))
+        };
+        let special_tokens = roles.into_iter().filter_map(token).collect();
+        Ok(Some(ChatFormat { template: template.to_owned(), special_tokens }))
+    }
+}
+
+fn format_of_directory(directory: &Path) -> Result<Option<ChatFormat>> {
+    let config = optional(&directory.join(TOKENIZER))?;
+    let file = directory.join(TEMPLATE);
+    let template = if is_there(&file)? {
+        Some(fs::read_to_string(&file).map_err(ModelError::io(&file))?)
+    } else {
+        config.get("chat_template").and_then(default_template)
+    };
+    let Some(template) = template else { return Ok(None) };
+    let mut special_tokens = special_tokens(&optional(&directory.join(SPECIAL_TOKENS))?);
+    special_tokens.extend(self::special_tokens(&config));
+    Ok(Some(ChatFormat { template, special_tokens }))
+}
+
+/// A template, or that named `default` of a list of them.
+fn default_template(value: &Value) -> Option<String> {
+    match value {
+        Value::String(template) => Some(template.clone()),
+        Value::Array(list) => {
+            let named = list.iter().find(|entry| entry["name"] == "default")?;
+            named["template"].as_str().map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+/// The special tokens that a configuration names, as texts or as objects with a `content`.
+fn special_tokens(config: &Map<String, Value>) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned);
+    let tokens = config.iter().filter(|(role, _)| role.ends_with("_token"));
+    tokens.filter_map(|(role, value)| Some((role.clone(), text(value)?))).collect()
+}
+
+/// An id, or a list of them.
+fn token_ids(value: &Value) -> BTreeSet<u32> {
+    let ids = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    ids.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
+}
+
+/// A JSON object in a file; empty where there is no such file.
+fn optional(file: &Path) -> Result<Map<String, Value>> {
+    if is_there(file)? { read_json_object(file) } else { Ok(Map::new()) }
+}
