@@ -26,8 +26,8 @@ impl JobPlan {
     /// With a measurement on the windows of the corpus: a sweep, or one of which every part can be done in shards, such as
     /// [`SublayerEffects`](crate::measurements::SublayerEffects), [`NeuronSets`](crate::measurements::NeuronSets),
     /// [`KnockOutWords`](crate::measurements::KnockOutWords), [`ActivationPatching`](crate::measurements::ActivationPatching),
-    /// [`Steering`](crate::measurements::Steering) or the curves of a lens ([`LensCurves`](crate::measurements::LensCurves)). The plan's metrics and its seed are those that the measurement takes, so
-    /// set them before.
+    /// [`Steering`](crate::measurements::Steering) or the curves of a lens ([`LensCurves`](crate::measurements::LensCurves)). The
+    /// plan's metrics and its seed are those that the measurement takes, so set them before.
     ///
     /// # Errors
     /// When the windows are not those of the plan, the measurement does not fit the model or the windows, there is one of its
