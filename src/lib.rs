@@ -59,8 +59,8 @@ pub mod prelude {
     // What is done to a model.
     pub use stratigraph_surgery::search::{Goal, Method, Objective, Operator, Search, SearchOptions, Verdict};
     pub use stratigraph_surgery::{
-        Budget, Executor, IncrementalRun, Intervention, LayerPlan, PlannedModel, SurgeryError, Sweep, SweepContext,
-        SweepPoints,
+        Budget, Executor, IncrementalRun, Intervention, LayerPlan, Mergekit, PlannedModel, SurgeryError, Sweep,
+        SweepContext, SweepPoints,
     };
 
     // What it writes then.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use clap::builder::ArgPredicate;
 use stratigraph_core::TokenWindows;
-use stratigraph_corpus::{BosMode, Corpus, DocumentFormat, Draw, SampleOver, Windows};
+use stratigraph_corpus::{BosMode, BosToken, Corpus, DocumentFormat, Draw, SampleOver, Windows};
 use stratigraph_models::Tokenizer;
 
 use crate::args::at_least;
@@ -99,7 +99,7 @@ enum SampleArg {
     Tokens,
 }
 
-/// When windows begin with BOS.
+/// When texts begin with BOS.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum BosArg {
     Auto,
@@ -113,6 +113,21 @@ impl From<BosArg> for BosMode {
             BosArg::Auto => BosMode::Auto,
             BosArg::Always => BosMode::Always,
             BosArg::Never => BosMode::Never,
+        }
+    }
+}
+
+impl BosArg {
+    /// The token that a text begins with.
+    ///
+    /// # Errors
+    /// When it is wanted and the tokenizer names none.
+    pub fn token(self, tokenizer: &Tokenizer) -> Result<Option<u32>> {
+        let BosToken { id, is_usual, .. } = tokenizer.bos();
+        match self {
+            BosArg::Auto => Ok(id.filter(|_| is_usual)),
+            BosArg::Always => id.context("--bos always: the tokenizer names no BOS token").map(Some),
+            BosArg::Never => Ok(None),
         }
     }
 }

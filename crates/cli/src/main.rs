@@ -7,6 +7,7 @@ mod defaults;
 #[cfg(test)]
 mod docs;
 mod experiments;
+mod export;
 mod generate;
 mod group_table;
 mod groups;
@@ -23,6 +24,7 @@ mod steering;
 mod study;
 mod sweep;
 mod table;
+mod task_items;
 mod tasks;
 mod words;
 
@@ -58,11 +60,13 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Find the layers that a model can do without, or a change that helps, and validate it
     Search(Box<search::SearchArgs>),
+    /// Write a checkpoint with other layers: left out, repeated or in another order
+    Export(export::ExportArgs),
     /// Put the profiles of several models on one page
     Compare(compare::CompareArgs),
     /// Continue prompts, clean or under an intervention, and compare the texts
     Generate(Box<generate::GenerateArgs>),
-    /// Score LAMBADA, HellaSwag or ARC-Easy under interventions
+    /// Score LAMBADA, HellaSwag, ARC, PIQA, WinoGrande or MMLU under interventions
     Tasks(tasks::TaskArgs),
     /// Serve the devices of this machine to other machines
     #[cfg(feature = "remote")]
@@ -76,6 +80,7 @@ impl Command {
             Command::Lens(args) => lens::run(args),
             Command::Sweep(args) => sweep::run(args),
             Command::Search(args) => args.devices.guard(|| search::run(args)),
+            Command::Export(args) => export::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Generate(args) => args.devices.guard(|| generate::run(args)),
             Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),

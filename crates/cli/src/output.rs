@@ -135,6 +135,15 @@ pub fn cell(number: Option<f64>) -> String {
     number.filter(|number| !number.is_nan()).map(|number| number.to_string()).unwrap_or_default()
 }
 
+/// A number of bytes as people read it.
+pub fn size(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
 /// The arguments of the program, for the record.
 pub fn command() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
@@ -147,6 +156,14 @@ mod tests {
     #[test]
     fn an_error_is_one_line() {
         assert_eq!(OneLine("a\n\n  b\n".to_owned()).to_string(), "a b");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(
+            [0, 999, 1_000, 134_515_008, 5_000_000_000].map(size),
+            ["0 bytes", "999 bytes", "1.0 kB", "134.5 MB", "5.0 GB"]
+        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::output::CsvFile;
 use crate::pairs::PairArgs;
 use crate::steering::{SteeringArgs, SteeringTable};
 use crate::table::SweepTable;
+use crate::task_items::TaskFileArgs;
 use crate::words::{WordData, WordExperiment};
 use crate::{lens, load, output, results};
 
@@ -111,6 +112,8 @@ struct MeasureArgs {
     no_words: bool,
     #[command(flatten)]
     pairs: PairArgs,
+    #[command(flatten)]
+    tasks: TaskFileArgs,
     #[command(flatten)]
     lenses: LensFileArgs,
     /// The seed of what is drawn at random
@@ -247,6 +250,7 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
             }
         }
     }
+    measured.extend(args.tasks.measurements(&args.experiments, tokenizer, setup.windows.bos())?);
     if args.no_words {
         words.clear();
     }

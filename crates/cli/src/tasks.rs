@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use stratigraph_core::{ResidualModel, Summary};
 use stratigraph_models::Tokenizer;
 use stratigraph_study::{TaskResult, TaskRun};
@@ -11,13 +11,15 @@ use stratigraph_surgery::{Intervention, Sweep, SweepContext};
 use stratigraph_tasks::{EncodedItems, NamedScore, Task, TaskScores};
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
+use crate::corpus::BosArg;
 use crate::output::{CsvFile, cell};
-use crate::{defaults, load, output};
+use crate::{defaults, load, output, task_items};
 
 /// The arguments of `tasks`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     stratigraph tasks --task lambada --items lambada.jsonl --limit 500 --csv lambada.csv\n  \
+    stratigraph tasks --task mmlu --items test.jsonl --shots 5 --examples dev.jsonl --sweep swap\n  \
     stratigraph tasks --model openai-community/gpt2 --intervention no-3=0..3-4..12 --delete-each")]
 pub struct TaskArgs {
     #[command(flatten)]
@@ -33,13 +35,16 @@ pub struct TaskArgs {
     /// A new CSV file of every score under every intervention
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     csv: Option<PathBuf>,
+    /// A new CSV file of every item's outcome under every intervention
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    per_item: Option<PathBuf>,
 }
 
 /// Which items of which benchmark.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Benchmark")]
 struct ItemArgs {
-    /// lambada, hellaswag or arc_easy
+    /// lambada, hellaswag, arc_easy, arc_challenge, piqa, winogrande or mmlu
     #[arg(long, default_value = "arc_easy")]
     task: Task,
     /// The benchmark's JSONL file [default: a few items of the repository]
@@ -48,7 +53,16 @@ struct ItemArgs {
     /// Use the first N items only
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
-    /// Put this before every text, such as <s>, for a model that was trained with it
+    /// Put the first K examples with their answers before each item; in MMLU, the first K of its subject
+    #[arg(long, value_name = "K", default_value_t = 0, requires = "examples", hide_default_value = true)]
+    shots: usize,
+    /// A JSONL file of the same form, of another part of the benchmark
+    #[arg(long, value_name = "FILE", requires = "shots")]
+    examples: Option<PathBuf>,
+    /// Begin texts with the BOS token: auto, always or never; auto does as the tokenizer says
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    bos: BosArg,
+    /// Put this before every text, behind BOS
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     start: String,
 }
@@ -60,14 +74,24 @@ struct InterventionArgs {
     /// An intervention to score beside the unchanged model; may be given more than once
     #[arg(long = "intervention", value_name = "[NAME=]TEXT", value_parser = args::intervention)]
     interventions: Vec<Intervention>,
-    /// Delete each layer in turn, as without --intervention
+    /// A sweep by name, such as swap or delete_mlp: every point of it; may be given more than once
+    #[arg(long = "sweep", value_name = "NAME", value_parser = sweep)]
+    sweeps: Vec<String>,
+    /// Delete each layer in turn, as without --intervention and --sweep
     #[arg(long)]
     delete_each: bool,
+}
+
+/// The name of a sweep.
+fn sweep(name: &str) -> Result<String, String> {
+    let known = Sweep::by_name(name).map(|_| name.to_owned());
+    known.ok_or_else(|| format!("there is no such sweep; known: {}", Sweep::KNOWN.join(", ")))
 }
 
 /// Scores the benchmark.
 pub fn run(args: &TaskArgs) -> Result<()> {
     let csv = args.csv.as_deref().map(CsvFile::new).transpose()?;
+    let per_item = args.per_item.as_deref().map(CsvFile::new).transpose()?;
     let device = args.devices.open_one()?;
     let path = args.model.path()?;
     let checkpoint = load::open(&path)?;
@@ -81,27 +105,32 @@ pub fn run(args: &TaskArgs) -> Result<()> {
     let results = results?;
     let clean = &results[0].scores;
     let file = csv.map(|csv| csv.write(&HEADER, results.iter().flat_map(|result| rows(result, clean)))).transpose()?;
+    let per_item = per_item.map(|csv| csv.write(&ITEM_HEADER, results.iter().flat_map(item_rows))).transpose()?;
     results.iter().try_for_each(|result| output::line(told(result, clean)))?;
     let chance = clean.chance.map(|chance| format!("; guessing gives {chance:.3}")).unwrap_or_default();
     output::line(format_args!("{} on {}{chance}", load::name(&path), args.devices))?;
-    output::written(file)
+    output::written(file.into_iter().chain(per_item))
 }
 
 fn encode(args: &ItemArgs, tokenizer: &Tokenizer) -> Result<EncodedItems> {
     let path = args.items.clone().map_or_else(|| defaults::task_items(&args.task.to_string()), Ok)?;
     let mut items = args.task.read(path)?;
     items.truncate(args.limit.map_or(usize::MAX, NonZeroUsize::get));
-    let start = tokenizer.encode(&args.start)?;
-    args.task.encode(items, |text| Ok::<_, Error>([&start[..], &tokenizer.encode(text)?].concat()))
+    if let Some(examples) = &args.examples {
+        items = args.task.with_examples(items, &args.task.read(examples)?, args.shots)?;
+    }
+    let start: Vec<u32> = args.bos.token(tokenizer)?.into_iter().chain(tokenizer.encode(&args.start)?).collect();
+    task_items::encode(args.task, items, tokenizer, &start)
 }
 
 impl InterventionArgs {
     /// The interventions on a model.
     fn on(&self, model: &dyn ResidualModel) -> Result<Vec<Intervention>> {
         let mut interventions = self.interventions.clone();
-        if self.delete_each || interventions.is_empty() {
-            let context = SweepContext::new(model.shape(), 0); // texts of a task have many lengths
-            interventions.extend(Sweep::delete().points(&context)?.interventions);
+        let context = SweepContext::new(model.shape(), 0); // texts of a task have many lengths
+        let deletion = (self.delete_each || (interventions.is_empty() && self.sweeps.is_empty())).then(Sweep::delete);
+        for sweep in self.sweeps.iter().filter_map(|name| Sweep::by_name(name)).chain(deletion) {
+            interventions.extend(sweep.points(&context)?.interventions);
         }
         Ok(interventions)
     }
@@ -117,6 +146,18 @@ fn rows(result: &TaskResult, clean: &TaskScores) -> Vec<Vec<String>> {
         vec![result.name.clone(), result.text.clone(), name.to_owned(), cell(Some(mean)), cell(sem)]
     };
     scores.map(row).collect()
+}
+
+/// The columns of the CSV file of items; items are counted from 0.
+const ITEM_HEADER: [&str; 6] = ["intervention", "text", "item", "log_prob", "correct", "correct_norm"];
+
+fn item_rows(result: &TaskResult) -> impl Iterator<Item = Vec<String>> {
+    let number = |yes: bool| u8::from(yes).to_string();
+    result.scores.items.iter().enumerate().map(move |(index, item)| {
+        let norm = item.correct_norm.map(number).unwrap_or_default();
+        let (log_prob, correct) = (cell(Some(item.log_prob)), number(item.correct));
+        vec![result.name.clone(), result.text.clone(), index.to_string(), log_prob, correct, norm]
+    })
 }
 
 /// A line for an intervention.

@@ -191,6 +191,17 @@ impl Checkpoint {
         }
     }
 
+    /// Families that the user has added.
+    pub(crate) fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// Checks that every parameter of the model is stored, in the shape that it must have, without reading it.
+    pub(crate) fn check_shapes(&self) -> Result<()> {
+        let params = self.params();
+        self.config().params().iter().try_for_each(|listed| params.check(listed.param, &listed.shape))
+    }
+
     /// What a `config.json` of the same families says.
     pub(crate) fn read_config(&self, json: Map<String, Value>) -> Result<Recipe> {
         Recipe::from_hf(json, &self.families)

@@ -33,6 +33,7 @@ mod hash;
 mod param;
 mod save;
 mod tokenizer;
+mod write;
 
 pub use chat::ChatFormat;
 pub use checkpoint::{Checkpoint, LoadOptions};
@@ -42,7 +43,7 @@ pub use config::{
 };
 pub use decoder::{Decoder, StreamedDecoder};
 pub use error::{ModelError, Result};
-pub use export::Export;
+pub use export::{Export, ExportSizes};
 pub use files::read_vector;
 pub use save::Storage;
 pub use tokenizer::Tokenizer;

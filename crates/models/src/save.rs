@@ -1,13 +1,14 @@
 //! From a model to files that others open: [`Decoder::save`].
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 use serde_json::{Map, Value};
 
 use crate::family::{Recipe, StoredTensors};
+use crate::write::{NewTensor, PendingFile, put_json, put_safetensors};
 use crate::{Checkpoint, Decoder, ModelError, Result};
 
 /// How weights are stored in a file.
@@ -23,8 +24,8 @@ pub enum Storage {
 
 impl Decoder {
     /// Writes `config.json` and `model.safetensors` to the directory `dir`, as transformers writes them for the family
-    /// whose shape the decoder has; today that is GPT-2. The directory is made when it is not there, and each of the two
-    /// files replaced only when it is whole.
+    /// whose shape the decoder has; today that is GPT-2. The directory is made when it is not there. Files that are there are
+    /// replaced when both new ones are whole, and not before.
     ///
     /// # Errors
     /// When no family that can be written has this shape, a weight is not finite or too large for `storage`, or a file
@@ -42,16 +43,19 @@ impl Decoder {
     fn write(&self, mut config: Map<String, Value>, recipe: &Recipe, dir: &Path, storage: Storage) -> Result<()> {
         config.remove("dtype"); // the newer name of the next key
         config.insert("torch_dtype".into(), Value::from(storage.torch_name()));
-        let tensors = self.stored(recipe, storage)?;
-        let views = tensors.iter().map(|(name, (shape, bytes))| {
-            let view = TensorView::new(storage.dtype(), shape.clone(), bytes).expect("bytes were made for the shape");
-            (name.as_str(), view)
+        let stored = self.stored(recipe, storage)?;
+        let tensors = stored.iter().map(|(name, (shape, bytes))| {
+            let (dtype, size) = (storage.dtype(), bytes.len());
+            NewTensor { name, dtype, shape, size, data: bytes }
         });
-        let metadata = [("format".to_owned(), "pt".to_owned())].into(); // transformers refuses a file without it
-        let data = safetensors::serialize(views, Some(metadata)).expect("the metadata is plain text");
+        let tensors = tensors.collect();
         fs::create_dir_all(dir).map_err(ModelError::write(dir))?;
-        write_whole(&dir.join("config.json"), &pretty(&config))?;
-        write_whole(&dir.join("model.safetensors"), &data)
+        let config = PendingFile::write(&dir.join("config.json"), |file| put_json(file, &config))?;
+        let weights = PendingFile::write(&dir.join("model.safetensors"), |file| {
+            put_safetensors(file, tensors, |file, bytes| file.put(bytes))
+        })?;
+        config.commit()?;
+        weights.commit()
     }
 
     /// Every tensor as the recipe's family stores it: its shape and bytes, by name.
@@ -130,24 +134,6 @@ impl Storage {
 
 fn two([first, second]: [u8; 2]) -> [u8; 4] {
     [first, second, 0, 0]
-}
-
-fn pretty(config: &Map<String, Value>) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(config).expect("a map of plain values");
-    text.push(b'\n');
-    text
-}
-
-/// Writes a file beside its place and moves it there, so that it is never half written.
-fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
-    let partial = path.with_extension("partial");
-    let written = fs::write(&partial, content)
-        .and_then(|()| File::open(&partial)?.sync_all())
-        .and_then(|()| fs::rename(&partial, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&partial); // the first error is the useful one
-        ModelError::write(path)(error)
-    })
 }
 
 #[cfg(test)]

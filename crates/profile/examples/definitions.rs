@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut docs = std::fs::read_to_string(DOCS)?;
     let tables = [
         ("metrics", catalogue::metrics_table()),
+        ("scores of benchmarks", catalogue::task_scores_table()),
         ("sweeps", catalogue::sweeps_table()),
         ("sweeps over two axes", catalogue::matrix_sweeps_table()),
         ("curves", catalogue::curves_table()),

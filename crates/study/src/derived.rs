@@ -7,7 +7,7 @@ use stratigraph_core::PerSequence;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Unit;
 
-use crate::measurements::{EffectTotals, NeuronSetComparison};
+use crate::measurements::{EffectTotals, NeuronSetComparison, TaskCurves};
 use crate::run_scores::RunScores;
 use crate::runs::Runs;
 use crate::{Findings, InterventionScores, Result, StudyError, WindowMeasures, paired_difference};
@@ -23,6 +23,8 @@ pub enum Derived {
     EffectTotals(EffectTotals),
     /// Classes of neurons compared with random sets.
     NeuronSets(NeuronSetComparison),
+    /// The scores of a benchmark.
+    Task(TaskCurves),
 }
 
 /// Curves `NAME_METRIC` of the difference of two sweeps over one axis for each metric, window by window, with the standard errors of
@@ -62,6 +64,7 @@ impl Derived {
             Derived::Difference(difference) => &difference.name,
             Derived::EffectTotals(_) => EffectTotals::NAME,
             Derived::NeuronSets(sets) => &sets.name,
+            Derived::Task(curves) => curves.name(),
         }
     }
 
@@ -73,6 +76,7 @@ impl Derived {
             }
             Derived::EffectTotals(totals) => totals.missing(metrics, runs),
             Derived::NeuronSets(sets) => sets.missing(runs),
+            Derived::Task(_) => None,
         };
         let reason = |missing: String| format!("it is made of {missing}, which is not measured");
         missing.map_or(Ok(()), |missing| {
@@ -86,6 +90,7 @@ impl Derived {
             Derived::Difference(difference) => difference.add(measured, findings),
             Derived::EffectTotals(totals) => totals.add(measured, findings),
             Derived::NeuronSets(sets) => sets.add(measured, findings),
+            Derived::Task(curves) => curves.add(findings),
         }
     }
 }

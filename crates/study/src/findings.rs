@@ -10,6 +10,7 @@ use stratigraph_profile::{
 };
 use stratigraph_stages::segment;
 
+use crate::measurements::TaskAnswers;
 use crate::{Result, StudyError, finite, versions};
 
 /// What a study found: curves, matrices, single values and interventions, each by name.
@@ -31,13 +32,15 @@ use crate::{Result, StudyError, finite, versions};
 pub struct Findings {
     profile: Profile,
     errors: WindowErrors,
+    /// How items of benchmarks were answered, until curves are made of that.
+    pub(crate) answers: Vec<TaskAnswers>,
 }
 
 impl Findings {
     /// Nothing yet, of a model on a corpus.
     pub fn new(model: ModelRecord, corpus: CorpusRecord) -> Self {
         let errors = corpus.window_errors();
-        Self { profile: Profile::new(model, corpus).with_versions(versions()), errors }
+        Self { profile: Profile::new(model, corpus).with_versions(versions()), errors, answers: Vec::new() }
     }
 
     /// Adds a curve. Where it has the mean of each window of the corpus, its standard errors are computed from them. NaN stands for

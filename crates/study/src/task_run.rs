@@ -104,6 +104,13 @@ impl<'a> TaskRun<'a> {
         self
     }
 
+    /// About how many multiplications it takes.
+    pub(crate) fn work(&self, encoded: &EncodedItems) -> Result<u64> {
+        let executor = Executor::new(self.interventions.clone()).with_budget(self.options.executor_budget());
+        let batches = encoded.batches(self.model, self.batch_tokens)?;
+        Ok(Work::new(self.model, &executor, &batches).progress.total)
+    }
+
     /// Scores every item: first with the unchanged model, then under each intervention in order.
     ///
     /// The model must be causal, as every decoder is: texts of different lengths are run side by side, the shorter ones

@@ -77,6 +77,20 @@ pub enum SurgeryError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A configuration of mergekit that is not a plan of one model.
+    #[error("the mergekit configuration cannot be applied: {reason}")]
+    BadMergekit {
+        /// The key at fault, and what to do.
+        reason: String,
+    },
+    /// An edit where only a plan can be used.
+    #[error(
+        "the edit `{edit}` changes what a layer computes, and a checkpoint can only have other layers: leave it out"
+    )]
+    NotAPlan {
+        /// The edit as text.
+        edit: String,
+    },
     /// An executor without interventions.
     #[error("there are no interventions to run")]
     NothingToRun,

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use sha2::{Digest, Sha256};
 use stratigraph_core::{Edit, EditTap, Hook, ModelShape, ResidualModel, TokenWindows, hex};
 
-use crate::{LayerPlan, Result};
+use crate::{LayerPlan, Result, SurgeryError};
 
 /// A plan of layers and edits of what they compute.
 ///
@@ -57,6 +57,17 @@ impl Intervention {
     /// Its edits, in the order in which they are made at one point.
     pub fn edits(&self) -> &[Edit] {
         &self.edits
+    }
+
+    /// The layer of each step, of an intervention that is a plan of whole layers: what a checkpoint can be written with.
+    ///
+    /// # Errors
+    /// When it has an edit, or a step is several layers side by side; the error names it.
+    pub fn layers(&self) -> Result<Vec<usize>> {
+        match self.edits.first() {
+            Some(edit) => Err(SurgeryError::NotAPlan { edit: edit.to_string() }),
+            None => self.plan.layers(),
+        }
     }
 
     /// The first sixteen hexadecimal digits of the SHA-256 of its text: equal for equal interventions in every process.

@@ -1,9 +1,13 @@
 //! Items as tokens: [`EncodedItems`], a [`Pair`] for each continuation.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
 use crate::{Item, Task};
 
 /// The tokens of a context and of one continuation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
     /// What the model reads first.
     pub context: Vec<u32>,
@@ -33,7 +37,8 @@ impl Pair {
 }
 
 /// The items of a task with their tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EncodedItems {
     pub(crate) task: Task,
     pub(crate) items: Vec<Item>,
@@ -51,6 +56,14 @@ impl EncodedItems {
         &self.items
     }
 
+    /// Some of the items.
+    ///
+    /// # Panics
+    /// When there are fewer items.
+    pub fn select(&self, items: Range<usize>) -> Self {
+        Self { task: self.task, items: self.items[items.clone()].to_vec(), pairs: self.pairs[items].to_vec() }
+    }
+
     /// The tokens of each continuation of each item.
     pub fn pairs(&self) -> &[Vec<Pair>] {
         &self.pairs
@@ -65,8 +78,8 @@ impl Task {
     /// # Errors
     /// Those of `encode`.
     pub fn encode<E>(self, items: Vec<Item>, encode: impl Fn(&str) -> Result<Vec<u32>, E>) -> Result<EncodedItems, E> {
-        let pair = |item: &Item, text: &String| Pair::encode(&item.context, text, &encode);
-        let pairs = items.iter().map(|item| item.continuations.iter().map(|text| pair(item, text)).collect());
+        let pair = |item: &Item, index: usize| Pair::encode(&item.prompt(index), &item.continuations[index], &encode);
+        let pairs = items.iter().map(|item| (0..item.continuations.len()).map(|index| pair(item, index)).collect());
         let pairs = pairs.collect::<Result<_, E>>()?;
         Ok(EncodedItems { task: self, items, pairs })
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use stratigraph_core::CoreError;
 
+use crate::Task;
+
 /// The result of an operation of this crate.
 pub type Result<T, E = TaskError> = std::result::Result<T, E>;
 
@@ -16,7 +18,7 @@ pub enum TaskError {
     #[error(transparent)]
     Core(#[from] CoreError),
     /// A name that is no task's.
-    #[error("unknown task `{name}`; known: lambada, hellaswag, arc_easy")]
+    #[error("unknown task `{name}`; known: {}", Task::ALL.map(Task::name).join(", "))]
     UnknownTask {
         /// The name as it was given.
         name: String,
@@ -44,6 +46,16 @@ pub enum TaskError {
         line: usize,
         /// What is wrong with it.
         problem: ItemProblem,
+    },
+    /// Fewer examples than are to stand before an item.
+    #[error("there are {found} examples{}, and {wanted} were asked for", of_subject(subject))]
+    FewExamples {
+        /// How many were asked for.
+        wanted: usize,
+        /// How many there are.
+        found: usize,
+        /// The subject that they have to be of.
+        subject: Option<String>,
     },
     /// A continuation whose tokens cannot be scored.
     #[error("continuation {continuation} of item {item} (both from 0) cannot be scored: {problem}")]
@@ -87,6 +99,9 @@ pub enum ItemProblem {
     /// A passage from which no last word can be cut.
     #[error("its text does not end in a space and a word after other text")]
     NoLastWord,
+    /// A sentence without the mark of a blank.
+    #[error("its sentence has no blank `_`")]
+    NoBlank,
     /// Choices and labels that do not pair up.
     #[error("it has {n_choices} choices but {n_labels} labels")]
     UnevenChoices {
@@ -123,4 +138,8 @@ pub enum PairProblem {
         /// The longest window that the model can run.
         n_ctx: usize,
     },
+}
+
+fn of_subject(subject: &Option<String>) -> String {
+    subject.as_ref().map(|subject| format!(" of the subject {subject}")).unwrap_or_default()
 }

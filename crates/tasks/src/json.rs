@@ -29,7 +29,7 @@ pub(crate) fn strings<'a>(value: &'a Value, field: &'static str) -> Result<Vec<&
 
 /// A string, or a whole number as its digits.
 pub(crate) fn label_or_number(value: &Value, field: &'static str) -> Result<String> {
-    let number = || value.as_u64().map(|number| number.to_string());
+    let number = || value.as_i64().map(|number| number.to_string());
     let text = value.as_str().map(|text| text.trim().to_owned()).or_else(number);
     text.ok_or(ItemProblem::WrongType { field, expected: "a string or a whole number" })
 }

@@ -4,12 +4,13 @@
 //! [`EncodedItems::batches`] lays these out as windows ([`TaskBatch`]) that any causal model can run, and
 //! [`EncodedItems::score`] turns the [`Likelihood`] of every continuation into [`TaskScores`].
 //!
-//! Contexts, continuations and scores are those of EleutherAI's lm-evaluation-harness (tasks `lambada_openai`, `hellaswag`
-//! and `arc_easy`, without examples before the question).
+//! Contexts, continuations and scores are those of EleutherAI's lm-evaluation-harness (tasks `lambada_openai`, `hellaswag`,
+//! `arc_easy`, `arc_challenge`, `piqa`, `winogrande` and `mmlu`). [`Task::with_examples`] puts examples before the question.
 
 mod batches;
 mod encode;
 mod error;
+mod forms;
 mod item;
 mod json;
 mod scores;
@@ -45,24 +46,43 @@ pub enum Task {
     HellaSwag,
     /// A question of school science with three to five answers (Clark et al. 2018, the easy part).
     ArcEasy,
+    /// The part of the same that retrieval and word co-occurrence answer wrongly.
+    ArcChallenge,
+    /// Which of two ways reaches a goal of daily life (Bisk et al. 2020).
+    Piqa,
+    /// Which of two nouns a blank stands for (Sakaguchi et al. 2020). What follows the blank is scored, with each in its place.
+    #[serde(rename = "winogrande")]
+    WinoGrande,
+    /// Questions of 57 subjects with four lettered answers, of which the letter is scored (Hendrycks et al. 2021).
+    Mmlu,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Task; 3] = [Task::Lambada, Task::HellaSwag, Task::ArcEasy];
+    pub const ALL: [Task; 7] =
+        [Task::Lambada, Task::HellaSwag, Task::ArcEasy, Task::ArcChallenge, Task::Piqa, Task::WinoGrande, Task::Mmlu];
 
-    /// Its name: `lambada`, `hellaswag` or `arc_easy`.
+    /// Its name: `lambada`, `hellaswag`, `arc_easy`, `arc_challenge`, `piqa`, `winogrande` or `mmlu`.
     pub fn name(self) -> &'static str {
         match self {
             Task::Lambada => "lambada",
             Task::HellaSwag => "hellaswag",
             Task::ArcEasy => "arc_easy",
+            Task::ArcChallenge => "arc_challenge",
+            Task::Piqa => "piqa",
+            Task::WinoGrande => "winogrande",
+            Task::Mmlu => "mmlu",
         }
     }
 
     /// Whether an item is a choice among continuations; otherwise it has one continuation to predict.
     pub fn is_choice(self) -> bool {
         self != Task::Lambada
+    }
+
+    /// Whether choices differ in length, so that the harness also reports `acc_norm`.
+    pub fn has_acc_norm(self) -> bool {
+        matches!(self, Task::HellaSwag | Task::ArcEasy | Task::ArcChallenge | Task::Piqa)
     }
 }
 
@@ -91,7 +111,8 @@ mod tests {
             assert_eq!(task.to_string().parse(), Ok(task));
             assert_eq!(serde_json::to_string(&task).unwrap(), format!("\"{task}\""));
         }
-        let unknown = "winogrande".parse::<Task>().unwrap_err();
-        assert_eq!(unknown.to_string(), "unknown task `winogrande`; known: lambada, hellaswag, arc_easy");
+        let unknown = "gsm8k".parse::<Task>().unwrap_err();
+        let known = "lambada, hellaswag, arc_easy, arc_challenge, piqa, winogrande, mmlu";
+        assert_eq!(unknown.to_string(), format!("unknown task `gsm8k`; known: {known}"));
     }
 }

@@ -36,12 +36,13 @@ pub struct TaskScores {
     /// The fraction of items whose right continuation is the most likely one, the first on ties; in LAMBADA, the fraction
     /// of items whose word is generated when the most likely token is always taken.
     pub acc: Summary,
-    /// The same with log-probabilities divided by the characters of the continuation. None in LAMBADA.
+    /// The same with log-probabilities divided by the characters of the continuation. None where the harness has none: in
+    /// LAMBADA, WinoGrande and MMLU.
     pub acc_norm: Option<Summary>,
     /// `exp` of the mean negative log-probability of the last word (of the word, not of each token). In LAMBADA only. Its
     /// standard error is the first-order one, the perplexity times that of the mean.
     pub perplexity: Option<Summary>,
-    /// The accuracy of guessing. None in LAMBADA.
+    /// The accuracy of guessing, where it is known. None in LAMBADA.
     pub chance: Option<f64>,
     /// Each item's outcome.
     pub items: Vec<ItemScore>,
@@ -65,16 +66,23 @@ impl TaskScores {
         assert!(!items.is_empty(), "there are items");
         assert_eq!(items.len(), likelihoods.len(), "there are as many likelihoods as items");
         let scored = items.iter().zip(likelihoods).map(|(item, likelihoods)| score(task, item, likelihoods));
-        let scored: Vec<ItemScore> = scored.collect();
         let chance = items.iter().map(|item| 1.0 / item.continuations.len() as f64).collect::<Moments>().mean;
-        let is_choice = task.is_choice();
+        Self { chance: task.is_choice().then_some(chance), ..Self::from_items(task, scored.collect()) }
+    }
+
+    /// Scores of which each item's outcome is known, without the accuracy of guessing.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn from_items(task: Task, items: Vec<ItemScore>) -> Self {
+        assert!(!items.is_empty(), "there are items");
         Self {
             task,
-            acc: fraction(scored.iter().map(|item| item.correct)),
-            acc_norm: is_choice.then(|| fraction(scored.iter().filter_map(|item| item.correct_norm))),
-            perplexity: (!is_choice).then(|| perplexity(&scored)),
-            chance: is_choice.then_some(chance),
-            items: scored,
+            acc: fraction(items.iter().map(|item| item.correct)),
+            acc_norm: task.has_acc_norm().then(|| fraction(items.iter().filter_map(|item| item.correct_norm))),
+            perplexity: (!task.is_choice()).then(|| perplexity(&items)),
+            chance: None,
+            items,
         }
     }
 
@@ -120,7 +128,9 @@ fn score(task: Task, item: &Item, likelihoods: &[Likelihood]) -> ItemScore {
     ItemScore {
         log_prob: right.log_prob,
         correct: first_largest(likelihoods.iter().map(|one| one.log_prob)) == item.answer,
-        correct_norm: Some(first_largest(likelihoods.iter().enumerate().map(by_length)) == item.answer),
+        correct_norm: task
+            .has_acc_norm()
+            .then(|| first_largest(likelihoods.iter().enumerate().map(by_length)) == item.answer),
     }
 }
 
@@ -164,7 +174,7 @@ mod tests {
 
     fn item(continuations: &[&str], answer: usize) -> Item {
         let continuations = continuations.iter().map(|&text| text.to_owned()).collect();
-        Item { context: "c".to_owned(), continuations, answer }
+        Item::new("c", continuations, answer)
     }
 
     fn likelihoods(log_probs: &[f64]) -> Vec<Likelihood> {

@@ -13,6 +13,7 @@ use crate::groups::GroupArgs;
 use crate::lens::LensFileArgs;
 use crate::pairs::PairArgs;
 use crate::steering::SteeringArgs;
+use crate::task_items::TaskFileArgs;
 
 /// The arguments of `sweep`.
 #[derive(clap::Args)]
@@ -80,6 +81,8 @@ pub struct PlanMeasureArgs {
     pub pairs: PairArgs,
     #[command(flatten)]
     pub lenses: LensFileArgs,
+    #[command(flatten)]
+    pub tasks: TaskFileArgs,
     /// Keep the numbers of every token, in Parquet
     #[arg(long)]
     pub per_token: bool,

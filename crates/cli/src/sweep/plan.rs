@@ -91,7 +91,10 @@ fn measurements(
             Experiment::Lens(_) | Experiment::EarlyGuesses => return Ok(None), // among the lenses, and refused
         }))
     };
-    args.measure.experiments.iter().filter_map(|experiment| measurement(experiment).transpose()).collect()
+    let made = args.measure.experiments.iter().filter_map(|experiment| measurement(experiment).transpose());
+    let mut all = made.collect::<Result<Vec<_>>>()?;
+    all.extend(args.measure.tasks.measurements(&args.measure.experiments, tokenizer, windows.bos())?);
+    Ok(all)
 }
 
 /// Where `run` finds the model: an absolute path, or the name of a model of the hub.

@@ -2,7 +2,7 @@
 
 use crate::common::{is_misused, run, succeeds, text};
 
-const SUBCOMMANDS: [&[&str]; 13] = [
+const SUBCOMMANDS: [&[&str]; 14] = [
     &[],
     &["study"],
     &["lens"],
@@ -14,6 +14,7 @@ const SUBCOMMANDS: [&[&str]; 13] = [
     &["sweep", "merge"],
     &["search"],
     &["compare"],
+    &["export"],
     &["tasks"],
     &["generate"],
 ];

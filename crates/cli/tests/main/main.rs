@@ -3,6 +3,7 @@
 mod common;
 mod corpora;
 mod effects;
+mod export;
 mod generate;
 mod help;
 mod killed_measurements;

@@ -3,6 +3,7 @@
 mod axes;
 mod builder;
 mod mlp;
+mod params;
 mod position;
 mod validate;
 

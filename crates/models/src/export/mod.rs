@@ -1,33 +1,22 @@
 //! Checkpoints with other layers, written as they were read: [`Checkpoint::export`], [`Export`].
 //!
 //! Tensors are copied byte by byte, under their names, in their layout and type; only the numbers of layers change. So every
-//! family that can be read from a Hugging Face directory can be written, and transformers opens what was written.
+//! family that can be read can be written: a Hugging Face directory, which transformers opens, or a GGUF file.
 
+mod blocks;
+mod gguf;
+mod hugging_face;
 mod keys;
 mod shards;
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
-use self::shards::{Copied, Shards};
+use self::blocks::{Blocks, Copied};
+use self::gguf::Gguf;
+use self::hugging_face::HuggingFace;
 use crate::family::{Kind, Param, Part};
+use crate::write::PendingDirectory;
 use crate::{Checkpoint, ModelError, Result};
-
-/// Files of a checkpoint that go along as they are.
-const COPIED_FILES: [&str; 10] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-];
 
 /// A checkpoint with some of its layers in some order, which can be written.
 ///
@@ -40,16 +29,57 @@ const COPIED_FILES: [&str; 10] = [
 pub struct Export<'a> {
     checkpoint: &'a Checkpoint,
     layers: Vec<usize>,
-    config: Map<String, Value>,
+    format: Format<'a>,
+    sizes: ExportSizes,
+    added: Vec<AddedFile>,
     max_shard_bytes: u64,
+}
+
+enum Format<'a> {
+    HuggingFace(HuggingFace),
+    Gguf(Gguf<'a>),
+}
+
+/// A file that goes along and that the checkpoint does not have.
+struct AddedFile {
+    name: String,
+    content: Vec<u8>,
+}
+
+/// How large an export is, without headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportSizes {
+    /// Bytes of the tensors of the checkpoint.
+    pub source_bytes: u64,
+    /// Bytes of the tensors that are written.
+    pub bytes: u64,
+    /// How many of these are of layers that were written before: no format lets two layers share a tensor.
+    pub repeated_bytes: u64,
+}
+
+impl ExportSizes {
+    fn new(source_bytes: u64, copies: &[Copied], size: impl Fn(&str) -> Result<u64>) -> Result<Self> {
+        let mut sizes = Self { source_bytes, bytes: 0, repeated_bytes: 0 };
+        for copied in copies {
+            let size = size(&copied.from)?;
+            sizes.bytes += size;
+            sizes.repeated_bytes += if copied.repeats { size } else { 0 };
+        }
+        Ok(sizes)
+    }
+}
+
+fn refused(checkpoint: &Checkpoint, reason: String) -> ModelError {
+    ModelError::CannotExport { path: checkpoint.path().to_owned(), reason }
 }
 
 impl Checkpoint {
     /// Whether the checkpoint can be written with these layers in this order.
     ///
     /// # Errors
-    /// [`ModelError::CannotExport`] with the reason: it is a GGUF file, a layer does not exist, or its configuration cannot say
-    /// this order.
+    /// [`ModelError::CannotExport`] with the reason: a layer does not exist, or its configuration cannot say this order.
+    /// When a tensor is missing or has another shape than the configuration asks for, and when a file is damaged.
     pub fn can_save(&self, layers: &[usize]) -> Result<()> {
         self.export(layers).map(|_| ())
     }
@@ -59,104 +89,103 @@ impl Checkpoint {
     /// # Errors
     /// As [`can_save`](Self::can_save).
     pub fn export(&self, layers: &[usize]) -> Result<Export<'_>> {
-        let refused = |reason: String| ModelError::CannotExport { path: self.path().to_owned(), reason };
         let n_layers = self.config().n_layers;
         if let Some(layer) = layers.iter().find(|layer| **layer >= n_layers) {
-            return Err(refused(format!("layer {layer} does not exist; there are {n_layers}")));
+            return Err(refused(self, format!("layer {layer} does not exist; there are {n_layers}, counted from 0")));
         }
         if layers.is_empty() {
-            return Err(refused("it would have no layers".to_owned()));
+            return Err(refused(self, "it would have no layers".to_owned()));
         }
-        let Some(json) = self.hf_config()? else {
-            return Err(refused("a GGUF file has no config.json; export from the Hugging Face directory".to_owned()));
+        self.check_shapes()?;
+        let blocks = Blocks { root: self.block_names(), layers };
+        let format = match (self.gguf(), self.hf_config()?) {
+            (Some(file), _) => Format::Gguf(Gguf::new(self, file, &blocks)?),
+            (None, json) => Format::HuggingFace(HuggingFace::new(self, json.unwrap_or_default(), &blocks)?),
         };
-        let expected = self.config().with_layer_order(layers);
-        let config = keys::with_layer_order(json, self.config(), layers);
-        match self.read_config(config.clone()) {
-            Ok(read) if read.config == expected => {
-                Ok(Export { checkpoint: self, layers: layers.to_vec(), config, max_shard_bytes: shards::USUAL_BYTES })
-            }
-            _ => {
-                Err(refused("its config.json cannot say which layers have a window, rotate or are mixtures".to_owned()))
-            }
-        }
+        let sizes = match &format {
+            Format::Gguf(gguf) => gguf.sizes()?,
+            Format::HuggingFace(hugging_face) => hugging_face.sizes()?,
+        };
+        let (layers, max_shard_bytes) = (layers.to_vec(), shards::USUAL_BYTES);
+        Ok(Export { checkpoint: self, layers, format, sizes, added: Vec::new(), max_shard_bytes })
     }
 
     /// The beginning of the names of the tensors of blocks, such as `model.layers`.
-    fn block_names(&self) -> Option<String> {
-        let query = Param { layer: Some(0), part: Part::Query, kind: Kind::Weight };
-        let name = self.name_of(query);
-        name.split_once(".0.").map(|(root, _)| root.to_owned())
+    fn block_names(&self) -> String {
+        let name = self.name_of(Param { layer: Some(0), part: Part::Query, kind: Kind::Weight });
+        name.split_once(".0.").map(|(root, _)| root.to_owned()).unwrap_or_default()
     }
 }
 
 impl Export<'_> {
-    /// With files of at most about this many bytes; 5 GB by default.
+    /// With safetensors files of at most about this many bytes; 5 GB by default. A GGUF is always one file.
     pub fn with_max_shard_bytes(self, max_shard_bytes: u64) -> Self {
         Self { max_shard_bytes, ..self }
     }
 
-    /// Writes `config.json`, the weights and the tokenizer's files to the directory `dir`, which is made when it is not there.
+    /// With a file more, such as a model card `README.md`.
+    pub fn with_file(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        self.added.push(AddedFile { name: name.into(), content: content.into() });
+        self
+    }
+
+    /// The layers that are written, in order.
+    pub fn layers(&self) -> &[usize] {
+        &self.layers
+    }
+
+    /// Whether a GGUF file is written, and not a Hugging Face directory.
+    pub fn is_gguf(&self) -> bool {
+        matches!(self.format, Format::Gguf(_))
+    }
+
+    /// How large it is.
+    pub fn sizes(&self) -> ExportSizes {
+        self.sizes
+    }
+
+    /// How the tensors are stored, each type once: as PyTorch names it, such as `bfloat16`, or as GGUF does, such as `Q4_1`.
+    pub fn dtypes(&self) -> Vec<String> {
+        match &self.format {
+            Format::Gguf(gguf) => gguf.dtypes(),
+            Format::HuggingFace(hugging_face) => hugging_face.dtypes(),
+        }
+    }
+
+    /// Writes the directory `dir`, which must be new or empty: `config.json`, the weights and the tokenizer's files, or
+    /// `model.gguf`. It is made under another name beside its place and moved there when it is whole and reads back as these
+    /// layers, so that there is all of it or nothing. Returns the files.
     ///
     /// # Errors
-    /// When a file cannot be read or written.
-    pub fn write(&self, dir: impl AsRef<Path>) -> Result<()> {
-        let dir = dir.as_ref();
-        let files = self.checkpoint.files();
-        let weights: Vec<_> =
-            files.iter().filter(|file| file.extension().is_some_and(|e| e == "safetensors")).collect();
-        let shards = Shards::open(&weights)?;
-        let copies = self.copies(&shards);
-        fs::create_dir_all(dir).map_err(ModelError::write(dir))?;
-        shards.write(&copies, self.max_shard_bytes, dir)?;
-        let mut text = serde_json::to_vec_pretty(&self.config).expect("a map of plain values");
-        text.push(b'\n');
-        fs::write(dir.join("config.json"), text).map_err(ModelError::write(&dir.join("config.json")))?;
-        for name in COPIED_FILES {
-            let (from, to) = (self.checkpoint.path().join(name), dir.join(name));
-            if from.is_file() {
-                fs::copy(&from, &to).map_err(ModelError::write(&to))?;
+    /// When there is something at `dir` already, or a file cannot be read or written.
+    pub fn write(&self, dir: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        let pending = PendingDirectory::new(dir.as_ref())?;
+        match &self.format {
+            Format::Gguf(gguf) => gguf.write(&pending)?,
+            Format::HuggingFace(hugging_face) => {
+                hugging_face.write(self.checkpoint, self.max_shard_bytes, &pending)?;
             }
+        }
+        for AddedFile { name, content } in &self.added {
+            if pending.partial().join(name).exists() {
+                return Err(refused(self.checkpoint, format!("a file {name} is written already")));
+            }
+            pending.file(name, |file| file.put(content))?;
+        }
+        self.check_written(&pending)?;
+        let files = pending.file_names()?.into_iter().map(|name| dir.as_ref().join(name)).collect();
+        pending.commit()?;
+        Ok(files)
+    }
+
+    /// Opens what was written and looks whether it is this export.
+    fn check_written(&self, pending: &PendingDirectory) -> Result<()> {
+        let path = if self.is_gguf() { pending.partial().join(gguf::FILE) } else { pending.partial().to_owned() };
+        let written = Checkpoint::open_with_families(path, self.checkpoint.families())?;
+        written.check_shapes()?;
+        if *written.config() != self.checkpoint.config().with_layer_order(&self.layers) {
+            return Err(refused(self.checkpoint, "what was written reads back as another model".to_owned()));
         }
         Ok(())
     }
-
-    /// The tensors to write: those of blocks under the numbers of their new places, the others as they are.
-    fn copies(&self, shards: &Shards) -> Vec<Copied> {
-        let root = self.checkpoint.block_names().unwrap_or_default();
-        let mut copies = Vec::new();
-        for name in shards.names() {
-            match in_block(&name, &root) {
-                None => copies.push(Copied { to: name.clone(), from: name }),
-                Some(InBlock { before, layer, rest }) => {
-                    let places = self.layers.iter().enumerate().filter(|(_, of)| **of == layer);
-                    copies.extend(
-                        places.map(|(place, _)| Copied {
-                            to: format!("{before}{root}.{place}.{rest}"),
-                            from: name.clone(),
-                        }),
-                    );
-                }
-            }
-        }
-        copies
-    }
-}
-
-/// The parts of the name of a tensor of a block.
-struct InBlock<'a> {
-    /// What stands in front of the usual name.
-    before: &'a str,
-    layer: usize,
-    rest: &'a str,
-}
-
-fn in_block<'a>(name: &'a str, root: &str) -> Option<InBlock<'a>> {
-    let start = name.find(&format!("{root}."))?;
-    let (before, inside) = name.split_at(start);
-    if !(before.is_empty() || before.ends_with('.')) {
-        return None;
-    }
-    let (layer, rest) = inside[root.len() + 1..].split_once('.')?;
-    Some(InBlock { before, layer: layer.parse().ok()?, rest })
 }

@@ -30,6 +30,11 @@ impl<'a> CheckpointParams<'a> {
         self.names.stored(&name).map(str::to_owned).unwrap_or(name)
     }
 
+    /// Checks that a parameter is stored, in the form that `shape` asks for, without reading it.
+    pub(crate) fn check(&self, param: Param, shape: &[usize]) -> Result<()> {
+        self.find(param, shape).map(|_| ())
+    }
+
     /// Refuses a checkpoint that holds tensors which were neither read nor known to be without effect.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.check_copy_of_tied_head()?;

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 
 use memmap2::{Mmap, MmapOptions};
 
-pub(crate) use self::gguf::{GgufFile, from_pattern};
+pub(crate) use self::gguf::{GgufFile, RawEntry, RawHeader, RawTensor, from_pattern};
 pub(crate) use self::mxfp4::Mxfp4;
-pub(crate) use self::safetensors::SafetensorsFile;
+pub(crate) use self::safetensors::{SafetensorsFile, StoredTensor};
 pub(crate) use self::sharded::ShardedSafetensors;
 pub use self::vector::read_vector;
 use crate::{ModelError, Result};
@@ -105,6 +105,27 @@ impl MappedFile {
         #[allow(unsafe_code)]
         let mapped = unsafe { options.map(&self.file) };
         mapped.map_err(ModelError::io(&self.path))
+    }
+}
+
+/// Some bytes of a file, such as those of a tensor.
+pub(crate) struct StoredBytes<'a> {
+    pub(crate) file: &'a MappedFile,
+    pub(crate) range: Range<usize>,
+}
+
+impl StoredBytes<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Gives the bytes to `put`, a piece at a time.
+    pub(crate) fn copy(&self, mut put: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        const PIECE: usize = 16 << 20;
+        for start in self.range.clone().step_by(PIECE) {
+            put(&self.file.bytes(start..self.range.end.min(start + PIECE))?)?;
+        }
+        Ok(())
     }
 }
 

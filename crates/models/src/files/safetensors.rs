@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 use stratigraph_core::shown;
 
 use super::dtype::Float;
-use super::{MappedFile, Safetensors, TensorFiles};
+use super::{MappedFile, Safetensors, StoredBytes, TensorFiles};
 use crate::{ModelError, Result};
 
 /// A safetensors file with a header that has been checked against the file's size.
@@ -18,6 +18,13 @@ pub(crate) struct SafetensorsFile {
     metadata: Metadata,
     /// Where the tensors' bytes begin.
     start: usize,
+}
+
+/// A tensor as it is stored in a file.
+pub(crate) struct StoredTensor<'a> {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: &'a [usize],
+    pub(crate) bytes: StoredBytes<'a>,
 }
 
 impl SafetensorsFile {
@@ -31,6 +38,13 @@ impl SafetensorsFile {
 
     pub(super) fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// A tensor as it is stored.
+    pub(crate) fn tensor(&self, name: &str) -> Result<StoredTensor<'_>> {
+        let TensorInfo { dtype, shape, data_offsets: (begin, end) } = self.info(name)?;
+        let (dtype, range) = (*dtype, self.start + begin..self.start + end);
+        Ok(StoredTensor { dtype, shape, bytes: StoredBytes { file: &self.file, range } })
     }
 
     /// The type of a tensor's numbers.

@@ -7,6 +7,7 @@ mod conformance;
 mod directories;
 mod experts;
 mod exports;
+mod exports_for_python;
 mod families;
 mod faults;
 mod files;

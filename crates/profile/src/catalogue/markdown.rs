@@ -1,7 +1,7 @@
-//! The tables of `docs/definitions.md`: [`metrics_table`], [`sweeps_table`], [`matrix_sweeps_table`], [`curves_table`],
+//! The tables of `docs/definitions.md`: [`metrics_table`], [`task_scores_table`], [`sweeps_table`], [`matrix_sweeps_table`], [`curves_table`],
 //! [`values_table`], [`matrices_table`], [`groupings_table`].
 
-use super::{AxisKind, curves, groupings, matrices, matrix_sweeps, metrics, sweeps, values};
+use super::{AxisKind, curves, groupings, matrices, matrix_sweeps, metrics, sweeps, task_scores, values};
 
 /// The metrics as a Markdown table.
 pub fn metrics_table() -> String {
@@ -9,6 +9,12 @@ pub fn metrics_table() -> String {
         [code(&it.name), it.title, it.definition, it.unit.to_string(), it.positions.to_owned()]
     };
     table(["name", "title", "definition", "unit", "positions"], metrics().into_iter().map(row))
+}
+
+/// The scores of benchmarks as a Markdown table.
+pub fn task_scores_table() -> String {
+    let row = |it: super::MetricEntry| [code(&it.name), it.title, it.definition, it.unit.to_string()];
+    table(["name", "title", "definition", "unit"], task_scores().into_iter().map(row))
 }
 
 /// The sweeps over one axis as a Markdown table.
@@ -94,6 +100,7 @@ mod tests {
         let docs = std::fs::read_to_string(DOCS).unwrap();
         let tables = [
             ("metrics", metrics_table()),
+            ("scores of benchmarks", task_scores_table()),
             ("sweeps", sweeps_table()),
             ("sweeps over two axes", matrix_sweeps_table()),
             ("curves", curves_table()),

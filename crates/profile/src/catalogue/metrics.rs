@@ -1,6 +1,7 @@
 //! The metrics of sweeps: [`MetricEntry`].
 
 use super::pattern::{Captured, captured};
+use super::task_scores;
 use crate::{Scale, Unit};
 
 /// What is measured at each point of a sweep.
@@ -150,7 +151,8 @@ pub fn metrics() -> Vec<MetricEntry> {
     METRICS.iter().map(|row| row.entry(Captured { text: "5", number: 5, second: "" })).collect()
 }
 
-/// The metric of a name.
+/// The metric of a name, which may be the score of a benchmark.
 pub fn find_metric(name: &str) -> Option<MetricEntry> {
-    METRICS.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)))
+    let own = METRICS.iter().find_map(|row| captured(row.name, name).map(|open| row.entry(open)));
+    own.or_else(|| task_scores::find(name))
 }

@@ -34,6 +34,7 @@ mod removals;
 mod single;
 mod sweep_rows;
 mod sweeps;
+mod task_scores;
 mod values;
 
 pub use block_words::BLOCKS;
@@ -43,12 +44,14 @@ pub use entry::{AxisKind, CurveEntry, describe};
 pub use groupings::{GroupingEntry, find_grouping, groupings, split_grouping};
 pub use limited_name::{LimitedName, LimitedTo};
 pub use markdown::{
-    curves_table, groupings_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, values_table,
+    curves_table, groupings_table, matrices_table, matrix_sweeps_table, metrics_table, sweeps_table, task_scores_table,
+    values_table,
 };
 pub use matrices::{MatrixEntry, find_matrix, matrices, matrix_sweeps};
 pub use metrics::{MetricEntry, find_metric, metrics};
 pub use single::curves;
 pub use sweeps::{SweepEntry, find_sweep, sweeps};
+pub use task_scores::task_scores;
 pub use values::{ValueEntry, find_value, values};
 
 use crate::{Curve, ProfileError, Result};

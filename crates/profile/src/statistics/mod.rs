@@ -36,6 +36,8 @@ pub enum ErrorUnit {
     Words,
     /// Prompts beside the corpus.
     Prompts,
+    /// Items of a benchmark.
+    Items,
 }
 
 impl ErrorUnit {
@@ -47,6 +49,7 @@ impl ErrorUnit {
             ErrorUnit::Pairs => "pairs",
             ErrorUnit::Words => "words",
             ErrorUnit::Prompts => "prompts",
+            ErrorUnit::Items => "items",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stratigraph_profile::{Curve, Estimate, Matrix, ReplicateUnit};
 
+use crate::measurements::TaskAnswers;
 use crate::run_scores::RunScores;
 use crate::{Findings, Result, WindowMeasures};
 
@@ -25,6 +26,9 @@ pub(super) struct OnceFindings {
     curves: BTreeMap<String, OnceCurve>,
     matrices: BTreeMap<String, Matrix>,
     values: BTreeMap<String, Estimate>,
+    /// How items of benchmarks were answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    answers: Vec<TaskAnswers>,
 }
 
 /// A curve with its replicates, which a curve alone does not write.
@@ -47,6 +51,7 @@ impl OnceFindings {
             curves: findings.curves().iter().map(|(name, it)| (name.clone(), curve(it))).collect(),
             matrices: findings.matrices().clone(),
             values: findings.values().clone(),
+            answers: findings.answers.clone(),
         }
     }
 
@@ -55,13 +60,15 @@ impl OnceFindings {
         for (name, OnceCurve { curve, replicate_unit, replicates }) in &self.curves {
             findings.add_curve(name, curve.clone().with_replicates(*replicate_unit, replicates.clone()))?;
         }
+        findings.answers.extend(self.answers.iter().cloned());
         self.matrices.iter().try_for_each(|(name, matrix)| findings.add_matrix(name, matrix.clone()))?;
         self.values.iter().try_for_each(|(name, value)| findings.add_value(name, *value))
     }
 
     /// Whether they fit their axes and hold anything.
     pub(super) fn are_whole(&self, mut nothing: Findings) -> bool {
-        let any = !(self.curves.is_empty() && self.matrices.is_empty() && self.values.is_empty());
+        let nothing_else = self.matrices.is_empty() && self.values.is_empty() && self.answers.is_empty();
+        let any = !(self.curves.is_empty() && nothing_else);
         any && self.add_to(&mut nothing).is_ok()
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::plan::bad;
-use crate::measurements::{EffectsPass, PatchingPart, Steering, SteeringTarget, TargetRuns};
+use crate::measurements::{EffectsPass, PatchingPart, Steering, SteeringTarget, TargetRuns, TaskPart};
 use crate::runs::{NamedSweep, Runs};
 use crate::{Findings, Measurement, Result, StudyContext, WindowMeasures, Work};
 
@@ -21,6 +21,8 @@ pub enum JobPart {
     Patching(PatchingPart),
     /// The target of steering on its prompts, under the interventions of the sweep `steer`.
     SteeringTarget(SteeringTarget),
+    /// Some items of a benchmark under sweeps.
+    Task(TaskPart),
 }
 
 impl JobPart {
@@ -30,6 +32,7 @@ impl JobPart {
             JobPart::Effects => "direct effects",
             JobPart::Patching(_) => "patching",
             JobPart::SteeringTarget(_) => "steering target",
+            JobPart::Task(part) => part.name(),
         }
     }
 
@@ -44,6 +47,7 @@ impl JobPart {
             JobPart::Effects => Ok(()),
             JobPart::Patching(part) => part.measurement().map(drop),
             JobPart::SteeringTarget(target) => target_runs(target, runs).map(drop),
+            JobPart::Task(part) => part.check(),
         }
     }
 
@@ -57,6 +61,7 @@ impl JobPart {
                 Ok(work.map(|own| own.work).sum())
             }
             JobPart::SteeringTarget(target) => Ok(target_runs(target, runs)?.units(&context.model.shape())),
+            JobPart::Task(part) => part.work(context),
         }
     }
 
@@ -87,6 +92,7 @@ impl JobPart {
                 patching.check(context)?;
                 own(patching.work(context)?).try_for_each(|own| (own.run)(findings, progress))
             }
+            JobPart::Task(part) => part.measure(context, findings, progress),
             JobPart::SteeringTarget(target) => {
                 let runs = target_runs(target, runs)?;
                 runs.check(context.model)?;

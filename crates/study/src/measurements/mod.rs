@@ -12,6 +12,8 @@ mod own_continuation;
 mod patching;
 mod removal;
 mod steering;
+mod task_curves;
+mod task_scoring;
 mod words;
 
 use stratigraph_core::{Hook, PerSequence, ResidualModel};
@@ -36,6 +38,9 @@ pub use removal::{Criterion, CumulativeRemoval};
 pub(crate) use steering::TargetRuns;
 pub use steering::{Steering, SteeringTarget, SteeringVector};
 pub use stratigraph_probes::lens::LogitLens;
+pub(crate) use task_curves::TaskAnswers;
+pub use task_curves::TaskCurves;
+pub use task_scoring::{TaskPart, TaskScoring};
 pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
 
 use crate::{Measurement, Needs, Result, StudyError, measured_curve};

@@ -1,6 +1,8 @@
 //! What is written down of a search: [`SearchRecord`], with what it is of ([`SearchSetup`]).
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use stratigraph_profile::{CorpusRecord, ModelRecord};
@@ -10,7 +12,7 @@ use stratigraph_surgery::search::{Goal, Objective, SearchOptions, SearchState, V
 use super::ModelObjective;
 use crate::findings::{corpus_record, model_record};
 use crate::job::hash_tokens;
-use crate::versions;
+use crate::{Result, StudyError, versions};
 
 /// What a search is of. Where one goes on from a file, all of it has to be the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,4 +129,16 @@ pub struct SearchRecord {
 impl SearchRecord {
     /// The version of the format that is written.
     pub const FORMAT: u32 = 1;
+
+    /// Reads a file `search.json`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not the record of a search.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = fs::read_to_string(path).map_err(|reason| StudyError::io(path, reason))?;
+        let damaged =
+            |reason: serde_json::Error| StudyError::JobDamaged { path: path.into(), reason: reason.to_string() };
+        serde_json::from_str(&text).map_err(damaged)
+    }
 }

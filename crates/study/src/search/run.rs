@@ -1,7 +1,5 @@
 //! A search that survives being killed: [`SearchRun`].
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use stratigraph_surgery::search::{Objective, Search, SearchState};
@@ -68,14 +66,10 @@ impl<'a> SearchRun<'a> {
     /// The record of a search that began before.
     fn read(&self) -> Result<Option<SearchRecord>> {
         let Some(path) = &self.path else { return Ok(None) };
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(reason) if reason.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(reason) => return Err(StudyError::io(path, reason)),
-        };
-        let damaged =
-            |reason: serde_json::Error| StudyError::JobDamaged { path: path.clone(), reason: reason.to_string() };
-        let record: SearchRecord = serde_json::from_str(&text).map_err(damaged)?;
+        if !path.try_exists().map_err(|reason| StudyError::io(path, reason))? {
+            return Ok(None);
+        }
+        let record = SearchRecord::read(path)?;
         match self.setup.difference(&record.setup) {
             Some(Difference { what, found, expected }) => {
                 Err(StudyError::OtherJob { path: path.clone(), what, found, expected })

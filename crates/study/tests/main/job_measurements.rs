@@ -9,13 +9,16 @@ use stratigraph_core::{Hook, ResidualModel, TokenWindows};
 use stratigraph_models::Decoder;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun};
 use stratigraph_study::measurements::{
-    AttentionByDistance, KnockOutWords, NeuronSets, Steering, SteeringTarget, SteeringVector, SublayerEffects, by_name,
+    AttentionByDistance, KnockOutWords, NeuronSets, Steering, SteeringTarget, SteeringVector, SublayerEffects,
+    TaskScoring, by_name,
 };
 use stratigraph_study::{Findings, Measurement, Study, StudyError};
 use stratigraph_surgery::Sweep;
+use stratigraph_tasks::Task;
 
 use crate::given::{SHA256, small_steps};
 use crate::patching::{load, patching, random_pair, window};
+use crate::tasks::encoded;
 
 const SEED: u64 = 3;
 
@@ -68,6 +71,11 @@ impl Given {
             .with_target(SteeringTarget::new(prompts, [7, 8]).against([9]))
     }
 
+    /// A benchmark in two steps.
+    fn mmlu(&self) -> TaskScoring {
+        TaskScoring::new(encoded(Task::Mmlu, 3), [Sweep::delete(), Sweep::swap()]).with_items_at_once(2)
+    }
+
     /// Everything that a job takes.
     fn measurements(&self) -> Vec<Box<dyn Measurement>> {
         let pairs = [random_pair(&self.model, 5, 1), random_pair(&self.model, 5, 2), random_pair(&self.model, 5, 3)];
@@ -83,6 +91,7 @@ impl Given {
             Box::new(self.knock_out_words()),
             Box::new(patching(&pairs)),
             Box::new(self.steering()),
+            Box::new(self.mmlu()),
         ]
     }
 }

@@ -32,5 +32,6 @@ mod refused;
 mod remote;
 mod small;
 mod steering;
+mod task_scoring;
 mod tasks;
 mod windows_that_count;

@@ -18,13 +18,13 @@ use stratigraph_testing::{TestDevice, device, devices};
 use crate::small::Small;
 
 /// Items whose texts have many lengths; tokens are their bytes.
-fn encoded(task: Task, n: usize) -> EncodedItems {
+pub fn encoded(task: Task, n: usize) -> EncodedItems {
     let word =
         |seed: usize| "stratigraphy of layers ".chars().cycle().skip(seed).take(2 + seed % 5).collect::<String>();
     let item = |index: usize| {
         let context = (0..3 + index * 5 % 17).map(|nth| word(index + nth)).collect::<Vec<_>>().join(" ");
         let continuations = (0..if task.is_choice() { 4 } else { 1 }).map(|nth| format!(" {}", word(index * 3 + nth)));
-        Item { context, continuations: continuations.collect(), answer: 0 }
+        Item::new(context, continuations.collect(), 0)
     };
     let tokens = |text: &str| Ok::<_, CoreError>(text.bytes().map(|byte| u32::from(byte) % 60).collect());
     task.encode((0..n).map(item).collect(), tokens).unwrap()
@@ -32,10 +32,9 @@ fn encoded(task: Task, n: usize) -> EncodedItems {
 
 /// Items whose tokens are given, each with continuations of one text.
 fn of_tokens(task: Task, pairs: Vec<Vec<Pair>>) -> EncodedItems {
-    let item = |pairs: &Vec<Pair>| Item {
-        context: "c".to_owned(),
-        continuations: pairs.iter().enumerate().map(|(i, _)| format!(" {i}")).collect(),
-        answer: 0,
+    let item = |pairs: &Vec<Pair>| {
+        let continuations = pairs.iter().enumerate().map(|(i, _)| format!(" {i}")).collect();
+        Item::new("c", continuations, 0)
     };
     let items = pairs.iter().map(item).collect();
     // Two texts are encoded for each continuation, the whole one first.

@@ -8,6 +8,7 @@ mod errors;
 mod executor;
 mod frozen;
 mod knock_out;
+mod mergekit;
 mod plans;
 mod positions;
 mod search;

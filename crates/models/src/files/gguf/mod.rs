@@ -1,6 +1,7 @@
 //! A model in the GGUF format, in one file or split into several: [`GgufFile`], its metadata and its tensors.
 
 mod part;
+mod raw;
 mod split;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,10 @@ use stratigraph_core::shown;
 use self::part::Part;
 use self::split::PartName;
 use super::TensorFiles;
+use crate::guarded::guarded;
 use crate::{ModelError, Result};
 
+pub(crate) use self::raw::{RawEntry, RawHeader, RawTensor};
 pub(crate) use self::split::from_pattern;
 
 /// A GGUF file, or all files of one that was split.
@@ -113,6 +116,15 @@ impl GgufFile {
             MetaValue::Bool(value) => Some(*value),
             _ => None,
         }
+    }
+
+    /// The same tensors with the metadata of another header, which is given as its bytes.
+    pub(crate) fn with_metadata_of(mut self, header: &[u8]) -> Result<Self> {
+        let read = guarded(|| rlx_gguf::GgufFile::header_from_bytes(header));
+        let read = read.map_err(|panic| ModelError::malformed(self.path(), panic))?;
+        self.parts[0].header.metadata =
+            read.map_err(|e| ModelError::malformed(self.path(), format!("{e:#}")))?.metadata;
+        Ok(self)
     }
 
     /// The metadata under `prefix.`, without the prefix.

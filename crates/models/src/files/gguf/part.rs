@@ -20,7 +20,7 @@ const ZERO_ALIGNMENT: &str = "attempt to calculate the remainder with a divisor 
 
 /// A file in the GGUF format: a whole model, or a part of one.
 pub(super) struct Part {
-    file: MappedFile,
+    pub(super) file: MappedFile,
     pub(super) header: rlx_gguf::GgufFile,
 }
 
@@ -97,7 +97,7 @@ impl Part {
     }
 
     /// The range of a tensor's bytes in the file.
-    fn range(&self, tensor: &GgufTensor) -> Result<Range<usize>> {
+    pub(super) fn range(&self, tensor: &GgufTensor) -> Result<Range<usize>> {
         if bytes_for_public(tensor.dtype, 0).is_none() {
             return Err(unsupported(tensor)); // nothing is known of its size
         }
