@@ -79,15 +79,16 @@ impl<'a> States<'a> {
     /// What runs next where there is room for `room` states more; none where no intervention waits.
     ///
     /// With room, it is the waiting action of the lowest layer, so that states further back catch up and go on together. Without
-    /// room, the state that is furthest on goes on to its end, with all that go the same way and leave nothing behind.
+    /// room, the state that is furthest on of those that leave nothing behind goes on, with all that go the same way, until they end.
+    /// Where all leave something behind, the one that is furthest on goes on alone.
     pub(crate) fn next(&self, room: usize) -> Option<Next> {
         if room > 0 {
             let waiting = self.held.values().flat_map(|state| &state.waiting);
             let action = waiting.map(|(action, _)| *action).min_by_key(|action| self.tree.rank(*action))?;
             return Some(self.together(action, None, room));
         }
-        let (&node, state) =
-            self.held.iter().max_by_key(|(node, state)| (self.tree.nodes[**node].depth, !state.stays()))?;
+        let furthest = |(node, state): &(&usize, &State)| (!state.stays(), self.tree.nodes[**node].depth);
+        let (&node, state) = self.held.iter().max_by_key(furthest)?;
         let action = state.waiting.iter().map(|(action, _)| *action).min_by_key(|action| self.tree.rank(*action))?;
         Some(self.together(action, Some(node), 0))
     }
@@ -112,5 +113,63 @@ impl<'a> States<'a> {
             takers.push(Taker { parent, child });
         }
         Next { action, takers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use stratigraph_core::{Edit, Hook};
+
+    use super::*;
+    use crate::tree::ROOT;
+    use crate::{Intervention, LayerPlan};
+
+    fn resid() -> Tensor<3> {
+        Tensor::zeros([1, 1, 1], &Device::default())
+    }
+
+    /// Runs what is next, without a model.
+    fn run(states: &mut States, next: &Next) {
+        for taker in &next.takers {
+            let resid = states.leave(*taker);
+            states.arrive(taker.child, resid);
+        }
+    }
+
+    #[test]
+    fn without_room_states_that_leave_nothing_behind_go_on_together() {
+        // The clean run; edits in layer 0 and in layer 2 of four.
+        let edited = |hook: Hook, layer| LayerPlan::full(4).edit(Edit::zero(hook.at(layer)));
+        let edits = [0, 2].into_iter().flat_map(|layer| [Hook::AttnOut, Hook::MlpOut].map(|hook| edited(hook, layer)));
+        let tree = PrefixTree::new(&[Intervention::none(4)].into_iter().chain(edits).collect::<Vec<_>>());
+        let mut states = States::new(&tree);
+        states.arrive(ROOT, resid());
+        for edge in tree.way(0) {
+            let next = states.on_the_way(edge.parent, edge.action, 0);
+            assert_eq!(next.takers.len(), 1);
+            run(&mut states, &next);
+        }
+        assert_eq!(states.len(), 2, "edits are made from the streams before layers 0 and 2");
+        for _ in 0..2 {
+            let next = states.next(1).unwrap(); // an edit of layer 0
+            assert_eq!(next.takers[0].parent, ROOT);
+            run(&mut states, &next);
+        }
+        assert_eq!(states.len(), 3, "the stream before layer 0 is dropped with its last edit");
+        // Both go on to the end; the stream before layer 2 is further on and waits.
+        for held in [3, 3, 1] {
+            let next = states.next(0).unwrap();
+            assert_eq!(next.takers.len(), 2, "{next:?}");
+            run(&mut states, &next);
+            assert_eq!(states.len(), held);
+        }
+        for (n_takers, held) in [(1, 2), (1, 1), (1, 1), (1, 0)] {
+            let next = states.next(0).unwrap();
+            assert_eq!(next.takers.len(), n_takers);
+            run(&mut states, &next);
+            assert_eq!(states.len(), held);
+        }
+        assert!(states.next(0).is_none() && states.next(1).is_none());
     }
 }

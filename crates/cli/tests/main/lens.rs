@@ -95,10 +95,7 @@ fn a_lens_in_a_job_reads_what_it_reads_in_a_study() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&kept, bytes).unwrap();
     fs::remove_file(job.join("steps/000000.json")).unwrap();
-    fails(
-        ["sweep", "run", path(&job)],
-        "affine_lens.safetensors is damaged: it is not the lens of the plan",
-    );
+    fails(["sweep", "run", path(&job)], "affine_lens.safetensors is damaged: it is not the lens of the plan");
 }
 
 #[test]
