@@ -136,8 +136,8 @@ impl Words<'_> {
         let twice = self.number == "2";
         match self.sweep.change {
             BlockChange::Skip => "0..3-5..12",
-            BlockChange::RepeatLayers { .. } if twice => "0..4-3..5-4..12",
-            BlockChange::RepeatLayers { .. } => "0..4-3-3-4-4..12",
+            BlockChange::RepeatLayers { .. } if twice => "0..4-3-4-4..12",
+            BlockChange::RepeatLayers { .. } => "0..4-3-3-4-4-4..12",
             BlockChange::RepeatBlock { .. } if twice => "0..5-3..12",
             BlockChange::RepeatBlock { .. } => "0..5-3-4-3..12",
             BlockChange::Reverse | BlockChange::Shuffle { .. } => "0..3-4-3-5..12",
