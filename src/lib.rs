@@ -83,13 +83,14 @@ pub mod prelude {
     };
     pub use stratigraph_study::search::{ModelObjective, SearchRun, SearchSetup};
     pub use stratigraph_study::{
-        Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, Study, StudyContext, StudyError,
-        TaskRun, Work,
+        Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, PromptStudy, Study, StudyContext,
+        StudyError, TaskRun, Work,
     };
 
     // What comes out.
+    pub use stratigraph_profile::prompt::PromptReading;
     pub use stratigraph_profile::{Axis, Curve, Estimate, Matrix, Profile, ProfileError, Unit};
-    pub use stratigraph_report::Report;
+    pub use stratigraph_report::{LensChart, LensMeasure, PromptPage, Report};
     pub use stratigraph_stages::{Rule, Segmentation, Segmenter, Signal, Stage};
 }
 
@@ -107,6 +108,11 @@ struct Lenses;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/generation.md")]
 struct Generation;
+
+/// The code of the page about single prompts, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/prompts.md")]
+struct Prompts;
 
 /// The code of the page about corpora, run as tests.
 #[cfg(doctest)]

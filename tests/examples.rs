@@ -89,6 +89,17 @@ fn readings_of_the_residual_stream_have_a_line_for_each_depth() {
 }
 
 #[test]
+fn a_prompt_has_a_chart_parts_and_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = output("prompt_page", &[&dir.path().join("out")]);
+    assert!(count(&text, "attention ") == 12 && text.contains("␣America"), "{text}");
+    let json = std::fs::read_to_string(dir.path().join("out/prompt.json")).unwrap();
+    let reading = PromptReading::from_json(&json).unwrap();
+    assert_eq!((reading.tokens.len(), reading.patching.unwrap().maps.len()), (7, 4));
+    assert!(dir.path().join("out/prompt.html").is_file());
+}
+
+#[test]
 fn pruning_goes_from_twelve_layers_to_nine() {
     let text = output("compare_models", &[]);
     assert_eq!(text.lines().count(), 1 + 4, "{text}");

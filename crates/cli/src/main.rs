@@ -15,6 +15,7 @@ mod lens;
 mod load;
 mod output;
 mod pairs;
+mod prompt_pages;
 mod remote;
 mod results;
 mod search;
@@ -54,8 +55,8 @@ struct Cli {
 enum Command {
     /// Measure what each layer of a model does, and find its stages of inference
     Study(Box<study::StudyArgs>),
-    /// Fit lenses, which read what the residual stream predicts
-    Lens(lens::LensArgs),
+    /// Show what the residual stream predicts at each layer of a prompt, and fit lenses
+    Lens(Box<lens::LensArgs>),
     /// Run a large study in shards, on one machine or many, that survives being killed
     Sweep(sweep::SweepArgs),
     /// Find the layers that a model can do without, or a change that helps, and validate it

@@ -24,6 +24,14 @@ pub fn line(text: impl Display) -> Result<()> {
     }
 }
 
+/// Columns of a line on standard output: those of `COLUMNS`, or of the terminal, or 100.
+pub fn width() -> usize {
+    const USUAL: usize = 100;
+    let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+    let of_terminal = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    given.or_else(of_terminal).unwrap_or(USUAL)
+}
+
 /// Characters of an error that are printed.
 const LONGEST: usize = 2000;
 

@@ -11,7 +11,7 @@ use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Profile;
 use stratigraph_report::{LayerTable, OutDir, Report, TerminalChart};
 use stratigraph_study::{Measurement, Study, StudyContext, measurements};
-use stratigraph_surgery::Intervention;
+use stratigraph_surgery::{Budget, Intervention};
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
 use crate::corpus::TextArgs;
@@ -22,6 +22,7 @@ use crate::lens::{LensFileArgs, LensUse};
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
 use crate::pairs::PairArgs;
+use crate::prompt_pages::{PageSetup, PromptPageArgs};
 use crate::steering::{SteeringArgs, SteeringTable};
 use crate::table::SweepTable;
 use crate::task_items::TaskFileArgs;
@@ -131,6 +132,8 @@ struct FileArgs {
     /// A new CSV file of every number
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    #[command(flatten)]
+    prompts: PromptPageArgs,
 }
 
 /// What a study runs on.
@@ -159,13 +162,34 @@ pub fn run(args: &StudyArgs) -> Result<()> {
     let profile = measure(args, &setup, metrics)?;
     let seconds = started.elapsed();
     // Results are written before anything is printed: a reader may close the pipe.
-    let mut files = out.map(|out| Report::new(&profile).write_to(&out)).transpose()?.unwrap_or_default();
+    let mut files = out.map(|out| write(args, &setup, &profile, &out)).transpose()?.unwrap_or_default();
     files.extend(csv.map(|csv| csv.write(&results::HEADER, results::rows(&profile))).transpose()?);
     print(&profile)?;
     let n_windows = setup.windows.n_sequences();
     let (name, devices) = (load::name(&setup.model_path), &args.devices);
     output::line(format_args!("{n_windows} windows of {seq_len} tokens, {name} on {devices}: {seconds:.1?}"))?;
     output::written(files)
+}
+
+/// Writes the report, and before it the pages of single windows that it links to.
+fn write(args: &StudyArgs, setup: &Setup, profile: &Profile, out: &OutDir) -> Result<Vec<PathBuf>> {
+    let Setup { models, checkpoint, tokenizer, windows, .. } = setup;
+    let (model, lenses) = (&*models[0].model, args.measure.lenses.given());
+    let budget = setup.budget(args)?;
+    let pages = PageSetup { model, checkpoint, tokenizer, windows, lenses, budget };
+    let links = args.files.prompts.write(&pages, profile, out);
+    let mut files = links.iter().map(|link| out.path().join(&link.href)).collect::<Vec<_>>();
+    let report = links.into_iter().fold(Report::new(profile), Report::with_prompt);
+    files.splice(0..0, report.write_to(out)?);
+    Ok(files)
+}
+
+impl Setup {
+    /// The memory budget of a device.
+    fn budget(&self, args: &StudyArgs) -> Result<Budget> {
+        let weights = self.models.iter().chain(&self.reference).map(|loaded| loaded.n_bytes).sum();
+        load::budget(&args.memory, weights, self.models.len())
+    }
 }
 
 /// Prints the table of layers, the rest of the numbers, the chart and the stages.
@@ -205,8 +229,7 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
     let Setup { models, reference, windows, .. } = setup;
     let model = &*models[0].model;
     windows.check(model)?;
-    let weights = models.iter().chain(reference).map(|loaded| loaded.n_bytes).sum();
-    let budget = load::budget(&args.memory, weights, models.len())?;
+    let budget = setup.budget(args)?;
     let bar = output::bar()?;
     let study = Study::new(model)
         .with_metrics(metrics)

@@ -87,6 +87,16 @@ pub enum ProfileError {
         /// How many columns it should have.
         columns: usize,
     },
+    /// A part of a prompt's reading that is not of the prompt or of the model.
+    #[error("{what} does not fit a model of {n_layers} layers and a prompt of {n_tokens} tokens")]
+    PromptShape {
+        /// The part.
+        what: String,
+        /// The layers of the model.
+        n_layers: usize,
+        /// The tokens of the prompt.
+        n_tokens: usize,
+    },
     /// More or fewer documents than windows.
     #[error("the corpus record has {n_sequences} windows and the documents of {found}")]
     OtherDocuments {

@@ -3,7 +3,8 @@
 //! The [`catalogue`] names every curve that Stratigraph computes, with its title, unit, scale, axis and definition. Reports,
 //! stages, tables and CSV files take them from there. A curve with another name carries its own title and definition.
 //!
-//! A profile is kept in one JSON file. [`Profile::read`] also reads the files of earlier versions.
+//! A profile is kept in one JSON file. [`Profile::read`] also reads the files of earlier versions. What was found of a single
+//! prompt is a [`PromptReading`](prompt::PromptReading).
 //!
 //! ```
 //! use stratigraph_profile::{Axis, CorpusRecord, Curve, ModelRecord, Profile, Unit};
@@ -37,6 +38,7 @@ mod migrate;
 mod names;
 mod nullable;
 mod profile;
+pub mod prompt;
 mod record;
 mod segmentation;
 mod segmentation_text;

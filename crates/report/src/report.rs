@@ -5,22 +5,29 @@ use std::path::{Path, PathBuf};
 use stratigraph_profile::Profile;
 
 use crate::figure::Figure;
-use crate::page::Page;
+use crate::page::{Page, PromptLink};
 use crate::{OutDir, ReportError, Result, csv};
 
 /// Ids of the page's own sections.
-const SECTIONS: [&str; 4] = ["summary", "stages", "numbers", "models"];
+const SECTIONS: [&str; 5] = ["summary", "stages", "prompts", "numbers", "models"];
 
 /// A page, figures and tables of a profile.
 pub struct Report<'a> {
     profile: &'a Profile,
     own: Vec<Figure>,
+    prompts: Vec<PromptLink>,
 }
 
 impl<'a> Report<'a> {
     /// The report of a profile, with the figures that it has numbers for.
     pub fn new(profile: &'a Profile) -> Self {
-        Self { profile, own: Vec::new() }
+        Self { profile, own: Vec::new(), prompts: Vec::new() }
+    }
+
+    /// Adds a link to the [page of a prompt](crate::PromptPage), such as that of a window of the corpus.
+    pub fn with_prompt(mut self, link: PromptLink) -> Self {
+        self.prompts.push(link);
+        self
     }
 
     /// Adds a figure after those of the profile. Where it runs over depth and has no bands, the profile's stages are shaded.
@@ -39,7 +46,7 @@ impl<'a> Report<'a> {
 
     /// The page: HTML without a script, which opens offline.
     pub fn page(&self) -> String {
-        Page::new(self.profile, self.figures()).to_string()
+        Page::new(self.profile, self.figures()).with_prompts(&self.prompts).to_string()
     }
 
     /// Writes `profile.json`, `layers.csv`, `interventions.csv`, `report.html` and `figures/*.svg` into a new or empty
@@ -124,6 +131,19 @@ mod tests {
             assert!(matches!(refused, Err(ReportError::FigureName { .. })), "{name}");
         }
         assert!(!Path::new("never created").exists());
+    }
+
+    #[test]
+    fn pages_of_prompts_are_linked() {
+        let profile = profile(2, &[("delete_kl", &[3.0, 1.0])]);
+        let page = Report::new(&profile).page();
+        assert!(!page.contains("id=\"prompts\""), "{page}");
+        let link = PromptLink::new("prompts/window-3.html", "window 3", "a <deletion> costs 2.5 nats");
+        let page = Report::new(&profile).with_prompt(link).page();
+        assert!(
+            page.contains("<a href=\"#prompts\">") && page.contains("<a href=\"prompts/window-3.html\">window 3</a>")
+        );
+        assert!(page.contains("a &lt;deletion&gt; costs 2.5 nats"), "{page}");
     }
 
     #[test]

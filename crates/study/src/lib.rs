@@ -2,7 +2,7 @@
 //!
 //! In the order of use: a [`Backend`] or a [`DeviceName`] opens a device, a [`Study`] runs [`Measurement`]s on a model
 //! and its windows, and its [`Findings`] become a profile. A [`Sweep`](stratigraph_surgery::Sweep) is a measurement;
-//! others are in [`measurements`]. [`TaskRun`] scores benchmarks under interventions. Sweeps that take hours can run as
+//! others are in [`measurements`]. A [`PromptStudy`] reads one prompt, layer by layer. [`TaskRun`] scores benchmarks under interventions. Sweeps that take hours can run as
 //! a [`job`], in shards.
 
 mod backend;
@@ -19,6 +19,7 @@ pub mod measurements;
 mod memory;
 mod planned_work;
 mod progress;
+mod prompt;
 mod run_scores;
 mod runs;
 mod scoring;
@@ -38,6 +39,7 @@ pub use findings::{Findings, measured_curve, paired_difference};
 pub use measurement::{Measurement, Needs, Observation, StudyContext};
 pub use memory::Memory;
 pub use progress::{Progress, block_work, pass_work, readout_work};
+pub use prompt::PromptStudy;
 pub use study::{Study, versions};
 pub use task_run::{TaskResult, TaskRun};
 pub use window_measures::WindowMeasures;

@@ -1,4 +1,4 @@
-//! Fitted lenses in a study: [`LensFileArgs`].
+//! Fitted lenses from files: [`GivenLenses`] for a prompt, [`LensFileArgs`] for a study.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,18 +22,26 @@ const FIT_SEQUENCES: usize = 64;
 /// Which fitted lenses.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Measurements")]
-pub struct LensFileArgs {
-    /// Measure by a fitted lens too: a file of `stratigraph lens fit`, a tuned-lens directory, a Jacobian lens (.pt)
+pub struct GivenLenses {
+    /// Read by a fitted lens too: a file of `stratigraph lens fit`, a tuned-lens directory, a Jacobian lens (.pt)
     ///
     /// It may be given more than once, with lenses of different kinds.
     #[arg(long = "lens", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A text to fit the lens of the experiment affine_lens on, where --lens gives none
-    #[arg(long, value_name = "FILE")]
-    lens_text: Option<PathBuf>,
     /// Take lenses that were fitted to another model of the same shape
     #[arg(long, hide_short_help = true)]
     lens_of_other_model: bool,
+}
+
+/// Which fitted lenses in a study.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Measurements")]
+pub struct LensFileArgs {
+    #[command(flatten)]
+    given: GivenLenses,
+    /// A text to fit the lens of the experiment affine_lens on, where --lens gives none
+    #[arg(long, value_name = "FILE")]
+    lens_text: Option<PathBuf>,
 }
 
 /// What lenses are for.
@@ -45,7 +53,44 @@ pub struct LensUse<'a> {
     pub text: &'a TextArgs,
 }
 
+impl GivenLenses {
+    /// The lenses of the files.
+    ///
+    /// # Errors
+    /// When a file is no lens of the model, or there are two of one kind.
+    pub fn open(&self, checkpoint: &Checkpoint, model: &dyn ResidualModel) -> Result<Vec<FittedLens>> {
+        let mut lenses = Vec::new();
+        for file in &self.files {
+            let lens = self.open_file(file, checkpoint, model)?;
+            if lenses.iter().any(|other: &FittedLens| other.kind() == lens.kind()) {
+                bail!("{} is another {} lens; give one of each kind", file.display(), lens.kind());
+            }
+            lenses.push(lens);
+        }
+        Ok(lenses)
+    }
+
+    fn open_file(&self, file: &Path, checkpoint: &Checkpoint, model: &dyn ResidualModel) -> Result<FittedLens> {
+        let lens = FittedLens::open(file, &model.shape(), &model.device())?;
+        if let Some(sha256) = lens.record().model_sha256.as_ref().filter(|_| !self.lens_of_other_model) {
+            let found = checkpoint.sha256()?;
+            ensure!(
+                *sha256 == found,
+                "{} was fitted to the model with the SHA-256 {sha256}, and this one has {found}: fit a lens to this model, or \
+                 give --lens-of-other-model",
+                file.display()
+            );
+        }
+        Ok(lens)
+    }
+}
+
 impl LensFileArgs {
+    /// The lenses of files.
+    pub fn given(&self) -> &GivenLenses {
+        &self.given
+    }
+
     /// Refuses what no model could make right.
     ///
     /// # Errors
@@ -55,7 +100,7 @@ impl LensFileArgs {
             self.lens_text.is_none() || asked.contains(&LensKind::Affine),
             "--lens-text is for the experiment affine_lens: add it to --experiments"
         );
-        match asked.iter().find(|_| self.files.is_empty()) {
+        match asked.iter().find(|_| self.given.files.is_empty()) {
             Some(&kind) if self.text_for(kind).is_none() => Err(missing(kind)),
             _ => Ok(()),
         }
@@ -67,34 +112,13 @@ impl LensFileArgs {
     /// When a file is no lens of the model, there are two of one kind, or one that was asked for is missing.
     pub fn lenses(&self, asked: &[LensKind], of: &LensUse) -> Result<Vec<Arc<dyn Lens>>> {
         self.check_use(asked)?;
-        let mut lenses = Vec::new();
-        for file in &self.files {
-            let lens = self.open(file, of)?;
-            if lenses.iter().any(|other: &FittedLens| other.kind() == lens.kind()) {
-                bail!("{} is another {} lens; a study measures by one of each kind", file.display(), lens.kind());
-            }
-            lenses.push(lens);
-        }
+        let mut lenses = self.given.open(of.checkpoint, of.model)?;
         for &kind in asked {
             if !lenses.iter().any(|lens| lens.kind() == kind) {
                 lenses.push(self.fit(kind, of)?);
             }
         }
         Ok(lenses.into_iter().map(|lens| Arc::new(lens) as Arc<dyn Lens>).collect())
-    }
-
-    fn open(&self, file: &Path, of: &LensUse) -> Result<FittedLens> {
-        let lens = FittedLens::open(file, &of.model.shape(), &of.model.device())?;
-        if let Some(sha256) = lens.record().model_sha256.as_ref().filter(|_| !self.lens_of_other_model) {
-            let found = of.checkpoint.sha256()?;
-            ensure!(
-                *sha256 == found,
-                "{} was fitted to the model with the SHA-256 {sha256}, and this one has {found}: fit a lens to this model, or \
-                 give --lens-of-other-model",
-                file.display()
-            );
-        }
-        Ok(lens)
     }
 
     /// The text on which a lens of a kind is fitted where there is no file.

@@ -6,6 +6,7 @@ const SUBCOMMANDS: [&[&str]; 14] = [
     &[],
     &["study"],
     &["lens"],
+    &["lens", "show"],
     &["lens", "fit"],
     &["sweep"],
     &["sweep", "plan"],

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::{fails, fixture, path, succeeds};
+use crate::common::{fails, fixture, is_misused, path, program, succeeds, text};
 
 /// Fits a lens to the small model in the box.
 fn fit<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -55,7 +55,7 @@ fn lenses_that_do_not_fit_are_refused() {
     let jacobian = fixture("lenses/jacobian.pt");
     let two = ["study", "--model", "tests/fixtures/llama-gqa", "--sequences", "2", "--seq-len", "8", "--no-words"];
     let two = [&two[..], &["--experiments", "lens", "--lens", path(&jacobian), "--lens", path(&jacobian)]].concat();
-    fails(two, "is another jacobian lens; a study measures by one of each kind");
+    fails(two, "is another jacobian lens; give one of each kind");
     fails(fit(path(&file), &[]), "exists already");
     fails(fit("lens.txt", &[]), "does not end with .safetensors");
     fails(fit("new.safetensors", &["--probes", "3"]), "--probes is for --kind jacobian");
@@ -111,6 +111,37 @@ fn a_fit_on_the_way_and_published_lenses() {
     succeeds([&study[..], &["jacobian_lens", "--lens", path(&jacobian), "--csv", path(&csv)]].concat());
     let rows = fs::read_to_string(&csv).unwrap();
     assert!(rows.contains("jacobian_lens_kl,0,,,,") && rows.contains("jacobian_lens_kl,3,,0,"), "{rows}");
+}
+
+#[test]
+fn a_prompt_is_shown_by_every_lens_on_a_screen_of_any_width() {
+    let dir = tempfile::tempdir().unwrap();
+    let [jacobian, csv, json] = [fixture("lenses/jacobian.pt"), dir.path().join("a.csv"), dir.path().join("a.json")];
+    let show = ["--model", "tests/fixtures/llama-gqa", "--prompt", "one two three four", "--lens", path(&jacobian)];
+    let shown = |columns: &str, more: &[&str]| {
+        let output = program().env("COLUMNS", columns).args([&["lens"][..], &show, more].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let wide = shown("400", &["--csv", path(&csv), "--json", path(&json)]);
+    assert!(wide.contains("logit lens") && wide.contains("jacobian lens") && wide.contains("probability of"), "{wide}");
+    assert!(!wide.contains('\u{1b}'), "no colour where it is not a terminal");
+    let narrow = shown("40", &["--show", "output_rank", "--color", "always"]);
+    assert!(narrow.contains("\u{1b}[38;5;") && narrow.matches("out").count() > wide.matches("out").count(), "{narrow}");
+    let rows = fs::read_to_string(&csv).unwrap();
+    // Residual positions 0 to 3 of the logit lens, 1 to 3 of a Jacobian lens, which has no map before the first layer.
+    let n_tokens = rows.lines().filter(|row| row.starts_with("lens,0,")).count();
+    assert_eq!(rows.lines().count(), 1 + 7 * n_tokens, "{rows}");
+    let reading: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert_eq!(reading["lenses"][1]["rows"][0].as_array().unwrap().len(), 0);
+    assert_eq!(reading["lenses"][0]["rows"][3][0]["kl"], 0.0);
+    assert_eq!(reading["lenses"][0]["rows"][3][0]["top"].as_array().unwrap().len(), 5);
+    // The two spellings are one.
+    assert_eq!(wide.lines().next(), succeeds([&["lens", "show"][..], &show].concat()).lines().next());
+    fails([&["lens"][..], &show, &["--json", path(&json)]].concat(), "exists already");
+    fails(["lens", "--prompt", ""], "the prompt \"\" has 0 tokens");
+    is_misused(["lens", "--show", "kl"], "--prompt");
+    is_misused(["lens", "show"], "--prompt");
 }
 
 #[cfg(feature = "fit")]

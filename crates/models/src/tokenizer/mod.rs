@@ -176,14 +176,25 @@ impl Tokenizer {
     pub fn token_texts(&self) -> Result<Vec<String>> {
         let Some(&letter) = self.encode("a")?.last() else { return Ok(Vec::new()) };
         let alone = self.decode(&[letter])?;
-        let text = |id: u32| {
-            if !self.library.has(id) {
-                return Ok(String::new()); // a gap between ids
-            }
-            let both = self.decode(&[letter, id])?;
-            Ok(both.strip_prefix(&alone).map_or_else(|| both.clone(), str::to_owned))
-        };
-        (0..=self.library.last_id().unwrap_or(0)).map(text).collect()
+        (0..=self.library.last_id().unwrap_or(0)).map(|id| self.text_behind(letter, &alone, id)).collect()
+    }
+
+    /// The text of a token as [`token_texts`](Tokenizer::token_texts) gives it; empty for an id that no token has.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot decode the token.
+    pub fn token_text(&self, id: u32) -> Result<String> {
+        let Some(&letter) = self.encode("a")?.last() else { return Ok(String::new()) };
+        self.text_behind(letter, &self.decode(&[letter])?, id)
+    }
+
+    /// The text of a token behind the token `letter`, whose own text is `alone`.
+    fn text_behind(&self, letter: u32, alone: &str, id: u32) -> Result<String> {
+        if !self.library.has(id) {
+            return Ok(String::new()); // a gap between ids
+        }
+        let both = self.decode(&[letter, id])?;
+        Ok(both.strip_prefix(alone).map_or_else(|| both.clone(), str::to_owned))
     }
 
     /// The ids of special tokens, such as the one that begins a text, in order.

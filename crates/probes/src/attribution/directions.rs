@@ -65,13 +65,18 @@ impl<'a> TokenDirections<'a> {
     }
 }
 
+/// The bias of the final norm, `[1, d_model]`; zeros where it has none.
+pub(super) fn final_bias_row(model: &dyn ResidualModel) -> Result<Tensor<2>> {
+    let d_model = model.d_model();
+    // A norm without its bias turns opposite rows into opposite rows.
+    let row = Tensor::<1, Int>::arange(1..d_model as i64 + 1, &model.device()).float().reshape([1, d_model]);
+    Ok((model.final_norm(row.clone())? + model.final_norm(-row)?) / 2.0)
+}
+
 /// What the bias of the final norm and that of the unembedding add to the logit of each token, less the mean over the
 /// vocabulary.
 pub(super) fn bias_logits(model: &dyn ResidualModel) -> Result<Vec<f64>> {
-    let (d_model, d_vocab) = (model.d_model(), model.d_vocab());
-    // A norm without its bias turns opposite rows into opposite rows.
-    let row = Tensor::<1, Int>::arange(1..d_model as i64 + 1, &model.device()).float().reshape([1, d_model]);
-    let bias = (model.final_norm(row.clone())? + model.final_norm(-row)?) / 2.0;
+    let (d_vocab, bias) = (model.d_vocab(), final_bias_row(model)?);
     let mut logits = Vec::with_capacity(d_vocab);
     for tokens in ranges(d_vocab, CHUNK_BYTES / size_of::<f32>()) {
         let part = model.unembed(bias.clone(), tokens)?.try_into_vec_as::<f32>().expect("any float");

@@ -8,7 +8,7 @@ use crate::readout::begun;
 use crate::{ProbeError, Result};
 
 /// A larger part of what attention writes must not be missing from its heads: of its length.
-const MOST_MISSING: f64 = 0.02;
+pub(super) const MOST_MISSING: f64 = 0.02;
 
 /// What the heads of a layer write, and their numbers along the directions of the next tokens.
 pub(super) struct HeadWrites {

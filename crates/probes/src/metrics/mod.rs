@@ -8,12 +8,14 @@
 mod from_logits;
 mod from_statistics;
 mod logit_rows;
+mod output_token;
 mod row_statistics;
 mod set;
 
 pub use from_logits::*;
 pub use from_statistics::*;
 pub use logit_rows::{LogitRow, LogitRows};
+pub use output_token::{OutputProbability, OutputRank};
 pub(crate) use row_statistics::Position;
 pub use row_statistics::{NextToken, RowStatistics};
 pub use set::Metrics;

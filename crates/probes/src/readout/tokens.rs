@@ -10,6 +10,7 @@ use super::comparison::check_shape;
 use super::full_rows::floats;
 use super::reduction::Part;
 use super::{Readout, RowSums, TopK};
+use crate::lens::{Lens, LensRows};
 use crate::metrics::check_top_k;
 use crate::{ProbeError, Result};
 
@@ -48,10 +49,24 @@ impl Readout<'_> {
     /// When `k` is 0 or more than the vocabulary has, or the rows are not as wide as the model's residual stream.
     pub fn top_k(&self, rows: Tensor<2>, k: usize) -> Result<Vec<Vec<TopToken>>> {
         self.check_rows(&rows)?;
+        self.top_k_of(&self.stream(rows)?, k)
+    }
+
+    /// The `k` most likely tokens of each row by a lens, the most likely first and the lower id first on ties. At the last
+    /// residual position they are those of [`top_k`](Readout::top_k).
+    ///
+    /// # Errors
+    /// As [`top_k`](Readout::top_k); when the lens cannot read the rows.
+    pub fn lens_top_k(&self, lens: &dyn Lens, rows: LensRows, k: usize) -> Result<Vec<Vec<TopToken>>> {
+        self.check_rows(&rows.resid)?;
+        self.top_k_of(&Stream { model: self.model, normed: lens.normed(self.model, rows)? }, k)
+    }
+
+    fn top_k_of(&self, stream: &Stream, k: usize) -> Result<Vec<Vec<TopToken>>> {
         check_top_k(k, self.model.d_vocab())?;
-        let n_rows = rows.dims()[0];
+        let n_rows = stream.normed.dims()[0];
         let chunks = (0..n_rows).step_by(self.tiles.rows).map(|start| start..(start + self.tiles.rows).min(n_rows));
-        let top = |chunk| self.top_k_of_chunk(&self.stream(rows.clone().slice([chunk]))?, k);
+        let top = |chunk| self.top_k_of_chunk(&stream.rows(chunk), k);
         Ok(self.pools.map(chunks.collect(), top).into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 

@@ -1,6 +1,7 @@
 //! Metrics, readouts and scores, measures of activations and weights, and measures of words.
 
 mod attribution;
+mod difference;
 mod lens;
 mod metrics;
 mod neuron_sets;

@@ -59,7 +59,7 @@ pub(crate) fn between_stages(from: usize, to: usize, share: f64) -> String {
 }
 
 /// The colour of a share between 0 and 1.
-pub(super) fn of_share(share: f64, signed: bool) -> String {
+pub(crate) fn of_share(share: f64, signed: bool) -> String {
     let stops: &[u32] = if signed { &DIVERGING } else { &SEQUENTIAL };
     let along = share.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
     let at = (along as usize).min(stops.len() - 2);

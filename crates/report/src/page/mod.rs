@@ -2,6 +2,7 @@
 
 mod facts;
 mod groups;
+mod prompts;
 mod stages;
 mod summary;
 mod tables;
@@ -13,6 +14,7 @@ use stratigraph_profile::Profile;
 use crate::figure::{self, Alone, Band, Figure};
 use crate::text::Escaped;
 
+pub use prompts::PromptLink;
 pub(crate) use stages::bar;
 pub(crate) use tables::{close_table, open_table};
 
@@ -22,12 +24,18 @@ pub(crate) use tables::{close_table, open_table};
 pub(crate) struct Page<'a> {
     profile: &'a Profile,
     figures: Vec<Figure>,
+    prompts: &'a [PromptLink],
 }
 
 impl<'a> Page<'a> {
     /// The page of a profile with these figures.
     pub(crate) fn new(profile: &'a Profile, figures: Vec<Figure>) -> Self {
-        Self { profile, figures }
+        Self { profile, figures, prompts: &[] }
+    }
+
+    /// With links to pages of prompts.
+    pub(crate) fn with_prompts(self, prompts: &'a [PromptLink]) -> Self {
+        Self { prompts, ..self }
     }
 }
 
@@ -40,6 +48,7 @@ impl Display for Page<'_> {
         if let Some(found) = &self.profile.stages {
             stages::section(f, found)?;
         }
+        prompts::section(f, self.prompts)?;
         self.figures.iter().try_for_each(|figure| draw(f, figure))?;
         tables::section(f, self.profile)?;
         f.write_str("</main>\n")?;
@@ -70,17 +79,13 @@ impl Page<'_> {
         fact(f, "versions", &versions.collect::<Vec<_>>().join(", "))?;
         fact(f, "seed", &self.profile.seed.to_string())?;
         f.write_str("</dl>\n")?;
-        if !self.profile.command.is_empty() {
-            let command = command_line(&self.profile.command);
-            writeln!(
-                f,
-                "<pre aria-label=\"the command that made this page\"><code>{}</code></pre>",
-                Escaped(&command)
-            )?;
-        }
+        command(f, &self.profile.command)?;
         f.write_str("<nav aria-label=\"contents\"><a href=\"#summary\">Summary</a>")?;
         if self.profile.stages.is_some() {
             f.write_str("<a href=\"#stages\">Stages</a>")?;
+        }
+        if !self.prompts.is_empty() {
+            f.write_str("<a href=\"#prompts\">Single windows</a>")?;
         }
         for figure in &self.figures {
             write!(f, "<a href=\"#{}\">{}</a>", Escaped(&figure.name), Escaped(&figure.title))?;
@@ -89,7 +94,16 @@ impl Page<'_> {
     }
 }
 
-fn fact(f: &mut impl Write, name: &str, value: &str) -> fmt::Result {
+/// The command that made the page, where one did.
+pub(crate) fn command(f: &mut impl Write, words: &[String]) -> fmt::Result {
+    if words.is_empty() {
+        return Ok(());
+    }
+    let command = command_line(words);
+    writeln!(f, "<pre aria-label=\"the command that made this page\"><code>{}</code></pre>", Escaped(&command))
+}
+
+pub(crate) fn fact(f: &mut impl Write, name: &str, value: &str) -> fmt::Result {
     let value = if value.is_empty() { crate::text::NOTHING } else { value };
     writeln!(f, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(value))
 }
@@ -106,13 +120,20 @@ fn command_line(words: &[String]) -> String {
 
 /// Everything before the header. The policy forbids the browser to load anything from outside the page.
 pub(crate) fn open(f: &mut impl Write, title: &str) -> fmt::Result {
+    open_with(f, title, "", None)
+}
+
+/// The same with rules of a style sheet, and with the source of a policy that allows one script and no other.
+pub(crate) fn open_with(f: &mut impl Write, title: &str, style: &str, script: Option<&str>) -> fmt::Result {
     let (title, page, figures) = (Escaped(title), include_str!("page.css"), figure::style());
     write!(f, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")?;
     f.write_str("<meta http-equiv=\"Content-Security-Policy\" content=\"")?;
-    f.write_str("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n")?;
+    f.write_str("default-src 'none'; ")?;
+    script.iter().try_for_each(|source| write!(f, "script-src {source}; "))?;
+    f.write_str("style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n")?;
     f.write_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")?;
     f.write_str("<meta name=\"generator\" content=\"Stratigraph\">\n")?;
-    write!(f, "<title>{title}</title>\n<style>\n{page}{figures}\n</style>\n</head>\n<body>\n")
+    write!(f, "<title>{title}</title>\n<style>\n{page}{figures}{style}\n</style>\n</head>\n<body>\n")
 }
 
 pub(crate) fn close(f: &mut impl Write) -> fmt::Result {

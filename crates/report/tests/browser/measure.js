@@ -46,6 +46,7 @@ function measure(frame, width) {
   const pictures = [...document.querySelectorAll('svg')];
   pictures.forEach(svg => picture(svg, width, problems));
   cutText(document, problems);
+  if (typeof alsoCheck === 'function') alsoCheck(document, window, problems);
   window.performance.getEntriesByType('resource').forEach(entry => problems.push(`a request for ${entry.name}`));
   const figures = [...document.querySelectorAll('section.figure')].map(section => section.id);
   return { width, figures, pictures: pictures.length, problems: problems.slice(0, 40) };

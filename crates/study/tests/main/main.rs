@@ -25,6 +25,7 @@ mod not_finite;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod patching;
+mod prompt;
 mod reference_edits;
 mod reference_effects;
 mod refused;
