@@ -88,7 +88,7 @@ struct MeasureArgs {
     experiments: Vec<Experiment>,
     /// Metrics of sweeps, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
     ///
-    /// Others are reverse_kl, js, topK_overlap (such as top5_overlap) and rank.
+    /// Others are reverse_kl, js, topK_overlap (such as top5_overlap), rank, output_rank and output_probability.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     metrics: Vec<String>,
     /// An intervention of your own, such as `no-11=0..11-12..30`; may be given more than once

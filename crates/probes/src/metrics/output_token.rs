@@ -1,7 +1,14 @@
 //! Metrics of the token that the clean distribution finds most likely, under the changed one: [`OutputRank`] and
 //! [`OutputProbability`].
 
+use std::sync::Arc;
+
 use super::{LogitRows, Metric, MetricInput};
+
+/// The metrics of this file, which are found by their names.
+pub(super) fn built_in() -> [Arc<dyn Metric>; 2] {
+    [Arc::new(OutputRank), Arc::new(OutputProbability)]
+}
 
 /// The rank of the clean distribution's most likely token among all tokens of the changed distribution, from 1; with a lens, the
 /// rank of the token that the model puts out.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Metric, MetricInput, from_logits, from_statistics};
+use super::{Metric, MetricInput, from_logits, from_statistics, output_token};
 use crate::{ProbeError, Result};
 
 /// An ordered set of metrics, each with a name of its own; cheap to clone.
@@ -135,7 +135,8 @@ impl fmt::Debug for Metrics {
 
 /// The built-in metric of a name.
 fn built_in(name: &str) -> Result<Arc<dyn Metric>> {
-    let all: Vec<_> = from_statistics::built_in().into_iter().chain(from_logits::built_in()).collect();
+    let of_logits = from_logits::built_in().into_iter().chain(output_token::built_in());
+    let all: Vec<_> = from_statistics::built_in().into_iter().chain(of_logits).collect();
     let named = all.iter().find(|metric| metric.name() == name).cloned();
     named.or_else(|| from_logits::built_in_with_number(name)).ok_or_else(|| {
         let known: Vec<_> = all.iter().map(|metric| metric.name()).chain([from_logits::WITH_NUMBER]).collect();
@@ -149,8 +150,19 @@ mod tests {
 
     #[test]
     fn built_in_metrics_are_read_back_from_their_names() {
-        let names =
-            ["js", "kl", "reverse_kl", "top1_agreement", "top12_overlap", "entropy_bits", "nll", "accuracy", "rank"];
+        let names = [
+            "js",
+            "kl",
+            "reverse_kl",
+            "top1_agreement",
+            "top12_overlap",
+            "entropy_bits",
+            "nll",
+            "accuracy",
+            "rank",
+            "output_rank",
+            "output_probability",
+        ];
         assert!(Metrics::from_names(names).unwrap().names().eq(names));
         for unknown in ["logit_difference", "top_overlap", "top+5_overlap", "top05_overlap", "perplexity", ""] {
             let message = Metrics::from_names([unknown]).unwrap_err().to_string();

@@ -38,7 +38,7 @@ struct Row {
 const ALL: &str = "all";
 const NEXT: &str = "all but the last";
 
-static METRICS: [Row; 10] = [
+static METRICS: [Row; 12] = [
     Row {
         name: "kl",
         title: "KL divergence from the unchanged model",
@@ -120,6 +120,24 @@ static METRICS: [Row; 10] = [
         scale: Scale::Log,
         definition: "1 plus the number of tokens that `q` puts before `x_{t+1}`; on ties the lower token id comes first",
         positions: NEXT,
+    },
+    Row {
+        name: "output_rank",
+        title: "Rank of the unchanged model's most likely token",
+        label: "output rank",
+        unit: Unit::Rank,
+        scale: Scale::Log,
+        definition: "1 plus the number of tokens that `q` puts before `argmax p`; on ties the lower token id comes first",
+        positions: ALL,
+    },
+    Row {
+        name: "output_probability",
+        title: "Probability of the unchanged model's most likely token",
+        label: "output probability",
+        unit: Unit::Fraction,
+        scale: Scale::Share,
+        definition: "`q(argmax p)`; on ties the lowest token id counts",
+        positions: ALL,
     },
     Row {
         name: "logit_difference",
