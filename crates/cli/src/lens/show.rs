@@ -162,10 +162,7 @@ impl PromptArgs {
     /// The prompt as one window, with BOS where it is wanted.
     fn windows(&self, tokenizer: &Tokenizer) -> Result<TokenWindows> {
         let Some(text) = &self.prompt else { bail!("--prompt is missing") };
-        let Some(bos) = self.bos.token(tokenizer)? else { return Ok(tokenizer.prompt(text)?) };
-        let ids = [&[bos], &tokenizer.encode(text)?[..]].concat();
-        ensure!(ids.len() > 1, "the prompt is empty");
-        Ok(TokenWindows::new(&ids, ids.len())?.with_bos(bos)?)
+        Ok(tokenizer.prompt_with(text, self.bos.into())?)
     }
 }
 

@@ -144,6 +144,33 @@ fn a_prompt_is_shown_by_every_lens_on_a_screen_of_any_width() {
     is_misused(["lens", "show"], "--prompt");
 }
 
+#[test]
+fn a_prompt_has_a_page_with_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let prompt = ["lens", "--prompt", "The people of the United States of"];
+    let pair = ["--corrupted", "The people of the great whale of", "--token", " America", "--against", " the"];
+    let told = succeeds([&prompt[..], &pair, &["--out", path(&out)]].concat());
+    assert!(told.contains("logit lens") && told.contains("prompt.html") && told.contains("prompt.json"), "{told}");
+    let page = fs::read_to_string(out.join("prompt.html")).unwrap();
+    for part in ["lenses", "deletion", "attention", "attribution", "patching"] {
+        assert!(page.contains(&format!("<section id=\"{part}\">")), "{part}");
+    }
+    assert!(page.contains("of ‘␣America’ less that of ‘␣the’"), "the tokens that were chosen");
+    let reading: Value = serde_json::from_slice(&fs::read(out.join("prompt.json")).unwrap()).unwrap();
+    let number = |value: &Value| value.as_f64().unwrap();
+    let parts = &reading["attribution"];
+    let of_layers = parts["layers"].as_array().unwrap().iter().map(|it| number(&it["attention"]) + number(&it["mlp"]));
+    let sum = number(&parts["embedding"]) + number(&parts["bias"]) + of_layers.sum::<f64>();
+    assert!((sum - number(&parts["difference"])).abs() < 1e-4, "{sum}");
+    let new = dir.path().join("new");
+    let page_of = |more: &[&'static str]| [&prompt[..], more, &["--out", path(&new)]].concat();
+    fails(page_of(&["--corrupted", "Too short"]), "both need the same number");
+    fs::remove_dir(&new).unwrap();
+    fails(page_of(&["--token", " of the"]), "cannot use --token");
+    is_misused(["lens", "--prompt", "a b c", "--token", " the"], "--out");
+}
+
 #[cfg(feature = "fit")]
 #[test]
 fn lenses_are_fitted_by_gradients() {

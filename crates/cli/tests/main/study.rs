@@ -238,3 +238,27 @@ fn a_benchmark_is_scored_under_interventions() {
     fails(with(&["--items", "absent.jsonl"]), "absent.jsonl");
     fails(with(&["--intervention", "0 | blocks.0.hook_mlp_out mean"]), "mean");
 }
+
+#[test]
+fn a_report_links_to_pages_of_windows() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = |name: &str, more: &[&str]| {
+        let out = dir.path().join(name);
+        let study =
+            ["study", "--model", "tests/fixtures/llama-gqa", "--sequences", "5", "--seq-len", "12", "--no-words"];
+        let output = run([&study[..], more, &["--out", path(&out)]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let pages = fs::read_dir(out.join("prompts")).map_or(0, |files| files.count() / 2);
+        (pages, fs::read_to_string(out.join("report.html")).unwrap(), text(&output.stderr))
+    };
+    let (n_pages, report, _) = study("usual", &["--experiments", "delete"]);
+    assert_eq!((n_pages, report.matches("<a href=\"prompts/window-").count()), (2, 2));
+    assert!(report.contains("deletion hurts most here") && report.contains("deletion hurts least here"));
+    assert_eq!(study("four", &["--experiments", "delete_after_first", "--prompt-pages", "2"]).0, 4);
+    assert_eq!(study("none", &["--experiments", "delete", "--prompt-pages", "0"]).0, 0);
+    let (n_pages, report, said) = study("without", &["--experiments", "lens", "--prompt-pages", "1"]);
+    assert!(
+        n_pages == 0 && !report.contains("id=\"prompts\"") && said.contains("add delete to --experiments"),
+        "{said}"
+    );
+}

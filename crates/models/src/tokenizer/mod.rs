@@ -6,6 +6,7 @@ mod gguf;
 mod growth;
 mod library;
 mod sentence_piece;
+mod texts;
 mod vocab_merges;
 mod vocabulary;
 
@@ -166,35 +167,6 @@ impl Tokenizer {
         }
         let tokens = ids.iter().map(|id| self.decode(&[*id])).collect::<Result<Vec<_>>>()?;
         Err(ModelError::NotOneToken { text: text.to_owned(), tokens })
-    }
-
-    /// The text of every token as it appears after a letter, so that a token which begins a word shows the space before
-    /// it. A token that is only a part of a character shows U+FFFD.
-    ///
-    /// # Errors
-    /// When the tokenizer cannot decode a token.
-    pub fn token_texts(&self) -> Result<Vec<String>> {
-        let Some(&letter) = self.encode("a")?.last() else { return Ok(Vec::new()) };
-        let alone = self.decode(&[letter])?;
-        (0..=self.library.last_id().unwrap_or(0)).map(|id| self.text_behind(letter, &alone, id)).collect()
-    }
-
-    /// The text of a token as [`token_texts`](Tokenizer::token_texts) gives it; empty for an id that no token has.
-    ///
-    /// # Errors
-    /// When the tokenizer cannot decode the token.
-    pub fn token_text(&self, id: u32) -> Result<String> {
-        let Some(&letter) = self.encode("a")?.last() else { return Ok(String::new()) };
-        self.text_behind(letter, &self.decode(&[letter])?, id)
-    }
-
-    /// The text of a token behind the token `letter`, whose own text is `alone`.
-    fn text_behind(&self, letter: u32, alone: &str, id: u32) -> Result<String> {
-        if !self.library.has(id) {
-            return Ok(String::new()); // a gap between ids
-        }
-        let both = self.decode(&[letter, id])?;
-        Ok(both.strip_prefix(alone).map_or_else(|| both.clone(), str::to_owned))
     }
 
     /// The ids of special tokens, such as the one that begins a text, in order.
