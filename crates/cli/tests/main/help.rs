@@ -2,7 +2,7 @@
 
 use crate::common::{is_misused, run, succeeds, text};
 
-const SUBCOMMANDS: [&[&str]; 14] = [
+const SUBCOMMANDS: &[&[&str]] = &[
     &[],
     &["study"],
     &["lens"],
@@ -22,7 +22,7 @@ const SUBCOMMANDS: [&[&str]; 14] = [
 
 #[test]
 fn every_help_shows_examples_that_name_the_subcommand() {
-    for subcommand in SUBCOMMANDS {
+    for &subcommand in SUBCOMMANDS {
         let help = succeeds([subcommand, &["-h"]].concat());
         let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{subcommand:?}: {help}"));
         let of_subcommand = format!("stratigraph {}", subcommand.join(" "));
