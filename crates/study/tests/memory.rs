@@ -53,7 +53,8 @@ fn a_budget_is_kept() {
 }
 
 /// Attention written as zero at one position of one layer, for every layer and position: 384 interventions, beside six deletions.
-/// Of the 384 residual streams of half a megabyte each, few are alive at once.
+/// Of the 384 residual streams of half a megabyte each, less than a sixth are alive at once: one for each layer and 32 that wait or
+/// have ended, and those on their way through a layer.
 #[test]
 fn many_interventions_take_little_more_than_deletions() {
     const STREAM: usize = 8 * 64 * 256 * size_of::<f32>();
@@ -70,6 +71,6 @@ fn many_interventions_take_little_more_than_deletions() {
     assert!(
         matches!(curve.axis, Axis::Labelled { .. }) && curve.mean.len() == 384 && curve.mean.iter().all(|kl| *kl > 0.0)
     );
-    let most = of_deletions + (6 + 2 * 16) * STREAM;
+    let most = of_deletions + 64 * STREAM;
     assert!(of_many < most, "{of_many} bytes, and {of_deletions} for deletions; {most} at most");
 }
