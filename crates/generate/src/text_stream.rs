@@ -7,6 +7,9 @@ use crate::{GenerateError, Result};
 /// Tokens before the new ones that decide how these are written, such as with or without a space.
 const CONTEXT: usize = 8;
 
+/// Tokens that are kept at most to begin with a whole character.
+const LONGEST: usize = 64;
+
 /// What stands for bytes that are no whole character.
 const REPLACEMENT: char = '\u{fffd}';
 
@@ -52,10 +55,15 @@ impl<'a> TextStream<'a> {
     /// # Errors
     /// When the prompt cannot be turned into text.
     pub fn new(decoder: &'a dyn TextDecoder, prompt: &[u32]) -> Result<Self> {
-        let ids = prompt[prompt.len().saturating_sub(CONTEXT)..].to_vec();
-        let mut stream = Self { decoder, n_context: ids.len(), ids, n_returned: 0 };
-        stream.n_returned = stream.text()?.len();
-        Ok(stream)
+        // More than the usual context where that would begin within a character.
+        for n_context in [CONTEXT, LONGEST, prompt.len()] {
+            let ids = prompt[prompt.len().saturating_sub(n_context)..].to_vec();
+            let text = decoder.decode_ids(&ids).map_err(GenerateError::text)?;
+            if ids.len() == prompt.len() || !text.contains(REPLACEMENT) {
+                return Ok(Self { decoder, n_context: ids.len(), ids, n_returned: text.len() });
+            }
+        }
+        unreachable!("the last of them is the whole prompt")
     }
 
     /// Adds a token, and returns the text that is certain now: all but bytes at the end that may become a character.
@@ -67,7 +75,7 @@ impl<'a> TextStream<'a> {
         let text = self.text()?;
         let end = certain(&text);
         let new = self.newly(&text, end);
-        if end == text.len() || self.ids.len() >= 8 * CONTEXT {
+        if end == text.len() || self.ids.len() >= LONGEST {
             self.forget()?;
         }
         Ok(new)
@@ -100,9 +108,12 @@ impl<'a> TextStream<'a> {
         if self.ids.len() < 2 * CONTEXT.max(self.n_context) {
             return Ok(());
         }
-        self.ids.drain(..self.ids.len() - CONTEXT);
-        self.n_context = self.ids.len();
-        self.n_returned = certain(&self.text()?);
+        let kept = self.ids[self.ids.len() - CONTEXT..].to_vec();
+        let text = self.decoder.decode_ids(&kept).map_err(GenerateError::text)?;
+        if !text.contains(REPLACEMENT) || self.ids.len() >= LONGEST {
+            (self.n_context, self.n_returned) = (kept.len(), certain(&text));
+            self.ids = kept;
+        }
         Ok(())
     }
 }

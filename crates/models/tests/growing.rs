@@ -59,7 +59,7 @@ fn interventions(n_layers: usize) -> [Intervention; 5] {
         .edit(Edit::scale(Hook::K.at(last), 0.25).with_positions(Positions::only([2, 9])))
         .edit(Edit::skip_layer(last).with_positions(Positions::only([5, 9])))
         .edit(Edit::mask_keys(1, Positions::only([0, 9])))
-        .edit(Edit::scale(Hook::Pattern.at(0), 0.5).with_positions(7..));
+        .edit(Edit::scale(Hook::Pattern.at(0), 0.5).with_positions(5..));
     [
         repeated,
         edited,
