@@ -10,6 +10,19 @@
 //!
 //! A user with a burn model of their own implements [`ResidualModel`] and needs nothing else from this workspace's
 //! decoder to run surgery and measures on it.
+//!
+//! ```
+//! use stratigraph_core::{Edit, Hook, TokenWindows};
+//!
+//! let windows = TokenWindows::new(&[5, 6, 7, 8, 9, 10], 3)?;
+//! assert_eq!((windows.n_sequences(), windows.sequence(1)), (2, &[8, 9, 10][..]));
+//!
+//! // An edit at a hook point is a value with a text form.
+//! let edit = Edit::zero(Hook::Z.at(3)).with_heads([2]);
+//! assert_eq!(edit.to_string(), "blocks.3.attn.hook_z heads=2 zero");
+//! assert_eq!(edit.to_string().parse::<Edit>()?, edit);
+//! # Ok::<(), stratigraph_core::CoreError>(())
+//! ```
 
 mod activation;
 mod borrowed;

@@ -5,6 +5,14 @@
 //! ones), norms ([`rms_norm`], [`layer_norm`]), the softmax of attention ([`causal_softmax`]) and the rearrangement of
 //! heads ([`split_head`], [`join_heads`]), and sums of products in f64 ([`add_products`]). Hot functions are also compiled for AVX2, which is used if the CPU has it.
 //! This crate does not use tensors.
+//!
+//! ```
+//! use stratigraph_kernels::rms_norm;
+//!
+//! let normed = rms_norm(&[3.0, 4.0, 0.0, 5.0], &[1.0, 2.0], 0.0); // two rows of two
+//! let scale = 12.5f32.sqrt();
+//! assert!((normed[0] - 3.0 / scale).abs() < 1e-6 && (normed[1] - 8.0 / scale).abs() < 1e-6);
+//! ```
 
 mod activation;
 mod attention;

@@ -6,8 +6,12 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use stratigraph_core::{Activation, Hook, HookSet, Observer, Result as CoreResult, Site, Tap};
 
+use crate::neurons::symmetric_eigenvalues;
 use crate::statistics::{Moments, PerSequence};
 use crate::{ProbeError, Result};
+
+/// Positions of a window of which the matrix entropy is: the time grows with their third power.
+const ENTROPY_POSITIONS: usize = 256;
 
 /// The cosine of each row of `a` with the same row of `b`: `[batch, pos, d_model]` twice to `[batch, pos]`.
 pub fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
@@ -30,9 +34,15 @@ pub struct Geometry {
     windows: Range<usize>,
     /// The residual streams of the run so far.
     streams: Vec<Tensor<3>>,
+    /// What sublayers of the layer that runs add to: its input, and what its attention has added.
+    inside: Option<Tensor<3>>,
     resid_norm: Vec<PerSequence>,
     attn_out_norm: Vec<PerSequence>,
     mlp_out_norm: Vec<PerSequence>,
+    attn_write_cosine: Vec<PerSequence>,
+    mlp_write_cosine: Vec<PerSequence>,
+    first_position_norm: Vec<PerSequence>,
+    matrix_entropy: Vec<PerSequence>,
     cosine: Vec<Vec<PerSequence>>,
     angle: Vec<Vec<Moments>>,
 }
@@ -56,6 +66,32 @@ impl Geometry {
     /// The mean length of what each layer's MLP adds.
     pub fn mlp_out_norm(&self) -> &[PerSequence] {
         &self.mlp_out_norm
+    }
+
+    /// The mean cosine of what each layer's attention adds with the residual stream before the layer.
+    pub fn attn_write_cosine(&self) -> &[PerSequence] {
+        &self.attn_write_cosine
+    }
+
+    /// The mean cosine of what each layer's MLP adds with the residual stream that it is added to: that before the layer and
+    /// what attention has added.
+    pub fn mlp_write_cosine(&self) -> &[PerSequence] {
+        &self.mlp_write_cosine
+    }
+
+    /// The length of the residual stream at position 0 of each window, which counts here even if it is skipped.
+    pub fn first_position_norm(&self) -> &[PerSequence] {
+        &self.first_position_norm
+    }
+
+    /// The matrix entropy of each window's residual streams, at each residual position, in nats.
+    ///
+    /// With `X` `[pos, d_model]` the residual streams of a window's positions that count, at most the first 256 of them, and
+    /// `p` the eigenvalues of `X X^T` over their sum: `- sum_i p_i ln p_i`, the von Neumann entropy. At most `ln` of the number
+    /// of positions; near 0 when one direction, such as that of massive activations, has nearly all of the squared length
+    /// (Skean et al., arXiv 2502.02013; arXiv 2510.06477).
+    pub fn matrix_entropy(&self) -> &[PerSequence] {
+        &self.matrix_entropy
     }
 
     /// The mean cosine of the residual stream at one residual position with that at another, `[position][position]`.
@@ -116,6 +152,46 @@ impl Geometry {
         }
     }
 
+    /// Measures a residual stream, `[batch, pos, d_model]`, and keeps it.
+    fn push_stream(&mut self, position: usize, x: Tensor<3>) {
+        let norms = norm(x.clone());
+        self.push_first(position, norms.clone());
+        self.push(|all| &mut all.resid_norm, position, norms);
+        self.push_entropy(position, &x);
+        self.streams.push(x);
+    }
+
+    /// The cosine of what a sublayer adds with what it is added to.
+    fn push_write(&mut self, of: fn(&mut Self) -> &mut Vec<PerSequence>, layer: usize, write: Tensor<3>) {
+        let Some(before) = self.inside.take() else { return };
+        self.push(of, layer, cosine(write.clone(), before.clone()));
+        self.inside = Some(before + write);
+    }
+
+    /// The numbers of position 0, of `[batch, pos]`.
+    fn push_first(&mut self, index: usize, values: Tensor<2>) {
+        let first: Vec<f32> = values.narrow(1, 0, 1).try_into_vec_as().expect("any float");
+        self.first_position_norm.resize_with(self.first_position_norm.len().max(index + 1), PerSequence::default);
+        for (window, &value) in first.iter().enumerate() {
+            self.first_position_norm[index].push(self.windows.start + window, f64::from(value));
+        }
+    }
+
+    /// The matrix entropy of each window, of `[batch, pos, d_model]`.
+    fn push_entropy(&mut self, index: usize, x: &Tensor<3>) {
+        let [_, pos, _] = x.dims();
+        let n = pos.saturating_sub(self.skip_first).min(ENTROPY_POSITIONS);
+        if n == 0 {
+            return;
+        }
+        let rows = x.clone().narrow(1, self.skip_first, n);
+        let grams: Vec<f32> = rows.clone().matmul(rows.swap_dims(1, 2)).try_into_vec_as().expect("any float");
+        self.matrix_entropy.resize_with(self.matrix_entropy.len().max(index + 1), PerSequence::default);
+        for (window, gram) in grams.chunks(n * n).enumerate() {
+            self.matrix_entropy[index].push(self.windows.start + window, entropy_of_gram(gram, n));
+        }
+    }
+
     /// The cosines of every residual position with every other, from the directions `[batch * pos, position, d_model]`.
     fn push_cosines(&mut self, batch: usize, pos: usize) {
         let n_streams = self.streams.len();
@@ -144,6 +220,18 @@ impl Geometry {
     }
 }
 
+/// `- sum p ln p` of the eigenvalues of a Gram matrix `[n, n]` over their sum; not a number where the matrix has one that is
+/// none, or is zero.
+fn entropy_of_gram(gram: &[f32], n: usize) -> f64 {
+    if gram.iter().any(|entry| !entry.is_finite()) {
+        return f64::NAN;
+    }
+    let values = symmetric_eigenvalues(gram.iter().copied().map(f64::from).collect(), n);
+    let positive = || values.iter().copied().filter(|value| *value > 0.0); // what rounding leaves below zero is zero
+    let sum: f64 = positive().sum();
+    if sum > 0.0 { positive().map(|value| -value / sum * (value / sum).ln()).sum() } else { f64::NAN }
+}
+
 /// The first window in which a number is not finite.
 fn not_finite(measured: &PerSequence) -> Option<usize> {
     let broken = measured.counts().zip(measured.means()).find(|(_, mean)| !mean.is_finite());
@@ -158,11 +246,17 @@ impl Tap for Geometry {
     fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> CoreResult<Activation> {
         let x = activation.clone().wide(hook.at(site.slot))?;
         match hook {
-            Hook::AttnOut => self.push(|all| &mut all.attn_out_norm, site.layer, norm(x)),
-            Hook::MlpOut => self.push(|all| &mut all.mlp_out_norm, site.layer, norm(x)),
+            Hook::AttnOut => {
+                self.push(|all| &mut all.attn_out_norm, site.layer, norm(x.clone()));
+                self.push_write(|all| &mut all.attn_write_cosine, site.layer, x);
+            }
+            Hook::MlpOut => {
+                self.push(|all| &mut all.mlp_out_norm, site.layer, norm(x.clone()));
+                self.push_write(|all| &mut all.mlp_write_cosine, site.layer, x);
+            }
             _ => {
-                self.push(|all| &mut all.resid_norm, site.slot, norm(x.clone()));
-                self.streams.push(x);
+                self.inside = Some(x.clone());
+                self.push_stream(site.slot, x);
             }
         }
         Ok(activation)
@@ -173,13 +267,29 @@ impl Observer for Geometry {
     fn begin(&mut self, windows: Range<usize>) {
         self.windows = windows;
         self.streams.clear();
+        self.inside = None;
     }
 
     fn end(&mut self, resid: &Tensor<3>) -> CoreResult<()> {
         let [batch, pos, _] = resid.dims();
-        self.push(|all| &mut all.resid_norm, self.streams.len(), norm(resid.clone()));
-        self.streams.push(resid.clone());
+        self.push_stream(self.streams.len(), resid.clone());
         self.push_cosines(batch, pos);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matrix_entropy_is_that_of_known_spectra() {
+        // Orthogonal rows of squared lengths 1, 2 and 5: p = 1/8, 1/4, 5/8.
+        let gram = [1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 5.0];
+        let expected: f64 = [0.125, 0.25, 0.625].iter().map(|p: &f64| -p * p.ln()).sum();
+        assert!((entropy_of_gram(&gram, 3) - expected).abs() < 1e-12);
+        assert!((entropy_of_gram(&[2.0, 0.0, 0.0, 2.0], 2) - 2f64.ln()).abs() < 1e-12, "equal lengths");
+        assert!(entropy_of_gram(&[1.0, 2.0, 2.0, 4.0], 2).abs() < 1e-6, "one direction");
+        assert!(entropy_of_gram(&[0.0; 4], 2).is_nan() && entropy_of_gram(&[f32::INFINITY; 4], 2).is_nan());
     }
 }

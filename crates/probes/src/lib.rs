@@ -16,6 +16,20 @@
 //! | [`linear`] | linear probes |
 //!
 //! Distributions: `p` is the clean model's, `q` the one under test. Logits at position `t` predict token `t + 1`.
+//!
+//! ```
+//! use stratigraph_core::{RunModel, TokenWindows};
+//! use stratigraph_models::Checkpoint;
+//! use stratigraph_probes::readout::Readout;
+//!
+//! let model = Checkpoint::open("../../models/tiny")?.load(&burn::tensor::Device::flex())?;
+//! let tokens = TokenWindows::new(&[5, 6, 7, 8], 4)?;
+//! let resid = model.run_with_edits(&tokens, &[])?; // [1, 4, d_model]
+//! let top = Readout::new(&model).top_k(resid.squeeze_dim(0), 3)?; // [pos][3]
+//! assert_eq!((top.len(), top[0].len()), (4, 3));
+//! assert!(top[0][0].log_prob >= top[0][1].log_prob);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod attention;
 pub mod attribution;

@@ -4,6 +4,21 @@
 //! and its windows, and its [`Findings`] become a profile. A [`Sweep`](stratigraph_surgery::Sweep) is a measurement;
 //! others are in [`measurements`]. A [`PromptStudy`] reads one prompt, layer by layer. [`TaskRun`] scores benchmarks under interventions. Sweeps that take hours can run as
 //! a [`job`], in shards.
+//!
+//! ```
+//! use stratigraph_corpus::{Corpus, Windows};
+//! use stratigraph_models::Checkpoint;
+//! use stratigraph_study::{Backend, Study};
+//! use stratigraph_surgery::Sweep;
+//!
+//! let checkpoint = Checkpoint::open("../../models/tiny")?;
+//! let (model, tokenizer) = (checkpoint.load(&Backend::Flex.device()?)?, checkpoint.tokenizer()?);
+//! let windows = Corpus::open("../../examples/data/sample.txt")?.windows(&tokenizer, Windows::of(32).count(2).first())?;
+//! let findings = Study::new(&model).add(Sweep::delete()).run(&windows)?;
+//! let kl = findings.curve("delete_kl")?; // nats, over layers
+//! assert!(kl.mean[0] > kl.mean[6], "the first layer of this model is its most important one");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod backend;
 mod derived;

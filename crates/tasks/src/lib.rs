@@ -6,6 +6,19 @@
 //!
 //! Contexts, continuations and scores are those of EleutherAI's lm-evaluation-harness (tasks `lambada_openai`, `hellaswag`,
 //! `arc_easy`, `arc_challenge`, `piqa`, `winogrande` and `mmlu`). [`Task::with_examples`] puts examples before the question.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use stratigraph_tasks::Task;
+//!
+//! let line = br#"{"question": "What is wet?", "choices": {"text": ["sand", "rain"], "label": ["A", "B"]}, "answerKey": "B"}"#;
+//! let items = Task::ArcEasy.parse(line, "items.jsonl")?;
+//! assert_eq!((items[0].continuations[1].as_str(), items[0].answer), (" rain", 1));
+//! let encoded = Task::ArcEasy.encode(items, |text| Ok::<_, Infallible>(text.bytes().map(u32::from).collect()))?;
+//! assert_eq!(encoded.pairs()[0][1].continuation.len(), " rain".len());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod batches;
 mod encode;

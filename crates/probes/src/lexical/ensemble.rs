@@ -11,8 +11,9 @@ use stratigraph_core::{
 };
 
 use super::Words;
+use super::ensemble_neuron::{EnsembleNeuron, pick};
 use crate::linear::{Examples, Logistic};
-use crate::neurons::{TokenClass, VocabularyDirections, class_association, weights_of};
+use crate::neurons::TokenClass;
 use crate::readout::Readout;
 use crate::statistics::Proportion;
 use crate::{ProbeError, Result};
@@ -90,20 +91,6 @@ impl SuffixTask {
     }
 }
 
-/// A neuron that was picked, and how well it does alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EnsembleNeuron {
-    /// Its layer.
-    pub layer: usize,
-    /// Its index in the layer.
-    pub neuron: usize,
-    /// The mean of its cosines with tokens that have the suffix, less the mean of those with others, in standard deviations
-    /// of its cosines with all tokens.
-    pub association: f64,
-    /// How often a probe on its activation alone is right, on windows it was not fitted to.
-    pub accuracy: Proportion,
-}
-
 /// How often a probe on several neurons together is right.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnsembleAccuracy {
@@ -134,7 +121,8 @@ const STRENGTHS: [f64; 4] = [0.1, 1.0, 10.0, 100.0];
 const FOLDS: usize = 5;
 const BATCH: usize = 64;
 
-/// Picks `n_neurons` over all layers by their weights alone, fits probes to their activations at the last token of
+/// Picks `n_neurons` over all layers by their weights alone: of the `32 n_neurons` with the largest magnitude of association
+/// those with a kurtosis over 10 by magnitude, and then, if they are too few, the others. Fits probes to their activations at the last token of
 /// windows from the first part of the text, and tests them on the others. `token_texts` is the text of every token;
 /// `done` is called with the number of windows that have run.
 ///
@@ -181,29 +169,6 @@ pub fn ensembles(
         model: model_right.collect(),
         n_fitted: half,
     })
-}
-
-/// The neurons with the strongest association with the tokens of a class, the strongest first.
-fn pick(model: &dyn ResidualModel, belongs: &[bool], n_neurons: usize) -> Result<Vec<EnsembleNeuron>> {
-    let directions = VocabularyDirections::new(model)?;
-    let (spread, weights) = (directions.spread(), weights_of(model)?);
-    let mut all = Vec::new();
-    for layer in 0..model.n_layers() {
-        let differences = class_association(model, &directions, layer, belongs)?;
-        let variances = spread.variances(weights.w_out(layer)?);
-        let of_layer = differences.iter().zip(variances).enumerate();
-        all.extend(of_layer.map(|(neuron, (difference, variance))| {
-            let association = difference / variance.sqrt();
-            EnsembleNeuron { layer, neuron, association, accuracy: Proportion::default() }
-        }));
-    }
-    all.retain(|neuron| neuron.association.is_finite());
-    all.sort_by(|a, b| b.association.total_cmp(&a.association));
-    all.truncate(n_neurons);
-    if all.is_empty() {
-        return Err(ProbeError::NoNeurons);
-    }
-    Ok(all)
 }
 
 /// The model's state at the last token of each window.

@@ -3,6 +3,7 @@
 //! across words ([`WordPairs`]); and what the tokens of a window are ([`PositionClass`], [`WordPart`]).
 
 mod ensemble;
+mod ensemble_neuron;
 mod groupings;
 mod max_statistic;
 mod merging;
@@ -13,7 +14,8 @@ mod wic_probe;
 mod window_words;
 mod words;
 
-pub use ensemble::{ENSEMBLE_NEURONS, EnsembleAccuracy, EnsembleNeuron, Ensembles, SuffixTask, ensembles};
+pub use ensemble::{ENSEMBLE_NEURONS, EnsembleAccuracy, Ensembles, SuffixTask, ensembles};
+pub use ensemble_neuron::EnsembleNeuron;
 pub use max_statistic::merging_threshold;
 pub use merging::{MergingHead, WordEndOptions, WordEnds, merging_heads};
 pub use pairs::WordPairs;

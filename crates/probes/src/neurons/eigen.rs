@@ -1,4 +1,4 @@
-//! Eigenvalues and eigenvectors of a symmetric matrix, in f64: [`symmetric_eigen`].
+//! Eigenvalues and eigenvectors of a symmetric matrix, in f64: [`symmetric_eigen`], [`symmetric_eigenvalues`].
 
 use rayon::prelude::*;
 
@@ -23,6 +23,19 @@ pub(crate) fn symmetric_eigen(mut matrix: Vec<f64>, n: usize) -> (Vec<f64>, Vec<
     order.sort_by(|a, b| diagonal[*a].total_cmp(&diagonal[*b]));
     let vectors = order.iter().map(|&i| std::mem::take(&mut vectors[i])).collect();
     (order.iter().map(|&i| diagonal[i]).collect(), vectors)
+}
+
+/// The eigenvalues of a symmetric `matrix` of `n` rows alone, in any order, by the same method.
+///
+/// # Panics
+/// As [`symmetric_eigen`].
+pub(crate) fn symmetric_eigenvalues(mut matrix: Vec<f64>, n: usize) -> Vec<f64> {
+    assert_eq!(matrix.len(), n * n, "a square matrix");
+    assert!(matrix.iter().all(|entry| entry.is_finite()), "a matrix of finite numbers");
+    let (_, mut beside) = tridiagonalise(&mut matrix, n);
+    let mut diagonal: Vec<f64> = (0..n).map(|i| matrix[i * n + i]).collect();
+    ql(&mut diagonal, &mut beside, &mut vec![Vec::new(); n]); // vectors without a number
+    diagonal
 }
 
 /// Makes the matrix tridiagonal; returns the unit vectors of the reflections, the first for the rows from 1 on, and the
@@ -145,6 +158,9 @@ mod tests {
             }
         }
         assert!(values.is_sorted());
+        let mut alone = symmetric_eigenvalues(matrix.to_vec(), n);
+        alone.sort_by(f64::total_cmp);
+        assert_eq!(alone, values);
         values
     }
 

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use stratigraph_core::{ModelWeights, ResidualModel};
 
-pub(crate) use eigen::dot;
+pub(crate) use eigen::{dot, symmetric_eigenvalues};
 pub use matched::MatchedSets;
 pub use null_space::NullSpace;
 pub use sets::{LayerNeurons, NeuronClass, NeuronSet, neuron_classes, output_norms};

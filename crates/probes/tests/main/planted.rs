@@ -168,11 +168,16 @@ fn a_planted_neuron_is_picked_by_its_weights_and_right_by_its_activation() {
         let last = task.windows().ids().chunks(SuffixTask::CONTEXT).map(|window| window[23] as usize == CUE);
         assert!(last.eq(task.answers().iter().copied()));
         let texts = TOKENS.map(str::to_owned);
-        let found = ensembles(&model, &task, &texts, 3, |_| {}).unwrap();
+        let found = ensembles(&model, &task, &texts, 4, |_| {}).unwrap();
         assert_eq!((found.neurons[0].layer, found.neurons[0].neuron), (0, 2));
+        // The others write one token of sixteen each, which is not in -ing: kurtosis 14.
+        assert!(found.neurons[0].promotes() && !found.neurons[0].writes_few_tokens(), "{found:?}");
+        assert!(found.neurons[1..].iter().all(|it| !it.promotes() && it.writes_few_tokens()), "{found:?}");
+        let one = ensembles(&model, &task, &texts, 1, |_| {}).unwrap();
+        assert!(one.neurons[0].writes_few_tokens(), "a kurtosis over 10 comes first: {one:?}");
         assert_eq!(found.neurons[0].accuracy.share(), 1.0);
         assert!(found.neurons[1..].iter().all(|neuron| neuron.accuracy.share() < 0.7), "{found:?}");
-        assert_eq!(found.together.iter().map(|it| it.n_neurons).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(found.together.iter().map(|it| it.n_neurons).collect::<Vec<_>>(), [1, 2, 4]);
         assert!(found.together.iter().all(|it| it.accuracy.share() == 1.0), "{found:?}");
         // The model expects a token behind itself, but a word in -ing behind the cue.
         let last = task.windows().ids().chunks(SuffixTask::CONTEXT).map(|window| window[23] as usize);

@@ -27,6 +27,7 @@ mod limited_name;
 mod markdown;
 mod matrices;
 mod metrics;
+mod neuron_curves;
 mod neuron_sets;
 mod patching;
 mod pattern;

@@ -7,12 +7,13 @@ use super::derived::DERIVED;
 use super::effects::EFFECTS;
 use super::entry::CurveEntry;
 use super::lenses::GUESSES;
+use super::neuron_curves::NEURON_CURVES;
 use super::patching::PATCHING;
 use super::pattern::captured;
 use super::removals::CRITERIA;
 
 static ALL: LazyLock<Vec<SingleCurve>> =
-    LazyLock::new(|| [&CURVES[..], &DERIVED, &EFFECTS, &PATCHING, &GUESSES, &CRITERIA].concat());
+    LazyLock::new(|| [&CURVES[..], &NEURON_CURVES, &DERIVED, &EFFECTS, &PATCHING, &GUESSES, &CRITERIA].concat());
 
 /// All curves that belong to no sweep.
 pub fn curves() -> &'static [SingleCurve] {

@@ -20,9 +20,10 @@ const SIMILAR_POSITIONS: usize = 1024;
 const UNBIASED_WINDOWS: usize = 4;
 
 /// Lengths and directions of the residual stream, in the unchanged model: curves `resid_norm`, `cosine_to_final`,
-/// `attn_out_norm`, `mlp_out_norm`, `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`,
-/// `cka_adjacent_after_first`; matrices `cosine`, `angular_distance`, `cka`, `cka_last_unbiased`. Positions that do not
-/// [count](stratigraph_core::TokenWindows::measured_from) are left out.
+/// `attn_out_norm`, `mlp_out_norm`, `attn_write_cosine`, `mlp_write_cosine`, `first_position_norm`, `matrix_entropy`,
+/// `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`, `cka_adjacent_after_first`; matrices `cosine`,
+/// `angular_distance`, `cka`, `cka_last_unbiased`. Positions that do not [count](stratigraph_core::TokenWindows::measured_from)
+/// are left out, but of `first_position_norm`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResidualGeometry {
     skip_first: usize,
@@ -125,6 +126,10 @@ impl Streams {
         self.add_curve("resid_norm", geometry.resid_norm(), findings)?;
         self.add_curve("attn_out_norm", geometry.attn_out_norm(), findings)?;
         self.add_curve("mlp_out_norm", geometry.mlp_out_norm(), findings)?;
+        self.add_curve("attn_write_cosine", geometry.attn_write_cosine(), findings)?;
+        self.add_curve("mlp_write_cosine", geometry.mlp_write_cosine(), findings)?;
+        self.add_curve("first_position_norm", geometry.first_position_norm(), findings)?;
+        self.add_curve("matrix_entropy", geometry.matrix_entropy(), findings)?;
         let in_out: Vec<_> = (1..cosine.len()).map(|position| cosine[position - 1][position].clone()).collect();
         self.add_curve("cosine_in_out", &in_out, findings)?;
         let influence = one_minus(findings.curve("cosine_in_out")?);

@@ -7,7 +7,7 @@ use super::empty_curve;
 use crate::{Findings, Measurement, Needs, Result, StudyContext, Work};
 
 /// What the neurons of each layer write, by its weights: curves `prediction_neurons`, `suppression_neurons`,
-/// `mean_kurtosis`, `mean_skew` over layers.
+/// `prediction_neuron_share`, `suppression_neuron_share`, `mean_kurtosis`, `mean_skew` over layers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct VocabularyNeurons;
 
@@ -46,6 +46,9 @@ fn add(profiles: &[Vec<NeuronProfile>], findings: &mut Findings) -> Result<()> {
     };
     add_curve("prediction_neurons", profiles, count(NeuronProfile::is_prediction), findings)?;
     add_curve("suppression_neurons", profiles, count(NeuronProfile::is_suppression), findings)?;
+    let share = |is: fn(&NeuronProfile) -> bool| move |layer: &[NeuronProfile]| count(is)(layer) / layer.len() as f64;
+    add_curve("prediction_neuron_share", profiles, share(NeuronProfile::is_prediction), findings)?;
+    add_curve("suppression_neuron_share", profiles, share(NeuronProfile::is_suppression), findings)?;
     add_curve("mean_kurtosis", profiles, mean(|profile| profile.kurtosis), findings)?;
     add_curve("mean_skew", profiles, mean(|profile| profile.skew), findings)
 }

@@ -23,7 +23,7 @@ fn n_points(name: &str) -> usize {
     match name {
         _ if name.starts_with("swap") || name.contains("less_swap") => 2,
         _ if name.starts_with("repeat_3") => 1,
-        "resid_norm" | "cosine_to_final" => 4,
+        "resid_norm" | "cosine_to_final" | "first_position_norm" | "matrix_entropy" => 4,
         _ if name.starts_with("lens") => 4,
         _ => 3,
     }
@@ -45,7 +45,7 @@ fn every_backend_gives_the_same_study() {
         assert_eq!(last.done, last.total, "and reaches its end");
         let names: Vec<_> = findings.curves().keys().cloned().collect();
         // Of five sweeps, their differences, attention (distance 16 does not fit the windows), geometry and neurons.
-        assert_eq!(names.len(), 5 * Metrics::default().len() + 3 + 7 + 9 + 4, "{names:?}");
+        assert_eq!(names.len(), 5 * Metrics::default().len() + 3 + 7 + 13 + 6, "{names:?}");
         let expected = first.get_or_insert_with(|| findings.clone());
         for (name, curve) in findings.curves() {
             assert_eq!(curve.len(), n_points(name), "{name}");

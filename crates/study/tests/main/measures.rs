@@ -107,6 +107,20 @@ fn geometry_is_what_the_definitions_say() {
             inside.assert_curve("attn_out_norm", &norms("attn_out", n), 1e-4);
             inside.assert_curve("mlp_out_norm", &norms("mlp_out", n), 1e-4);
             let streams: Vec<_> = (0..=n).map(|l| rows(&expected, "resid", l, skip_first)).collect();
+            let writes = |tensor: &str| (0..n).map(|l| rows(&expected, tensor, l, skip_first)).collect::<Vec<_>>();
+            let (attn, mlp) = (writes("attn_out"), writes("mlp_out"));
+            let cosine = |a: &[f64], b: &[f64]| dot(a, b) / norm(a) / norm(b);
+            let of_attn = |l: usize| mean(attn[l].iter().zip(&streams[l]).map(|(write, stream)| cosine(write, stream)));
+            inside.assert_curve("attn_write_cosine", &(0..n).map(of_attn).collect::<Vec<_>>(), 1e-3);
+            // What the MLP is added to is what is left when it is taken away.
+            let before = |after: &[f64], write: &[f64]| after.iter().zip(write).map(|(a, b)| a - b).collect::<Vec<_>>();
+            let of_mlp = |l: usize| {
+                mean(mlp[l].iter().zip(&streams[l + 1]).map(|(write, after)| cosine(write, &before(after, write))))
+            };
+            inside.assert_curve("mlp_write_cosine", &(0..n).map(of_mlp).collect::<Vec<_>>(), 1e-3);
+            let pos = expected.tensor("resid").shape[2];
+            let first = |l| mean(rows(&expected, "resid", l, 0).iter().step_by(pos).map(|row| norm(row)));
+            inside.assert_curve("first_position_norm", &(0..=n).map(first).collect::<Vec<_>>(), 1e-4);
             let cosines = |l: usize| -> Vec<f64> {
                 let pairs = streams[l].iter().zip(&streams[l + 1]);
                 pairs.map(|(a, b)| dot(a, b) / norm(a) / norm(b)).collect()

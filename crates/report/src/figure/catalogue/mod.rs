@@ -2,6 +2,7 @@
 
 mod curves;
 mod groups;
+mod names;
 mod others;
 mod plans;
 mod rows;

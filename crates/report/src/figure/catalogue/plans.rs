@@ -1,5 +1,7 @@
 //! The figures of curves, as tables: their headings, and the curves of each panel by name.
 
+use super::names::{lenses, removals};
+
 /// A figure that is drawn when the profile has curves for it.
 pub(super) struct Plan {
     pub(super) name: &'static str,
@@ -52,29 +54,6 @@ const DELETE_AND_SWAP: Side = side(&["delete_kl", "swap_kl"]);
 const LAST_FIVE: Side = side(&["prev5_attention_mass"]);
 const LENS_KL: Side = side(&["lens_kl"]);
 const LENS_ENTROPY: Side = side(&["lens_entropy_bits"]);
-/// A metric of every lens.
-macro_rules! lenses {
-    ($metric:literal) => {
-        &[
-            concat!("lens_", $metric),
-            concat!("affine_lens_", $metric),
-            concat!("tuned_lens_", $metric),
-            concat!("jacobian_lens_", $metric),
-            concat!("fixed_scale_lens_", $metric),
-        ]
-    };
-}
-/// A metric of removals by every criterion.
-macro_rules! removals {
-    ($metric:literal) => {
-        &[
-            concat!("remove_by_block_influence_", $metric),
-            concat!("remove_by_angular_distance_", $metric),
-            concat!("remove_by_loss_", $metric),
-            concat!("remove_by_taylor_", $metric),
-        ]
-    };
-}
 const MLP_NORM: Side = side(&["mlp_out_norm"]);
 const PREDICTION: Side = side(&["prediction_neurons"]);
 const SUPPRESSION: Side = side(&["suppression_neurons"]);
@@ -171,11 +150,14 @@ pub(super) const PLANS: [Plan; 18] = [
     Plan {
         name: "geometry",
         title: "How the residual stream grows and turns",
-        caption: "Mean lengths of the residual stream before each layer and of what attention and MLP add to it; how much \
-                  a layer turns it, as 1 minus the cosine of input and output; how similar the states of all positions \
+        caption: "Mean lengths of the residual stream before each layer and of what attention and MLP add to it; whether they \
+                  add along it or against it; how many directions a window's positions span (matrix entropy); how much a layer \
+                  turns it, as 1 minus the cosine of input and output; how similar the states of all positions \
                   are to those after the layer, and to those after the last.",
         panels: &[
-            titled("Norms", side(&["resid_norm", "attn_out_norm", "mlp_out_norm"]), NOTHING),
+            titled("Norms", side(&["resid_norm", "first_position_norm", "attn_out_norm", "mlp_out_norm"]), NOTHING),
+            titled("Cosine of writes with the stream", side(&["attn_write_cosine", "mlp_write_cosine"]), NOTHING),
+            one(side(&["matrix_entropy"])),
             one(side(&["block_influence"])),
             one(side(&["cka_adjacent"])),
             one(side(&["cosine_to_final"])),
@@ -186,7 +168,11 @@ pub(super) const PLANS: [Plan; 18] = [
         title: "Neurons that write single tokens",
         caption: "MLP neurons whose output weights point at a few tokens of the vocabulary, by the kurtosis of their \
                   cosines with all of them.",
-        panels: &[titled("Neurons with kurtosis over 10", BOTH_NEURONS, NOTHING), one(side(&["mean_kurtosis"]))],
+        panels: &[
+            titled("Neurons with kurtosis over 10", BOTH_NEURONS, NOTHING),
+            titled("Share of all neurons", side(&["prediction_neuron_share", "suppression_neuron_share"]), NOTHING),
+            one(side(&["mean_kurtosis"])),
+        ],
     },
     Plan {
         name: "sublayers",

@@ -1,0 +1,98 @@
+//! The table of curves of MLP neurons: [`NEURON_CURVES`].
+
+use super::curves::SingleCurve;
+use super::entry::AxisKind;
+use crate::{Scale, Unit};
+
+pub(super) static NEURON_CURVES: [SingleCurve; 8] = [
+    SingleCurve {
+        name: "prediction_neurons",
+        title: "Prediction neurons",
+        label: "prediction neurons",
+        quantity: "neurons",
+        unit: Unit::Count,
+        scale: Scale::Linear,
+        axis: AxisKind::Layers,
+        group: "Neurons",
+        definition: "neurons whose cosines with all tokens have a kurtosis over 10 and a skew above 0",
+    },
+    SingleCurve {
+        name: "suppression_neurons",
+        title: "Suppression neurons",
+        label: "suppression neurons",
+        quantity: "neurons",
+        unit: Unit::Count,
+        scale: Scale::Linear,
+        axis: AxisKind::Layers,
+        group: "Neurons",
+        definition: "neurons whose cosines with all tokens have a kurtosis over 10 and a skew below 0",
+    },
+    SingleCurve {
+        name: "prediction_neuron_share",
+        title: "Share of prediction neurons",
+        label: "share of prediction neurons",
+        quantity: "share of neurons",
+        unit: Unit::Fraction,
+        scale: Scale::Fitted,
+        axis: AxisKind::Layers,
+        group: "Neurons",
+        definition: "`prediction_neurons` over the number of neurons of the layer",
+    },
+    SingleCurve {
+        name: "suppression_neuron_share",
+        title: "Share of suppression neurons",
+        label: "share of suppression neurons",
+        quantity: "share of neurons",
+        unit: Unit::Fraction,
+        scale: Scale::Fitted,
+        axis: AxisKind::Layers,
+        group: "Neurons",
+        definition: "`suppression_neurons` over the number of neurons of the layer",
+    },
+    SingleCurve {
+        name: "mean_kurtosis",
+        title: "Mean kurtosis of the neurons",
+        label: "mean kurtosis",
+        quantity: "kurtosis",
+        unit: Unit::Dimensionless,
+        scale: Scale::Linear,
+        axis: AxisKind::Layers,
+        group: "Neurons",
+        definition: "mean over the neurons of a layer",
+    },
+    SingleCurve {
+        name: "mean_skew",
+        title: "Mean skew of the neurons",
+        label: "mean skew",
+        quantity: "skew",
+        unit: Unit::Dimensionless,
+        scale: Scale::Linear,
+        axis: AxisKind::Layers,
+        group: "Neurons",
+        definition: "mean over the neurons of a layer",
+    },
+    SingleCurve {
+        name: "neuron_sets_size",
+        title: "Neurons of each class that are zeroed",
+        label: "neurons",
+        quantity: "neurons",
+        unit: Unit::Count,
+        scale: Scale::Linear,
+        axis: AxisKind::Labelled("class"),
+        group: "Neurons",
+        definition: "neurons of the class; a class without a neuron, or without enough others to draw from, is left out of \
+                     the curves `neuron_sets_*`",
+    },
+    SingleCurve {
+        name: "mean_neuron_sets_size",
+        title: "Neurons of each class that are mean-ablated",
+        label: "neurons",
+        quantity: "neurons",
+        unit: Unit::Count,
+        scale: Scale::Linear,
+        axis: AxisKind::Labelled("class"),
+        group: "Neurons",
+        definition: "neurons of the class; a class without a neuron, or without enough others to draw from, is left out of \
+                     the curves `mean_neuron_sets_*`",
+    },
+];
