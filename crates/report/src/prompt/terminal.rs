@@ -33,7 +33,7 @@ const GAP: usize = 1;
 ///     .with_text(7, " city")
 ///     .with_lens(LensGrid::new("lens", "logit lens", rows.into()));
 /// let text = LensChart::new(&reading).with_measure(LensMeasure::Probability).with_width(40).to_string();
-/// assert!(text.contains("   0  ␣city   25%*"), "{text}");
+/// assert!(text.contains("   0  ␣city  25%*"), "{text}");
 /// ```
 pub struct LensChart<'a> {
     reading: &'a PromptReading,
