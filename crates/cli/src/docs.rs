@@ -49,9 +49,15 @@ fn is_open(error: &clap::Error) -> bool {
     match error.kind() {
         ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => is_placeholder(&value(ContextKind::InvalidValue)),
+        ErrorKind::InvalidSubcommand => is_placeholder(&value(ContextKind::InvalidSubcommand)),
         ErrorKind::UnknownArgument => value(ContextKind::InvalidArg) == "...",
         _ => false,
     }
+}
+
+/// Whether an error of clap is about a value that a shell puts in: `"$(cat plan.txt)"`.
+fn is_of_shell(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.contains("$("))
 }
 
 /// What is wrong with the arguments of the program; in a sentence they may leave things open, in a block they may not.
@@ -65,8 +71,9 @@ fn complaint(program: &Command, arguments: &[String], in_sentence: bool) -> Opti
     }
     match Cli::try_parse_from([&["stratigraph".to_owned()], arguments].concat()) {
         Err(error) if error.kind() == ErrorKind::DisplayHelp || error.kind() == ErrorKind::DisplayVersion => None,
-        Err(error) if !(in_sentence && is_open(&error)) => Some(error.to_string()),
-        _ => None,
+        Err(error) if is_of_shell(&error) || (in_sentence && is_open(&error)) => None,
+        Err(error) => Some(error.to_string()),
+        Ok(_) => None,
     }
 }
 
@@ -168,4 +175,6 @@ fn stale_command_lines_are_found() {
         assert!(complaint(line, false).is_some(), "{line}");
     }
     assert_eq!(complaint("study --seed 1", false), None);
+    assert_eq!(complaint("study --intervention \"$(cat plan.txt)\"", false), None);
+    assert_eq!(complaint("SUBCOMMAND --help", true), None);
 }
