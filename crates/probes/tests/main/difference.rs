@@ -1,10 +1,10 @@
 //! Attribution of one token against another in one prompt: its parts add up on every family, and those of neurons to their MLP.
 
-use stratigraph_core::{NoTap, ResidualModel, RunModel};
-use stratigraph_models::{Checkpoint, Decoder};
+use stratigraph_core::{ModelWeights, NoTap, ResidualModel, RunModel, TokenWindows};
+use stratigraph_models::{Bias, Checkpoint, Decoder};
 use stratigraph_probes::attribution::{DifferenceParts, attribute_difference};
 use stratigraph_probes::readout::Readout;
-use stratigraph_testing::{Expected, FAMILIES, device, devices, fixture};
+use stratigraph_testing::{Expected, FAMILIES, device, devices, fixture, host};
 
 const TOKENS: [u32; 2] = [7, 11];
 
@@ -43,25 +43,30 @@ fn parts_add_up_to_the_logit_difference_on_every_family() {
     }
 }
 
+/// What the neurons of each layer leave of its MLP after a position, before the final norm divides it; NaN where neurons are not
+/// known.
+fn rests(model: &Decoder, windows: &TokenWindows, position: usize) -> Vec<f64> {
+    let resid = model.forward(windows.batch(0..1, &device()), &mut NoTap).unwrap();
+    let row = resid.narrow(1, position, 1).reshape([1, model.d_model()]);
+    let scale = f64::from(host(model.final_norm_scale(row).unwrap())[0]);
+    let parts = attribute_difference(model, windows, position, TOKENS).unwrap();
+    let rest = parts.layers.iter().map(|it| Some(it.mlp - it.neurons.as_ref()?.iter().sum::<f64>()));
+    rest.map(|rest| rest.map_or(f64::NAN, |rest| rest * scale)).collect()
+}
+
 #[test]
 fn neurons_add_up_to_their_mlp_or_differ_by_its_bias_alone() {
     for name in FAMILIES {
         let (model, windows) = (load(name), Expected::of_family(name).windows().take(1));
-        let rest = |position: usize| -> Vec<f64> {
-            let parts = attribute_difference(&model, &windows, position, TOKENS).unwrap();
-            let rest = parts.layers.iter().map(|it| Some(it.mlp - it.neurons.as_ref()?.iter().sum::<f64>()));
-            rest.map(|rest| rest.unwrap_or(f64::NAN)).collect()
-        };
-        let found = rest(windows.seq_len() - 1);
+        let [early, late] = [1, windows.seq_len() - 1].map(|position| rests(&model, &windows, position));
         if model.shape().experts.is_some() {
-            assert!(found.iter().all(|rest| rest.is_nan()), "{name}: a router scales what experts write");
+            assert!(late.iter().all(|rest| rest.is_nan()), "{name}: a router scales what experts write");
             continue;
         }
-        assert!(found.iter().all(|rest| rest.is_finite()), "{name}: {found:?}");
-        // Only MLPs with an output bias leave a rest, which is large against rounding.
-        let is_explained = found.iter().all(|rest| rest.abs() < 1e-4);
-        let has_bias = found.iter().any(|rest| rest.abs() > 1e-3);
-        assert!(is_explained || has_bias, "{name}: {found:?}");
+        for (layer, (early, late)) in early.iter().zip(&late).enumerate() {
+            let expected = if model.config().mlp_bias == Bias::Present { *early } else { 0.0 };
+            assert!((late - expected).abs() < 1e-3, "{name}, layer {layer}: {late}, not {expected}");
+        }
     }
 }
 
