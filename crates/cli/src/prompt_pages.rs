@@ -24,7 +24,8 @@ const USUAL: usize = 1;
 pub struct PromptPageArgs {
     /// With --out: pages of the N windows that deletion hurts most, and of the N that it hurts least [default: 1]
     ///
-    /// A page takes about as long as two windows of a study, and some megabytes. Windows of more than 256 tokens have none.
+    /// A page deletes each layer once on its window, reads every residual position, and has some megabytes. Windows of more than 256
+    /// tokens have none.
     #[arg(long, value_name = "N", requires = "out")]
     prompt_pages: Option<usize>,
 }
