@@ -7,13 +7,13 @@ use crate::{GenerateError, Result};
 /// Tokens before the new ones that decide how these are written, such as with or without a space.
 const CONTEXT: usize = 8;
 
-/// Tokens that are kept at most to begin with a whole character.
+/// Tokens of a prompt that may be taken to begin with a whole character.
 const LONGEST: usize = 64;
 
 /// What stands for bytes that are no whole character.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// Bytes of an unfinished character, at most.
+/// Tokens of an unfinished character at most, which are a byte each.
 const UNFINISHED: usize = 3;
 
 /// Turns tokens into text one after the other. The text of a character whose bytes are spread over several tokens comes with
@@ -47,6 +47,8 @@ pub struct TextStream<'a> {
     n_context: usize,
     /// Bytes of the text of `ids` that were returned.
     n_returned: usize,
+    /// Tokens since the text last ended with a whole character.
+    n_unfinished: usize,
 }
 
 impl<'a> TextStream<'a> {
@@ -60,7 +62,7 @@ impl<'a> TextStream<'a> {
             let ids = prompt[prompt.len().saturating_sub(n_context)..].to_vec();
             let text = decoder.decode_ids(&ids).map_err(GenerateError::text)?;
             if ids.len() == prompt.len() || !text.contains(REPLACEMENT) {
-                return Ok(Self { decoder, n_context: ids.len(), ids, n_returned: text.len() });
+                return Ok(Self { decoder, n_context: ids.len(), ids, n_returned: text.len(), n_unfinished: 0 });
             }
         }
         unreachable!("the last of them is the whole prompt")
@@ -73,9 +75,10 @@ impl<'a> TextStream<'a> {
     pub fn push(&mut self, token: u32) -> Result<String> {
         self.ids.push(token);
         let text = self.text()?;
-        let end = certain(&text);
+        self.n_unfinished = if text.ends_with(REPLACEMENT) { self.n_unfinished + 1 } else { 0 };
+        let end = self.certain(&text);
         let new = self.newly(&text, end);
-        if end == text.len() || self.ids.len() >= LONGEST {
+        if self.n_unfinished == 0 || self.n_unfinished > UNFINISHED {
             self.forget()?;
         }
         Ok(new)
@@ -103,6 +106,15 @@ impl<'a> TextStream<'a> {
         new.to_owned()
     }
 
+    /// Bytes of a text that more tokens cannot change: all but U+FFFD at its end. Some tokenizers write a whole run of bytes as
+    /// U+FFFD while its last character is unfinished. Where more tokens than a character has do not finish one, the first of
+    /// them never will.
+    fn certain(&self, text: &str) -> usize {
+        let at_end = text.chars().rev().take_while(|c| *c == REPLACEMENT).count();
+        let open = if self.n_unfinished <= UNFINISHED { at_end } else { at_end.min(UNFINISHED) };
+        text.len() - open * REPLACEMENT.len_utf8()
+    }
+
     /// Drops tokens from the front, of which enough are left to give context.
     fn forget(&mut self) -> Result<()> {
         if self.ids.len() < 2 * CONTEXT.max(self.n_context) {
@@ -110,16 +122,10 @@ impl<'a> TextStream<'a> {
         }
         let kept = self.ids[self.ids.len() - CONTEXT..].to_vec();
         let text = self.decoder.decode_ids(&kept).map_err(GenerateError::text)?;
-        if !text.contains(REPLACEMENT) || self.ids.len() >= LONGEST {
-            (self.n_context, self.n_returned) = (kept.len(), certain(&text));
+        if !text.contains(REPLACEMENT) || self.n_unfinished > UNFINISHED {
+            (self.n_context, self.n_returned) = (kept.len(), self.certain(&text));
             self.ids = kept;
         }
         Ok(())
     }
-}
-
-/// Bytes of a text that more tokens cannot change: all but what stands for an unfinished character at its end.
-fn certain(text: &str) -> usize {
-    let unfinished = text.chars().rev().take(UNFINISHED).take_while(|c| *c == REPLACEMENT).count();
-    text.len() - unfinished * REPLACEMENT.len_utf8()
 }
