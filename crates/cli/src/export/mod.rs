@@ -77,7 +77,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let search = args.numbers.as_deref().map(|search| numbers::of_search(search, plan, &sha256)).transpose()?;
     let card = Card {
         title: args.out.file_name().unwrap_or(args.out.as_os_str()).display().to_string(),
-        hub_name: (!model.exists()).then(|| model.display().to_string()),
+        hub_name: (!export.is_gguf() && !model.exists()).then(|| model.display().to_string()), // GGUF: a pattern of names
         source: load::name(model),
         sha256,
         n_layers: checkpoint.config().n_layers,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use stratigraph_surgery::{Intervention, Sweep, SweepContext};
-use stratigraph_tasks::EncodedItems;
+use stratigraph_tasks::{EncodedItems, TaskError};
 
 use super::task_curves::{SweepAxes, TaskAnswers, TaskCurves};
 use crate::job::JobPart;
@@ -95,7 +95,20 @@ impl Chunk {
     }
 
     fn work(&self, context: &StudyContext) -> Result<u64> {
-        self.run(context).work(&self.items)
+        self.run(context).work(&self.items).map_err(|error| self.with_index_of_all(error))
+    }
+
+    /// An error that names an item by its index among all items, not among these.
+    fn with_index_of_all(&self, error: StudyError) -> StudyError {
+        match error {
+            StudyError::Task(TaskError::BadContinuation { item, continuation, problem }) => {
+                TaskError::BadContinuation { item: self.first + item, continuation, problem }.into()
+            }
+            StudyError::ItemNotFinite { item, continuation, intervention, log_prob } => {
+                StudyError::ItemNotFinite { item: self.first + item, continuation, intervention, log_prob }
+            }
+            other => other,
+        }
     }
 
     fn measure(&self, context: &StudyContext, findings: &mut Findings, progress: &mut dyn FnMut(u64)) -> Result<()> {
@@ -104,7 +117,8 @@ impl Chunk {
             progress(now.done - done);
             done = now.done;
         });
-        let answers = run.run(&self.items)?.into_iter().map(|result| result.scores.items).collect();
+        let results = run.run(&self.items).map_err(|error| self.with_index_of_all(error))?;
+        let answers = results.into_iter().map(|result| result.scores.items).collect();
         findings.answers.push(TaskAnswers { task: self.items.task(), first: self.first, answers });
         Ok(())
     }

@@ -10,7 +10,7 @@ use stratigraph_testing::device;
 
 use crate::patching::load;
 use crate::small::Small;
-use crate::tasks::encoded;
+use crate::tasks::{encoded, of_tokens, pair};
 
 fn windows() -> TokenWindows {
     TokenWindows::new(&(0..32).map(|place| place * 7 % 60).collect::<Vec<u32>>(), 8).unwrap()
@@ -82,4 +82,13 @@ fn what_takes_values_from_a_corpus_is_refused() {
     let scoring = TaskScoring::new(encoded(Task::Piqa, 2), [mean]);
     let error = Study::new(&model).add(scoring).run(&windows()).unwrap_err().to_string();
     assert!(error.contains("takes values from a corpus"), "{error}");
+}
+
+#[test]
+fn an_error_names_the_item_among_all() {
+    let model = Small::new(&device());
+    let pairs = [&[3][..], &[4], &[5], &[]].map(|continuation| vec![pair(&[1, 2], &[6]), pair(&[1, 2], continuation)]);
+    let scoring = TaskScoring::new(of_tokens(Task::Piqa, pairs.into()), [Sweep::delete()]).with_items_at_once(2);
+    let error = Study::new(&model).add(scoring).run(&windows()).unwrap_err().to_string();
+    assert!(error.contains("continuation 1 of item 3 "), "{error}");
 }

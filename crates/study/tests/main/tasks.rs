@@ -31,7 +31,7 @@ pub fn encoded(task: Task, n: usize) -> EncodedItems {
 }
 
 /// Items whose tokens are given, each with continuations of one text.
-fn of_tokens(task: Task, pairs: Vec<Vec<Pair>>) -> EncodedItems {
+pub fn of_tokens(task: Task, pairs: Vec<Vec<Pair>>) -> EncodedItems {
     let item = |pairs: &Vec<Pair>| {
         let continuations = pairs.iter().enumerate().map(|(i, _)| format!(" {i}")).collect();
         Item::new("c", continuations, 0)
@@ -46,7 +46,7 @@ fn of_tokens(task: Task, pairs: Vec<Vec<Pair>>) -> EncodedItems {
     task.encode(items, |_| Ok::<_, CoreError>(texts.borrow_mut().next().unwrap())).unwrap()
 }
 
-fn pair(context: &[u32], continuation: &[u32]) -> Pair {
+pub fn pair(context: &[u32], continuation: &[u32]) -> Pair {
     Pair { context: context.to_vec(), continuation: continuation.to_vec() }
 }
 
