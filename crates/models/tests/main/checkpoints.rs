@@ -57,7 +57,10 @@ fn configurations_that_cannot_be_honoured() {
         (json!({"is_causal": false}), vec!["is_causal", "false", "only true"]),
         (json!({"num_local_experts": 8}), vec!["num_local_experts", "8", "not known"]),
         (json!({"logit_softcapping": 30.0}), vec!["logit_softcapping", "30.0", "not known"]),
-        (json!({"quantization_config": {"bits": 4}}), vec!["quantization_config", "not known"]),
+        (
+            json!({"quantization_config": {"bits": 4}}),
+            vec!["quantization_config.quant_method", "must not be quantised"],
+        ),
         (json!({"num_key_value_heads": 3}), vec!["n_kv_heads", "3", "n_heads = 4"]),
         (json!({"head_dim": 7}), vec!["d_head", "7", "even"]),
         (json!({"rms_norm_eps": -1.0}), vec!["eps"]),

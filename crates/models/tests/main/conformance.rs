@@ -197,7 +197,11 @@ fn patterns_are_causal_windowed_and_sum_to_one() {
             let [batch, heads, pos, _] = pattern.dims();
             let sums = host(pattern.clone().sum_dim(3));
             match model.config().sinks {
-                AttentionSinks::Present => assert!(sums.iter().all(|sum| *sum < 1.0), "{name}: a sink takes nothing"),
+                // Where scores are far above it, a sink takes less than an f32 shows, as in transformers.
+                AttentionSinks::Present => {
+                    assert!(sums.iter().all(|sum| *sum < 1.0 + 1e-6), "{name}: more than a whole");
+                    assert!(sums.iter().any(|sum| *sum < 0.9), "{name}: a sink takes nothing");
+                }
                 _ => drop(assert_close(&sums, &vec![1.0; batch * heads * pos], 1e-6, name)),
             }
             let total = |part: Tensor<4>| part.abs().sum().into_scalar::<f32>();
