@@ -168,7 +168,9 @@ fn copies_that_ran_elsewhere_merge_into_one() {
         .collect();
     let [first, second] = <[Job; 2]>::try_from(copies).unwrap();
     assert!(matches!(first.merge(&[]), Err(StudyError::JobUnfinished { .. })));
-    assert_eq!(first.merge(&[second]).unwrap().findings, whole.merge(&[]).unwrap().findings);
+    // Bit for bit; as JSON, since cells of a map that no block has are NaN, which is not equal to itself.
+    let findings = [first.merge(&[second]), whole.merge(&[])].map(|merged| merged.unwrap().findings);
+    assert_eq!(numbers(&findings[0]), numbers(&findings[1]));
 }
 
 #[test]
