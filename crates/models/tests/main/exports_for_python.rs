@@ -62,9 +62,10 @@ fn exports_with_logits() {
     }
 }
 
-/// Writes 32 token ids and the logits of a plan for them.
+/// Writes 32 token ids, or as many as the model takes, and the logits of a plan for them.
 fn write_logits(checkpoint: &Checkpoint, layers: &[usize], path: &Path) {
-    let (model, n) = (checkpoint.load(&device()).unwrap(), 32usize);
+    let model = checkpoint.load(&device()).unwrap();
+    let n = checkpoint.config().n_ctx.min(32);
     let vocab = checkpoint.config().d_vocab;
     let ids: Vec<i32> = (0..n).map(|place| ((place * 7919 + 13) % vocab) as i32).collect();
     let tokens = Tensor::<1, Int>::from_data(&ids[..], &device()).unsqueeze::<2>();
