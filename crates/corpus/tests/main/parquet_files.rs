@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parquet::basic::Compression;
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -22,9 +22,13 @@ fn group<'a>(texts: impl IntoIterator<Item = &'a str>) -> Group {
 
 /// Writes groups of rows, each row with its number in the file and its text.
 fn write(path: &Path, column: &str, groups: &[Group]) {
+    write_as(path, column, groups, Compression::SNAPPY);
+}
+
+fn write_as(path: &Path, column: &str, groups: &[Group], compression: Compression) {
     let schema = format!("message table {{ required int64 id; optional binary {column} (string); }}");
     let schema = Arc::new(parse_message_type(&schema).unwrap());
-    let properties = Arc::new(WriterProperties::builder().set_compression(Compression::SNAPPY).build());
+    let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
     let mut file = SerializedFileWriter::new(fs::File::create(path).unwrap(), schema, properties).unwrap();
     let mut ids = 0..;
     for rows in groups {
@@ -76,6 +80,25 @@ fn parquet_rows_of_all_groups_are_documents() {
     assert_eq!(windows.documents(), Some(&expected[..]));
     assert_eq!(text(corpus.windows(&Bytes, first(4)).unwrap().ids()), "aaaabbbbéécccc");
     assert!(corpus.beginning(30).unwrap().starts_with("aaaabbbb\n\néé\n\nxyz\n\ncccc"));
+}
+
+#[test]
+fn parquet_pages_may_be_compressed_in_the_usual_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts = hundred();
+    let by_name = [
+        ("plain", Compression::UNCOMPRESSED),
+        ("snappy", Compression::SNAPPY),
+        ("gzip", Compression::GZIP(GzipLevel::default())),
+        ("lz4", Compression::LZ4_RAW),
+        ("zstd", Compression::ZSTD(ZstdLevel::default())),
+    ];
+    for (name, compression) in by_name {
+        let path = dir.path().join(format!("{name}.parquet"));
+        write_as(&path, "text", &[group(texts.iter().map(String::as_str))], compression);
+        let windows = Corpus::open(&path).unwrap().windows(&Bytes, first(999)).unwrap();
+        assert_eq!(text(windows.ids()), texts.concat(), "{name}");
+    }
 }
 
 #[test]
