@@ -6,8 +6,9 @@
 MODEL_DIR is a Hugging Face directory that transformers and Stratigraph open, such as models/tiny. The items are made here, in the
 forms in which Hugging Face has the data sets, from sentences of examples/data/sample.txt: they ask nothing, but they have every
 quirk that the tasks' preprocessing handles. The harness runs its own task definitions on them; only the data and the sampler of
-examples (the first ones, not random ones) are replaced. Fails if a log-probability differs by more than 1e-3 nats or an item is
-answered otherwise, unless the harness's two best choices are closer than that.
+examples (the first ones, not random ones) are replaced, and answers that a model writes have at most 24 tokens. Fails if a
+log-probability differs by more than 1e-3 nats or an item is answered otherwise, unless the harness's two best choices are closer than
+that; or if a text that is written is another one, or is scored otherwise.
 """
 
 import argparse
@@ -111,6 +112,13 @@ def mmlu(texts):
     }
 
 
+def gsm8k(texts):
+    numbers = [f"{texts.random.choice(['', '-', '$'])}{texts.random.randrange(2000):,}" for _ in range(3)]
+    question = f"{texts.words(2, 6)} {numbers[0]} {texts.words(1, 3)}?"
+    way = f"{texts.words(1, 4)} <<{numbers[0]}+{numbers[1]}={numbers[2]}>>{numbers[2]}"
+    return {"question": texts.quirk(question), "answer": f"{way}\n#### {numbers[2]}"}
+
+
 # The maker of items, the harness's definition, and the files that it needs.
 FORMS = {
     "lambada": (lambada, "lambada/lambada_openai.yaml"),
@@ -120,7 +128,11 @@ FORMS = {
     "piqa": (piqa, "piqa/piqa.yaml"),
     "winogrande": (winogrande, "winogrande/default.yaml"),
     "mmlu": (mmlu, "mmlu/default/_default_template_yaml"),
+    "gsm8k": (gsm8k, "gsm8k/gsm8k.yaml"),
 }
+# Those of which the model writes the answers.
+WRITTEN = ["gsm8k"]
+MAX_NEW_TOKENS = 24
 
 
 def write_items(path, make, n, seed):
@@ -190,12 +202,20 @@ def run_harness(name, model, work, places, shots):
         return json.loads(kept.read_text())
     manager = TaskManager(include_path=str(work / "tasks"), include_defaults=False)
     options = {"model": "hf", "model_args": f"pretrained={model},dtype=float32", "device": "cpu", "batch_size": 8}
+    if name in WRITTEN:
+        options["gen_kwargs"] = {"max_gen_toks": MAX_NEW_TOKENS}
     results = lm_eval.simple_evaluate(
         **options, tasks=list(places), num_fewshot=shots, task_manager=manager, log_samples=True, bootstrap_iters=0
     )
     found = {}
     for task, own_places in places.items():
         samples = sorted(results["samples"][task], key=lambda sample: sample["doc_id"])
+        if name in WRITTEN:  # a sample for each filter
+            assert len(samples) == 2 * len(own_places), f"{len(samples)} samples of {task}"
+            for sample in samples:
+                item = found.setdefault(own_places[sample["doc_id"]], {"text": sample["resps"][0][0]})
+                item[sample["filter"]] = int(sample["exact_match"])
+            continue
         assert len(samples) == len(own_places), f"{len(samples)} samples of {task}"
         for place, sample in zip(own_places, samples):
             log_probs = [float(response[0][0]) for response in sample["resps"]]
@@ -211,6 +231,8 @@ def run_ours(program, model, work, name, shots, n_layers):
     table.unlink(missing_ok=True)
     command = [program, "tasks", "--model", model, "--task", name, "--items", work / f"{name}.jsonl", "--per-item", table]
     command += ["--intervention", f"0..{n_layers}"]
+    if name in WRITTEN:
+        command += ["--max-new-tokens", str(MAX_NEW_TOKENS)]
     if shots:
         command += ["--shots", str(shots), "--examples", work / f"{name}-dev.jsonl"]
     subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
@@ -247,6 +269,18 @@ def compare(name, shots, theirs, ours):
     return worst
 
 
+def compare_texts(name, shots, theirs, ours):
+    """Every text is the same, and scored alike."""
+    assert len(theirs) == len(ours), f"{len(theirs)} items of the harness and {len(ours)} of ours"
+    for place, (their, our) in enumerate(zip(theirs, ours)):
+        assert their["text"] == our["answer"], f"{name}, item {place}: {their['text']!r} and {our['answer']!r}"
+        for metric, column in (("strict-match", "strict_match"), ("flexible-extract", "flexible_extract")):
+            assert their[metric] == int(our[column]), f"{name}, item {place}: {metric} differs in {our['answer']!r}"
+    n_numbers = sum(bool(re.search("[0-9]", our["answer"])) for our in ours)
+    rights = {column: sum(int(our[column]) for our in ours) for column in ("strict_match", "flexible_extract")}
+    print(f"{name}, {shots} shots: {len(ours)} items, every text equal, {n_numbers} of them with a number; right: {rights}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path)
@@ -269,7 +303,10 @@ def main():
             if args.harness_only:
                 continue
             ours = run_ours(args.program, args.model, work, name, shots, n_layers)
-            worst = max(worst, compare(name, shots, theirs, ours))
+            if name in WRITTEN:
+                compare_texts(name, shots, theirs, ours)
+            else:
+                worst = max(worst, compare(name, shots, theirs, ours))
     print(f"largest difference: {worst:.1e} nats")
 
 

@@ -81,7 +81,7 @@ pub mod prelude {
         MergingHeads, NeuronSets, OwnContinuation, PatchDirection, PromptPair, PromptPairs, ResidualGeometry, Steering,
         SteeringTarget, SteeringVector, SublayerEffects, SuffixEnsembles, VocabularyNeurons, WordInContext,
     };
-    pub use stratigraph_study::search::{ModelObjective, SearchRun, SearchSetup};
+    pub use stratigraph_study::search::{ModelObjective, SearchRun, SearchSetup, TaskMeasure, TaskObjective};
     pub use stratigraph_study::{
         Backend, DeviceName, Findings, Measurement, Needs, Observation, Progress, PromptStudy, Study, StudyContext,
         StudyError, TaskRun, Work,

@@ -170,6 +170,14 @@ impl TextArgs {
         Ok(self.paths()?.iter().map(name).collect::<Vec<_>>().join(", "))
     }
 
+    /// The token that texts begin with.
+    ///
+    /// # Errors
+    /// When it is wanted and the tokenizer names none.
+    pub fn bos(&self, tokenizer: &Tokenizer) -> Result<Option<u32>> {
+        self.bos.token(tokenizer)
+    }
+
     /// Cuts the documents into windows, drawn by `seed`.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Items of benchmarks from files: [`encode`] makes tokens of them, and [`TaskFileArgs`] lets a study or a job score some.
+//! Items of benchmarks from files: [`encode`] makes tokens of them, [`TaskFileArgs`] lets a study or a job score some, and
+//! [`OneTaskArgs`] a search.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use stratigraph_surgery::Sweep;
 use stratigraph_tasks::{EncodedItems, Item, Task};
 
 use crate::experiments::Experiment;
+use crate::load;
 
 /// The tokens of items, each behind those that begin every text.
 pub fn encode(task: Task, items: Vec<Item>, tokenizer: &Tokenizer, start: &[u32]) -> Result<EncodedItems> {
@@ -73,6 +75,44 @@ impl TaskFileArgs {
             Ok(Box::new(TaskScoring::new(encode(*task, items, tokenizer, &start)?, sweeps.iter().cloned())))
         };
         self.tasks.iter().map(scoring).collect()
+    }
+}
+
+/// The benchmark that a search is for.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Benchmark")]
+pub struct OneTaskArgs {
+    /// Search for answers to a benchmark, such as arc_easy=items.jsonl, in place of a metric on a text
+    #[arg(long, value_name = "TASK=FILE")]
+    pub task: Option<TaskFile>,
+    /// Take the first N items only
+    #[arg(long, value_name = "N", requires = "task")]
+    task_limit: Option<NonZeroUsize>,
+    /// Put the first K examples with their answers before each item
+    #[arg(long, value_name = "K", default_value_t = 0, requires = "examples", hide_default_value = true)]
+    shots: usize,
+    /// A JSONL file of the same form, of another part of the benchmark
+    #[arg(long, value_name = "FILE", requires_all = ["task", "shots"])]
+    examples: Option<PathBuf>,
+}
+
+impl TaskFile {
+    /// The name of the file, for the record.
+    pub fn name(&self) -> String {
+        load::name(&self.path)
+    }
+}
+
+impl OneTaskArgs {
+    /// The items of the benchmark; their texts begin with `bos` where there is one.
+    pub fn items(&self, file: &TaskFile, tokenizer: &Tokenizer, bos: Option<u32>) -> Result<EncodedItems> {
+        let TaskFile { task, path } = file;
+        let mut items = task.read(path)?;
+        items.truncate(self.task_limit.map_or(usize::MAX, NonZeroUsize::get));
+        if let Some(examples) = &self.examples {
+            items = task.with_examples(items, &task.read(examples)?, self.shots)?;
+        }
+        encode(*task, items, tokenizer, &bos.into_iter().collect::<Vec<_>>())
     }
 }
 

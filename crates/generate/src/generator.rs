@@ -54,6 +54,11 @@ impl<'a> Generator<'a> {
         }
     }
 
+    /// The model.
+    pub fn model(&self) -> &'a dyn ResidualModel {
+        self.model
+    }
+
     /// Under an intervention. Positions of its edits count from the first token of a prompt and go on through what is
     /// generated.
     pub fn with_intervention(self, intervention: Intervention) -> Self {

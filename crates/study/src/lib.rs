@@ -2,8 +2,8 @@
 //!
 //! In the order of use: a [`Backend`] or a [`DeviceName`] opens a device, a [`Study`] runs [`Measurement`]s on a model
 //! and its windows, and its [`Findings`] become a profile. A [`Sweep`](stratigraph_surgery::Sweep) is a measurement;
-//! others are in [`measurements`]. A [`PromptStudy`] reads one prompt, layer by layer. [`TaskRun`] scores benchmarks under interventions. Sweeps that take hours can run as
-//! a [`job`], in shards.
+//! others are in [`measurements`]. A [`PromptStudy`] reads one prompt, layer by layer. [`TaskRun`] scores benchmarks under
+//! interventions, and [`GenerativeRun`] those that are answered by texts. Sweeps that take hours can run as a [`job`], in shards.
 //!
 //! ```
 //! use stratigraph_corpus::{Corpus, Windows};
@@ -27,6 +27,7 @@ mod differences;
 mod error;
 mod findings;
 mod finite;
+mod generative_run;
 mod grouped;
 pub mod job;
 mod measurement;
@@ -51,6 +52,7 @@ pub use derived::{Derived, SweepDifference};
 pub use device::{DeviceName, guard_remote};
 pub use error::{Result, StudyError};
 pub use findings::{Findings, measured_curve, paired_difference};
+pub use generative_run::{GenerativeResult, GenerativeRun};
 pub use measurement::{Measurement, Needs, Observation, StudyContext};
 pub use memory::Memory;
 pub use progress::{Progress, block_work, pass_work, readout_work};

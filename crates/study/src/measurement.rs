@@ -4,6 +4,7 @@ use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_surgery::{Budget, Sweep, SweepContext};
 
+use crate::measurements::CriterionPasses;
 use crate::{Findings, Result, StudyError, Work};
 
 /// The model and the corpus of a measurement.
@@ -20,17 +21,24 @@ pub struct StudyContext<'a> {
     pub budget: Budget,
     /// The metrics by which sweeps are scored, where they are known.
     pub metrics: Option<&'a Metrics>,
+    /// What criteria of removal have computed for other measurements of the study.
+    pub(crate) criteria: Option<&'a CriterionPasses>,
 }
 
 impl<'a> StudyContext<'a> {
     /// For a model and a corpus, with the default budget.
     pub fn new(model: &'a dyn ResidualModel, windows: &'a TokenWindows, seed: u64) -> Self {
-        Self { model, windows, seed, budget: Budget::default(), metrics: None }
+        Self { model, windows, seed, budget: Budget::default(), metrics: None, criteria: None }
     }
 
     /// With another memory budget.
     pub fn with_budget(self, budget: Budget) -> Self {
         Self { budget, ..self }
+    }
+
+    /// With what criteria of removal compute, kept for the other measurements of the study.
+    pub(crate) fn with_criteria(self, criteria: &'a CriterionPasses) -> Self {
+        Self { criteria: Some(criteria), ..self }
     }
 
     /// With the metrics by which sweeps are scored.

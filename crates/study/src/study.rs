@@ -180,7 +180,9 @@ impl<'a> Study<'a> {
         } = self;
         options.metrics = own_metrics.into_iter().try_fold(options.metrics, Metrics::with_shared)?;
         let metrics = options.metrics.clone();
+        let criteria = measurements::CriterionPasses::default();
         let context = StudyContext::new(model, windows, seed).with_budget(options.budget).with_metrics(&metrics);
+        let context = context.with_criteria(&criteria);
         let mut work = PlannedWork::new(&measurements, &context)?;
         let runs = Runs::new(model.n_layers(), std::mem::take(&mut work.sweeps), interventions);
         let derived = std::mem::take(&mut work.derived);

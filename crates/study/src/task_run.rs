@@ -74,6 +74,11 @@ impl<'a> TaskRun<'a> {
         }
     }
 
+    /// A run of these interventions alone, without the unchanged model.
+    pub(crate) fn only(model: &'a dyn ResidualModel, interventions: Vec<Intervention>) -> Self {
+        Self { interventions, ..Self::new(model) }
+    }
+
     /// With interventions beside the unchanged model.
     pub fn interventions<I: Into<Intervention>>(mut self, interventions: impl IntoIterator<Item = I>) -> Self {
         self.interventions.extend(interventions.into_iter().map(Into::into));

@@ -1,7 +1,5 @@
 //! Items as tokens: [`EncodedItems`], a [`Pair`] for each continuation.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{Item, Task};
@@ -56,12 +54,13 @@ impl EncodedItems {
         &self.items
     }
 
-    /// Some of the items.
+    /// Some of the items, in the order given.
     ///
     /// # Panics
-    /// When there are fewer items.
-    pub fn select(&self, items: Range<usize>) -> Self {
-        Self { task: self.task, items: self.items[items.clone()].to_vec(), pairs: self.pairs[items].to_vec() }
+    /// When there is no such item.
+    pub fn select(&self, items: impl IntoIterator<Item = usize>) -> Self {
+        let (items, pairs) = items.into_iter().map(|item| (self.items[item].clone(), self.pairs[item].clone())).unzip();
+        Self { task: self.task, items, pairs }
     }
 
     /// The tokens of each continuation of each item.

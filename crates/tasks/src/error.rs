@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use stratigraph_core::CoreError;
 
-use crate::Task;
-
 /// The result of an operation of this crate.
 pub type Result<T, E = TaskError> = std::result::Result<T, E>;
 
@@ -18,10 +16,12 @@ pub enum TaskError {
     #[error(transparent)]
     Core(#[from] CoreError),
     /// A name that is no task's.
-    #[error("unknown task `{name}`; known: {}", Task::ALL.map(Task::name).join(", "))]
+    #[error("unknown task `{name}`; known: {known}")]
     UnknownTask {
         /// The name as it was given.
         name: String,
+        /// The names that are known, with commas between.
+        known: String,
     },
     /// A file that cannot be read.
     #[error("cannot read {}: {reason}", path.display())]

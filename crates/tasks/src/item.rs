@@ -79,9 +79,7 @@ impl Task {
     /// # Errors
     /// When the file cannot be read, has no items, or a line is not an item of the task; then it says which line.
     pub fn read(self, path: impl AsRef<Path>) -> Result<Vec<Item>> {
-        let path = path.as_ref();
-        let cannot = |reason: std::io::Error| TaskError::CannotRead { path: path.into(), reason: reason.to_string() };
-        self.parse(&std::fs::read(path).map_err(cannot)?, path)
+        self.parse(&read_file(path.as_ref())?, path)
     }
 
     /// The items of a file's content; errors name `path`.
@@ -89,21 +87,7 @@ impl Task {
     /// # Errors
     /// As [`read`](Task::read).
     pub fn parse(self, jsonl: &[u8], path: impl AsRef<Path>) -> Result<Vec<Item>> {
-        let path = path.as_ref();
-        let lines = jsonl.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
-        let items = lines.filter(|(_, line)| !line.is_empty()).map(|(index, line)| {
-            let bad = |problem| TaskError::BadItem { path: path.into(), line: index + 1, problem };
-            self.item(line).map_err(bad)
-        });
-        let items: Vec<_> = items.collect::<Result<_>>()?;
-        if items.is_empty() { Err(TaskError::NoItems { path: path.into() }) } else { Ok(items) }
-    }
-
-    fn item(self, line: &[u8]) -> Result<Item, ItemProblem> {
-        let text = std::str::from_utf8(line).map_err(|_| ItemProblem::NotUtf8)?;
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|e| ItemProblem::NotJson { reason: e.to_string() })?;
-        forms::item(self, Fields(&value))
+        read_lines(jsonl, path.as_ref(), |fields: Fields| forms::item(self, fields))
     }
 
     /// Puts the first `k` of `examples`, with their answers, before each item (k-shot); where a benchmark has subjects, the
@@ -123,6 +107,33 @@ impl Task {
         }
         Ok(items)
     }
+}
+
+/// The content of a file.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let cannot = |reason: std::io::Error| TaskError::CannotRead { path: path.into(), reason: reason.to_string() };
+    std::fs::read(path).map_err(cannot)
+}
+
+/// The items of a file's content, one in each line that is not empty.
+pub(crate) fn read_lines<T>(
+    jsonl: &[u8],
+    path: &Path,
+    item: impl Fn(Fields) -> Result<T, ItemProblem>,
+) -> Result<Vec<T>> {
+    let parse = |line: &[u8]| {
+        let text = std::str::from_utf8(line).map_err(|_| ItemProblem::NotUtf8)?;
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|e| ItemProblem::NotJson { reason: e.to_string() })?;
+        item(Fields(&value))
+    };
+    let lines = jsonl.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
+    let items = lines.filter(|(_, line)| !line.is_empty()).map(|(index, line)| {
+        let bad = |problem| TaskError::BadItem { path: path.into(), line: index + 1, problem };
+        parse(line).map_err(bad)
+    });
+    let items: Vec<_> = items.collect::<Result<_>>()?;
+    if items.is_empty() { Err(TaskError::NoItems { path: path.into() }) } else { Ok(items) }
 }
 
 #[cfg(test)]

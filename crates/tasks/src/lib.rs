@@ -1,11 +1,12 @@
-//! Benchmarks whose items are continuations of a text, scored by their log-probabilities: [`Task`].
+//! Benchmarks whose items are continuations of a text, scored by their log-probabilities: [`Task`]; and such as are answered by a
+//! text that the model writes: [`GenerativeTask`].
 //!
 //! In the order of use: [`Task::read`] reads [`Item`]s from a JSONL file, [`Task::encode`] makes token [`Pair`]s of them,
 //! [`EncodedItems::batches`] lays these out as windows ([`TaskBatch`]) that any causal model can run, and
 //! [`EncodedItems::score`] turns the [`Likelihood`] of every continuation into [`TaskScores`].
 //!
 //! Contexts, continuations and scores are those of EleutherAI's lm-evaluation-harness (tasks `lambada_openai`, `hellaswag`,
-//! `arc_easy`, `arc_challenge`, `piqa`, `winogrande` and `mmlu`). [`Task::with_examples`] puts examples before the question.
+//! `arc_easy`, `arc_challenge`, `piqa`, `winogrande`, `mmlu` and `gsm8k`). [`Task::with_examples`] puts examples before the question.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -24,6 +25,7 @@ mod batches;
 mod encode;
 mod error;
 mod forms;
+mod generative;
 mod item;
 mod json;
 mod scores;
@@ -36,6 +38,7 @@ use serde::{Deserialize, Serialize};
 pub use batches::{ReadSpan, TaskBatch};
 pub use encode::{EncodedItems, Pair};
 pub use error::{ItemProblem, PairProblem, Result, TaskError};
+pub use generative::{ExactMatch, GenerativeItem, GenerativeScores, GenerativeTask, WrittenAnswer};
 pub use item::Item;
 pub use scores::{ItemScore, Likelihood, NamedScore, TaskScores};
 
@@ -110,7 +113,8 @@ impl FromStr for Task {
 
     fn from_str(name: &str) -> Result<Self> {
         let known = Task::ALL.into_iter().find(|task| task.name() == name);
-        known.ok_or_else(|| TaskError::UnknownTask { name: name.to_owned() })
+        let names = || Task::ALL.map(Task::name).join(", ");
+        known.ok_or_else(|| TaskError::UnknownTask { name: name.to_owned(), known: names() })
     }
 }
 

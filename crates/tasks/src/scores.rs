@@ -51,7 +51,7 @@ pub struct TaskScores {
 /// One of the scores of a task.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NamedScore {
-    /// Its name in lm-evaluation-harness: `acc`, `acc_norm` or `perplexity`.
+    /// Its name in lm-evaluation-harness, such as `acc`, `acc_norm` or `perplexity`.
     pub name: &'static str,
     /// Its value and standard error.
     pub score: Summary,
@@ -139,11 +139,11 @@ fn first_largest(values: impl Iterator<Item = f64>) -> usize {
     values.enumerate().reduce(larger).map_or(0, |(index, _)| index)
 }
 
-fn number(yes: bool) -> f64 {
+pub(crate) fn number(yes: bool) -> f64 {
     f64::from(u8::from(yes))
 }
 
-fn fraction(yes: impl Iterator<Item = bool>) -> Summary {
+pub(crate) fn fraction(yes: impl Iterator<Item = bool>) -> Summary {
     summary(yes.map(number).collect())
 }
 
@@ -159,13 +159,18 @@ fn perplexity(items: &[ItemScore]) -> Summary {
 impl fmt::Display for TaskScores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} items):", self.task, self.items.len())?;
-        for (index, NamedScore { name, score: Summary { mean, sem } }) in self.named().into_iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(f, "{comma} {name} {mean:.3}")?;
-            sem.map_or(Ok(()), |sem| write!(f, " ± {sem:.3}"))?;
-        }
-        Ok(())
+        write_scores(f, self.named())
     }
+}
+
+/// Writes ` acc 0.420 ± 0.070, ..`.
+pub(crate) fn write_scores(f: &mut fmt::Formatter<'_>, named: impl IntoIterator<Item = NamedScore>) -> fmt::Result {
+    for (index, NamedScore { name, score: Summary { mean, sem } }) in named.into_iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        write!(f, "{comma} {name} {mean:.3}")?;
+        sem.map_or(Ok(()), |sem| write!(f, " ± {sem:.3}"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

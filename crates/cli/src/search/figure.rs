@@ -23,8 +23,11 @@ pub fn figure(record: &SearchRecord) -> Figure {
     let side = references(record).into_iter().fold(side, Side::with_reference);
     let longest = (0..restarts).map(|restart| of(restart).len()).max().unwrap_or(0);
     let x = Horizontal::from_axis(&Axis::counting("round", longest));
-    let caption = "The mean of the best plan of each round on the windows that chose it, which is too good, and the means on windows \
-                   that the search has not seen.";
+    let unit = record.setup.unit.title();
+    let caption = format!(
+        "The mean of the best plan of each round on the {unit} that chose it, which is too good, and the means on {unit} that the \
+         search has not seen."
+    );
     let source = format!("{} on {}", record.setup.model.name, record.setup.corpus.name);
     let figure = Figure::new("search", "Search over plans").with_caption(caption).with_source(source);
     figure.with_panel(Panel::Lines(Lines::new(title, x, side)))
@@ -35,10 +38,11 @@ fn series(name: String, rounds: &[&Round]) -> Series {
     Series::new(name, rounds.iter().enumerate().map(point).collect())
 }
 
-/// The means on the windows that were held out.
+/// The means on the windows or items that were held out.
 fn references(record: &SearchRecord) -> Vec<Reference> {
+    let unit = record.setup.unit.title();
     let Some(validated) = &record.validated else { return Vec::new() };
-    let first = validated.comparisons.first().map(|it| Reference::new("first plan, unseen windows", it.other));
-    let best = Reference::new("best plan, unseen windows", validated.mean);
+    let first = validated.comparisons.first().map(|it| Reference::new(format!("first plan, unseen {unit}"), it.other));
+    let best = Reference::new(format!("best plan, unseen {unit}"), validated.mean);
     first.into_iter().chain([best]).collect()
 }

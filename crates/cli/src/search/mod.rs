@@ -7,13 +7,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use indicatif::ProgressBar;
+use stratigraph_models::Checkpoint;
 use stratigraph_report::OutDir;
-use stratigraph_study::search::{ModelObjective, SearchRecord, SearchRun, SearchSetup};
-use stratigraph_surgery::Intervention;
-use stratigraph_surgery::search::{Method, Operator, SearchOptions};
+use stratigraph_study::StudyError;
+use stratigraph_study::job::Shard;
+use stratigraph_study::search::{ModelObjective, SearchRecord, SearchRun, SearchSetup, TaskMeasure, TaskObjective};
+use stratigraph_surgery::search::{Method, Objective, Operator, SearchOptions};
+use stratigraph_surgery::{Budget, Intervention};
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, at_least};
 use crate::corpus::TextArgs;
+use crate::load::LoadedModel;
+use crate::task_items::OneTaskArgs;
 use crate::{load, output};
 
 /// The arguments of `search`.
@@ -21,7 +27,9 @@ use crate::{load, output};
 #[command(after_help = "Examples:\n  \
     stratigraph search --remove 4 --out pruned\n  \
     stratigraph search --operators repeat_block --objective nll --sequences 64 --out repeated\n  \
-    stratigraph search --operators delete,swap --remove 4 --changes 2 --method beam --objective kl --out both")]
+    stratigraph search --operators delete,swap --remove 4 --changes 2 --method beam --objective kl --out both\n  \
+    stratigraph search --task arc_easy=arc_easy.jsonl --objective acc --remove 2 --out answers\n  \
+    stratigraph search --remove 4 --out pruned --shard 0/2 # and 1/2 beside it")]
 pub struct SearchArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -30,23 +38,29 @@ pub struct SearchArgs {
     #[command(flatten)]
     options: OptionArgs,
     #[command(flatten)]
+    task: OneTaskArgs,
+    #[command(flatten)]
     pub devices: DeviceArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     /// A directory for search.json, search.md, search.svg and plan.txt; a search that was interrupted goes on from it
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
+    /// Be one of N processes that make the same search in the same --out, counted from 0, such as 0/2 and 1/2
+    #[arg(long, value_name = "I/N", requires = "out", help_heading = "Output")]
+    shard: Option<Shard>,
 }
 
 /// What to search for.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Search")]
 struct OptionArgs {
-    /// What is to be good: loss, kl, or any other metric
+    /// What is to be good: loss, kl, or any other metric [default: loss]; with --task acc, acc_norm or log_prob [default: log_prob]
     ///
-    /// High numbers are better of fractions, such as accuracy and top1_agreement, and low ones of all others.
-    #[arg(long, value_name = "METRIC", default_value = "loss")]
-    objective: String,
+    /// High numbers are better of fractions, such as accuracy and top1_agreement, and of answers to a benchmark; low ones of all
+    /// others. log_prob is the log-probability of the right answer.
+    #[arg(long, value_name = "METRIC")]
+    objective: Option<String>,
     /// Changes to try, with commas between: delete, delete_attention, delete_mlp, repeat_block, swap
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "delete")]
     operators: Vec<Operator>,
@@ -95,7 +109,11 @@ enum MethodArg {
 
 impl OptionArgs {
     fn metric(&self) -> &str {
-        if self.objective == "loss" { "nll" } else { &self.objective }
+        self.objective.as_deref().filter(|objective| *objective != "loss").unwrap_or("nll")
+    }
+
+    fn measure(&self) -> Result<TaskMeasure> {
+        Ok(self.objective.as_deref().map_or(Ok(TaskMeasure::LogProb), str::parse)?)
     }
 
     fn options(&self) -> Result<SearchOptions> {
@@ -119,35 +137,70 @@ impl OptionArgs {
 /// Searches, and validates.
 pub fn run(args: &SearchArgs) -> Result<()> {
     let options = args.options.options()?;
-    let out = args.out.as_deref().map(directory).transpose()?;
-    let (path, corpus) = (args.model.path()?, args.text.corpus()?);
+    let out = args.out.as_deref().map(|out| directory(out, args.shard.is_some())).transpose()?;
+    let path = args.model.path()?;
     let checkpoint = load::open(&path)?;
-    let windows = args.text.cut(&corpus, &checkpoint.tokenizer()?, args.options.seed)?;
-    let models = load::models(&checkpoint, args.memory.stream, &args.devices.open()?)?;
-    let budget = load::budget(&args.memory, models.iter().map(|loaded| loaded.n_bytes).sum(), models.len())?;
-    let bar = output::count_bar("windows evaluated")?;
-    let objective = ModelObjective::new(&*models[0].model, &windows, args.options.metric())?;
-    let objective = objective.with_budget(budget).on_evaluated(|n| bar.inc(n as u64));
-    let mut objective =
-        models[1..].iter().try_fold(objective, |objective, replica| objective.also_on(&*replica.model))?;
-    let setup = SearchSetup::new(&objective, options)
-        .with_names(load::name(&path), args.text.name()?)
-        .with_model_sha256(checkpoint.sha256()?)
-        .with_compared(args.options.compare.iter().cloned());
-    let setup = args.options.from.iter().cloned().fold(setup, SearchSetup::with_start);
-    let search = SearchRun::new(setup);
-    let search = if let Some(out) = &out { search.in_directory(out) } else { search };
-    let record = search.run(&mut objective);
-    bar.finish_and_clear();
-    let record = record?;
+    let tokenizer = checkpoint.tokenizer()?;
+    let record = match &args.task.task {
+        Some(file) => {
+            let items = args.task.items(file, &tokenizer, args.text.bos(&tokenizer)?)?;
+            let measure = args.options.measure()?;
+            let (models, budget) = loaded(args, &checkpoint)?;
+            let bar = output::count_bar("items evaluated")?;
+            let objective = TaskObjective::new(&*models[0].model, &items, measure)?;
+            let objective = objective.with_budget(budget).on_evaluated(|n| bar.inc(n as u64));
+            let mut replicas = models[1..].iter();
+            let mut objective = replicas.try_fold(objective, |it, replica| it.also_on(&*replica.model))?;
+            let setup = SearchSetup::of_task(&objective, options).with_names(load::name(&path), file.name());
+            search(args, setup.with_model_sha256(checkpoint.sha256()?), out.as_deref(), (&mut objective, &bar))
+        }
+        None => {
+            let windows = args.text.cut(&args.text.corpus()?, &tokenizer, args.options.seed)?;
+            let (models, budget) = loaded(args, &checkpoint)?;
+            let bar = output::count_bar("windows evaluated")?;
+            let objective = ModelObjective::new(&*models[0].model, &windows, args.options.metric())?;
+            let objective = objective.with_budget(budget).on_evaluated(|n| bar.inc(n as u64));
+            let mut replicas = models[1..].iter();
+            let mut objective = replicas.try_fold(objective, |it, replica| it.also_on(&*replica.model))?;
+            let setup = SearchSetup::new(&objective, options).with_names(load::name(&path), args.text.name()?);
+            search(args, setup.with_model_sha256(checkpoint.sha256()?), out.as_deref(), (&mut objective, &bar))
+        }
+    }?;
     let files = out.map(|out| write(&out, &record)).transpose()?.unwrap_or_default();
     output::line(record.to_string().trim_end())?;
     output::written(files)
 }
 
-/// A directory that is new, empty, or of a search that began before.
-fn directory(path: &Path) -> Result<PathBuf> {
-    if !path.join(SearchRun::FILE).is_file() {
+/// The model on each device, and the budget of each.
+fn loaded(args: &SearchArgs, checkpoint: &Checkpoint) -> Result<(Vec<LoadedModel>, Budget)> {
+    let models = load::models(checkpoint, args.memory.stream, &args.devices.open()?)?;
+    let budget = load::budget(&args.memory, models.iter().map(|loaded| loaded.n_bytes).sum(), models.len())?;
+    Ok((models, budget))
+}
+
+/// Searches for an objective.
+fn search(
+    args: &SearchArgs,
+    setup: SearchSetup,
+    out: Option<&Path>,
+    (objective, bar): (&mut dyn Objective<Error = StudyError>, &ProgressBar),
+) -> Result<SearchRecord> {
+    let setup = setup.with_compared(args.options.compare.iter().cloned());
+    let setup = args.options.from.iter().cloned().fold(setup, SearchSetup::with_start);
+    let search = out.into_iter().fold(SearchRun::new(setup), SearchRun::in_directory);
+    let search = args.shard.into_iter().fold(search, SearchRun::with_shard);
+    let record = search.run(objective);
+    bar.finish_and_clear();
+    Ok(record?)
+}
+
+/// A directory that is new, empty, or of a search that began before. Other shards may write there already.
+fn directory(path: &Path, is_shared: bool) -> Result<PathBuf> {
+    if is_shared {
+        fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+    }
+    let has_begun = path.join(SearchRun::FILE).is_file();
+    if !has_begun && !(path.is_dir() && SearchRun::is_unfinished(path)?) {
         OutDir::create(path)?;
     }
     Ok(path.to_owned())

@@ -14,3 +14,4 @@ mod search;
 mod slurm;
 mod study;
 mod sweep;
+mod tasks;

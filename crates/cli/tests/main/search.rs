@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::{fails, path, program, succeeds};
+use crate::common::{fails, is_misused, path, program, succeeds};
 
 /// A search on the model in the box.
 fn search<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
@@ -93,6 +93,59 @@ fn killed_and_run_again_it_ends_as_if_nothing_had_happened() {
     assert!(kills >= 2, "killed {kills} times only");
     assert_eq!(json(&killed), json(&whole));
     assert_eq!(plan(&killed), plan(&whole));
+}
+
+#[test]
+fn killed_over_its_first_file_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join(".search.json.Ab3dEf.partial"), "{").unwrap();
+    succeeds(search(&out, &["--remove", "1"]));
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 4, "nothing is left of it");
+    let other = dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("notes.partial"), "{").unwrap();
+    fails(search(&other, &["--remove", "1"]), "is not empty");
+}
+
+#[test]
+fn shards_make_one_search() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alone, shared) = (dir.path().join("alone"), dir.path().join("shared"));
+    let arguments = ["--remove", "2", "--first-windows", "2"];
+    succeeds(search(&alone, &[&arguments[..], &["--shard", "0/1"]].concat()));
+    let start = |shard| {
+        let mut child = program();
+        let arguments = [&arguments[..], &["--shard", shard]].concat();
+        child.args(search(&shared, &arguments)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let shards = ["0/2", "1/2"].map(start);
+    assert!(shards.into_iter().all(|mut shard| shard.wait().unwrap().success()));
+    assert_eq!((json(&shared), plan(&shared)), (json(&alone), plan(&alone)));
+    // One that begins without shards differs by rounding alone.
+    let whole = dir.path().join("whole");
+    succeeds(search(&whole, &arguments));
+    assert_eq!(plan(&whole), plan(&alone));
+    is_misused(["search", "--remove", "1", "--shard", "0/2"], "--out");
+}
+
+#[test]
+fn answers_to_a_benchmark_are_an_objective() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let items = "arc_easy=examples/data/tasks/arc_easy.jsonl";
+    let fixed = ["search", "--task", items, "--remove", "1", "--out", path(&out)];
+    let text = succeeds([&fixed[..], &["--budget", "500"]].concat());
+    for part in ["# Log-probability of the right answer (arc_easy_log_prob)", "items, validated on", "paired by item"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let record = json(&out);
+    assert_eq!((record["setup"]["unit"].as_str(), record["setup"]["goal"].as_str()), (Some("items"), Some("highest")));
+    assert!(record["state"]["evaluated"].as_u64().unwrap() <= 500);
+    assert!(fs::read_to_string(out.join("search.svg")).unwrap().contains("best plan, unseen items"));
+    fails([&fixed[..], &["--objective", "acc"]].concat(), "of another objective: arc_easy_log_prob");
+    fails([&fixed[..], &["--objective", "nll"]].concat(), "known: acc, acc_norm, log_prob");
 }
 
 #[test]

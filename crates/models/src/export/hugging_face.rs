@@ -49,8 +49,8 @@ impl HuggingFace {
             return Err(refused(checkpoint, reason.to_owned()));
         }
         let is_weights = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "safetensors");
-        let weights: Vec<_> = checkpoint.files().into_iter().filter(is_weights).collect();
-        let shards = Shards::open(&weights)?;
+        let weights = checkpoint.files().into_iter().filter(is_weights).collect();
+        let shards = Shards::open(weights, checkpoint.path())?;
         let copies = blocks.copies(shards.names());
         Ok(Self { config, shards, copies })
     }

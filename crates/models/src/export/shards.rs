@@ -1,26 +1,22 @@
 //! Tensors copied byte by byte from safetensors files to others: [`Shards`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
 use serde_json::json;
 
 use super::ExportSizes;
 use super::blocks::Copied;
-use crate::files::{SafetensorsFile, StoredTensor, TensorFiles};
+use crate::Result;
+use crate::files::{ShardedSafetensors, StoredTensor, TensorFiles};
 use crate::write::{NewTensor, PendingDirectory, put_json, put_safetensors};
-use crate::{ModelError, Result};
 
 /// Bytes of a file, unless a user wants others; transformers has the same.
 pub(super) const USUAL_BYTES: u64 = 5_000_000_000;
 
 /// Opened safetensors files.
-pub(super) struct Shards {
-    files: Vec<SafetensorsFile>,
-    /// Which file has a tensor.
-    file_of: BTreeMap<String, usize>,
-}
+pub(super) struct Shards(ShardedSafetensors);
 
 /// A tensor to write.
 struct Placed<'a> {
@@ -29,35 +25,26 @@ struct Placed<'a> {
 }
 
 impl Shards {
-    pub(super) fn open(paths: &[PathBuf]) -> Result<Self> {
-        let mut shards = Self { files: Vec::new(), file_of: BTreeMap::new() };
-        for path in paths {
-            let file = SafetensorsFile::open(path)?;
-            shards.file_of.extend(file.names().into_iter().map(|name| (name, shards.files.len())));
-            shards.files.push(file);
-        }
-        Ok(shards)
+    /// Opens the files of the checkpoint at `path`.
+    pub(super) fn open(files: Vec<PathBuf>, path: &Path) -> Result<Self> {
+        ShardedSafetensors::of(files.into_iter(), path).map(Self)
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.file_of.keys().cloned().collect()
-    }
-
-    fn stored(&self, name: &str) -> Result<StoredTensor<'_>> {
-        let missing = || ModelError::MissingTensor { name: name.to_owned() };
-        self.files[*self.file_of.get(name).ok_or_else(missing)?].tensor(name)
+        self.0.names()
     }
 
     /// The bytes that are there, and those that are written.
     pub(super) fn sizes(&self, copies: &[Copied]) -> Result<ExportSizes> {
-        let size = |name: &str| Ok(self.stored(name)?.bytes.len() as u64);
-        let source = self.file_of.keys().map(|name| size(name)).sum::<Result<u64>>()?;
+        let size = |name: &str| Ok(self.0.tensor(name)?.bytes.len() as u64);
+        let source = self.names().iter().map(|name| size(name)).sum::<Result<u64>>()?;
         ExportSizes::new(source, copies, size)
     }
 
     /// The types of the tensors as PyTorch names them, each once.
     pub(super) fn dtypes(&self) -> Vec<String> {
-        let stored = self.file_of.keys().filter_map(|name| self.stored(name).ok());
+        let names = self.names();
+        let stored = names.iter().filter_map(|name| self.0.tensor(name).ok());
         let name = |stored: StoredTensor| match stored.dtype {
             Dtype::F64 => "float64".to_owned(),
             Dtype::F32 => "float32".to_owned(),
@@ -72,7 +59,7 @@ impl Shards {
     pub(super) fn write(&self, copies: &[Copied], max_bytes: u64, dir: &PendingDirectory) -> Result<()> {
         let mut tensors = Vec::with_capacity(copies.len());
         for copied in copies {
-            tensors.push(Placed { to: &copied.to, stored: self.stored(&copied.from)? });
+            tensors.push(Placed { to: &copied.to, stored: self.0.tensor(&copied.from)? });
         }
         tensors.sort_by_key(|tensor| tensor.to);
         let parts = parts(&tensors, max_bytes);

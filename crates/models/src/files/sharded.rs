@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use stratigraph_core::shown;
 
-use super::{Safetensors, SafetensorsFile, TensorFiles};
+use super::{Safetensors, SafetensorsFile, StoredTensor, TensorFiles};
 use crate::{ModelError, Result};
 
 /// The files that a `model.safetensors.index.json` names, all of them there and holding what it says.
@@ -73,10 +73,15 @@ impl ShardedSafetensors {
     }
 
     /// Opens files; an error about two of them is one of `path`.
-    fn of(mut files: impl Iterator<Item = PathBuf>, path: &Path) -> Result<Self> {
+    pub(crate) fn of(mut files: impl Iterator<Item = PathBuf>, path: &Path) -> Result<Self> {
         let mut sharded = Self { shards: Vec::new(), shard_of: BTreeMap::new() };
         files.try_for_each(|file| sharded.add(SafetensorsFile::open(&file)?, path))?;
         Ok(sharded)
+    }
+
+    /// A tensor as it is stored.
+    pub(crate) fn tensor(&self, name: &str) -> Result<StoredTensor<'_>> {
+        self.shard(name)?.tensor(name)
     }
 
     /// The shard that holds a tensor.

@@ -47,6 +47,8 @@ pub struct WindowErrors {
     n_windows: usize,
     /// The cluster of each window; none where errors are over windows.
     documents: Option<Vec<usize>>,
+    /// What the clusters are.
+    clusters: ErrorUnit,
 }
 
 impl WindowErrors {
@@ -57,13 +59,25 @@ impl WindowErrors {
     pub fn new(n_windows: usize, documents: &[usize]) -> Self {
         assert!(documents.is_empty() || documents.len() == n_windows, "{} documents of windows", documents.len());
         let enough = n_distinct(documents) >= LEAST_DOCUMENTS;
-        Self { n_windows, documents: enough.then(|| documents.to_vec()) }
+        Self { n_windows, documents: enough.then(|| documents.to_vec()), clusters: ErrorUnit::Documents }
+    }
+
+    /// For `n` items of a benchmark, which are independent of each other.
+    ///
+    /// ```
+    /// use stratigraph_profile::statistics::{ErrorUnit, WindowErrors};
+    /// let errors = WindowErrors::of_items(3);
+    /// assert!((errors.sem(&[1.0, 3.0, 5.0]).unwrap() - 2.0 / 3f64.sqrt()).abs() < 1e-12);
+    /// assert_eq!(errors.basis().map(|basis| (basis.over, basis.df)), Some((ErrorUnit::Items, 2)));
+    /// ```
+    pub fn of_items(n: usize) -> Self {
+        Self { n_windows: n, documents: (n > 1).then(|| (0..n).collect()), clusters: ErrorUnit::Items }
     }
 
     /// What the errors are over; none where there is a single window.
     pub fn basis(&self) -> Option<ErrorBasis> {
         match &self.documents {
-            Some(documents) => Some(ErrorBasis::new(ErrorUnit::Documents, n_distinct(documents))),
+            Some(documents) => Some(ErrorBasis::new(self.clusters, n_distinct(documents))),
             None if self.n_windows < 2 => None,
             None => Some(ErrorBasis::new(ErrorUnit::Windows, self.n_windows).with_df(n_contrasts(self.n_windows))),
         }

@@ -1,5 +1,6 @@
 //! Files that are there whole or not at all: [`write_whole`], [`write_new`].
 
+use std::ffi::OsStr;
 #[cfg(unix)]
 use std::fs::Permissions;
 use std::fs::{self, File};
@@ -75,6 +76,13 @@ fn sync_directory(path: &Path) {
     let _ = path;
 }
 
+/// Whether a name is that of the unfinished copy of a file, which a killed process has left.
+pub(crate) fn is_partial_of(file: &str, name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let random = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL)?.strip_prefix(file));
+    random.is_some_and(|random| random.starts_with('.'))
+}
+
 /// Removes partial files of killed processes whose complete file exists.
 pub(crate) fn remove_leftovers(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -116,6 +124,8 @@ mod tests {
     #[test]
     fn leftovers_of_whole_files_are_removed() {
         let directory = tempfile::tempdir().unwrap();
+        assert!(is_partial_of("000001.json", OsStr::new(".000001.json.Ab3.partial")));
+        assert!(!is_partial_of("00001.json", OsStr::new("notes.partial")));
         for name in ["000001.json", ".000001.json.Ab3.partial", ".000002.json.Cd4.partial", "notes.partial"] {
             fs::write(directory.path().join(name), "x").unwrap();
         }

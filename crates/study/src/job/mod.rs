@@ -40,6 +40,7 @@ mod store;
 mod values;
 
 pub use groups::JobGrouping;
+pub(crate) use hash::hash_bytes;
 pub use hash::hash_tokens;
 pub use lenses::JobLens;
 pub use merge::Merged;

@@ -70,6 +70,9 @@ impl JobPlan {
         if !names.is_empty() && (!axes.is_empty() || names.len() != interventions.len()) {
             return Err(bad(format!("the names of the sweep {name} are not those of its interventions")));
         }
+        if !names.is_empty() && lens.is_some() {
+            return Err(bad(format!("the sweep {name} has no axes, and a lens reads the points of an axis")));
+        }
         if !names.is_empty() {
             let texts = interventions.iter().zip(names);
             let named = texts.map(|(text, own)| Ok(self.intervention(name, text)?.with_name(own)));

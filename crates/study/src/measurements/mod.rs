@@ -34,6 +34,7 @@ pub use own_continuation::OwnContinuation;
 pub use patching::{
     ActivationPatching, EncodedPairs, FittingPairs, PatchDirection, PatchingPart, PromptPair, PromptPairs, TokenPair,
 };
+pub(crate) use removal::CriterionPasses;
 pub use removal::{Criterion, CumulativeRemoval};
 pub(crate) use steering::TargetRuns;
 pub use steering::{Steering, SteeringTarget, SteeringVector};

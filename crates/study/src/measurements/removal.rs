@@ -1,5 +1,7 @@
 //! Layers removed by criteria that need no search: [`CumulativeRemoval`], by a [`Criterion`].
 
+use std::sync::OnceLock;
+
 use stratigraph_core::{Hook, observe};
 use stratigraph_probes::geometry::Geometry;
 use stratigraph_probes::metrics::Metrics;
@@ -49,15 +51,16 @@ impl Criterion {
     /// # Errors
     /// When the model cannot run the windows, or an activation or a loss is not finite.
     pub fn removals(self, context: &StudyContext) -> Result<Vec<Vec<usize>>> {
-        let n_layers = context.model.n_layers();
+        let (n_layers, own) = (context.model.n_layers(), CriterionPasses::default());
+        let passes = context.criteria.unwrap_or(&own);
         Ok(match self {
             Criterion::BlockInfluence => {
-                let geometry = geometry(context)?;
+                let geometry = passes.geometry(context)?;
                 let influence = |layer: usize| 1.0 - geometry.cosine()[layer][layer + 1].summary().mean;
                 prefixes((0..n_layers).map(influence).collect())
             }
             Criterion::AngularDistance => {
-                let geometry = geometry(context)?;
+                let geometry = passes.geometry(context)?;
                 let block = |n: usize| {
                     let distances = geometry.angular_distance(n).into_iter().enumerate();
                     let nearest = distances.min_by(|(_, a), (_, b)| a.total_cmp(b));
@@ -112,13 +115,24 @@ impl Measurement for CumulativeRemoval {
     }
 }
 
-/// The directions of the residual stream in the unchanged model.
-fn geometry(context: &StudyContext) -> Result<Geometry> {
-    let mut geometry = Geometry::new(context.windows.measured_from());
-    let batch = batch_of_pass(context.model, context.windows);
-    observe(context.model, context.windows, batch, &mut [&mut geometry], |_| ())?;
-    geometry.check()?;
-    Ok(geometry)
+/// Passes over the corpus that several criteria take, each made once for a study.
+#[derive(Default)]
+pub(crate) struct CriterionPasses {
+    geometry: OnceLock<Geometry>,
+}
+
+impl CriterionPasses {
+    /// The directions of the residual stream in the unchanged model.
+    fn geometry(&self, context: &StudyContext) -> Result<&Geometry> {
+        if let Some(geometry) = self.geometry.get() {
+            return Ok(geometry);
+        }
+        let mut geometry = Geometry::new(context.windows.measured_from());
+        let batch = batch_of_pass(context.model, context.windows);
+        observe(context.model, context.windows, batch, &mut [&mut geometry], |_| ())?;
+        geometry.check()?;
+        Ok(self.geometry.get_or_init(|| geometry))
+    }
 }
 
 /// None, the least important, the two least important layers and so on; of equal ones the earlier goes first.

@@ -1,11 +1,14 @@
-//! Searches over layer plans on a model and a corpus: [`ModelObjective`] is what a
-//! [`Search`](stratigraph_surgery::search::Search) optimises, [`SearchRun`] one that survives being killed.
+//! Searches over layer plans on a model: [`ModelObjective`], a metric on a corpus, and [`TaskObjective`], a benchmark, are what a
+//! [`Search`](stratigraph_surgery::search::Search) optimises, [`SearchRun`] one that survives being killed and runs in shards.
 
 mod objective;
 mod record;
 mod run;
+mod shards;
+mod task;
 mod text;
 
 pub use objective::ModelObjective;
 pub use record::{SearchRecord, SearchSetup};
 pub use run::SearchRun;
+pub use task::{TaskMeasure, TaskObjective};

@@ -5,13 +5,15 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use stratigraph_core::ResidualModel;
+use stratigraph_profile::statistics::ErrorUnit;
 use stratigraph_profile::{CorpusRecord, ModelRecord};
 use stratigraph_surgery::Intervention;
 use stratigraph_surgery::search::{Goal, Objective, SearchOptions, SearchState, Validated};
 
-use super::ModelObjective;
+use super::{ModelObjective, TaskObjective};
 use crate::findings::{corpus_record, model_record};
-use crate::job::hash_tokens;
+use crate::job::{hash_bytes, hash_tokens};
 use crate::{Result, StudyError, versions};
 
 /// What a search is of. Where one goes on from a file, all of it has to be the same.
@@ -25,12 +27,15 @@ pub struct SearchSetup {
     pub model_sha256: String,
     /// The corpus.
     pub corpus: CorpusRecord,
-    /// The SHA-256 of its token ids.
+    /// The SHA-256 of its token ids; of items, that of the items with theirs.
     pub tokens_sha256: String,
     /// The metric, or the task.
     pub objective: String,
     /// Which numbers are better.
     pub goal: Goal,
+    /// What there are numbers of: windows of the corpus, or items of a benchmark.
+    #[serde(default = "windows")]
+    pub unit: ErrorUnit,
     /// What the search does.
     pub options: SearchOptions,
     /// The plan from which it begins.
@@ -44,14 +49,35 @@ pub struct SearchSetup {
 impl SearchSetup {
     /// A search by these options from the unchanged model.
     pub fn new(objective: &ModelObjective, options: SearchOptions) -> Self {
-        let (model, windows) = (objective.model(), objective.windows());
+        let windows = objective.windows();
+        let corpus = (corpus_record(windows, "corpus"), hash_tokens(windows));
+        Self::of(objective, objective.model(), (objective.metric().name(), corpus), options)
+    }
+
+    /// A search for answers to a benchmark by these options from the unchanged model. The items are the corpus: as many windows as
+    /// there are items, of the tokens of the longest one.
+    pub fn of_task(objective: &TaskObjective, options: SearchOptions) -> Self {
+        let items = objective.items();
+        let lengths = items.pairs().iter().flatten().map(|pair| pair.context.len() + pair.continuation.len());
+        let corpus = CorpusRecord::new("items", items.items().len(), lengths.max().unwrap_or(0));
+        let sha256 = hash_bytes(json(items).as_bytes());
+        Self::of(objective, objective.model(), (&objective.name(), (corpus, sha256)), options)
+    }
+
+    fn of<O: Objective>(
+        objective: &O,
+        model: &dyn ResidualModel,
+        (name, (corpus, tokens_sha256)): (&str, (CorpusRecord, String)),
+        options: SearchOptions,
+    ) -> Self {
         Self {
             model: model_record(model, "model"),
             model_sha256: String::new(),
-            corpus: corpus_record(windows, "corpus"),
-            tokens_sha256: hash_tokens(windows),
-            objective: objective.metric().name().to_owned(),
+            corpus,
+            tokens_sha256,
+            objective: name.to_owned(),
             goal: objective.goal(),
+            unit: objective.unit(),
             options,
             from: Intervention::none(model.n_layers()),
             compare: Vec::new(),
@@ -107,6 +133,10 @@ pub(super) struct Difference {
     pub(super) expected: String,
 }
 
+fn windows() -> ErrorUnit {
+    ErrorUnit::Windows
+}
+
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("it is plain data")
 }
@@ -133,12 +163,20 @@ impl SearchRecord {
     /// Reads a file `search.json`.
     ///
     /// # Errors
-    /// When it cannot be read, or is not the record of a search.
+    /// When it cannot be read, is not the record of a search, or is of another format.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        /// What the record of every version has.
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
         let path = path.as_ref();
         let text = fs::read_to_string(path).map_err(|reason| StudyError::io(path, reason))?;
-        let damaged =
-            |reason: serde_json::Error| StudyError::JobDamaged { path: path.into(), reason: reason.to_string() };
-        serde_json::from_str(&text).map_err(damaged)
+        let damaged = |reason: String| StudyError::JobDamaged { path: path.into(), reason };
+        let Version { format } = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        if format != Self::FORMAT {
+            return Err(damaged(format!("its format is {format}, and this version reads {}", Self::FORMAT)));
+        }
+        serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use stratigraph_profile::catalogue;
+use stratigraph_profile::statistics::ErrorUnit;
 use stratigraph_surgery::search::{Comparison, Round, Stop, Validated, Verdict};
 
 use super::SearchRecord;
@@ -12,7 +13,8 @@ impl fmt::Display for SearchRecord {
         let (model, corpus) = (&self.setup.model.name, &self.setup.corpus.name);
         writeln!(f, "# {} of {model} on {corpus}\n", self.quantity())?;
         writeln!(f, "{}\n", self.windows())?;
-        f.write_str("| round | start | candidates | windows evaluated | compared on | best plan | its mean there |\n")?;
+        let unit = self.setup.unit.title();
+        writeln!(f, "| round | start | candidates | {unit} evaluated | compared on | best plan | its mean there |")?;
         f.write_str("|---|---|---|---|---|---|---|\n")?;
         let mut rounds = self.state.rounds.iter().enumerate();
         rounds.try_for_each(|(index, round)| write_round(f, index, round))?;
@@ -34,15 +36,20 @@ impl SearchRecord {
     /// What the numbers are: `Loss (nll)`.
     fn quantity(&self) -> String {
         let name = &self.setup.objective;
+        if self.setup.unit == ErrorUnit::Items && name.ends_with("_log_prob") {
+            return format!("Log-probability of the right answer ({name})");
+        }
         catalogue::find_metric(name).map_or_else(|| name.clone(), |metric| format!("{} ({name})", metric.title))
     }
 
     fn windows(&self) -> String {
         let (searched, held_out) = (self.state.windows.search.len(), self.state.windows.held_out.len());
-        let seq_len = self.setup.corpus.seq_len;
+        let (seq_len, unit) = (self.setup.corpus.seq_len, self.setup.unit.title());
+        let of_tokens =
+            if self.setup.unit == ErrorUnit::Items { String::new() } else { format!(" of {seq_len} tokens") };
         format!(
-            "Searched on {searched} windows of {seq_len} tokens, validated on {held_out} others. A mean of the table is the best \
-             of many on the windows that chose it, and so too good; what counts is the validation."
+            "Searched on {searched} {unit}{of_tokens}, validated on {held_out} others. A mean of the table is the best of many \
+             on the {unit} that chose it, and so too good; what counts is the validation."
         )
     }
 
@@ -55,21 +62,23 @@ impl SearchRecord {
             _ => "The search has not ended",
         };
         format!(
-            "{why}: {} plans tried, {} windows evaluated. Best plan: `{}`",
+            "{why}: {} plans tried, {} {} evaluated. Best plan: `{}`",
             state.n_tried,
             state.evaluated,
+            self.setup.unit.title(),
             state.best()
         )
     }
 
     fn write_validated(&self, f: &mut fmt::Formatter<'_>, validated: &Validated) -> fmt::Result {
         let Validated { n_windows, errors, mean, comparisons, .. } = validated;
-        let (over, n, df) = (errors.over.title(), errors.n, errors.df);
+        let (over, n, df, unit) = (errors.over.title(), errors.n, errors.df, self.setup.unit.title());
         writeln!(f, "## Validation\n")?;
         writeln!(
             f,
-            "On the {n_windows} windows that the search has not seen the best plan has a mean of {mean:.4}. Differences are paired \
-             by window; errors are over {n} {over}, with {df} degrees of freedom.\n"
+            "On the {n_windows} {unit} that the search has not seen the best plan has a mean of {mean:.4}. Differences are paired \
+             by {}; errors are over {n} {over}, with {df} degrees of freedom.\n",
+            unit.trim_end_matches('s')
         )?;
         f.write_str("| compared with | its mean | difference | 95 % interval | p | p corrected | |\n|---|---|---|---|---|---|---|\n")?;
         for it in comparisons {
@@ -85,8 +94,9 @@ impl SearchRecord {
         match comparison.verdict {
             Verdict::Better => "better".to_owned(),
             Verdict::BetterUncorrected => format!(
-                "better by its interval, but within noise after the correction for {} plans tried: more windows may settle it",
-                self.state.n_tried
+                "better by its interval, but within noise after the correction for {} plans tried: more {} may settle it",
+                self.state.n_tried,
+                self.setup.unit.title()
             ),
             Verdict::WithinNoise => "within noise: no difference is shown".to_owned(),
             Verdict::Worse => "worse".to_owned(),

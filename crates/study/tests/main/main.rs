@@ -8,6 +8,7 @@ mod decoders;
 mod effects;
 mod effects_of_heads;
 mod families;
+mod generative;
 mod given;
 mod heads;
 mod job;
@@ -31,6 +32,7 @@ mod reference_effects;
 mod refused;
 #[cfg(feature = "remote")]
 mod remote;
+mod search;
 mod small;
 mod steering;
 mod task_scoring;

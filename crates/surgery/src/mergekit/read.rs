@@ -96,6 +96,9 @@ impl Sources {
         let ends = range.map(|ends| ends.iter().map(number).collect::<Option<Vec<_>>>());
         match ends.flatten().as_deref() {
             Some(&[start, end]) if start < end && end <= MOST => Ok(Slice { start, end }),
+            Some(&[start, end]) if start < end => {
+                Err(bad(format!("{at}.layer_range [{start}, {end}] goes beyond {MOST} layers, which no model has")))
+            }
             Some(&[start, end]) => {
                 Err(bad(format!("{at}.layer_range [{start}, {end}] has no layer; ranges are half-open")))
             }

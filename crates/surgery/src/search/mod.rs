@@ -42,7 +42,7 @@ mod validation;
 use std::collections::BTreeSet;
 
 use stratigraph_core::SplitMix64;
-use stratigraph_profile::statistics::WindowErrors;
+use stratigraph_profile::statistics::{ErrorUnit, WindowErrors};
 
 pub use objective::{Goal, Objective, SearchWindows};
 pub use operator::Operator;
@@ -104,7 +104,7 @@ impl Search {
     /// # Errors
     /// When there are too few windows to hold some out, or the plan has edits that are not zeroed sublayers.
     pub fn start<O: Objective + ?Sized>(&self, from: &Intervention, objective: &O) -> Result<SearchState> {
-        let windows = SearchWindows::split(objective.n_windows(), objective.documents(), self.options.seed)?;
+        let windows = SearchWindows::of(objective, self.options.seed)?;
         let from = Candidate::new(from)?.intervention();
         let plans = vec![KeptPlan { intervention: from.clone(), costs: Vec::new() }];
         let (ended, rounds) = (Vec::new(), Vec::new());
@@ -168,9 +168,7 @@ impl Search {
         let held_out = &state.windows.held_out;
         let plans: Vec<_> = [state.best(), &state.from].into_iter().chain(others).cloned().collect();
         let scores = objective.score(&plans, held_out)?;
-        let of = |documents: &[usize]| held_out.iter().map(|&window| documents[window]).collect::<Vec<_>>();
-        let documents = objective.documents().map(of).unwrap_or_default();
-        let errors = WindowErrors::new(held_out.len(), &documents);
+        let errors = errors_on(held_out, objective);
         let comparer = Comparer { goal: objective.goal(), errors: &errors, n_tried: state.n_tried };
         let measured = plans.iter().zip(&scores).skip(1);
         let measured = measured.map(|(intervention, scores)| Measured { intervention, scores });
@@ -238,6 +236,15 @@ impl Search {
         state.stop = Some(stop);
         Ok(())
     }
+}
+
+/// How errors of means over these windows or items are computed.
+fn errors_on<O: Objective + ?Sized>(windows: &[usize], objective: &O) -> WindowErrors {
+    if objective.unit() == ErrorUnit::Items {
+        return WindowErrors::of_items(windows.len());
+    }
+    let of = |documents: &[usize]| windows.iter().map(|&window| documents[window]).collect::<Vec<_>>();
+    WindowErrors::new(windows.len(), &objective.documents().map(of).unwrap_or_default())
 }
 
 /// Writes down what a race of new candidates did.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use stratigraph_core::SplitMix64;
+use stratigraph_profile::statistics::ErrorUnit;
 
 use crate::{Intervention, Result, SurgeryError};
 
@@ -37,6 +38,12 @@ pub trait Objective {
         Goal::Lowest
     }
 
+    /// What it has numbers of: windows of a corpus by default. Items of a benchmark ([`ErrorUnit::Items`]) are independent of each
+    /// other, so that half of them, drawn at random, are held out.
+    fn unit(&self) -> ErrorUnit {
+        ErrorUnit::Windows
+    }
+
     /// How many windows there are.
     fn n_windows(&self) -> usize;
 
@@ -65,11 +72,27 @@ pub struct SearchWindows {
 }
 
 impl SearchWindows {
+    /// The windows or items of an objective, split by [`split`](SearchWindows::split).
+    ///
+    /// # Errors
+    /// As [`split`](SearchWindows::split).
+    pub fn of<O: Objective + ?Sized>(objective: &O, seed: u64) -> Result<Self> {
+        let n = objective.n_windows();
+        match objective.unit() {
+            ErrorUnit::Items => Self::split_of(ErrorUnit::Items, n, Some(&(0..n).collect::<Vec<_>>()), seed),
+            _ => Self::split(n, objective.documents(), seed),
+        }
+    }
+
     /// Holds out half of the windows: whole documents drawn at random where there are several, and the end of a single text.
     ///
     /// # Errors
     /// When fewer than two windows would be held out, or none left to search on.
     pub fn split(n_windows: usize, documents: Option<&[usize]>, seed: u64) -> Result<Self> {
+        Self::split_of(ErrorUnit::Windows, n_windows, documents, seed)
+    }
+
+    fn split_of(unit: ErrorUnit, n_windows: usize, documents: Option<&[usize]>, seed: u64) -> Result<Self> {
         let mut random = SplitMix64::new(seed);
         let held_out = match documents.map(|documents| documents.iter().copied().collect::<BTreeSet<_>>()) {
             Some(distinct) if distinct.len() > 1 => {
@@ -81,10 +104,9 @@ impl SearchWindows {
         let mut search: Vec<_> = (0..n_windows).filter(|window| !is_held_out.contains(window)).collect();
         random.shuffle(&mut search);
         if held_out.len() < 2 || search.is_empty() {
+            let (unit, search, held_out) = (unit.title(), search.len(), held_out.len());
             let reason = format!(
-                "{n_windows} windows leave {} to search on and {} to validate on, and it takes 1 and 2: give more windows",
-                search.len(),
-                held_out.len()
+                "{n_windows} {unit} leave {search} to search on and {held_out} to validate on, and it takes 1 and 2: give more {unit}"
             );
             return Err(SurgeryError::BadSearch { reason });
         }
@@ -121,6 +143,34 @@ mod tests {
         assert!(of(&split.search).is_disjoint(&of(&split.held_out)));
         assert!(split.held_out.is_sorted() && !split.search.is_sorted());
         assert_ne!(split, SearchWindows::split(40, Some(&documents), 4).unwrap());
+    }
+
+    /// An objective over some items.
+    struct Items(usize);
+
+    impl Objective for Items {
+        type Error = SurgeryError;
+
+        fn unit(&self) -> ErrorUnit {
+            ErrorUnit::Items
+        }
+
+        fn n_windows(&self) -> usize {
+            self.0
+        }
+
+        fn score(&mut self, plans: &[Intervention], _: &[usize]) -> Result<Vec<Vec<f64>>> {
+            Ok(vec![Vec::new(); plans.len()])
+        }
+    }
+
+    #[test]
+    fn items_are_held_out_at_random() {
+        let split = SearchWindows::of(&Items(40), 3).unwrap();
+        assert_eq!((split.search.len(), split.held_out.len()), (20, 20));
+        assert_ne!(split.held_out, (20..40).collect::<Vec<_>>());
+        let refused = SearchWindows::of(&Items(1), 0).unwrap_err().to_string();
+        assert!(refused.contains("1 items leave 1 to search on and 0 to validate on"), "{refused}");
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! `stratigraph tasks`: a benchmark under interventions, as lines and as a CSV file.
 
+mod generative;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use stratigraph_core::{ResidualModel, Summary};
 use stratigraph_models::Tokenizer;
 use stratigraph_study::{TaskResult, TaskRun};
 use stratigraph_surgery::{Intervention, Sweep, SweepContext};
-use stratigraph_tasks::{EncodedItems, NamedScore, Task, TaskScores};
+use stratigraph_tasks::{EncodedItems, GenerativeTask, NamedScore, Task, TaskError, TaskScores};
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
 use crate::corpus::BosArg;
@@ -20,7 +23,8 @@ use crate::{defaults, load, output, task_items};
 #[command(after_help = "Examples:\n  \
     stratigraph tasks --task lambada --items lambada.jsonl --limit 500 --csv lambada.csv\n  \
     stratigraph tasks --task mmlu --items test.jsonl --shots 5 --examples dev.jsonl --sweep swap\n  \
-    stratigraph tasks --model openai-community/gpt2 --intervention no-3=0..3-4..12 --delete-each")]
+    stratigraph tasks --model openai-community/gpt2 --intervention no-3=0..3-4..12 --delete-each\n  \
+    stratigraph tasks --task gsm8k --items test.jsonl --shots 5 --examples train.jsonl --intervention 0..5-6..12")]
 pub struct TaskArgs {
     #[command(flatten)]
     items: ItemArgs,
@@ -44,9 +48,9 @@ pub struct TaskArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Benchmark")]
 struct ItemArgs {
-    /// lambada, hellaswag, arc_easy, arc_challenge, piqa, winogrande or mmlu
+    /// lambada, hellaswag, arc_easy, arc_challenge, piqa, winogrande, mmlu or gsm8k, of which the model writes the answers
     #[arg(long, default_value = "arc_easy")]
-    task: Task,
+    task: AnyTask,
     /// The benchmark's JSONL file [default: a few items of the repository]
     #[arg(long, value_name = "FILE")]
     items: Option<PathBuf>,
@@ -65,6 +69,30 @@ struct ItemArgs {
     /// Put this before every text, behind BOS
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     start: String,
+    /// The most tokens of an answer that the model writes, in gsm8k [default: 256]
+    #[arg(long, value_name = "N", value_parser = args::at_least::<1>)]
+    max_new_tokens: Option<usize>,
+}
+
+/// A benchmark of either kind.
+#[derive(Clone, Copy)]
+enum AnyTask {
+    /// Continuations are scored.
+    Scored(Task),
+    /// The model writes answers.
+    Generative(GenerativeTask),
+}
+
+impl FromStr for AnyTask {
+    type Err = TaskError;
+
+    fn from_str(name: &str) -> Result<Self, TaskError> {
+        let scored = name.parse().map(AnyTask::Scored);
+        scored.or_else(|_| name.parse().map(AnyTask::Generative)).map_err(|_| {
+            let names = Task::ALL.map(Task::name).into_iter().chain(GenerativeTask::ALL.map(GenerativeTask::name));
+            TaskError::UnknownTask { name: name.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
+        })
+    }
 }
 
 /// Under which interventions.
@@ -90,12 +118,21 @@ fn sweep(name: &str) -> Result<String, String> {
 
 /// Scores the benchmark.
 pub fn run(args: &TaskArgs) -> Result<()> {
+    match args.items.task {
+        AnyTask::Scored(task) => scored(args, task),
+        AnyTask::Generative(task) => generative::run(args, task),
+    }
+}
+
+/// Scores continuations.
+fn scored(args: &TaskArgs, task: Task) -> Result<()> {
+    ensure!(args.items.max_new_tokens.is_none(), "--max-new-tokens: in {task} the model writes nothing; leave it out");
     let csv = args.csv.as_deref().map(CsvFile::new).transpose()?;
     let per_item = args.per_item.as_deref().map(CsvFile::new).transpose()?;
     let device = args.devices.open_one()?;
     let path = args.model.path()?;
     let checkpoint = load::open(&path)?;
-    let encoded = encode(&args.items, &checkpoint.tokenizer()?)?;
+    let encoded = encode(&args.items, task, &checkpoint.tokenizer()?)?;
     let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
     let budget = load::budget(&args.memory, loaded.n_bytes, 1)?;
     let bar = output::bar()?;
@@ -112,15 +149,29 @@ pub fn run(args: &TaskArgs) -> Result<()> {
     output::written(file.into_iter().chain(per_item))
 }
 
-fn encode(args: &ItemArgs, tokenizer: &Tokenizer) -> Result<EncodedItems> {
-    let path = args.items.clone().map_or_else(|| defaults::task_items(&args.task.to_string()), Ok)?;
-    let mut items = args.task.read(path)?;
-    items.truncate(args.limit.map_or(usize::MAX, NonZeroUsize::get));
+fn encode(args: &ItemArgs, task: Task, tokenizer: &Tokenizer) -> Result<EncodedItems> {
+    let mut items = task.read(args.file(task.name())?)?;
+    items.truncate(args.limit());
     if let Some(examples) = &args.examples {
-        items = args.task.with_examples(items, &args.task.read(examples)?, args.shots)?;
+        items = task.with_examples(items, &task.read(examples)?, args.shots)?;
     }
-    let start: Vec<u32> = args.bos.token(tokenizer)?.into_iter().chain(tokenizer.encode(&args.start)?).collect();
-    task_items::encode(args.task, items, tokenizer, &start)
+    task_items::encode(task, items, tokenizer, &args.beginning(tokenizer)?)
+}
+
+impl ItemArgs {
+    /// The file of items.
+    fn file(&self, task: &str) -> Result<PathBuf> {
+        self.items.clone().map_or_else(|| defaults::task_items(task), Ok)
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.map_or(usize::MAX, NonZeroUsize::get)
+    }
+
+    /// The tokens before every text.
+    fn beginning(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+        Ok(self.bos.token(tokenizer)?.into_iter().chain(tokenizer.encode(&self.start)?).collect())
+    }
 }
 
 impl InterventionArgs {
@@ -142,10 +193,15 @@ const HEADER: [&str; 5] = ["intervention", "text", "score", "mean", "sem"];
 fn rows(result: &TaskResult, clean: &TaskScores) -> Vec<Vec<String>> {
     let change = result.scores.change_from(clean);
     let scores = result.scores.named().into_iter().chain([NamedScore { name: "acc_change", score: change }]);
-    let row = |NamedScore { name, score: Summary { mean, sem } }: NamedScore| {
-        vec![result.name.clone(), result.text.clone(), name.to_owned(), cell(Some(mean)), cell(sem)]
+    score_rows((&result.name, &result.text), scores)
+}
+
+/// A row for each score of an intervention, given by its name and its text.
+fn score_rows((name, text): (&str, &str), scores: impl IntoIterator<Item = NamedScore>) -> Vec<Vec<String>> {
+    let row = |NamedScore { name: score, score: Summary { mean, sem } }: NamedScore| {
+        vec![name.to_owned(), text.to_owned(), score.to_owned(), cell(Some(mean)), cell(sem)]
     };
-    scores.map(row).collect()
+    scores.into_iter().map(row).collect()
 }
 
 /// The columns of the CSV file of items; items are counted from 0.

@@ -1,0 +1,62 @@
+//! `tasks --task gsm8k`: a benchmark of which the model writes the answers.
+
+use anyhow::Result;
+use stratigraph_generate::Generator;
+use stratigraph_study::{GenerativeResult, GenerativeRun};
+use stratigraph_tasks::{GenerativeScores, GenerativeTask};
+
+use super::{HEADER, TaskArgs, score_rows};
+use crate::output::CsvFile;
+use crate::{load, output};
+
+/// Lets the model write the answers, and scores them.
+pub fn run(args: &TaskArgs, task: GenerativeTask) -> Result<()> {
+    let csv = args.csv.as_deref().map(CsvFile::new).transpose()?;
+    let per_item = args.per_item.as_deref().map(CsvFile::new).transpose()?;
+    let device = args.devices.open_one()?;
+    let path = args.model.path()?;
+    let checkpoint = load::open(&path)?;
+    let tokenizer = checkpoint.tokenizer()?;
+    let mut items = task.read(args.items.file(task.name())?)?;
+    items.truncate(args.items.limit());
+    if let Some(examples) = &args.items.examples {
+        items = task.with_examples(items, &task.read(examples)?, args.items.shots)?;
+    }
+    let beginning = args.items.beginning(&tokenizer)?;
+    let prompt = |text: String| -> Result<Vec<u32>> { Ok([&beginning[..], &tokenizer.encode(&text)?].concat()) };
+    let prompts = items.iter().map(|item| prompt(item.prompt())).collect::<Result<Vec<_>>>()?;
+    let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
+    let generator = Generator::new(&*loaded.model).with_text(&tokenizer).with_stop_tokens(checkpoint.stop_tokens()?);
+    let bar = output::count_bar("answers")?;
+    let run = GenerativeRun::new(generator).interventions(args.interventions.on(&*loaded.model)?);
+    let run = args.items.max_new_tokens.into_iter().fold(run, GenerativeRun::with_max_new_tokens);
+    let results = run.on_answered(|n| bar.inc(n as u64)).run(task, &items, &prompts);
+    bar.finish_and_clear();
+    let results = results?;
+    let clean = &results[0].scores;
+    let file = csv.map(|csv| csv.write(&HEADER, results.iter().flat_map(|result| rows(result, clean)))).transpose()?;
+    let per_item = per_item.map(|csv| csv.write(&ITEM_HEADER, results.iter().flat_map(item_rows))).transpose()?;
+    results.iter().try_for_each(output::line)?;
+    output::line(format_args!("{} on {}", load::name(&path), args.devices))?;
+    output::written(file.into_iter().chain(per_item))
+}
+
+fn rows(result: &GenerativeResult, clean: &GenerativeScores) -> Vec<Vec<String>> {
+    let scores = result.scores.named().into_iter().chain(result.scores.changes_from(clean));
+    score_rows((&result.name, &result.text), scores)
+}
+
+/// The columns of the CSV file of items; items are counted from 0.
+const ITEM_HEADER: [&str; 6] = ["intervention", "text", "item", "answer", "strict_match", "flexible_extract"];
+
+fn item_rows(result: &GenerativeResult) -> impl Iterator<Item = Vec<String>> {
+    let number = |yes: bool| u8::from(yes).to_string();
+    result.scores.items.iter().enumerate().map(move |(index, item)| {
+        let exact = item.exact_match;
+        let scores = [number(exact.strict_match), number(exact.flexible_extract)];
+        [result.name.clone(), result.text.clone(), index.to_string(), item.text.clone()]
+            .into_iter()
+            .chain(scores)
+            .collect()
+    })
+}
