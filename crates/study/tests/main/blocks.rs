@@ -1,7 +1,11 @@
 //! Sweeps over blocks of layers and removals by criteria: against plans run alone, and against the criteria's own numbers.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use approx::abs_diff_eq;
-use stratigraph_core::{ResidualModel, TokenWindows};
+use burn::tensor::{Device, Int, Tensor};
+use stratigraph_core::{ModelShape, ResidualModel, Result as CoreResult, Site, Tap, TokenWindows};
 use stratigraph_models::Decoder;
 use stratigraph_study::measurements::{Criterion, by_name};
 use stratigraph_study::search::{ModelObjective, SearchRun, SearchSetup};
@@ -84,6 +88,53 @@ fn layers_are_removed_in_the_order_of_each_criterion() {
     let start = usize::from(angles.values[1][3] < angles.values[0][2]);
     assert_eq!(Criterion::AngularDistance.removals(&context).unwrap()[2], [start, start + 1]);
     assert_eq!(angles.values[2][2], 0.0);
+}
+
+/// A model that counts how often windows begin to run.
+struct Counted {
+    model: Decoder,
+    n_runs: AtomicUsize,
+}
+
+impl ResidualModel for Counted {
+    fn shape(&self) -> ModelShape {
+        self.model.shape()
+    }
+
+    fn device(&self) -> Device {
+        self.model.device()
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
+        self.n_runs.fetch_add(1, Ordering::Relaxed);
+        self.model.embed(tokens)
+    }
+
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
+        self.model.block(site, resid, tap)
+    }
+
+    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
+        self.model.final_norm(rows)
+    }
+
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
+        self.model.unembed(normed, vocab)
+    }
+}
+
+#[test]
+fn two_criteria_share_a_pass() {
+    let (model, windows) = given();
+    let model = Counted { model, n_runs: AtomicUsize::new(0) };
+    let runs = |names: &[&str]| {
+        let study = names.iter().map(|name| by_name(name).unwrap()).fold(Study::new(&model), Study::add_boxed);
+        study.run(&windows).unwrap();
+        model.n_runs.swap(0, Ordering::Relaxed)
+    };
+    let one = runs(&["remove_by_block_influence"]);
+    assert!(one > 1, "a pass for the criterion, and the removals");
+    assert_eq!(runs(&["remove_by_block_influence", "remove_by_angular_distance"]), one);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Distribution, Tensor};
+use serde_json::{Value, json};
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::Decoder;
 use stratigraph_probes::lens::{FittedLens, FixedScaleLens, Lens, LensKind, LensRecord, LinearMap};
@@ -158,4 +159,20 @@ fn lenses_that_are_code_or_of_one_name_are_refused() {
     let under = LensCurves::shared(other).under(LayerPlan::full(3).delete(0).unwrap());
     let twice = plan.with_measurement(&under, &model, &windows).unwrap_err();
     assert!(matches!(twice, StudyError::NameTaken { what: "lens", .. }), "{twice}");
+}
+
+#[test]
+fn a_lens_of_a_sweep_without_axes_is_refused() {
+    let (model, dir) = (load("llama-gqa"), tempfile::tempdir().unwrap());
+    job(dir.path(), &model, &both(&model));
+    let path = dir.path().join("job.json");
+    let mut plan: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let sweeps = plan["sweeps"].as_array_mut().unwrap();
+    let sweep = sweeps.iter_mut().find(|sweep| !sweep["lens"].is_null()).unwrap();
+    let n_points = sweep["interventions"].as_array().unwrap().len();
+    sweep["axes"] = json!([]);
+    sweep["names"] = (0..n_points).map(|point| format!("point {point}")).collect();
+    fs::write(&path, plan.to_string()).unwrap();
+    let message = Job::open(dir.path()).err().unwrap().to_string();
+    assert!(message.contains("a lens reads the points of an axis"), "{message}");
 }
