@@ -200,7 +200,8 @@ fn directory(path: &Path, is_shared: bool) -> Result<PathBuf> {
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
     }
     let has_begun = path.join(SearchRun::FILE).is_file();
-    if !has_begun && !(path.is_dir() && SearchRun::is_unfinished(path)?) {
+    let goes_on = has_begun || path.is_dir() && SearchRun::is_unfinished(path)?;
+    if !goes_on {
         OutDir::create(path)?;
     }
     Ok(path.to_owned())

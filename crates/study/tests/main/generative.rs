@@ -13,7 +13,7 @@ use crate::small::Small;
 
 const TASK: GenerativeTask = GenerativeTask::Gsm8k;
 /// The letters of [`Small`]'s tokens: digits and what a stop string consists of come up often.
-const LETTERS: &[u8; 60] = b"0123456789Question:0123456789Question:0123456789 #.,$-Qabcdef";
+const LETTERS: &[u8; 60] = b"0123456789Question:0123456789Question:0123456789 #.,$-abcdef";
 
 /// A token for each letter.
 struct Letters;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 
 use approx::abs_diff_eq;
-use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_core::TokenWindows;
 use stratigraph_study::search::{ModelObjective, SearchRecord, SearchRun, SearchSetup, TaskMeasure, TaskObjective};
 use stratigraph_study::{Result, StudyError, TaskRun};
 use stratigraph_surgery::Intervention;
