@@ -1,7 +1,6 @@
 //! The Jacobian lens: [`fit_jacobian`], with a [`JacobianConfig`].
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rayon::prelude::*;
 use stratigraph_core::{NoTap, ResidualModel, Site, SplitMix64, TokenWindows};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lens::{FittedLens, LensError, LensKind, LensRecord, LinearMap};
@@ -18,16 +17,17 @@ pub struct JacobianConfig {
     /// How many positions at the start of each window are left out, at least those that the windows
     /// [skip](TokenWindows::skip_first); the last one, which predicts nothing, is too.
     pub skip_first: usize,
-    /// Units that a backward pass differentiates at once, each on a copy of the window.
+    /// Units that a backward pass differentiates at once, each on a copy of the window. The operations of one block on all
+    /// copies are in memory at once.
     pub units_per_pass: usize,
     /// Decides which units are drawn.
     pub seed: u64,
 }
 
 impl Default for JacobianConfig {
-    /// All units in each window, without the first 16 positions, as published lenses have it; 4 units in a pass.
+    /// All units in each window, without the first 16 positions, as published lenses have it; 16 units in a pass.
     fn default() -> Self {
-        Self { probes: None, skip_first: 16, units_per_pass: 4, seed: 0 }
+        Self { probes: None, skip_first: 16, units_per_pass: 16, seed: 0 }
     }
 }
 
@@ -124,14 +124,14 @@ pub fn fit_jacobian(
     let mut counts = vec![0.0; d_model];
     for window in 0..n_sequences {
         let chosen = units.take(config.probes.unwrap_or(d_model));
-        let rows = |units: &[usize]| rows(model, (windows, window), units, skipped);
-        let found: Vec<_> = chosen.par_chunks(config.units_per_pass).map(rows).collect::<Result<_>>()?;
-        let found = found.concat();
-        for (unit, rows) in chosen.into_iter().zip(found) {
-            counts[unit] += 1.0;
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                let sums = &mut sums[unit * d_model..][..d_model];
-                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(x));
+        let streams = streams(model, windows, window)?;
+        for units in chosen.chunks(config.units_per_pass) {
+            for (&unit, rows) in units.iter().zip(rows(model, &streams, units, (window, skipped))?) {
+                counts[unit] += 1.0;
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    let sums = &mut sums[unit * d_model..][..d_model];
+                    sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(x));
+                }
             }
         }
         progress((window + 1) as f64 / n_sequences as f64);
@@ -178,40 +178,46 @@ impl Units {
     }
 }
 
-/// The rows of some units of one window's Jacobians, `[unit][residual position][input]`: the mean over source positions.
+/// The residual stream of one window before each layer, each `[1, position, unit]`.
+fn streams(model: &dyn ResidualModel, windows: &TokenWindows, window: usize) -> Result<Vec<Tensor<3>>> {
+    let mut stream = model.embed(windows.batch(window..window + 1, &model.device()))?;
+    let mut streams = Vec::with_capacity(model.n_layers());
+    for layer in 0..model.n_layers() {
+        streams.push(stream.clone());
+        stream = model.block(Site { slot: layer, layer }, stream, &mut NoTap)?;
+    }
+    Ok(streams)
+}
+
+/// The rows of some units of one window's Jacobians, `[unit][residual position][input]`: the mean over source positions. The
+/// gradient goes back a block at a time, so that no more than the operations of one block are kept.
 fn rows(
     model: &dyn ResidualModel,
-    (windows, window): (&TokenWindows, usize),
+    streams: &[Tensor<3>],
     units: &[usize],
-    skip_first: usize,
+    (window, skip_first): (usize, usize),
 ) -> Result<Vec<Vec<Vec<f32>>>> {
-    let (device, n_layers, d_model) = (model.device(), model.n_layers(), model.d_model());
-    let (n, seq_len) = (units.len(), windows.seq_len());
+    let (device, d_model) = (model.device(), model.d_model());
+    let (n, seq_len) = (units.len(), streams[0].dims()[1]);
     let counted = (0..seq_len).map(|t| f32::from(u8::from(t >= skip_first && t + 1 < seq_len))).collect::<Vec<_>>();
     let n_counted = counted.iter().sum::<f32>();
     let counted = Tensor::<3>::from_data(TensorData::new(counted, [1, seq_len, 1]), &device);
-    let tokens = windows.batch(window..window + 1, &device).repeat(&[n, 1]);
-    // What is added to the stream before each layer, nothing, has the gradient of the stream, summed over counted positions.
-    let added: Vec<Tensor<3>> =
-        (0..n_layers).map(|_| Tensor::zeros([n, 1, d_model], &device).autodiff().require_grad()).collect();
-    let mut resid = model.embed(tokens)?.autodiff();
-    for (layer, added) in added.iter().enumerate() {
-        let added = added.clone() * counted.clone().autodiff();
-        resid = model.block(Site { slot: layer, layer }, resid + added, &mut NoTap)?;
-    }
     let chosen = (0..n * d_model).map(|at| f32::from(u8::from(units[at / d_model] == at % d_model)));
     let chosen = Tensor::<3>::from_data(TensorData::new(chosen.collect::<Vec<_>>(), [n, 1, d_model]), &device);
-    let sum = (resid * (chosen * counted).autodiff()).sum();
-    let gradients = sum.backward();
-    let mut rows = vec![Vec::with_capacity(n_layers); n];
-    for (position, added) in added.iter().enumerate() {
-        let gradient = added.grad(&gradients).expect("every layer reads the stream before it") / n_counted;
-        let values: Vec<f32> = gradient.try_into_vec_as().expect("any float");
+    let mut gradient = chosen * counted.clone();
+    let mut rows = vec![vec![Vec::new(); streams.len()]; n];
+    for (layer, stream) in streams.iter().enumerate().rev() {
+        let stream = stream.clone().repeat(&[n, 1, 1]).autodiff().require_grad();
+        let written = model.block(Site { slot: layer, layer }, stream.clone(), &mut NoTap)?;
+        let gradients = (written * gradient.autodiff()).sum().backward();
+        gradient = stream.grad(&gradients).expect("a block reads its stream");
+        let mean = (gradient.clone() * counted.clone()).sum_dim(1) / n_counted;
+        let values: Vec<f32> = mean.try_into_vec_as().expect("any float");
         if values.iter().any(|x| !x.is_finite()) {
             let what = "the derivative by the residual stream at position";
-            return Err(ProbeError::ActivationNotFinite { what, place: position, sequence: window }.into());
+            return Err(ProbeError::ActivationNotFinite { what, place: layer, sequence: window }.into());
         }
-        rows.iter_mut().zip(values.chunks(d_model)).for_each(|(rows, row)| rows.push(row.to_vec()));
+        rows.iter_mut().zip(values.chunks(d_model)).for_each(|(rows, row)| rows[layer] = row.to_vec());
     }
     Ok(rows)
 }
