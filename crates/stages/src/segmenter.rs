@@ -17,7 +17,7 @@ use crate::reading::{Setting, Views};
 use crate::removal;
 use crate::robust::rounded;
 use crate::signal::SignalSet;
-use crate::sink::sink_makers;
+use crate::sink::{shares_of_norm, sink_makers};
 use crate::standard::FITTED_LENS;
 use crate::stories::stories;
 use crate::trial::{Settled, Trial};
@@ -177,6 +177,10 @@ fn readings(profile: &Profile, views: &Views, draws: &Draws, rule: &Rule) -> Vec
     let mut readings = Vec::new();
     if let Some((name, _)) = removal::preferred(|name| views.get(name)) {
         let read = match removal::keeps_first(name) {
+            true if shares_of_norm(profile, views.n_layers).is_none() => {
+                "removals at all positions but the first, so that the attention sink stays; no layer is named as the one that \
+                 makes it, since the norm at the first position is not known (measure geometry)"
+            }
             true => "removals at all positions but the first, so that the attention sink stays",
             false => {
                 "removals at all positions: a layer that makes the attention sink counts as one that is needed (measure \

@@ -138,24 +138,6 @@ fn a_removal_must_cost_something() {
     assert!(found_in(&profile).missing.contains(&"unigram_loss".to_owned()));
 }
 
-/// A layer that can be deleted if the first position keeps it makes the sink, and nothing else.
-#[test]
-fn a_sink_is_not_a_stage() {
-    let mut profile = known(24, QUIET, 1);
-    let mut kept = profile.curves["delete_kl"].clone();
-    profile.curves.get_mut("delete_kl").unwrap().mean[9] = 2.5;
-    kept.replicates.clear();
-    profile = profile.with_curve("delete_after_first_kl", kept).unwrap();
-    let found = found_in(&profile);
-    let sinks: Vec<_> = found.outliers.iter().filter(|it| it.makes_sink).collect();
-    assert_eq!(sinks.iter().map(|it| it.layer).collect::<Vec<_>>(), [9], "{found}");
-    assert_eq!(found.outliers.len(), 1, "{found}");
-    assert_eq!(found.boundaries.iter().map(|it| it.at).collect::<Vec<_>>(), cuts(24), "{found}");
-    // The deletion at all positions is not read beside it, and not missed.
-    assert!(found.stages[0].evidence.iter().all(|it| it.signal != "delete_kl"), "{found}");
-    assert!(!found.missing.contains(&"delete_kl".to_owned()));
-}
-
 /// Windows that follow one another are alike, so that they are drawn in blocks.
 #[test]
 fn neighbouring_windows_are_drawn_together() {
