@@ -10,7 +10,7 @@ use crate::multiverse::Multiverse;
 use crate::path::{Path, Run};
 use crate::reading::Views;
 use crate::robust::rounded;
-use crate::telling::{self, Contrast};
+use crate::telling::{self, Contrast, Sides};
 use crate::transition::{Fit, fit};
 use crate::trial::{Settled, Trial};
 use crate::{Rule, words};
@@ -49,7 +49,18 @@ pub(crate) fn boundaries(case: &Case) -> Vec<Boundary> {
     let adjusted = holm(&p_values);
     let tests = p_values.iter().zip(adjusted);
     let tests = tests.map(|(&p, adjusted)| BoundaryTest { p_value: rounded(p), adjusted: rounded(adjusted) });
-    placed.iter().zip(tests).map(|(it, test)| judged(case, it, test, &drawn)).collect()
+    let sides = sides(&placed, case.views.n_layers);
+    placed.iter().zip(sides).zip(tests).map(|((it, sides), test)| judged(case, (it, sides), test, &drawn)).collect()
+}
+
+/// The layers on both sides of each boundary, up to the places of the boundaries before and behind it.
+fn sides(placed: &[Placed], n_layers: usize) -> Vec<Sides> {
+    let cuts: Vec<usize> = [0].into_iter().chain(placed.iter().map(|it| it.at)).chain([n_layers]).collect();
+    let sides = |(it, cuts): (&Placed, &[usize])| Sides {
+        stages: [it.pair[0].stage, it.pair[1].stage],
+        layers: [cuts[0]..cuts[1], cuts[1]..cuts[2]],
+    };
+    placed.iter().zip(cuts.windows(3)).map(sides).collect()
 }
 
 fn place<'p>(case: &Case, pair: &'p [Run]) -> Placed<'p> {
@@ -89,7 +100,7 @@ fn shape(fit: &Fit, jump: f64, (pair, rule): (&[Run], &Rule)) -> Shape {
     }
 }
 
-fn judged(case: &Case, placed: &Placed, test: BoundaryTest, drawn: &[Path]) -> Boundary {
+fn judged(case: &Case, (placed, sides): (&Placed, Sides), test: BoundaryTest, drawn: &[Path]) -> Boundary {
     let Placed { pair, at, fit, jump, shape } = placed;
     let [before, after] = [pair[0].stage, pair[1].stage].map(|stage| Stage::ALL[stage]);
     let mut boundary = Boundary::new(before, after, *at);
@@ -97,12 +108,12 @@ fn judged(case: &Case, placed: &Placed, test: BoundaryTest, drawn: &[Path]) -> B
     boundary.interval = (!drawn.is_empty()).then(|| interval(drawn, pair, *at, (fit.as_ref(), case.rule.coverage)));
     boundary.rules = case.multiverse.and_then(|multiverse| multiverse.band(pair, *at));
     boundary.test = Some(test);
-    let contrasts = telling::contrasts(case.views, pair, *at, case.rule);
+    let contrasts = telling::contrasts(case.views, &sides, case.rule);
     let is_for = |it: &&Contrast| it.nats >= case.rule.least_contrast;
     boundary.groups = contrasts.iter().filter(is_for).map(|it| it.group.to_owned()).collect();
     let doubts = doubts(&boundary, case.rule);
     boundary.verdict = Some(if doubts.is_empty() { BoundaryVerdict::Supported } else { BoundaryVerdict::Weak });
-    boundary.telling = telling::numbers(case, &contrasts, pair, *at);
+    boundary.telling = telling::numbers(case, &contrasts, &sides);
     boundary.telling.extend(doubts);
     boundary
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use stratigraph_profile::catalogue;
 
 use crate::judge::Case;
-use crate::path::Run;
 use crate::reading::{View, Views, by_layer};
 use crate::robust::{mean, median};
 use crate::words::{layers, number};
@@ -13,6 +12,12 @@ use crate::{Reading, Rule};
 
 /// How many numbers a boundary is told by.
 const TOLD: usize = 3;
+
+/// The two stages that a boundary is between, and the layers of each as they are drawn.
+pub(crate) struct Sides {
+    pub(crate) stages: [usize; 2],
+    pub(crate) layers: [Range<usize>; 2],
+}
 
 /// How much the evidence of one group turns at a boundary.
 pub(crate) struct Contrast<'a> {
@@ -23,13 +28,15 @@ pub(crate) struct Contrast<'a> {
 }
 
 /// All groups, the one that turns most first.
-pub(crate) fn contrasts<'a>(views: &Views<'a>, pair: &[Run], at: usize, rule: &Rule) -> Vec<Contrast<'a>> {
+pub(crate) fn contrasts<'a>(views: &Views<'a>, sides: &Sides, rule: &Rule) -> Vec<Contrast<'a>> {
+    let [earlier, later] = sides.stages;
     let one = |index: usize| {
         let scores = views.scores(rule, |view| view.group == index);
-        let ratio = |layer: usize| scores[layer][pair[0].stage] - scores[layer][pair[1].stage];
+        let ratio = |layer: usize| scores[layer][earlier] - scores[layer][later];
         let over =
             |range: Range<usize>| mean(range.filter(|layer| !views.odd.contains(layer)).map(ratio)).unwrap_or(0.0);
-        let nats = over(pair[0].first..at) - over(at..pair[1].end);
+        let [before, after] = sides.layers.clone().map(over);
+        let nats = before - after;
         Contrast { group: views.group_name(index), index, nats }
     };
     let mut all: Vec<Contrast> = views.informative().into_iter().map(one).collect();
@@ -38,16 +45,16 @@ pub(crate) fn contrasts<'a>(views: &Views<'a>, pair: &[Run], at: usize, rule: &R
 }
 
 /// The first curve of each of the groups that turn most, before and behind the boundary, in its own numbers.
-pub(crate) fn numbers(case: &Case, contrasts: &[Contrast], pair: &[Run], at: usize) -> Vec<String> {
+pub(crate) fn numbers(case: &Case, contrasts: &[Contrast], sides: &Sides) -> Vec<String> {
     let turning = contrasts.iter().filter(|it| it.nats >= case.rule.least_contrast).take(TOLD);
     let told = turning.filter_map(|it| {
         let mut views = case.views.heard().filter(|view| view.group == it.index);
-        let stages = [pair[0].stage, pair[1].stage].map(|stage| stratigraph_profile::Stage::ALL[stage]);
+        let stages = sides.stages.map(|stage| stratigraph_profile::Stage::ALL[stage]);
         let view = views.find(|view| {
             let [before, after] = stages.map(|stage| view.signal.kind.expected(stage).probability(case.rule));
             before != after
         })?;
-        told(case, view, [pair[0].first..at, at..pair[1].end])
+        told(case, view, sides.layers.clone())
     });
     told.collect()
 }
