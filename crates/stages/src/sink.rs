@@ -12,13 +12,13 @@ use crate::words::number;
 ///
 /// - writes the massive activation at the first position: through it the norm there (`first_position_norm`) rises by at least
 ///   half of the largest norm that it has anywhere. A norm rises by no more than what is written, so without what the layer
-///   writes most of the sink is not there; at most one rise to the largest norm can be that large;
+///   writes most of the sink is not there;
 /// - costs at least the floor more when it is deleted at all positions than when the first position still passes through it;
 ///   without a floor, at least what the median layer costs with the first position kept;
 /// - has a ratio of the two costs that is an outlier among all layers ([`Rule::outlier`], on a log scale);
 /// - is an ordinary layer with the first position kept: its cost lies less than [`Rule::stands_out`] spreads above the median.
 ///
-/// A layer that fails the first test may be needed for the sink, but another one makes it. A layer that fails the last test is
+/// A layer that fails the first test may be needed for the sink, but does not write most of it. A layer that fails the last test is
 /// needed for something else too. Empty unless the profile has `delete_kl`, `delete_after_first_kl` and `first_position_norm`.
 pub(crate) fn sink_makers(profile: &Profile, setting: &Setting, rule: &Rule) -> Vec<OutlierLayer> {
     sinks(profile, setting, rule).unwrap_or_default()
