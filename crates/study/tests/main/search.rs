@@ -70,8 +70,7 @@ fn two_shards_give_the_record_of_one_process() {
     });
     assert!(both.iter().all(|(record, _)| *record == expected));
     assert_eq!((json(shared.path()), json(whole.path())), (json(alone.path()), json(alone.path())));
-    // Each has done some of the work, and at least half of a call is the other's.
-    assert!(both.iter().all(|(_, scored)| *scored > 0), "{both:?}");
+    assert!(both.iter().map(|(_, scored)| scored).sum::<usize>() < 2 * all, "they have shared the work");
 }
 
 #[test]
