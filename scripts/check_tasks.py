@@ -203,7 +203,8 @@ def run_harness(name, model, work, places, shots):
     manager = TaskManager(include_path=str(work / "tasks"), include_defaults=False)
     options = {"model": "hf", "model_args": f"pretrained={model},dtype=float32", "device": "cpu", "batch_size": 8}
     if name in WRITTEN:
-        options["gen_kwargs"] = {"max_gen_toks": MAX_NEW_TOKENS}
+        # One at a time: the harness pads with a token that a tokenizer without special tokens does not have.
+        options |= {"gen_kwargs": {"max_gen_toks": MAX_NEW_TOKENS}, "batch_size": 1}
     results = lm_eval.simple_evaluate(
         **options, tasks=list(places), num_fewshot=shots, task_manager=manager, log_samples=True, bootstrap_iters=0
     )
