@@ -16,6 +16,7 @@ ARCHITECTURES = {
     "bloom": gguf.MODEL_ARCH.BLOOM,
     "cohere": gguf.MODEL_ARCH.COMMAND_R,
     "cohere2": gguf.MODEL_ARCH.COHERE2,
+    "exaone4": gguf.MODEL_ARCH.EXAONE4,
     "falcon": gguf.MODEL_ARCH.FALCON,
     "gemma": gguf.MODEL_ARCH.GEMMA,
     "gemma2": gguf.MODEL_ARCH.GEMMA2,
@@ -25,10 +26,12 @@ ARCHITECTURES = {
     "gpt_neox": gguf.MODEL_ARCH.GPTNEOX,
     "gpt_oss": gguf.MODEL_ARCH.GPT_OSS,
     "granite": gguf.MODEL_ARCH.GRANITE,
+    "ministral3": gguf.MODEL_ARCH.MISTRAL3,
     "mixtral": gguf.MODEL_ARCH.LLAMA,
     "nemotron": gguf.MODEL_ARCH.NEMOTRON,
     "olmo": gguf.MODEL_ARCH.OLMO,
     "olmo2": gguf.MODEL_ARCH.OLMO2,
+    "olmo3": gguf.MODEL_ARCH.OLMO2,
     "olmoe": gguf.MODEL_ARCH.OLMOE,
     "phi": gguf.MODEL_ARCH.PHI2,
     "phi3": gguf.MODEL_ARCH.PHI3,
@@ -40,7 +43,7 @@ ARCHITECTURES = {
     "stablelm": gguf.MODEL_ARCH.STABLELM,
     "starcoder2": gguf.MODEL_ARCH.STARCODER2,
 }
-PERMUTED = ["granite", "mixtral", "olmo", "smollm3"]  # rotary halves in transformers, rotary pairs in llama.cpp
+PERMUTED = ["granite", "ministral3", "mixtral", "olmo", "smollm3"]  # rotary halves in transformers, rotary pairs in llama.cpp
 GAIN_MINUS_ONE = ["gemma", "gemma2", "gemma3_text", "nemotron"]
 
 
@@ -141,9 +144,20 @@ def write_sizes(writer, config):
         writer.add_layer_norm_eps(get(config, "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "norm_eps", default=1e-5))
 
 
+def llama3_factors(rope, head_dim):
+    """What each rotary frequency is divided by: low ones by `factor`, high ones by 1, a blend between."""
+    frequency = rope["rope_theta"] ** -(torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
+    turns = rope["original_max_position_embeddings"] * frequency / (2 * torch.pi)
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    blend = ((turns - low) / (high - low)).clamp(0, 1)
+    return (1 / ((1 - blend) / rope["factor"] + blend)).float().numpy()
+
+
 def write_rope(writer, config):
     kind = config.model_type
     rope = getattr(config, "rope_parameters", None) or {}
+    if kind == "olmo3":
+        writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
     rope = rope.get("full_attention", rope)
     if kind == "gemma3_text":
         writer.add_sliding_window(config.sliding_window)
@@ -163,6 +177,13 @@ def write_rope(writer, config):
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
         writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
         writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
+        if kind == "olmo3":  # as the hub's configurations have it
+            writer.add_rope_scaling_yarn_attn_factor(0.1 * float(np.log(rope["factor"])) + 1)
+        if kind == "ministral3":
+            writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+            writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
+    if scaling == "llama3":
+        writer.add_tensor("rope_freqs.weight", llama3_factors(rope, head_width(config)))
     if scaling == "longrope":
         original = config.original_max_position_embeddings
         longer = config.max_position_embeddings / original
@@ -196,8 +217,10 @@ def write_metadata(writer, config):
         writer.add_parallel_residual(config.use_parallel_residual)
     if kind == "stablelm":
         writer.add_parallel_residual(config.use_parallel_residual)
-    if kind in ("cohere2", "gemma2", "gpt_oss", "phi3"):
+    if kind in ("cohere2", "exaone4", "gemma2", "gpt_oss", "olmo3", "phi3"):
         writer.add_sliding_window(config.sliding_window)
+    if kind in ("exaone4", "olmo3"):
+        writer.add_sliding_window_pattern([layer == "sliding_attention" for layer in config.layer_types])
     if kind == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
@@ -213,7 +236,7 @@ def write_metadata(writer, config):
         writer.add_logit_scale(config.logits_scaling)
     if kind == "falcon":
         writer.add_tensor_data_layout("jploski")
-    if kind in ("cohere2", "granite", "mixtral", "smollm3"):
+    if kind in ("cohere2", "exaone4", "granite", "ministral3", "mixtral", "smollm3"):
         writer.add_vocab_size(config.vocab_size)
     writer.add_tokenizer_model("none")
 

@@ -93,9 +93,10 @@ FAMILIES = [
 ]
 MINUS_ONE = ["gemma", "gemma2", "gemma3_text", "nemotron"]  # a gain is stored as its difference from one
 WITH_GGUF = [
-    "bloom", "cohere", "cohere2-usual", "falcon", "falcon-grouped", "gemma", "gemma2", "gemma3", "glm4", "gpt2", "gpt-oss", "granite",
-    "mixtral", "neox-parallel", "neox-sequential", "nemotron", "olmo", "olmo2", "olmoe", "phi", "phi3", "qwen2", "qwen2-moe", "qwen3",
-    "qwen3-moe-plain", "smollm3-usual", "stablelm", "stablelm-heads", "starcoder2",
+    "bloom", "cohere", "cohere2-usual", "exaone4", "falcon", "falcon-grouped", "gemma", "gemma2", "gemma3", "glm4",
+    "gpt2", "gpt-oss", "granite", "ministral3", "mixtral", "neox-parallel", "neox-sequential", "nemotron", "olmo", "olmo2", "olmo3",
+    "olmoe", "phi", "phi3", "qwen2", "qwen2-moe", "qwen3", "qwen3-moe-plain", "smollm3-usual", "stablelm",
+    "stablelm-heads", "starcoder2",
 ]
 
 

@@ -26,6 +26,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as hf_logging
 
+from family_ggufs import llama3_factors
 from make_family_fixtures import make_families
 from reference_values import EDIT_TAIL, edit_orders, expected_values
 
@@ -229,15 +230,6 @@ def gguf_tensors(model):
         if heads := rotary_heads(name, model.config):
             value = permute(value, heads)
         yield name, names.get_name(name, try_suffixes=(".weight", ".bias")), np.ascontiguousarray(value)
-
-
-def llama3_factors(rope, head_dim):
-    """What each rotary frequency is divided by: low ones by `factor`, high ones by 1, a blend between."""
-    frequency = rope["rope_theta"] ** -(torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
-    turns = rope["original_max_position_embeddings"] * frequency / (2 * torch.pi)
-    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-    blend = ((turns - low) / (high - low)).clamp(0, 1)
-    return (1 / ((1 - blend) / rope["factor"] + blend)).float().numpy()
 
 
 def write_metadata(writer, config):

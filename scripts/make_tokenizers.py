@@ -37,26 +37,35 @@ CUT_TEXT = "\u5c64 \U0001f468\u200d\U0001f469\u200d\U0001f467 \u00e9e\u0301\n  x
 
 PATTERNS = {
     "llama-bpe": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "dbrx": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "gpt-4o": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "bloom": " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+",  # as BLOOM's file has it, with a set inside a set
     "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     "tekken": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
 # Tokens that are added behind the vocabulary, as GPT-NeoX and Phi-2 have them for runs of spaces.
 ADDED = {"olmo": [" " * n for n in range(12, 1, -1)], "phi-2": [" " * n for n in range(8, 1, -1)] + ["\t\t", "\t\t\t"]}
-BYTE_LEVEL = ["gpt-2", "phi-2", "olmo", "smollm", "llama-bpe", "qwen2", "tekken"]
+BYTE_LEVEL = [
+    "gpt-2", "phi-2", "olmo", "smollm", "llama-bpe", "qwen2", "tekken", "dbrx", "gpt-4o", "bloom", "command-r", "falcon",
+]
 SENTENCE_PIECE = ["llama-spm", "gemma-spm"]
 
 
 def byte_level(kind):
     tokenizer = Tokenizer(models.BPE(ignore_merges=kind in ("llama-bpe", "tekken")))
-    if kind in ("olmo", "qwen2"):
+    if kind in ("olmo", "qwen2", "command-r"):
         tokenizer.normalizer = normalizers.NFC()
     whole = pre_tokenizers.ByteLevel(add_prefix_space=False)
     after = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     if kind in PATTERNS:
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
             pre_tokenizers.Split(Regex(PATTERNS[kind]), "isolated"), after])
-    elif kind == "smollm":
+    elif kind in ("smollm", "command-r"):
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), whole])
+    elif kind == "falcon":
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Punctuation("contiguous"), whole, pre_tokenizers.Digits(individual_digits=False),
+            pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")])
     else:
         tokenizer.pre_tokenizer = whole
     tokenizer.decoder = decoders.ByteLevel()

@@ -74,10 +74,11 @@ pub const FAMILIES: [&str; 54] = [
 ];
 
 /// Those that have a GGUF file beside them.
-pub const GGUFS: [&str; 31] = [
+pub const GGUFS: [&str; 34] = [
     "bloom",
     "cohere",
     "cohere2-usual",
+    "exaone4",
     "falcon",
     "falcon-grouped",
     "gemma",
@@ -89,12 +90,14 @@ pub const GGUFS: [&str; 31] = [
     "granite",
     "llama-gqa",
     "llama-untied",
+    "ministral3",
     "mixtral",
     "nemotron",
     "neox-parallel",
     "neox-sequential",
     "olmo",
     "olmo2",
+    "olmo3",
     "olmoe",
     "phi",
     "phi3",

@@ -79,10 +79,10 @@ pub(super) fn cohere_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recip
     Ok(Recipe::gguf(common_in_gguf(keys, file)?, stored_in_gguf))
 }
 
-/// A GGUF leaves the pattern of layers to the reader.
+/// A GGUF may leave the pattern of layers to the reader.
 pub(super) fn cohere2_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let config = common_in_gguf(keys, file)?;
-    let layers = windows::patterned(config.n_layers, PATTERN);
+    let layers = windows::in_gguf(keys, config.n_layers, PATTERN)?;
     let unrotated = windows::others(config.n_layers, &layers);
     let window = windows::window(keys.size_or_none("attention.sliding_window")?, layers, None)?;
     Ok(Recipe::gguf(config.with_unrotated_layers(unrotated).with_sliding_window(window), stored_in_gguf))

@@ -12,6 +12,8 @@ use crate::{Activation, DecoderConfig, Head, Mlp, NormPlacement, Result};
 /// The caps of Gemma 2, where a configuration does not name them; null switches them off.
 const SCORE_CAP: f64 = 50.0;
 const LOGIT_CAP: f64 = 30.0;
+/// Each second layer of Gemma 2 sees everything, unless a configuration says otherwise.
+const PATTERN: usize = 2;
 
 pub(super) fn gemma_from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.dead(&["hidden_activation"]); // transformers reads hidden_act alone, and takes gelu for its tanh form
@@ -32,9 +34,7 @@ pub(super) fn gemma2_from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_attn_scale(keys.number("query_pre_attn_scalar")?.powf(-0.5))
         .with_attn_soft_cap(keys.number_unless_null("attn_logit_softcapping", SCORE_CAP)?)
         .with_logit_soft_cap(keys.number_unless_null("final_logit_softcapping", LOGIT_CAP)?);
-    let layers = windows::listed_or(keys, config.n_layers, || {
-        windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2))
-    })?;
+    let layers = windows::listed_or(keys, config.n_layers, || windows::patterned(config.n_layers, PATTERN))?;
     let size = keys.size_or_none("sliding_window")?;
     let config = config.with_sliding_window(windows::window(size, layers, None)?);
     Ok(Recipe::new(config, hf::PREFIX, stored_minus_one))
@@ -70,12 +70,12 @@ pub(super) fn gemma_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe
     Ok(Recipe::gguf(common_in_gguf(keys, file)?, gguf::stored))
 }
 
-/// A GGUF leaves the pattern of layers and the scale of scores to the reader.
+/// A GGUF leaves the scale of scores to the reader, and may leave the pattern of layers to it.
 pub(super) fn gemma2_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let config = common_in_gguf(keys, file)?;
     // Only the largest model, with 46 layers, scales by another width than a head's; only its depth identifies it.
     let width = if config.n_layers == 46 { config.d_model / config.n_heads.max(1) } else { config.d_head };
-    let layers = windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2));
+    let layers = windows::in_gguf(keys, config.n_layers, PATTERN)?;
     let size = keys.size_or_none("attention.sliding_window")?;
     let config = config
         .with_norm_placement(NormPlacement::Sandwich)

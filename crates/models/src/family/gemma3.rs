@@ -83,12 +83,11 @@ fn ropes(keys: &mut Keys) -> Result<ByKind> {
     rope::by_kind_of_layer(keys, Outer { base, ..outer }, Outer { base: local_base, ..outer })
 }
 
-/// A GGUF holds the gains themselves, and leaves the pattern of layers and the local base to the reader.
+/// A GGUF holds the gains themselves, and may leave the pattern of layers and the local base to the reader.
 pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     keys.absent("attn_logit_softcapping")?;
     keys.absent("final_logit_softcapping")?;
     let size = keys.size_or_none("attention.sliding_window")?;
-    let pattern = keys.size_or_none("attention.sliding_window_pattern")?.unwrap_or(USUAL_PATTERN);
     let base = keys.number_or_none("rope.freq_base_swa")?.unwrap_or(LOCAL_BASE);
     let norm = gguf::rms(keys)?;
     let config = gguf::common(keys, file, norm)?;
@@ -96,7 +95,7 @@ pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let width = if config.n_layers == 62 { config.d_model / config.n_heads.max(1) } else { config.d_head };
     let attn_scale = keys.number_or_none("attention.scale")?.unwrap_or(usual_scale(width));
     let local = Rope { base, d_rotary: config.d_head, scaling: RopeScaling::None };
-    let layers = windows::patterned(config.n_layers, pattern);
+    let layers = windows::in_gguf(keys, config.n_layers, USUAL_PATTERN)?;
     let window = windows::window(size, layers, Some(local))?;
     let config = with_its_own(config).with_sliding_window(window).with_attn_scale(attn_scale);
     Ok(Recipe::gguf(config, gguf::stored))

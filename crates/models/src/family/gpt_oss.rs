@@ -15,6 +15,8 @@ const BASE: f64 = 150_000.0;
 /// The slope and the limit of the gate, where a configuration does not name them.
 const ALPHA: f64 = 1.702;
 const LIMIT: f64 = 7.0;
+/// Each second layer sees everything, unless a configuration says otherwise.
+const PATTERN: usize = 2;
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.dead(&["hidden_act", "initial_context_length", "experts_per_token"]);
@@ -34,9 +36,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let experts = Experts::new(n_experts, n_active, config.d_mlp)
         .with_activation(Activation::ClampedSwish { alpha, limit })
         .with_router_bias(Bias::Present);
-    let layers = windows::listed_or(keys, config.n_layers, || {
-        windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2))
-    })?;
+    let layers = windows::listed_or(keys, config.n_layers, || windows::patterned(config.n_layers, PATTERN))?;
     let window = windows::window(keys.size_or_none("sliding_window")?, layers, None)?;
     let attention_bias: Bias = keys.flag_or("attention_bias", true)?.into();
     let config = config
@@ -54,7 +54,9 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 
 /// Whether the experts' weights are in MXFP4.
 fn is_in_mxfp4(keys: &mut Keys) -> Result<bool> {
-    let Some(mut quantization) = keys.object_or_none("quantization_config")? else { return Ok(false) };
+    let Some(mut quantization) = keys.object_or_none("quantization_config")?.filter(|keys| !keys.is_empty()) else {
+        return Ok(false);
+    };
     let method = quantization.text("quant_method")?;
     if method != "mxfp4" {
         return Err(unsupported("quantization_config.quant_method", method, "known: mxfp4"));
@@ -103,7 +105,8 @@ fn bare(name: &str, param: Param) -> String {
     }
 }
 
-/// A GGUF leaves the pattern of layers, the numbers of the gate, and that YaRN's places are not rounded to the reader.
+/// A GGUF leaves the numbers of the gate, and that YaRN's places are not rounded, to the reader, and may leave the pattern of layers
+/// to it.
 pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let norm = gguf::rms(keys)?;
     let mut config = gguf::with_experts(keys, file, norm, Weighting::Renormalized)?.with_sinks(AttentionSinks::Present);
@@ -115,7 +118,7 @@ pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     {
         yarn.truncate = false;
     }
-    let layers = windows::chosen(config.n_layers, |layer| layer.is_multiple_of(2));
+    let layers = windows::in_gguf(keys, config.n_layers, PATTERN)?;
     let window = windows::window(keys.size_or_none("attention.sliding_window")?, layers, None)?;
     Ok(Recipe::gguf(config.with_sliding_window(window), stored_in_gguf))
 }

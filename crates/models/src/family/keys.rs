@@ -195,14 +195,16 @@ impl Keys {
                 self.only(key, neutral)?;
             }
         }
-        for key in self.unread(format) {
+        let on = |key: &String| !is_off(&self.values[key]);
+        for key in self.unread(format).into_iter().filter(on) {
+            let value = &self.values[&key];
             if key == "quantization_config" {
-                let method = self.values[&key].get("quant_method").unwrap_or(&Value::Null);
+                let method = value.get("quant_method").unwrap_or(&Value::Null);
                 return Err(unsupported(&format!("{prefix}{key}.quant_method"), method, QUANTISED));
             }
-            if key_classes::matters(&key) && !is_off(&self.values[&key]) {
+            if key_classes::matters(&key) {
                 let reason = "the key is not known and may change what the model computes";
-                return Err(unsupported(&format!("{prefix}{key}"), &self.values[&key], reason));
+                return Err(unsupported(&format!("{prefix}{key}"), value, reason));
             }
         }
         Ok(())
@@ -210,8 +212,14 @@ impl Keys {
 
     /// The unread keys that may have an effect.
     pub(crate) fn unread(&self, format: Format) -> Vec<String> {
-        let known = |key: &String| self.read.contains(key) || key_classes::is_without_effect(key, format);
-        self.values.keys().filter(|key| !known(key)).cloned().collect()
+        let known = |key: &str| self.read.contains(key) || key_classes::is_without_effect(key, format);
+        let unread = self.values.iter().filter(|(key, value)| !value.is_null() && !known(key));
+        unread.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether there are no keys at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
     }
 
     /// The keys that were not read.

@@ -4,8 +4,9 @@
 use serde_json::json;
 
 use super::keys::{Keys, missing, unsupported};
-use super::{Recipe, hf, windows};
-use crate::{QueryScaling, Result};
+use super::{Recipe, gguf, hf, windows};
+use crate::files::GgufFile;
+use crate::{Position, QueryScaling, Result, RopeScaling, Yarn};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     // transformers takes 4,096 if the key is absent, and no window if it is null; an absent key is refused here.
@@ -37,6 +38,27 @@ pub(super) fn ministral3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = hf::llama_like(keys)?.with_query_scaling(QueryScaling { beta, original_n_ctx });
     let window = windows::everywhere(keys, config.n_layers)?;
     Ok(Recipe::like_llama(config.with_sliding_window(window)))
+}
+
+/// `mistral3`: the text model of Mistral 3 or a Ministral 3, with rows of queries and keys permuted as Llama's.
+pub(super) fn mistral3_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
+    let norm = gguf::rms(keys)?;
+    let mut config = gguf::common(keys, file, norm)?;
+    keys.only("rope.dimension_count", config.d_head)?;
+    let mut growth = None;
+    if let Position::Rotary(rope) = &mut config.position
+        && let RopeScaling::Yarn(yarn) = &mut rope.scaling
+    {
+        // The multiplier is `mscale_all_dim`; `mscale` is 1.
+        if let Some(scale) = keys.number_or_none("rope.scaling.yarn_log_multiplier")?.filter(|scale| *scale != 0.0) {
+            let of = |scale| Yarn::attention_factor_of(yarn.factor, scale);
+            yarn.attention_factor = of(1.0) / of(scale);
+        }
+        let original_n_ctx = yarn.original_n_ctx;
+        let beta = keys.number_or_none("attention.temperature_scale")?;
+        growth = beta.map(|beta| QueryScaling { beta, original_n_ctx });
+    }
+    Ok(Recipe::gguf(config.with_query_scaling(growth), gguf::stored_in_pairs))
 }
 
 /// The text model of a model that sees images; its configuration leaves out what is transformers' default.

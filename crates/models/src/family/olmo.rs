@@ -5,7 +5,7 @@ use super::keys::Keys;
 use super::rope::{self, Outer};
 use super::{Recipe, gguf, hf, windows};
 use crate::files::GgufFile;
-use crate::{Activation, DecoderConfig, Mlp, Norm, NormPlacement, QkNorm, Result};
+use crate::{Activation, DecoderConfig, Mlp, Norm, NormPlacement, QkNorm, Result, Rope, RopeScaling};
 
 /// The epsilon of OLMo 1, which no configuration names.
 const EPS: f64 = 1e-5;
@@ -57,8 +57,14 @@ pub(super) fn olmo_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe>
     Ok(Recipe::gguf(config, gguf::stored_in_pairs))
 }
 
-/// OLMo 3 comes under the same architecture; its windows are refused.
+/// OLMo 3 comes under the same architecture. It is the one with windows, and only its layers that see everything scale their rotation.
 pub(super) fn olmo2_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     let norm = gguf::rms(keys)?;
-    Ok(Recipe::gguf(with_norms_behind(gguf::common(keys, file, norm)?), gguf::stored))
+    let config = with_norms_behind(gguf::common(keys, file, norm)?);
+    let size = keys.size_or_none("attention.sliding_window")?;
+    let layers = if size.is_some() { windows::in_gguf(keys, config.n_layers, OLMO3_PATTERN)? } else { Vec::new() };
+    let base = keys.number_or_none("rope.freq_base_swa")?;
+    let unscaled = |rope: &Rope| Rope { base: base.unwrap_or(rope.base), scaling: RopeScaling::None, ..rope.clone() };
+    let window = windows::window(size, layers, config.position.rope().map(unscaled))?;
+    Ok(Recipe::gguf(config.with_sliding_window(window), gguf::stored))
 }

@@ -92,10 +92,11 @@ const BY_MODEL_TYPE: [(&str, Read); 38] = [
 /// Reads the metadata of a GGUF of some architecture.
 type ReadGguf = fn(&mut Keys, &GgufFile) -> Result<Recipe>;
 
-const BY_ARCHITECTURE: [(&str, ReadGguf); 26] = [
+const BY_ARCHITECTURE: [(&str, ReadGguf); 28] = [
     ("bloom", bloom::from_gguf),
     ("cohere2", cohere::cohere2_from_gguf),
     ("command-r", cohere::cohere_from_gguf),
+    ("exaone4", exaone4::from_gguf),
     ("falcon", falcon::from_gguf),
     ("gemma", gemma::gemma_from_gguf),
     ("gemma2", gemma::gemma2_from_gguf),
@@ -106,6 +107,7 @@ const BY_ARCHITECTURE: [(&str, ReadGguf); 26] = [
     ("gptneox", neox::from_gguf),
     ("granite", granite::from_gguf),
     ("llama", llama::from_gguf),
+    ("mistral3", mistral::mistral3_from_gguf),
     ("nemotron", nemotron::from_gguf),
     ("olmo", olmo::olmo_from_gguf),
     ("olmo2", olmo::olmo2_from_gguf),

@@ -11,6 +11,9 @@ const DIVISORS: &str = "rope_freqs.weight";
 const SHORT: &str = "rope_factors_short.weight";
 const LONG: &str = "rope_factors_long.weight";
 
+/// What YaRN multiplies rotated queries and keys by.
+const ATTENTION_FACTOR: &str = "rope.scaling.yarn_attn_factor";
+
 /// The tensors that are read with the configuration.
 pub(super) const TENSORS: [&str; 3] = [DIVISORS, SHORT, LONG];
 
@@ -58,6 +61,13 @@ fn yarn(keys: &mut Keys, factor: f64, original_n_ctx: usize) -> Result<Yarn> {
     keys.only("rope.scaling.attn_factor", 1.0)?;
     keys.only("rope.scaling.yarn_ext_factor", 1.0)?;
     let usual = Yarn::new(factor, original_n_ctx);
+    // llama.cpp ignores this key and transformers computes with it: only the usual value means the same to both.
+    if let Some(given) = keys.number_or_none(ATTENTION_FACTOR)?
+        && (given - usual.attention_factor).abs() > 1e-6 * usual.attention_factor
+    {
+        let reason = format!("only that of the factor {factor} is, {}", usual.attention_factor);
+        return Err(unsupported(ATTENTION_FACTOR, given, &reason));
+    }
     Ok(Yarn {
         beta_fast: keys.number_or_none("rope.scaling.yarn_beta_fast")?.unwrap_or(usual.beta_fast),
         beta_slow: keys.number_or_none("rope.scaling.yarn_beta_slow")?.unwrap_or(usual.beta_slow),

@@ -1,5 +1,7 @@
 //! Which layers have a sliding window, from the several forms that configurations use.
 
+use serde_json::Value;
+
 use super::keys::{Keys, missing, unsupported};
 use crate::config::MOST_LAYERS;
 use crate::{Result, Rope, SlidingWindow};
@@ -28,6 +30,23 @@ pub(super) fn listed(keys: &mut Keys, n_layers: usize) -> Result<Option<Vec<usiz
 /// The layers that `layer_types` calls sliding, or those of `usual` when the configuration has no such list.
 pub(super) fn listed_or(keys: &mut Keys, n_layers: usize, usual: impl FnOnce() -> Vec<usize>) -> Result<Vec<usize>> {
     Ok(listed(keys, n_layers)?.unwrap_or_else(usual))
+}
+
+/// The layers with a window of a GGUF, which lists them, or says that all have one but each so many-th, or leaves it to the reader:
+/// then all but each `usual`-th.
+pub(super) fn in_gguf(keys: &mut Keys, n_layers: usize, usual: usize) -> Result<Vec<usize>> {
+    const KEY: &str = "attention.sliding_window_pattern";
+    if let Some(Value::Array(listed)) = keys.get(KEY) {
+        let flags: Option<Vec<bool>> = listed.iter().map(Value::as_bool).collect();
+        return match flags.filter(|flags| flags.len() == n_layers) {
+            Some(flags) => Ok(chosen(n_layers, |layer| flags[layer])),
+            None => {
+                let value = format!("({} entries)", listed.len());
+                Err(unsupported(KEY, value, "there must be true or false for each layer"))
+            }
+        };
+    }
+    Ok(patterned(n_layers, keys.size_or_none(KEY)?.unwrap_or(usual)))
 }
 
 /// All layers but each `pattern`-th.

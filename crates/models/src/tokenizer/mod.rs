@@ -2,6 +2,7 @@
 
 mod bos;
 mod byte_level;
+mod cuts;
 mod gguf;
 mod growth;
 mod library;

@@ -10,7 +10,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use stratigraph_core::shown;
 
-use super::byte_level::{Cut, Pieces, assemble, cut, two_parts};
+use super::byte_level::{Pieces, assemble, two_parts};
+use super::cuts::{Cut, cut};
 use crate::directory::{is_there, read_json_object};
 use crate::{ModelError, Result};
 
@@ -72,6 +73,7 @@ fn cut_of(class: &str) -> Option<Cut> {
 /// The pairs of a `merges.txt`, after the line that names its version.
 fn merges(file: &Path) -> Result<Vec<Value>> {
     let text = fs::read_to_string(file).map_err(ModelError::io(file))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text); // a byte order mark
     let lines = text.lines().enumerate().filter(|(nth, line)| !(*nth == 0 && line.starts_with("#version")));
     let pair = |(nth, line): (usize, &str)| {
         let bad = || format!("line {} of {MERGES} is `{}`, which has no two parts", nth + 1, shown(line));

@@ -105,6 +105,16 @@ fn quantised_checkpoints_are_refused_by_their_method() {
         configure(&path, json!({"quantization_config": {"quant_method": method, "bits": 4}}));
         assert_says(Checkpoint::open(&path).map(|_| ()), &["quantization_config.quant_method", method]);
     }
+    for off in [json!(null), json!({})] {
+        for name in ["llama-gqa", "gpt-oss"] {
+            let (_keep, path) = copy(name);
+            configure(&path, json!({"quantization_config": off}));
+            load(&path).unwrap_or_else(|error| panic!("{name}, {off}: {error}"));
+        }
+    }
+    let (_keep, path) = copy("llama-gqa");
+    configure(&path, json!({"quantization_config": null, "unknown": null}));
+    assert!(Checkpoint::open(&path).unwrap().unread_keys().is_empty());
     // Blocks without their scales, and weights that the configuration says are in MXFP4.
     let (_keep, path) = copy("gpt-oss-mxfp4");
     rename(&path, |name| name.replace("0.mlp.experts.down_proj_scales", "0.mlp.experts.scales"));

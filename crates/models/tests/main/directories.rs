@@ -248,6 +248,18 @@ fn vocab_and_merges_give_the_ids_of_the_tokenizers_library() {
 }
 
 #[test]
+fn vocab_and_merges_may_begin_with_a_byte_order_mark() {
+    let (_keep, path) = older("gpt-2", Some("GPT2Tokenizer"));
+    let ids = |path: &Path| Checkpoint::open(path).unwrap().tokenizer().unwrap().encode("the lower layer").unwrap();
+    let expected = ids(&path);
+    for file in ["vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json"] {
+        let text = fs::read_to_string(path.join(file)).unwrap();
+        fs::write(path.join(file), format!("\u{feff}{text}")).unwrap();
+    }
+    assert_eq!(ids(&path), expected);
+}
+
+#[test]
 fn tokenizers_of_another_kind_are_refused_with_the_command_that_makes_one() {
     let command = "T.from_pretrained('";
     let tokenizer = |path: &Path| -> Result<(), ModelError> { Checkpoint::open(path)?.tokenizer().map(|_| ()) };

@@ -79,7 +79,8 @@ fn header_end(bytes: &[u8]) -> usize {
 }
 
 /// The kinds of tokenizers among the fixtures.
-const KINDS: [&str; 9] = ["gemma-spm", "gpt-2", "llama-bpe", "llama-spm", "olmo", "phi-2", "qwen2", "smollm", "tekken"];
+const KINDS: [&str; 11] =
+    ["bloom", "falcon", "gemma-spm", "gpt-2", "llama-bpe", "llama-spm", "olmo", "phi-2", "qwen2", "smollm", "tekken"];
 
 fn tokenizer_of(kind: &str) -> (TempDir, Vec<u8>) {
     let bytes = fs::read(fixture(&format!("tokenizers/{kind}/tokenizer.json"))).unwrap();
