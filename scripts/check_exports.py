@@ -62,7 +62,7 @@ def main(exports, fixtures):
         except ValueError as error:  # an architecture whose GGUF transformers does not read
             if "not supported" not in str(error):
                 raise
-            print(f"{export.parent.name} {export.name}: skipped: {error}")
+            print(f"{export.parent.name} {export.name}: skipped: transformers cannot read it: {error}")
             continue
         difference = ((found - wanted).abs().max() / wanted.abs().max()).item()
         worst = max(worst, difference)
