@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
-use stratigraph_study::{DeviceName, Memory};
+use stratigraph_study::{DeviceInfo, DeviceKind, DeviceName, Memory};
 use stratigraph_surgery::Intervention;
 
-use crate::{defaults, remote};
+use crate::{defaults, devices, remote};
 
 /// Which model.
 #[derive(clap::Args)]
@@ -35,15 +35,38 @@ pub struct DeviceArgs {
     /// flex, ndarray, wgpu, wgpu:N or remote:SERVER; may be given more than once
     ///
     /// flex and ndarray run on the CPU; wgpu on a GPU, wgpu:1 on the second one; remote:ws://HOST:PORT or remote:ID on a
-    /// device that another machine serves. Several devices share the work.
+    /// device that another machine serves; vulkan, metal and cuda need other builds. Several devices share the work.
+    /// `stratigraph devices` lists them.
     #[arg(long = "device", value_name = "DEVICE", default_value = "flex")]
     pub names: Vec<DeviceName>,
+    /// Use a device without comparing a small block and its readout with flex's before
+    #[arg(long)]
+    no_device_check: bool,
 }
 
 impl DeviceArgs {
-    /// Opens each.
+    /// Opens each, and checks what it computes.
     pub fn open(&self) -> Result<Vec<Device>> {
-        Ok(self.names.iter().map(DeviceName::open).collect::<Result<_, _>>()?)
+        self.names.iter().map(|name| self.open_as(name)).collect()
+    }
+
+    fn open_as(&self, name: &DeviceName) -> Result<Device> {
+        let device = name.open()?;
+        if !self.no_device_check {
+            devices::check(name, &device)?;
+        }
+        Ok(device)
+    }
+
+    /// The opened devices as a profile records them: a GPU with what it calls itself and how it is reached, and whether it was checked.
+    pub fn record(&self, devices: &[Device]) -> String {
+        let checked = if self.no_device_check { "not checked" } else { "checked against flex" };
+        let record = |(name, device): (&DeviceName, &Device)| match DeviceInfo::of(name, device) {
+            DeviceInfo { kind: DeviceKind::Processor, .. } => name.to_string(),
+            DeviceInfo { kind: DeviceKind::Remote, .. } => format!("{name} ({checked})"),
+            info => format!("{name} ({}, {}; {checked})", info.name, info.interface),
+        };
+        self.names.iter().zip(devices).map(record).collect::<Vec<_>>().join(", ")
     }
 
     /// Opens the only one.
@@ -53,7 +76,7 @@ impl DeviceArgs {
             "this subcommand runs on one device, and --device is given {} times",
             self.names.len()
         );
-        Ok(self.names[0].open()?)
+        self.open_as(&self.names[0])
     }
 
     /// Runs what uses the devices; a remote device that is lost becomes an error.
@@ -78,7 +101,8 @@ pub struct MemoryArgs {
     /// Read each layer when it is to run, for a model that is larger than memory
     #[arg(long)]
     pub stream: bool,
-    /// The most memory to take, such as 600MB or 4GB [default: the weights and 1 GB for each device]
+    /// The most memory to take, such as 600MB or 4GB; of a GPU's own memory where that is the device [default: the weights and 1 GB
+    /// for each device; on a GPU, all that it says it has]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Memory>,
 }

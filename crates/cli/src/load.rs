@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::Device;
-use stratigraph_core::{ResidualModel, shown};
-use stratigraph_models::{Checkpoint, Tokenizer};
+use stratigraph_core::{DeviceLimits, ResidualModel, is_host_device, shown};
+use stratigraph_models::{Checkpoint, LoadOptions, Tokenizer};
 use stratigraph_study::Memory;
 use stratigraph_surgery::Budget;
 
@@ -52,13 +52,20 @@ pub struct LoadedModel {
     pub n_bytes: usize,
 }
 
+impl LoadedModel {
+    fn is_on_host(&self) -> bool {
+        is_host_device(&self.model.device())
+    }
+}
+
 /// Loads a model, or opens it for streaming.
 pub fn model(checkpoint: &Checkpoint, stream: bool, device: &Device) -> Result<LoadedModel> {
+    let options = LoadOptions { largest_tensor_bytes: DeviceLimits::of(device).largest_tensor() };
     if stream {
-        let model = Checkpoint::open(checkpoint.path())?.stream(device)?;
+        let model = Checkpoint::open(checkpoint.path())?.stream_with(options, device)?;
         return Ok(LoadedModel { n_bytes: model.n_bytes(), model: Box::new(model) });
     }
-    let model = checkpoint.load(device)?;
+    let model = checkpoint.load_with(&options, device)?;
     Ok(LoadedModel { n_bytes: model.n_bytes(), model: Box::new(model) })
 }
 
@@ -67,10 +74,35 @@ pub fn models(checkpoint: &Checkpoint, stream: bool, devices: &[Device]) -> Resu
     devices.iter().map(|device| model(checkpoint, stream, device)).collect()
 }
 
-/// The memory budget of each of `n_devices` whose weights take `weights` bytes in total. By default each device has the
+/// The memory budget of a run on each of the devices that `models` are on, with another model beside the first. CPU backends share
+/// the memory of this machine; any other device has its own, its own limits, and a limit that the user sets for itself.
+pub fn budget(args: &MemoryArgs, models: &[LoadedModel], reference: Option<&LoadedModel>) -> Result<Budget> {
+    let with = |loaded: &LoadedModel| reference.filter(|other| other.model.device() == loaded.model.device());
+    let (host, others): (Vec<&LoadedModel>, Vec<&LoadedModel>) = models.iter().partition(|it| it.is_on_host());
+    let others = others.into_iter().map(|it| on_device(args.memory, it, with(it).map_or(0, |other| other.n_bytes)));
+    let mut budgets = others.collect::<Result<Vec<_>>>()?;
+    if !host.is_empty() {
+        let all = host.iter().copied().chain(reference.filter(|other| other.is_on_host()));
+        budgets.push(on_host(args.memory, all.map(|loaded| loaded.n_bytes).sum(), host.len())?);
+    }
+    let smallest = |a: Budget, b: Budget| Budget {
+        bytes: a.bytes.min(b.bytes),
+        largest_tensor_bytes: a.largest_tensor_bytes.min(b.largest_tensor_bytes),
+    };
+    budgets.into_iter().reduce(smallest).context("no model is loaded")
+}
+
+/// That of each of `n_devices` in this machine's memory, whose weights take `weights` bytes in total. By default each has the
 /// budget of a run on that device alone.
-pub fn budget(args: &MemoryArgs, weights: usize, n_devices: usize) -> Result<Budget> {
-    let Some(memory) = args.memory else { return Ok(Memory::usual(weights).budget(weights)?) };
+fn on_host(memory: Option<Memory>, weights: usize, n_devices: usize) -> Result<Budget> {
+    let Some(memory) = memory else { return Ok(Memory::usual(weights).budget(weights)?) };
     let budget = memory.budget(weights)?;
     Ok(Budget { bytes: budget.bytes / n_devices.max(1), ..budget })
+}
+
+/// That of a device with memory of its own, which holds `beside` bytes beside the model.
+fn on_device(memory: Option<Memory>, loaded: &LoadedModel, beside: usize) -> Result<Budget> {
+    let (limits, weights) = (DeviceLimits::of(&loaded.model.device()), loaded.n_bytes + beside);
+    let memory = memory.map_or_else(|| Memory::usual_on(limits, weights), Memory::of_device);
+    Ok(Budget { largest_tensor_bytes: limits.largest_tensor(), ..memory.budget(weights)? })
 }

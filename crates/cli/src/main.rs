@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod corpus;
 mod defaults;
+mod devices;
 #[cfg(test)]
 mod docs;
 mod experiments;
@@ -69,6 +70,8 @@ enum Command {
     Generate(Box<generate::GenerateArgs>),
     /// Score LAMBADA, HellaSwag, ARC, PIQA, WinoGrande or MMLU under interventions
     Tasks(tasks::TaskArgs),
+    /// List the devices of this machine, what they can hold, whether they compute what flex does, and how fast
+    Devices(devices::DevicesArgs),
     /// Serve the devices of this machine to other machines
     #[cfg(feature = "remote")]
     Serve(serve::ServeArgs),
@@ -85,6 +88,7 @@ impl Command {
             Command::Compare(args) => compare::run(args),
             Command::Generate(args) => args.devices.guard(|| generate::run(args)),
             Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),
+            Command::Devices(args) => devices::run(args),
             #[cfg(feature = "remote")]
             Command::Serve(args) => serve::run(args),
         }

@@ -187,8 +187,7 @@ fn write(args: &StudyArgs, setup: &Setup, profile: &Profile, out: &OutDir) -> Re
 impl Setup {
     /// The memory budget of a device.
     fn budget(&self, args: &StudyArgs) -> Result<Budget> {
-        let weights = self.models.iter().chain(&self.reference).map(|loaded| loaded.n_bytes).sum();
-        load::budget(&args.memory, weights, self.models.len())
+        load::budget(&args.memory, &self.models, self.reference.as_ref())
     }
 }
 
@@ -245,7 +244,8 @@ fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile>
     let study = reference.iter().fold(study, |study, reference| study.against(&*reference.model));
     let findings = study.run(windows);
     bar.finish_and_clear();
-    Ok(findings?.with_record(args.devices.to_string(), output::command()).into_profile())
+    let devices: Vec<_> = models.iter().map(|loaded| loaded.model.device()).collect();
+    Ok(findings?.with_record(args.devices.record(&devices), output::command()).into_profile())
 }
 
 /// The measurements that were asked for, or all of the paper's that the model and the text allow.

@@ -27,6 +27,7 @@
 mod activation;
 mod borrowed;
 mod cache;
+mod device_limits;
 mod edit;
 mod error;
 mod hex;
@@ -46,6 +47,7 @@ mod shown;
 mod tap;
 mod taps;
 mod tokens;
+pub mod transfers;
 mod widths;
 mod window_sampling;
 mod windows;
@@ -53,6 +55,7 @@ mod worker_pools;
 
 pub use activation::Activation;
 pub use cache::{ActivationCache, CacheFilter};
+pub use device_limits::DeviceLimits;
 pub use edit::{
     AttentionPair, BlockEdits, CorpusValues, Edit, EditContext, EditData, EditFunction, EditKind, EditTap, EditValues,
     MeanOver, PairMask, PositionMask, Positions, Units,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::run::check_length;
+use crate::transfers;
 use crate::{CoreError, ResidualModel, Result, WindowSampling, check_token_ids};
 
 /// A corpus: `n_sequences` windows of `seq_len` token ids each.
@@ -220,7 +221,7 @@ impl TokenWindows {
     pub fn batch(&self, range: Range<usize>, device: &Device) -> Tensor<2, Int> {
         let ids = &self.ids[range.start * self.seq_len..range.end * self.seq_len];
         let ids: Vec<i32> = ids.iter().map(|&id| i32::try_from(id).expect("a token id fits 31 bits")).collect();
-        Tensor::from_data(TensorData::new(ids, [range.len(), self.seq_len]), device)
+        transfers::upload_ints(TensorData::new(ids, [range.len(), self.seq_len]), device)
     }
 
     /// Checks that `model` can run these windows.

@@ -37,11 +37,14 @@ impl WorkerPools {
         Self { pools: (0..n_pools).map(pool).collect::<Result<_, _>>().unwrap_or_default() }
     }
 
-    /// The pools for a device: one for each thread of the calling pool where tensors are in host memory, one elsewhere; at
-    /// most `most`.
+    /// How many pools suit a device: one for each thread of the calling pool where tensors are in host memory, one elsewhere.
+    pub fn n_suited(device: &Device) -> usize {
+        if is_host_device(device) { rayon::current_num_threads() } else { 1 }
+    }
+
+    /// The pools that suit a device, at most `most`.
     pub fn for_device(device: &Device, most: usize) -> Self {
-        let suited = if is_host_device(device) { rayon::current_num_threads() } else { 1 };
-        Self::new(suited.min(most))
+        Self::new(Self::n_suited(device).min(most))
     }
 
     /// How many pools there are.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
-use crate::{Backend, Result, StudyError};
+use crate::{Backend, Result, StudyError, adapters};
 
 /// A device as a user writes it.
 ///
@@ -15,6 +15,8 @@ use crate::{Backend, Result, StudyError};
 /// |---|---|
 /// | `flex`, `ndarray`, `wgpu` | the default one of a [`Backend`] |
 /// | `wgpu:1` | the second graphics adapter that wgpu lists |
+/// | `vulkan`, `metal` | the preferred adapter on that graphics API alone |
+/// | `cuda`, `cuda:1` | the first and the second GPU of CUDA, in a build with burn's feature `cuda` |
 /// | `remote:ws://HOST:PORT` | one that another machine serves over WebSocket |
 /// | `remote:ID` | one that is served over iroh, found by the server's identity through the public relays |
 /// | `remote:ID@IP:PORT` | the same, dialled directly |
@@ -34,6 +36,11 @@ pub enum DeviceName {
     Backend(Backend),
     /// A graphics adapter of this machine, by its index in wgpu's list.
     Adapter(usize),
+    /// The preferred adapter on one graphics API. With burn's feature of the same name its kernels are compiled to the API's own
+    /// language, and can use tensor cores.
+    Api(GraphicsApi),
+    /// A GPU of CUDA, by its index; it needs burn's feature `cuda`.
+    Cuda(usize),
     /// A device of another machine.
     Remote {
         /// Where its server is: the URL of a WebSocket, or an iroh identity, with an address or a relay after `@`.
@@ -41,6 +48,16 @@ pub enum DeviceName {
         /// Which of the server's devices.
         index: usize,
     },
+}
+
+/// A graphics API that wgpu can be held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GraphicsApi {
+    /// On Linux and Windows.
+    Vulkan,
+    /// On macOS.
+    Metal,
 }
 
 impl DeviceName {
@@ -55,7 +72,9 @@ impl DeviceName {
     pub fn open(&self) -> Result<Device> {
         match self {
             DeviceName::Backend(backend) => backend.device(),
-            DeviceName::Adapter(index) => adapter(*index),
+            DeviceName::Adapter(index) => adapters::at(*index),
+            DeviceName::Api(api) => adapters::on_api(*api),
+            DeviceName::Cuda(index) => adapters::cuda(*index),
             DeviceName::Remote { server, index } => remote(server, *index),
         }
     }
@@ -91,19 +110,6 @@ fn lost_remote(panic: &(dyn Any + Send)) -> Option<String> {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())?;
     let line = text.lines().find(|line| LOST.iter().any(|lost| line.contains(lost)))?;
     Some(line.trim().to_owned())
-}
-
-#[cfg(feature = "wgpu-unfused")]
-fn adapter(index: usize) -> Result<Device> {
-    let adapters = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();
-    let n = adapters.len();
-    let reason = || format!("there is no adapter {index}; wgpu lists {n}, counted from 0");
-    adapters.into_iter().nth(index).ok_or_else(|| StudyError::NoAdapter { reason: reason() })
-}
-
-#[cfg(not(feature = "wgpu-unfused"))]
-fn adapter(_index: usize) -> Result<Device> {
-    Err(StudyError::BackendNotBuilt { backend: Backend::Wgpu })
 }
 
 #[cfg(feature = "remote")]
@@ -142,6 +148,10 @@ impl fmt::Display for DeviceName {
         match self {
             DeviceName::Backend(backend) => write!(f, "{backend}"),
             DeviceName::Adapter(index) => write!(f, "{}:{index}", Backend::Wgpu),
+            DeviceName::Api(GraphicsApi::Vulkan) => f.write_str("vulkan"),
+            DeviceName::Api(GraphicsApi::Metal) => f.write_str("metal"),
+            DeviceName::Cuda(0) => f.write_str("cuda"),
+            DeviceName::Cuda(index) => write!(f, "cuda:{index}"),
             DeviceName::Remote { server, index: 0 } => write!(f, "remote:{server}"),
             DeviceName::Remote { server, index } => write!(f, "remote:{server}#{index}"),
         }
@@ -154,7 +164,11 @@ impl FromStr for DeviceName {
     fn from_str(name: &str) -> Result<Self> {
         let unknown = || StudyError::UnknownDevice { name: name.to_owned() };
         match name.split_once(':') {
-            None => Ok(DeviceName::Backend(name.parse()?)),
+            None if name == "vulkan" => Ok(DeviceName::Api(GraphicsApi::Vulkan)),
+            None if name == "metal" => Ok(DeviceName::Api(GraphicsApi::Metal)),
+            None if name == "cuda" => Ok(DeviceName::Cuda(0)),
+            None => name.parse().map(DeviceName::Backend).map_err(|_| unknown()),
+            Some(("cuda", index)) => index.parse().map(DeviceName::Cuda).map_err(|_| unknown()),
             Some(("wgpu", index)) => index.parse().map(DeviceName::Adapter).map_err(|_| unknown()),
             Some(("remote", server)) if !server.is_empty() => {
                 let (server, index) = server.rsplit_once('#').unwrap_or((server, "0"));
@@ -198,12 +212,22 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in
-            ["flex", "ndarray", "wgpu", "wgpu:2", "remote:ws://gpu:3000", "remote:ws://gpu:3000#1", "remote:0ab1"]
-        {
+        for name in [
+            "flex",
+            "ndarray",
+            "wgpu",
+            "wgpu:2",
+            "vulkan",
+            "metal",
+            "cuda",
+            "cuda:1",
+            "remote:ws://gpu:3000",
+            "remote:ws://gpu:3000#1",
+            "remote:0ab1",
+        ] {
             assert_eq!(name.parse::<DeviceName>().unwrap().to_string(), name);
         }
-        for name in ["", "cuda", "wgpu:", "wgpu:x", "flex:0", "remote:", "remote:ws://gpu#x"] {
+        for name in ["", "opengl", "wgpu:", "wgpu:x", "vulkan:1", "cuda:x", "flex:0", "remote:", "remote:ws://gpu#x"] {
             assert!(name.parse::<DeviceName>().is_err(), "{name}");
         }
     }

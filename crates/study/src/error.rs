@@ -151,7 +151,10 @@ pub enum StudyError {
         name: String,
     },
     /// A text that does not name a device.
-    #[error("unknown device `{name}`; write flex, ndarray, wgpu, wgpu:N, remote:ws://HOST:PORT or remote:ID")]
+    #[error(
+        "unknown device `{name}`; write flex, ndarray, wgpu, wgpu:N, vulkan, metal, cuda, cuda:N, remote:ws://HOST:PORT or \
+         remote:ID"
+    )]
     UnknownDevice {
         /// The name as it was given.
         name: String,
@@ -166,6 +169,22 @@ pub enum StudyError {
     #[error("cannot open a graphics adapter for wgpu: {reason}")]
     NoAdapter {
         /// The reason.
+        reason: String,
+    },
+    /// A GPU of CUDA that is absent, or CUDA was left out when the program was built.
+    #[error(
+        "cannot open GPU {index} of CUDA: {reason}; CUDA needs a build with burn's feature `cuda` (docs/devices.md)"
+    )]
+    NoCuda {
+        /// The index of the GPU.
+        index: usize,
+        /// The reason.
+        reason: String,
+    },
+    /// A device whose block or whose sums differ from those of flex.
+    #[error("the device computes other numbers than flex: {reason}")]
+    WrongDevice {
+        /// What differs, and by how much.
         reason: String,
     },
     /// Remote devices were left out when the program was built.

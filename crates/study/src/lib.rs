@@ -20,9 +20,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adapters;
 mod backend;
 mod derived;
 mod device;
+mod device_info;
+mod device_work;
 mod differences;
 mod error;
 mod findings;
@@ -34,12 +37,14 @@ mod measurement;
 pub mod measurements;
 mod memory;
 mod planned_work;
+mod product_rate;
 mod progress;
 mod prompt;
 mod run_scores;
 mod runs;
 mod scoring;
 pub mod search;
+mod self_check;
 mod study;
 mod task_run;
 mod unigram;
@@ -49,14 +54,18 @@ mod workers;
 
 pub use backend::Backend;
 pub use derived::{Derived, SweepDifference};
-pub use device::{DeviceName, guard_remote};
+pub use device::{DeviceName, GraphicsApi, guard_remote};
+pub use device_info::{DeviceInfo, DeviceKind};
+pub use device_work::DeviceWork;
 pub use error::{Result, StudyError};
 pub use findings::{Findings, measured_curve, paired_difference};
 pub use generative_run::{GenerativeResult, GenerativeRun};
 pub use measurement::{Measurement, Needs, Observation, StudyContext};
 pub use memory::Memory;
+pub use product_rate::product_rate;
 pub use progress::{Progress, block_work, pass_work, readout_work};
 pub use prompt::PromptStudy;
+pub use self_check::SelfCheck;
 pub use study::{Study, versions};
 pub use task_run::{TaskResult, TaskRun};
 pub use window_measures::WindowMeasures;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use stratigraph_core::DeviceLimits;
 use stratigraph_surgery::Budget;
 
 use crate::{Result, StudyError};
@@ -11,7 +12,7 @@ use crate::{Result, StudyError};
 ///
 /// A limit that the user sets is for the whole process: weights, what a run takes, and whatever else the program holds.
 /// The [default](Memory::usual) is for the weights and the run alone, so that a large text in memory does not use it
-/// up.
+/// up. On a GPU a limit is [of the device's memory](Memory::of_device), which has nothing to do with the process.
 ///
 /// ```
 /// use stratigraph_study::Memory;
@@ -34,6 +35,10 @@ pub struct Memory {
 enum Covers {
     Process,
     WeightsAndRun,
+    /// A device's own memory, all of it.
+    Device,
+    /// The weights and the run on a device, whose memory is not known.
+    RunOnDevice,
 }
 
 impl Memory {
@@ -42,6 +47,10 @@ impl Memory {
 
     /// A reserve for memory that the allocator cannot use.
     const MARGIN: usize = 64_000_000;
+
+    /// One part in so many of a device's memory is a reserve: for pages that burn's allocator has filled in part, and for other
+    /// programs.
+    const DEVICE_RESERVE: usize = 8;
 
     /// A limit of `n_bytes` for the whole process.
     pub fn new(n_bytes: usize) -> Self {
@@ -52,6 +61,34 @@ impl Memory {
     /// the same in every process, and so are the batches and the rounding of the results.
     pub fn usual(weights: usize) -> Self {
         Self { n_bytes: weights.saturating_add(1_000_000_000), covers: Covers::WeightsAndRun }
+    }
+
+    /// The same number of bytes as a limit of a device's own memory.
+    pub fn of_device(self) -> Self {
+        Self { covers: Covers::Device, ..self }
+    }
+
+    /// The default on a device of these limits for a model of `weights` bytes: all of its memory where it says how much that is,
+    /// otherwise the weights and an eighth of them, but 1 GB at least.
+    ///
+    /// ```
+    /// use stratigraph_core::DeviceLimits;
+    /// use stratigraph_study::Memory;
+    ///
+    /// let (weights, card) = (27_000_000_000, DeviceLimits::new(None, Some(80_000_000_000)));
+    /// assert_eq!(Memory::usual_on(card, weights).budget(weights)?.bytes, 43_000_000_000); // an eighth is a reserve
+    /// let unknown = Memory::usual_on(DeviceLimits::default(), weights);
+    /// assert_eq!(unknown.budget(weights)?.bytes, 3_375_000_000);
+    /// # Ok::<(), stratigraph_study::StudyError>(())
+    /// ```
+    pub fn usual_on(limits: DeviceLimits, weights: usize) -> Self {
+        match limits.memory {
+            Some(n_bytes) => Self { n_bytes, covers: Covers::Device },
+            None => {
+                let taken = weights.saturating_add((weights / 8).max(1_000_000_000));
+                Self { n_bytes: taken, covers: Covers::RunOnDevice }
+            }
+        }
     }
 
     /// How many bytes it is.
@@ -66,16 +103,20 @@ impl Memory {
     /// # Errors
     /// [`StudyError::MemoryTooSmall`] when nothing is left.
     pub fn budget(self, weights: usize) -> Result<Budget> {
-        let held = match self.covers {
-            Covers::Process => resident().unwrap_or(0),
-            Covers::WeightsAndRun => 0,
-        };
-        self.budget_beside(weights, held)
+        match self.covers {
+            Covers::Process => self.budget_beside(weights, resident().unwrap_or(0)),
+            Covers::WeightsAndRun => self.budget_beside(weights, 0),
+            Covers::RunOnDevice => self.left_of(weights),
+            Covers::Device => self.left_of(weights.saturating_add(self.n_bytes / Self::DEVICE_RESERVE)),
+        }
     }
 
     /// As [`budget`](Memory::budget), in a process that holds `held` bytes, weights included.
     fn budget_beside(self, weights: usize, held: usize) -> Result<Budget> {
-        let taken = weights.saturating_add(Self::PROCESS).max(held).saturating_add(Self::MARGIN);
+        self.left_of(weights.saturating_add(Self::PROCESS).max(held).saturating_add(Self::MARGIN))
+    }
+
+    fn left_of(self, taken: usize) -> Result<Budget> {
         match self.n_bytes.checked_sub(taken) {
             Some(bytes) if bytes > 0 => Ok(Budget { bytes, ..Budget::default() }),
             _ => Err(StudyError::MemoryTooSmall { memory: self, needed: Memory::new(taken) }),

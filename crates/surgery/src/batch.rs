@@ -80,7 +80,7 @@ impl<'a, S: Sink> Batch<'a, S> {
         self.arrive(ROOT, resid);
         while let Some(next) = self.next() {
             self.run_together(&next)?;
-            if self.room() == 0 && self.ended.len() >= self.fit.group && self.way.is_empty() {
+            if self.room() == 0 && self.ended.len() >= self.fit.sizes.group && self.way.is_empty() {
                 self.hand_on()?;
             }
         }
@@ -89,7 +89,7 @@ impl<'a, S: Sink> Batch<'a, S> {
 
     /// How many states more can be held.
     fn room(&self) -> usize {
-        self.fit.most_states.saturating_sub(self.states.len() + self.ended.len())
+        self.fit.sizes.most_states.saturating_sub(self.states.len() + self.ended.len())
     }
 
     fn next(&mut self) -> Option<Next> {
@@ -108,7 +108,7 @@ impl<'a, S: Sink> Batch<'a, S> {
 
     /// Runs an action on all its takers, several at once.
     fn run_together(&mut self, Next { action, takers }: &Next) -> Result<()> {
-        for round in takers.chunks(self.fit.states_per_round) {
+        for round in takers.chunks(self.fit.sizes.states_per_round) {
             let inputs: Vec<_> = round.iter().map(|taker| self.states.leave(*taker)).collect();
             let outputs = self.run_action(*action, inputs)?;
             for (taker, output) in round.iter().zip(outputs) {
@@ -122,8 +122,8 @@ impl<'a, S: Sink> Batch<'a, S> {
     /// pools.
     fn run_action(&mut self, action: usize, states: Vec<Tensor<3>>) -> Result<Vec<Tensor<3>>> {
         let (n_states, n_sequences) = (states.len(), states[0].dims()[0]);
-        let Fit { windows_per_call, pools, .. } = self.fit;
-        let calls = calls::divide(n_states, n_sequences, *windows_per_call, pools.n_pools());
+        let Fit { sizes, pools } = self.fit;
+        let calls = calls::divide(n_states, n_sequences, sizes.windows_per_call, pools.n_pools());
         let (runner, action) = (self.runner, self.tree.action(action));
         let run = |call: &Call| {
             let parts = call.iter().map(|part| calls::part(&states[part.state], part.windows.clone()));

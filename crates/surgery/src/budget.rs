@@ -11,7 +11,8 @@ pub struct Budget {
     /// Bytes of residual streams and activations held at once, the weights not counted. 640 MiB by default.
     pub bytes: usize,
     /// Bytes of the widest activation up to which several windows or states go through a layer together; one window
-    /// always runs. 128 MiB by default, which is the largest buffer that every graphics adapter grants.
+    /// always runs. 128 MiB by default, which is the largest buffer that every graphics adapter grants;
+    /// [`DeviceLimits::largest_tensor`](stratigraph_core::DeviceLimits::largest_tensor) has what a device grants.
     pub largest_tensor_bytes: usize,
 }
 
@@ -21,16 +22,23 @@ impl Default for Budget {
     }
 }
 
-/// Tokens of a batch of windows, and of one call of a block: enough to keep matrix products busy, few enough for the caches.
-struct Tokens {
+/// What suits a device: tokens of a batch of windows and of one call of a block, enough to keep matrix products busy, few enough for
+/// the caches of a CPU; and how many calls run at once.
+#[derive(Debug, Clone, Copy)]
+struct Suited {
     batch: usize,
     call: usize,
+    pools: usize,
 }
 
-impl Tokens {
-    /// On a CPU each pool runs a call of its own; one call keeps any other device busy.
-    fn suited_to(device: &Device) -> Self {
-        if is_host_device(device) { Self { batch: 4096, call: 512 } } else { Self { batch: 4096, call: 8192 } }
+impl Suited {
+    /// One call keeps the device busy.
+    const DEVICE: Self = Self { batch: 4096, call: 8192, pools: 1 };
+
+    fn to(device: &Device) -> Self {
+        // On a CPU each pool runs a call of its own.
+        let cpu = Self { batch: 4096, call: 512, pools: WorkerPools::n_suited(device) };
+        if is_host_device(device) { cpu } else { Self::DEVICE }
     }
 }
 
@@ -46,19 +54,34 @@ const ROUNDS: usize = 8;
 /// there is memory for.
 const GROUP: usize = 16;
 
-/// How one run fits its budget.
+/// How one run fits its budget, and where it runs.
 pub(crate) struct Fit {
+    pub(crate) sizes: Sizes,
+    pub(crate) pools: WorkerPools,
+}
+
+/// How one run is cut to fit its budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
     /// Windows in a batch.
     pub(crate) n_sequences: usize,
     /// How many states may wait or have ended before those furthest on go to their end.
     pub(crate) most_states: usize,
     /// How many streams that have ended are handed on together at least, while others wait.
     pub(crate) group: usize,
-    /// States that are on their way through a step at once.
+    /// States that are on their way through a step at once: as many as full calls take, where there are more than those of one.
     pub(crate) states_per_round: usize,
     /// Windows that go through a block in one call.
     pub(crate) windows_per_call: usize,
-    pub(crate) pools: WorkerPools,
+    /// Calls that run at once.
+    pub(crate) n_pools: usize,
+}
+
+/// A corpus, or the longest part of one that runs by itself.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    n_sequences: usize,
+    seq_len: usize,
 }
 
 /// What a run keeps of each window.
@@ -108,33 +131,38 @@ impl Budget {
         }
     }
 
-    /// Divides the budget: first the states, then the activations of calls. The run has `n_sequences` windows of
-    /// `seq_len` tokens.
+    /// Divides the budget for a run on `n_sequences` windows of `seq_len` tokens.
     pub(crate) fn fit(self, model: &dyn ResidualModel, seq_len: usize, n_sequences: usize, kept: Kept) -> Result<Fit> {
-        let device = model.device();
-        let tokens = Tokens::suited_to(&device);
-        let state = seq_len * model.d_model().max(1) * size_of::<f32>();
-        let widest = seq_len * model.shape().widest_activation(seq_len).max(1) * size_of::<f32>();
+        let suited = Suited::to(&model.device());
+        let sizes = self.sizes(&model.shape(), suited, Part { n_sequences, seq_len }, kept)?;
+        Ok(Fit { sizes, pools: WorkerPools::new(sizes.n_pools) })
+    }
+
+    /// Divides the budget: first the states, then the activations of calls.
+    fn sizes(self, shape: &ModelShape, suited: Suited, part: Part, kept: Kept) -> Result<Sizes> {
+        let Part { n_sequences, seq_len } = part;
+        let state = seq_len * shape.d_model.max(1) * size_of::<f32>();
+        let widest = seq_len * shape.widest_activation(seq_len).max(1) * size_of::<f32>();
         let inside = widest * WIDE_ACTIVATIONS + 2 * state; // of a window in a call
         let Budget { bytes, largest_tensor_bytes } = self;
         let needed = |group: usize| kept.bytes(group, state) + inside;
-        let largest = if model.shape().streams_blocks { kept.states.max(GROUP) } else { GROUP };
+        let largest = if shape.streams_blocks { kept.states.max(GROUP) } else { GROUP };
         let Some(group) = (1..=largest).rev().find(|&group| needed(group) <= bytes) else {
             return Err(SurgeryError::BudgetTooSmall { budget: bytes, needed: needed(1) });
         };
         let (most_states, needed, kept) = (kept.most_states(group), needed(group), kept.bytes(group, state));
-        let most = (bytes / needed).min(tokens.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
+        let most = (bytes / needed).min(suited.batch.div_ceil(seq_len)).min(largest_tensor_bytes / widest);
         let n_sequences = evenly(n_sequences, most.max(1));
         let in_calls = (bytes - n_sequences * kept) / inside; // windows
-        let pools = WorkerPools::for_device(&device, in_calls);
-        let by_size = tokens.call.div_ceil(seq_len).min(largest_tensor_bytes / widest);
-        let windows_per_call = (in_calls / pools.n_pools()).min(by_size).max(1);
-        let at_once = pools.n_pools() * windows_per_call;
-        let fewest = (at_once / n_sequences).max(1);
+        let n_pools = suited.pools.min(in_calls).max(1);
+        let by_size = suited.call.div_ceil(seq_len).min(largest_tensor_bytes / widest);
+        let windows_per_call = (in_calls / n_pools).min(by_size).max(1);
+        let at_once = n_pools * windows_per_call;
+        let full = (at_once / n_sequences).max(1); // states of a round of full calls
         // The results of a round, and its parts before they are joined.
         let left = bytes - n_sequences * kept - at_once * inside;
-        let states_per_round = (fewest + left / (2 * state * n_sequences)).min(ROUNDS * fewest);
-        Ok(Fit { n_sequences, most_states, group, states_per_round, windows_per_call, pools })
+        let states_per_round = (full + left / (2 * state * n_sequences)).min(ROUNDS * full) / full * full;
+        Ok(Sizes { n_sequences, most_states, group, states_per_round, windows_per_call, n_pools })
     }
 }
 
@@ -144,11 +172,4 @@ fn evenly(n: usize, most: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batches_are_even_and_few() {
-        assert_eq!([(32, 23), (32, 40), (9, 4), (1, 5), (0, 5)].map(|(n, most)| evenly(n, most)), [16, 32, 3, 1, 1]);
-    }
-}
+mod tests;

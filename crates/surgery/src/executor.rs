@@ -133,7 +133,7 @@ impl Executor {
             Some(means) if !means.suffice_for(&self.interventions)? => return Err(SurgeryError::MeansMissing),
             Some(means) => corpus.with_means(means, model),
             None => {
-                let means = CorpusMeans::measure(&self.interventions, model, windows, fit.n_sequences)?;
+                let means = CorpusMeans::measure(&self.interventions, model, windows, fit.sizes.n_sequences)?;
                 corpus.with_means(&means, model)
             }
         };
@@ -148,7 +148,7 @@ impl Executor {
         self.check(model, windows)?;
         let kept = Kept { states: 1, depth: 1, corpus: 0 };
         let fit = self.budget.fit(model, windows.seq_len(), windows.n_sequences(), kept)?;
-        CorpusMeans::measure(&self.interventions, model, windows, fit.n_sequences)
+        CorpusMeans::measure(&self.interventions, model, windows, fit.sizes.n_sequences)
     }
 
     fn check(&self, model: &dyn ResidualModel, windows: &TokenWindows) -> Result<()> {
@@ -187,12 +187,12 @@ impl Prepared<'_> {
         let n_sequences = windows.n_sequences();
         assert!(part.end <= n_sequences, "windows {part:?} of a corpus of {n_sequences}");
         let device = model.device();
-        for start in part.clone().step_by(fit.n_sequences) {
-            let sequences = start..(start + fit.n_sequences).min(part.end);
+        for start in part.clone().step_by(fit.sizes.n_sequences) {
+            let sequences = start..(start + fit.sizes.n_sequences).min(part.end);
             corpus.begin(*model, windows, sequences.clone())?;
             let resid = model.embed(windows.batch(sequences.clone(), &device)).map_err(SurgeryError::from)?;
             let runner = Runner { model: *model, corpus, first: sequences.start };
-            let may_all_wait = executor.interventions.len() < fit.most_states;
+            let may_all_wait = executor.interventions.len() < fit.sizes.most_states;
             let way = if may_all_wait { VecDeque::new() } else { executor.tree.way(executor.first) };
             Batch::new(&executor.tree, (runner, fit), (&mut *sink, sequences), way).run(resid)?;
         }

@@ -180,7 +180,7 @@ pub fn run(args: &FitArgs) -> Result<()> {
     let checkpoint = load::open(&model_path)?;
     let windows = windows(args, &checkpoint.tokenizer()?, &corpus)?;
     let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
-    let bytes = load::budget(&args.memory, loaded.n_bytes, 1)?.bytes;
+    let bytes = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?.bytes;
     let (bar, started) = (output::bar()?, Instant::now());
     let fit = Fit { model: &*loaded.model, bytes, bar: &bar };
     let lens = if args.fit.kind == Kind::Affine { fit.affine(&windows) } else { fit.by_gradients(&windows, &args.fit) };

@@ -127,7 +127,7 @@ pub fn run(args: &ShowArgs) -> Result<()> {
     let tokenizer = checkpoint.tokenizer()?;
     let prompt = args.prompt.windows(&tokenizer)?;
     let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
-    let budget = load::budget(&args.memory, loaded.n_bytes, 1)?;
+    let budget = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?;
     let study = study(&args.lenses, (&checkpoint, &tokenizer), &*loaded.model, &prompt)?;
     let study = study.with_budget(budget).with_top_k(*top_k).with_name(load::name(&path));
     let study = args.page.on(study, &tokenizer, prompt.bos())?;

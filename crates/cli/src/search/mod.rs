@@ -174,7 +174,7 @@ pub fn run(args: &SearchArgs) -> Result<()> {
 /// The model on each device, and the budget of each.
 fn loaded(args: &SearchArgs, checkpoint: &Checkpoint) -> Result<(Vec<LoadedModel>, Budget)> {
     let models = load::models(checkpoint, args.memory.stream, &args.devices.open()?)?;
-    let budget = load::budget(&args.memory, models.iter().map(|loaded| loaded.n_bytes).sum(), models.len())?;
+    let budget = load::budget(&args.memory, &models, None)?;
     Ok((models, budget))
 }
 

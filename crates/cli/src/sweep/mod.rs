@@ -31,7 +31,7 @@ fn run_shard(args: &RunArgs) -> Result<()> {
     let sha256 = checkpoint.sha256()?;
     job.check_model(&sha256)?;
     let models = load::models(&checkpoint, args.memory.stream, &args.devices.open()?)?;
-    let budget = load::budget(&args.memory, models.iter().map(|loaded| loaded.n_bytes).sum(), models.len())?;
+    let budget = load::budget(&args.memory, &models, None)?;
     let names: Vec<_> = args.devices.names.iter().map(ToString::to_string).collect();
     let bar = output::bar()?;
     let shard = ShardRun::new(&job, &names[0], &*models[0].model, &sha256)?;

@@ -134,7 +134,7 @@ fn scored(args: &TaskArgs, task: Task) -> Result<()> {
     let checkpoint = load::open(&path)?;
     let encoded = encode(&args.items, task, &checkpoint.tokenizer()?)?;
     let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
-    let budget = load::budget(&args.memory, loaded.n_bytes, 1)?;
+    let budget = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?;
     let bar = output::bar()?;
     let run = TaskRun::new(&*loaded.model).interventions(args.interventions.on(&*loaded.model)?).with_budget(budget);
     let results = run.on_progress(output::shown(&bar)).run(&encoded);

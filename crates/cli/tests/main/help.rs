@@ -18,6 +18,7 @@ const SUBCOMMANDS: &[&[&str]] = &[
     &["export"],
     &["tasks"],
     &["generate"],
+    &["devices"],
 ];
 
 #[test]
@@ -64,7 +65,7 @@ fn misuse_is_told_from_failure_by_the_exit_code() {
         "unknown experiment `delte`; known: delete, delete_after_first, delete_from_N",
     );
     is_misused(["study", "--sequences", "0"], "it must be at least 1");
-    is_misused(["study", "--device", "cuda"], "cuda");
+    is_misused(["study", "--device", "opengl"], "opengl");
     is_misused(["study", "--intervention", "0..x"], "0..x");
     is_misused(["sweep", "run", "job", "--shard", "3/3"], "3/3");
     is_misused(["compare", "--out", "somewhere"], "PROFILE");

@@ -2,6 +2,7 @@
 
 mod common;
 mod corpora;
+mod devices;
 mod effects;
 mod export;
 mod generate;

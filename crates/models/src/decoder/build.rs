@@ -4,7 +4,7 @@ use burn::module::Param as BurnParam;
 use burn::nn::{Linear, RmsNorm};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::attention::{Alibi, Attention, EachHead, HeadNorm, Scoring};
+use super::attention::{Alibi, Attention, EachHead, HeadNorm, KeptScoring, Scoring};
 use super::block::Block;
 use super::experts::{Mixture, Shared};
 use super::mlp::{AnyMlp, FeedForward};
@@ -14,7 +14,7 @@ use super::vocab::VocabMatrix;
 use crate::param::{Kind, Param, ParamSource, Part};
 use crate::{
     AttentionSinks, Bias, DecoderConfig, EmbedNorm, Experts, LoadOptions, Mlp, Norm, NormPlacement, Position, QkNorm,
-    Residual, Result,
+    Residual, Result, Rope,
 };
 
 /// Asks a source for parameters, in the order in which modules are made.
@@ -23,6 +23,26 @@ pub(super) struct Builder<'a> {
     pub(super) source: &'a mut dyn ParamSource,
     pub(super) options: &'a LoadOptions,
     pub(super) device: &'a Device,
+    pub(super) kept: KeptPositions,
+}
+
+/// What layers share of positions, kept on the device.
+#[derive(Default)]
+pub(super) struct KeptPositions {
+    scoring: KeptScoring,
+    rotaries: Vec<(Rope, Rotary)>,
+}
+
+impl KeptPositions {
+    /// The rotation of a layer; layers with the same one share its angles.
+    fn rotary(&mut self, rope: &Rope) -> Rotary {
+        if let Some((_, rotary)) = self.rotaries.iter().find(|(known, _)| known == rope) {
+            return rotary.clone();
+        }
+        let rotary = Rotary::new(rope);
+        self.rotaries.push((rope.clone(), rotary.clone()));
+        rotary
+    }
 }
 
 /// The maps of an MLP.
@@ -150,7 +170,7 @@ impl Builder<'_> {
             n_kv_heads,
             d_head,
             scoring: self.scoring(layer),
-            rotary: self.config.rope_of(layer).map(Rotary::new),
+            rotary: self.config.rope_of(layer).map(|rope| self.kept.rotary(rope)),
         })
     }
 
@@ -166,6 +186,7 @@ impl Builder<'_> {
                 Position::Learned | Position::Rotary(_) => None,
             },
             query_scaling: self.config.query_scaling,
+            kept: self.kept.scoring.clone(),
         }
     }
 

@@ -6,6 +6,7 @@ mod build;
 mod experts;
 mod host;
 mod incremental;
+mod kept;
 mod linear;
 mod mlp;
 mod norm;
@@ -60,7 +61,7 @@ impl Decoder {
         options: &LoadOptions,
         device: &Device,
     ) -> crate::Result<Self> {
-        let mut builder = Builder { config, source, options, device };
+        let mut builder = Builder { config, source, options, device, kept: Default::default() };
         Ok(Self {
             embed: builder.vocab_matrix(Part::Embed)?,
             embed_norm: builder.embed_norm()?,
@@ -84,7 +85,7 @@ impl Decoder {
         options: &LoadOptions,
         device: &Device,
     ) -> crate::Result<Block> {
-        Builder { config, source, options, device }.block(layer)
+        Builder { config, source, options, device, kept: Default::default() }.block(layer)
     }
 
     /// Bytes of its weights, as f32.

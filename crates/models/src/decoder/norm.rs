@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::RmsNorm;
 use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Tensor, TensorData};
+use stratigraph_core::transfers;
 use stratigraph_kernels as kernels;
 
 use super::host;
@@ -152,5 +153,5 @@ impl LayerNorm {
 /// is made of them.
 fn settled(scales: Tensor<3>) -> Tensor<3> {
     let device = scales.device();
-    Tensor::from_data(scales.into_data(), &device)
+    transfers::upload(transfers::read(scales), &device)
 }

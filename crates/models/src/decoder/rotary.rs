@@ -7,8 +7,10 @@ use std::f64::consts::TAU;
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use stratigraph_core::transfers;
 
 use super::host;
+use super::kept::Kept;
 use crate::{LongRope, Rope, RopeScaling, Yarn};
 
 /// Rotates queries and keys by their position; it belongs to the attention that owns it.
@@ -20,6 +22,8 @@ pub(super) struct Rotary {
     long: Option<Long>,
     /// What rotated numbers are multiplied by.
     factor: f64,
+    /// The angles of whole windows.
+    kept: Kept<Angles>,
 }
 
 /// The frequencies of windows of more than `above` tokens.
@@ -30,6 +34,7 @@ struct Long {
 }
 
 /// Cosines and sines `[pos, 1, d_rotary / 2]` of the positions of one run.
+#[derive(Clone)]
 pub(super) struct Angles {
     cos: Tensor<3>,
     sin: Tensor<3>,
@@ -41,25 +46,32 @@ impl Rotary {
         let plain: Vec<f64> = (0..d_rotary / 2).map(|i| base.powf(-2.0 * i as f64 / *d_rotary as f64)).collect();
         let divided = |divisors: &[f64]| plain.iter().zip(divisors).map(|(f, divisor)| f / divisor).collect::<Vec<_>>();
         let frequencies = divided(&divisors(rope, &plain));
-        match scaling {
+        let (long, factor) = match scaling {
             RopeScaling::LongRope(LongRope { long, original_n_ctx, attention_factor, .. }) => {
-                let long = Long { above: *original_n_ctx, frequencies: divided(long) };
-                Self { frequencies, long: Some(long), factor: *attention_factor }
+                (Some(Long { above: *original_n_ctx, frequencies: divided(long) }), *attention_factor)
             }
-            RopeScaling::Yarn(yarn) => Self { frequencies, long: None, factor: yarn.attention_factor },
-            _ => Self { frequencies, long: None, factor: 1.0 },
+            RopeScaling::Yarn(yarn) => (None, yarn.attention_factor),
+            _ => (None, 1.0),
+        };
+        Self { frequencies, long, factor, kept: Kept::default() }
+    }
+
+    /// The angles of some positions of a window that ends with them. Those of whole windows are kept.
+    pub(super) fn angles(&self, positions: Range<usize>, device: &Device) -> Angles {
+        match positions.start {
+            0 => self.kept.get([positions.end, 0, 0], device, || self.computed(positions, device)),
+            _ => self.computed(positions, device),
         }
     }
 
-    /// The angles of some positions of a window that ends with them.
-    pub(super) fn angles(&self, positions: Range<usize>, device: &Device) -> Angles {
+    fn computed(&self, positions: Range<usize>, device: &Device) -> Angles {
         let long = self.long.as_ref().filter(|long| positions.end > long.above);
         let frequencies = long.map_or(&self.frequencies, |long| &long.frequencies);
         let shape = [positions.len(), 1, frequencies.len()];
         let angles = positions.flat_map(|pos| frequencies.iter().map(move |frequency| pos as f64 * frequency));
         let scaled = |x: f64| (x * self.factor) as f32;
         let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f64::sin_cos).map(|(s, c)| (scaled(s), scaled(c))).unzip();
-        let tensor = |values| Tensor::from_data(TensorData::new(values, shape), device);
+        let tensor = |values| transfers::upload(TensorData::new(values, shape), device);
         Angles { cos: tensor(cos), sin: tensor(sin) }
     }
 }

@@ -42,25 +42,29 @@ impl EnsembleNeuron {
 /// Neurons with the strongest association with the tokens of a class, promoting or suppressing them: of the strongest, those
 /// come first whose kurtosis is that of prediction and suppression neurons, and the stronger ones before the others.
 pub(super) fn pick(model: &dyn ResidualModel, belongs: &[bool], n_neurons: usize) -> Result<Vec<EnsembleNeuron>> {
-    let mut strongest = associated(model, belongs)?;
+    let directions = VocabularyDirections::new(model)?;
+    let mut strongest = associated(model, &directions, belongs)?;
     strongest.sort_by(|a, b| b.association.abs().total_cmp(&a.association.abs()));
     strongest.truncate(n_neurons.saturating_mul(CANDIDATES));
     if strongest.is_empty() {
         return Err(ProbeError::NoNeurons);
     }
-    add_kurtosis(model, &mut strongest)?;
+    add_kurtosis(model, &directions, &mut strongest)?;
     strongest.sort_by_key(|neuron| !neuron.writes_few_tokens()); // stable
     strongest.truncate(n_neurons);
     Ok(strongest)
 }
 
 /// Every neuron with its association with the tokens of a class.
-fn associated(model: &dyn ResidualModel, belongs: &[bool]) -> Result<Vec<EnsembleNeuron>> {
-    let directions = VocabularyDirections::new(model)?;
+fn associated(
+    model: &dyn ResidualModel,
+    directions: &VocabularyDirections,
+    belongs: &[bool],
+) -> Result<Vec<EnsembleNeuron>> {
     let (spread, weights) = (directions.spread(), weights_of(model)?);
     let mut all = Vec::new();
     for layer in 0..model.n_layers() {
-        let differences = class_association(model, &directions, layer, belongs)?;
+        let differences = class_association(model, directions, layer, belongs)?;
         let variances = spread.variances(weights.w_out(layer)?);
         let of_layer = differences.iter().zip(variances).enumerate();
         all.extend(of_layer.map(|(neuron, (difference, variance))| {
@@ -73,8 +77,12 @@ fn associated(model: &dyn ResidualModel, belongs: &[bool]) -> Result<Vec<Ensembl
 }
 
 /// Measures the kurtosis of neurons, layer by layer.
-fn add_kurtosis(model: &dyn ResidualModel, neurons: &mut [EnsembleNeuron]) -> Result<()> {
-    let (directions, weights) = (VocabularyDirections::new(model)?, weights_of(model)?);
+fn add_kurtosis(
+    model: &dyn ResidualModel,
+    directions: &VocabularyDirections,
+    neurons: &mut [EnsembleNeuron],
+) -> Result<()> {
+    let weights = weights_of(model)?;
     for layer in 0..model.n_layers() {
         let mut of_layer: Vec<_> = neurons.iter_mut().filter(|neuron| neuron.layer == layer).collect();
         if of_layer.is_empty() {

@@ -11,10 +11,10 @@ mod token_frequency;
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
-use rayon::prelude::*;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use stratigraph_core::{ModelWeights, ResidualModel};
+use stratigraph_core::{ModelWeights, ResidualModel, WorkerPools, is_host_device};
+use stratigraph_kernels::power_sums;
 
 pub(crate) use eigen::{dot, symmetric_eigenvalues};
 pub use matched::MatchedSets;
@@ -62,20 +62,12 @@ struct PowerSums {
 
 impl PowerSums {
     fn add(&mut self, values: &[f32]) {
-        self.n += values.len() as f64;
-        // Short runs in f32 pools would lose digits of the fourth power; f64 is fast enough here.
-        let [mut a, mut b, mut c, mut d] = [0.0f64; 4];
-        for &value in values {
-            let x = f64::from(value);
-            let square = x * x;
-            a += x;
-            b += square;
-            c += square * x;
-            d += square * square;
-        }
-        for (sum, part) in self.sums.iter_mut().zip([a, b, c, d]) {
-            *sum += part;
-        }
+        self.join(&PowerSums { n: values.len() as f64, sums: power_sums(values) });
+    }
+
+    fn join(&mut self, other: &PowerSums) {
+        self.n += other.n;
+        self.sums.iter_mut().zip(other.sums).for_each(|(sum, part)| *sum += part);
     }
 
     fn profile(&self) -> NeuronProfile {
@@ -88,7 +80,10 @@ impl PowerSums {
 }
 
 /// Neurons whose cosines are held at once.
-const NEURONS: usize = 256;
+const NEURONS: usize = 512;
+
+/// Tokens of a tile of cosines on a CPU, which its caches hold for every core: 2 MiB.
+const TILE: usize = 1024;
 
 /// The unembedding as neurons are compared with it, cut into ranges of the vocabulary.
 ///
@@ -173,18 +168,35 @@ impl VocabularyDirections {
     ///
     /// A neuron whose weights are all zero has none: its numbers are NaN.
     pub fn profiles(&self, w_out: Tensor<2>) -> Vec<NeuronProfile> {
-        let [n_neurons, _] = w_out.dims();
-        let slab = |start: usize| {
-            let neurons = start..(start + NEURONS).min(n_neurons);
-            let mut sums = vec![PowerSums::default(); neurons.len()];
-            for part in self.cosines(w_out.clone().slice([neurons])) {
-                let [_, tokens] = part.dims();
-                let values: Vec<f32> = part.try_into_vec_as().expect("any float");
-                sums.par_iter_mut().zip(values.par_chunks(tokens)).for_each(|(sums, values)| sums.add(values));
+        let ([n_neurons, _], device) = (w_out.dims(), w_out.device());
+        let unit = unit_rows(w_out, self.subtracts_mean);
+        let slabs: Vec<_> =
+            (0..n_neurons).step_by(NEURONS).map(|start| start..(start + NEURONS).min(n_neurons)).collect();
+        let sums_of = |tokens: Tensor<2>| {
+            let mut sums = vec![PowerSums::default(); n_neurons];
+            for neurons in &slabs {
+                let cosines = unit.clone().slice([neurons.clone()]).matmul(tokens.clone());
+                let [_, width] = cosines.dims();
+                let values: Vec<f32> = cosines.try_into_vec_as().expect("any float");
+                sums[neurons.clone()].iter_mut().zip(values.chunks(width)).for_each(|(sums, values)| sums.add(values));
             }
-            sums.into_iter().map(|sums| sums.profile()).collect::<Vec<_>>()
+            sums
         };
-        (0..n_neurons).step_by(NEURONS).flat_map(slab).collect()
+        let parts = WorkerPools::for_device(&device, usize::MAX).map(self.tiles(&device), sums_of);
+        let mut sums = vec![PowerSums::default(); n_neurons];
+        parts.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(sums, part)| sums.join(part)));
+        sums.iter().map(PowerSums::profile).collect()
+    }
+
+    /// Parts of the vocabulary that one product takes: on a CPU so many tokens that their cosines stay in its caches.
+    fn tiles(&self, device: &Device) -> Vec<Tensor<2>> {
+        let size = if is_host_device(device) { TILE } else { usize::MAX };
+        let of_chunk = |chunk: &Tensor<2>| {
+            let [_, tokens] = chunk.dims();
+            let starts = (0..tokens).step_by(size);
+            starts.map(|start| chunk.clone().narrow(1, start, size.min(tokens - start))).collect::<Vec<_>>()
+        };
+        self.chunks.iter().flat_map(of_chunk).collect()
     }
 }
 

@@ -43,7 +43,9 @@ impl ReadoutBatch<'_> {
     /// Reduces the logits of some tokens of the vocabulary, those of each stream in turn.
     pub(crate) fn reduce_tile<R: Reduce>(&self, range: &Range<usize>) -> Result<Vec<R::Sums>> {
         let within = |token: &usize| token.clamp(&range.start, &(range.end - 1)) - range.start;
-        let places: Vec<_> = self.tokens.iter().map(within).collect();
+        let Some(first) = self.streams.first() else { return Ok(Vec::new()) };
+        let device = self.common_device.clone().unwrap_or_else(|| first.model.device());
+        let places = R::places(self.tokens.iter().map(within).collect(), &device);
         let streams = 0..self.streams.len();
         let Some(clean) = self.clean else {
             return streams.map(|stream| Ok(R::reduce(self.logits(stream, range)?, None, &places))).collect();

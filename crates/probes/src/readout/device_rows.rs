@@ -1,6 +1,7 @@
 //! Reduces logits on their device: [`DeviceRows`].
 
-use burn::tensor::{Int, Tensor, TensorData, Transaction};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use stratigraph_core::transfers;
 
 use super::reduction::{CleanStatistics, Part, Reduce};
 
@@ -19,26 +20,31 @@ impl Reduce for DeviceRows {
     /// `[rows, 5]`: the largest logit, its place, the token's logit, and two sums; against clean logits `[rows, 8]`, with their
     /// largest one and two sums more.
     type Sums = Tensor<2>;
+    /// `[rows, 1]`
+    type Places = Tensor<2, Int>;
 
     const READ_TOGETHER: bool = true;
 
-    fn clean(logits: Tensor<2>, tokens: &[usize]) -> (DeviceClean, Tensor<2>) {
+    fn places(indices: Vec<usize>, device: &Device) -> Tensor<2, Int> {
+        let n_rows = indices.len();
+        let places = indices.into_iter().map(|place| i32::try_from(place).expect("a token id fits 31 bits"));
+        transfers::upload_ints(TensorData::new(places.collect(), [n_rows, 1]), device)
+    }
+
+    fn clean(logits: Tensor<2>, places: &Tensor<2, Int>) -> (DeviceClean, Tensor<2>) {
         let max = begun(logits.clone().max_dim(1)).clamp_min(f32::MIN);
         let relative = begun(logits.clone() - max.clone());
         let sum = begun(relative.clone().exp().sum_dim(1));
         let clean = DeviceClean { relative, max, sum };
-        let sums = Self::reduce(logits, Some(&clean), tokens);
+        let sums = Self::reduce(logits, Some(&clean), places);
         (clean, sums)
     }
 
-    fn reduce(logits: Tensor<2>, clean: Option<&DeviceClean>, tokens: &[usize]) -> Tensor<2> {
-        let places: Vec<i32> =
-            tokens.iter().map(|&token| i32::try_from(token).expect("a token id fits 31 bits")).collect();
-        let places = Tensor::<2, Int>::from_data(TensorData::new(places, [tokens.len(), 1]), &logits.device());
+    fn reduce(logits: Tensor<2>, clean: Option<&DeviceClean>, places: &Tensor<2, Int>) -> Tensor<2> {
         let (max, top1) = logits.clone().max_dim_with_indices(1);
         let top1 = begun(top1.float()); // a place in a tile is exact in f32
         let max = begun(max.clamp_min(f32::MIN)); // logits may be minus infinity throughout
-        let token = begun(logits.clone().gather(1, places));
+        let token = begun(logits.clone().gather(1, places.clone()));
         let relative = begun(logits - max.clone());
         let sum = begun(relative.clone().exp().sum_dim(1));
         let weighted = begun(expectation(relative.clone().exp(), relative.clone()));
@@ -52,7 +58,7 @@ impl Reduce for DeviceRows {
 
     fn read(sums: Vec<Tensor<2>>) -> Vec<Vec<Part>> {
         let widths: Vec<_> = sums.iter().map(|sums| sums.dims()[1]).collect();
-        let read = sums.into_iter().fold(Transaction::default(), Transaction::register).execute();
+        let read = transfers::read_together(sums);
         let parts = |(sums, width): (TensorData, usize)| {
             let sums = sums.try_into_vec_as::<f32>().expect("a float tensor reads as f32");
             sums.chunks(width).map(part).collect()
@@ -74,7 +80,7 @@ fn part(row: &[f32]) -> Part {
 /// Sends the queued operations to the device, without waiting for it: burn 0.22.1's fusion fails on several reductions
 /// in one graph.
 pub(crate) fn begun(tensor: Tensor<2>) -> Tensor<2> {
-    tensor.device().flush().expect("the device takes work");
+    transfers::flush(&tensor.device());
     tensor
 }
 

@@ -1,6 +1,6 @@
 //! Reduces logits in the host's memory: [`HostRows`].
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use stratigraph_kernels::softmax::{self, Clean, Sums, SumsAgainst};
 
@@ -30,14 +30,19 @@ impl HostClean {
 impl Reduce for HostRows {
     type Clean = HostClean;
     type Sums = Vec<Part>;
+    type Places = Vec<usize>;
 
     const READ_TOGETHER: bool = false;
 
-    fn clean(logits: Tensor<2>, tokens: &[usize]) -> (HostClean, Vec<Part>) {
+    fn places(indices: Vec<usize>, _device: &Device) -> Vec<usize> {
+        indices
+    }
+
+    fn clean(logits: Tensor<2>, places: &Vec<usize>) -> (HostClean, Vec<Part>) {
         let [_, width] = logits.dims();
         let logits = logits.into_data_as::<f32>();
         let mut exps = vec![0.0; floats(&logits).len()];
-        let rows = floats(&logits).par_chunks(width).zip(exps.par_chunks_mut(width)).zip(tokens);
+        let rows = floats(&logits).par_chunks(width).zip(exps.par_chunks_mut(width)).zip(places);
         let parts = rows.map(|((logits, exps), &token)| {
             let sums = softmax::sums(logits);
             softmax::exps(logits, sums.max, exps);
@@ -49,10 +54,10 @@ impl Reduce for HostRows {
         (HostClean { logits, exps, sums }, parts)
     }
 
-    fn reduce(logits: Tensor<2>, clean: Option<&HostClean>, tokens: &[usize]) -> Vec<Part> {
+    fn reduce(logits: Tensor<2>, clean: Option<&HostClean>, places: &Vec<usize>) -> Vec<Part> {
         let [_, width] = logits.dims();
         let logits = logits.into_data_as::<f32>();
-        let rows = floats(&logits).par_chunks(width).zip(tokens).enumerate();
+        let rows = floats(&logits).par_chunks(width).zip(places).enumerate();
         let reduce = |(row, (logits, &token)): (usize, (&[f32], &usize))| match clean.map(|clean| clean.row(row)) {
             Some((clean, sum)) => {
                 let max = clean.max;

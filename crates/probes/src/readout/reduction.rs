@@ -32,17 +32,21 @@ pub(crate) trait Reduce {
     type Clean;
     /// The sums of a tile, which the device may still be computing.
     type Sums: Send;
+    /// A place in the tile for each row, whose logit is kept; where the logits are.
+    type Places;
 
     /// Whether sums are read once for a whole batch, because reading waits for the device. Otherwise they are read tile
     /// by tile.
     const READ_TOGETHER: bool;
 
-    /// Takes clean logits, and reduces them against themselves.
-    fn clean(logits: Tensor<2>, tokens: &[usize]) -> (Self::Clean, Self::Sums);
+    /// An index into the tile for each row, which serve the tiles of all streams on `device`.
+    fn places(indices: Vec<usize>, device: &Device) -> Self::Places;
 
-    /// Reduces logits, against the clean ones where there are any. `tokens` has an index into the tile for each row;
-    /// the logit there is kept.
-    fn reduce(logits: Tensor<2>, clean: Option<&Self::Clean>, tokens: &[usize]) -> Self::Sums;
+    /// Takes clean logits, and reduces them against themselves.
+    fn clean(logits: Tensor<2>, places: &Self::Places) -> (Self::Clean, Self::Sums);
+
+    /// Reduces logits, against the clean ones where there are any.
+    fn reduce(logits: Tensor<2>, clean: Option<&Self::Clean>, places: &Self::Places) -> Self::Sums;
 
     /// The sums of several tiles as numbers, `[tile][row]`.
     fn read(sums: Vec<Self::Sums>) -> Vec<Vec<Part>>;

@@ -33,6 +33,7 @@ mod refused;
 #[cfg(feature = "remote")]
 mod remote;
 mod search;
+mod self_check;
 mod small;
 mod steering;
 mod task_scoring;

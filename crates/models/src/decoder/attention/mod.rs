@@ -9,14 +9,14 @@ use burn::nn::Linear;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use stratigraph_core::{Hook, Result, Site, Tap, visit_heads};
+use stratigraph_core::{Hook, Result, Site, Tap, is_host_device, visit_heads};
 use stratigraph_kernels as kernels;
 
 use self::heads::by_heads;
 pub(super) use self::heads::{EachHead, HeadNorm};
 use self::past::Pair;
 pub(super) use self::past::{KeyValues, Past};
-pub(super) use self::scores::Alibi;
+pub(super) use self::scores::{Alibi, KeptScoring};
 use super::rotary::Rotary;
 use super::{host, linear};
 use crate::QueryScaling;
@@ -61,14 +61,16 @@ pub(super) struct Scoring {
     pub(super) alibi: Option<Alibi>,
     /// A factor of queries that grows with their position.
     pub(super) query_scaling: Option<QueryScaling>,
+    pub(super) kept: KeptScoring,
 }
 
 impl Attention {
     /// What attention adds to the residual stream: normed `[batch, pos, d_model]` to `[batch, pos, d_model]`. With a `past`
     /// these are the positions that follow it.
     ///
-    /// Scores and pattern are computed as a whole when `tap` wants one of them, on a CPU for short windows, behind a past, and
-    /// where there are sinks; otherwise burn's fused attention runs.
+    /// Scores and pattern are computed as a whole: query heads that share a key head are rows of one product. On a CPU long
+    /// windows run burn's attention in parts, which keeps no pattern, unless `tap` wants scores or pattern, or there are sinks
+    /// or a past. On other devices burn 0.22.1 would copy keys and values for each query head, and compute the same products.
     pub(super) fn forward(
         &self,
         normed: Tensor<3>,
@@ -96,7 +98,7 @@ impl Attention {
         };
         let mixed = if tap.wants(site, Hook::AttnScores) || tap.wants(site, Hook::Pattern) {
             self.mixed(self.visited_pattern(query, all.key, site, tap)?, all.value)
-        } else if self.sinks.is_some() || first > 0 || (host::on_host(&device) && pos <= MOST_ON_HOST) {
+        } else if self.sinks.is_some() || first > 0 || in_one_piece(&device, pos) {
             let Pair { key, value } = self.seen(all, pos);
             self.mixed(self.pattern(self.products(query, key)), value)
         } else {
@@ -216,6 +218,11 @@ impl Attention {
         });
         Tensor::from_data(TensorData::new(out, [batch, pos, width]), &device)
     }
+}
+
+/// Whether patterns of `pos` positions are computed as a whole, where nothing else asks for it.
+fn in_one_piece(device: &Device, pos: usize) -> bool {
+    !is_host_device(device) || (host::on_host(device) && pos <= MOST_ON_HOST)
 }
 
 /// True `[query, key]` where a key lies `window` tokens or more before its query. The queries are those of the last keys.

@@ -4,9 +4,11 @@
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use half::bf16;
+use stratigraph_core::transfers;
 use stratigraph_kernels as kernels;
 
 use super::super::host;
+use super::super::kept::Kept;
 use super::{Attention, before_window};
 
 impl Attention {
@@ -16,8 +18,9 @@ impl Attention {
         let Some(scaling) = self.scoring.query_scaling else { return query };
         let ([_, _, pos, _], device) = (query.dims(), query.device());
         let factor = |pos: usize| (1.0 + scaling.beta * (1.0 + (pos / scaling.original_n_ctx) as f64).ln()) as f32;
-        let factors = TensorData::new((first..first + pos).map(factor).collect::<Vec<_>>(), [1, 1, pos, 1]);
-        query * Tensor::from_data(factors, &device)
+        let factors = || TensorData::new((first..first + pos).map(factor).collect::<Vec<_>>(), [1, 1, pos, 1]);
+        let uploaded = || transfers::upload(factors(), &device);
+        query * self.scoring.kept.factors.get([first, pos, 0], &device, uploaded)
     }
 
     /// Attention probabilities `[batch, n_heads, query, key]` of the products of queries and keys.
@@ -58,23 +61,30 @@ impl Attention {
     /// Scores `[batch, n_heads, query, key]` with minus infinity where a query does not see a key.
     pub(super) fn masked(&self, scores: Tensor<4>) -> Tensor<4> {
         let ([_, _, queries, keys], device) = (scores.dims(), scores.device());
-        // tril_mask is true above a diagonal: where a key lies after its query.
-        let future = Tensor::<2, Bool>::tril_mask([queries, keys], (keys - queries) as i64, &device);
-        let unseen = match self.window_within(keys) {
-            Some(window) => future.bool_or(before_window([queries, keys], window, &device)),
-            None => future,
-        };
+        let window = self.window_within(keys);
+        let key = [queries, keys, window.unwrap_or(keys)];
+        let unseen = self.scoring.kept.masks.get(key, &device, || unseen([queries, keys], window, &device));
         let unseen = unseen.unsqueeze::<4>().expand(scores.dims());
         scores.mask_fill(unseen, f32::NEG_INFINITY)
     }
 
-    /// ALiBi's bias, `[1, n_heads, query, key]`, or `[1, n_heads, 1, key]` where it is the same for each query.
+    /// ALiBi's bias, `[1, n_heads, query, key]`, or `[1, n_heads, 1, key]` where it is the same for each query. A small one is kept.
     pub(super) fn alibi(&self, alibi: Alibi, [queries, keys]: [usize; 2], device: &Device) -> Tensor<4> {
+        /// Numbers that are kept at most.
+        const SMALL: usize = 1 << 20;
+        let bias = || self.computed_alibi(alibi, [queries, keys], device);
+        if self.n_heads * queries * keys > SMALL {
+            return bias();
+        }
+        self.scoring.kept.biases.get([queries, keys, 0], device, bias)
+    }
+
+    fn computed_alibi(&self, alibi: Alibi, [queries, keys]: [usize; 2], device: &Device) -> Tensor<4> {
         let n_heads = self.n_heads;
         if alibi == Alibi::ByKeyRounded {
             let of_head = |slope| (0..keys).map(move |key| (rounded_bias(slope, key) * self.scoring.scale) as f32);
             let bias: Vec<f32> = slopes(n_heads).into_iter().flat_map(of_head).collect();
-            return Tensor::from_data(TensorData::new(bias, [1, n_heads, 1, keys]), device);
+            return transfers::upload(TensorData::new(bias, [1, n_heads, 1, keys]), device);
         }
         let mut bias = Vec::with_capacity(n_heads * queries * keys);
         for slope in slopes(n_heads) {
@@ -83,7 +93,28 @@ impl Attention {
                 bias.extend((0..keys).map(|key| by_distance[query.saturating_sub(key)]));
             }
         }
-        Tensor::from_data(TensorData::new(bias, [1, n_heads, queries, keys]), device)
+        transfers::upload(TensorData::new(bias, [1, n_heads, queries, keys]), device)
+    }
+}
+
+/// What scores of all layers share, kept on the device.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct KeptScoring {
+    /// `[query, key]`: where a query does not see a key.
+    masks: Kept<Tensor<2, Bool>>,
+    /// ALiBi's.
+    biases: Kept<Tensor<4>>,
+    /// Of queries, by position.
+    factors: Kept<Tensor<4>>,
+}
+
+/// True `[query, key]` where a query does not see a key: where it lies after it, or before its window.
+fn unseen([queries, keys]: [usize; 2], window: Option<usize>, device: &Device) -> Tensor<2, Bool> {
+    // tril_mask is true above a diagonal: where a key lies after its query.
+    let future = Tensor::<2, Bool>::tril_mask([queries, keys], (keys - queries) as i64, device);
+    match window {
+        Some(window) => future.bool_or(before_window([queries, keys], window, device)),
+        None => future,
     }
 }
 

@@ -1,0 +1,53 @@
+//! What a block, a tile of logits and a batch of a sweep ask of a graphics adapter: as few kernel launches, uploads, waits and flushes
+//! as the table in docs/performance.md says. Kernels of the whole process are counted, so this is a program of its own.
+#![cfg(feature = "wgpu-unfused")]
+
+use stratigraph_core::{NoTap, ResidualModel, Site, TokenWindows};
+use stratigraph_models::{Decoder, DecoderConfig};
+use stratigraph_probes::readout::Readout;
+use stratigraph_probes::scores::Scores;
+use stratigraph_study::{Backend, DeviceWork, Study};
+use stratigraph_surgery::Sweep;
+use stratigraph_testing::{devices, skipped};
+
+const SEQ_LEN: usize = 16;
+const WINDOWS: usize = 2;
+
+#[test]
+fn a_sweep_asks_little_of_a_device() {
+    let Some(on) = devices().into_iter().find(|on| on.backend == Backend::Wgpu) else {
+        return skipped("there is no graphics adapter");
+    };
+    let config = DecoderConfig::new(3, 64, 4, 500).with_heads(4, 2, 16).with_d_mlp(96);
+    let model = config.init(0, &on.device).unwrap();
+    let ids: Vec<u32> = (0..WINDOWS * SEQ_LEN).map(|i| (i * 7919 % 500) as u32).collect();
+    let windows = TokenWindows::new(&ids, SEQ_LEN).unwrap();
+    // The first run compiles kernels and chooses among them, by launches of its own.
+    let counted = [block, tile, sweep].map(|part| [part(&model, &windows), part(&model, &windows)][1]);
+    for (name, work) in ["block", "tile", "sweep"].iter().zip(counted) {
+        println!("{name}: {work:?}");
+    }
+}
+
+fn block(model: &Decoder, windows: &TokenWindows) -> DeviceWork {
+    let resid = model.embed(windows.batch(0..WINDOWS, &model.device())).unwrap();
+    DeviceWork::of(&model.device(), || model.block(Site { slot: 0, layer: 0 }, resid, &mut NoTap).unwrap()).1
+}
+
+/// Two streams of one tile, a clean one and a changed one.
+fn tile(model: &Decoder, windows: &TokenWindows) -> DeviceWork {
+    let clean = model.embed(windows.batch(0..WINDOWS, &model.device())).unwrap();
+    let changed = clean.clone() * 2.0 + 1.0;
+    let readout = Readout::new(model);
+    let mut scores = [Scores::default(), Scores::default()];
+    DeviceWork::of(&model.device(), || {
+        readout.compare(windows, 0..WINDOWS, vec![clean, changed], 0, &mut scores).unwrap()
+    })
+    .1
+}
+
+/// All deletions and swaps: one batch.
+fn sweep(model: &Decoder, windows: &TokenWindows) -> DeviceWork {
+    let study = Study::new(model).add(Sweep::delete()).add(Sweep::swap());
+    DeviceWork::of(&model.device(), || study.run(windows).unwrap()).1
+}

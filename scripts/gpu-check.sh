@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# What there is to know of a GPU before it is trusted with a sweep, as one JSON file: scripts/gpu-check.sh [build|run|short] [OUT.json]
+#
+#   build   builds the program of the check here, and strips it: target/gpu-check/device
+#   run     runs it, here or on another machine: it needs the program, models/tiny and tests/fixtures (together under 64 MiB), a
+#           driver, no network and no toolchain, and takes some minutes
+#   short   the same in small, on any adapter, in under a minute
+#
+# Without an argument: build, then run. FEATURES=wgpu,burn/vulkan builds with burn's own feature of a backend (all: those of the
+# workspace, which its tests are built with), and STRATIGRAPH_DEVICE=vulkan names the device.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-all}
+out=${2:-gpu-check.json}
+program=target/gpu-check/device
+
+build() {
+    local built features=(--features "${FEATURES:-wgpu}")
+    if [[ ${FEATURES:-} == all ]]; then features=(--workspace --all-features); fi
+    built=$(cargo bench --locked --no-run --bench device "${features[@]}" 2>&1 | tee /dev/stderr | sed -n 's/.*device\.rs (\(.*\))$/\1/p')
+    mkdir -p "$(dirname "$program")"
+    strip -o "$program" "$built"
+    ls -l "$program"
+}
+
+run() {
+    test -x "$program" || { echo "error: $program is missing: run scripts/gpu-check.sh build on a machine with Rust" >&2; exit 1; }
+    local seconds=$SECONDS
+    "$program" "$out"
+    test -s "$out" || { echo "skipped: no device"; return; }
+    echo "wrote $out after $((SECONDS - seconds)) s"
+}
+
+case $what in
+    build) build ;;
+    run) run ;;
+    short) STRATIGRAPH_SHORT=1 run ;;
+    all) build && run ;;
+    *) echo "usage: scripts/gpu-check.sh [build|run|short] [OUT.json]" >&2; exit 2 ;;
+esac
