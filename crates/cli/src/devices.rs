@@ -1,6 +1,7 @@
 //! `stratigraph devices`: what this machine has to run on; and the [check] of a device that a subcommand opens.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -64,9 +65,12 @@ pub fn run(args: &DevicesArgs) -> Result<()> {
     let names = if asked { args.names.clone() } else { DeviceInfo::names() };
     let mut listed = Listed { devices: Vec::new(), absent: Vec::new() };
     for name in names {
-        match name.open() {
-            Ok(device) => listed.devices.push(Row::new(&name, &device)),
-            Err(error) => listed.absent.push(Absent { device: name.to_string(), reason: error.to_string() }),
+        let mut absent = |reason: String| listed.absent.push(Absent { device: name.to_string(), reason });
+        // burn opens an adapter when it is first used, and panics where that fails.
+        match name.open().map(|device| catch_unwind(AssertUnwindSafe(|| Row::new(&name, &device)))) {
+            Ok(Ok(row)) => listed.devices.push(row),
+            Ok(Err(_)) => absent("it cannot be opened; the message above has the reason".to_owned()),
+            Err(error) => absent(error.to_string()),
         }
     }
     let has_adapter = listed.devices.iter().any(|row| row.info.kind != DeviceKind::Processor);

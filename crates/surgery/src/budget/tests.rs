@@ -22,7 +22,7 @@ struct Counted {
 
 impl ResidualModel for Counted {
     fn shape(&self) -> ModelShape {
-        self.shape.clone()
+        self.shape
     }
 
     fn device(&self) -> Device {
@@ -61,7 +61,7 @@ impl Sink for Taken {
 
 /// The tokens of each call of a block in a sweep of all deletions and swaps over eight windows of 128 tokens on a device.
 fn calls(shape: ModelShape, budget: Budget) -> Vec<usize> {
-    let context = SweepContext::new(shape.clone(), SEQ_LEN);
+    let context = SweepContext::new(shape, SEQ_LEN);
     let points = |sweep: Sweep| sweep.points(&context).unwrap().interventions;
     let clean = Intervention::none(shape.n_layers);
     let interventions: Vec<_> =
