@@ -26,10 +26,8 @@ use crate::{load, output};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     stratigraph search --remove 4 --out pruned\n  \
-    stratigraph search --operators repeat_block --objective nll --sequences 64 --out repeated\n  \
-    stratigraph search --operators delete,swap --remove 4 --changes 2 --method beam --objective kl --out both\n  \
-    stratigraph search --task arc_easy=arc_easy.jsonl --objective acc --remove 2 --out answers\n  \
-    stratigraph search --remove 4 --out pruned --shard 0/2 # and 1/2 beside it")]
+    stratigraph search --operators repeat_block,swap --method beam --objective kl --sequences 64 --out changed --shard 0/2\n  \
+    stratigraph search --task arc_easy=arc_easy.jsonl --objective acc --remove 2 --out answers")]
 pub struct SearchArgs {
     #[command(flatten)]
     model: ModelArgs,

@@ -23,8 +23,7 @@ use crate::{defaults, load, output, task_items};
 #[command(after_help = "Examples:\n  \
     stratigraph tasks --task lambada --items lambada.jsonl --limit 500 --csv lambada.csv\n  \
     stratigraph tasks --task mmlu --items test.jsonl --shots 5 --examples dev.jsonl --sweep swap\n  \
-    stratigraph tasks --model openai-community/gpt2 --intervention no-3=0..3-4..12 --delete-each\n  \
-    stratigraph tasks --task gsm8k --items test.jsonl --shots 5 --examples train.jsonl --intervention 0..5-6..12")]
+    stratigraph tasks --task gsm8k --items test.jsonl --shots 5 --examples train.jsonl --intervention no-3=0..3-4..12")]
 pub struct TaskArgs {
     #[command(flatten)]
     items: ItemArgs,
