@@ -158,10 +158,8 @@ pub(crate) fn check_top_k(k: usize, d_vocab: usize) -> Result<()> {
     if (1..=d_vocab).contains(&k) { Ok(()) } else { Err(ProbeError::TopKOutOfRange { k, d_vocab }) }
 }
 
-/// The rank of the token that follows among all tokens of the changed distribution, from 1.
-///
-/// Tokens with a larger logit come before it, and so do those with the same logit and a lower id: the rank is 1 exactly
-/// where [`Accuracy`](super::Accuracy) is 1.
+/// The [rank](LogitRow::rank) of the token that follows among all tokens of the changed distribution: 1 exactly where
+/// [`Accuracy`](super::Accuracy) is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rank;
 
@@ -183,11 +181,7 @@ impl Metric for Rank {
     }
 
     fn of_logits(&self, rows: &LogitRows) -> Option<f64> {
-        let (logits, next) = (rows.changed().logits(), rows.next_token()?);
-        let logit = *logits.get(next)?;
-        let larger = logits.iter().filter(|&&other| other > logit).count();
-        let equal_before = logits[..next].iter().filter(|&&other| other == logit).count();
-        Some((1 + larger + equal_before) as f64)
+        rows.changed().rank(rows.next_token()?).map(|rank| rank as f64)
     }
 }
 

@@ -54,6 +54,22 @@ impl<'a> LogitRow<'a> {
         exps.iter().map(|&e| f64::from(e) / sums.sum)
     }
 
+    /// The most likely token, the lowest id on ties.
+    pub fn top1(&self) -> usize {
+        self.softmax().sums.top1
+    }
+
+    /// The rank of a token among all tokens, from 1; none when it is outside the vocabulary.
+    ///
+    /// Tokens with a larger logit come before it, and so do those with the same logit and a lower id: the rank of
+    /// [`top1`](LogitRow::top1) is 1.
+    pub fn rank(&self, token: usize) -> Option<usize> {
+        let logit = *self.logits.get(token)?;
+        let larger = self.logits.iter().filter(|&&other| other > logit).count();
+        let equal_before = self.logits[..token].iter().filter(|&&other| other == logit).count();
+        Some(1 + larger + equal_before)
+    }
+
     /// The `k` most likely tokens, the most likely first; the lower id first on ties.
     pub fn top_k(&self, k: usize) -> Vec<usize> {
         let mut top = TopK::new(k);

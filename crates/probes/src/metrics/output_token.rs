@@ -10,11 +10,8 @@ pub(super) fn built_in() -> [Arc<dyn Metric>; 2] {
     [Arc::new(OutputRank), Arc::new(OutputProbability)]
 }
 
-/// The rank of the clean distribution's most likely token among all tokens of the changed distribution, from 1; with a lens, the
-/// rank of the token that the model puts out.
-///
-/// Tokens with a larger logit come before it, and so do those with the same logit and a lower id: the rank is 1 exactly where
-/// [`Top1Agreement`](super::Top1Agreement) is 1.
+/// The [rank](super::LogitRow::rank) of the clean distribution's most likely token among all tokens of the changed distribution: 1
+/// exactly where [`Top1Agreement`](super::Top1Agreement) is 1. With a lens, the rank of the token that the model puts out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputRank;
 
@@ -36,11 +33,7 @@ impl Metric for OutputRank {
     }
 
     fn of_logits(&self, rows: &LogitRows) -> Option<f64> {
-        let (logits, token) = (rows.changed().logits(), *rows.clean().top_k(1).first()?);
-        let logit = *logits.get(token)?;
-        let larger = logits.iter().filter(|&&other| other > logit).count();
-        let equal_before = logits[..token].iter().filter(|&&other| other == logit).count();
-        Some((1 + larger + equal_before) as f64)
+        rows.changed().rank(rows.clean().top1()).map(|rank| rank as f64)
     }
 }
 
@@ -67,7 +60,6 @@ impl Metric for OutputProbability {
     }
 
     fn of_logits(&self, rows: &LogitRows) -> Option<f64> {
-        let token = *rows.clean().top_k(1).first()?;
-        rows.changed().log_prob(token).map(f64::exp)
+        rows.changed().log_prob(rows.clean().top1()).map(f64::exp)
     }
 }
