@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::{Checkpoint, Tokenizer};
+use stratigraph_probes::lens::Lens;
 use stratigraph_profile::{Curve, Profile};
 use stratigraph_report::{OutDir, PromptLink, PromptPage};
 use stratigraph_study::PromptStudy;
@@ -86,7 +87,14 @@ fn chosen(curve: &Curve, n: usize) -> Vec<Chosen> {
 
 impl PageSetup<'_> {
     fn pages(&self, chosen: &[Chosen], of: (&str, &Profile), out: &OutDir) -> Vec<PromptLink> {
-        let page = |it: &Chosen| match self.page(it, of, out) {
+        let lenses = match self.lenses.open(self.checkpoint, self.model) {
+            Ok(lenses) => lenses.into_iter().map(|lens| Arc::new(lens) as Arc<dyn Lens>).collect::<Vec<_>>(),
+            Err(reason) => {
+                output::skipped("pages of windows", format_args!("{reason:#}"));
+                return Vec::new();
+            }
+        };
+        let page = |it: &Chosen| match self.page(it, &lenses, of, out) {
             Ok(link) => Some(link),
             Err(reason) => {
                 output::skipped(format_args!("the page of window {}", it.window), format_args!("{reason:#}"));
@@ -96,12 +104,17 @@ impl PageSetup<'_> {
         chosen.iter().filter_map(page).collect()
     }
 
-    fn page(&self, it: &Chosen, (curve, profile): (&str, &Profile), out: &OutDir) -> Result<PromptLink> {
+    fn page(
+        &self,
+        it: &Chosen,
+        lenses: &[Arc<dyn Lens>],
+        (curve, profile): (&str, &Profile),
+        out: &OutDir,
+    ) -> Result<PromptLink> {
         let Chosen { window, kl, what } = it;
         let prompt = self.windows.select([*window]);
         let study = PromptStudy::new(self.model, &prompt)?.with_budget(self.budget).with_name(&profile.model.name);
-        let lenses = self.lenses.open(self.checkpoint, self.model)?.into_iter();
-        let study = lenses.fold(study, |study, lens| study.with_lens(Arc::new(lens)));
+        let study = lenses.iter().cloned().fold(study, PromptStudy::with_lens);
         let reading = study.with_texts(|id| self.tokenizer.token_text(id).unwrap_or_default()).read()?;
         let reading = reading.with_source(format!("window {window} of {}", profile.corpus.name));
         let reading = reading.with_record(&profile.device, output::command());

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use burn::tensor::Device;
 use serde_json::{Map, Value};
@@ -38,6 +39,8 @@ pub struct Checkpoint {
     names: Names,
     /// Families that the user has added.
     families: Vec<Family>,
+    /// The SHA-256 of its files, when it has been asked for.
+    pub(crate) sha256: OnceLock<String>,
 }
 
 enum Files {
@@ -104,7 +107,8 @@ impl Checkpoint {
             open_gguf(path)?
         };
         let names = Names::find(files.tensors(), &recipe);
-        Ok(Self { path: path.to_owned(), files, recipe, names, families: families.to_vec() })
+        let (path, families) = (path.to_owned(), families.to_vec());
+        Ok(Self { path, files, recipe, names, families, sha256: OnceLock::new() })
     }
 
     /// Where the checkpoint was opened.

@@ -12,11 +12,19 @@ use crate::{Checkpoint, ModelError, Result};
 impl Checkpoint {
     /// The SHA-256 of the checkpoint's content, in hexadecimal: of a single file what `sha256sum FILE` prints, and of a
     /// directory what `sha256sum config.json model.safetensors | sha256sum` prints in it (with the files that it has,
-    /// sorted by name); of a split GGUF that of its parts. The tokenizer is left out.
+    /// sorted by name); of a split GGUF that of its parts. The tokenizer is left out. The files are read once, and the hash is kept.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn sha256(&self) -> Result<String> {
+        if let Some(known) = self.sha256.get() {
+            return Ok(known.clone());
+        }
+        let found = self.hash()?;
+        Ok(self.sha256.get_or_init(|| found).clone())
+    }
+
+    fn hash(&self) -> Result<String> {
         let mut files = self.files();
         files.sort();
         if let [file] = &files[..] {
