@@ -100,10 +100,15 @@ impl LensFileArgs {
             self.lens_text.is_none() || asked.contains(&LensKind::Affine),
             "--lens-text is for the experiment affine_lens: add it to --experiments"
         );
-        match asked.iter().find(|_| self.given.files.is_empty()) {
-            Some(&kind) if self.text_for(kind).is_none() => Err(missing(kind)),
-            _ => Ok(()),
-        }
+        // What lenses files hold is known when they are opened.
+        if self.given.files.is_empty() { self.check_given(asked, &[]) } else { Ok(()) }
+    }
+
+    /// Refuses a lens that was asked for, is not given and cannot be fitted.
+    fn check_given(&self, asked: &[LensKind], given: &[FittedLens]) -> Result<()> {
+        let is_missing =
+            |kind: &LensKind| given.iter().all(|lens| lens.kind() != *kind) && self.text_for(*kind).is_none();
+        asked.iter().copied().find(is_missing).map_or(Ok(()), |kind| Err(missing(kind)))
     }
 
     /// The lenses that were given, and those of the kinds that were asked for.
@@ -113,6 +118,7 @@ impl LensFileArgs {
     pub fn lenses(&self, asked: &[LensKind], of: &LensUse) -> Result<Vec<Arc<dyn Lens>>> {
         self.check_use(asked)?;
         let mut lenses = self.given.open(of.checkpoint, of.model)?;
+        self.check_given(asked, &lenses)?; // before one of them is fitted, which takes long
         for &kind in asked {
             if !lenses.iter().any(|lens| lens.kind() == kind) {
                 lenses.push(self.fit(kind, of)?);

@@ -62,6 +62,8 @@ fn lenses_that_do_not_fit_are_refused() {
     // Before anything is read.
     let plan = |more: &[&'static str]| [&["sweep", "plan", "job", "--model", "absent", "--experiments"], more].concat();
     fails(plan(&["affine_lens"]), "affine_lens needs a lens: give --lens FILE");
+    let both = ["affine_lens,tuned_lens", "--lens-text", "examples/data/sample.txt"];
+    fails(plan(&both), "`stratigraph lens fit --kind tuned` makes one");
     fails(plan(&["delete,early_guesses"]), "cannot shard early_guesses: it needs the whole corpus in one process");
 }
 
