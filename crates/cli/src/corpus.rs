@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use clap::builder::ArgPredicate;
 use stratigraph_core::TokenWindows;
-use stratigraph_corpus::{BosMode, BosToken, Corpus, DocumentFormat, Draw, SampleOver, Windows};
+use stratigraph_corpus::{BosMode, Corpus, DocumentFormat, Draw, SampleOver, Windows};
 use stratigraph_models::Tokenizer;
 
 use crate::args::at_least;
@@ -123,12 +123,7 @@ impl BosArg {
     /// # Errors
     /// When it is wanted and the tokenizer names none.
     pub fn token(self, tokenizer: &Tokenizer) -> Result<Option<u32>> {
-        let BosToken { id, is_usual, .. } = tokenizer.bos();
-        match self {
-            BosArg::Auto => Ok(id.filter(|_| is_usual)),
-            BosArg::Always => id.context("--bos always: the tokenizer names no BOS token").map(Some),
-            BosArg::Never => Ok(None),
-        }
+        Ok(BosMode::from(self).token(tokenizer.bos())?)
     }
 }
 

@@ -78,7 +78,7 @@ pub enum CorpusError {
         seq_len: usize,
     },
     /// A tokenizer that knows no token for the beginning of a text.
-    #[error("the tokenizer names no BOS token, so windows cannot begin with one; use --bos never")]
+    #[error("the tokenizer names no BOS token, so nothing can begin with one; use --bos never")]
     NoBos,
     /// A text that the tokenizer cannot encode.
     #[error("cannot encode {name}: {reason}")]
