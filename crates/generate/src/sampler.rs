@@ -1,6 +1,7 @@
 //! Chooses tokens: [`Sampler`].
 
 use stratigraph_core::SplitMix64;
+use stratigraph_kernels::softmax::{Sums, sums};
 
 use crate::{Result, Sampling};
 
@@ -33,6 +34,10 @@ impl Sampler {
     /// Chooses a token by the logits of the whole vocabulary; `before` are the tokens of the text so far. None where no logit
     /// is finite, or one is NaN.
     pub fn pick(&mut self, logits: &[f32], before: &[u32]) -> Option<u32> {
+        if self.sampling.is_greedy() && self.sampling.repetition_penalty() == 1.0 {
+            let Sums { sum, top1, .. } = sums(logits); // one vectorised pass
+            return (sum.is_finite() && sum > 0.0).then_some(top1 as u32);
+        }
         let candidates = self.candidates(logits, before)?;
         if self.sampling.is_greedy() {
             return candidates.first().map(|candidate| candidate.token);
