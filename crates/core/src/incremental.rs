@@ -34,6 +34,12 @@ pub trait IncrementalModel: Sync {
     fn continues(&self, _from: usize, _to: usize) -> bool {
         true
     }
+
+    /// Leaves in a state these windows of its batch, in this order, and no others. Returns whether it can; by default it cannot,
+    /// and texts of a batch that have ended go on to be run.
+    fn keep_windows(&self, _state: &mut BlockState, _windows: &[usize]) -> bool {
+        false
+    }
 }
 
 /// What a block keeps of the positions that it has run: in most models their keys and values (a KV cache). It belongs to a

@@ -117,8 +117,9 @@ impl<'a> Generator<'a> {
     /// go on.
     ///
     /// The tap sees the prompt and then each token that runs, after the edits; tokens of all prompts run together, and those
-    /// that follow a text's end are 0. Texts of different lengths are batched without padding: the beginning that all of them
-    /// have runs at once, and then every text goes on by its own next token, from its prompt or generated.
+    /// that follow a text's end are 0. For a tap that wants no hook, texts that have ended are left out. Texts of different lengths
+    /// are batched without padding: the beginning that all of them have runs at once, and then every text goes on by its own next
+    /// token, from its prompt or generated.
     ///
     /// # Errors
     /// As [`run`](Generator::run); what the tap returns.
@@ -133,17 +134,21 @@ impl<'a> Generator<'a> {
         let mut rows = rows.collect::<Result<Vec<_>>>()?;
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0) + self.max_new_tokens;
         let mut run = self.start(prompts.len(), longest)?;
+        let mut texts: Vec<usize> = (0..rows.len()).collect(); // of each window that runs
         loop {
             let n_run = run.n_positions();
             let running = rows.iter().filter(|row| row.is_running());
             let Some(n_new) = running.map(|row| row.n_known_behind(n_run)).min() else { break };
-            let tokens: Vec<_> = rows.iter().map(|row| row.next(n_run, n_new)).collect();
+            if tap.hooks().is_empty() {
+                leave_ended(&mut run, &mut texts, &rows);
+            }
+            let tokens: Vec<_> = texts.iter().map(|&text| rows[text].next(n_run, n_new)).collect();
             let resid = run.extend(&tokens, tap)?;
             let is_due = |row: &Row| row.is_running() && row.n_known_behind(n_run) == n_new;
-            let due: Vec<usize> = (0..rows.len()).filter(|&row| is_due(&rows[row])).collect();
+            let due: Vec<usize> = (0..texts.len()).filter(|&window| is_due(&rows[texts[window]])).collect();
             let mut goes_on = true;
-            for (&row, logits) in due.iter().zip(last_rows(self.model, resid, &due)?) {
-                rows[row].take(&logits, self, &mut |event: &Event| {
+            for (&window, logits) in due.iter().zip(last_rows(self.model, resid, &due)?) {
+                rows[texts[window]].take(&logits, self, &mut |event: &Event| {
                     goes_on = goes_on && go_on(event);
                     goes_on
                 })?;
@@ -181,5 +186,13 @@ impl<'a> Generator<'a> {
             return Err(GenerateError::EmptyStopString);
         }
         self.sampling.check()
+    }
+}
+
+/// Leaves texts that have ended out of the batch, where they are half of it: what is kept of the others is copied.
+fn leave_ended(run: &mut IncrementalRun, texts: &mut Vec<usize>, rows: &[Row]) {
+    let running: Vec<usize> = (0..texts.len()).filter(|&window| rows[texts[window]].is_running()).collect();
+    if 2 * running.len() <= texts.len() && run.keep_windows(&running) {
+        *texts = running.into_iter().map(|window| texts[window]).collect();
     }
 }

@@ -28,8 +28,10 @@ use crate::{Intervention, Result};
 pub struct IncrementalRun<'a> {
     model: &'a dyn ResidualModel,
     intervention: &'a Intervention,
-    /// The tokens of each window.
+    /// The tokens of each window that runs.
     ids: Vec<Vec<u32>>,
+    /// The number that each of these windows had at first, by which edits know it.
+    windows: Vec<usize>,
     longest: usize,
     in_parts: bool,
     /// Of each layer in each slot.
@@ -59,8 +61,8 @@ impl<'a> IncrementalRun<'a> {
             }
         }
         intervention.check(&model.shape(), longest)?;
-        let ids = vec![Vec::new(); batch];
-        Ok(Self { model, intervention, ids, longest, in_parts: true, states: Vec::new(), n_kept: 0 })
+        let (ids, windows) = (vec![Vec::new(); batch], (0..batch).collect());
+        Ok(Self { model, intervention, ids, windows, longest, in_parts: true, states: Vec::new(), n_kept: 0 })
     }
 
     /// Runs whole windows in any case.
@@ -83,6 +85,21 @@ impl<'a> IncrementalRun<'a> {
     /// Tokens of each window so far.
     pub fn n_positions(&self) -> usize {
         self.ids.first().map_or(0, Vec::len)
+    }
+
+    /// Goes on with these of its windows, in this order, and no others. Returns whether it does: a model may
+    /// [keep states](IncrementalModel::keep_windows) of all windows alone.
+    ///
+    /// # Panics
+    /// When there is no such window.
+    pub fn keep_windows(&mut self, windows: &[usize]) -> bool {
+        let mut states = self.states.iter_mut().flatten();
+        if !states.all(|state| self.model.incremental().is_some_and(|model| model.keep_windows(state, windows))) {
+            return false;
+        }
+        self.ids = windows.iter().map(|&window| std::mem::take(&mut self.ids[window])).collect();
+        self.windows = windows.iter().map(|&window| self.windows[window]).collect();
+        true
     }
 
     /// Adds tokens to each window, as many to each, and runs what has not run yet. The residual stream after the last step at
@@ -155,7 +172,7 @@ impl<'a> IncrementalRun<'a> {
     }
 
     fn edits(&self) -> EditTap<'a> {
-        EditTap::new(self.intervention.edits(), (0..self.ids.len()).collect())
+        EditTap::new(self.intervention.edits(), self.windows.clone())
     }
 
     /// The tokens of all windows from a position on, `[batch, pos]`.

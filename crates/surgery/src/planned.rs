@@ -111,6 +111,10 @@ impl IncrementalModel for PlannedModel<'_> {
     fn continues(&self, from: usize, to: usize) -> bool {
         self.model.incremental().is_some_and(|model| model.continues(from, to))
     }
+
+    fn keep_windows(&self, state: &mut BlockState, windows: &[usize]) -> bool {
+        self.model.incremental().is_some_and(|model| model.keep_windows(state, windows))
+    }
 }
 
 impl ModelWeights for PlannedModel<'_> {

@@ -48,6 +48,34 @@ fn prompts_of_different_lengths_do_not_change_each_other() {
     }
 }
 
+/// Texts that end early leave the batch, which changes none of the others; a tap that wants a hook sees all of them to the end.
+#[test]
+fn texts_that_end_leave_the_others_as_they_are() {
+    for name in ["llama-gqa", "gemma3", "bloom"] {
+        let model = load(name);
+        let prompts = prompts(model.d_vocab());
+        let edited: Intervention =
+            LayerPlan::full(model.n_layers()).repeat(0..2).unwrap().edit(Edit::scale(Hook::MlpOut.at(1), 0.5));
+        let generator = Generator::new(&model).with_intervention(edited).with_max_new_tokens(12);
+        let free = generator.run(&prompts).unwrap();
+        // The first two end at their second and fourth token, the third as soon as it can.
+        let stops = [free[0].tokens[1], free[1].tokens[3], free[2].tokens[0]];
+        let generator = generator.with_stop_tokens(stops);
+        let expected: Vec<_> =
+            prompts.iter().map(|it| generator.run(std::slice::from_ref(it)).unwrap().remove(0)).collect();
+        let lengths = expected.iter().map(|generation| generation.tokens.len());
+        assert!(lengths.clone().min() < lengths.max(), "{name}: some end early");
+        for generator in [generator.clone(), generator.clone().recomputing()] {
+            let found = generator.run(&prompts).unwrap();
+            assert_eq!(tokens(&found), tokens(&expected), "{name}");
+            let mut cache = ActivationCache::at([Hook::MlpOut.at(1)]);
+            let watched = generator.run_with(&prompts, &mut cache, |_| true).unwrap();
+            assert_eq!(tokens(&watched), tokens(&expected), "{name}");
+            assert_eq!(cache.tensor(Hook::MlpOut.at(1)).unwrap().dims()[0], prompts.len());
+        }
+    }
+}
+
 /// Greedy text is what the logits of the whole text say at each of its positions.
 #[test]
 fn greedy_tokens_are_the_most_likely_ones() {

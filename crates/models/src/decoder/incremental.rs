@@ -3,6 +3,7 @@
 use burn::tensor::{Int, Tensor};
 use stratigraph_core::{BlockState, IncrementalModel, Result, Site, Tap};
 
+use super::attention::KeyValues;
 use super::{Decoder, StreamedDecoder};
 use crate::{DecoderConfig, LongRope, RopeScaling};
 
@@ -29,6 +30,11 @@ impl IncrementalModel for Decoder {
     fn continues(&self, from: usize, to: usize) -> bool {
         continues(&self.config, from, to)
     }
+
+    fn keep_windows(&self, state: &mut BlockState, windows: &[usize]) -> bool {
+        state.kept::<KeyValues>().keep_windows(windows);
+        true
+    }
 }
 
 impl IncrementalModel for StreamedDecoder {
@@ -42,6 +48,10 @@ impl IncrementalModel for StreamedDecoder {
 
     fn continues(&self, from: usize, to: usize) -> bool {
         continues(self.config(), from, to)
+    }
+
+    fn keep_windows(&self, state: &mut BlockState, windows: &[usize]) -> bool {
+        self.trunk().keep_windows(state, windows)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
-use stratigraph_core::{CoreError, Result};
+use burn::tensor::{Tensor, TensorData};
+use stratigraph_core::{CoreError, Result, transfers};
 
 /// Positions by which room grows at least.
 const ROOM: usize = 64;
@@ -41,6 +41,11 @@ impl Past<'_> {
 }
 
 impl KeyValues {
+    /// Keeps these windows of the batch, in this order.
+    pub(in super::super) fn keep_windows(&mut self, windows: &[usize]) {
+        self.stored = self.stored.take().map(|stored| stored.select(windows));
+    }
+
     fn extend(&mut self, new: Pair) -> Pair {
         let [_, _, n_new, _] = new.key.dims();
         let (old, len) = (self.len, self.len + n_new);
@@ -59,6 +64,13 @@ impl Pair {
     pub(super) fn narrow(&self, positions: Range<usize>) -> Self {
         let narrow = |x: &Tensor<4>| x.clone().narrow(2, positions.start, positions.len());
         Self { key: narrow(&self.key), value: narrow(&self.value) }
+    }
+
+    /// Some of the windows.
+    fn select(self, windows: &[usize]) -> Self {
+        let indices: Vec<i32> = windows.iter().map(|&window| window as i32).collect();
+        let indices = transfers::upload_ints::<1>(TensorData::new(indices, [windows.len()]), &self.key.device());
+        Self { key: self.key.select(0, indices.clone()), value: self.value.select(0, indices) }
     }
 
     /// As many positions as needed, of which the first `filled` are kept. Room doubles, so that few copies are made.
@@ -114,5 +126,18 @@ mod tests {
         let new = Pair { key: numbers(0, 1), value: numbers(0, 1) };
         let error = gap.followed_by(3, new).unwrap_err();
         assert_eq!(error, CoreError::PositionsSkipped { layer: 3, n_kept: 267, first: 268 });
+    }
+
+    #[test]
+    fn windows_that_are_kept_go_on() {
+        let mut kept = KeyValues::default();
+        kept.keep_windows(&[1]); // nothing is kept yet
+        let both = |n: usize| Tensor::cat(vec![numbers(0, n), numbers(100, n)], 0);
+        Past { first: 0, kept: &mut kept }.followed_by(0, Pair { key: both(3), value: both(3) * 2.0 }).unwrap();
+        kept.keep_windows(&[1]);
+        let new = Pair { key: numbers(103, 1), value: numbers(103, 1) * 2.0 };
+        let all = Past { first: 3, kept: &mut kept }.followed_by(0, new).unwrap();
+        all.key.into_data().assert_eq(&numbers(100, 4).into_data(), true);
+        all.value.into_data().assert_eq(&(numbers(100, 4) * 2.0).into_data(), true);
     }
 }
