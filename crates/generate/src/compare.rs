@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 use stratigraph_core::NoTap;
 use stratigraph_surgery::{IncrementalRun, Intervention};
 
-use crate::logits::{kl, rows, top1};
-use crate::{Generation, Generator, Result};
+use crate::logits::{kl, rows, rows_at_once, top1};
+use crate::{GenerateError, Generation, Generator, Result};
 
 /// The continuation of one prompt by the unchanged model and under an intervention.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,38 +58,42 @@ impl Generator<'_> {
         let none = Intervention::none(self.model.n_layers());
         let clean = self.clone().with_intervention(none.clone());
         let pairs = clean.run(prompts)?.into_iter().zip(self.run(prompts)?);
-        let compared = |(clean, changed): (Generation, Generation)| {
-            let along = self.along(&clean, &none)?;
+        let compared = |(index, (clean, changed)): (usize, (Generation, Generation))| {
+            let along = self.along(&clean, &none, index)?;
             Ok(Comparison { clean, changed, along })
         };
-        pairs.map(compared).collect()
+        pairs.enumerate().map(compared).collect()
     }
 
-    /// Runs a prompt with its clean continuation under both.
-    fn along(&self, clean: &Generation, none: &Intervention) -> Result<Vec<ComparedToken>> {
+    /// Runs a prompt with its clean continuation under both, and reads as many positions at once as logits fit.
+    fn along(&self, clean: &Generation, none: &Intervention, index: usize) -> Result<Vec<ComparedToken>> {
         let n_tokens = clean.tokens.len();
         if n_tokens == 0 {
             return Ok(Vec::new());
         }
+        let (n_prompt, at_once) = (clean.prompt.len(), rows_at_once(self.model));
         let ids = [&clean.prompt[..], &clean.tokens[..n_tokens - 1]].concat();
-        let of_clean = self.logits_behind(clean.prompt.len(), &ids, none)?;
-        let of_changed = self.logits_behind(clean.prompt.len(), &ids, &self.intervention)?;
-        let rows = clean.tokens.iter().zip(of_clean.iter().zip(&of_changed));
-        let compared = |(&token, (clean, changed)): (&u32, (&Vec<f32>, &Vec<f32>))| ComparedToken {
-            token,
-            kl: kl(clean, changed),
-            changed_top1: top1(changed),
-            clean_top1: top1(clean),
-        };
-        Ok(rows.map(compared).collect())
+        let resids = [self.resid_behind(n_prompt, &ids, none)?, self.resid_behind(n_prompt, &ids, &self.intervention)?];
+        let mut along = Vec::with_capacity(n_tokens);
+        for (tile, tokens) in clean.tokens.chunks(at_once).enumerate() {
+            let logits = |resid: &Tensor<2>| rows(self.model, resid.clone().narrow(0, tile * at_once, tokens.len()));
+            let (of_clean, of_changed) = (logits(&resids[0])?, logits(&resids[1])?);
+            for (&token, (clean, changed)) in tokens.iter().zip(of_clean.iter().zip(&of_changed)) {
+                let position = n_prompt + along.len() - 1;
+                let kl = kl(clean, changed).ok_or(GenerateError::NotFinite { index, position })?;
+                along.push(ComparedToken { token, kl, changed_top1: top1(changed), clean_top1: top1(clean) });
+            }
+        }
+        Ok(along)
     }
 
-    /// The logits of the tokens that follow the first `n_prompt`.
-    fn logits_behind(&self, n_prompt: usize, ids: &[u32], intervention: &Intervention) -> Result<Vec<Vec<f32>>> {
+    /// The residual streams `[tokens, d_model]` from which the tokens behind the first `n_prompt`, and the one behind all, are
+    /// predicted.
+    fn resid_behind(&self, n_prompt: usize, ids: &[u32], intervention: &Intervention) -> Result<Tensor<2>> {
         let mut run = IncrementalRun::new(self.model, intervention, 1, ids.len())?.recomputing();
         let resid: Tensor<3> = run.extend(&[ids.to_vec()], &mut NoTap)?;
         let [_, pos, d_model] = resid.dims();
         let first = n_prompt - 1;
-        rows(self.model, resid.narrow(1, first, pos - first).reshape([pos - first, d_model]))
+        Ok(resid.narrow(1, first, pos - first).reshape([pos - first, d_model]))
     }
 }

@@ -7,7 +7,7 @@ use stratigraph_kernels::softmax::{Clean, SumsAgainst, exps, sums, sums_against}
 use crate::Result;
 
 /// Bytes of logits that are made at once.
-const BYTES: usize = 64 << 20;
+const BYTES: usize = 16 << 20;
 
 /// The logits of the last position of some windows, of residual streams `[batch, pos, d_model]`.
 pub(crate) fn last_rows(model: &dyn ResidualModel, resid: Tensor<3>, windows: &[usize]) -> Result<Vec<Vec<f32>>> {
@@ -24,7 +24,7 @@ pub(crate) fn last_rows(model: &dyn ResidualModel, resid: Tensor<3>, windows: &[
 /// The logits of residual streams `[rows, d_model]`.
 pub(crate) fn rows(model: &dyn ResidualModel, resid: Tensor<2>) -> Result<Vec<Vec<f32>>> {
     let ([n_rows, _], d_vocab) = (resid.dims(), model.d_vocab());
-    let at_once = (BYTES / (d_vocab * size_of::<f32>()).max(1)).max(1);
+    let at_once = rows_at_once(model);
     let mut all = Vec::with_capacity(n_rows);
     for start in (0..n_rows).step_by(at_once) {
         let part = resid.clone().narrow(0, start, at_once.min(n_rows - start));
@@ -33,6 +33,11 @@ pub(crate) fn rows(model: &dyn ResidualModel, resid: Tensor<2>) -> Result<Vec<Ve
         all.extend(logits.chunks(d_vocab).map(<[f32]>::to_vec));
     }
     Ok(all)
+}
+
+/// How many rows of logits are made at once.
+pub(crate) fn rows_at_once(model: &dyn ResidualModel) -> usize {
+    (BYTES / (model.d_vocab() * size_of::<f32>()).max(1)).max(1)
 }
 
 /// The log-probability of a token, in nats.
@@ -46,14 +51,16 @@ pub(crate) fn top1(logits: &[f32]) -> u32 {
     sums(logits).top1 as u32
 }
 
-/// The KL divergence of changed from clean next-token distributions, `sum(p ln(p / q))` with clean `p`, in nats.
-pub(crate) fn kl(clean: &[f32], changed: &[f32]) -> f64 {
+/// The KL divergence of changed from clean next-token distributions, `sum(p ln(p / q))` with clean `p`, in nats; none where logits
+/// are not those of a distribution, such as NaN.
+pub(crate) fn kl(clean: &[f32], changed: &[f32]) -> Option<f64> {
     let of_clean = sums(clean);
     let mut kept = vec![0.0; clean.len()];
     exps(clean, of_clean.max, &mut kept);
     let against = Clean { logits: clean, exps: &kept, max: of_clean.max };
     let SumsAgainst { sums: of_changed, cross } = sums_against(changed, against);
-    (cross / of_clean.sum + of_changed.sum.ln() - of_clean.sum.ln()).max(0.0)
+    let kl = cross / of_clean.sum + of_changed.sum.ln() - of_clean.sum.ln();
+    kl.is_finite().then(|| kl.max(0.0)) // rounding can make it a little less than 0
 }
 
 #[cfg(test)]
@@ -70,9 +77,21 @@ mod tests {
         };
         let (p, q) = (probabilities(&clean), probabilities(&changed));
         let expected: f64 = p.iter().zip(&q).map(|(p, q)| p * (p / q).ln()).sum();
-        assert!((kl(&clean, &changed) - expected).abs() < 1e-6);
-        assert_eq!(kl(&clean, &clean), 0.0);
+        assert!((kl(&clean, &changed).unwrap() - expected).abs() < 1e-6);
+        assert_eq!(kl(&clean, &clean), Some(0.0));
         assert!((log_prob(&clean, 3) - p[3].ln()).abs() < 1e-6);
         assert_eq!(top1(&changed), 1);
+    }
+
+    #[test]
+    fn logits_of_no_distribution_have_no_divergence() {
+        let sound = [1.0f32, 2.0, -3.0];
+        for broken in [[1.0, f32::NAN, 0.0], [f32::INFINITY, 1.0, 0.0], [f32::NEG_INFINITY, 0.0, 0.0]] {
+            assert_eq!(kl(&sound, &broken), None, "{broken:?}");
+        }
+        assert_eq!(kl(&[f32::NAN; 3], &sound), None);
+        // A token that both find impossible adds nothing.
+        let (clean, changed) = ([1.0f32, 2.0, f32::NEG_INFINITY], [2.0f32, 1.0, f32::NEG_INFINITY]);
+        assert!((kl(&clean, &changed).unwrap() - kl(&clean[..2], &changed[..2]).unwrap()).abs() < 1e-6);
     }
 }

@@ -3,8 +3,9 @@
 use burn::tensor::{Tensor, TensorData};
 use stratigraph_core::{NoTap, ResidualModel, RunModel};
 use stratigraph_generate::Generator;
+use stratigraph_models::Checkpoint;
 use stratigraph_surgery::LayerPlan;
-use stratigraph_testing::device;
+use stratigraph_testing::{device, fixture};
 
 use crate::tiny;
 
@@ -54,4 +55,20 @@ fn divergence_is_measured_along_the_clean_text() {
     assert_ne!(comparison.clean.tokens[at], comparison.changed.tokens[at]);
     let free = Generator::new(&model).with_max_new_tokens(10).run(&[prompt]).unwrap().remove(0);
     assert_eq!(free, comparison.clean);
+}
+
+/// Logits of eight positions are held at once with this vocabulary, and the text is longer.
+#[test]
+fn a_comparison_of_a_large_vocabulary_is_made_in_several_tiles() {
+    let config = Checkpoint::open(fixture("llama-gqa")).unwrap().config().clone().with_d_vocab(1 << 19);
+    let model = config.init(5, &device()).unwrap();
+    let generator = Generator::new(&model).with_intervention("0-2".parse().unwrap());
+    let comparison = generator.clone().with_max_new_tokens(11).compare(&[vec![1, 2]]).unwrap().remove(0);
+    assert_eq!(comparison.along.len(), 11);
+    for (at, token) in comparison.along.iter().enumerate() {
+        let seen = [&[1, 2], &comparison.clean.tokens[..at]].concat();
+        let changed = generator.clone().with_max_new_tokens(1).run(&[seen]).unwrap().remove(0);
+        assert_eq!((token.clean_top1, token.changed_top1), (token.token, changed.tokens[0]), "token {at}");
+        assert!(token.kl > 0.0, "token {at}");
+    }
 }
