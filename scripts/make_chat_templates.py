@@ -73,24 +73,55 @@ You help.<|im_end|>
 {%- else %}
 [{{ message.content }}]
 {% endif %}{% endfor %}""",
+    "variables": """{%- if tools %}
+    {%- for tool in tools %}{{ tool | tojson }}
+{% endfor %}
+{%- endif %}
+{%- if effort is defined and effort %}<effort>{{ effort }}{% if budget is number %} {{ budget + 1 }}{% endif %}</effort>{% endif %}
+{%- for message in messages %}
+{{ message.role }}: {{ message.content }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+
+assistant: {% if enable_thinking is defined and enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}
+{%- endif %}""",
 }
 
+# What is given to the last of them, beside nothing.
+VARIABLES = [
+    {"enable_thinking": False},
+    {"enable_thinking": True, "effort": "low", "budget": 99},
+    {"tools": [{"name": "now", "arguments": {"zone": "é", "n": 1.5, "ok": None}}], "enable_thinking": "false"},
+]
 
-def rendered(template: str, messages: list, prompt: bool) -> dict:
+
+def rendered(template: str, messages: list, prompt: bool, variables: dict) -> dict:
+    case = {"messages": messages, "add_generation_prompt": prompt}
+    if variables:
+        case["variables"] = {name: json.dumps(value, ensure_ascii=False) for name, value in variables.items()}
     try:
         texts, _ = render_jinja_template(
-            conversations=[messages], chat_template=template, add_generation_prompt=prompt, **TOKENS
+            conversations=[messages], chat_template=template, add_generation_prompt=prompt, **variables, **TOKENS
         )
-        return {"messages": messages, "add_generation_prompt": prompt, "text": texts[0]}
+        return case | {"text": texts[0]}
     except Exception as error:  # what a template raises is a part of what it does
-        return {"messages": messages, "add_generation_prompt": prompt, "error": str(error)}
+        return case | {"error": str(error)}
 
 
 def main() -> None:
     cases = {
         name: {
             "template": template,
-            "cases": [rendered(template, m, prompt) for m in CONVERSATIONS for prompt in (True, False)],
+            "cases": [
+                rendered(template, messages, prompt, variables)
+                for variables in [{}] + (VARIABLES if name == "variables" else [])
+                for messages in CONVERSATIONS
+                for prompt in (True, False)
+            ],
         }
         for name, template in TEMPLATES.items()
     }

@@ -65,6 +65,14 @@ pub enum GenerateError {
         /// Why.
         reason: String,
     },
+    /// A text that is no variable of a chat template.
+    #[error("`{text}` is no variable of a chat template: {reason}")]
+    BadVariable {
+        /// The text.
+        text: String,
+        /// Why.
+        reason: String,
+    },
     /// Tokens that the tokenizer cannot turn into text.
     #[error("tokens cannot be turned into text: {reason}")]
     Text {

@@ -1,6 +1,7 @@
 //! The arguments of `generate`: [`GenerateArgs`].
 
 use stratigraph_generate::Sampling;
+use stratigraph_generate::chat::ChatVariable;
 use stratigraph_surgery::{Intervention, LayerPlan};
 
 use crate::args::{self, DeviceArgs, ModelArgs};
@@ -12,7 +13,8 @@ use crate::corpus::BosArg;
 #[command(after_help = "Examples:\n  \
     stratigraph generate --prompt \"The king said\" --temperature 0.8 --top-p 0.95\n  \
     stratigraph generate --prompt \"The king said\" --plan 0..2-3..12 --compare\n  \
-    stratigraph generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt \"Who wrote Faust?\"")]
+    stratigraph generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt \"Who wrote Faust?\"\n  \
+    stratigraph generate --model Qwen/Qwen3-0.6B --chat --chat-var enable_thinking=false --prompt \"Who wrote Faust?\"")]
 pub struct GenerateArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -63,6 +65,11 @@ pub struct PromptArgs {
     /// What the model is told before a chat
     #[arg(long, value_name = "TEXT", requires = "chat")]
     pub system: Option<String>,
+    /// A variable of the chat template, such as enable_thinking=false; may be given more than once
+    ///
+    /// VALUE is JSON: false, 3, null, '"a text"', '["a", "list"]'.
+    #[arg(long = "chat-var", value_name = "NAME=VALUE", requires = "chat")]
+    pub variables: Vec<ChatVariable>,
     /// Begin prompts with the BOS token: auto, always or never
     ///
     /// auto does as the tokenizer or the GGUF file says, and leaves a chat as its template makes it.

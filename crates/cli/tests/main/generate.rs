@@ -1,9 +1,12 @@
 //! `stratigraph generate`: texts, chats, comparisons, and what is refused.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use crate::common::{fails, is_misused, program, run, succeeds, text};
+use stratigraph_testing::repository;
+
+use crate::common::{fails, is_misused, path, program, run, succeeds, text};
 
 const KING: [&str; 5] = ["generate", "--prompt", "The king said", "--max-new-tokens", "24"];
 
@@ -58,6 +61,39 @@ fn a_comparison_shows_both_texts_and_where_they_part() {
     assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
     let same = succeeds(king(&["--plan", "0..12", "--compare"]));
     assert!(same.contains("the texts are equal") && same.contains("mean 0.000 nats"), "{same}");
+}
+
+/// The model of the repository with a chat template.
+fn with_template(template: &str) -> tempfile::TempDir {
+    let (dir, tiny) = (tempfile::tempdir().unwrap(), repository().join("models/tiny"));
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(tiny.join(file), dir.path().join(file)).unwrap();
+    }
+    fs::write(dir.path().join("chat_template.jinja"), template).unwrap();
+    dir
+}
+
+#[test]
+fn a_chat_template_reads_its_variables() {
+    let template = "{% if enable_thinking is defined and enable_thinking is false %}{{ messages[-1].content }} said\
+                    {% else %}{{ (tools or ['Once'])[0] }}{% endif %}";
+    let dir = with_template(template);
+    let chat = |more: &[&str]| {
+        let usual = ["generate", "--model", path(dir.path()), "--bos", "never", "--max-new-tokens", "12", "--prompt"];
+        succeeds([&usual[..], more].concat())
+    };
+    let (king, once) = (chat(&["The king said"]), chat(&["Once"]));
+    assert_ne!(king, once);
+    let given = |value: &str| chat(&["The king", "--chat", "--chat-var", value]);
+    assert_eq!(given("enable_thinking=false"), king);
+    assert_eq!(given("enable_thinking=true"), once, "a variable has its JSON type");
+    assert_eq!(given("enable_thinking=\"false\""), once, "a text is not false");
+    assert_eq!(given("tools=[\"The king said\"]"), king);
+    let chat = ["generate", "--model", path(dir.path()), "--prompt", "a", "--chat", "--chat-var"];
+    fails([&chat[..], &["thinking=false"]].concat(), "reads no such variable; it reads enable_thinking, tools");
+    is_misused([&chat[..], &["enable_thinking=False"]].concat(), "the value is not JSON");
+    is_misused([&chat[..], &["enable_thinking"]].concat(), "write NAME=VALUE");
+    is_misused(["generate", "--prompt", "a", "--chat-var", "tools=1"].to_vec(), "--chat");
 }
 
 #[test]

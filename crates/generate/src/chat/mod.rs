@@ -1,16 +1,21 @@
-//! Conversations as one text: [`ChatTemplate`], of [`ChatMessage`]s.
+//! Conversations as one text: [`ChatTemplate`], of [`ChatMessage`]s and [`ChatVariable`]s.
 
 mod calendar;
 mod functions;
 mod json;
+mod variable;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
+pub use self::variable::ChatVariable;
 use crate::{GenerateError, Result};
+
+/// The variables that [`ChatTemplate::render`] sets.
+const OWN: [&str; 2] = ["messages", "add_generation_prompt"];
 
 /// A message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,10 +82,35 @@ impl ChatTemplate {
         self.with_variable(name, text.into())
     }
 
-    /// With a variable that some templates read, such as `enable_thinking`.
-    pub fn with_variable(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
-        self.variables.insert(name.into(), Value::from_serialize(value));
+    /// With a variable that some templates read, such as `enable_thinking`; of several of one name the last counts. What
+    /// [`variables`](ChatTemplate::variables) lacks has no effect, nor have `messages` and `add_generation_prompt`, which
+    /// [`render`](ChatTemplate::render) sets.
+    pub fn with_variable(self, name: impl Into<String>, value: impl Serialize) -> Self {
+        self.with(ChatVariable { name: name.into(), value: Value::from_serialize(value) })
+    }
+
+    /// The same, with a variable that was read from a text.
+    pub fn with(mut self, variable: ChatVariable) -> Self {
+        self.variables.insert(variable.name, variable.value);
         self
+    }
+
+    /// The variables that the template reads and does not set itself, but for those of [`render`](ChatTemplate::render) and the
+    /// functions of a template.
+    ///
+    /// ```
+    /// # use stratigraph_generate::chat::ChatTemplate;
+    /// let template = ChatTemplate::new("{% if enable_thinking is false %}{{ raise_exception('no') }}{% endif %}{{ messages }}")?;
+    /// assert!(template.variables().eq(["enable_thinking"]));
+    /// # Ok::<(), stratigraph_generate::GenerateError>(())
+    /// ```
+    pub fn variables(&self) -> impl Iterator<Item = String> {
+        let environment = environment();
+        let read = environment.template_from_str(&self.source).map(|template| template.undeclared_variables(false));
+        let is_own =
+            |name: &String| !OWN.contains(&name.as_str()) && environment.globals().all(|(global, _)| global != name);
+        let read: BTreeSet<String> = read.unwrap_or_default().into_iter().filter(is_own).collect();
+        read.into_iter()
     }
 
     /// Ends with the last message, without the beginning of an answer.
@@ -94,8 +124,8 @@ impl ChatTemplate {
     /// [`GenerateError::BadTemplate`] when the template refuses the conversation, or fails.
     pub fn render(&self, messages: &[ChatMessage]) -> Result<String> {
         let mut variables = self.variables.clone();
-        variables.insert("messages".to_owned(), Value::from_serialize(messages));
-        variables.insert("add_generation_prompt".to_owned(), self.add_generation_prompt.into());
+        variables.insert(OWN[0].to_owned(), Value::from_serialize(messages));
+        variables.insert(OWN[1].to_owned(), self.add_generation_prompt.into());
         let environment = environment();
         let template = environment.template_from_str(&self.source).map_err(|error| bad_template(&error))?;
         template.render(variables).map_err(|error| bad_template(&error))
