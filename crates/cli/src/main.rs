@@ -28,6 +28,7 @@ mod sweep;
 mod table;
 mod task_items;
 mod tasks;
+mod width;
 mod words;
 
 use std::process::ExitCode;

@@ -5,6 +5,8 @@ use std::fmt;
 
 use stratigraph_profile::{Axis, Curve, Estimate, Profile, catalogue};
 
+use crate::width;
+
 /// Sweeps whose default metrics stand in another table.
 const USUAL_SWEEPS: [&str; 4] = ["delete", "swap", "lens", "steer"];
 /// The default metrics of a study.
@@ -84,19 +86,19 @@ fn write_table(f: &mut fmt::Formatter<'_>, columns: &[&(String, &Curve)]) -> fmt
     let Some((_, longest)) = columns.iter().max_by_key(|(_, curve)| curve.len()) else { return Ok(()) };
     let axis = longest.axis.name();
     let ticks: Vec<_> = (0..longest.len()).map(|row| longest.axis.tick(row)).collect();
-    let first = ticks.iter().map(|tick| tick.chars().count()).fold(axis.len(), usize::max).max(WIDTH);
+    let first = ticks.iter().map(|tick| width::columns(tick)).fold(width::columns(&axis), usize::max).max(WIDTH);
     let cells: Vec<Vec<String>> = columns.iter().map(|(name, curve)| cells(name, curve)).collect();
     let widths = columns.iter().zip(&cells).map(|((name, _), cells)| {
-        cells.iter().map(|cell| cell.chars().count()).fold(name.len(), usize::max).max(WIDTH)
+        cells.iter().map(|cell| width::columns(cell)).fold(width::columns(name), usize::max).max(WIDTH)
     });
     let widths: Vec<usize> = widths.collect();
-    write!(f, "{axis:first$}")?;
-    columns.iter().zip(&widths).try_for_each(|((name, _), width)| write!(f, "  {name:>width$}"))?;
+    f.write_str(&width::padded(&axis, first))?;
+    columns.iter().zip(&widths).try_for_each(|((name, _), width)| write!(f, "  {}", width::right(name, *width)))?;
     for (row, tick) in ticks.iter().enumerate() {
-        write!(f, "\n{tick:first$}")?;
+        write!(f, "\n{}", width::padded(tick, first))?;
         for (cells, width) in cells.iter().zip(&widths) {
             let cell = cells.get(row).map_or("", String::as_str);
-            write!(f, "  {cell:>width$}")?;
+            write!(f, "  {}", width::right(cell, *width))?;
         }
     }
     Ok(())

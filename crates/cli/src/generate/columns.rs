@@ -1,41 +1,48 @@
 //! Two texts side by side: [`side_by_side`].
 
-/// Two texts under their titles, in columns that together are `width` characters wide. Lines break at spaces where there are
+use crate::width;
+
+/// Two texts under their titles, which together take `width` columns of a terminal. Lines break at spaces where there are
 /// any.
 pub fn side_by_side([left, right]: [&str; 2], titles: [&str; 2], width: usize) -> String {
     let column = width.saturating_sub(3).max(2) / 2;
     let [left, right] = [(left, titles[0]), (right, titles[1])].map(|(text, title)| {
         let rule = "-".repeat(column);
-        [vec![title.chars().take(column).collect(), rule], wrapped(text, column)].concat()
+        [vec![title.chars().take(column).collect(), rule], wrapped(text, column)].concat() // titles are ASCII
     });
     let rows = left.len().max(right.len());
     let cell = |lines: &[String], row: usize| lines.get(row).cloned().unwrap_or_default();
     let row = |row: usize| {
-        let left = cell(&left, row);
-        let gap = " ".repeat(column.saturating_sub(left.chars().count()));
-        format!("{left}{gap} | {}", cell(&right, row)).trim_end().to_owned()
+        format!("{} | {}", width::padded(&cell(&left, row), column), cell(&right, row)).trim_end().to_owned()
     };
     (0..rows).map(row).collect::<Vec<_>>().join("\n")
 }
 
-/// The lines of a text, none longer than `width` characters.
+/// The lines of a text, none wider than `width` columns unless its only character is.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     text.split('\n').flat_map(|line| wrapped_line(line, width)).collect()
 }
 
 fn wrapped_line(line: &str, width: usize) -> Vec<String> {
-    let chars: Vec<char> = line.chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
-    let (mut lines, mut start) = (Vec::new(), 0);
-    while chars.len() - start > width {
-        let end = start + width;
+    let line = line.replace('\t', " ");
+    let (mut lines, mut rest) = (Vec::new(), &line[..]);
+    while width::columns(rest) > width {
+        let end = fitting(rest, width);
         // A space that follows the column ends its line, too.
-        let space = (start + 1..=end).rev().find(|&at| chars[at] == ' ');
-        let (stop, next) = space.map_or((end, end), |at| (at, at + 1));
-        lines.push(chars[start..stop].iter().collect());
-        start = next;
+        let space = rest.char_indices().take_while(|(at, _)| *at <= end).filter(|(at, c)| *at > 0 && *c == ' ').last();
+        let (stop, next) = space.map_or((end, end), |(at, _)| (at, at + 1));
+        lines.push(rest[..stop].to_owned());
+        rest = &rest[next..];
     }
-    lines.push(chars[start..].iter().collect());
+    lines.push(rest.to_owned());
     lines
+}
+
+/// The bytes of the longest beginning of a text that `width` columns hold; one character at least.
+fn fitting(text: &str, width: usize) -> usize {
+    let mut ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let first = ends.next().unwrap_or(0);
+    ends.take_while(|end| width::columns(&text[..*end]) <= width).last().unwrap_or(first)
 }
 
 #[cfg(test)]
@@ -56,10 +63,20 @@ mod tests {
     #[test]
     fn no_character_is_lost() {
         for width in 1..12 {
-            let lines = wrapped("a bb  ccc dddd eeeeeeeeee", width);
-            assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {lines:?}");
+            let lines = wrapped("a bb  ccc dddd eeeeeeeeee 日本語", width);
+            let fits = |line: &String| width::columns(line) <= width.max(2);
+            assert!(lines.iter().all(fits), "{width}: {lines:?}");
             let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
-            assert_eq!(letters(&lines.concat()), "abbcccddddeeeeeeeeee");
+            assert_eq!(letters(&lines.concat()), "abbcccddddeeeeeeeeee日本語");
         }
+    }
+
+    #[test]
+    fn wide_characters_keep_their_columns() {
+        let table = side_by_side(["日本語の文", "wide"], ["clean", "changed"], 15);
+        let expected = "clean  | change\n\
+                        ------ | ------\n\
+                        日本語 | wide\nの文   |";
+        assert_eq!(table, expected);
     }
 }

@@ -6,10 +6,10 @@ use stratigraph_models::Tokenizer;
 
 use super::columns::side_by_side;
 use super::shown::printable;
-use crate::output;
+use crate::{output, width};
 
-/// Characters of a line where the terminal does not say.
-const WIDTH: usize = 100;
+/// The narrowest line of two texts.
+const NARROWEST: usize = 20;
 /// The longest bar of a KL divergence.
 const BAR: f64 = 30.0;
 
@@ -26,7 +26,8 @@ pub fn run(generator: &Generator, prompts: &[Vec<u32>], tokenizer: &Tokenizer) -
 
 fn told(comparison: &Comparison, tokenizer: &Tokenizer) -> Result<String> {
     let [clean, changed] = [&comparison.clean, &comparison.changed].map(|it| it.text.as_deref().unwrap_or_default());
-    let texts = side_by_side([&printable(clean), &printable(changed)], ["clean", "changed"], width());
+    let texts =
+        side_by_side([&printable(clean), &printable(changed)], ["clean", "changed"], output::width().max(NARROWEST));
     let parting = match comparison.parts_at() {
         None => "the texts are equal".to_owned(),
         Some(at) => {
@@ -51,13 +52,14 @@ fn rows(along: &[ComparedToken], tokenizer: &Tokenizer) -> Result<String> {
     let cells = along.iter().map(|token| Ok((quoted(tokenizer, token.token)?, quoted(tokenizer, token.changed_top1)?)));
     let cells = cells.collect::<Result<Vec<_>>>()?;
     let widest = |title: &str, of: fn(&(String, String)) -> &String| {
-        cells.iter().map(|cell| of(cell).chars().count()).fold(title.len(), usize::max)
+        cells.iter().map(|cell| width::columns(of(cell))).fold(title.len(), usize::max)
     };
     let (first, second) = (widest("clean token", |cell| &cell.0), widest("changed top-1", |cell| &cell.1));
     let mut lines = vec![format!("token  {:first$}  {:second$}  KL (nats)", "clean token", "changed top-1")];
     for (at, (token, (clean, changed))) in along.iter().zip(&cells).enumerate() {
         let bar = "#".repeat((token.kl / largest * BAR).round() as usize);
-        lines.push(format!("{at:5}  {clean:first$}  {changed:second$}  {:9.4}  {bar}", token.kl).trim_end().to_owned());
+        let (clean, changed) = (width::padded(clean, first), width::padded(changed, second));
+        lines.push(format!("{at:5}  {clean}  {changed}  {:9.4}  {bar}", token.kl).trim_end().to_owned());
     }
     Ok(lines.join("\n"))
 }
@@ -65,9 +67,4 @@ fn rows(along: &[ComparedToken], tokenizer: &Tokenizer) -> Result<String> {
 /// The text of a token between quotation marks, on one line.
 fn quoted(tokenizer: &Tokenizer, id: u32) -> Result<String> {
     Ok(format!("{:?}", tokenizer.decode(&[id])?))
-}
-
-/// The width of the terminal, as the shell says.
-fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|n| *n >= 20).unwrap_or(WIDTH)
 }
