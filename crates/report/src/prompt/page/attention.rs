@@ -21,7 +21,7 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &Atten
     map(f, reading, found)?;
     f.write_str("</div>\n<div id=\"head\" hidden>\n<h3></h3>\n")?;
     writeln!(f, "<canvas width=\"1\" height=\"1\" role=\"img\" data-colours=\"{}\"></canvas>", colours())?;
-    f.write_str("<p class=\"soft\">Queries from top to bottom, keys from left to right.</p>\n<p class=\"tokens\">")?;
+    f.write_str("<p class=\"soft\">Queries from top to bottom, keys from left to right; dark blue is no attention, yellow all of it.</p>\n<p class=\"tokens\">")?;
     for &token in &reading.tokens {
         write!(f, "<button type=\"button\">{}</button>", Escaped(&reading.texts.shown(token)))?;
     }

@@ -81,7 +81,8 @@ impl<'a> PromptPage<'a> {
         f.write_str("<header>\n<p class=\"kicker\">One prompt, layer by layer</p>\n")?;
         write!(f, "<h1>{}</h1>\n<dl class=\"facts\">\n", Escaped(&prompt))?;
         page::fact(f, "model", &it.model.name)?;
-        let shape = format!("{} layers, width {}, {} tokens", it.model.n_layers, it.model.d_model, it.model.d_vocab);
+        let shape =
+            format!("{} layers, width {}, vocabulary of {}", it.model.n_layers, it.model.d_model, it.model.d_vocab);
         page::fact(f, "shape", &shape)?;
         let bos = if it.has_bos { ", the first one BOS" } else { "" };
         page::fact(f, "tokens", &format!("{}{bos}", it.tokens.len()))?;
@@ -162,6 +163,7 @@ mod tests {
         assert!(page.contains("default-src 'none'") && page.matches("<script").count() == 1);
         assert!(page.contains("a &lt;model&gt; &amp; more") && page.contains("␣&lt;b&gt;"), "{page}");
         assert!(page.contains("neurons of layers 3 are left out: &lt;reason&gt;."));
+        assert!(page.contains("<summary>One head, at all positions</summary>") && page.contains("(3.50)"), "{page}");
     }
 
     #[test]

@@ -3,11 +3,22 @@
 use std::fmt::{self, Write};
 
 use stratigraph_profile::prompt::{PatchingMaps, PromptReading};
-use stratigraph_profile::{Axis, Matrix, catalogue};
+use stratigraph_profile::{Axis, Matrix};
 
 use super::shades::diverging;
 use super::tables::{Head, Quoted, Token, close_cells, close_row, number_cell, open_cells, open_row};
-use crate::text::{Escaped, Number};
+use crate::text::Escaped;
+
+/// The maps in the order in which they are shown, and what is patched in each.
+const TITLES: [(&str, &str); 4] = [
+    ("patch_resid_pre_denoise", "The residual stream before a layer, at one position"),
+    ("patch_z_heads_denoise", "One head, at all positions"),
+    ("patch_attn_out_denoise", "What attention adds, at one position"),
+    ("patch_mlp_out_denoise", "What the MLP adds, at one position"),
+];
+
+/// Maps that are open at first.
+const OPEN: usize = 2;
 
 pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &PatchingMaps) -> fmt::Result {
     let texts = &reading.texts;
@@ -17,13 +28,16 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &Patch
     write!(f, "‘{}’. One activation of this prompt is put into its run. ", Escaped(corrupted.trim()))?;
     write!(
         f,
-        "1 means that the logit of {answer} less that of {other} is as after this prompt ({}), ",
-        Number(found.clean_difference)
+        "1 means that the logit of {answer} less that of {other} is as after this prompt ({:.2}), ",
+        found.clean_difference
     )?;
-    writeln!(f, "0 that it stays as after the other one ({}).</p>", Number(found.corrupted_difference))?;
-    for (nth, (name, map)) in found.maps.iter().rev().enumerate() {
-        let title = catalogue::find(name).map_or_else(|| name.replace('_', " "), |entry| entry.title);
-        let open = if nth == 0 { " open" } else { "" };
+    writeln!(f, "0 that it stays as after the other one ({:.2}).</p>", found.corrupted_difference)?;
+    let mut maps: Vec<_> = found.maps.iter().collect();
+    maps.sort_by_key(|(name, _)| TITLES.iter().position(|(known, _)| known == name).unwrap_or(TITLES.len()));
+    for (nth, (name, map)) in maps.into_iter().enumerate() {
+        let known = TITLES.iter().find(|(known, _)| known == name);
+        let title = known.map_or_else(|| name.replace('_', " "), |(_, title)| (*title).to_owned());
+        let open = if nth < OPEN { " open" } else { "" };
         writeln!(f, "<details{open}><summary>{}</summary>", Escaped(&title))?;
         self::map(f, reading, found, (&title, map))?;
         f.write_str("</details>\n")?;
