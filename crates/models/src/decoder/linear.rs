@@ -24,7 +24,10 @@ pub(super) fn linear(map: &Linear, x: Tensor<3>) -> Tensor<3> {
         1 => map.forward(rows),
         n_parts => {
             let y = by_columns(rows, map.weight.val(), n_parts);
-            map.bias.as_ref().map_or(y.clone(), |bias| y + bias.val().unsqueeze())
+            match &map.bias {
+                Some(bias) => y + bias.val().unsqueeze(),
+                None => y,
+            }
         }
     };
     let [_, width] = y.dims();
