@@ -45,9 +45,10 @@ impl ResidualModel for Faulty {
     fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>, CoreError> {
         let before = resid.clone();
         let after = self.0.block(site, resid, tap)?;
-        let [batch, pos, _] = after.dims();
-        let with_last = |row: Tensor<3>| after.clone().slice_assign([batch - 1..batch, pos - 1..pos], row);
-        let last = before.slice([batch - 1..batch, pos - 1..pos]);
+        let [batch, pos, width] = after.dims();
+        let place = [batch - 1..batch, pos - 1..pos, 0..width];
+        let last = before.slice(place.clone());
+        let with_last = |row: Tensor<3>| after.clone().slice_assign(place, row);
         Ok(match self.1 {
             Fault::Block => with_last(last),
             Fault::NaN => with_last(last * f32::NAN),
