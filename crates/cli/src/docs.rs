@@ -151,6 +151,56 @@ fn options_that_the_documentation_names_exist() {
     assert!(n > 50, "{n} options");
 }
 
+/// The options of a subcommand that its help shows.
+fn shown_options(command: &Command) -> Vec<&str> {
+    let shown = command.get_arguments().filter(|it| !it.is_hide_set()).filter_map(|it| it.get_long());
+    shown.filter(|name| !["help", "version"].contains(name)).collect()
+}
+
+/// The part of the page of options below the heading of a subcommand.
+fn section<'a>(page: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(&format!("\n## {name}\n"))?;
+    Some(rest.split_once("\n## ").map_or(rest, |(section, _)| section))
+}
+
+/// The options that neither the section of a subcommand names, nor that of `study` where the section refers to it.
+fn missing(page: &str, words: &str, command: &Command) -> Vec<String> {
+    let own = section(page, words).or_else(|| section(page, words.split(' ').next()?)).unwrap_or_default();
+    let shared = if own.contains("as for `study`") { section(page, "study") } else { None };
+    let names = |text: &str, name: &str| {
+        let mut found = text.match_indices(&format!("--{name}"));
+        let end = name.len() + 2;
+        found.any(|(at, _)| !text[at + end..].starts_with(|c: char| c.is_alphanumeric() || c == '-'))
+    };
+    let is_missing = |name: &&str| !names(own, name) && !shared.is_some_and(|text| names(text, name));
+    shown_options(command).into_iter().filter(is_missing).map(|name| format!("{words} --{name}")).collect()
+}
+
+/// Every subcommand without subcommands of its own, by its words: `lens fit`.
+fn leaves<'a>(command: &'a Command, words: &str, found: &mut Vec<(String, &'a Command)>) {
+    for subcommand in command.get_subcommands().filter(|it| it.get_name() != "help") {
+        let words = format!("{words} {}", subcommand.get_name()).trim().to_owned();
+        match subcommand.has_subcommands() {
+            true => leaves(subcommand, &words, found),
+            false => found.push((words, subcommand)),
+        }
+    }
+}
+
+#[test]
+fn every_option_stands_on_the_page_of_options() {
+    let page = std::fs::read_to_string(repository().join("docs/program.md")).unwrap();
+    let (program, mut subcommands) = (built(), Vec::new());
+    leaves(&program, "", &mut subcommands);
+    assert!(subcommands.len() > 10, "{subcommands:?}");
+    let all: Vec<_> = subcommands.iter().flat_map(|(words, command)| missing(&page, words, command)).collect();
+    assert!(all.is_empty(), "docs/program.md does not name {}", all.join(", "));
+    let study = program.find_subcommand("study").unwrap();
+    let short = "\n## study\n`--seed`, `--seed-other`\n## tasks\n`--model`\n";
+    assert!(missing(short, "study", study).contains(&"study --model".to_owned()), "another section does not count");
+    assert!(!missing(short, "study", study).contains(&"study --seed".to_owned()));
+}
+
 #[test]
 fn stale_command_lines_are_found() {
     let program = built();

@@ -125,7 +125,8 @@ mod tests {
         let message = "delte".parse::<Experiment>().unwrap_err();
         assert!(message.starts_with("unknown experiment `delte`; known: delete, "), "{message}");
         assert!(
-            message.contains("repeat_N") && message.ends_with("wic, merging_heads, ensembles, knock_out_words"),
+            message.contains("repeat_N")
+                && message.ends_with("wic, merging_heads, ensembles, verb_ensembles, knock_out_words"),
             "{message}"
         );
     }

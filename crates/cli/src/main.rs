@@ -18,6 +18,7 @@ mod output;
 mod pairs;
 mod prompt_pages;
 mod remote;
+mod result_files;
 mod results;
 mod search;
 #[cfg(feature = "remote")]

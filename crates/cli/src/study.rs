@@ -22,7 +22,8 @@ use crate::lens::{LensFileArgs, LensUse};
 use crate::load::LoadedModel;
 use crate::output::CsvFile;
 use crate::pairs::PairArgs;
-use crate::prompt_pages::{PageSetup, PromptPageArgs};
+use crate::prompt_pages::PageSetup;
+use crate::result_files::FileArgs;
 use crate::steering::{SteeringArgs, SteeringTable};
 use crate::table::SweepTable;
 use crate::task_items::TaskFileArgs;
@@ -80,7 +81,9 @@ struct MeasureArgs {
     /// What the residual stream predicts by other lenses: affine_lens, tuned_lens, jacobian_lens (--lens), fixed_scale_lens,
     /// early_guesses.
     ///
-    /// The unchanged model: attention, geometry, neurons, wic, merging_heads, ensembles.
+    /// What later layers write when one is skipped: skip_effects.
+    ///
+    /// The unchanged model: attention, geometry, neurons, wic, merging_heads, ensembles, verb_ensembles.
     ///
     /// Sweeps but lens and those of blocks other than skip_N can be limited to positions: delete_after_first, swap_from_N,
     /// mean_mlp_at_N..M.
@@ -108,7 +111,7 @@ struct MeasureArgs {
     /// It holds train.data.txt, train.gold.txt, dev.data.txt and dev.gold.txt, as the benchmark does.
     #[arg(long, value_name = "DIR")]
     wic: Option<PathBuf>,
-    /// Leave out wic, merging_heads, ensembles and knock_out_words
+    /// Leave out wic, merging_heads, ensembles, verb_ensembles and knock_out_words
     #[arg(long)]
     no_words: bool,
     #[command(flatten)]
@@ -120,20 +123,6 @@ struct MeasureArgs {
     /// The seed of what is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-}
-
-/// Where results go.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Output")]
-struct FileArgs {
-    /// A new or empty directory for profile.json, report.html, tables and figures
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// A new CSV file of every number
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-    #[command(flatten)]
-    prompts: PromptPageArgs,
 }
 
 /// What a study runs on.
@@ -179,7 +168,7 @@ fn write(args: &StudyArgs, setup: &Setup, profile: &Profile, out: &OutDir) -> Re
     let pages = PageSetup { model, checkpoint, tokenizer, windows, lenses, budget };
     let links = args.files.prompts.write(&pages, profile, out);
     let mut files = links.iter().map(|link| out.path().join(&link.href)).collect::<Vec<_>>();
-    let report = links.into_iter().fold(Report::new(profile), Report::with_prompt);
+    let report = links.into_iter().fold(Report::new(profile).with_bands(args.files.bands()), Report::with_prompt);
     files.splice(0..0, report.write_to(out)?);
     Ok(files)
 }

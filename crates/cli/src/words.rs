@@ -6,7 +6,9 @@ use anyhow::{Context, Result, anyhow};
 use stratigraph_core::TokenSpan;
 use stratigraph_corpus::Corpus;
 use stratigraph_models::Tokenizer;
-use stratigraph_probes::lexical::{SuffixTask, WicPair, WicSplit, WicTokens, WordEndOptions, WordEnds, Words};
+use stratigraph_probes::lexical::{
+    SuffixTask, VerbForms, WicPair, WicSplit, WicTokens, WordEndOptions, WordEnds, Words,
+};
 use stratigraph_study::measurements::{KnockOutWords, MergingHeads, SuffixEnsembles, WordInContext};
 use stratigraph_study::{Measurement, StudyContext};
 
@@ -28,22 +30,29 @@ pub enum WordExperiment {
     MergingHeads,
     /// Neurons that together predict a suffix.
     Ensembles,
+    /// The same before verbs.
+    VerbEnsembles,
     /// Attention knocked out within words and across words.
     KnockOutWords,
 }
 
 impl WordExperiment {
     /// All of them.
-    pub const ALL: [WordExperiment; 4] = [
+    pub const ALL: [WordExperiment; 5] = [
         WordExperiment::WordInContext,
         WordExperiment::MergingHeads,
         WordExperiment::Ensembles,
+        WordExperiment::VerbEnsembles,
         WordExperiment::KnockOutWords,
     ];
 
     /// The experiments of the paper.
-    pub const PAPER: [WordExperiment; 3] =
-        [WordExperiment::WordInContext, WordExperiment::MergingHeads, WordExperiment::Ensembles];
+    pub const PAPER: [WordExperiment; 4] = [
+        WordExperiment::WordInContext,
+        WordExperiment::MergingHeads,
+        WordExperiment::Ensembles,
+        WordExperiment::VerbEnsembles,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -51,6 +60,7 @@ impl WordExperiment {
             WordExperiment::WordInContext => "wic",
             WordExperiment::MergingHeads => "merging_heads",
             WordExperiment::Ensembles => "ensembles",
+            WordExperiment::VerbEnsembles => "verb_ensembles",
             WordExperiment::KnockOutWords => KnockOutWords::NAME,
         }
     }
@@ -104,6 +114,7 @@ impl WordData<'_> {
             WordExperiment::WordInContext => Box::new(self.word_in_context(context)?),
             WordExperiment::MergingHeads => Box::new(merging_heads(self.words(words, context)?, context)?),
             WordExperiment::Ensembles => Box::new(self.ensembles(self.words(words, context)?, context)?),
+            WordExperiment::VerbEnsembles => Box::new(self.verb_ensembles(self.words(words, context)?, context)?),
             WordExperiment::KnockOutWords => Box::new(KnockOutWords::new(load::token_texts(self.tokenizer)?)),
         };
         measurement.check(context)?;
@@ -152,6 +163,13 @@ impl WordData<'_> {
     fn ensembles(&self, words: &Words, context: &StudyContext) -> Result<SuffixEnsembles> {
         let task = SuffixTask::find(words, SUFFIX, SuffixTask::CONTEXT, MOST_WINDOWS, context.seed)?;
         Ok(SuffixEnsembles::new(SUFFIX, task, self.tokenizer.token_texts()?))
+    }
+
+    fn verb_ensembles(&self, words: &Words, context: &StudyContext) -> Result<SuffixEnsembles> {
+        let of_text = words.words().iter().map(|word| word.text.clone());
+        let verbs = VerbForms::new(of_text.chain(self.tokenizer.token_texts()?));
+        let words = words.clone().retain(|word| verbs.contains(&word.text));
+        Ok(self.ensembles(&words, context)?.before_verbs())
     }
 
     /// The words of the text, which are looked for once; windows of them begin with BOS where those of the corpus do.

@@ -137,7 +137,7 @@ pub enum ModelError {
     #[error("the decoder cannot be saved: its shape is of none of the families that can be written without a checkpoint: {}; use Checkpoint::save_weights", known.join(", "))]
     NoFamilyToSave {
         /// The families that can.
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
     },
     /// A checkpoint that cannot be written with the layers that are wanted.
     #[error("cannot export {}: {reason}", path.display())]

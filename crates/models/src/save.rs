@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 use serde_json::{Map, Value};
 
-use crate::family::{Recipe, StoredTensors};
+use crate::family::{Recipe, StoredTensors, WRITTEN, Written};
 use crate::write::{NewTensor, PendingFile, put_json, put_safetensors};
 use crate::{Checkpoint, Decoder, ModelError, Result};
 
@@ -24,7 +24,7 @@ pub enum Storage {
 
 impl Decoder {
     /// Writes `config.json` and `model.safetensors` to the directory `dir`, as transformers writes them for the family
-    /// whose shape the decoder has; today that is GPT-2. The directory is made when it is not there. Files that are there are
+    /// whose shape the decoder has: GPT-2, Llama or GPT-NeoX. The directory is made when it is not there. Files that are there are
     /// replaced when both new ones are whole, and not before.
     ///
     /// # Errors
@@ -32,10 +32,14 @@ impl Decoder {
     /// cannot be written.
     pub fn save(&self, dir: impl AsRef<Path>, storage: Storage) -> Result<()> {
         let dir = dir.as_ref();
-        let config = crate::family::gpt2_to_hf(self.config());
         // A configuration that does not read back unchanged belongs to another family.
-        let recipe = Recipe::from_hf(config.clone(), &[]).ok().filter(|recipe| recipe.config == *self.config());
-        let recipe = recipe.ok_or(ModelError::NoFamilyToSave { known: &["gpt2"] })?;
+        let as_family = |(_, to_hf): &Written| {
+            let config = to_hf(self.config());
+            let recipe = Recipe::from_hf(config.clone(), &[]).ok().filter(|recipe| recipe.config == *self.config())?;
+            Some((config, recipe))
+        };
+        let known = WRITTEN.iter().map(|(name, _)| *name).collect();
+        let (config, recipe) = WRITTEN.iter().find_map(as_family).ok_or(ModelError::NoFamilyToSave { known })?;
         self.write(config, &recipe, dir, storage)
     }
 
@@ -180,6 +184,21 @@ mod tests {
     }
 
     #[test]
+    fn shapes_are_saved_as_their_families() {
+        let device = Device::flex();
+        for (name, expected) in [("gpt2", "gpt2"), ("llama-gqa", "llama"), ("neox-parallel", "gpt_neox")] {
+            let dir = tempfile::tempdir().unwrap();
+            let decoder = Checkpoint::open(stratigraph_testing::fixture(name)).unwrap().load(&device).unwrap();
+            decoder.save(dir.path(), Storage::F32).unwrap();
+            let saved = Checkpoint::open(dir.path()).unwrap();
+            let config: Value = serde_json::from_slice(&fs::read(dir.path().join("config.json")).unwrap()).unwrap();
+            assert_eq!((saved.config(), &config["model_type"]), (decoder.config(), &Value::from(expected)));
+            assert!(saved.unread_keys().is_empty(), "{name}: {:?}", saved.unread_keys());
+            assert!(params(&saved.load(&device).unwrap()) == params(&decoder), "{name}");
+        }
+    }
+
+    #[test]
     fn every_family_is_saved_as_it_was_read() {
         let device = Device::flex();
         for name in stratigraph_testing::FAMILIES {
@@ -217,7 +236,7 @@ mod tests {
     #[test]
     fn what_cannot_be_stored_is_refused_by_name() {
         let (dir, device) = (tempfile::tempdir().unwrap(), Device::flex());
-        let rms = DecoderConfig { norm: Norm::Rms { eps: 1e-5 }, ..config() };
+        let rms = DecoderConfig { norm: Norm::Rms { eps: 1e-5 }, ..config() }; // with learned positions
         let refused = rms.init(1, &device).unwrap().save(dir.path(), Storage::F32);
         assert!(matches!(refused, Err(ModelError::NoFamilyToSave { .. })));
         let loud = config().init(1, &device).unwrap().map(&mut Louder);

@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bands;
 mod comparison;
 mod csv;
 mod error;
@@ -40,6 +41,7 @@ mod testing;
 mod text;
 mod view;
 
+pub use bands::Bands;
 pub use comparison::{Alignment, Comparison};
 pub use error::{ReportError, Result};
 pub use figure::figures;

@@ -6,7 +6,7 @@ use stratigraph_profile::Profile;
 
 use crate::figure::Figure;
 use crate::page::{Page, PromptLink};
-use crate::{OutDir, ReportError, Result, csv};
+use crate::{Bands, OutDir, ReportError, Result, csv};
 
 /// Ids of the page's own sections.
 const SECTIONS: [&str; 5] = ["summary", "stages", "prompts", "numbers", "models"];
@@ -16,12 +16,13 @@ pub struct Report<'a> {
     profile: &'a Profile,
     own: Vec<Figure>,
     prompts: Vec<PromptLink>,
+    bands: Bands,
 }
 
 impl<'a> Report<'a> {
     /// The report of a profile, with the figures that it has numbers for.
     pub fn new(profile: &'a Profile) -> Self {
-        Self { profile, own: Vec::new(), prompts: Vec::new() }
+        Self { profile, own: Vec::new(), prompts: Vec::new(), bands: Bands::default() }
     }
 
     /// Adds a link to the [page of a prompt](crate::PromptPage), such as that of a window of the corpus.
@@ -36,9 +37,14 @@ impl<'a> Report<'a> {
         self
     }
 
+    /// Sets what the bands around curves show, in the figures of the profile.
+    pub fn with_bands(self, bands: Bands) -> Self {
+        Self { bands, ..self }
+    }
+
     /// All figures, in the order of the page.
     pub fn figures(&self) -> Vec<Figure> {
-        let mut figures = crate::figures(self.profile);
+        let mut figures = crate::figures(&self.bands.of(self.profile));
         let bands = crate::view::bands(self.profile);
         figures.extend(self.own.iter().cloned().map(|figure| figure.shaded(&bands)));
         figures
@@ -46,7 +52,7 @@ impl<'a> Report<'a> {
 
     /// The page: HTML without a script, which opens offline.
     pub fn page(&self) -> String {
-        Page::new(self.profile, self.figures()).with_prompts(&self.prompts).to_string()
+        Page::new(self.profile, self.figures()).with_prompts(&self.prompts).with_bands(self.bands).to_string()
     }
 
     /// Writes `profile.json`, `layers.csv`, `interventions.csv`, `report.html` and `figures/*.svg` into a new or empty

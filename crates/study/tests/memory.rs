@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use stratigraph_core::{Edit, Hook, ModelShape, TokenWindows};
 use stratigraph_profile::Axis;
+use stratigraph_study::measurements::ResidualGeometry;
 use stratigraph_study::{Findings, Study};
 use stratigraph_surgery::{Budget, Sweep};
 use stratigraph_testing::device;
@@ -73,4 +74,45 @@ fn many_interventions_take_little_more_than_deletions() {
     );
     let most = of_deletions + 64 * STREAM;
     assert!(of_many < most, "{of_many} bytes, and {of_deletions} for deletions; {most} at most");
+}
+
+/// Bytes of the process in memory.
+#[cfg(target_os = "linux")]
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// Studies one after the other for ten minutes, or as many seconds as `STRATIGRAPH_SOAK_SECONDS` says: what the process holds
+/// between two studies stays what it was after the first minute.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes ten minutes"]
+fn minutes_of_studies_keep_their_memory() {
+    let _alone = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
+    let seconds = std::env::var("STRATIGRAPH_SOAK_SECONDS").map_or(600, |seconds| seconds.parse().unwrap());
+    let (model, windows) = (model(), windows(8));
+    let started = std::time::Instant::now();
+    let (mut n_studies, mut warm, mut last) = (0, None, 0);
+    while started.elapsed().as_secs() < seconds {
+        let study = Study::new(&model).add(Sweep::delete()).add(Sweep::swap()).add(ResidualGeometry::default());
+        assert!(study.run(&windows).unwrap().into_profile().to_json().len() > 1000);
+        n_studies += 1;
+        let (elapsed, held, process) = (started.elapsed().as_secs(), ALLOCATOR.current_usage(), resident());
+        if elapsed >= seconds / 10 && warm.is_none() {
+            warm = Some((held, process));
+        }
+        if elapsed / 30 > last {
+            last = elapsed / 30;
+            println!("{elapsed} s, {n_studies} studies: {held} bytes allocated, {process} in memory");
+        }
+        let Some((held_before, before)) = warm else { continue };
+        assert!(
+            held < held_before + (1 << 20),
+            "{held} bytes allocated after {n_studies} studies, {held_before} before"
+        );
+        assert!(process < before + before / 10, "{process} bytes in memory after {n_studies} studies, {before} before");
+    }
+    println!("{n_studies} studies in {seconds} s");
 }

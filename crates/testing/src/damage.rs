@@ -111,3 +111,12 @@ fn nth<'a>(value: &'a mut serde_json::Value, place: &mut usize) -> Option<&'a mu
         _ => None,
     }
 }
+
+/// How many inputs a test of damaged files tries: 1,000, or as `STRATIGRAPH_MUTATIONS` says.
+///
+/// # Panics
+/// When the variable is no number.
+pub fn n_mutations() -> u32 {
+    let given = std::env::var("STRATIGRAPH_MUTATIONS").ok();
+    given.map_or(1000, |n| n.parse().unwrap_or_else(|_| panic!("STRATIGRAPH_MUTATIONS is no number: {n}")))
+}

@@ -21,7 +21,7 @@ pub mod toy;
 pub use allocations::{Watching, largest_allocation};
 pub use by_element::ByElement;
 pub use close::{assert_close, assert_each_close, host};
-pub use damage::{Damage, any_damage, any_json, n_values, replace_somewhere};
+pub use damage::{Damage, any_damage, any_json, n_mutations, n_values, replace_somewhere};
 pub use devices::{TestDevice, device, devices, skipped};
 pub use docs::{DocBlock, DocCommand, DocPage, DocSpan, doc_pages};
 pub use expected::{Expected, ExpectedTensor};

@@ -3,9 +3,54 @@
 use std::fmt::Display;
 
 use serde::Serialize;
-use stratigraph_models::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position};
+use stratigraph_models::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Position, Residual, Rope, RopeScaling};
 
 use crate::{Result, TrainError};
+
+/// Whose shape a model has. All of them share embedding and unembedding, so that small ones have parameters left for their
+/// layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TrainedShape {
+    /// GPT-2: learned positions, LayerNorm, GELU, biases.
+    #[default]
+    Gpt2,
+    /// GPT-NeoX and Pythia: attention and MLP side by side, a quarter of each head rotated, LayerNorm, GELU, biases.
+    NeoX,
+    /// Llama: rotary positions, RMSNorm, gated MLPs with SiLU and two thirds of the neurons, no biases.
+    Llama,
+}
+
+impl TrainedShape {
+    /// All of them.
+    pub const ALL: [TrainedShape; 3] = [TrainedShape::Gpt2, TrainedShape::NeoX, TrainedShape::Llama];
+
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            TrainedShape::Gpt2 => "gpt2",
+            TrainedShape::NeoX => "neox",
+            TrainedShape::Llama => "llama",
+        }
+    }
+
+    fn apply(self, config: DecoderConfig) -> DecoderConfig {
+        let plain = |config: DecoderConfig| {
+            config.with_norm(Norm::Layer { eps: 1e-5 }).with_mlp(Mlp::Plain { activation: Activation::Gelu })
+        };
+        let (d_model, d_head) = (config.d_model, config.d_head);
+        match self {
+            TrainedShape::Gpt2 => plain(config).with_position(Position::Learned).with_biases(Bias::Present),
+            TrainedShape::NeoX => {
+                let rope = Rope { base: 10_000.0, d_rotary: d_head / 8 * 2, scaling: RopeScaling::None };
+                let config = plain(config).with_position(Position::Rotary(rope)).with_biases(Bias::Present);
+                config.with_residual(Residual::Parallel)
+            }
+            TrainedShape::Llama => config.with_d_mlp(d_model * 8 / 3),
+        }
+    }
+}
 
 /// The settings of a run. The default is that of the model in this repository, `models/tiny`.
 ///
@@ -19,9 +64,11 @@ use crate::{Result, TrainError};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TrainingConfig {
+    /// Whose shape the model has.
+    pub family: TrainedShape,
     /// Layers of the model.
     pub n_layers: usize,
-    /// Width of the residual stream, a multiple of `n_heads`; MLPs have four times as many neurons.
+    /// Width of the residual stream, a multiple of `n_heads`; MLPs have four times as many neurons (Llama's 8/3 times).
     pub d_model: usize,
     /// Attention heads in each layer.
     pub n_heads: usize,
@@ -55,6 +102,7 @@ pub struct TrainingConfig {
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
+            family: TrainedShape::Gpt2,
             n_layers: 12,
             d_model: 128,
             n_heads: 4,
@@ -75,7 +123,12 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// With a model of another shape.
+    /// With a model like those of another family.
+    pub fn with_family(self, family: TrainedShape) -> Self {
+        Self { family, ..self }
+    }
+
+    /// With a model of other sizes.
     pub fn with_shape(self, n_layers: usize, d_model: usize, n_heads: usize) -> Self {
         Self { n_layers, d_model, n_heads, ..self }
     }
@@ -166,15 +219,10 @@ impl TrainingConfig {
         Ok(self.decoder().validate()?)
     }
 
-    /// The model: GPT-2's shape, with learned positions, LayerNorm, GELU, biases and a tied head.
+    /// The model, with a tied head.
     pub fn decoder(&self) -> DecoderConfig {
-        DecoderConfig::new(self.n_layers, self.d_model, self.n_heads, self.d_vocab)
-            .with_n_ctx(self.n_ctx)
-            .with_norm(Norm::Layer { eps: 1e-5 })
-            .with_mlp(Mlp::Plain { activation: Activation::Gelu })
-            .with_position(Position::Learned)
-            .with_head(Head::Tied)
-            .with_biases(Bias::Present)
+        let config = DecoderConfig::new(self.n_layers, self.d_model, self.n_heads, self.d_vocab);
+        self.family.apply(config.with_n_ctx(self.n_ctx).with_head(Head::Tied))
     }
 }
 

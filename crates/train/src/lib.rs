@@ -43,7 +43,7 @@ mod tokenizer;
 mod trainer;
 mod trigram;
 
-pub use config::TrainingConfig;
+pub use config::{TrainedShape, TrainingConfig};
 pub use corpus::Corpus;
 pub use error::{Result, TrainError};
 pub use progress::{LossPoint, TrainingProgress};

@@ -7,7 +7,7 @@ use approx::abs_diff_eq;
 use stratigraph_core::TokenWindows;
 use stratigraph_models::{Checkpoint, Storage};
 use stratigraph_study::{Backend, Study};
-use stratigraph_train::{Corpus, Result, Texts, Trainer, TrainingConfig, Trigram};
+use stratigraph_train::{Corpus, Result, Texts, TrainedShape, Trainer, TrainingConfig, Trigram};
 
 /// The sample text, many times over so that a part can be held out.
 fn sample() -> String {
@@ -60,6 +60,19 @@ fn what_it_writes_is_a_checkpoint_with_a_tokenizer() {
     let corpus = trainer.corpus();
     let (written, trained) = (corpus.held_out_loss(&model).unwrap(), corpus.held_out_loss(&trained).unwrap());
     assert!(abs_diff_eq!(written, trained, epsilon = 1e-3), "{written}, not {trained}");
+}
+
+#[test]
+fn every_family_is_trained_and_read_back() {
+    for family in TrainedShape::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config().with_shape(2, 16, 2).with_family(family);
+        let mut losses = Vec::new();
+        let trainer = trainer(config.clone(), &Texts::from_documents([sample()]), dir.path()).unwrap();
+        trainer.on_progress(|progress| losses.push(progress.loss)).run().unwrap();
+        assert!(losses.iter().all(|loss| loss.is_finite()) && losses[7] < losses[0], "{family:?}: {losses:?}");
+        assert_eq!(Checkpoint::open(dir.path()).unwrap().config(), &config.decoder(), "{family:?}");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Llama: Llama 1 to 3.2 and the models that share its shape, such as SmolLM2.
 
+use serde_json::{Map, Value, json};
+
 use super::keys::Keys;
 use super::{Recipe, gguf, hf};
 use crate::files::GgufFile;
-use crate::{Result, Weighting};
+use crate::{Bias, DecoderConfig, Head, Result, Weighting};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.only("rope_interleaved", false)?;
@@ -11,6 +13,31 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = hf::llama_like(keys)?;
     let config = hf::with_attention_bias(config, keys)?.with_mlp_bias(keys.flag_or("mlp_bias", false)?.into());
     Ok(Recipe::like_llama(config))
+}
+
+/// The keys that [`from_hf`] reads as `config`, when it is of Llama's shape.
+pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
+    let keys = json!({
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": config.d_vocab,
+        "max_position_embeddings": config.n_ctx,
+        "hidden_size": config.d_model,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.d_head,
+        "intermediate_size": config.d_mlp,
+        "hidden_act": hf::activation_name(config.mlp.activation()),
+        "rms_norm_eps": config.norm.eps(),
+        "rope_theta": config.position.rope().map(|rope| rope.base),
+        "attention_bias": config.qkv_bias == Bias::Present,
+        "mlp_bias": config.mlp_bias == Bias::Present,
+        "tie_word_embeddings": config.head == Head::Tied,
+        "bos_token_id": null,
+        "eos_token_id": null,
+    });
+    keys.as_object().expect("it was written as one").clone()
 }
 
 /// Mistral's models come under this architecture too, and Mixtral, which has experts. llama.cpp rotates adjacent pairs, so its

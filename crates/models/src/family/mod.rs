@@ -45,7 +45,12 @@ mod stablelm;
 mod starcoder2;
 mod windows;
 
-pub(crate) use self::gpt2::to_hf as gpt2_to_hf;
+/// A family that a decoder can be written as: its name, and the configuration of a decoder of its shape.
+pub(crate) type Written = (&'static str, fn(&crate::DecoderConfig) -> serde_json::Map<String, serde_json::Value>);
+
+/// The families that a decoder can be written as; of one shape, the first is taken.
+pub(crate) const WRITTEN: [Written; 3] = [("gpt2", gpt2::to_hf), ("llama", llama::to_hf), ("gpt_neox", neox::to_hf)];
+
 pub(crate) use self::key_classes::Format;
 pub use self::keys::Keys;
 pub use self::layout::Layout;

@@ -1,11 +1,13 @@
 //! GPT-NeoX and Pythia: parallel or sequential residual, a part of each head rotated, queries, keys and values fused.
 
+use serde_json::{Map, Value, json};
+
 use super::keys::{Keys, missing};
 use super::rope::{self, Outer};
 use super::{Layout, Recipe, Stored, gguf, hf};
 use crate::files::GgufFile;
 use crate::param::{Param, Part};
-use crate::{Activation, Bias, DecoderConfig, Mlp, Norm, Residual, Result, Rope};
+use crate::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Residual, Result, Rope};
 
 const PREFIX: &str = "gpt_neox.";
 
@@ -23,6 +25,31 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_qkv_bias(attention_bias)
         .with_attn_out_bias(attention_bias);
     Ok(Recipe::new(config, PREFIX, stored_in_hf).ignoring(hf::is_causal_mask))
+}
+
+/// The keys that [`from_hf`] reads as `config`, when it is of this shape.
+pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
+    let rope = config.position.rope();
+    let keys = json!({
+        "architectures": ["GPTNeoXForCausalLM"],
+        "model_type": "gpt_neox",
+        "vocab_size": config.d_vocab,
+        "max_position_embeddings": config.n_ctx,
+        "hidden_size": config.d_model,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "intermediate_size": config.d_mlp,
+        "hidden_act": hf::activation_name(config.mlp.activation()),
+        "layer_norm_eps": config.norm.eps(),
+        "rotary_emb_base": rope.map(|rope| rope.base),
+        "rotary_pct": rope.map(|rope| rope.d_rotary as f64 / config.d_head.max(1) as f64),
+        "use_parallel_residual": config.residual == Residual::Parallel,
+        "attention_bias": config.qkv_bias == Bias::Present,
+        "tie_word_embeddings": config.head == Head::Tied,
+        "bos_token_id": null,
+        "eos_token_id": null,
+    });
+    keys.as_object().expect("it was written as one").clone()
 }
 
 fn residual(keys: &mut Keys, key: &str) -> Result<Residual> {

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use stratigraph_models::{Checkpoint, ModelError, Tokenizer};
 use stratigraph_testing::{
-    FAMILIES, GGUFS, Watching, any_damage, any_json, device, fixture, largest_allocation, n_values, replace_somewhere,
+    FAMILIES, GGUFS, Watching, any_damage, any_json, device, fixture, largest_allocation, n_mutations, n_values,
+    replace_somewhere,
 };
 use tempfile::TempDir;
 
@@ -118,7 +119,7 @@ fn any_step() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: n_mutations(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn configurations(

@@ -1,5 +1,5 @@
 //! Measurements of words: their senses ([`wic_accuracy`]), their ends ([`merging_heads`]) and their suffixes
-//! ([`ensembles`]), in a text whose [`Words`] are known or in windows of tokens ([`WindowWords`]); pairs of tokens within and
+//! ([`ensembles`], also before [verbs](VerbForms)), in a text whose [`Words`] are known or in windows of tokens ([`WindowWords`]); pairs of tokens within and
 //! across words ([`WordPairs`]); and what the tokens of a window are ([`PositionClass`], [`WordPart`]).
 
 mod ensemble;
@@ -9,6 +9,7 @@ mod max_statistic;
 mod merging;
 mod pairs;
 mod position_class;
+mod verbs;
 mod wic;
 mod wic_probe;
 mod window_words;
@@ -20,6 +21,7 @@ pub use max_statistic::merging_threshold;
 pub use merging::{MergingHead, WordEndOptions, WordEnds, merging_heads};
 pub use pairs::WordPairs;
 pub use position_class::PositionClass;
+pub use verbs::VerbForms;
 pub use wic::{WicPair, WicSentence, WicTokens};
 pub use wic_probe::{WicAccuracy, WicOptions, WicProbe, WicSplit, wic_accuracy};
 pub use window_words::{WindowWords, WordPart};

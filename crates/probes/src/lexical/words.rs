@@ -61,6 +61,12 @@ impl Words {
         Self { bos, ..self }
     }
 
+    /// With those words alone for which `is_kept` is true; the text stays as it is.
+    pub fn retain(mut self, is_kept: impl FnMut(&Word) -> bool) -> Self {
+        self.words.retain(is_kept);
+        self
+    }
+
     /// The token ids of the text.
     pub fn ids(&self) -> &[u32] {
         &self.ids

@@ -8,6 +8,7 @@ mod null_space;
 mod sets;
 mod token_class;
 mod token_frequency;
+mod token_histogram;
 
 use std::ops::Range;
 
@@ -22,6 +23,7 @@ pub use null_space::NullSpace;
 pub use sets::{LayerNeurons, NeuronClass, NeuronSet, neuron_classes, output_norms};
 pub use token_class::{TokenClass, class_association};
 pub use token_frequency::{log_frequencies, token_frequency_cosines};
+pub use token_histogram::{NeuronIndex, TokenHistogram, TokenHistograms};
 
 use crate::{ProbeError, Result};
 

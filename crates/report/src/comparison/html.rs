@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Write};
 
 use super::{Comparison, Model};
-use crate::page;
 use crate::text::{Escaped, NOTHING};
 use crate::view::bands;
+use crate::{Bands, page};
 
 impl Display for Comparison {
     /// The page.
@@ -18,7 +18,7 @@ impl Display for Comparison {
         self.figures().iter().try_for_each(|figure| page::draw(f, figure))?;
         self.table(f)?;
         f.write_str("</main>\n")?;
-        page::close(f)
+        page::close(f, Bands::default())
     }
 }
 

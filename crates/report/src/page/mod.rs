@@ -11,6 +11,7 @@ use std::fmt::{self, Display, Write};
 
 use stratigraph_profile::Profile;
 
+use crate::Bands;
 use crate::figure::{self, Alone, Band, Figure};
 use crate::text::Escaped;
 
@@ -25,17 +26,23 @@ pub(crate) struct Page<'a> {
     profile: &'a Profile,
     figures: Vec<Figure>,
     prompts: &'a [PromptLink],
+    bands: Bands,
 }
 
 impl<'a> Page<'a> {
     /// The page of a profile with these figures.
     pub(crate) fn new(profile: &'a Profile, figures: Vec<Figure>) -> Self {
-        Self { profile, figures, prompts: &[] }
+        Self { profile, figures, prompts: &[], bands: Bands::default() }
     }
 
     /// With links to pages of prompts.
     pub(crate) fn with_prompts(self, prompts: &'a [PromptLink]) -> Self {
         Self { prompts, ..self }
+    }
+
+    /// With what the bands of its figures show.
+    pub(crate) fn with_bands(self, bands: Bands) -> Self {
+        Self { bands, ..self }
     }
 }
 
@@ -52,7 +59,7 @@ impl Display for Page<'_> {
         self.figures.iter().try_for_each(|figure| draw(f, figure))?;
         tables::section(f, self.profile)?;
         f.write_str("</main>\n")?;
-        close(f)
+        close(f, self.bands)
     }
 }
 
@@ -136,8 +143,8 @@ pub(crate) fn open_with(f: &mut impl Write, title: &str, style: &str, script: Op
     write!(f, "<title>{title}</title>\n<style>\n{page}{figures}{style}\n</style>\n</head>\n<body>\n")
 }
 
-pub(crate) fn close(f: &mut impl Write) -> fmt::Result {
-    f.write_str("<footer>Made by Stratigraph. Bands and ± are one standard error of the mean over windows. ")?;
+pub(crate) fn close(f: &mut impl Write, bands: Bands) -> fmt::Result {
+    write!(f, "<footer>Made by Stratigraph. {} ", bands.in_words())?;
     f.write_str("Rest the mouse on a figure to read its numbers.</footer>\n</body>\n</html>\n")
 }
 

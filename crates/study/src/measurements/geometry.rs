@@ -7,8 +7,8 @@ use stratigraph_core::{
     Activation, ActivationSampler, Hook, HookPoint, HookSet, Observer, PerSequence, SamplePositions, Site, Tap, Taps,
     TokenWindows,
 };
-use stratigraph_probes::geometry::Geometry;
-use stratigraph_probes::similarity::{cka, cka_unbiased};
+use stratigraph_probes::geometry::{CentredNorms, Geometry};
+use stratigraph_probes::similarity::{WindowSimilarity, cka, cka_unbiased};
 use stratigraph_profile::{Axis, Curve, Estimate, Matrix, catalogue};
 
 use super::{curve_of_windows, empty_curve};
@@ -21,8 +21,9 @@ const UNBIASED_WINDOWS: usize = 4;
 
 /// Lengths and directions of the residual stream, in the unchanged model: curves `resid_norm`, `cosine_to_final`,
 /// `attn_out_norm`, `mlp_out_norm`, `attn_write_cosine`, `mlp_write_cosine`, `first_position_norm`, `matrix_entropy`,
-/// `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`, `cka_adjacent_after_first`; matrices `cosine`,
-/// `angular_distance`, `cka`, `cka_last_unbiased`. Positions that do not [count](stratigraph_core::TokenWindows::measured_from)
+/// `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`, `cka_adjacent_after_first`,
+/// `cka_adjacent_by_window`; matrices `cosine`, `angular_distance`, `cka`, `cka_last_unbiased`. Models whose final norm subtracts the
+/// mean over `d_model` also have `centred_resid_norm`, `centred_attn_out_norm` and `centred_mlp_out_norm`. Positions that do not [count](stratigraph_core::TokenWindows::measured_from)
 /// are left out, but of `first_position_norm`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResidualGeometry {
@@ -57,8 +58,11 @@ impl Measurement for ResidualGeometry {
         let skip_first = self.skip_first.max(windows.measured_from());
         let sampler = |positions| ActivationSampler::of_residual(positions, n_layers, 0..n_layers + 1);
         let drawn = SamplePositions::random(windows, skip_first, SIMILAR_POSITIONS, context.seed)?;
+        let is_centred = context.model.weights().is_some_and(|weights| weights.final_norm_is_centered());
         Ok(vec![Work::Observe(Box::new(Streams {
             geometry: Geometry::new(skip_first),
+            centred: is_centred.then(|| CentredNorms::new(skip_first)),
+            by_window: WindowSimilarity::new(skip_first).with_mean_subtracted(is_centred),
             after_first: after_first(&drawn, windows),
             drawn: sampler(drawn),
             last: sampler(SamplePositions::last(windows, SIMILAR_POSITIONS)?),
@@ -77,6 +81,10 @@ fn after_first(sample: &SamplePositions, windows: &TokenWindows) -> Vec<i32> {
 
 struct Streams {
     geometry: Geometry,
+    /// Lengths without the mean over `d_model`, where the model's norms subtract it.
+    centred: Option<CentredNorms>,
+    /// Similarity within each window.
+    by_window: WindowSimilarity,
     /// Positions drawn at random, the same at every residual position.
     drawn: ActivationSampler,
     /// The rows of these that are not of the first position of a window.
@@ -89,8 +97,16 @@ struct Streams {
 }
 
 impl Streams {
-    fn observers(&mut self) -> [&mut dyn Observer; 3] {
-        [&mut self.geometry, &mut self.drawn, &mut self.last]
+    fn observers(&mut self) -> Vec<&mut dyn Observer> {
+        let centred = self.centred.iter_mut().map(|centred| centred as &mut dyn Observer);
+        let all: [&mut dyn Observer; 4] = [&mut self.geometry, &mut self.by_window, &mut self.drawn, &mut self.last];
+        all.into_iter().chain(centred).collect()
+    }
+
+    fn taps(&self) -> Vec<&dyn Tap> {
+        let centred = self.centred.iter().map(|centred| centred as &dyn Tap);
+        let all: [&dyn Tap; 4] = [&self.geometry, &self.by_window, &self.drawn, &self.last];
+        all.into_iter().chain(centred).collect()
     }
 
     /// The rows of a sampler at each residual position.
@@ -134,7 +150,15 @@ impl Streams {
         self.add_curve("cosine_in_out", &in_out, findings)?;
         let influence = one_minus(findings.curve("cosine_in_out")?);
         findings.add_curve("block_influence", influence)?;
-        self.add_exact("angular_distance_1", geometry.angular_distance(1), findings)
+        self.add_exact("angular_distance_1", geometry.angular_distance(1), findings)?;
+        self.add_centred(findings)
+    }
+
+    fn add_centred(&self, findings: &mut Findings) -> Result<()> {
+        let Some(centred) = &self.centred else { return Ok(()) };
+        self.add_curve("centred_resid_norm", centred.resid_norm(), findings)?;
+        self.add_curve("centred_attn_out_norm", centred.attn_out_norm(), findings)?;
+        self.add_curve("centred_mlp_out_norm", centred.mlp_out_norm(), findings)
     }
 
     /// A curve of each residual position with the next.
@@ -151,6 +175,9 @@ impl Streams {
             let after_first: Vec<_> = drawn.into_iter().map(|set| set.select(0, rows.clone())).collect();
             self.add_adjacent("cka_adjacent_after_first", &cka(&after_first)?, findings)?;
         }
+        if self.by_window.adjacent().len() == self.n_layers {
+            self.add_curve("cka_adjacent_by_window", self.by_window.adjacent(), findings)?;
+        }
         self.add_matrix("cka", similar, findings)?;
         if self.n_sequences >= UNBIASED_WINDOWS {
             self.add_matrix("cka_last_unbiased", cka_unbiased(&self.rows(&self.last)?)?, findings)?;
@@ -161,15 +188,16 @@ impl Streams {
 
 impl Tap for Streams {
     fn hooks(&self) -> HookSet {
-        self.geometry.hooks().union(self.drawn.hooks()).union(self.last.hooks())
+        self.taps().into_iter().fold(HookSet::EMPTY, |hooks, tap| hooks.union(tap.hooks()))
     }
 
     fn wants(&self, site: Site, hook: Hook) -> bool {
-        self.geometry.wants(site, hook) || self.drawn.wants(site, hook) || self.last.wants(site, hook)
+        self.taps().into_iter().any(|tap| tap.wants(site, hook))
     }
 
     fn visit(&mut self, site: Site, hook: Hook, activation: Activation) -> stratigraph_core::Result<Activation> {
-        Taps::new(self.observers().map(|observer| observer as &mut dyn Tap)).visit(site, hook, activation)
+        let observers = self.observers().into_iter();
+        Taps::new(observers.map(|observer| observer as &mut dyn Tap)).visit(site, hook, activation)
     }
 
     fn finish(&mut self) -> stratigraph_core::Result<()> {

@@ -3,6 +3,7 @@
 mod attention;
 mod early_guesses;
 mod effects;
+mod ensembles;
 mod geometry;
 mod knock_out_words;
 mod lens;
@@ -11,6 +12,7 @@ mod neurons;
 mod own_continuation;
 mod patching;
 mod removal;
+mod skip_effects;
 mod steering;
 mod task_curves;
 mod task_scoring;
@@ -25,6 +27,7 @@ pub use attention::AttentionByDistance;
 pub use early_guesses::EarlyGuesses;
 pub(crate) use effects::EffectsPass;
 pub use effects::{Ablation, EffectTotals, SublayerEffects};
+pub use ensembles::SuffixEnsembles;
 pub use geometry::ResidualGeometry;
 pub use knock_out_words::KnockOutWords;
 pub use lens::LensCurves;
@@ -36,13 +39,14 @@ pub use patching::{
 };
 pub(crate) use removal::CriterionPasses;
 pub use removal::{Criterion, CumulativeRemoval};
+pub use skip_effects::SkipEffects;
 pub(crate) use steering::TargetRuns;
 pub use steering::{Steering, SteeringTarget, SteeringVector};
 pub use stratigraph_probes::lens::LogitLens;
 pub(crate) use task_curves::TaskAnswers;
 pub use task_curves::TaskCurves;
 pub use task_scoring::{TaskPart, TaskScoring};
-pub use words::{MergingHeads, SuffixEnsembles, WordInContext};
+pub use words::{MergingHeads, WordInContext};
 
 use crate::{Measurement, Needs, Result, StudyError, measured_curve};
 
@@ -50,7 +54,7 @@ use crate::{Measurement, Needs, Result, StudyError, measured_curve};
 const FIXED_SCALE: &str = "fixed_scale_lens";
 
 /// A measurement that needs no data of its own, by its name: a sweep, `attention`, `early_guesses`, `effects`,
-/// `fixed_scale_lens`, `geometry`, `neurons`, `neuron_sets`, `mean_neuron_sets`, `remove_by_block_influence`,
+/// `fixed_scale_lens`, `geometry`, `neurons`, `neuron_sets`, `mean_neuron_sets`, `skip_effects`, `remove_by_block_influence`,
 /// `remove_by_angular_distance`, `remove_by_loss` or `own_continuation`.
 ///
 /// # Errors
@@ -64,6 +68,7 @@ pub fn by_name(name: &str) -> Result<Box<dyn Measurement>> {
         ResidualGeometry::NAME => Box::new(ResidualGeometry::default()),
         VocabularyNeurons::NAME => Box::new(VocabularyNeurons),
         OwnContinuation::NAME => Box::new(OwnContinuation::default()),
+        SkipEffects::NAME => Box::new(SkipEffects),
         NeuronSets::ZERO => Box::new(NeuronSets::zero()),
         NeuronSets::MEAN => Box::new(NeuronSets::mean()),
         _ => match Sweep::by_name(name) {
@@ -91,6 +96,7 @@ pub fn known_names() -> Vec<&'static str> {
         NeuronSets::ZERO,
         NeuronSets::MEAN,
         OwnContinuation::NAME,
+        SkipEffects::NAME,
     ];
     let removals = Criterion::ALL.map(CumulativeRemoval::name_of);
     Sweep::KNOWN.into_iter().chain(removals).chain(own).collect()

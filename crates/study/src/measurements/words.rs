@@ -1,14 +1,13 @@
-//! Measurements of words, on sentences and windows of their own: [`WordInContext`], [`MergingHeads`], [`SuffixEnsembles`].
+//! Measurements of words, on sentences and windows of their own: [`WordInContext`], [`MergingHeads`].
 
 use std::collections::BTreeSet;
 
 use stratigraph_core::{Hook, ModelShape};
 use stratigraph_probes::lexical::{
-    ENSEMBLE_NEURONS, EnsembleNeuron, Ensembles, MergingHead, SuffixTask, WicAccuracy, WicOptions, WicProbe, WicSplit,
-    WordEnds, ensembles, merging_heads, merging_threshold, wic_accuracy,
+    MergingHead, WicAccuracy, WicOptions, WicProbe, WicSplit, WordEnds, merging_heads, merging_threshold, wic_accuracy,
 };
 use stratigraph_profile::statistics::{ErrorBasis, ErrorUnit, cluster_sem};
-use stratigraph_profile::{Axis, Curve, Estimate, Matrix, ReplicateUnit, Unit};
+use stratigraph_profile::{Axis, Estimate, Matrix, ReplicateUnit, Unit};
 
 use super::empty_curve;
 use crate::progress::pass_work;
@@ -126,74 +125,8 @@ fn head_map(heads: &[Vec<MergingHead>]) -> Matrix {
     Matrix::from_estimates(Axis::layers(heads.len()), Axis::heads(n_heads), Unit::Fraction, cells)
 }
 
-/// Ensembles of neurons that predict whether the next word has a suffix: matrix `ensemble_SUFFIX`, and the curve
-/// `ensemble_SUFFIX_neurons` of each neuron alone, which says whether it promotes or suppresses the suffix.
-#[derive(Debug, Clone)]
-pub struct SuffixEnsembles {
-    suffix: String,
-    task: SuffixTask,
-    token_texts: Vec<String>,
-}
-
-impl SuffixEnsembles {
-    /// For a suffix such as `ing`; `token_texts` is the text of every token.
-    pub fn new(suffix: impl Into<String>, task: SuffixTask, token_texts: Vec<String>) -> Self {
-        Self { suffix: suffix.into(), task, token_texts }
-    }
-
-    /// How often each neuron alone is right, in the order in which ensembles take them.
-    fn neuron_curve(&self, found: &Ensembles) -> Curve {
-        let label = |it: &EnsembleNeuron| {
-            let few = if it.writes_few_tokens() { "" } else { ", kurtosis below 10" };
-            format!("{}.{} {}{few}", it.layer, it.neuron, if it.promotes() { "promotes" } else { "suppresses" })
-        };
-        let axis = Axis::labelled("neuron", found.neurons.iter().map(label));
-        let accuracy = found.neurons.iter().map(|it| it.accuracy.share()).collect();
-        Curve::new(axis, Unit::Fraction, accuracy)
-            .with_title(format!("Neurons for -{} alone", self.suffix))
-            .with_definition(format!(
-                "accuracy of a probe on one neuron, in telling whether the next word ends in -{}; neuron 7 of layer 3 is 3.7, and \
-                 promotes or suppresses tokens with the suffix",
-                self.suffix
-            ))
-    }
-}
-
-impl Measurement for SuffixEnsembles {
-    fn name(&self) -> String {
-        format!("ensemble_{}", self.suffix)
-    }
-
-    fn needs(&self, _: &StudyContext) -> Needs {
-        Needs::hooks([Hook::MlpPost]).with_weights()
-    }
-
-    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
-        let model = context.model;
-        self.task.windows().check(model)?;
-        let units = pass_work(&model.shape(), self.task.windows().ids().len());
-        let n_windows = self.task.windows().n_sequences() as f64;
-        Ok(vec![Work::own(units, move |findings, progress| {
-            let mut share = share_of(units, progress);
-            let done = |n| share(n as f64 / n_windows);
-            let found = ensembles(model, &self.task, &self.token_texts, ENSEMBLE_NEURONS, done)?;
-            findings.add_curve(&format!("{}_neurons", self.name()), self.neuron_curve(&found))?;
-            findings.add_matrix(&self.name(), ensemble_matrix(&found))
-        })])
-    }
-}
-
-/// Accuracies of ensembles by their size, and of the model.
-fn ensemble_matrix(found: &Ensembles) -> Matrix {
-    let sizes = found.together.iter().map(|it| it.n_neurons.to_string());
-    let probe = found.together.iter().map(|it| it.accuracy.share()).collect();
-    let model = vec![found.model.share(); found.together.len()];
-    let rows = Axis::labelled("predictor", ["probe", "model"]);
-    Matrix::new(rows, Axis::labelled("neurons", sizes), Unit::Fraction, vec![probe, model])
-}
-
 /// Converts the share that is done into the units of work since the last call.
-fn share_of(units: u64, progress: &mut dyn FnMut(u64)) -> impl FnMut(f64) {
+pub(super) fn share_of(units: u64, progress: &mut dyn FnMut(u64)) -> impl FnMut(f64) {
     let mut before = 0;
     move |share: f64| {
         let now = (units as f64 * share.clamp(0.0, 1.0)) as u64;

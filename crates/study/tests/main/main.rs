@@ -34,6 +34,7 @@ mod refused;
 mod remote;
 mod search;
 mod self_check;
+mod skip_effects;
 mod small;
 mod steering;
 mod task_scoring;

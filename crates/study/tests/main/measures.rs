@@ -133,6 +133,22 @@ fn geometry_is_what_the_definitions_say() {
             inside.assert_curve("angular_distance_1", &(0..n).map(angles).collect::<Vec<_>>(), 1e-3);
             let similar: Vec<f64> = (0..n).map(|l| cka(&streams[l], &streams[l + 1])).collect();
             inside.assert_curve("cka_adjacent", &similar, 1e-4);
+            let is_layer_norm = name == "gpt2";
+            let read = |row: &Vec<f64>| if is_layer_norm { without_mean(row) } else { row.clone() };
+            let of_window = |l: usize| streams[l].chunks(pos - skip_first).map(|rows| rows.iter().map(read).collect());
+            let by_window: Vec<Vec<Vec<Vec<f64>>>> = (0..=n).map(|l| of_window(l).collect()).collect();
+            let similar = |l: usize| mean(by_window[l].iter().zip(&by_window[l + 1]).map(|(a, b)| cka(a, b)));
+            inside.assert_curve("cka_adjacent_by_window", &(0..n).map(similar).collect::<Vec<_>>(), 1e-4);
+            assert_eq!(inside.findings.curve("centred_resid_norm").is_ok(), is_layer_norm);
+            if is_layer_norm {
+                let of = |tensor: &str, n: usize| -> Vec<f64> {
+                    let rows = |l| rows(&expected, tensor, l, skip_first);
+                    (0..n).map(|l| mean(rows(l).iter().map(|row| norm(&without_mean(row))))).collect()
+                };
+                inside.assert_curve("centred_resid_norm", &of("resid", n + 1), 1e-4);
+                inside.assert_curve("centred_attn_out_norm", &of("attn_out", n), 1e-4);
+                inside.assert_curve("centred_mlp_out_norm", &of("mlp_out", n), 1e-4);
+            }
         }
     }
 }

@@ -10,7 +10,9 @@ use serde_json::Value;
 use stratigraph_profile::{Profile, ProfileError};
 use stratigraph_study::StudyError;
 use stratigraph_study::job::Job;
-use stratigraph_testing::{Watching, any_damage, any_json, fixture, largest_allocation, n_values, replace_somewhere};
+use stratigraph_testing::{
+    Watching, any_damage, any_json, fixture, largest_allocation, n_mutations, n_values, replace_somewhere,
+};
 use tempfile::TempDir;
 
 use crate::given::{Given, sweeps};
@@ -76,7 +78,7 @@ fn job_with(file: &str, content: &[u8]) -> TempDir {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: n_mutations(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutations_of_profiles(changes in prop::collection::vec(any_damage(), 1..3)) {

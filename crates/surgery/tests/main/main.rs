@@ -9,6 +9,7 @@ mod executor;
 mod frozen;
 mod knock_out;
 mod mergekit;
+mod mutations;
 mod plans;
 mod positions;
 mod search;

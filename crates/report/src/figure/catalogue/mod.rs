@@ -20,7 +20,7 @@ use plans::{PLANS, Plan, REPEATING};
 /// `positions` (without the first one), `frozen` (patterns and norms), `knock_out_words`, `removing` (layers by criteria), `repeating` (blocks of one length), `by_tokens` (sweeps by
 /// groups of positions), and `other_curves` for all curves that none of them shows, such as those over other axes. Over
 /// strengths: `steering`. In rows: `head_ablation` and `neuron_sets`. Over first layers and lengths of blocks: `blocks`.
-/// Of matrices: `ensemble`, `similarity`, `heads`, `head_attribution`, `patching_maps`, and `other_matrices` for those of other
+/// Of matrices: `ensemble`, `ensemble_tokens` (histograms of cosines), `skip_effects`, `similarity`, `heads`, `head_attribution`, `patching_maps`, and `other_matrices` for those of other
 /// names.
 pub fn figures(profile: &Profile) -> Vec<Figure> {
     let bands = crate::view::bands(profile);
@@ -134,5 +134,23 @@ mod tests {
         let expected = ["ensemble", "similarity", "heads", "head_attribution", "patching_maps", "other_matrices"];
         assert_eq!(names(&profile), expected);
         assert_eq!(figures(&profile)[5].panels.len(), 2);
+    }
+
+    #[test]
+    fn tokens_of_a_neuron_are_two_lines_over_cosines() {
+        let rows = ["3.7 -ing", "3.7 others", "4.1 -ing", "4.1 others"];
+        let matrix = |rows: &[&str]| {
+            let values = (0..rows.len()).map(|row| vec![row as f64, 5.0]).collect();
+            let axes = (Axis::labelled("tokens", rows.to_vec()), Axis::labelled("cosine", ["-0.1", "0.1"]));
+            Matrix::new(axes.0, axes.1, Unit::Count, values)
+        };
+        let profile = profile(2, &[]).with_matrix("ensemble_ing_tokens", matrix(&rows)).unwrap();
+        let figures = figures(&profile);
+        assert_eq!(figures.iter().map(|it| &it.name[..]).collect::<Vec<_>>(), ["ensemble_tokens"]);
+        let [Panel::Lines(first), Panel::Lines(second)] = &figures[0].panels[..] else { panic!("two panels") };
+        let names =
+            |lines: &super::super::Lines| lines.left.series.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+        assert_eq!((&first.title[..], names(first)), ("Neuron 3.7", vec!["-ing".to_owned(), "others".to_owned()]));
+        assert_eq!((&second.title[..], second.left.series[1].points[0].y), ("Neuron 4.1", 3.0));
     }
 }

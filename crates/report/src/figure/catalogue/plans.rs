@@ -55,6 +55,7 @@ const LAST_FIVE: Side = side(&["prev5_attention_mass"]);
 const LENS_KL: Side = side(&["lens_kl"]);
 const LENS_ENTROPY: Side = side(&["lens_entropy_bits"]);
 const MLP_NORM: Side = side(&["mlp_out_norm"]);
+const CENTRED_NORMS: Side = side(&["centred_resid_norm", "centred_attn_out_norm", "centred_mlp_out_norm"]);
 const PREDICTION: Side = side(&["prediction_neurons"]);
 const SUPPRESSION: Side = side(&["suppression_neurons"]);
 const BOTH_NEURONS: Side = side(&["prediction_neurons", "suppression_neurons"]);
@@ -159,8 +160,9 @@ pub(super) const PLANS: [Plan; 18] = [
             titled("Cosine of writes with the stream", side(&["attn_write_cosine", "mlp_write_cosine"]), NOTHING),
             one(side(&["matrix_entropy"])),
             one(side(&["block_influence"])),
-            one(side(&["cka_adjacent"])),
+            one(side(&["cka_adjacent", "cka_adjacent_after_first", "cka_adjacent_by_window"])),
             one(side(&["cosine_to_final"])),
+            titled("Norms without the mean over d_model", CENTRED_NORMS, NOTHING),
         ],
     },
     Plan {

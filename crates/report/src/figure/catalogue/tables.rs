@@ -1,4 +1,4 @@
-//! Figures of matrices: ensembles as lines, all others as heat maps.
+//! Figures of matrices: ensembles and histograms of tokens as lines, all others as heat maps.
 
 use stratigraph_profile::{Matrix, Profile, Scale, catalogue};
 
@@ -7,6 +7,8 @@ use super::rows::has_curve;
 use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
 
 const ENSEMBLE: &str = "ensemble_";
+const TOKENS: &str = "_tokens";
+const SKIPPED: [&str; 2] = ["skip_effect", "skip_effect_later_tokens"];
 const SIMILARITY: [&str; 4] = ["cka", "cka_last_unbiased", "cosine", "angular_distance"];
 const HEADS: [&str; 1] = ["merging_heads"];
 const ATTRIBUTED: [&str; 1] = ["dla_heads"];
@@ -18,17 +20,19 @@ fn is_patched(name: &str) -> bool {
 }
 
 /// Every matrix of the profile.
-pub(super) fn all(profile: &Profile) -> [Figure; 6] {
+pub(super) fn all(profile: &Profile) -> [Figure; 8] {
     let is_shown = |name: &str, matrix: &Matrix| matrix.has_numbers() && !is_by_group(name, matrix);
     let matrices = profile.matrices.iter().filter(|(name, matrix)| is_shown(name, matrix));
     let (ensembles, others): (Vec<_>, Vec<_>) = matrices.partition(|(name, _)| name.starts_with(ENSEMBLE));
+    let (histograms, ensembles): (Vec<_>, Vec<_>) = ensembles.into_iter().partition(|(name, _)| name.ends_with(TOKENS));
     let named = |wanted: &[&str]| -> Vec<Panel> {
         let of = |name: &str| others.iter().find(|(other, _)| *other == name).map(|(_, matrix)| *matrix);
         wanted.iter().filter_map(|name| Some(Panel::from_matrix(name, of(name)?))).collect()
     };
     let patched = others.iter().filter(|(name, _)| is_patched(name));
     let patched = patched.map(|(name, matrix)| Panel::from_matrix(name, matrix)).collect();
-    let listed = |name: &str| SIMILARITY.iter().chain(&HEADS).chain(&ATTRIBUTED).any(|known| *known == name);
+    let listed =
+        |name: &str| SIMILARITY.iter().chain(&HEADS).chain(&ATTRIBUTED).chain(&SKIPPED).any(|known| *known == name);
     let known = |name: &str| is_patched(name) || listed(name) || has_curve(profile, name);
     let rest = others.iter().filter(|(name, _)| !known(name)).map(|(name, matrix)| Panel::from_matrix(name, matrix));
     let figure = |name: &str, title: &str, caption: &str, panels: Vec<Panel>| Figure {
@@ -42,6 +46,21 @@ pub(super) fn all(profile: &Profile) -> [Figure; 6] {
             "How well logistic probes tell whether the next word ends in a suffix when they see only the k most useful \
              neurons, compared with the model's own top-1 prediction.",
             ensembles.into_iter().map(|(name, matrix)| ensemble(name, matrix)).collect(),
+        ),
+        figure(
+            "ensemble_tokens",
+            "Tokens that neurons of ensembles promote and suppress",
+            "How many tokens of the vocabulary have which cosine with the output weights of a neuron: those with the suffix, and \
+             all others. A neuron that promotes the suffix has its tokens on the right, one that suppresses it on the left.",
+            histograms.into_iter().flat_map(|(_, matrix)| histogram_panels(matrix)).collect(),
+        ),
+        figure(
+            "skip_effects",
+            "What later layers write when one is skipped",
+            "How much the contribution of each later layer (to the right) changes when a layer (from above to below) is skipped, \
+             relative to its length: 0 is not at all. Beside it, the layer is skipped in the first half of the windows, and the \
+             change is that in the second half.",
+            named(&SKIPPED),
         ),
         figure(
             "similarity",
@@ -96,4 +115,23 @@ fn ensemble(name: &str, matrix: &Matrix) -> Panel {
     let title = catalogue::find_matrix(name).map_or_else(String::new, |entry| entry.title.to_owned());
     let suffix = name.trim_start_matches(ENSEMBLE).replace('_', " ");
     Panel::Lines(Lines::new(format!("{title}: {suffix}"), Horizontal::from_axis(columns), left))
+}
+
+/// A panel for each neuron, from two rows: tokens with the suffix, and all others.
+fn histogram_panels(matrix: &Matrix) -> Vec<Panel> {
+    let (rows, columns) = (&matrix.rows, &matrix.columns);
+    let line = |row: usize| {
+        let counts = matrix.values[row].iter().enumerate();
+        let points = counts.map(|(bin, &count)| Point::new(bin as f64, columns.label(bin), count)).collect();
+        let name = rows.tick(row);
+        Series::new(name.split_once(' ').map_or(name.as_str(), |(_, class)| class), points)
+    };
+    let panel = |first: usize| {
+        let name = rows.tick(first);
+        let neuron = name.split(' ').next().unwrap_or_default();
+        let mut left = Side::new("tokens", Scale::Log);
+        left.series = vec![line(first), line(first + 1)];
+        Panel::Lines(Lines::new(format!("Neuron {neuron}"), Horizontal::from_axis(columns), left))
+    };
+    (0..rows.len() / 2).map(|neuron| panel(2 * neuron)).collect()
 }

@@ -1,9 +1,15 @@
-//! Whether two sets of vectors have the same shape: linear centred kernel alignment, [`cka`] and [`cka_unbiased`].
+//! Whether two sets of vectors have the same shape: linear centred kernel alignment, [`cka`] and [`cka_unbiased`]; of the states
+//! of each window, [`WindowSimilarity`].
+
+mod by_window;
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
+use crate::neurons::dot;
 use crate::{ProbeError, Result};
+
+pub use by_window::WindowSimilarity;
 
 /// Linear CKA of every set with every other, `[row, width]` each with the same rows, by the biased estimator:
 /// `<K, L> / (|K| |L|)` of the Gram matrices `K` and `L` of the sets, each centred over its rows (Kornblith et al., arXiv
@@ -16,7 +22,7 @@ use crate::{ProbeError, Result};
 pub fn cka(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
     check_rows(sets, 1)?;
     let grams = grams(sets)?;
-    Ok(pairs(&grams, |k, l| k.iter().zip(l).map(|(k, l)| k * l).sum()))
+    Ok(pairs(&grams, dot))
 }
 
 /// As [`cka`], by the unbiased estimator HSIC_1 (Song et al., JMLR 13, 2012, eq. 5), whose mean for unrelated sets is 0

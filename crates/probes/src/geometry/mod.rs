@@ -1,4 +1,8 @@
-//! Lengths and directions of the residual stream, and of what blocks add to it: [`Geometry`].
+//! Lengths and directions of the residual stream, and of what blocks add to it: [`Geometry`]; lengths without the mean over
+//! `d_model`: [`CentredNorms`].
+
+mod centred;
+mod rows;
 
 use std::f64::consts::PI;
 use std::ops::Range;
@@ -10,19 +14,13 @@ use crate::neurons::symmetric_eigenvalues;
 use crate::statistics::{Moments, PerSequence};
 use crate::{ProbeError, Result};
 
+pub use centred::CentredNorms;
+pub(crate) use centred::without_mean;
+use rows::push_positions;
+pub use rows::{cosine, norm};
+
 /// Positions of a window of which the matrix entropy is: the time grows with their third power.
 const ENTROPY_POSITIONS: usize = 256;
-
-/// The cosine of each row of `a` with the same row of `b`: `[batch, pos, d_model]` twice to `[batch, pos]`.
-pub fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
-    let dot = (a.clone() * b.clone()).sum_dim(2).squeeze_dim::<2>(2);
-    dot / (norm(a) * norm(b))
-}
-
-/// The length of each row: `[batch, pos, d_model]` to `[batch, pos]`.
-pub fn norm(x: Tensor<3>) -> Tensor<2> {
-    x.square().sum_dim(2).sqrt().squeeze_dim::<2>(2)
-}
 
 /// Collects norms and cosines over a corpus, for all pairs of residual positions.
 ///
@@ -141,15 +139,7 @@ impl Geometry {
     /// Adds a number of every position that counts, `[batch, pos]`, to the one at `index`.
     fn push(&mut self, of: fn(&mut Self) -> &mut Vec<PerSequence>, index: usize, values: Tensor<2>) {
         let (first, skip) = (self.windows.start, self.skip_first);
-        let [_, pos] = values.dims();
-        let values: Vec<f32> = values.try_into_vec_as().expect("any float");
-        let collected = of(self);
-        if collected.len() <= index {
-            collected.resize_with(index + 1, PerSequence::default);
-        }
-        for (row, &value) in values.iter().enumerate().filter(|(row, _)| row % pos >= skip) {
-            collected[index].push(first + row / pos, f64::from(value));
-        }
+        push_positions(of(self), index, values, first, skip);
     }
 
     /// Measures a residual stream, `[batch, pos, d_model]`, and keeps it.
