@@ -168,9 +168,9 @@ fn missing(page: &str, words: &str, command: &Command) -> Vec<String> {
     let own = section(page, words).or_else(|| section(page, words.split(' ').next()?)).unwrap_or_default();
     let shared = if own.contains("as for `study`") { section(page, "study") } else { None };
     let names = |text: &str, name: &str| {
-        let mut found = text.match_indices(&format!("--{name}"));
-        let end = name.len() + 2;
-        found.any(|(at, _)| !text[at + end..].starts_with(|c: char| c.is_alphanumeric() || c == '-'))
+        let option = format!("--{name}");
+        let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || c == '-');
+        text.match_indices(&option).any(|(at, _)| !goes_on(&text[at + option.len()..]))
     };
     let is_missing = |name: &&str| !names(own, name) && !shared.is_some_and(|text| names(text, name));
     shown_options(command).into_iter().filter(is_missing).map(|name| format!("{words} --{name}")).collect()
