@@ -15,7 +15,7 @@ pub(crate) fn without_mean(x: Tensor<3>) -> Tensor<3> {
 
 /// Collects the lengths of the residual stream and of what sublayers add to it, each less its mean over `d_model`.
 ///
-/// LayerNorm subtracts this mean before anything reads the stream. It is what is left of the stream where a model's writing weights are
+/// LayerNorm subtracts this mean before anything reads the stream. The lengths are those of a model whose writing weights are
 /// centred, as TransformerLens loads models with LayerNorm by default (`center_writing_weights`).
 #[derive(Default)]
 pub struct CentredNorms {

@@ -1,6 +1,6 @@
-//! Do models of different families have the same stages? Trains one small model of a family, for `docs/atlas.md`.
+//! Do models of different families have the same stages? Trains one small model of a family, to be studied and compared.
 //!
-//! `cargo run --release -p stratigraph-train --example train_atlas -- TEXT_DIR_OR_FILE OUT_DIR FAMILY SEED`, where the family is
+//! `cargo run --release -p stratigraph-train --example train_family -- TEXT_DIR_OR_FILE OUT_DIR FAMILY SEED`, where the family is
 //! `gpt2`, `neox` or `llama`; the same command goes on with a run that was stopped.
 
 use anyhow::{Context, Result, bail};
