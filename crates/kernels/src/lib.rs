@@ -17,6 +17,7 @@
 mod activation;
 mod attention;
 mod exp;
+mod half_matrix;
 mod heads;
 mod lanes;
 mod moments;
@@ -26,6 +27,7 @@ pub mod softmax;
 
 pub use activation::{gated_gelu, gated_gelu_tanh, gated_silu, gelu, gelu_tanh, silu};
 pub use attention::causal_softmax;
+pub use half_matrix::{Bfloat16Unit, HalfFormat, HalfMatrix};
 pub use heads::{Angles, join_heads, split_head};
 pub use moments::power_sums;
 pub use norm::{layer_norm, layer_norm_by, layer_scales, rms_norm, rms_norm_by, rms_scales};
