@@ -15,6 +15,12 @@ pub enum CoreError {
         /// The name as it was given.
         name: String,
     },
+    /// An unknown name of a precision.
+    #[error("unknown precision `{name}`; known: f32, bf16, f16")]
+    UnknownPrecision {
+        /// The name as it was given.
+        name: String,
+    },
     /// A tap asked for an activation that the model does not have.
     #[error("this model does not offer the hook `{hook}`")]
     HookMissing {

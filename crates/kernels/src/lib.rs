@@ -3,7 +3,8 @@
 //! On CPU backends elementwise tensor operations are scalar and make a pass each. These functions do the same work in
 //! one pass: the reductions of a row of logits ([`softmax`]), the nonlinearity of an MLP ([`gated_silu`] and similar
 //! ones), norms ([`rms_norm`], [`layer_norm`]), the softmax of attention ([`causal_softmax`]) and the rearrangement of
-//! heads ([`split_head`], [`join_heads`]), and sums of products and of powers in f64 ([`add_products`], [`power_sums`]). Hot functions are also compiled for AVX2, which is used if the CPU has it.
+//! heads ([`split_head`], [`join_heads`]), sums of products and of powers in f64 ([`add_products`], [`power_sums`]), and
+//! products with weights in 16 bit ([`HalfMatrix`]). Hot functions are also compiled for AVX2, which is used if the CPU has it.
 //! This crate does not use tensors.
 //!
 //! ```

@@ -42,10 +42,12 @@ for_best_cpu! {
 }
 
 for_best_cpu! {
-    /// Writes a row to the first of each 16 lines of a tile, rounded to bfloat16, and what rounding took.
+    /// Writes a row to the first of each 16 lines of a tile, rounded to bfloat16, and what rounding took; zeros behind it.
     pub(super) fn split_row(row: &[f32], high: &mut [Line], low: &mut [Line]) -> () {
         for ((numbers, high), low) in row.chunks(LINE).zip(high.chunks_mut(SIDE)).zip(low.chunks_mut(SIDE)) {
-            for ((&x, high), low) in numbers.iter().zip(&mut high[0].0).zip(&mut low[0].0) {
+            let mut padded = [0.0; LINE];
+            padded[..numbers.len()].copy_from_slice(numbers);
+            for ((x, high), low) in padded.into_iter().zip(&mut high[0].0).zip(&mut low[0].0) {
                 *high = bfloat16(x);
                 *low = bfloat16(x - f32::from_bits(u32::from(*high) << 16));
             }

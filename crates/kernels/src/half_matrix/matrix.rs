@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{HalfFormat, LINE, Line, SIDE};
+use crate::for_best_cpu;
 
 /// A matrix `[d_in, d_out]` of 16-bit numbers, which rows of `d_in` numbers are multiplied by.
 ///
@@ -14,7 +15,9 @@ use super::{HalfFormat, LINE, Line, SIDE};
 ///
 /// let mut matrix = HalfMatrix::zeros([2, 3], HalfFormat::Bf16);
 /// matrix.set_rows(0, &[1.0, 2.0, 3.0, 4.0, 5.0, 1.0 / 3.0]);
-/// assert_eq!(matrix.rows(1..2, 0..2), [4.0, 5.0]);
+/// let mut row = [0.0; 2];
+/// matrix.unpack_rows(1, 0..2, &mut row);
+/// assert_eq!(row, [4.0, 5.0]);
 /// assert_eq!(matrix.columns(2..3), [3.0, 0.333_984_375]);
 /// ```
 #[derive(Clone, PartialEq)]
@@ -92,24 +95,23 @@ impl HalfMatrix {
         line.0[column % SIDE * 2 + row % 2] = self.format.bits(x);
     }
 
-    /// Some of its rows as f32, of each the numbers of some columns, in row-major order.
+    /// Writes rows as f32, of each the numbers of `columns`, from row `first` on; as many as fit `numbers`.
     ///
     /// # Panics
     /// When there are no such rows or columns.
-    pub fn rows(&self, rows: Range<usize>, columns: Range<usize>) -> Vec<f32> {
-        assert!(rows.end <= self.d_in && columns.end <= self.d_out, "{rows:?} and {columns:?} of {:?}", self.shape());
-        let mut numbers = vec![0.0; rows.len() * columns.len()];
+    pub fn unpack_rows(&self, first: usize, columns: Range<usize>, numbers: &mut [f32]) {
+        let width = columns.len();
+        assert!(width > 0 && columns.end <= self.d_out, "{columns:?} of {}", self.d_out);
+        assert!(first + numbers.len() / width <= self.d_in, "rows from {first} on of {}", self.d_in);
         let mut line = [0.0; LINE];
-        for (row, numbers) in rows.zip(numbers.chunks_exact_mut(columns.len().max(1))) {
+        for (row, numbers) in (first..).zip(numbers.chunks_exact_mut(width)) {
             for panel in columns.start / SIDE..columns.end.div_ceil(SIDE) {
                 self.format.numbers(&self.lines[panel * self.depth + row / 2].0, &mut line);
                 let part = columns.start.max(panel * SIDE)..columns.end.min((panel + 1) * SIDE);
-                let pairs = line[part.start % SIDE * 2..].chunks_exact(2);
                 let numbers = &mut numbers[part.start - columns.start..part.end - columns.start];
-                numbers.iter_mut().zip(pairs).for_each(|(x, pair)| *x = pair[row % 2]);
+                every_second(&line[part.start % SIDE * 2 + row % 2..], numbers);
             }
         }
-        numbers
     }
 
     /// Some of its columns as f32, one after the other.
@@ -130,6 +132,13 @@ impl HalfMatrix {
             numbers.extend_from_slice(&column_numbers);
         }
         numbers
+    }
+}
+
+for_best_cpu! {
+    /// Copies every second number.
+    fn every_second(numbers: &[f32], out: &mut [f32]) -> () {
+        out.iter_mut().zip(numbers.iter().step_by(2)).for_each(|(out, &x)| *out = x);
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
+use super::Factors;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
-use super::Factors;
 
 /// Instructions of a CPU that multiply numbers of bfloat16 and add up in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
