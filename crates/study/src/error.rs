@@ -101,9 +101,7 @@ pub enum StudyError {
     },
 
     /// A model whose weights are held in another precision than the job's or the first device's.
-    #[error(
-        "a model holds its weights in {found}, and the job or the first device in {expected}; load it in {expected}"
-    )]
+    #[error("a model holds its weights in {found}, and the job or the first device in {expected}; use that")]
     OtherPrecision {
         /// The precision of the job, or of the first model.
         expected: stratigraph_core::Precision,
