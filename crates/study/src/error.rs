@@ -100,14 +100,6 @@ pub enum StudyError {
         found: [usize; 3],
     },
 
-    /// A model whose weights are held in another precision than the job's or the first device's.
-    #[error("a model holds its weights in {found}, and the job or the first device in {expected}; use that")]
-    OtherPrecision {
-        /// The precision of the job, or of the first model.
-        expected: stratigraph_core::Precision,
-        /// That of the model.
-        found: stratigraph_core::Precision,
-    },
     /// A measurement over pairs of prompts without a pair.
     #[error("there are no pairs of prompts; give at least one")]
     NoPairs,

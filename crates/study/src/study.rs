@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use stratigraph_core::{Precision, ResidualModel, TokenWindows};
+use stratigraph_core::{CoreError, Precision, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::{Metric, Metrics};
 use stratigraph_probes::readout::Tiles;
 use stratigraph_probes::scores::TokenGroups;
@@ -285,7 +285,7 @@ pub(crate) fn check_replica(model: &dyn ResidualModel, replica: &dyn ResidualMod
 /// Refuses a model that holds its weights in another precision.
 pub(crate) fn check_precision(expected: Precision, model: &dyn ResidualModel) -> Result<()> {
     let found = model.shape().precision;
-    if found == expected { Ok(()) } else { Err(StudyError::OtherPrecision { expected, found }) }
+    if found == expected { Ok(()) } else { Err(CoreError::OtherPrecision { expected, found }.into()) }
 }
 
 /// The versions of Stratigraph and burn, by name.

@@ -3,14 +3,12 @@
 use burn::module::Param as BurnParam;
 use burn::nn::RmsNorm;
 use burn::tensor::{Device, Tensor, TensorData};
-use half::{bf16, f16};
-use stratigraph_core::Precision;
 use stratigraph_kernels::HalfMatrix;
 
 use super::attention::{Alibi, Attention, EachHead, HeadNorm, KeptScoring, Scoring};
 use super::block::Block;
 use super::experts::{Mixture, Shared};
-use super::half_weights::HalfWeights;
+use super::half_weights::{HalfWeights, too_large};
 use super::linear::Linear;
 use super::mlp::{AnyMlp, FeedForward};
 use super::norm::{AnyNorm, LayerNorm};
@@ -281,13 +279,9 @@ impl Builder<'_> {
     /// Refuses a weight that 16 bit cannot hold.
     fn check_range(&self, param: Param, values: &[f32]) -> Result<()> {
         let precision = self.options.precision;
-        let holds = |x: f32| match precision {
-            Precision::F16 => f16::from_f32(x).is_finite(),
-            _ => bf16::from_f32(x).is_finite(),
-        };
-        match values.iter().find(|&&x| !holds(x)) {
+        match too_large(precision, values) {
             None => Ok(()),
-            Some(&value) => {
+            Some(value) => {
                 let layer = param.layer.map_or(String::new(), |layer| format!(" of layer {layer}"));
                 Err(ModelError::TooLarge { matrix: format!("{:?}{layer}", param.part), value, precision })
             }

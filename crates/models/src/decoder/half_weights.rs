@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use half::{bf16, f16};
 use rayon::prelude::*;
 use stratigraph_core::Precision;
 use stratigraph_kernels::{Bfloat16Unit, HalfFormat, HalfMatrix};
@@ -126,6 +127,15 @@ impl HalfWeights {
         }
         Tensor::from_data(TensorData::new(out, [n_rows, width]), &device)
     }
+}
+
+/// The first weight that a precision of 16 bit cannot hold.
+pub(super) fn too_large(precision: Precision, weights: &[f32]) -> Option<f32> {
+    let holds = |x: f32| match precision {
+        Precision::F16 => f16::from_f32(x).is_finite(),
+        _ => bf16::from_f32(x).is_finite(),
+    };
+    weights.iter().copied().find(|&x| !holds(x))
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use stratigraph_core::{Edit, EditKind, Hook, ModelShape, Positions, Precision, ResidualModel, Sublayer, TokenWindows};
+use stratigraph_core::{
+    CoreError, Edit, EditKind, Hook, ModelShape, Positions, Precision, ResidualModel, Sublayer, TokenWindows,
+};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Axis;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun, StepSize};
@@ -170,7 +172,7 @@ fn a_shard_of_another_precision_is_refused() {
     );
     assert!(ShardRun::new(&job, "flex", &given.model, SHA256).unwrap().also_on("flex", &half).is_err());
     let study = Study::new(&given.model).add(Sweep::delete()).also_on(&half);
-    assert!(matches!(study.run(&given.windows), Err(StudyError::OtherPrecision { .. })));
+    assert!(matches!(study.run(&given.windows), Err(StudyError::Core(CoreError::OtherPrecision { .. }))));
     // A job of that precision takes it, and says so.
     let record = JobModel::new(&half, "small", "small", SHA256);
     let plan = JobPlan::new(&half, record, JobCorpus::new("ids", &given.windows), &given.windows).unwrap();
