@@ -7,20 +7,27 @@ use std::hint::black_box;
 use burn::tensor::{Distribution, Tensor};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use stratigraph::core::{Activation, Replacement};
+use stratigraph::core::{Activation, Precision, Replacement};
+use stratigraph::models::LoadOptions;
 use stratigraph::prelude::*;
 use stratigraph::probes::scores::Scores;
 use stratigraph_benches::{backends, config_of_width, flops_of_block, is_benchmark, random_windows};
 
 const SEQ_LEN: usize = 128;
 
-/// A model of each width on each backend, with a number of tokens to run; the width and the tokens name the size.
-fn each_size(mut measure: impl FnMut(Backend, &Decoder, usize)) {
+/// A model of each width on each backend, in f32 and where the backend can do it in bf16, with a number of tokens to run; the
+/// width and the tokens name the size.
+fn each_size(mut measure: impl FnMut(&str, &Decoder, usize)) {
     let sizes: &[(usize, usize)] = if is_benchmark() { &[(128, 256), (576, 512)] } else { &[(128, 128)] };
     for (backend, device) in backends() {
         for &(d_model, tokens) in sizes {
-            let model = config_of_width(d_model).init(0, &device).expect("the configuration is sound");
-            measure(backend, &model, tokens);
+            for (precision, suffix) in [(Precision::F32, ""), (Precision::Bf16, "-bf16")] {
+                let options = LoadOptions::default().with_precision(precision);
+                match config_of_width(d_model).init_with(0, &options, &device) {
+                    Ok(model) => measure(&format!("{backend}{suffix}"), &model, tokens),
+                    Err(reason) => assert!(precision != Precision::F32, "{reason}"),
+                }
+            }
         }
     }
 }
@@ -60,7 +67,7 @@ fn block(criterion: &mut Criterion) {
     each_size(|backend, model, tokens| {
         let resid = resid(model, tokens);
         group.throughput(Throughput::Elements(flops_of_block(model.config(), tokens, SEQ_LEN)));
-        group.bench_function(BenchmarkId::new(backend.to_string(), size(model, tokens)), |bencher| {
+        group.bench_function(BenchmarkId::new(backend, size(model, tokens)), |bencher| {
             bencher.iter(|| {
                 model.block(Site { slot: 0, layer: 0 }, resid.clone(), &mut NoTap).expect("it runs").into_data()
             });
@@ -111,7 +118,7 @@ fn unembed_metrics(criterion: &mut Criterion) {
         let readout = Readout::new(model);
         group.throughput(Throughput::Elements(4 * (tokens * d_model * d_vocab) as u64)); // of both streams
         let id = format!("{d_model}wide_{d_vocab}vocab_{tokens}tokens");
-        group.bench_function(BenchmarkId::new(backend.to_string(), id), |bencher| {
+        group.bench_function(BenchmarkId::new(backend, id), |bencher| {
             bencher.iter(|| {
                 let mut scores = [Scores::default(), Scores::default()];
                 let streams = vec![clean.clone(), other.clone()];

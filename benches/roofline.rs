@@ -2,11 +2,14 @@
 //!
 //! Every deletion and every swap of a model of SmolLM2's shape with random weights, 8 windows of 128 tokens; operations are
 //! those that the prefix tree needs, and no others: products with weights, scores and mixtures of causal attention,
-//! logits. `STRATIGRAPH_DEVICE=wgpu` for another device, `STRATIGRAPH_LAYERS=6` for fewer layers than 30.
+//! logits. `STRATIGRAPH_DEVICE=wgpu` for another device, `STRATIGRAPH_LAYERS=6` for fewer layers than 30,
+//! `STRATIGRAPH_PRECISION=bf16` for weights in 16 bit; the large product is f32 in any case.
 
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
+use stratigraph::core::Precision;
+use stratigraph::models::LoadOptions;
 use stratigraph::prelude::*;
 use stratigraph_benches::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
 
@@ -20,10 +23,17 @@ fn main() {
     let backend: Backend = variable("STRATIGRAPH_DEVICE").map_or(Backend::Flex, |name| name.parse().expect("a device"));
     let device = backend.device().expect("the device can be used");
     let config = config_of_width(576).with_n_layers(n_layers);
-    let model = config.init(0, &device).expect("it is sound");
+    let precision =
+        variable("STRATIGRAPH_PRECISION").map_or_else(Precision::default, |name| name.parse().expect("known"));
+    let options = LoadOptions::default().with_precision(precision);
+    let model = config.init_with(0, &options, &device).expect("it is sound");
     let windows = random_windows(&config, windows, SEQ_LEN);
     let (blocks, logits) = operations(&model, &windows);
-    println!("{n_layers} layers on {backend}: {:.2} TFLOP in blocks, {:.2} in logits", blocks / 1e12, logits / 1e12);
+    println!(
+        "{n_layers} layers on {backend} in {precision}: {:.2} TFLOP in blocks, {:.2} in logits",
+        blocks / 1e12,
+        logits / 1e12
+    );
     product(side, &device); // warms up
     for _ in 0..rounds {
         let rate = product(side, &device);

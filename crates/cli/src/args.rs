@@ -1,10 +1,11 @@
-//! Arguments that several subcommands share: [`ModelArgs`], [`DeviceArgs`], [`MemoryArgs`].
+//! Arguments that several subcommands share: [`ModelArgs`], [`DeviceArgs`], [`PrecisionArgs`], [`MemoryArgs`].
 
 use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
+use stratigraph_core::Precision;
 use stratigraph_study::{DeviceInfo, DeviceKind, DeviceName, Memory};
 use stratigraph_surgery::Intervention;
 
@@ -92,6 +93,18 @@ impl fmt::Display for DeviceArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.names.iter().map(DeviceName::to_string).collect::<Vec<_>>().join(", "))
     }
+}
+
+/// How a model holds its weights.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Devices and memory")]
+pub struct PrecisionArgs {
+    /// How weights are held: f32, bf16 or f16
+    ///
+    /// 16 bit take half the memory, on flex and ndarray. bf16 is also faster on CPUs that multiply it (AMX-BF16, or AVX512-BF16 of
+    /// AMD); f16 rounds less. Numbers that pass from layer to layer are f32 in any case.
+    #[arg(long, value_name = "PRECISION", default_value_t)]
+    pub precision: Precision,
 }
 
 /// How a model is kept in memory, and how much memory a run may take.

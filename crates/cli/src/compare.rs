@@ -39,5 +39,6 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         let (title, similarity, p) = (it.title(), it.similarity, it.p_value);
         output::line(format!("similarity {similarity:>5.2} (p = {p:.3}, {} models)  {title}", it.n_models))?;
     }
+    comparison.precision_note().map_or(Ok(()), output::line)?;
     output::written([page])
 }

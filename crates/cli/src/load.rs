@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use stratigraph_core::{DeviceLimits, ResidualModel, is_host_device, shown};
+use stratigraph_core::{DeviceLimits, Precision, ResidualModel, is_host_device, shown};
 use stratigraph_models::{Checkpoint, LoadOptions, Tokenizer};
 use stratigraph_study::Memory;
 use stratigraph_surgery::Budget;
@@ -58,9 +58,10 @@ impl LoadedModel {
     }
 }
 
-/// Loads a model, or opens it for streaming.
-pub fn model(checkpoint: &Checkpoint, stream: bool, device: &Device) -> Result<LoadedModel> {
-    let options = LoadOptions { largest_tensor_bytes: DeviceLimits::of(device).largest_tensor() };
+/// Loads a model, or opens it for streaming, with its weights in a precision.
+pub fn model(checkpoint: &Checkpoint, stream: bool, precision: Precision, device: &Device) -> Result<LoadedModel> {
+    let largest_tensor = DeviceLimits::of(device).largest_tensor();
+    let options = LoadOptions::default().with_largest_tensor_bytes(largest_tensor).with_precision(precision);
     if stream {
         let model = Checkpoint::open(checkpoint.path())?.stream_with(options, device)?;
         return Ok(LoadedModel { n_bytes: model.n_bytes(), model: Box::new(model) });
@@ -70,8 +71,13 @@ pub fn model(checkpoint: &Checkpoint, stream: bool, device: &Device) -> Result<L
 }
 
 /// The same model on each device.
-pub fn models(checkpoint: &Checkpoint, stream: bool, devices: &[Device]) -> Result<Vec<LoadedModel>> {
-    devices.iter().map(|device| model(checkpoint, stream, device)).collect()
+pub fn models(
+    checkpoint: &Checkpoint,
+    stream: bool,
+    precision: Precision,
+    devices: &[Device],
+) -> Result<Vec<LoadedModel>> {
+    devices.iter().map(|device| model(checkpoint, stream, precision, device)).collect()
 }
 
 /// The memory budget of a run on each of the devices that `models` are on, with another model beside the first. CPU backends share

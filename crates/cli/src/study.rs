@@ -13,7 +13,7 @@ use stratigraph_report::{LayerTable, OutDir, Report, TerminalChart};
 use stratigraph_study::{Measurement, Study, StudyContext, measurements};
 use stratigraph_surgery::{Budget, Intervention};
 
-use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
+use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, PrecisionArgs};
 use crate::corpus::TextArgs;
 use crate::experiments::Experiment;
 use crate::group_table::GroupTables;
@@ -46,6 +46,8 @@ pub struct StudyArgs {
     steering: SteeringArgs,
     #[command(flatten)]
     pub devices: DeviceArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
@@ -199,16 +201,16 @@ fn metrics(args: &MeasureArgs) -> Result<Metrics> {
 }
 
 fn load(args: &StudyArgs) -> Result<Setup> {
-    let StudyArgs { model, text, measure, devices, memory, .. } = args;
+    let StudyArgs { model, text, measure, devices, memory, precision: PrecisionArgs { precision }, .. } = args;
     let model_path = model.path()?;
     let corpus = text.corpus()?;
     let devices = devices.open()?;
     let checkpoint = load::open(&model_path)?;
     let tokenizer = checkpoint.tokenizer()?;
     let windows = text.cut(&corpus, &tokenizer, measure.seed)?;
-    let models = load::models(&checkpoint, memory.stream, &devices)?;
-    let reference = measure.against.as_ref();
-    let reference = reference.map(|path| load::model(&load::open(path)?, memory.stream, &devices[0])).transpose()?;
+    let models = load::models(&checkpoint, memory.stream, *precision, &devices)?;
+    let load = |path| load::model(&load::open(path)?, memory.stream, *precision, &devices[0]);
+    let reference = measure.against.as_deref().map(load).transpose()?;
     Ok(Setup { models, reference, checkpoint, tokenizer, corpus, windows, model_path })
 }
 

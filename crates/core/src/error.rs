@@ -1,6 +1,6 @@
 //! What can go wrong in the vocabulary itself: [`CoreError`].
 
-use crate::{Hook, HookPoint};
+use crate::{Hook, HookPoint, Precision};
 
 /// The result of an operation of this crate.
 pub type Result<T, E = CoreError> = std::result::Result<T, E>;
@@ -14,6 +14,20 @@ pub enum CoreError {
     UnknownHook {
         /// The name as it was given.
         name: String,
+    },
+    /// An unknown name of a precision.
+    #[error("unknown precision `{name}`; known: f32, bf16, f16")]
+    UnknownPrecision {
+        /// The name as it was given.
+        name: String,
+    },
+    /// A model whose weights are held in another precision than the job's or the first device's.
+    #[error("a model holds its weights in {found}, and the job or the first device in {expected}; use that")]
+    OtherPrecision {
+        /// The precision of the job, or of the first model.
+        expected: Precision,
+        /// That of the model.
+        found: Precision,
     },
     /// A tap asked for an activation that the model does not have.
     #[error("this model does not offer the hook `{hook}`")]

@@ -1,6 +1,6 @@
 //! The sizes of a model and the hooks it offers: [`ModelShape`].
 
-use crate::HookSet;
+use crate::{HookSet, Precision};
 
 /// The sizes of a model and the hooks it offers.
 ///
@@ -32,6 +32,8 @@ pub struct ModelShape {
     /// Whether each block is read from a disk when it runs, unless it has just run. An executor then runs as many interventions
     /// through a block together as its budget allows.
     pub streams_blocks: bool,
+    /// How it holds its weights.
+    pub precision: Precision,
 }
 
 /// The attention heads of a layer.
@@ -70,7 +72,8 @@ impl ModelShape {
     pub fn new(n_layers: usize, d_model: usize, d_vocab: usize) -> Self {
         let (heads, hooks) = (None, HookSet::EMPTY);
         let (n_ctx, d_mlp, experts, streams_blocks) = (None, None, None, false);
-        Self { n_layers, d_model, d_vocab, n_ctx, heads, d_mlp, experts, hooks, streams_blocks }
+        let precision = Precision::F32;
+        Self { n_layers, d_model, d_vocab, n_ctx, heads, d_mlp, experts, hooks, streams_blocks, precision }
     }
 
     /// With another number of layers.
@@ -101,6 +104,11 @@ impl ModelShape {
     /// With blocks that are read from a disk when they run.
     pub fn with_streamed_blocks(self) -> Self {
         Self { streams_blocks: true, ..self }
+    }
+
+    /// With weights held in another precision.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// With the hooks that blocks offer.

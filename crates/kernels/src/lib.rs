@@ -3,7 +3,8 @@
 //! On CPU backends elementwise tensor operations are scalar and make a pass each. These functions do the same work in
 //! one pass: the reductions of a row of logits ([`softmax`]), the nonlinearity of an MLP ([`gated_silu`] and similar
 //! ones), norms ([`rms_norm`], [`layer_norm`]), the softmax of attention ([`causal_softmax`]) and the rearrangement of
-//! heads ([`split_head`], [`join_heads`]), and sums of products and of powers in f64 ([`add_products`], [`power_sums`]). Hot functions are also compiled for AVX2, which is used if the CPU has it.
+//! heads ([`split_head`], [`join_heads`]), sums of products and of powers in f64 ([`add_products`], [`power_sums`]), and
+//! products with weights in 16 bit ([`HalfMatrix`]). Hot functions are also compiled for AVX2, which is used if the CPU has it.
 //! This crate does not use tensors.
 //!
 //! ```
@@ -17,6 +18,7 @@
 mod activation;
 mod attention;
 mod exp;
+mod half_matrix;
 mod heads;
 mod lanes;
 mod moments;
@@ -26,6 +28,7 @@ pub mod softmax;
 
 pub use activation::{gated_gelu, gated_gelu_tanh, gated_silu, gelu, gelu_tanh, silu};
 pub use attention::causal_softmax;
+pub use half_matrix::{Bfloat16Unit, HalfFormat, HalfMatrix};
 pub use heads::{Angles, join_heads, split_head};
 pub use moments::power_sums;
 pub use norm::{layer_norm, layer_norm_by, layer_scales, rms_norm, rms_norm_by, rms_scales};

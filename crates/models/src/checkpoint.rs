@@ -12,21 +12,7 @@ use crate::decoder::Block;
 use crate::directory::read_json_object;
 use crate::family::{CheckpointParams, Family, Names, Param, Recipe};
 use crate::files::{GgufFile, TensorFiles, from_pattern};
-use crate::{Decoder, DecoderConfig, ModelError, Result, StreamedDecoder, Tokenizer, directory};
-
-/// How weights are put on a device.
-#[derive(Debug, Clone)]
-pub struct LoadOptions {
-    /// The largest tensor in bytes; embedding and unembedding are split to stay below it. 128 MiB by default, which is
-    /// the least that any graphics adapter grants.
-    pub largest_tensor_bytes: usize,
-}
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        Self { largest_tensor_bytes: 128 << 20 }
-    }
-}
+use crate::{Decoder, DecoderConfig, LoadOptions, ModelError, Result, StreamedDecoder, Tokenizer, directory};
 
 /// An opened checkpoint: its configuration has been read and understood, its weights are still on disk.
 ///
@@ -156,7 +142,8 @@ impl Checkpoint {
     /// As [`load`](Checkpoint::load), with options.
     ///
     /// # Errors
-    /// As [`load`](Checkpoint::load).
+    /// As [`load`](Checkpoint::load); and when the device cannot hold weights in the precision that is asked for, or a weight is
+    /// too large for it.
     pub fn load_with(&self, options: &LoadOptions, device: &Device) -> Result<Decoder> {
         let config = self.config();
         self.read(|params| Decoder::build(config, config.n_layers, params, options, device))
@@ -174,7 +161,7 @@ impl Checkpoint {
     /// As [`stream`](Checkpoint::stream), with options.
     ///
     /// # Errors
-    /// As [`load`](Checkpoint::load).
+    /// As [`load_with`](Checkpoint::load_with).
     pub fn stream_with(self, options: LoadOptions, device: &Device) -> Result<StreamedDecoder> {
         StreamedDecoder::new(self, options, device)
     }

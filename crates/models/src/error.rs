@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use stratigraph_core::{CoreError, shown};
+use stratigraph_core::{CoreError, Precision, shown};
 use stratigraph_corpus::CorpusError;
 
 /// Characters that are shown of a reason, which may be a library's message about a file.
@@ -124,6 +124,24 @@ pub enum ModelError {
         value: f32,
         /// Where it was found first, in storage order.
         index: usize,
+    },
+    /// A precision that a device cannot hold weights in.
+    #[error("weights cannot be held in {precision} here: {reason}")]
+    CannotHold {
+        /// The precision that was asked for.
+        precision: Precision,
+        /// Why, and what to do.
+        reason: &'static str,
+    },
+    /// A weight that is too large for the precision it is to be held in.
+    #[error("a weight of {matrix} is {value}, too large for {precision}; load the model in f32 or bf16")]
+    TooLarge {
+        /// What it is a weight of.
+        matrix: String,
+        /// The weight.
+        value: f32,
+        /// The precision that was asked for.
+        precision: Precision,
     },
     /// A file that cannot be written.
     #[error("cannot write {}: {reason}", path.display())]

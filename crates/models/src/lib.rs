@@ -30,13 +30,14 @@ pub mod family;
 mod files;
 mod guarded;
 mod hash;
+mod load_options;
 mod param;
 mod save;
 mod tokenizer;
 mod write;
 
 pub use chat::ChatFormat;
-pub use checkpoint::{Checkpoint, LoadOptions};
+pub use checkpoint::Checkpoint;
 pub use config::{
     Activation, AttentionSinks, Bias, DecoderConfig, EmbedNorm, Experts, Head, LongRope, Mlp, Norm, NormPlacement,
     Position, QkNorm, QueryScaling, Residual, Rope, RopeScaling, SlidingWindow, Weighting, Yarn,
@@ -45,5 +46,6 @@ pub use decoder::{Decoder, StreamedDecoder};
 pub use error::{ModelError, Result};
 pub use export::{Export, ExportSizes};
 pub use files::read_vector;
+pub use load_options::LoadOptions;
 pub use save::Storage;
 pub use tokenizer::Tokenizer;

@@ -219,7 +219,7 @@ mod tests {
         let (dir, device) = (tempfile::tempdir().unwrap(), Device::flex());
         let decoder = config().init(7, &device).unwrap();
         decoder.save(dir.path(), Storage::F32).unwrap();
-        let options = crate::LoadOptions { largest_tensor_bytes: 11 * 24 * 4 };
+        let options = crate::LoadOptions::default().with_largest_tensor_bytes(11 * 24 * 4);
         let chunked = Checkpoint::open(dir.path()).unwrap().load_with(&options, &device).unwrap();
         for (storage, round) in [
             (Storage::F16, (|x| f16::from_f32(x).to_f32()) as fn(f32) -> f32),

@@ -271,7 +271,7 @@ fn what_cannot_run_in_growing_windows_is_refused() {
 #[test]
 fn a_chunked_model_generates_as_a_whole_one() {
     let checkpoint = Checkpoint::open(fixture("gpt2")).unwrap();
-    let chunked = LoadOptions { largest_tensor_bytes: 18 * 4 * 7 };
+    let chunked = LoadOptions::default().with_largest_tensor_bytes(18 * 4 * 7);
     let model = checkpoint.load_with(&chunked, &device()).unwrap();
     let prompts = prompts(2, 5, &model, &mut SplitMix64::new(9));
     assert_eq!(compare(&model, &Intervention::none(3), &prompts, 6, "gpt2 in chunks"), [12, 0]);

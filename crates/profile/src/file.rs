@@ -151,6 +151,17 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_says_its_precision_and_an_older_one_is_f32() {
+        let mut half = profile();
+        half.model = half.model.with_precision("bf16");
+        let json = half.to_json();
+        assert_eq!(Profile::from_json(&json).unwrap().model.precision, "bf16");
+        let older = json.replacen(",\n    \"precision\": \"bf16\"", "", 1);
+        assert_ne!(older, json);
+        assert_eq!(Profile::from_json(&older).unwrap().model, profile().model);
+    }
+
+    #[test]
     fn the_second_version_is_read() {
         let json = profile().to_json().replacen("\"format\": 3", "\"format\": 2", 1);
         let read = Profile::from_json(&json).unwrap();

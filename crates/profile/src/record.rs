@@ -18,12 +18,24 @@ pub struct ModelRecord {
     pub d_model: usize,
     /// The size of its vocabulary.
     pub d_vocab: usize,
+    /// How its weights were held: `f32`, as in files that do not say it, `bf16` or `f16`.
+    #[serde(default = "f32_name")]
+    pub precision: String,
+}
+
+fn f32_name() -> String {
+    "f32".to_owned()
 }
 
 impl ModelRecord {
-    /// A model of `n_layers` layers of width `d_model` with a vocabulary of `d_vocab` tokens.
+    /// A model of `n_layers` layers of width `d_model` with a vocabulary of `d_vocab` tokens, in f32.
     pub fn new(name: impl Into<String>, n_layers: usize, d_model: usize, d_vocab: usize) -> Self {
-        Self { name: name.into(), n_layers, d_model, d_vocab }
+        Self { name: name.into(), n_layers, d_model, d_vocab, precision: f32_name() }
+    }
+
+    /// With weights held in another precision.
+    pub fn with_precision(self, precision: impl Into<String>) -> Self {
+        Self { precision: precision.into(), ..self }
     }
 }
 

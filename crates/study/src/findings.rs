@@ -225,7 +225,7 @@ impl Findings {
 /// The record of a model.
 pub(crate) fn model_record(model: &dyn ResidualModel, name: &str) -> ModelRecord {
     let shape = model.shape();
-    ModelRecord::new(name, shape.n_layers, shape.d_model, shape.d_vocab)
+    ModelRecord::new(name, shape.n_layers, shape.d_model, shape.d_vocab).with_precision(shape.precision.name())
 }
 
 /// The record of a corpus.

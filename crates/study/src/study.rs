@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_core::{CoreError, Precision, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::{Metric, Metrics};
 use stratigraph_probes::readout::Tiles;
 use stratigraph_probes::scores::TokenGroups;
@@ -276,7 +276,16 @@ fn longest_part(windows: &TokenWindows, n_devices: usize) -> usize {
 pub(crate) fn check_replica(model: &dyn ResidualModel, replica: &dyn ResidualModel) -> Result<()> {
     let sizes = |model: &dyn ResidualModel| [model.n_layers(), model.d_model(), model.d_vocab()];
     let (expected, found) = (sizes(model), sizes(replica));
-    if found == expected { Ok(()) } else { Err(StudyError::OtherReplica { expected, found }) }
+    if found != expected {
+        return Err(StudyError::OtherReplica { expected, found });
+    }
+    check_precision(model.shape().precision, replica)
+}
+
+/// Refuses a model that holds its weights in another precision.
+pub(crate) fn check_precision(expected: Precision, model: &dyn ResidualModel) -> Result<()> {
+    let found = model.shape().precision;
+    if found == expected { Ok(()) } else { Err(CoreError::OtherPrecision { expected, found }.into()) }
 }
 
 /// The versions of Stratigraph and burn, by name.

@@ -4,7 +4,7 @@ use stratigraph_generate::Sampling;
 use stratigraph_generate::chat::ChatVariable;
 use stratigraph_surgery::{Intervention, LayerPlan};
 
-use crate::args::{self, DeviceArgs, ModelArgs};
+use crate::args::{self, DeviceArgs, ModelArgs, PrecisionArgs};
 use crate::corpus::BosArg;
 
 /// The arguments of `generate`.
@@ -44,6 +44,8 @@ pub struct GenerateArgs {
     pub ignore_eos: bool,
     #[command(flatten)]
     pub devices: DeviceArgs,
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     /// Read each layer when it is to run, for a model that is larger than memory
     #[arg(long, help_heading = "Devices and memory")]
     pub stream: bool,

@@ -25,7 +25,7 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
     let checkpoint = load::open(&path)?;
     let tokenizer = checkpoint.tokenizer()?;
     let prompts = prompts::encode(&args.prompts, &checkpoint, &tokenizer)?;
-    let loaded = load::model(&checkpoint, args.stream, &device)?;
+    let loaded = load::model(&checkpoint, args.stream, args.precision.precision, &device)?;
     let model = &*loaded.model;
     let generator = generator(args, model, &tokenizer)?.with_stop_tokens(if args.ignore_eos {
         Vec::new()

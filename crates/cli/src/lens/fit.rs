@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use indicatif::ProgressBar;
-use stratigraph_core::{ResidualModel, TokenWindows};
+use stratigraph_core::{Precision, ResidualModel, TokenWindows};
 use stratigraph_corpus::Corpus;
 use stratigraph_models::Tokenizer;
 use stratigraph_probes::lens::{AffineConfig, FittedLens, LensKind, LensRecord, fit_affine};
@@ -179,7 +179,7 @@ pub fn run(args: &FitArgs) -> Result<()> {
     let device = args.devices.open_one()?;
     let checkpoint = load::open(&model_path)?;
     let windows = windows(args, &checkpoint.tokenizer()?, &corpus)?;
-    let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
+    let loaded = load::model(&checkpoint, args.memory.stream, Precision::F32, &device)?;
     let bytes = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?.bytes;
     let (bar, started) = (output::bar()?, Instant::now());
     let fit = Fit { model: &*loaded.model, bytes, bar: &bar };

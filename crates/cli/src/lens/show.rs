@@ -14,7 +14,7 @@ use stratigraph_study::PromptStudy;
 
 use super::files::GivenLenses;
 use super::page::PageArgs;
-use crate::args::{DeviceArgs, MemoryArgs, ModelArgs, at_least};
+use crate::args::{DeviceArgs, MemoryArgs, ModelArgs, PrecisionArgs, at_least};
 use crate::corpus::BosArg;
 use crate::output::CsvFile;
 use crate::{load, output};
@@ -30,6 +30,8 @@ pub struct ShowArgs {
     lenses: GivenLenses,
     #[command(flatten)]
     pub devices: DeviceArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
@@ -126,7 +128,7 @@ pub fn run(args: &ShowArgs) -> Result<()> {
     let checkpoint = load::open(&path)?;
     let tokenizer = checkpoint.tokenizer()?;
     let prompt = args.prompt.windows(&tokenizer)?;
-    let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
+    let loaded = load::model(&checkpoint, args.memory.stream, args.precision.precision, &device)?;
     let budget = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?;
     let study = study(&args.lenses, (&checkpoint, &tokenizer), &*loaded.model, &prompt)?;
     let study = study.with_budget(budget).with_top_k(*top_k).with_name(load::name(&path));

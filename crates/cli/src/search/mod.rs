@@ -16,7 +16,7 @@ use stratigraph_study::search::{ModelObjective, SearchRecord, SearchRun, SearchS
 use stratigraph_surgery::search::{Method, Objective, Operator, SearchOptions};
 use stratigraph_surgery::{Budget, Intervention};
 
-use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, at_least};
+use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, PrecisionArgs, at_least};
 use crate::corpus::TextArgs;
 use crate::load::LoadedModel;
 use crate::task_items::OneTaskArgs;
@@ -39,6 +39,8 @@ pub struct SearchArgs {
     task: OneTaskArgs,
     #[command(flatten)]
     pub devices: DeviceArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     /// A directory for search.json, search.md, search.svg and plan.txt; a search that was interrupted goes on from it
@@ -171,7 +173,7 @@ pub fn run(args: &SearchArgs) -> Result<()> {
 
 /// The model on each device, and the budget of each.
 fn loaded(args: &SearchArgs, checkpoint: &Checkpoint) -> Result<(Vec<LoadedModel>, Budget)> {
-    let models = load::models(checkpoint, args.memory.stream, &args.devices.open()?)?;
+    let models = load::models(checkpoint, args.memory.stream, args.precision.precision, &args.devices.open()?)?;
     let budget = load::budget(&args.memory, &models, None)?;
     Ok((models, budget))
 }

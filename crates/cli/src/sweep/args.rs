@@ -6,7 +6,7 @@ use clap::Subcommand;
 use stratigraph_study::job::Shard;
 use stratigraph_surgery::Intervention;
 
-use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, at_least};
+use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs, PrecisionArgs, at_least};
 use crate::corpus::TextArgs;
 use crate::experiments::Experiment;
 use crate::groups::GroupArgs;
@@ -55,6 +55,8 @@ pub struct PlanArgs {
     pub measure: PlanMeasureArgs,
     #[command(flatten)]
     pub steering: SteeringArgs,
+    #[command(flatten)]
+    pub precision: PrecisionArgs,
     #[command(flatten)]
     pub steps: StepArgs,
 }

@@ -30,7 +30,7 @@ fn run_shard(args: &RunArgs) -> Result<()> {
     let checkpoint = load::open(&model)?;
     let sha256 = checkpoint.sha256()?;
     job.check_model(&sha256)?;
-    let models = load::models(&checkpoint, args.memory.stream, &args.devices.open()?)?;
+    let models = load::models(&checkpoint, args.memory.stream, job.plan().dtype, &args.devices.open()?)?;
     let budget = load::budget(&args.memory, &models, None)?;
     let names: Vec<_> = args.devices.names.iter().map(ToString::to_string).collect();
     let bar = output::bar()?;

@@ -25,7 +25,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     let groups = args.measure.groups.groups(&tokenizer, &windows)?;
     let sha256 = checkpoint.sha256()?;
     // Reads and checks every weight, and keeps none.
-    let loaded = load::model(&checkpoint, true, &Backend::Flex.device()?)?;
+    let loaded = load::model(&checkpoint, true, args.precision.precision, &Backend::Flex.device()?)?;
     let model = &*loaded.model;
     let record = JobModel::new(model, load::name(&model_path), source(&model_path)?, sha256);
     let corpus = JobCorpus::new(args.text.name()?, &windows);

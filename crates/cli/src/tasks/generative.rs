@@ -1,6 +1,7 @@
 //! `tasks --task gsm8k`: a benchmark of which the model writes the answers.
 
 use anyhow::Result;
+use stratigraph_core::Precision;
 use stratigraph_generate::Generator;
 use stratigraph_study::{GenerativeResult, GenerativeRun};
 use stratigraph_tasks::{GenerativeScores, GenerativeTask};
@@ -25,7 +26,7 @@ pub fn run(args: &TaskArgs, task: GenerativeTask) -> Result<()> {
     let beginning = args.items.beginning(&tokenizer)?;
     let prompt = |text: String| -> Result<Vec<u32>> { Ok([&beginning[..], &tokenizer.encode(&text)?].concat()) };
     let prompts = items.iter().map(|item| prompt(item.prompt())).collect::<Result<Vec<_>>>()?;
-    let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
+    let loaded = load::model(&checkpoint, args.memory.stream, Precision::F32, &device)?;
     let generator = Generator::new(&*loaded.model).with_text(&tokenizer).with_stop_tokens(checkpoint.stop_tokens()?);
     let bar = output::count_bar("answers")?;
     let run = GenerativeRun::new(generator).interventions(args.interventions.on(&*loaded.model)?);

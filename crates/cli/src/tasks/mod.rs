@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Result, ensure};
-use stratigraph_core::{ResidualModel, Summary};
+use stratigraph_core::{Precision, ResidualModel, Summary};
 use stratigraph_models::Tokenizer;
 use stratigraph_study::{TaskResult, TaskRun};
 use stratigraph_surgery::{Intervention, Sweep, SweepContext};
@@ -132,7 +132,7 @@ fn scored(args: &TaskArgs, task: Task) -> Result<()> {
     let path = args.model.path()?;
     let checkpoint = load::open(&path)?;
     let encoded = encode(&args.items, task, &checkpoint.tokenizer()?)?;
-    let loaded = load::model(&checkpoint, args.memory.stream, &device)?;
+    let loaded = load::model(&checkpoint, args.memory.stream, Precision::F32, &device)?;
     let budget = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?;
     let bar = output::bar()?;
     let run = TaskRun::new(&*loaded.model).interventions(args.interventions.on(&*loaded.model)?).with_budget(budget);

@@ -10,6 +10,7 @@ mod help;
 mod killed_measurements;
 mod lens;
 mod patching;
+mod precision;
 mod search;
 #[cfg(unix)]
 mod slurm;

@@ -17,7 +17,7 @@ pub use self::mlp::{Activation, Experts, Mlp, Weighting};
 pub use self::position::{LongRope, Position, QueryScaling, Rope, RopeScaling, SlidingWindow, Yarn};
 pub(crate) use self::validate::MOST_LAYERS;
 use crate::param::RandomParams;
-use crate::{Decoder, Result};
+use crate::{Decoder, LoadOptions, Result};
 
 /// The whole shape of a decoder. [`DecoderConfig::new`] makes one of Llama's shape, and `with_*` change it axis by axis.
 ///
@@ -102,8 +102,16 @@ impl DecoderConfig {
     /// # Errors
     /// When the numbers of the configuration do not fit each other.
     pub fn init(&self, seed: u64, device: &Device) -> Result<Decoder> {
+        self.init_with(seed, &LoadOptions::default(), device)
+    }
+
+    /// As [`init`](DecoderConfig::init), with options.
+    ///
+    /// # Errors
+    /// As [`init`](DecoderConfig::init); and when the device cannot hold weights in the precision that is asked for.
+    pub fn init_with(&self, seed: u64, options: &LoadOptions, device: &Device) -> Result<Decoder> {
         self.validate()?;
-        Decoder::build(self, self.n_layers, &mut RandomParams::new(seed), &Default::default(), device)
+        Decoder::build(self, self.n_layers, &mut RandomParams::new(seed), options, device)
     }
 
     /// The sizes of the model, and the hooks of its blocks: all but `hook_resid_mid` where the sublayers are side by side,

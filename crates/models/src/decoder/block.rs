@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use stratigraph_core::{BlockState, CoreError, Hook, Replacement, Result, Site, Tap, visit};
 
 use super::attention::{Attention, KeyValues, Past};
+use super::linear::Linear;
 use super::mlp::AnyMlp;
 use super::norm::AnyNorm;
 use crate::Residual;
@@ -97,9 +98,20 @@ impl Block {
         })
     }
 
+    /// Bytes of its weights, as they are held.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.num_params() * size_of::<f32>() + self.n_half_bytes()
+    }
+
+    /// Bytes of its weights in 16 bit, which are no parameters.
+    pub(super) fn n_half_bytes(&self) -> usize {
+        let Attention { query, key, value, output, .. } = &self.attn;
+        [query, key, value, output].into_iter().chain(self.mlp.maps()).map(Linear::n_half_bytes).sum()
+    }
+
     /// What each head writes for its `z`, `[n_heads, d_head, d_model]`, with the linear part of the norm behind attention.
     pub(super) fn w_o(&self) -> Tensor<3> {
-        let weight = self.behind_attention(self.attn.output.weight.val());
+        let weight = self.behind_attention(self.attn.output.matrix());
         let [_, d_model] = weight.dims();
         weight.reshape([self.attn.n_heads, self.attn.d_head, d_model])
     }

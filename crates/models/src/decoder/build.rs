@@ -1,20 +1,23 @@
 //! Turns named parameters into the decoder's modules: [`Builder`].
 
 use burn::module::Param as BurnParam;
-use burn::nn::{Linear, RmsNorm};
+use burn::nn::RmsNorm;
 use burn::tensor::{Device, Tensor, TensorData};
+use stratigraph_kernels::HalfMatrix;
 
 use super::attention::{Alibi, Attention, EachHead, HeadNorm, KeptScoring, Scoring};
 use super::block::Block;
 use super::experts::{Mixture, Shared};
+use super::half_weights::{HalfWeights, too_large};
+use super::linear::Linear;
 use super::mlp::{AnyMlp, FeedForward};
 use super::norm::{AnyNorm, LayerNorm};
 use super::rotary::Rotary;
 use super::vocab::VocabMatrix;
 use crate::param::{Kind, Param, ParamSource, Part};
 use crate::{
-    AttentionSinks, Bias, DecoderConfig, EmbedNorm, Experts, LoadOptions, Mlp, Norm, NormPlacement, Position, QkNorm,
-    Residual, Result, Rope,
+    AttentionSinks, Bias, DecoderConfig, EmbedNorm, Experts, LoadOptions, Mlp, ModelError, Norm, NormPlacement,
+    Position, QkNorm, Residual, Result, Rope,
 };
 
 /// Asks a source for parameters, in the order in which modules are made.
@@ -55,8 +58,18 @@ struct MlpParts {
 impl Builder<'_> {
     pub(super) fn vocab_matrix(&mut self, part: Part) -> Result<VocabMatrix> {
         let DecoderConfig { d_vocab, d_model, .. } = *self.config;
-        let rows_per_chunk = (self.options.largest_tensor_bytes / (d_model * size_of::<f32>())).max(1);
         let (param, shape) = (Param { layer: None, part, kind: Kind::Weight }, [d_vocab, d_model]);
+        if let Some(format) = HalfWeights::format(self.options.precision) {
+            const ROWS: usize = 4096;
+            let mut matrix = HalfMatrix::zeros([d_model, d_vocab], format);
+            for start in (0..d_vocab).step_by(ROWS) {
+                let rows = self.source.rows(param, shape, start..(start + ROWS).min(d_vocab))?;
+                self.check_range(param, &rows)?;
+                matrix.set_columns(start, &rows);
+            }
+            return Ok(VocabMatrix::half(HalfWeights::new(matrix, self.device)));
+        }
+        let rows_per_chunk = (self.options.largest_tensor_bytes / (d_model * size_of::<f32>())).max(1);
         VocabMatrix::build(shape, rows_per_chunk, self.device, |rows| self.source.rows(param, shape, rows))
     }
 
@@ -201,13 +214,13 @@ impl Builder<'_> {
 
     fn mixture(&mut self, layer: usize, experts: &Experts) -> Result<Mixture> {
         let (d_model, n_experts) = (self.config.d_model, experts.n_experts);
-        let router = self.linear(layer, Part::Router, [d_model, n_experts], experts.router_bias)?;
+        let router = self.full_linear(layer, Part::Router, [d_model, n_experts], experts.router_bias)?;
         let shared = match experts.d_shared {
             None => None,
             Some(d_shared) => {
                 let parts = MlpParts { gate: Some(Part::SharedGate), up: Part::SharedUp, down: Part::SharedDown };
                 let mlp = self.feed_forward(layer, parts, d_shared)?;
-                Some(Shared { mlp, weight: self.linear(layer, Part::SharedWeight, [d_model, 1], Bias::Absent)? })
+                Some(Shared { mlp, weight: self.full_linear(layer, Part::SharedWeight, [d_model, 1], Bias::Absent)? })
             }
         };
         let expert = |index| {
@@ -231,15 +244,48 @@ impl Builder<'_> {
         })
     }
 
+    /// A map whose weights are held in the precision that is asked for.
     fn linear(&mut self, layer: usize, part: Part, shape: [usize; 2], bias: Bias) -> Result<Linear> {
-        let param = |kind| Param { layer: Some(layer), part, kind };
-        Ok(Linear {
-            weight: self.tensor(param(Kind::Weight), shape)?,
-            bias: match bias {
-                Bias::Absent => None,
-                Bias::Present => Some(self.tensor(param(Kind::Bias), [shape[1]])?),
-            },
-        })
+        let Some(format) = HalfWeights::format(self.options.precision) else {
+            return self.full_linear(layer, part, shape, bias);
+        };
+        let param = Param { layer: Some(layer), part, kind: Kind::Weight };
+        let values = self.source.values(param, &shape)?;
+        self.check_range(param, &values)?;
+        let mut matrix = HalfMatrix::zeros(shape, format);
+        matrix.set_rows(0, &values);
+        Ok(Linear::half(HalfWeights::new(matrix, self.device), self.bias(layer, part, shape, bias)?))
+    }
+
+    /// A map whose weights are f32.
+    fn full_linear(&mut self, layer: usize, part: Part, shape: [usize; 2], bias: Bias) -> Result<Linear> {
+        let weight = self.tensor(Param { layer: Some(layer), part, kind: Kind::Weight }, shape)?;
+        Ok(Linear::full(weight, self.bias(layer, part, shape, bias)?))
+    }
+
+    fn bias(
+        &mut self,
+        layer: usize,
+        part: Part,
+        [_, d_out]: [usize; 2],
+        bias: Bias,
+    ) -> Result<Option<BurnParam<Tensor<1>>>> {
+        match bias {
+            Bias::Absent => Ok(None),
+            Bias::Present => self.tensor(Param { layer: Some(layer), part, kind: Kind::Bias }, [d_out]).map(Some),
+        }
+    }
+
+    /// Refuses a weight that 16 bit cannot hold.
+    fn check_range(&self, param: Param, values: &[f32]) -> Result<()> {
+        let precision = self.options.precision;
+        match too_large(precision, values) {
+            None => Ok(()),
+            Some(value) => {
+                let layer = param.layer.map_or(String::new(), |layer| format!(" of layer {layer}"));
+                Err(ModelError::TooLarge { matrix: format!("{:?}{layer}", param.part), value, precision })
+            }
+        }
     }
 
     fn tensor<const D: usize>(&mut self, param: Param, shape: [usize; D]) -> Result<BurnParam<Tensor<D>>> {

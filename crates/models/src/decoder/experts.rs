@@ -3,13 +3,13 @@
 //! Positions are grouped by expert, so that the work grows with the experts that are used and not with all of them.
 
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use stratigraph_core::{Hook, Result, Site, Tap, visit};
 
+use super::host;
+use super::linear::{Linear, linear};
 use super::mlp::{FeedForward, Neurons};
-use super::{host, linear};
 use crate::Weighting;
 
 /// MLPs of which a router chooses a few for each position, and one that all positions use.
@@ -84,10 +84,16 @@ impl Mixture {
         Ok(out.reshape([batch, pos, d_model]))
     }
 
+    /// The maps of all experts; router and weight of the shared one are none of them.
+    pub(super) fn maps(&self) -> Vec<&Linear> {
+        let shared = self.shared.as_ref().map(|shared| &shared.mlp);
+        self.experts.iter().chain(shared).flat_map(FeedForward::maps).collect()
+    }
+
     /// The output weights of all experts, one after the other, `[d_mlp, d_model]`.
     pub(super) fn w_out(&self) -> Tensor<2> {
         let shared = self.shared.as_ref().map(|shared| &shared.mlp);
-        Tensor::cat(self.experts.iter().chain(shared).map(|mlp| mlp.down.weight.val()).collect(), 0)
+        Tensor::cat(self.experts.iter().chain(shared).map(|mlp| mlp.down.matrix()).collect(), 0)
     }
 
     /// Chooses the experts of rows `[rows, d_model]`. The choice is made in host memory.

@@ -1,9 +1,10 @@
-//! Linear maps of positions: [`linear`], and [`by_columns`] for the few rows of generation.
+//! Linear maps of positions: [`Linear`], [`linear`], and [`by_columns`] for the few rows of generation.
 
-use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, module};
 use stratigraph_core::is_host_device;
 
+use super::half_weights::HalfWeights;
 use super::host;
 
 /// Up to this many rows a product takes the time of reading its matrix, and burn runs it on one thread.
@@ -12,18 +13,94 @@ const FEW_ROWS: usize = 8;
 /// Numbers of a matrix that are worth a thread.
 const WORTH_A_THREAD: usize = 1 << 16;
 
+/// A linear map `[d_in, d_out]`, and the vector that is added after it.
+#[derive(Module, Debug)]
+pub(super) struct Linear {
+    /// None where the weights are held in 16 bit.
+    weight: Option<Param<Tensor<2>>>,
+    pub(super) bias: Option<Param<Tensor<1>>>,
+    /// The weights in 16 bit; none where they are held in f32.
+    #[module(skip)]
+    half: Option<HalfWeights>,
+}
+
+/// The weights of a map, as they are held.
+enum Weights<'a> {
+    Full(&'a Param<Tensor<2>>),
+    Half(&'a HalfWeights),
+}
+
+impl Linear {
+    /// With weights `[d_in, d_out]` in f32.
+    pub(super) fn full(weight: Param<Tensor<2>>, bias: Option<Param<Tensor<1>>>) -> Self {
+        Self { weight: Some(weight), bias, half: None }
+    }
+
+    /// With weights in 16 bit.
+    pub(super) fn half(weights: HalfWeights, bias: Option<Param<Tensor<1>>>) -> Self {
+        Self { weight: None, bias, half: Some(weights) }
+    }
+
+    fn weights(&self) -> Weights<'_> {
+        match (&self.weight, &self.half) {
+            (Some(weight), _) => Weights::Full(weight),
+            (None, half) => Weights::Half(half.as_ref().expect("a map has weights")),
+        }
+    }
+
+    /// `[d_in, d_out]`
+    pub(super) fn dims(&self) -> [usize; 2] {
+        match self.weights() {
+            Weights::Full(weight) => weight.dims(),
+            Weights::Half(half) => half.dims(),
+        }
+    }
+
+    /// The weights as f32, `[d_in, d_out]`.
+    pub(super) fn matrix(&self) -> Tensor<2> {
+        match self.weights() {
+            Weights::Full(weight) => weight.val(),
+            Weights::Half(half) => half.matrix(),
+        }
+    }
+
+    /// Bytes of the weights in 16 bit.
+    pub(super) fn n_half_bytes(&self) -> usize {
+        self.half.as_ref().map_or(0, HalfWeights::n_bytes)
+    }
+
+    /// Rows `[..., d_in]` to `[..., d_out]`.
+    pub(super) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let bias = self.bias.as_ref().map(Param::val);
+        let half = match self.weights() {
+            Weights::Full(weight) => return module::linear(x, weight.val(), bias),
+            Weights::Half(half) => half,
+        };
+        let (mut dims, [d_in, d_out]) = (x.dims(), half.dims());
+        let n_rows = dims[..D - 1].iter().product();
+        let y = half.product(x.reshape([n_rows, d_in]), 0..d_out);
+        let y = match bias {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
+        dims[D - 1] = d_out;
+        y.reshape(dims)
+    }
+}
+
 /// A linear map of every position. On a CPU all positions are rows of one product: as one product for each window, which burn
 /// chooses for some lengths, the weights would be packed anew for each.
 pub(super) fn linear(map: &Linear, x: Tensor<3>) -> Tensor<3> {
-    if !is_host_device(&x.device()) {
-        return map.forward(x);
-    }
+    let weight = match map.weights() {
+        Weights::Full(weight) if is_host_device(&x.device()) => weight,
+        _ => return map.forward(x),
+    };
     let [batch, pos, width] = x.dims();
     let rows = x.reshape([batch * pos, width]);
-    let y = match threads_for(&rows, map.weight.dims()) {
+    let y = match threads_for(&rows, weight.dims()) {
         1 => map.forward(rows),
         n_parts => {
-            let y = by_columns(rows, map.weight.val(), n_parts);
+            let y = by_columns(rows, weight.val(), n_parts);
             match &map.bias {
                 Some(bias) => y + bias.val().unsqueeze(),
                 None => y,
@@ -66,7 +143,6 @@ pub(super) fn by_columns(rows: Tensor<2>, matrix: Tensor<2>, n_parts: usize) -> 
 
 #[cfg(test)]
 mod tests {
-    use burn::nn::LinearConfig;
     use burn::tensor::{Device, Distribution};
 
     use super::*;
@@ -88,7 +164,9 @@ mod tests {
     #[test]
     fn few_positions_are_as_among_many() {
         let device = Device::flex();
-        let map = LinearConfig::new(512, 640).init(&device);
+        let random = |shape| Param::from_tensor(Tensor::random(shape, Distribution::Default, &device));
+        let bias = Param::from_tensor(Tensor::random([640], Distribution::Default, &device));
+        let map = Linear::full(random([512, 640]), Some(bias));
         let x = Tensor::<3>::random([1, 2 * FEW_ROWS, 512], Distribution::Default, &device);
         let all: Vec<f32> = linear(&map, x.clone()).try_into_vec_as().unwrap();
         let one: Vec<f32> = linear(&map, x.narrow(1, 3, 1)).try_into_vec_as().unwrap();

@@ -1,14 +1,14 @@
 //! The MLP of a block, [`AnyMlp`]: one MLP, plain or gated ([`FeedForward`]), or a mixture of them.
 
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, relu, sigmoid, silu};
 use stratigraph_core::{Hook, Result, Site, Tap, visit};
 use stratigraph_kernels as kernels;
 
 use super::experts::Mixture;
-use super::{host, linear};
+use super::host;
+use super::linear::{Linear, linear};
 use crate::Activation;
 
 /// What a block has for an MLP.
@@ -28,10 +28,18 @@ impl AnyMlp {
         }
     }
 
+    /// Its maps.
+    pub(super) fn maps(&self) -> Vec<&Linear> {
+        match self {
+            AnyMlp::One(mlp) => mlp.maps().collect(),
+            AnyMlp::Mixture(mixture) => mixture.maps(),
+        }
+    }
+
     /// The output weights of its neurons, `[d_mlp, d_model]`.
     pub(super) fn w_out(&self) -> Tensor<2> {
         match self {
-            AnyMlp::One(mlp) => mlp.down.weight.val(),
+            AnyMlp::One(mlp) => mlp.down.matrix(),
             AnyMlp::Mixture(mixture) => mixture.w_out(),
         }
     }
@@ -66,9 +74,14 @@ impl FeedForward {
         }
     }
 
+    /// Its maps.
+    pub(super) fn maps(&self) -> impl Iterator<Item = &Linear> {
+        self.gate.iter().chain([&self.up, &self.down])
+    }
+
     /// How many neurons it has.
     pub(super) fn n_neurons(&self) -> usize {
-        let [d_mlp, _] = self.down.weight.dims();
+        let [d_mlp, _] = self.down.dims();
         d_mlp
     }
 

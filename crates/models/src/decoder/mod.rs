@@ -4,6 +4,7 @@ mod attention;
 mod block;
 mod build;
 mod experts;
+mod half_weights;
 mod host;
 mod incremental;
 mod kept;
@@ -22,17 +23,16 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
-    CoreError, IncrementalModel, ModelShape, ModelWeights, ResidualModel, Result, Site, Tap, is_host_device,
+    CoreError, IncrementalModel, ModelShape, ModelWeights, Precision, ResidualModel, Result, Site, Tap, is_host_device,
 };
 
 pub(crate) use self::block::Block;
 use self::build::Builder;
-use self::linear::linear;
 use self::norm::AnyNorm;
 pub use self::streamed::StreamedDecoder;
 use self::vocab::VocabMatrix;
 use crate::param::{ParamSource, Part};
-use crate::{DecoderConfig, Head, LoadOptions};
+use crate::{DecoderConfig, Head, LoadOptions, ModelError};
 
 /// A decoder-only language model as its [`DecoderConfig`] describes it; a burn module, so it moves, trains and saves.
 #[derive(Module, Debug)]
@@ -50,6 +50,8 @@ pub struct Decoder {
     head_bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     config: DecoderConfig,
+    #[module(skip)]
+    precision: Precision,
 }
 
 impl Decoder {
@@ -61,6 +63,7 @@ impl Decoder {
         options: &LoadOptions,
         device: &Device,
     ) -> crate::Result<Self> {
+        check_precision(options.precision, device)?;
         let mut builder = Builder { config, source, options, device, kept: Default::default() };
         Ok(Self {
             embed: builder.vocab_matrix(Part::Embed)?,
@@ -74,6 +77,7 @@ impl Decoder {
             },
             head_bias: builder.head_bias()?,
             config: config.clone(),
+            precision: options.precision,
         })
     }
 
@@ -88,9 +92,11 @@ impl Decoder {
         Builder { config, source, options, device, kept: Default::default() }.block(layer)
     }
 
-    /// Bytes of its weights, as f32.
+    /// Bytes of its weights, as they are held.
     pub fn n_bytes(&self) -> usize {
-        self.num_params() * size_of::<f32>()
+        let blocks = self.blocks.iter().map(Block::n_half_bytes).sum::<usize>();
+        let vocab = self.unembed.iter().chain([&self.embed]).map(VocabMatrix::n_half_bytes).sum::<usize>();
+        self.num_params() * size_of::<f32>() + blocks + vocab
     }
 
     /// The configuration.
@@ -127,9 +133,21 @@ impl Decoder {
     }
 }
 
+/// Refuses a precision that a device cannot hold weights in.
+fn check_precision(precision: Precision, device: &Device) -> crate::Result<()> {
+    let reason = if precision == Precision::F32 || host::on_host(device) {
+        return Ok(());
+    } else if device.is_autodiff() {
+        "they are not trained in 16 bit; load the model in f32"
+    } else {
+        "16 bit are for the CPU devices flex and ndarray; choose one of them, or f32"
+    };
+    Err(ModelError::CannotHold { precision, reason })
+}
+
 impl ResidualModel for Decoder {
     fn shape(&self) -> ModelShape {
-        self.config.shape()
+        self.config.shape().with_precision(self.precision)
     }
 
     fn device(&self) -> Device {

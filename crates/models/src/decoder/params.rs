@@ -1,12 +1,12 @@
 //! Reads a decoder's parameters back, by name: [`Decoder::visit_params`].
 
 use burn::module::Param as BurnParam;
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::attention::{Attention, EachHead, HeadNorm};
 use super::block::Block;
 use super::experts::{Mixture, Shared};
+use super::linear::Linear;
 use super::mlp::{AnyMlp, FeedForward};
 use super::norm::AnyNorm;
 use super::{Decoder, VocabMatrix};
@@ -121,7 +121,7 @@ impl Names {
     }
 
     fn linear(&self, linear: &Linear, visit: &mut Visit<'_>) {
-        self.tensor(Kind::Weight, &linear.weight, visit);
+        visit(self.named(Kind::Weight), &linear.dims(), values(linear.matrix()));
         linear.bias.iter().for_each(|bias| self.tensor(Kind::Bias, bias, visit));
     }
 

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{
     CoreError, IncrementalModel, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, Site, Tap,
@@ -50,7 +49,7 @@ impl StreamedDecoder {
             // Each block is read once and dropped, so that a damaged checkpoint is found now.
             for layer in 0..checkpoint.config().n_layers {
                 let block = Decoder::build_block(checkpoint.config(), layer, params, &options, device)?;
-                largest_block = largest_block.max(block.num_params() * size_of::<f32>());
+                largest_block = largest_block.max(block.n_bytes());
             }
             Ok(trunk)
         })?;
@@ -101,7 +100,7 @@ impl StreamedDecoder {
 
 impl ResidualModel for StreamedDecoder {
     fn shape(&self) -> ModelShape {
-        self.config().shape().with_streamed_blocks()
+        self.trunk.shape().with_streamed_blocks()
     }
 
     fn device(&self) -> Device {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::half_weights::HalfWeights;
 use super::linear::{by_columns, threads_for};
 
 /// `[d_vocab, d_model]`: the embedding `W_E`, or the transpose of the unembedding `W_U`.
@@ -14,6 +15,9 @@ pub(super) struct VocabMatrix {
     chunks: Vec<Param<Tensor<2>>>,
     rows_per_chunk: usize,
     d_vocab: usize,
+    /// The transpose in 16 bit, where it is held so; there are no chunks then.
+    #[module(skip)]
+    half: Option<HalfWeights>,
 }
 
 impl VocabMatrix {
@@ -30,16 +34,31 @@ impl VocabMatrix {
             Ok(Param::from_tensor(Tensor::from_data(TensorData::new(read(rows)?, shape), device)))
         };
         let chunks = (0..d_vocab).step_by(rows_per_chunk).map(chunk).collect::<Result<_, E>>()?;
-        Ok(Self { chunks, rows_per_chunk, d_vocab })
+        Ok(Self { chunks, rows_per_chunk, d_vocab, half: None })
+    }
+
+    /// Of weights in 16 bit, `[d_model, d_vocab]`.
+    pub(super) fn half(weights: HalfWeights) -> Self {
+        let [_, d_vocab] = weights.dims();
+        Self { chunks: Vec::new(), rows_per_chunk: d_vocab, d_vocab, half: Some(weights) }
     }
 
     /// Where the matrix is.
     pub(super) fn device(&self) -> Device {
-        self.chunks[0].device()
+        self.half.as_ref().map_or_else(|| self.chunks[0].device(), HalfWeights::device)
+    }
+
+    /// Bytes of the weights in 16 bit.
+    pub(super) fn n_half_bytes(&self) -> usize {
+        self.half.as_ref().map_or(0, HalfWeights::n_bytes)
     }
 
     /// The shape `[d_vocab, d_model]` and the values in row-major order.
     pub(super) fn values(&self) -> ([usize; 2], Vec<f32>) {
+        if let Some(half) = &self.half {
+            let [d_model, d_vocab] = half.dims();
+            return ([d_vocab, d_model], half.column_values(0..d_vocab));
+        }
         let part = |chunk: &Param<Tensor<2>>| chunk.val().try_into_vec_as::<f32>().expect("any float");
         let values: Vec<f32> = self.chunks.iter().flat_map(part).collect();
         ([self.d_vocab, values.len() / self.d_vocab], values)
@@ -50,6 +69,7 @@ impl VocabMatrix {
         let [batch, pos] = ids.dims();
         let ids: Tensor<1, Int> = ids.reshape([batch * pos]);
         let rows = match self.chunks.as_slice() {
+            [] => self.half_rows(ids),
             [whole] => whole.val().select(0, ids),
             chunks => {
                 (0..chunks.len()).map(|index| self.rows_of_chunk(index, ids.clone())).reduce(|a, b| a + b).unwrap()
@@ -57,6 +77,20 @@ impl VocabMatrix {
         };
         let [_, d_model] = rows.dims();
         rows.reshape([batch, pos, d_model])
+    }
+
+    /// The rows of `ids` `[n]`, of a matrix in 16 bit.
+    fn half_rows(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+        let ids: Vec<i64> = ids.try_into_vec_as().expect("token ids are whole numbers");
+        self.of_half(ids.into_iter().map(|id| usize::try_from(id).expect("token ids have been checked")))
+    }
+
+    /// The rows of some tokens, of a matrix in 16 bit.
+    fn of_half(&self, tokens: impl Iterator<Item = usize>) -> Tensor<2> {
+        let half = self.half.as_ref().expect("a matrix has chunks or 16 bit");
+        let ([d_model, _], values) = (half.dims(), half.column_values(tokens));
+        let n = values.len() / d_model;
+        Tensor::from_data(TensorData::new(values, [n, d_model]), &half.device())
     }
 
     /// The rows of those `ids` `[n]` that lie in one chunk; zeros for the others.
@@ -75,6 +109,9 @@ impl VocabMatrix {
     /// # Panics
     /// When the range is empty or ends past the vocabulary.
     pub(super) fn logits(&self, rows: Tensor<2>, vocab: Range<usize>) -> Tensor<2> {
+        if let Some(half) = &self.half {
+            return half.product(rows, vocab);
+        }
         let product = |part: Tensor<2>| {
             let part = part.transpose();
             match threads_for(&rows, part.dims()) {
@@ -90,7 +127,10 @@ impl VocabMatrix {
     /// # Panics
     /// When the range is empty or ends past the vocabulary.
     pub(super) fn of_tokens(&self, vocab: Range<usize>) -> Tensor<2> {
-        joined(self.parts(vocab).collect(), 0)
+        match &self.half {
+            Some(_) => self.of_half(vocab),
+            None => joined(self.parts(vocab).collect(), 0),
+        }
     }
 
     /// Those parts of the chunks that hold the rows of `vocab`, in order.

@@ -123,7 +123,7 @@ fn a_small_largest_tensor_changes_nothing() {
                 let model = Checkpoint::open(fixture(name)).unwrap().load_with(&options, &device).unwrap();
                 host(model.logits(model.forward(ids(name, &device), &mut NoTap).unwrap()).unwrap())
             };
-            let chunked = run(LoadOptions { largest_tensor_bytes: 2048 });
+            let chunked = run(LoadOptions::default().with_largest_tensor_bytes(2048));
             // wgpu times its kernels and may choose another one for the parts, which adds the same products in another order.
             let tolerance = if backend == Backend::Wgpu { 5e-6 } else { 1e-6 };
             assert_close(&chunked, &run(LoadOptions::default()), tolerance, &format!("{name} on {backend}"));

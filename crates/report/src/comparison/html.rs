@@ -63,8 +63,20 @@ impl Comparison {
     /// The model and corpus of each profile.
     fn table(&self, f: &mut impl Write) -> fmt::Result {
         f.write_str("<section id=\"models\">\n<h2>What was measured</h2>\n")?;
-        let columns =
-            ["layers", "width", "corpus", "windows", "tokens in each", "device", "versions", "stages begin at"];
+        if let Some(note) = self.precision_note() {
+            writeln!(f, "<p class=\"soft\">{}</p>", Escaped(&note))?;
+        }
+        let columns = [
+            "layers",
+            "width",
+            "corpus",
+            "windows",
+            "tokens in each",
+            "device",
+            "precision",
+            "versions",
+            "stages begin at",
+        ];
         page::open_table(f, "Models and corpora", "model", columns.into_iter())?;
         for Model { name, profile } in &self.models {
             let (model, corpus) = (&profile.model, &profile.corpus);
@@ -75,13 +87,9 @@ impl Comparison {
             let starts = spans.map(|span| format!("{} {}", span.stage, span.first));
             let [versions, starts] = [versions.collect::<Vec<_>>(), starts.collect()].map(|words| words.join(", "));
             let starts = if starts.is_empty() { NOTHING } else { &starts };
-            write!(
-                f,
-                "<td>{}</td><td>{}</td><td>{}</td>",
-                corpus.n_sequences,
-                corpus.seq_len,
-                Escaped(&profile.device)
-            )?;
+            let (device, precision) = (Escaped(&profile.device), Escaped(&model.precision));
+            write!(f, "<td>{}</td><td>{}</td>", corpus.n_sequences, corpus.seq_len)?;
+            write!(f, "<td>{device}</td><td>{precision}</td>")?;
             writeln!(f, "<td>{}</td><td>{}</td></tr>", Escaped(&versions), Escaped(starts))?;
         }
         page::close_table(f)?;

@@ -114,6 +114,17 @@ impl Comparison {
         alignment::alignments(&profiles, &[DAMAGE, LENS, INSIDE].concat())
     }
 
+    /// What a reader has to know where the profiles are of different precisions.
+    pub fn precision_note(&self) -> Option<String> {
+        let precisions: BTreeSet<&str> = self.models.iter().map(|it| it.profile.model.precision.as_str()).collect();
+        let named = precisions.iter().copied().collect::<Vec<_>>().join(", ");
+        (precisions.len() > 1).then(|| {
+            format!(
+                "The profiles are of different precisions ({named}): small differences may be those of rounded weights."
+            )
+        })
+    }
+
     fn of_family(&self, family: &str) -> Vec<&Model> {
         self.models.iter().filter(|model| model.is_of(family)).collect()
     }
@@ -244,6 +255,19 @@ mod tests {
         let other =
             Comparison::new([profile(2, &[]), profile(3, &[])]).unwrap().with_checkpoints(["a", "b"]).unwrap_err();
         assert!(other.to_string().contains("2, 3"), "{other}");
+    }
+
+    #[test]
+    fn different_precisions_are_said() {
+        let full = profile(2, &[("delete_kl", &[1.0, 2.0])]);
+        assert_eq!(Comparison::new([full.clone(), full.clone()]).unwrap().precision_note(), None);
+        let mut half = full.clone();
+        half.model.precision = "bf16".to_owned();
+        let comparison = Comparison::new([full, half]).unwrap();
+        let note = comparison.precision_note().unwrap();
+        assert!(note.contains("different precisions (bf16, f32)"), "{note}");
+        let page = comparison.to_string();
+        assert!(page.contains(&note) && page.contains("<td>bf16</td>") && page.contains("<td>f32</td>"));
     }
 
     #[test]

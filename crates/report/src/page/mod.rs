@@ -82,6 +82,7 @@ impl Page<'_> {
             fact(f, "errors", &errors)?;
         }
         fact(f, "device", &self.profile.device)?;
+        fact(f, "precision", &model.precision)?;
         let versions = self.profile.versions.iter().map(|(name, version)| format!("{name} {version}"));
         fact(f, "versions", &versions.collect::<Vec<_>>().join(", "))?;
         fact(f, "seed", &self.profile.seed.to_string())?;

@@ -7,7 +7,7 @@ use stratigraph_profile::{ModelRecord, Profile};
 
 use super::measured::OnceFindings;
 use super::steps::StepWork;
-use super::{Job, JobCorpus, JobModel, Status};
+use super::{Job, JobCorpus, JobModel, JobPlan, Status};
 use crate::derived::Measured;
 use crate::findings::corpus_record;
 use crate::run_scores::RunScores;
@@ -92,7 +92,7 @@ impl Job {
         let JobCorpus { name, special_tokens, .. } = &self.plan().corpus;
         let corpus = corpus_record(self.windows(), name);
         let with_special_tokens = *special_tokens || corpus.special_tokens;
-        let (model, corpus) = (model_record(&self.plan().model), corpus.with_special_tokens(with_special_tokens));
+        let (model, corpus) = (model_record(self.plan()), corpus.with_special_tokens(with_special_tokens));
         Findings::new(model, corpus).with_seed(self.plan().seed)
     }
 }
@@ -104,6 +104,7 @@ struct MergedPart {
     once: Option<OnceFindings>,
 }
 
-fn model_record(JobModel { name, n_layers, d_model, d_vocab, .. }: &JobModel) -> ModelRecord {
-    ModelRecord::new(name, *n_layers, *d_model, *d_vocab)
+fn model_record(JobPlan { model, dtype, .. }: &JobPlan) -> ModelRecord {
+    let JobModel { name, n_layers, d_model, d_vocab, .. } = model;
+    ModelRecord::new(name, *n_layers, *d_model, *d_vocab).with_precision(dtype.name())
 }

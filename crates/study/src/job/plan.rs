@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stratigraph_core::{EditData, ModelShape, ResidualModel, TokenWindows};
+use stratigraph_core::{EditData, ModelShape, Precision, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::scores::TokenGroups;
 use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
@@ -61,8 +61,8 @@ pub struct JobPlan {
     pub groupings: Vec<JobGrouping>,
     /// Whether the values of every token are kept, in Parquet.
     pub per_token: bool,
-    /// The type of numbers that is computed with.
-    pub dtype: String,
+    /// How the model holds its weights.
+    pub dtype: Precision,
     /// The seed of everything that is drawn at random.
     pub seed: u64,
     /// The size of a step.
@@ -105,7 +105,7 @@ impl JobPlan {
             metrics: Metrics::default().names().map(str::to_owned).collect(),
             groupings: Vec::new(),
             per_token: false,
-            dtype: "f32".to_owned(),
+            dtype: model.shape().precision,
             seed: 0,
             step: StepSize::default(),
             versions: versions(),

@@ -35,12 +35,9 @@ impl JobPlan {
     }
 
     fn check(&self) -> Result<()> {
-        let Self { format, model, dtype, sweeps, interventions, .. } = self;
+        let Self { format, model, sweeps, interventions, .. } = self;
         if *format != FORMAT {
             return Err(bad(format!("its format is {format}, and this version reads {FORMAT}")));
-        }
-        if dtype != "f32" {
-            return Err(bad(format!("it computes in {dtype}; this version computes in f32")));
         }
         if model.n_layers > MOST_LAYERS {
             return Err(bad(format!(

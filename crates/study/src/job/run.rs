@@ -5,6 +5,7 @@ use stratigraph_surgery::Budget;
 
 use super::run_steps::{Done, Steps};
 use super::{Job, JobModel, Shard};
+use crate::study::check_precision;
 use crate::workers::{WorkerEvent, run_workers};
 use crate::{Progress, Result, StudyError, versions};
 
@@ -38,7 +39,7 @@ impl<'a> ShardRun<'a> {
     /// All of a job, with its model on a device called `device`; `sha256` is the hash of the model's content.
     ///
     /// # Errors
-    /// When the job is for another model, or was planned by another version, whose numbers may differ.
+    /// When the job is for another model or another precision, or was planned by another version, whose numbers may differ.
     pub fn new(job: &'a Job, device: &str, model: &'a dyn ResidualModel, sha256: &str) -> Result<Self> {
         job.check_model(sha256)?;
         job.plan().check_build()?;
@@ -60,13 +61,14 @@ impl<'a> ShardRun<'a> {
     /// With the same model on another device: a free device takes the next step.
     ///
     /// # Errors
-    /// When it is a model of another shape.
+    /// When it is a model of another shape, or holds its weights in another precision than the job was planned with.
     pub fn also_on(mut self, device: &str, model: &'a dyn ResidualModel) -> Result<Self> {
         let JobModel { n_layers, d_model, d_vocab, .. } = self.job.plan().model;
         let (expected, found) = ([n_layers, d_model, d_vocab], [model.n_layers(), model.d_model(), model.d_vocab()]);
         if found != expected {
             return Err(StudyError::OtherReplica { expected, found });
         }
+        check_precision(self.job.plan().dtype, model)?;
         self.devices.push(NamedDevice { name: device.to_owned(), model });
         Ok(self)
     }

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::lens::{Lens, LogitLens};
 use stratigraph_probes::readout::Readout;
-use stratigraph_profile::ModelRecord;
 use stratigraph_profile::prompt::PromptReading;
 use stratigraph_surgery::Budget;
 
+use crate::findings::model_record;
 use crate::{Result, StudyError, versions};
 
 /// Reads one prompt: what lenses predict at each residual position, what the deletion of each layer does after each token, where
@@ -162,9 +162,7 @@ impl<'a> PromptStudy<'a> {
 
     /// A reading with its record, of nothing yet.
     fn reading(&self) -> PromptReading {
-        let shape = self.model.shape();
-        let model = ModelRecord::new(&*self.name, shape.n_layers, shape.d_model, shape.d_vocab);
-        let mut reading = PromptReading::new(model, self.prompt.ids().to_vec());
+        let mut reading = PromptReading::new(model_record(self.model, &self.name), self.prompt.ids().to_vec());
         reading.versions = versions();
         reading.beginning_with_bos(self.prompt.bos().is_some())
     }

@@ -111,6 +111,7 @@ impl SearchSetup {
         let parts = |it: &Self| {
             [
                 ("model", format!("{} {}", it.model.name, it.model_sha256)),
+                ("precision", it.model.precision.clone()),
                 ("corpus", format!("{} {}", json(&it.corpus), it.tokens_sha256)),
                 ("objective", format!("{} ({:?})", it.objective, it.goal)),
                 ("first plan", it.from.to_string()),

@@ -2,10 +2,12 @@
 
 use std::fs;
 
-use stratigraph_core::{Edit, EditKind, Hook, ModelShape, Positions, Sublayer, TokenWindows};
+use stratigraph_core::{
+    CoreError, Edit, EditKind, Hook, ModelShape, Positions, Precision, ResidualModel, Sublayer, TokenWindows,
+};
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Axis;
-use stratigraph_study::job::{Job, Shard, ShardRun, StepSize};
+use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun, StepSize};
 use stratigraph_study::{Backend, Findings, Study, StudyError};
 use stratigraph_surgery::{Budget, Intervention, LayerPlan, Sweep, SweepContext, SweepPoints};
 use stratigraph_testing::{TestDevice, device, devices};
@@ -156,6 +158,28 @@ fn a_model_of_another_shape_is_not_a_replica() {
     let wider = Small::of_shape(ModelShape::new(3, 48, 60), &device());
     let refused = ShardRun::new(&job, "flex", &given.model, SHA256).unwrap().also_on("flex", &wider).err().unwrap();
     assert!(matches!(refused, StudyError::OtherReplica { expected: [3, 32, 60], found: [3, 48, 60] }), "{refused}");
+}
+
+#[test]
+fn a_shard_of_another_precision_is_refused() {
+    let (given, dir) = (Given::new(), tempfile::tempdir().unwrap());
+    let job = given.job(dir.path(), given.plan_of(&sweeps()));
+    let half = Small::of_shape(given.model.shape().with_precision(Precision::Bf16), &device());
+    let refused = ShardRun::new(&job, "flex", &half, SHA256).err().unwrap();
+    assert_eq!(
+        refused.to_string(),
+        "a model holds its weights in bf16, and the job or the first device in f32; use that"
+    );
+    assert!(ShardRun::new(&job, "flex", &given.model, SHA256).unwrap().also_on("flex", &half).is_err());
+    let study = Study::new(&given.model).add(Sweep::delete()).also_on(&half);
+    assert!(matches!(study.run(&given.windows), Err(StudyError::Core(CoreError::OtherPrecision { .. }))));
+    // A job of that precision takes it, and says so.
+    let record = JobModel::new(&half, "small", "small", SHA256);
+    let plan = JobPlan::new(&half, record, JobCorpus::new("ids", &given.windows), &given.windows).unwrap();
+    assert_eq!(plan.dtype, Precision::Bf16);
+    let job = Job::create(dir.path().join("half"), plan, given.windows.clone()).unwrap();
+    ShardRun::new(&Job::open(job.path()).unwrap(), "flex", &half, SHA256).unwrap().run().unwrap();
+    assert_eq!(job.merge(&[]).unwrap().into_profile(Vec::new()).model.precision, "bf16");
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn what_is_damaged_is_named() {
     damage("steps/000003.json", &|_| second.clone()); // of another step
     damage("steps/000003.json", &|text| text.replacen("\"count\":12", "\"count\":11", 1));
     for (before, after) in [
-        ("\"dtype\": \"f32\"", "\"dtype\": \"f16\""),
+        ("\"dtype\": \"f32\"", "\"dtype\": \"f64\""),
         ("\"name\": \"delete\"", "\"name\": \"swap\""),
         ("\"1-2\"", "\"1-9\""),
         ("\"1-2\",", ""),

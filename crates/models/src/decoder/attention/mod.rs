@@ -5,7 +5,6 @@ mod past;
 mod scores;
 
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -17,8 +16,9 @@ pub(super) use self::heads::{EachHead, HeadNorm};
 use self::past::Pair;
 pub(super) use self::past::{KeyValues, Past};
 pub(super) use self::scores::{Alibi, KeptScoring};
+use super::host;
+use super::linear::{Linear, linear};
 use super::rotary::Rotary;
-use super::{host, linear};
 use crate::QueryScaling;
 
 /// Up to this many positions a CPU computes whole patterns in vectorised passes instead of fused attention; those of

@@ -5,11 +5,12 @@ use half::bf16;
 use stratigraph_core::{ActivationCache, Hook, HookSet, NoTap, ResidualModel, RunModel};
 use stratigraph_testing::{FAMILIES, host};
 
+use super::super::Decoder;
 use super::super::attention::{Alibi, HeadNorm};
 use super::super::block::Block;
+use super::super::linear::linear;
 use super::super::mlp::AnyMlp;
 use super::super::norm::AnyNorm;
-use super::super::{Decoder, linear};
 use super::mlps::{activated, mixed};
 use super::{SEQ_LEN, close, load, windows};
 use crate::Residual;

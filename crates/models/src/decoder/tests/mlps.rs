@@ -5,7 +5,7 @@ use burn::tensor::activation::{gelu, relu, sigmoid, silu, softmax};
 use stratigraph_testing::host;
 
 use super::super::experts::{Mixture, Shared};
-use super::super::linear;
+use super::super::linear::linear;
 use super::super::mlp::FeedForward;
 use crate::{Activation, Weighting};
 

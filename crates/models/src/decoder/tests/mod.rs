@@ -2,6 +2,7 @@
 
 mod hooks;
 mod mlps;
+mod precision;
 mod replaced;
 
 use burn::tensor::Device;

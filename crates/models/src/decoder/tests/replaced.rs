@@ -114,7 +114,9 @@ fn layers_and_ids_that_do_not_exist_are_errors() {
     let refused = CoreError::LayerOutOfRange { layer: 3, n_layers: 3 };
     let streamed = super::checkpoint("gpt2").stream(&device).unwrap();
     for largest_tensor_bytes in [128 << 20, 1 << 10] {
-        let model = checkpoint.load_with(&LoadOptions { largest_tensor_bytes }, &device).unwrap();
+        let model = checkpoint
+            .load_with(&LoadOptions::default().with_largest_tensor_bytes(largest_tensor_bytes), &device)
+            .unwrap();
         let resid = Tensor::zeros([1, 2, model.d_model()], &device);
         let run = |model: &dyn ResidualModel| model.block(Site { slot: 0, layer: 3 }, resid.clone(), &mut NoTap);
         assert_eq!(run(&model).map(|_| ()), Err(refused.clone()));

@@ -90,6 +90,7 @@ impl<'a> PromptPage<'a> {
             page::fact(f, "from", source)?;
         }
         page::fact(f, "device", &it.device)?;
+        page::fact(f, "precision", &it.model.precision)?;
         let versions = it.versions.iter().map(|(name, version)| format!("{name} {version}"));
         page::fact(f, "versions", &versions.collect::<Vec<_>>().join(", "))?;
         f.write_str("</dl>\n")?;
