@@ -54,6 +54,8 @@ fn assert_same_numbers(found: &Profile, expected: &Profile) {
         "delete_after_first_",
         "delete_less_",
         "cka_adjacent_after_first",
+        "cka_adjacent_by_window",
+        "centred_",
         "attn_write_cosine",
         "mlp_write_cosine",
         "first_position_norm",
