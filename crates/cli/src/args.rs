@@ -40,7 +40,7 @@ pub struct DeviceArgs {
     /// `stratigraph devices` lists them.
     #[arg(long = "device", value_name = "DEVICE", default_value = "flex")]
     pub names: Vec<DeviceName>,
-    /// Use a device without comparing a small block and its readout with flex's before
+    /// Use a device without comparing a small block and its readout with flex's before, as software adapters always are
     #[arg(long)]
     no_device_check: bool,
 }
@@ -53,19 +53,28 @@ impl DeviceArgs {
 
     fn open_as(&self, name: &DeviceName) -> Result<Device> {
         let device = name.open()?;
-        if !self.no_device_check {
+        if self.is_checked(&DeviceInfo::of(name, &device)) {
             devices::check(name, &device)?;
         }
         Ok(device)
     }
 
+    /// Whether a device is compared with flex before it is used. An adapter that is software on the processor has no hardware that
+    /// could be at fault, and compiles the kernels of the check for most of a minute.
+    fn is_checked(&self, info: &DeviceInfo) -> bool {
+        !self.no_device_check && info.kind != DeviceKind::Software
+    }
+
     /// The opened devices as a profile records them: a GPU with what it calls itself and how it is reached, and whether it was checked.
     pub fn record(&self, devices: &[Device]) -> String {
-        let checked = if self.no_device_check { "not checked" } else { "checked against flex" };
-        let record = |(name, device): (&DeviceName, &Device)| match DeviceInfo::of(name, device) {
-            DeviceInfo { kind: DeviceKind::Processor, .. } => name.to_string(),
-            DeviceInfo { kind: DeviceKind::Remote, .. } => format!("{name} ({checked})"),
-            info => format!("{name} ({}, {}; {checked})", info.name, info.interface),
+        let record = |(name, device): (&DeviceName, &Device)| {
+            let info = DeviceInfo::of(name, device);
+            let checked = if self.is_checked(&info) { "checked against flex" } else { "not checked" };
+            match info.kind {
+                DeviceKind::Processor => name.to_string(),
+                DeviceKind::Remote => format!("{name} ({checked})"),
+                _ => format!("{name} ({}, {}; {checked})", info.name, info.interface),
+            }
         };
         self.names.iter().zip(devices).map(record).collect::<Vec<_>>().join(", ")
     }

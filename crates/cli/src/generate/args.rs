@@ -13,7 +13,6 @@ use crate::corpus::BosArg;
 #[command(after_help = "Examples:\n  \
     stratigraph generate --prompt \"The king said\" --temperature 0.8 --top-p 0.95\n  \
     stratigraph generate --prompt \"The king said\" --plan 0..2-3..12 --compare\n  \
-    stratigraph generate --model HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt \"Who wrote Faust?\"\n  \
     stratigraph generate --model Qwen/Qwen3-0.6B --chat --chat-var enable_thinking=false --prompt \"Who wrote Faust?\"")]
 pub struct GenerateArgs {
     #[command(flatten)]
