@@ -79,7 +79,7 @@ mod tests {
         };
         assert_eq!(meaning.left.series[0].points[0].sem, None, "it is not of windows");
         let (page, plain) = (deviations.page(), Report::new(&profile).page());
-        assert!(page.contains("standard deviation of the means of windows") && page.contains("± 0.125"), "{page}");
+        assert!(page.contains("standard deviation of the means of windows") && page.contains("± 0.12"), "{page}");
         assert!(!plain.contains("standard deviation of the means"));
     }
 }

@@ -33,6 +33,7 @@ fn families_on(backend: Backend) -> &'static [&'static str] {
     }
 }
 
+/// On wgpu kernels are chosen by trying them, which another test may be about at the time of either pass.
 #[test]
 fn a_straight_pass_gives_the_bits_of_the_plan_of_all_layers() {
     for TestDevice { backend, device } in devices() {
@@ -41,7 +42,10 @@ fn a_straight_pass_gives_the_bits_of_the_plan_of_all_layers() {
             let straight = host(model.forward(ids(name, &device), &mut NoTap).unwrap());
             let plan = LayerPlan::full(model.n_layers());
             let planned = host(plan.run(&model, ids(name, &device), &mut NoTap).unwrap());
-            assert!(planned == straight, "{name} on {backend}");
+            match backend {
+                Backend::Wgpu => assert_close(&planned, &straight, 1e-5, &format!("{name} on {backend}")),
+                _ => assert!(planned == straight, "{name} on {backend}"),
+            }
         }
     }
 }
