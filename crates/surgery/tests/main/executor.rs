@@ -50,11 +50,14 @@ fn a_plan_equal_to_the_models_order_gives_the_same_bits() {
             let windows = windows(&model, 2, SEQ_LEN);
             let straight = host(model.forward(windows.batch(0..2, &device), &mut NoTap).unwrap());
             let plan = LayerPlan::full(3);
-            assert_eq!(host(plan.run(&model, windows.batch(0..2, &device), &mut NoTap).unwrap()), straight);
+            let planned = host(plan.run(&model, windows.batch(0..2, &device), &mut NoTap).unwrap());
             let executed = &execute(&model, &[plan.into()], &windows, Budget::default())[0];
             if backend == Backend::Wgpu {
-                assert_close(executed, &straight, 1e-6, "on wgpu");
+                // Kernels are chosen by trying them, which another test may be about at the time of either pass.
+                assert_close(&planned, &straight, 1e-5, "a plan on wgpu");
+                assert_close(executed, &straight, 1e-5, "on wgpu");
             } else {
+                assert_eq!(planned, straight);
                 assert_eq!(*executed, straight);
             }
         }
