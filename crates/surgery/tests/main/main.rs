@@ -9,7 +9,6 @@ mod executor;
 mod frozen;
 mod knock_out;
 mod mergekit;
-mod mutations;
 mod plans;
 mod positions;
 mod search;
