@@ -31,7 +31,7 @@ fn exports_for_transformers() {
 }
 
 /// Exports of checkpoints that are not in the repository, and of all GGUF files that are, with the logits of the same plan run on
-/// the original.
+/// the original, and those of the whole original.
 #[test]
 #[ignore = "it writes what another program reads: STRATIGRAPH_EXPORTS=DIR STRATIGRAPH_SOURCES=MODEL[:MODEL ...]"]
 fn exports_with_logits() {
@@ -46,6 +46,9 @@ fn exports_with_logits() {
         let repeated: Vec<usize> = (0..third + block).chain(third..n).collect();
         let parent = source.parent().and_then(Path::file_name).unwrap().to_string_lossy().into_owned();
         let name = format!("{parent}-{}", source.file_name().unwrap().to_string_lossy());
+        fs::create_dir_all(exports().join(&name)).unwrap();
+        let whole: Vec<usize> = (0..n).collect();
+        write_logits(&checkpoint, &whole, &exports().join(&name).join("whole.safetensors"));
         for (edit, layers) in [("pruned", pruned), ("repeated", repeated)] {
             let dir = exports().join(&name).join(edit);
             match checkpoint.export(&layers) {
@@ -62,7 +65,7 @@ fn exports_with_logits() {
     }
 }
 
-/// Writes 32 token ids, or as many as the model takes, and the logits of a plan for them.
+/// Writes 32 token ids, or as many as the model takes, the logits of a plan for them, and where the original is.
 fn write_logits(checkpoint: &Checkpoint, layers: &[usize], path: &Path) {
     let model = checkpoint.load(&device()).unwrap();
     let n = checkpoint.config().n_ctx.min(32);
@@ -78,5 +81,7 @@ fn write_logits(checkpoint: &Checkpoint, layers: &[usize], path: &Path) {
         ("ids", TensorView::new(Dtype::I32, vec![1, n], &ids).unwrap()),
         ("logits", TensorView::new(Dtype::F32, vec![n, vocab], &logits).unwrap()),
     ]);
-    fs::write(path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+    let original = checkpoint.path().canonicalize().unwrap().to_str().unwrap().to_owned();
+    let metadata = HashMap::from([("original".to_owned(), original)]);
+    fs::write(path, safetensors::serialize(tensors, Some(metadata)).unwrap()).unwrap();
 }
