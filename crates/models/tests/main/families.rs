@@ -4,37 +4,9 @@ use burn::tensor::Device;
 use stratigraph_core::{ActivationCache, Hook, NoTap, ResidualModel, RunModel};
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_surgery::LayerPlan;
-use stratigraph_testing::{
-    Backend, Expected, ExpectedTensor, FAMILIES, TestDevice, assert_close, devices, fixture, host,
-};
+use stratigraph_testing::{Expected, ExpectedTensor, FAMILIES, TestDevice, assert_close, devices, fixture, host};
 
 const TOLERANCE: f32 = 1e-4;
-
-/// The families that differ from all others in their arithmetic on a device, not only in names and layouts. Software Vulkan
-/// tunes its kernels anew for each shape, so wgpu runs these alone.
-const ON_WGPU: [&str; 17] = [
-    "bloom",
-    "cohere",
-    "falcon-alibi",
-    "gemma2",
-    "gemma3",
-    "gpt-oss",
-    "gpt2",
-    "llama-gqa",
-    "ministral3",
-    "mistral",
-    "neox-parallel",
-    "nemotron",
-    "olmo",
-    "olmo2",
-    "phi",
-    "qwen2-moe",
-    "stablelm-heads",
-];
-
-fn families_on(backend: Backend) -> &'static [&'static str] {
-    if backend == Backend::Wgpu { &ON_WGPU } else { &FAMILIES }
-}
 
 fn load(name: &str, device: &Device) -> Decoder {
     Checkpoint::open(fixture(name)).unwrap().load(device).unwrap()
@@ -43,7 +15,7 @@ fn load(name: &str, device: &Device) -> Decoder {
 #[test]
 fn logits_and_every_activation_are_those_of_transformers() {
     for TestDevice { backend, device } in devices() {
-        for name in families_on(backend) {
+        for name in FAMILIES {
             let model = load(name, &device);
             let expected = Expected::of_family(name);
             let mut cache = ActivationCache::at(model.hooks().iter());
@@ -75,7 +47,7 @@ fn logits_and_every_activation_are_those_of_transformers() {
 #[test]
 fn edited_layer_lists_are_those_of_transformers() {
     for TestDevice { backend, device } in devices() {
-        for name in families_on(backend) {
+        for name in FAMILIES {
             let model = load(name, &device);
             let expected = Expected::of_family(name);
             let full = LayerPlan::full(model.n_layers());
