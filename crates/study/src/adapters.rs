@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 
 use crate::device::GraphicsApi;
-use crate::{Backend, DeviceInfo, Result, StudyError};
+use crate::{Backend, DeviceError, DeviceInfo, Result};
 
 /// All adapters that wgpu lists, in its order; none are opened.
 #[cfg(feature = "wgpu-unfused")]
@@ -21,12 +21,12 @@ pub(crate) fn all() -> Vec<Device> {
 /// The adapter with an index.
 pub(crate) fn at(index: usize) -> Result<Device> {
     if !Backend::Wgpu.is_built() {
-        return Err(StudyError::BackendNotBuilt { backend: Backend::Wgpu });
+        return Err(DeviceError::BackendNotBuilt { backend: Backend::Wgpu }.into());
     }
     let adapters = all();
     let n = adapters.len();
     let reason = || format!("there is no adapter {index}; wgpu lists {n}, counted from 0");
-    adapters.into_iter().nth(index).ok_or_else(|| StudyError::NoAdapter { reason: reason() })
+    adapters.into_iter().nth(index).ok_or_else(|| DeviceError::NoAdapter { reason: reason() }.into())
 }
 
 /// The preferred adapter on one API.
@@ -38,13 +38,15 @@ pub(crate) fn on_api(api: GraphicsApi) -> Result<Device> {
         GraphicsApi::Vulkan => CubeDevice::vulkan(WgpuDeviceKind::DefaultDevice),
         GraphicsApi::Metal => CubeDevice::metal_msl(WgpuDeviceKind::DefaultDevice),
     };
-    device.map(Device::new).map_err(|_| StudyError::NoAdapter { reason: format!("this machine has none on {api:?}") })
+    device
+        .map(Device::new)
+        .map_err(|_| DeviceError::NoAdapter { reason: format!("this machine has none on {api:?}") }.into())
 }
 
 /// As above: this build has no wgpu.
 #[cfg(not(feature = "wgpu-unfused"))]
 pub(crate) fn on_api(api: GraphicsApi) -> Result<Device> {
-    Err(StudyError::BackendNotBuilt { backend: Backend::Wgpu })
+    Err(DeviceError::BackendNotBuilt { backend: Backend::Wgpu }.into())
 }
 
 /// A GPU of CUDA.
@@ -52,13 +54,13 @@ pub(crate) fn on_api(api: GraphicsApi) -> Result<Device> {
 pub(crate) fn cuda(index: usize) -> Result<Device> {
     burn_dispatch::devices::CubeDevice::cuda(index)
         .map(Device::new)
-        .map_err(|reason| StudyError::NoCuda { index, reason: reason.to_string() })
+        .map_err(|reason| DeviceError::NoCuda { index, reason: reason.to_string() }.into())
 }
 
 /// As above: this build has no wgpu.
 #[cfg(not(feature = "wgpu-unfused"))]
 pub(crate) fn cuda(index: usize) -> Result<Device> {
-    Err(StudyError::BackendNotBuilt { backend: Backend::Wgpu })
+    Err(DeviceError::NoCuda { index, reason: "this build runs on the CPU alone".to_owned() }.into())
 }
 
 /// What a GPU or an adapter is; none for other devices. It is opened.

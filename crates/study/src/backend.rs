@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
-use crate::{Result, StudyError};
+use crate::{DeviceError, Result, StudyError};
 
 /// One of burn's backends.
 ///
@@ -60,7 +60,7 @@ impl Backend {
             #[cfg(feature = "wgpu-unfused")]
             Backend::Wgpu => wgpu_device(),
             #[allow(unreachable_patterns)] // reached when a feature is off
-            backend => Err(StudyError::BackendNotBuilt { backend }),
+            backend => Err(DeviceError::BackendNotBuilt { backend }.into()),
         }
     }
 }
@@ -80,7 +80,7 @@ fn wgpu_device() -> Result<Device> {
         Err(WgpuInitError::Registration { .. }) => Ok(Device::wgpu(DeviceKind::DefaultDevice)),
         Err(error) => Err(error.to_string()),
     };
-    OPENED.get_or_init(open).clone().map_err(|reason| StudyError::NoAdapter { reason })
+    OPENED.get_or_init(open).clone().map_err(|reason| DeviceError::NoAdapter { reason }.into())
 }
 
 impl fmt::Display for Backend {
@@ -94,6 +94,6 @@ impl FromStr for Backend {
 
     fn from_str(name: &str) -> Result<Self> {
         let known = Backend::ALL.into_iter().find(|backend| backend.name() == name);
-        known.ok_or_else(|| StudyError::UnknownBackend { name: name.to_owned() })
+        known.ok_or_else(|| DeviceError::UnknownBackend { name: name.to_owned() }.into())
     }
 }

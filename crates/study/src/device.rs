@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
-use crate::{Backend, Result, StudyError, adapters};
+use crate::{Backend, DeviceError, Result, StudyError, adapters};
 
 /// A device as a user writes it.
 ///
@@ -84,13 +84,13 @@ impl DeviceName {
 /// other panic goes on.
 ///
 /// # Errors
-/// Those of `run`, and [`StudyError::RemoteLost`] where a remote device is lost.
+/// Those of `run`, and [`DeviceError::RemoteLost`] where a remote device is lost.
 ///
 /// # Panics
 /// When `run` panics for any other reason.
 pub fn guard_remote<T, E: From<StudyError>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| match lost_remote(&*panic) {
-        Some(reason) => Err(StudyError::RemoteLost { reason }.into()),
+        Some(reason) => Err(StudyError::from(DeviceError::RemoteLost { reason }).into()),
         None => resume_unwind(panic),
     })
 }
@@ -116,7 +116,7 @@ fn lost_remote(panic: &(dyn Any + Send)) -> Option<String> {
 fn remote(server: &str, index: usize) -> Result<Device> {
     use burn::remote::{EndpointId, IrohHost, IrohRelays, RemoteHost};
 
-    let unreachable = |reason: String| StudyError::RemoteUnreachable { server: server.to_owned(), reason };
+    let unreachable = |reason: String| DeviceError::RemoteUnreachable { server: server.to_owned(), reason };
     let host = if server.starts_with("ws://") || server.starts_with("wss://") {
         RemoteHost::websocket(server)
     } else {
@@ -135,12 +135,12 @@ fn remote(server: &str, index: usize) -> Result<Device> {
         Ok(token) => host.with_credential(token.as_str()),
         Err(_) => host,
     };
-    Device::remote_options(&host).device_index(index).init().map_err(|error| unreachable(error.to_string()))
+    Ok(Device::remote_options(&host).device_index(index).init().map_err(|error| unreachable(error.to_string()))?)
 }
 
 #[cfg(not(feature = "remote"))]
 fn remote(_server: &str, _index: usize) -> Result<Device> {
-    Err(StudyError::RemoteNotBuilt)
+    Err(DeviceError::RemoteNotBuilt.into())
 }
 
 impl fmt::Display for DeviceName {
@@ -162,7 +162,7 @@ impl FromStr for DeviceName {
     type Err = StudyError;
 
     fn from_str(name: &str) -> Result<Self> {
-        let unknown = || StudyError::UnknownDevice { name: name.to_owned() };
+        let unknown = || StudyError::from(DeviceError::UnknownDevice { name: name.to_owned() });
         match name.split_once(':') {
             None if name == "vulkan" => Ok(DeviceName::Api(GraphicsApi::Vulkan)),
             None if name == "metal" => Ok(DeviceName::Api(GraphicsApi::Metal)),
@@ -196,10 +196,11 @@ mod tests {
         ];
         for (text, line) in texts {
             let lost = guard_remote(|| -> Result<()> { panic!("{text}") });
-            assert!(matches!(lost, Err(StudyError::RemoteLost { reason }) if reason == line));
+            assert!(matches!(lost, Err(StudyError::Device(DeviceError::RemoteLost { reason })) if reason == line));
         }
         assert_eq!(guard_remote(|| Ok::<_, StudyError>(7)).unwrap(), 7);
-        assert!(matches!(guard_remote(|| Err::<(), _>(StudyError::RemoteNotBuilt)), Err(StudyError::RemoteNotBuilt)));
+        let other = guard_remote(|| Err::<(), StudyError>(DeviceError::RemoteNotBuilt.into()));
+        assert!(matches!(other, Err(StudyError::Device(DeviceError::RemoteNotBuilt))));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use stratigraph_core::shown;
 
-use crate::{Backend, Memory};
+use crate::{DeviceError, Memory};
 
 /// Characters that are shown of a reason, which may quote the file.
 const REASON: usize = 600;
@@ -31,6 +31,9 @@ pub enum StudyError {
     /// A curve or a matrix that does not fit its axes, or a name that the findings do not have.
     #[error(transparent)]
     Profile(#[from] stratigraph_profile::ProfileError),
+    /// A device that cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
 
     /// A measurement that cannot be made with this model or corpus.
     #[error("cannot measure {name}: {reason}")]
@@ -41,7 +44,7 @@ pub enum StudyError {
         reason: String,
     },
     /// A name that is not a built-in measurement's.
-    #[error("unknown measurement `{name}`; known: {known}")]
+    #[error("unknown measurement `{}`; known: {known}", shown(name))]
     UnknownMeasurement {
         /// The name as it was given.
         name: String,
@@ -144,69 +147,8 @@ pub enum StudyError {
         log_prob: f64,
     },
 
-    /// A name that is not a backend's.
-    #[error("unknown backend `{name}`; known: flex, ndarray, wgpu")]
-    UnknownBackend {
-        /// The name as it was given.
-        name: String,
-    },
-    /// A text that does not name a device.
-    #[error(
-        "unknown device `{name}`; write flex, ndarray, wgpu, wgpu:N, vulkan, metal, cuda, cuda:N, remote:ws://HOST:PORT or \
-         remote:ID"
-    )]
-    UnknownDevice {
-        /// The name as it was given.
-        name: String,
-    },
-    /// A backend that was left out when the program was built.
-    #[error("the backend {backend} is not part of this build; build with `--features {backend}`")]
-    BackendNotBuilt {
-        /// The backend that was asked for.
-        backend: Backend,
-    },
-    /// A graphics adapter that is absent or cannot be opened.
-    #[error("cannot open a graphics adapter for wgpu: {reason}")]
-    NoAdapter {
-        /// The reason.
-        reason: String,
-    },
-    /// A GPU of CUDA that is absent, or CUDA was left out when the program was built.
-    #[error(
-        "cannot open GPU {index} of CUDA: {reason}; CUDA needs a build with burn's feature `cuda` (docs/devices.md)"
-    )]
-    NoCuda {
-        /// The index of the GPU.
-        index: usize,
-        /// The reason.
-        reason: String,
-    },
-    /// A device whose block or whose sums differ from those of flex.
-    #[error("the device computes other numbers than flex: {reason}")]
-    WrongDevice {
-        /// What differs, and by how much.
-        reason: String,
-    },
-    /// Remote devices were left out when the program was built.
-    #[error("remote devices are not part of this build; build with `--features remote`")]
-    RemoteNotBuilt,
-    /// A remote device that cannot be connected to.
-    #[error("cannot use the remote device {server}: {reason}")]
-    RemoteUnreachable {
-        /// The server as it was given.
-        server: String,
-        /// The reason.
-        reason: String,
-    },
-    /// A remote device that was lost while it was in use.
-    #[error("lost a remote device: {reason}")]
-    RemoteLost {
-        /// burn's message.
-        reason: String,
-    },
-
     /// A text that is not a size of memory.
-    #[error("`{text}` is not a size of memory; write it like 600MB, 4GB or 1.5GiB")]
+    #[error("`{}` is not a size of memory; write it like 600MB, 4GB or 1.5GiB", shown(text))]
     NotMemory {
         /// The text as it was given.
         text: String,
@@ -232,7 +174,7 @@ pub enum StudyError {
         reason: std::io::Error,
     },
     /// A text that is not a shard.
-    #[error("`{text}` is not a shard; write I/N for the I-th of N shards, counted from 0, such as 0/8")]
+    #[error("`{}` is not a shard; write I/N for the I-th of N shards, counted from 0, such as 0/8", shown(text))]
     NotShard {
         /// The text as it was given.
         text: String,

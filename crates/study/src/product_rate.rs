@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
 
-use crate::{Result, StudyError};
+use crate::{DeviceError, Result};
 
 /// Operations per second of the product of two square matrices of f32, in units of 1e9: a multiplication and an addition are two. The
 /// matrices are so large that a product takes a twentieth of a second, or 4096 wide; the shortest of three times counts, after
@@ -29,8 +29,8 @@ pub fn product_rate(device: &Device) -> Result<f64> {
 fn seconds(width: usize, device: &Device) -> Result<f64> {
     let matrix = || Tensor::<2>::random([width, width], Distribution::Normal(0.0, 1.0), device);
     let (a, b) = (matrix(), matrix());
-    let wait =
-        || device.sync().map_err(|error| StudyError::WrongDevice { reason: format!("a product failed: {error:?}") });
+    let failed = |error| DeviceError::Failed { reason: format!("a product of {width}x{width} matrices: {error}") };
+    let wait = || device.sync().map_err(failed);
     let mut shortest = f64::INFINITY;
     for round in 0..4 {
         wait()?;

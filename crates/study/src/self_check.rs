@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 use stratigraph_core::{NoTap, ResidualModel, Site, TokenWindows, transfers};
+use stratigraph_probes::ProbeError;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::readout::{Readout, Tiles};
 use stratigraph_probes::scores::{Row, ScoreSink};
 
-use crate::{Result, StudyError};
+use crate::{DeviceError, Result, StudyError};
 
 /// How far a device is from a reference in one block and in tiles of logits.
 ///
@@ -57,8 +58,8 @@ impl SelfCheck {
     /// Runs a model and a reference with the same weights, on another device.
     ///
     /// # Errors
-    /// [`StudyError::WrongDevice`] when the model differs by more than [`SelfCheck::MOST`], has a number that is not finite, or panics;
-    /// the errors of the reference.
+    /// [`DeviceError::WrongNumbers`] when the model differs by more than [`SelfCheck::MOST`] or has a number that is not finite,
+    /// [`DeviceError::Failed`] when it cannot be run or panics, and the errors of the reference.
     pub fn run(model: &dyn ResidualModel, reference: &dyn ResidualModel) -> Result<Self> {
         let [n, seq_len] = Self::WINDOWS;
         let d_vocab = reference.d_vocab();
@@ -68,8 +69,8 @@ impl SelfCheck {
         let started = Instant::now();
         let found = catch_unwind(AssertUnwindSafe(|| Measured::of(model, &windows)));
         let found = match found {
-            Ok(found) => found.map_err(|error| StudyError::WrongDevice { reason: error.to_string() })?,
-            Err(panic) => return Err(StudyError::WrongDevice { reason: format!("it failed: {}", text(&*panic)) }),
+            Ok(found) => found.map_err(fault)?,
+            Err(panic) => return Err(DeviceError::Failed { reason: text(&*panic).to_owned() }.into()),
         };
         found.against(&expected, started.elapsed().as_secs_f64())
     }
@@ -77,6 +78,15 @@ impl SelfCheck {
     /// Whether products are those of f32; otherwise the device computes them in less.
     pub fn is_f32(&self) -> bool {
         self.block.max(self.readout) <= Self::OF_F32
+    }
+}
+
+/// What an error of the model says of its device.
+fn fault(error: StudyError) -> DeviceError {
+    let reason = error.to_string();
+    match error {
+        StudyError::Probe(ProbeError::NotFinite { .. }) => DeviceError::WrongNumbers { reason },
+        _ => DeviceError::Failed { reason },
     }
 }
 
@@ -120,7 +130,7 @@ impl Measured {
 
     /// The differences from what is expected.
     fn against(&self, expected: &Self, seconds: f64) -> Result<SelfCheck> {
-        let wrong = |what: &str, off: f64, most: f64| StudyError::WrongDevice {
+        let wrong = |what: &str, off: f64, most: f64| DeviceError::WrongNumbers {
             reason: format!(
                 "{what} is off by {off:.1e} of its size, and {most:.0e} is the most that rounding explains"
             ),
@@ -131,7 +141,7 @@ impl Measured {
         let farther = |most: f32, x: f32| if most.is_nan() || x <= most { most } else { x };
         let block = f64::from(differences.fold(0.0, farther) / largest);
         if !is_within(block, SelfCheck::MOST) {
-            return Err(wrong("the residual stream behind a block", block, SelfCheck::MOST));
+            return Err(wrong("the residual stream behind a block", block, SelfCheck::MOST).into());
         }
         let mut readout = 0.0;
         for (index, (name, most)) in METRICS.into_iter().enumerate() {
@@ -142,7 +152,7 @@ impl Measured {
                 if name == "top1_agreement" { found.len() as f64 } else { expected.iter().map(|x| x.abs()).sum() };
             let off = total / size;
             if !is_within(off, most) {
-                return Err(wrong(&format!("the {name} of tiles of logits"), off, most));
+                return Err(wrong(&format!("the {name} of tiles of logits"), off, most).into());
             }
             readout = f64::max(readout, off);
         }

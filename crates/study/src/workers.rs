@@ -93,7 +93,7 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::StudyError;
+    use crate::{DeviceError, StudyError};
 
     /// Runs 100 pieces on some workers; worker 1 calls `end` at its first piece, for which the others wait. Returns the
     /// outcome and the pieces that were done, each with its worker.
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn an_error_or_a_panic_of_one_worker_stops_the_others() {
-        let (outcome, done) = shared(3, || Err(StudyError::RemoteNotBuilt));
-        assert!(matches!(outcome, Err(StudyError::RemoteNotBuilt)));
+        let (outcome, done) = shared(3, || Err(DeviceError::RemoteNotBuilt.into()));
+        assert!(matches!(outcome, Err(StudyError::Device(DeviceError::RemoteNotBuilt))));
         assert!(done.len() < 50, "{} pieces were done after it", done.len());
         let panic = catch_unwind(AssertUnwindSafe(|| shared(3, || panic!("lost"))));
         assert_eq!(*panic.unwrap_err().downcast::<&str>().unwrap(), "lost");
@@ -152,9 +152,10 @@ mod tests {
             let mut taken = 0;
             let take = |_: WorkerEvent<usize>| {
                 taken += 1;
-                if taken == 5 { Err(StudyError::RemoteNotBuilt) } else { Ok(()) }
+                if taken == 5 { Err(DeviceError::RemoteNotBuilt.into()) } else { Ok(()) }
             };
-            assert!(matches!(run_workers(n_workers, 0..100, work, take), Err(StudyError::RemoteNotBuilt)));
+            let outcome = run_workers(n_workers, 0..100, work, take);
+            assert!(matches!(outcome, Err(StudyError::Device(DeviceError::RemoteNotBuilt))));
             assert_eq!(taken, 5);
         }
     }
