@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use stratigraph_core::Precision;
-use stratigraph_study::{DeviceInfo, DeviceKind, DeviceName, Memory};
+use stratigraph_study::{Backend, DeviceInfo, DeviceKind, DeviceName, Memory};
 use stratigraph_surgery::Intervention;
 
 use crate::{defaults, devices, remote};
@@ -40,7 +40,7 @@ pub struct DeviceArgs {
     /// `stratigraph devices` lists them.
     #[arg(long = "device", value_name = "DEVICE", default_value = "flex")]
     pub names: Vec<DeviceName>,
-    /// Use a device without comparing a small block and its readout with flex's before, as software adapters always are
+    /// Skip the comparison of a device with flex before it is used; software adapters are never compared
     #[arg(long)]
     no_device_check: bool,
 }
@@ -59,10 +59,10 @@ impl DeviceArgs {
         Ok(device)
     }
 
-    /// Whether a device is compared with flex before it is used. An adapter that is software on the processor has no hardware that
-    /// could be at fault, and compiles the kernels of the check for most of a minute.
+    /// Whether a device is compared with flex before it is used; a build without flex cannot. An adapter that is software on the
+    /// processor has no hardware that could be at fault, and compiles the kernels of the check for most of a minute.
     fn is_checked(&self, info: &DeviceInfo) -> bool {
-        !self.no_device_check && info.kind != DeviceKind::Software
+        !self.no_device_check && Backend::Flex.is_built() && info.kind != DeviceKind::Software
     }
 
     /// The opened devices as a profile records them: a GPU with what it calls itself and how it is reached, and whether it was checked.
@@ -110,8 +110,8 @@ impl fmt::Display for DeviceArgs {
 pub struct PrecisionArgs {
     /// How weights are held: f32, bf16 or f16
     ///
-    /// 16 bit take half the memory, on flex and ndarray. bf16 is also faster on CPUs that multiply it (AMX-BF16, or AVX512-BF16 of
-    /// AMD); f16 rounds less. Numbers that pass from layer to layer are f32 in any case.
+    /// bf16 and f16 take half the memory, on flex and ndarray; f16 rounds less, and bf16 has the range of f32. The residual stream
+    /// is f32 in any case. Which of them is faster depends on the CPU: docs/performance.md.
     #[arg(long, value_name = "PRECISION", default_value_t)]
     pub precision: Precision,
 }

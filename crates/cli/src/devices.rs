@@ -45,7 +45,7 @@ struct Row {
 /// How a device did.
 #[derive(Serialize, Default)]
 struct Tried {
-    /// None for flex itself, and where the check failed.
+    /// None for flex itself, in a build without flex, and where the check failed.
     self_check: Option<SelfCheck>,
     /// Why a device is not to be used.
     fault: Option<String>,
@@ -178,6 +178,9 @@ impl fmt::Display for Row {
         )?;
         match &self.tried {
             Tried { fault: Some(fault), .. } => writeln!(f, "    NOT TO BE USED: {fault}")?,
+            Tried { self_check: None, .. } if !Backend::Flex.is_built() => {
+                writeln!(f, "    not checked: this build has no flex")?
+            }
             Tried { self_check: None, .. } => writeln!(f, "    what others are checked against")?,
             Tried { self_check: Some(check), .. } => {
                 let SelfCheck { block, readout, seconds, .. } = check;
