@@ -1,6 +1,9 @@
 //! What can go wrong in the vocabulary itself: [`CoreError`].
 
-use crate::{Hook, HookPoint, Precision};
+use crate::{Hook, HookPoint, Precision, shown};
+
+/// Characters that are shown of an edit or a list of positions.
+const EDIT: usize = 200;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = CoreError> = std::result::Result<T, E>;
@@ -10,13 +13,13 @@ pub type Result<T, E = CoreError> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum CoreError {
     /// An unknown name of a hook.
-    #[error("unknown hook `{name}`; hooks are written like `blocks.5.attn.hook_pattern`")]
+    #[error("unknown hook `{}`; hooks are written like `blocks.5.attn.hook_pattern`", shown(name))]
     UnknownHook {
         /// The name as it was given.
         name: String,
     },
     /// An unknown name of a precision.
-    #[error("unknown precision `{name}`; known: f32, bf16, f16")]
+    #[error("unknown precision `{}`; known: f32, bf16, f16", shown(name))]
     UnknownPrecision {
         /// The name as it was given.
         name: String,
@@ -42,7 +45,7 @@ pub enum CoreError {
         point: HookPoint,
     },
     /// An edit that does not fit its hook point.
-    #[error("the edit `{edit}` cannot be made: {reason}")]
+    #[error("the edit `{}` cannot be made: {reason}", shown(edit).within(EDIT))]
     BadEdit {
         /// The edit, as text.
         edit: String,
@@ -110,7 +113,10 @@ pub enum CoreError {
         d_model: usize,
     },
     /// A text that is not an edit.
-    #[error("`{text}` is not an edit: {reason}; edits are written like `blocks.3.attn.hook_z heads=2 pos=1.. zero`")]
+    #[error(
+        "`{}` is not an edit: {reason}; edits are written like `blocks.3.attn.hook_z heads=2 pos=1.. zero`",
+        shown(text).within(EDIT)
+    )]
     UnknownEdit {
         /// The text as it was given.
         text: String,
@@ -118,7 +124,10 @@ pub enum CoreError {
         reason: String,
     },
     /// A text that names no positions.
-    #[error("`{text}` is not a list of positions: {reason}; positions are written like 1.. or 0,3..6")]
+    #[error(
+        "`{}` is not a list of positions: {reason}; positions are written like 1.. or 0,3..6",
+        shown(text).within(EDIT)
+    )]
     NotPositions {
         /// The text as it was given.
         text: String,
@@ -141,7 +150,8 @@ pub enum CoreError {
     WholeWindowsOnly,
     /// A layer that was not run on some positions of a window, so that it cannot run the positions after them.
     #[error(
-        "layer {layer} has keys and values of {n_kept} positions and cannot go on from position {first}: in some steps          a tap replaced what its attention writes, in others not"
+        "layer {layer} has keys and values of {n_kept} positions and cannot go on from position {first}: a tap replaced the output of its \
+         attention in some steps and not in others"
     )]
     PositionsSkipped {
         /// The layer.

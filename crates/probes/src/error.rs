@@ -169,7 +169,8 @@ pub enum ProbeError {
     HeadsUnknown,
     /// Output weights of heads that are not those the model runs with.
     #[error(
-        "the heads of layer {layer} and their output bias do not add up to what its attention writes: {:.1} % of its length          is missing; check ModelWeights::w_o and ModelWeights::b_o", 100.0 * missing
+        "the heads of layer {layer} and their output bias do not add up to what its attention writes: {:.1} % of its length \
+         is missing; check ModelWeights::w_o and ModelWeights::b_o", 100.0 * missing
     )]
     HeadsDoNotAddUp {
         /// The layer.

@@ -2,9 +2,14 @@
 
 use std::ops::Range;
 
-use stratigraph_core::CoreError;
+use stratigraph_core::{CoreError, shown};
 
 use crate::Step;
+
+/// Characters that are shown of a plan or an edit.
+const PLAN: usize = 200;
+/// Characters that are shown of a reason, which may quote the file.
+const REASON: usize = 600;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = SurgeryError> = std::result::Result<T, E>;
@@ -68,8 +73,9 @@ pub enum SurgeryError {
     },
     /// A text that is not a plan.
     #[error(
-        "`{text}` is not a layer plan: {reason}; plans are written like 0..11-12..30, 0-1-3-2-4 or 0-(1+2)-3, and edits \
-         follow after ` | `"
+        "`{}` is not a layer plan: {reason}; plans are written like 0..11-12..30, 0-1-3-2-4 or 0-(1+2)-3, and edits \
+         follow after ` | `",
+        shown(text).within(PLAN)
     )]
     BadPlan {
         /// The text as it was given.
@@ -78,14 +84,15 @@ pub enum SurgeryError {
         reason: String,
     },
     /// A configuration of mergekit that is not a plan of one model.
-    #[error("the mergekit configuration cannot be applied: {reason}")]
+    #[error("the mergekit configuration cannot be applied: {}", shown(reason).within(REASON))]
     BadMergekit {
         /// The key at fault, and what to do.
         reason: String,
     },
     /// An edit where only a plan can be used.
     #[error(
-        "the edit `{edit}` changes what a layer computes, and a checkpoint can only have other layers: leave it out"
+        "the edit `{}` changes what a layer computes, and a checkpoint can only have other layers: leave it out",
+        shown(edit).within(PLAN)
     )]
     NotAPlan {
         /// The edit as text.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use stratigraph_core::{Edit, EditData, Hook};
+use stratigraph_core::{Edit, EditData, Hook, shown};
 
 use crate::{Intervention, LayerPlan, Step, SurgeryError};
 
@@ -127,10 +127,10 @@ fn parse_part(text: &str, steps: &mut Vec<Step>) -> Result<Option<Edit>, String>
     if let Some((first, end)) = text.split_once("..") {
         let (first, end) = (parse_layer(first)?, parse_layer(end)?);
         if first >= end {
-            return Err(format!("the range {text} is empty; ranges are half-open, such as 3..6"));
+            return Err(format!("the range {} is empty; ranges are half-open, such as 3..6", shown(text)));
         }
         if end > MOST {
-            return Err(format!("the range {text} names more than {MOST} layers"));
+            return Err(format!("the range {} names more than {MOST} layers", shown(text)));
         }
         steps.extend((first..end).map(Step::Layer));
         return Ok(None);
@@ -152,18 +152,18 @@ fn parse_ablation(text: &str) -> Result<Edit, String> {
     let point = |sublayer: &str| match sublayer {
         "a" => Ok(Hook::AttnOut.at(0)),
         "m" => Ok(Hook::MlpOut.at(0)),
-        _ => Err(format!("`{sublayer}` is neither a (attention) nor m (MLP)")),
+        _ => Err(format!("`{}` is neither a (attention) nor m (MLP)", shown(sublayer))),
     };
     match text.split_once('=') {
         Some((sublayer, "mean")) => Ok(Edit::mean(point(sublayer)?)),
         Some((sublayer, "resample")) => Ok(Edit::resample(point(sublayer)?)),
-        _ => Err(format!("`{text}` is not written like a=mean or m=resample")),
+        _ => Err(format!("`{}` is not written like a=mean or m=resample", shown(text))),
     }
 }
 
 fn parse_layer(text: &str) -> Result<usize, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten().ok_or_else(|| format!("`{text}` is not a layer"))
+    digits.then(|| text.parse().ok()).flatten().ok_or_else(|| format!("`{}` is not a layer", shown(text)))
 }
 
 /// Serialises a type as its text.

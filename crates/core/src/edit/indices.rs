@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Positions;
-use crate::CoreError;
+use crate::{CoreError, shown};
 
 /// Indices that are printed as `0,3..6`.
 pub(super) struct Indices<'a>(pub(super) &'a [usize]);
@@ -62,6 +62,7 @@ pub(super) fn indices(text: &str) -> Result<Vec<usize>, String> {
             Some((start, end)) => {
                 let (start, end) = (number(start)?, number(end)?);
                 if start >= end || end > MOST {
+                    let part = shown(part);
                     return Err(format!("the range {part} is empty or too long; ranges are half-open, such as 3..6"));
                 }
                 indices.extend(start..end);
@@ -75,7 +76,7 @@ pub(super) fn indices(text: &str) -> Result<Vec<usize>, String> {
 /// Reads a whole number.
 pub(super) fn number(text: &str) -> Result<usize, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten().ok_or_else(|| format!("`{text}` is not a whole number"))
+    digits.then(|| text.parse().ok()).flatten().ok_or_else(|| format!("`{}` is not a whole number", shown(text)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::indices::{Indices, indices, number, parse_positions};
 use super::{EditData, EditKind, MeanOver, Positions, Units};
-use crate::{CoreError, Edit, HookPoint};
+use crate::{CoreError, Edit, HookPoint, shown};
 
 impl fmt::Display for EditKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,7 +71,7 @@ impl Edit {
                 "heads" => units = Units::heads(indices(of).map_err(bad)?),
                 "units" => units = Units::only(indices(of).map_err(bad)?),
                 "pos" => positions = parse_positions(of).map_err(bad)?,
-                _ => return Err(bad(format!("`{key}` is not heads, units or pos"))),
+                _ => return Err(bad(format!("`{}` is not heads, units or pos", shown(key)))),
             }
             rest = after;
         }
@@ -98,7 +98,7 @@ fn parse_kind(text: &str, data: &EditData) -> Result<EditKind, String> {
         return Err("it does not say what to do".to_owned());
     }
     if !after.trim().is_empty() {
-        return Err(format!("`{}` stands after what the edit does", after.trim()));
+        return Err(format!("`{}` stands after what the edit does", shown(after.trim())));
     }
     let (name, argument) = match text.split_once('(') {
         Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or("a parenthesis is not closed")?)),
@@ -110,13 +110,13 @@ fn parse_kind(text: &str, data: &EditData) -> Result<EditKind, String> {
         ("mean", Some("each")) => Ok(EditKind::Mean(MeanOver::Each)),
         ("mean", Some(positions)) => match positions.strip_suffix("..") {
             Some(first) => Ok(EditKind::Mean((number(first)?..).into())),
-            None => Err(format!("`{positions}` is neither each nor positions from one on, such as 1..")),
+            None => Err(format!("`{}` is neither each nor positions from one on, such as 1..", shown(positions))),
         },
         ("resample", None) => Ok(EditKind::Resample),
         ("clean", None) => Ok(EditKind::Clean),
         ("skip", None) => Ok(EditKind::SkipLayer),
         ("scale", Some(factor)) => {
-            factor.parse().map(EditKind::Scale).map_err(|_| format!("`{factor}` is not a number"))
+            factor.parse().map(EditKind::Scale).map_err(|_| format!("`{}` is not a number", shown(factor)))
         }
         ("mask_keys", Some(keys)) => parse_positions(keys).map(EditKind::MaskKeys),
         ("mask_distances", Some(distances)) => match indices(distances)?[..] {
@@ -133,8 +133,9 @@ fn parse_kind(text: &str, data: &EditData) -> Result<EditKind, String> {
             Err(format!("`{name}` holds tensors, pairs or a function, which text cannot; make it in code"))
         }
         _ => Err(format!(
-            "`{text}` is none of zero, mean, mean(each), mean(N..), resample, clean, scale(X), mask_distances(A..B), \
-             mask_keys(..), skip"
+            "`{}` is none of zero, mean, mean(each), mean(N..), resample, clean, scale(X), mask_distances(A..B), \
+             mask_keys(..), skip",
+            shown(text)
         )),
     }
 }

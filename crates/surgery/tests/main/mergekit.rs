@@ -60,6 +60,7 @@ fn what_changes_weights_or_takes_several_models_is_refused_by_name() {
     refused(&with("parameters:\n  weight: 0.5\n"), &["`weight` of parameters"]);
     refused(&with("tokenizer_source: org/b\n"), &["tokenizer_source: org/b", "org/a"]);
     refused(&with("base_model: org/b\n"), &["base_model: org/b"]);
+    refused(&with("base_model: \"a\\n\\e[31mb\"\n"), &["base_model: a\\n\\u{1b}[31mb is another model"]);
     refused(&with("dtype: float16\nout_dtype: bfloat16\n"), &["out_dtype: bfloat16"]);
     refused(&with("modules: {}\n"), &["`modules` of the configuration"]);
     let two = SLICES.replacen("org/a", "org/b", 1);

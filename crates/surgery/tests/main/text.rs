@@ -83,3 +83,16 @@ fn texts_that_are_no_plans_are_refused() {
 fn an_id_is_the_beginning_of_the_sha256_of_the_text() {
     assert_eq!(Intervention::none(4).id(), "eea689d661e5a169"); // printf '0..4' | sha256sum
 }
+
+#[test]
+fn errors_quote_a_text_on_one_short_line() {
+    for part in ["\n", "\u{1b}[31m", &"x".repeat(10_000)] {
+        let plans = ["0..{}3", "{}..3", "0-{}5", "3[{}=mean]", "3[a={}]"].map(str::to_owned);
+        let edits = ["{}", "heads={} zero", "pos=x{} zero", "a{}=1 zero", "scale({})", "mean({})", "zero x{}"];
+        let edits = edits.map(|edit| format!("0..3 | blocks.1.hook_mlp_out {edit}"));
+        for text in plans.into_iter().chain(edits).chain(["0..3 | a{}b zero".to_owned()]) {
+            let error = text.replace("{}", part).parse::<Intervention>().unwrap_err().to_string();
+            assert!(!error.contains(char::is_control) && error.len() < 600, "{text}: {error}");
+        }
+    }
+}
