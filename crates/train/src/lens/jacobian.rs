@@ -180,11 +180,10 @@ impl Units {
 
 /// The residual stream of one window before each layer, each `[1, position, unit]`.
 fn streams(model: &dyn ResidualModel, windows: &TokenWindows, window: usize) -> Result<Vec<Tensor<3>>> {
-    let mut stream = model.embed(windows.batch(window..window + 1, &model.device()))?;
-    let mut streams = Vec::with_capacity(model.n_layers());
-    for layer in 0..model.n_layers() {
-        streams.push(stream.clone());
-        stream = model.block(Site { slot: layer, layer }, stream, &mut NoTap)?;
+    let mut streams = vec![model.embed(windows.batch(window..window + 1, &model.device()))?];
+    for layer in 0..model.n_layers().saturating_sub(1) {
+        let before = streams[layer].clone();
+        streams.push(model.block(Site { slot: layer, layer }, before, &mut NoTap)?);
     }
     Ok(streams)
 }
