@@ -55,6 +55,11 @@ pub fn windows() -> TokenWindows {
     TokenWindows::new(&ids, SEQ_LEN).expect("four windows")
 }
 
+/// An environment variable that sets what a benchmark measures.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Whether this is a benchmark; Cargo says so. Otherwise it is a test that every one runs, on small sizes.
 pub fn is_benchmark() -> bool {
     std::env::args().any(|argument| argument == "--bench")
@@ -63,7 +68,7 @@ pub fn is_benchmark() -> bool {
 /// Backends that are built in and whose device can be opened; of those that `STRATIGRAPH_DEVICES` lists, such as
 /// `flex,wgpu`, where it is set.
 pub fn backends() -> impl Iterator<Item = (Backend, Device)> {
-    let listed = std::env::var("STRATIGRAPH_DEVICES").ok();
+    let listed = variable("STRATIGRAPH_DEVICES");
     let asked = move |backend: &Backend| match &listed {
         Some(listed) => listed.split(',').any(|name| name == backend.to_string()),
         None => true,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use stratigraph::prelude::*;
 use stratigraph::probes::scores::Scores;
 use stratigraph::study::{DeviceInfo, DeviceName, DeviceWork, SelfCheck};
-use stratigraph_benches::{config_of_width, random_windows};
+use stratigraph_benches::{config_of_width, random_windows, variable};
 
 fn main() {
     let name: DeviceName =
@@ -54,10 +54,6 @@ impl Sizes {
     const FULL: Self =
         Self { squares: &[512, 1024, 2048, 4096, 8192], rows: 8192, layers: 30, windows: 8, fixtures: None };
     const SHORT: Self = Self { squares: &[128], rows: 128, layers: 2, windows: 1, fixtures: Some(&["llama-gqa"]) };
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// The path that is given; Cargo's own arguments begin with dashes.

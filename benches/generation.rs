@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use stratigraph::prelude::*;
-use stratigraph_benches::{config_of_width, is_benchmark};
+use stratigraph_benches::{config_of_width, is_benchmark, variable};
 
 fn main() {
     let benchmarks = is_benchmark();
@@ -37,10 +37,6 @@ fn main() {
             );
         }
     }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// Bytes of all weights that a step multiplies; of an embedding that is not the head, too, one row is read alone.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use stratigraph::prelude::*;
 use stratigraph::probes::scores::Scores;
-use stratigraph_benches::{config_of_width, is_benchmark, random_windows};
+use stratigraph_benches::{config_of_width, is_benchmark, random_windows, variable};
 
 const WINDOWS: usize = 4;
 const SEQ_LEN: usize = 64;
@@ -16,7 +16,7 @@ const ROUNDS: usize = 3;
 
 fn main() {
     let (rounds, n_layers) = if is_benchmark() { (ROUNDS, 30) } else { (1, 2) };
-    let every = std::env::var("STRATIGRAPH_EVERY").map_or(10, |n| n.parse().expect("a number"));
+    let every = variable("STRATIGRAPH_EVERY").map_or(10, |n| n.parse().expect("a number"));
     let model = model(n_layers);
     let windows = random_windows(model.config(), WINDOWS, SEQ_LEN);
     let heads = heads(&model, &windows);
@@ -34,9 +34,9 @@ fn main() {
 
 fn model(n_layers: usize) -> Decoder {
     let device = Backend::Flex.device().expect("flex is a default feature");
-    match std::env::var("STRATIGRAPH_MODEL") {
-        Ok(path) => Checkpoint::open(path).and_then(|it| it.load(&device)).expect("the model can be loaded"),
-        Err(_) => config_of_width(576).with_n_layers(n_layers).init(0, &device).expect("it is sound"),
+    match variable("STRATIGRAPH_MODEL") {
+        Some(path) => Checkpoint::open(path).and_then(|it| it.load(&device)).expect("the model can be loaded"),
+        None => config_of_width(576).with_n_layers(n_layers).init(0, &device).expect("it is sound"),
     }
 }
 

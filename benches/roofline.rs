@@ -11,7 +11,9 @@ use burn::tensor::{Device, Distribution, Tensor};
 use stratigraph::core::Precision;
 use stratigraph::models::LoadOptions;
 use stratigraph::prelude::*;
-use stratigraph_benches::{config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows};
+use stratigraph_benches::{
+    config_of_width, deletions_and_swaps, flops_of_block, is_benchmark, random_windows, variable,
+};
 
 const SEQ_LEN: usize = 128;
 
@@ -47,10 +49,6 @@ fn main() {
             100.0 * sweep / large
         );
     }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// Operations of the sweep's blocks and of its logits.

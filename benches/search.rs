@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use stratigraph::prelude::*;
-use stratigraph_benches::{config_of_width, is_benchmark, random_windows};
+use stratigraph_benches::{config_of_width, is_benchmark, random_windows, variable};
 
 const SEARCHED: usize = 4;
 const SEQ_LEN: usize = 128;
@@ -15,7 +15,7 @@ const REMOVED: usize = 4;
 const ROUNDS: usize = 3;
 
 fn main() {
-    let rounds = std::env::var("STRATIGRAPH_ROUNDS").map_or(ROUNDS, |n| n.parse().expect("a number"));
+    let rounds = variable("STRATIGRAPH_ROUNDS").map_or(ROUNDS, |n| n.parse().expect("a number"));
     let (rounds, n_layers) = if is_benchmark() { (rounds, 30) } else { (1, 6) };
     let model = model(n_layers);
     // Half of the windows is held out.
@@ -33,9 +33,9 @@ fn main() {
 
 fn model(n_layers: usize) -> Decoder {
     let device = Backend::Flex.device().expect("flex is a default feature");
-    match std::env::var("STRATIGRAPH_MODEL") {
-        Ok(path) => Checkpoint::open(path).and_then(|it| it.load(&device)).expect("the model can be loaded"),
-        Err(_) => config_of_width(576).with_n_layers(n_layers).init(0, &device).expect("it is sound"),
+    match variable("STRATIGRAPH_MODEL") {
+        Some(path) => Checkpoint::open(path).and_then(|it| it.load(&device)).expect("the model can be loaded"),
+        None => config_of_width(576).with_n_layers(n_layers).init(0, &device).expect("it is sound"),
     }
 }
 

@@ -34,7 +34,7 @@ impl Decoder {
         let dir = dir.as_ref();
         // A configuration that does not read back unchanged belongs to another family.
         let as_family = |(_, to_hf): &Written| {
-            let config = to_hf(self.config());
+            let Value::Object(config) = to_hf(self.config()) else { return None };
             let recipe = Recipe::from_hf(config.clone(), &[]).ok().filter(|recipe| recipe.config == *self.config())?;
             Some((config, recipe))
         };

@@ -1,33 +1,16 @@
 //! Benchmarks that are answered by texts, under interventions: [`GenerativeRun`] lets a model write the answers, into a
 //! [`GenerativeResult`] for each intervention.
 
-use std::fmt;
-
-use serde::Serialize;
 use stratigraph_generate::Generator;
 use stratigraph_profile::InterventionRecord;
 use stratigraph_surgery::Intervention;
 use stratigraph_tasks::{GenerativeItem, GenerativeScores, GenerativeTask};
 
-use crate::{Result, StudyError};
+use crate::{Result, StudyError, TaskResult};
 
-/// The scores of a task under one intervention. It prints as `delete 11: gsm8k (50 items): strict_match 0.100 ± 0.043, ..`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct GenerativeResult {
-    /// The name of the intervention, such as `delete 11`; `clean` for the unchanged model.
-    pub name: String,
-    /// The intervention as text, such as `0..11-12..30`.
-    pub text: String,
-    /// The scores, with what was written.
-    pub scores: GenerativeScores,
-}
-
-impl fmt::Display for GenerativeResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.scores)
-    }
-}
+/// The scores of a task under one intervention, with the texts. It prints as
+/// `delete 11: gsm8k (50 items): strict_match 0.100 ± 0.043, ..`.
+pub type GenerativeResult = TaskResult<GenerativeScores>;
 
 /// Lets the unchanged model, and the model under interventions, write answers greedily, and scores them.
 ///

@@ -15,19 +15,20 @@ use crate::progress::{block_work, readout_work};
 use crate::scoring::ReadoutOptions;
 use crate::{Progress, Result, StudyError};
 
-/// The scores of a task under one intervention. It prints as `delete 11: lambada (50 items): acc 0.420 ± 0.070, ..`.
+/// The scores of a task under one intervention: [`TaskScores`], or the [`GenerativeScores`](stratigraph_tasks::GenerativeScores) of
+/// texts. It prints as `delete 11: lambada (50 items): acc 0.420 ± 0.070, ..`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct TaskResult {
+pub struct TaskResult<S = TaskScores> {
     /// The name of the intervention, such as `delete 11`; `clean` for the unchanged model.
     pub name: String,
     /// The intervention as text, such as `0..11-12..30`.
     pub text: String,
     /// The scores.
-    pub scores: TaskScores,
+    pub scores: S,
 }
 
-impl fmt::Display for TaskResult {
+impl<S: fmt::Display> fmt::Display for TaskResult<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.scores)
     }

@@ -11,7 +11,7 @@ use stratigraph_core::{Moments, Summary};
 use crate::item::{read_file, read_lines};
 use crate::json::Fields;
 use crate::scores::{fraction, number, write_scores};
-use crate::{NamedScore, Result, TaskError};
+use crate::{NamedScore, Result, TaskError, find_by_name};
 
 /// A benchmark that is answered in the model's own words, of which a number is compared.
 ///
@@ -146,9 +146,7 @@ impl FromStr for GenerativeTask {
     type Err = TaskError;
 
     fn from_str(name: &str) -> Result<Self> {
-        let known = Self::ALL.into_iter().find(|task| task.name() == name);
-        let names = || Self::ALL.map(GenerativeTask::name).join(", ");
-        known.ok_or_else(|| TaskError::UnknownTask { name: name.to_owned(), known: names() })
+        find_by_name(&Self::ALL, Self::name, name)
     }
 }
 

@@ -112,10 +112,15 @@ impl FromStr for Task {
     type Err = TaskError;
 
     fn from_str(name: &str) -> Result<Self> {
-        let known = Task::ALL.into_iter().find(|task| task.name() == name);
-        let names = || Task::ALL.map(Task::name).join(", ");
-        known.ok_or_else(|| TaskError::UnknownTask { name: name.to_owned(), known: names() })
+        find_by_name(&Task::ALL, Task::name, name)
     }
+}
+
+/// The task with a name.
+fn find_by_name<T: Copy>(all: &[T], name_of: fn(T) -> &'static str, name: &str) -> Result<T> {
+    let known = || all.iter().copied().map(name_of).collect::<Vec<_>>().join(", ");
+    let found = all.iter().copied().find(|task| name_of(*task) == name);
+    found.ok_or_else(|| TaskError::UnknownTask { name: name.to_owned(), known: known() })
 }
 
 #[cfg(test)]

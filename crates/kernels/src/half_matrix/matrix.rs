@@ -118,12 +118,13 @@ impl HalfMatrix {
     ///
     /// # Panics
     /// When there are no such columns.
-    pub fn columns(&self, columns: Range<usize>) -> Vec<f32> {
-        assert!(columns.end <= self.d_out, "{columns:?} of {}", self.d_out);
-        let mut numbers = Vec::with_capacity(self.d_in * columns.len());
+    pub fn columns(&self, columns: impl IntoIterator<Item = usize>) -> Vec<f32> {
+        let columns = columns.into_iter();
+        let mut numbers = Vec::with_capacity(self.d_in * columns.size_hint().0);
         let mut bits = vec![0; self.d_in];
         let mut column_numbers = vec![0.0; self.d_in];
         for column in columns {
+            assert!(column < self.d_out, "column {column} of {}", self.d_out);
             let panel = &self.lines[column / SIDE * self.depth..][..self.depth];
             for (pair, line) in bits.chunks_mut(2).zip(panel) {
                 pair.copy_from_slice(&line.0[column % SIDE * 2..][..pair.len()]);

@@ -84,16 +84,19 @@ impl Mixture {
         Ok(out.reshape([batch, pos, d_model]))
     }
 
-    /// The maps of all experts; router and weight of the shared one are none of them.
+    /// The MLPs of all experts, the shared one last.
+    fn mlps(&self) -> impl Iterator<Item = &FeedForward> {
+        self.experts.iter().chain(self.shared.as_ref().map(|shared| &shared.mlp))
+    }
+
+    /// The maps of all experts, without the router and the weight of the shared expert.
     pub(super) fn maps(&self) -> Vec<&Linear> {
-        let shared = self.shared.as_ref().map(|shared| &shared.mlp);
-        self.experts.iter().chain(shared).flat_map(FeedForward::maps).collect()
+        self.mlps().flat_map(FeedForward::maps).collect()
     }
 
     /// The output weights of all experts, one after the other, `[d_mlp, d_model]`.
     pub(super) fn w_out(&self) -> Tensor<2> {
-        let shared = self.shared.as_ref().map(|shared| &shared.mlp);
-        Tensor::cat(self.experts.iter().chain(shared).map(|mlp| mlp.down.matrix()).collect(), 0)
+        Tensor::cat(self.mlps().map(|mlp| mlp.down.matrix()).collect(), 0)
     }
 
     /// Chooses the experts of rows `[rows, d_model]`. The choice is made in host memory.

@@ -72,7 +72,7 @@ impl HalfWeights {
 
     /// One column after the other, as f32.
     pub(super) fn column_values(&self, columns: impl Iterator<Item = usize>) -> Vec<f32> {
-        columns.flat_map(|column| self.held.columns(column..column + 1)).collect()
+        self.held.columns(columns)
     }
 
     /// The product of rows `[rows, d_in]` and some columns, `[rows, columns.len()]`: on the CPU's unit for bfloat16 where it

@@ -1,6 +1,6 @@
 //! GPT-2: LayerNorm, learned positions, and matrices stored the other way round.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::keys::Keys;
 use super::{Layout, Recipe, Stored, gguf, hf};
@@ -29,8 +29,8 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 }
 
 /// The keys that [`from_hf`] reads as `config`, when it is of GPT-2's shape.
-pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
-    let keys = json!({
+pub(crate) fn to_hf(config: &DecoderConfig) -> Value {
+    json!({
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
         "vocab_size": config.d_vocab,
@@ -44,8 +44,7 @@ pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
         "tie_word_embeddings": config.head == Head::Tied,
         "bos_token_id": null, // what ends a text is the tokenizer's to say; without these, transformers assumes 50256
         "eos_token_id": null,
-    });
-    keys.as_object().expect("it was written as one").clone()
+    })
 }
 
 fn stored_in_hf(_config: &DecoderConfig, param: Param) -> Stored {

@@ -1,6 +1,6 @@
 //! Llama: Llama 1 to 3.2 and the models that share its shape, such as SmolLM2.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::keys::Keys;
 use super::{Recipe, gguf, hf};
@@ -16,8 +16,8 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 }
 
 /// The keys that [`from_hf`] reads as `config`, when it is of Llama's shape.
-pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
-    let keys = json!({
+pub(crate) fn to_hf(config: &DecoderConfig) -> Value {
+    json!({
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "vocab_size": config.d_vocab,
@@ -36,8 +36,7 @@ pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
         "tie_word_embeddings": config.head == Head::Tied,
         "bos_token_id": null,
         "eos_token_id": null,
-    });
-    keys.as_object().expect("it was written as one").clone()
+    })
 }
 
 /// Mistral's models come under this architecture too, and Mixtral, which has experts. llama.cpp rotates adjacent pairs, so its

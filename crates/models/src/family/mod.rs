@@ -45,8 +45,8 @@ mod stablelm;
 mod starcoder2;
 mod windows;
 
-/// A family that a decoder can be written as: its name, and the configuration of a decoder of its shape.
-pub(crate) type Written = (&'static str, fn(&crate::DecoderConfig) -> serde_json::Map<String, serde_json::Value>);
+/// A family that a decoder can be written as: its name, and the configuration of a decoder of its shape, a JSON object.
+pub(crate) type Written = (&'static str, fn(&crate::DecoderConfig) -> serde_json::Value);
 
 /// The families that a decoder can be written as; of one shape, the first is taken.
 pub(crate) const WRITTEN: [Written; 3] = [("gpt2", gpt2::to_hf), ("llama", llama::to_hf), ("gpt_neox", neox::to_hf)];

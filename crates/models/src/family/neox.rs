@@ -1,6 +1,6 @@
 //! GPT-NeoX and Pythia: parallel or sequential residual, a part of each head rotated, queries, keys and values fused.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::keys::{Keys, missing};
 use super::rope::{self, Outer};
@@ -28,9 +28,9 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 }
 
 /// The keys that [`from_hf`] reads as `config`, when it is of this shape.
-pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
+pub(crate) fn to_hf(config: &DecoderConfig) -> Value {
     let rope = config.position.rope();
-    let keys = json!({
+    json!({
         "architectures": ["GPTNeoXForCausalLM"],
         "model_type": "gpt_neox",
         "vocab_size": config.d_vocab,
@@ -48,8 +48,7 @@ pub(crate) fn to_hf(config: &DecoderConfig) -> Map<String, Value> {
         "tie_word_embeddings": config.head == Head::Tied,
         "bos_token_id": null,
         "eos_token_id": null,
-    });
-    keys.as_object().expect("it was written as one").clone()
+    })
 }
 
 fn residual(keys: &mut Keys, key: &str) -> Result<Residual> {

@@ -16,8 +16,8 @@ use crate::{ProbeError, Result};
 
 pub use centred::CentredNorms;
 pub(crate) use centred::without_mean;
-use rows::push_positions;
 pub use rows::{cosine, norm};
+use rows::{numbers_at, push_positions};
 
 /// Positions of a window of which the matrix entropy is: the time grows with their third power.
 const ENTROPY_POSITIONS: usize = 256;
@@ -161,9 +161,9 @@ impl Geometry {
     /// The numbers of position 0, of `[batch, pos]`.
     fn push_first(&mut self, index: usize, values: Tensor<2>) {
         let first: Vec<f32> = values.narrow(1, 0, 1).try_into_vec_as().expect("any float");
-        self.first_position_norm.resize_with(self.first_position_norm.len().max(index + 1), PerSequence::default);
-        for (window, &value) in first.iter().enumerate() {
-            self.first_position_norm[index].push(self.windows.start + window, f64::from(value));
+        let numbers = numbers_at(&mut self.first_position_norm, index);
+        for (window, &value) in (self.windows.start..).zip(&first) {
+            numbers.push(window, f64::from(value));
         }
     }
 
@@ -176,9 +176,9 @@ impl Geometry {
         }
         let rows = x.clone().narrow(1, self.skip_first, n);
         let grams: Vec<f32> = rows.clone().matmul(rows.swap_dims(1, 2)).try_into_vec_as().expect("any float");
-        self.matrix_entropy.resize_with(self.matrix_entropy.len().max(index + 1), PerSequence::default);
-        for (window, gram) in grams.chunks(n * n).enumerate() {
-            self.matrix_entropy[index].push(self.windows.start + window, entropy_of_gram(gram, n));
+        let numbers = numbers_at(&mut self.matrix_entropy, index);
+        for (window, gram) in (self.windows.start..).zip(grams.chunks(n * n)) {
+            numbers.push(window, entropy_of_gram(gram, n));
         }
     }
 
@@ -210,8 +210,8 @@ impl Geometry {
     }
 }
 
-/// `- sum p ln p` of the eigenvalues of a Gram matrix `[n, n]` over their sum; not a number where the matrix has one that is
-/// none, or is zero.
+/// `- sum p ln p` of the eigenvalues of a Gram matrix `[n, n]` over their sum; NaN where an entry is not finite or the matrix is
+/// zero.
 fn entropy_of_gram(gram: &[f32], n: usize) -> f64 {
     if gram.iter().any(|entry| !entry.is_finite()) {
         return f64::NAN;

@@ -25,10 +25,16 @@ pub(super) fn push_positions(
 ) {
     let [_, pos] = values.dims();
     let values: Vec<f32> = values.try_into_vec_as().expect("any float");
-    if into.len() <= index {
-        into.resize_with(index + 1, PerSequence::default);
-    }
+    let numbers = numbers_at(into, index);
     for (row, &value) in values.iter().enumerate().filter(|(row, _)| row % pos >= skip_first) {
-        into[index].push(first + row / pos, f64::from(value));
+        numbers.push(first + row / pos, f64::from(value));
     }
+}
+
+/// The numbers at `index`, with none at first.
+pub(super) fn numbers_at(all: &mut Vec<PerSequence>, index: usize) -> &mut PerSequence {
+    if all.len() <= index {
+        all.resize_with(index + 1, PerSequence::default);
+    }
+    &mut all[index]
 }

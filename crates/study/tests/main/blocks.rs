@@ -1,11 +1,10 @@
 //! Sweeps over blocks of layers and removals by criteria: against plans run alone, and against the criteria's own numbers.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use approx::abs_diff_eq;
-use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{ModelShape, ResidualModel, Result as CoreResult, Site, Tap, TokenWindows};
+use burn::tensor::{Int, Tensor};
+use stratigraph_core::{ResidualModel, Result as CoreResult, TokenWindows};
 use stratigraph_models::Decoder;
 use stratigraph_study::measurements::{Criterion, by_name};
 use stratigraph_study::search::{ModelObjective, SearchRun, SearchSetup};
@@ -97,29 +96,11 @@ struct Counted {
 }
 
 impl ResidualModel for Counted {
-    fn shape(&self) -> ModelShape {
-        self.model.shape()
-    }
-
-    fn device(&self) -> Device {
-        self.model.device()
-    }
+    rest_of!(model: shape device block final_norm unembed);
 
     fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
         self.n_runs.fetch_add(1, Ordering::Relaxed);
         self.model.embed(tokens)
-    }
-
-    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
-        self.model.block(site, resid, tap)
-    }
-
-    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
-        self.model.final_norm(rows)
-    }
-
-    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
-        self.model.unembed(normed, vocab)
     }
 }
 

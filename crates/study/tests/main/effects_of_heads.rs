@@ -3,11 +3,10 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::Tensor;
 use safetensors::SafeTensors;
 use stratigraph_core::{
-    ActivationCache, Hook, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, RunModel, Site, Tap,
-    TokenWindows,
+    ActivationCache, Hook, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, RunModel, TokenWindows,
 };
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_study::Study;
@@ -90,32 +89,14 @@ struct Faulty {
 }
 
 impl ResidualModel for Faulty {
+    rest_of!(model: device embed block final_norm unembed);
+
     fn shape(&self) -> ModelShape {
         let mut shape = self.model.shape();
         if self.fault == Fault::UnknownHeads {
             shape.heads = None;
         }
         shape
-    }
-
-    fn device(&self) -> Device {
-        self.model.device()
-    }
-
-    fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
-        self.model.embed(tokens)
-    }
-
-    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
-        self.model.block(site, resid, tap)
-    }
-
-    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
-        self.model.final_norm(rows)
-    }
-
-    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
-        self.model.unembed(normed, vocab)
     }
 
     fn weights(&self) -> Option<&dyn ModelWeights> {

@@ -1,5 +1,8 @@
 //! Integration tests of the crate, in one binary.
 
+#[macro_use]
+mod wrapped;
+
 mod blocks;
 mod by_hand;
 mod by_tokens;

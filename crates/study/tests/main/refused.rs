@@ -1,8 +1,6 @@
 //! What a study cannot do with a model or its data is refused before it begins.
 
-use std::ops::Range;
-
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::Tensor;
 use stratigraph_core::{
     CoreError, EditKind, Hook, ModelShape, ResidualModel, Result as CoreResult, Site, Sublayer, Tap, TokenSpan,
     TokenWindows, visit,
@@ -21,28 +19,14 @@ use stratigraph_testing::{device, fixture, repository};
 struct Closed(Decoder);
 
 impl ResidualModel for Closed {
+    rest_of!(0: device embed final_norm unembed);
+
     fn shape(&self) -> ModelShape {
         self.0.shape().with_n_layers(1).with_hooks([Hook::ResidPre])
     }
 
-    fn device(&self) -> Device {
-        self.0.device()
-    }
-
-    fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
-        self.0.embed(tokens)
-    }
-
     fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
         visit(tap, site, Hook::ResidPre, resid)
-    }
-
-    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
-        self.0.final_norm(rows)
-    }
-
-    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
-        self.0.unembed(normed, vocab)
     }
 }
 

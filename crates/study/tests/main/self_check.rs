@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{CoreError, ModelShape, ResidualModel, Site, Tap};
+use burn::tensor::{Device, Tensor};
+use stratigraph_core::{CoreError, ResidualModel, Site, Tap};
 use stratigraph_models::{Decoder, DecoderConfig};
 use stratigraph_study::{Backend, DeviceError, SelfCheck, StudyError};
 use stratigraph_testing::{device, devices};
@@ -30,17 +30,7 @@ enum Fault {
 struct Faulty(Decoder, Fault);
 
 impl ResidualModel for Faulty {
-    fn shape(&self) -> ModelShape {
-        self.0.shape()
-    }
-
-    fn device(&self) -> Device {
-        self.0.device()
-    }
-
-    fn embed(&self, tokens: Tensor<2, Int>) -> Result<Tensor<3>, CoreError> {
-        self.0.embed(tokens)
-    }
+    rest_of!(0: shape device embed final_norm);
 
     fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> Result<Tensor<3>, CoreError> {
         let before = resid.clone();
@@ -56,10 +46,6 @@ impl ResidualModel for Faulty {
             Fault::Coarse => after * (1.0 + 5e-4),
             Fault::Tile => after,
         })
-    }
-
-    fn final_norm(&self, rows: Tensor<2>) -> Result<Tensor<2>, CoreError> {
-        self.0.final_norm(rows)
     }
 
     fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> Result<Tensor<2>, CoreError> {

@@ -1,14 +1,10 @@
 //! Benchmarks under interventions: scores are those of a computation written out, however texts are batched and padded.
 
 use std::cell::RefCell;
-use std::ops::Range;
 
 use approx::abs_diff_eq;
 use burn::tensor::{Device, Int, Tensor};
-use stratigraph_core::{
-    CoreError, Edit, Hook, ModelShape, Positions, ResidualModel, Result as CoreResult, RunModel, Site, Tap,
-    TokenWindows,
-};
+use stratigraph_core::{CoreError, Edit, Hook, Positions, ResidualModel, Result as CoreResult, RunModel, TokenWindows};
 use stratigraph_probes::readout::Tiles;
 use stratigraph_study::{StudyError, TaskRun};
 use stratigraph_surgery::{Budget, Intervention, LayerPlan};
@@ -255,25 +251,12 @@ fn edits_that_depend_on_a_corpus_are_refused() {
 struct Broken(Small);
 
 impl ResidualModel for Broken {
-    fn shape(&self) -> ModelShape {
-        self.0.shape()
-    }
-    fn device(&self) -> Device {
-        self.0.device()
-    }
+    rest_of!(0: shape device block final_norm unembed);
+
     fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
         let [batch, pos] = tokens.dims();
         let hit = tokens.clone().equal_elem(11).reshape([batch, pos, 1]).repeat_dim(2, self.d_model());
         Ok(self.0.embed(tokens)?.mask_fill(hit, f32::NAN))
-    }
-    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
-        self.0.block(site, resid, tap)
-    }
-    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
-        self.0.final_norm(rows)
-    }
-    fn unembed(&self, rows: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
-        self.0.unembed(rows, vocab)
     }
 }
 
