@@ -29,7 +29,7 @@ fn main() {
             let rate = f64::max(before, memory_rate(bytes));
             let least = bytes as f64 / rate;
             println!(
-                "{batch} texts behind {n_prompt:3} tokens: {:6.1} tokens/s, {:5.1} ms a step; memory {:5.1} GB/s: {:3.0} %",
+                "{batch} texts after {n_prompt:3} tokens: {:6.1} tokens/s, {:5.1} ms a step; memory {:5.1} GB/s: {:3.0} %",
                 batch as f64 / seconds,
                 1e3 * seconds,
                 rate / 1e9,

@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     let findings = Study::new(&model).add(patching).run(&windows)?;
     let [with, without] = ["patch_clean_logit_difference", "patch_corrupted_logit_difference"];
     println!(
-        "logit of `America` less that of `the`: {:.2} after the clean prompt, {:.2} after the corrupted one",
+        "logit of `America` minus that of `the`: {:.2} after the clean prompt, {:.2} after the corrupted one",
         findings.value(with)?.mean,
         findings.value(without)?.mean
     );

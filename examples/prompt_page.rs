@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     println!("{}", LensChart::new(&reading).with_measure(LensMeasure::OutputProbability));
 
     let parts = reading.attribution.as_ref().context("models/tiny gives its weights")?;
-    println!("logit of ` America` less that of ` the`: {:.2}", parts.difference);
+    println!("logit of ` America` minus that of ` the`: {:.2}", parts.difference);
     for (layer, it) in parts.layers.iter().enumerate() {
         println!("  layer {layer:>2}: attention {:+.2}, MLP {:+.2}", it.attention, it.mlp);
     }

@@ -1,5 +1,5 @@
 //! Can a direction in the residual stream change what a model writes about, and what does it cost? Adds the difference between
-//! the activations of some prompts to one layer, and prints for several strengths how likely a token becomes behind a prompt,
+//! the activations of some prompts to one layer, and prints for several strengths how likely a token becomes after a prompt,
 //! and what the model loses on a text.
 
 use anyhow::Result;
@@ -21,7 +21,7 @@ fn main() -> Result<()> {
 
     let findings = Study::new(&model).add(steering).run(&windows)?;
     let (target, loss) = (findings.curve("steer_target")?, findings.curve("steer_nll")?);
-    println!("steered from `States` to `whale` at layer {LAYER}; ` whale` behind `We must all look after the`:");
+    println!("steered from `States` to `whale` at layer {LAYER}; ` whale` after `We must all look after the`:");
     for (at, log_prob) in target.mean.iter().enumerate() {
         let (strength, percent, nats) = (target.axis.tick(at), 100.0 * log_prob.exp(), loss.mean[at]);
         println!("{strength:>5} x direction: probability {percent:>6.3} %, loss on the text {nats:.3} nats");

@@ -9,7 +9,7 @@ use crate::Cli;
 /// Options of cargo that the documentation names by themselves.
 const CARGO: [&str; 4] = ["release", "workspace", "features", "all-features"];
 
-/// The subcommand that words call, and the words behind its name.
+/// The subcommand that words call, and the words after its name.
 fn resolve<'a>(command: &'a Command, words: &'a [String]) -> (&'a Command, &'a [String]) {
     match words.first().and_then(|word| command.find_subcommand(word)) {
         Some(subcommand) => resolve(subcommand, &words[1..]),

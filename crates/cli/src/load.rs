@@ -37,7 +37,7 @@ pub fn name(path: &Path) -> String {
     last.unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The text of each token by its id, as it stands behind a letter; special tokens are empty.
+/// The text of each token by its id, as it is after a letter; special tokens are empty.
 pub fn token_texts(tokenizer: &Tokenizer) -> Result<Vec<String>> {
     let mut texts = tokenizer.token_texts()?;
     for token in tokenizer.special_tokens() {

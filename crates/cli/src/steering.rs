@@ -44,7 +44,7 @@ pub struct SteeringArgs {
     /// A token whose log-probability is measured, such as ' Paris'; may be given more than once
     #[arg(long, value_name = "TOKEN", requires = "steer_prompts", hide_short_help = true)]
     steer_target: Vec<String>,
-    /// Measure the logits of the targets less that of this token; may be given more than once
+    /// Measure the logits of the targets minus that of this token; may be given more than once
     #[arg(long, value_name = "TOKEN", requires = "steer_target", hide_short_help = true)]
     steer_against: Vec<String>,
 }

@@ -64,7 +64,7 @@ struct MeasureArgs {
     ///
     /// Blocks of N layers: skip_N, repeat_N (each layer), repeat_block_N, reverse_N, shuffle_N, parallel_N, middle_N,
     /// looped_parallel_N_times_M; all blocks of up to N layers: skip_up_to_N and so on. Repeats take _times_M and _scaled_X
-    /// behind them, and shuffles _seed_M.
+    /// after them, and shuffles _seed_M.
     ///
     /// Layers removed by a criterion, none to all: remove_by_block_influence, remove_by_angular_distance, remove_by_loss,
     /// remove_by_taylor (with the feature `fit`).

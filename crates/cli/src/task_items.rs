@@ -15,7 +15,7 @@ use stratigraph_tasks::{EncodedItems, Item, Task};
 use crate::experiments::Experiment;
 use crate::load;
 
-/// The tokens of items, each behind those that begin every text.
+/// The tokens of items, each after those that begin every text.
 pub fn encode(task: Task, items: Vec<Item>, tokenizer: &Tokenizer, start: &[u32]) -> Result<EncodedItems> {
     task.encode(items, |text| Ok::<_, Error>([start, &tokenizer.encode(text)?].concat()))
 }

@@ -7,7 +7,7 @@ pub fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// A text with spaces behind it, `width` columns in all.
+/// A text padded with spaces to `width` columns.
 pub fn padded(text: &str, width: usize) -> String {
     format!("{text}{:1$}", "", width.saturating_sub(columns(text)))
 }

@@ -133,7 +133,7 @@ pub trait ModelWeights {
     fn final_norm_is_centered(&self) -> bool;
 
     /// What each attention head of a layer writes to the residual stream for its `z`, `[n_heads, d_head, d_model]`, with
-    /// whatever gain stands between. Where a norm stands behind attention (Gemma 3), its gain is folded in and its scale,
+    /// whatever gain comes between. Where a norm follows attention (Gemma 3), its gain is folded in and its scale,
     /// which differs between positions, is not.
     ///
     /// # Errors
@@ -142,7 +142,7 @@ pub trait ModelWeights {
         Err(CoreError::WeightsIncomplete { what: "the output weights of its attention heads", method: "w_o" })
     }
 
-    /// What attention of a layer writes beside its heads, `[d_model]`: its output bias, with whatever gain stands between as
+    /// What attention of a layer writes beside its heads, `[d_model]`: its output bias, with whatever gain comes between as
     /// in [`w_o`](ModelWeights::w_o). None, the default, where there is no such bias.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub(crate) struct Document {
     pub(crate) text: Option<String>,
 }
 
-/// Where a document stands in its file.
+/// Where a document is in its file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place {
     /// It is the file.

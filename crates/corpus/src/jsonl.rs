@@ -43,7 +43,7 @@ impl<'a, R: Read> JsonLines<'a, R> {
         Self { reader: BufReader::with_capacity(1 << 16, reader), name, options, offset: 0, line: 0, bytes: Vec::new() }
     }
 
-    /// Says that the reader stands at this byte of the file.
+    /// Says that the reader is at this byte of the file.
     pub(crate) fn at_offset(self, offset: u64) -> Self {
         Self { offset, ..self }
     }

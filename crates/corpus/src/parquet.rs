@@ -15,7 +15,7 @@ use crate::{CorpusError, Result};
 /// Rows that are decoded at once: documents may be long.
 const ROWS_AT_ONCE: usize = 16;
 
-/// Where a document stands.
+/// Where a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RowPlace {
     /// The group of rows.

@@ -101,7 +101,7 @@ struct Stretch {
     ids: Option<Vec<u32>>,
 }
 
-/// A window and where it stands.
+/// A window and where it is.
 struct Placed {
     stretch: StretchKey,
     start: usize,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::spool::Spool;
 use crate::{CorpusError, Result};
 
-/// How documents stand in a file.
+/// How documents are stored in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DocumentFormat {

@@ -25,7 +25,7 @@ impl<R: Read> Utf8Reader<R> {
         Self { reader, name: name.to_owned(), is_lossy, waiting: Vec::new(), n_read: 0, has_ended: false }
     }
 
-    /// Says that the reader stands at this byte of the text.
+    /// Says that the reader is at this byte of the text.
     pub(crate) fn at(self, n_read: u64) -> Self {
         Self { n_read, ..self }
     }
@@ -58,7 +58,7 @@ impl<R: Read> Utf8Reader<R> {
         Ok(text)
     }
 
-    /// The next `n` bytes, of which the last ones may be the beginning of a character that goes on behind them.
+    /// The next `n` bytes, the last of which may be the beginning of a character that continues after them.
     pub(crate) fn read_whole_characters(&mut self, n: usize) -> Result<String> {
         let text = self.read(n)?;
         self.has_ended = true;

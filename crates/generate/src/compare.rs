@@ -87,7 +87,7 @@ impl Generator<'_> {
         Ok(along)
     }
 
-    /// The residual streams `[tokens, d_model]` from which the tokens behind the first `n_prompt`, and the one behind all, are
+    /// The residual streams `[tokens, d_model]` from which the tokens after the first `n_prompt`, and the one after all, are
     /// predicted.
     fn resid_behind(&self, n_prompt: usize, ids: &[u32], intervention: &Intervention) -> Result<Tensor<2>> {
         let mut run = IncrementalRun::new(self.model, intervention, 1, ids.len())?.recomputing();

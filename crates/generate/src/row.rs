@@ -44,7 +44,7 @@ impl<'a> Row<'a> {
         self.ids.len().saturating_sub(n_run)
     }
 
-    /// The next `n` tokens to run behind the first `n_run`. A text that has ended goes on with token 0: no other text of the
+    /// The next `n` tokens to run after the first `n_run`. A text that has ended continues with token 0: no other text of the
     /// batch sees it.
     pub(crate) fn next(&self, n_run: usize, n: usize) -> Vec<u32> {
         let known = self.ids.iter().copied().skip(n_run);

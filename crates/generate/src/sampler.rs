@@ -48,7 +48,7 @@ impl Sampler {
             left -= weight;
             left <= 0.0
         });
-        // Rounding may leave a little behind the last candidate.
+        // Rounding may leave a little probability after the last candidate.
         candidates.get(chosen.unwrap_or(candidates.len() - 1)).map(|candidate| candidate.token)
     }
 

@@ -34,7 +34,7 @@ const UNFINISHED: usize = 3;
 ///     }
 /// }
 ///
-/// let mut stream = TextStream::new(&Bytes, &[b'a'.into()])?; // behind the prompt `a`
+/// let mut stream = TextStream::new(&Bytes, &[b'a'.into()])?; // after the prompt `a`
 /// let parts = "é!".bytes().map(|byte| stream.push(byte.into())).collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!(parts, ["", "é", "!"]);
 /// # Ok::<(), stratigraph_generate::GenerateError>(())
@@ -97,7 +97,7 @@ impl<'a> TextStream<'a> {
         self.decoder.decode_ids(&self.ids).map_err(GenerateError::text)
     }
 
-    /// The text behind what was returned, up to a byte. A tokenizer may write earlier tokens otherwise when others follow; what
+    /// The text after what was returned, up to a byte. A tokenizer may write earlier tokens otherwise when others follow; what
     /// was returned stays.
     fn newly(&mut self, text: &str, end: usize) -> String {
         let start = text.floor_char_boundary(self.n_returned);

@@ -43,7 +43,7 @@ pub enum Part {
     Sinks,
     /// Attention's output, `[n_heads * d_head, d_model]`.
     AttnOut,
-    /// The norm behind attention.
+    /// The norm after attention.
     AttnPostNorm,
     /// The norm before the MLP.
     MlpNorm,
@@ -69,7 +69,7 @@ pub enum Part {
     SharedDown,
     /// What the shared expert is multiplied by, before a sigmoid, `[d_model, 1]`.
     SharedWeight,
-    /// The norm behind the MLP.
+    /// The norm after the MLP.
     MlpPostNorm,
 }
 

@@ -30,7 +30,7 @@ impl Bands {
         }
     }
 
-    /// A sentence about them, and about what stands behind ±.
+    /// A sentence about them, and about what follows ±.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
             Bands::StandardError => "Bands and ± are one standard error of the mean over windows.",

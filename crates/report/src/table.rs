@@ -8,7 +8,7 @@ use stratigraph_profile::{Curve, Profile, Unit};
 
 use crate::csv::{over_depth, row_names};
 
-/// Prints a profile as tables with a row a layer: damage and lens, the inside of the unchanged model, and the curves that are
+/// Prints a profile as tables with a row for each layer: damage and lens, the inside of the unchanged model, and the curves that are
 /// not in the catalogue. A residual position is in the row of the layer after it.
 pub struct LayerTable<'a> {
     profile: &'a Profile,

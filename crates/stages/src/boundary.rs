@@ -7,7 +7,7 @@ use crate::robust::rounded;
 use crate::transition::Fit;
 
 impl Path {
-    /// The first layer of the later of two stages, where this division has both, one behind the other.
+    /// The first layer of the later of two stages, where this division has both, one after the other.
     pub(crate) fn cut_between(&self, pair: &[Run]) -> Option<usize> {
         let runs = self.runs();
         let is_pair = |of: &&[Run]| of[0].stage == pair[0].stage && of[1].stage == pair[1].stage;

@@ -4,7 +4,7 @@ use crate::chance::Chance;
 use crate::path::{Run, Scores};
 
 /// The fraction of orders of the layers of two adjacent stages, all groups of signals together, that divide into the two as
-/// well as the true order does, which is counted among them. The place of the boundary is searched anew in each order.
+/// well as the true order does, which is counted among them. The place of the boundary is searched for again in each order.
 pub(crate) fn p_value(scores: &Scores, pair: &[Run], orders: usize, seed: u64) -> f64 {
     let (before, after) = (pair[0].stage, pair[1].stage);
     let layers = scores[pair[0].first..pair[1].end].iter();

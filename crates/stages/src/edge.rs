@@ -1,4 +1,4 @@
-//! A first or last stage of one layer, which may be nothing but a first or last layer: [`edge_effect`].
+//! A first or last stage of one layer, which may be no more than a first or last layer: [`edge_effect`].
 
 use stratigraph_profile::{EdgeEffect, Stage};
 

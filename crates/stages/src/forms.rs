@@ -8,7 +8,7 @@ const TEN_TO_NINETY: f64 = 4.394_449_154_672_439;
 const WIDTHS: [f64; 13] = [0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0];
 /// Degrees of freedom of predictions.
 const FREEDOM: f64 = 4.0;
-/// The places of a group: the common one, and one before and one behind it.
+/// The places of a group: the common one, one before it and one after it.
 pub(crate) const SHIFTS: f64 = 3.0;
 
 /// A curve from 0 to 1.
@@ -20,7 +20,7 @@ pub(crate) struct Form {
     pub(crate) x: Vec<f64>,
     sum: f64,
     square: f64,
-    /// The forms of the same width before and behind at which a group may lie: one layer off, or a quarter of the width.
+    /// The forms of the same width before and after at which a group may lie: one layer off, or a quarter of the width.
     pub(crate) beside: [Option<usize>; 2],
 }
 

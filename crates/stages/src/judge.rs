@@ -53,7 +53,7 @@ pub(crate) fn boundaries(case: &Case) -> Vec<Boundary> {
     placed.iter().zip(sides).zip(tests).map(|((it, sides), test)| judged(case, (it, sides), test, &drawn)).collect()
 }
 
-/// The layers on both sides of each boundary, up to the places of the boundaries before and behind it.
+/// The layers on both sides of each boundary, up to the places of the boundaries before and after it.
 fn sides(placed: &[Placed], n_layers: usize) -> Vec<Sides> {
     let cuts: Vec<usize> = [0].into_iter().chain(placed.iter().map(|it| it.at)).chain([n_layers]).collect();
     let sides = |(it, cuts): (&Placed, &[usize])| Sides {

@@ -5,7 +5,7 @@ use crate::robust::RobustScale;
 
 /// One group moves the sum by at most this many standard deviations of its own noise, so that no group decides alone.
 const MOST: f64 = 6.0;
-/// The efficiency of a median absolute deviation: so many of the changes count as degrees of freedom.
+/// The efficiency of a median absolute deviation: this fraction of the changes counts as degrees of freedom.
 const EFFICIENCY: f64 = 0.37;
 
 /// The chance that the largest of all changes from a layer to the next is as large as the one at layer `at` or next to it, if

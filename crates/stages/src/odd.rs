@@ -13,7 +13,7 @@ const MASSIVE: [&str; 3] = [REMOVAL, "geometry", "write"];
 /// Layers at the inner end of the first or the last stage that are there by themselves:
 ///
 /// - without the layer's own numbers the stage ends at least one other layer before it; or
-/// - it is the innermost layer of the stage, and the signals by which the stage is told, other than removal, geometry and writes,
+/// - it is the innermost layer of the stage, and the signals that identify the stage, other than removal, geometry and writes,
 ///   are for the stage in its other layers and against it there.
 pub(crate) fn odd_layers(views: &Views, rule: &Rule) -> Vec<usize> {
     let price = views.price(rule);

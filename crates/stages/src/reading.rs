@@ -74,7 +74,7 @@ impl<'a> View<'a> {
         let group = set.groups().iter().position(|group| *group == signal.group()).unwrap_or(0);
         let mut view = Self { signal, kind, group, is_shared, values, robust, shown, silent: equal || flat };
         if signal.reading == Reading::Approach {
-            // Every lens is the model behind the last layer: the way that is left before it is what the lens lacks. For the
+            // Every lens is the model after the last layer: the way that is left before it is what the lens lacks. For the
             // logit lens it is also the cost of deleting the last layer.
             view.shown.iter_mut().last().into_iter().for_each(|last| *last = 0.0);
         }

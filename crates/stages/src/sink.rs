@@ -1,4 +1,4 @@
-//! Layers that are needed for the attention sink and for nothing else: [`sink_makers`].
+//! Layers that are needed only for the attention sink: [`sink_makers`].
 
 use stratigraph_profile::{Axis, OutlierLayer, Profile};
 

@@ -109,7 +109,7 @@ fn merging(profile: &Profile, inside: &[bool]) -> StoryCheck {
     check.with_outcome(outcome, text)
 }
 
-/// Whether words get their meaning within feature engineering: the accuracy of the probes behind its last layer less that before
+/// Whether words get their meaning within feature engineering: the accuracy of the probes after its last layer minus that before
 /// its first.
 fn meaning(profile: &Profile, found: &Segmentation) -> StoryCheck {
     let check = StoryCheck::new(Some(F), "Word-in-Context probes get better within its layers", "wic_accuracy");
@@ -223,6 +223,6 @@ fn neurons(profile: &Profile, (stage, class): (Stage, &str), metric: &str, claim
     let Some((name, difference)) = names.iter().find_map(of) else {
         return StoryCheck::new(Some(stage), claim, names[0].clone());
     };
-    let text = format!("the class less random neurons: {}", difference.in_words());
+    let text = format!("the class minus random neurons: {}", difference.in_words());
     StoryCheck::new(Some(stage), claim, name).with_outcome(difference.outcome(), text)
 }

@@ -10,7 +10,7 @@ use crate::robust::{mean, median};
 use crate::words::{layers, number};
 use crate::{Reading, Rule};
 
-/// How many numbers a boundary is told by.
+/// How many numbers a boundary is described by.
 const TOLD: usize = 3;
 
 /// The two stages that a boundary is between, and the layers of each as they are drawn.
@@ -23,7 +23,7 @@ pub(crate) struct Sides {
 pub(crate) struct Contrast<'a> {
     pub(crate) group: &'a str,
     index: usize,
-    /// The mean log likelihood ratio of the earlier against the later stage, before the boundary less behind it.
+    /// The mean log likelihood ratio of the earlier against the later stage, before the boundary minus that after it.
     pub(crate) nats: f64,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn contrasts<'a>(views: &Views<'a>, sides: &Sides, rule: &Rule) -> Ve
     all
 }
 
-/// The first curve of each of the groups that turn most, before and behind the boundary, in its own numbers.
+/// The first curve of each of the groups that turn most, before and after the boundary, in its own numbers.
 pub(crate) fn numbers(case: &Case, contrasts: &[Contrast], sides: &Sides) -> Vec<String> {
     let turning = contrasts.iter().filter(|it| it.nats >= case.rule.least_contrast).take(TOLD);
     let told = turning.filter_map(|it| {

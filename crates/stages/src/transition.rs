@@ -2,7 +2,7 @@
 //!
 //! In each group the curve goes from one level to a higher one along a logistic curve. Levels and noise are the group's own, the
 //! width is common, and so is the centre, or each group has it at the common place or a layer (a quarter of the width, if that is
-//! more) before or behind it, with equal probability. The noise is normal, with a prior observation of one unit for its variance.
+//! more) before or after it, with equal probability. The noise is normal, with a prior observation of one unit for its variance.
 
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ pub(crate) struct Fit {
     pub(crate) width_high: f64,
     /// The first layer after the best step.
     pub(crate) step: usize,
-    /// The log predictive score of the best smooth curves less that of the best steps, over left-out layers.
+    /// The log predictive score of the best smooth curves minus that of the best steps, over left-out layers.
     pub(crate) step_loss: f64,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn fit(columns: &Columns, window: Range<usize>, smooth: f64) -> Optio
     Some(Fit { centre, low, high, width, width_low, width_high, step: forms[step].centre as usize, step_loss })
 }
 
-/// The log likelihood of a form: with one place for all groups, or with each group there or a layer before or behind.
+/// The log likelihood of a form: with one place for all groups, or with each group there or a layer before or after.
 fn together(form: &Form, index: usize, table: &[Vec<f64>]) -> f64 {
     let groups = 0..table[index].len();
     let same: f64 = table[index].iter().sum();
@@ -102,7 +102,7 @@ fn effective(ys: &[Vec<f64>], form: &Form, sums: &[Sums]) -> f64 {
     (1.0 - neighbours) / (1.0 + neighbours) / (1.0 + (groups as f64 - 1.0) * together)
 }
 
-/// The log predictive score of smooth curves less that of steps, summed over left-out layers. Either kind predicts a layer by
+/// The log predictive score of smooth curves minus that of steps, summed over left-out layers. Either kind predicts a layer by
 /// the average of its forms, each as likely as the other layers make it, so that a step on either side of the left-out layer
 /// counts half.
 fn left_out(ys: &[Vec<f64>], forms: &[Form], sums: &[Vec<Sums>], smooth: f64) -> f64 {

@@ -51,7 +51,7 @@ pub enum StudyError {
         /// The names that are known, with commas between.
         known: String,
     },
-    /// Two things of one kind with one name.
+    /// Two things of the same kind with the same name.
     #[error("there is already a {what} named `{name}`; give the other one another name")]
     NameTaken {
         /// `measurement`, `sweep`, `curve` and so on.
@@ -109,7 +109,7 @@ pub enum StudyError {
     /// A pair of prompts that a model cannot run, or whose activations do not correspond.
     #[error("{pair} cannot be used: {reason}")]
     UnfitPair {
-        /// Where the pair stands, and its clean prompt.
+        /// Where the pair is, and its clean prompt.
         pair: String,
         /// Why.
         reason: String,

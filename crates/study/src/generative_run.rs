@@ -94,7 +94,7 @@ impl<'a> GenerativeRun<'a> {
         }
         let generator = self.generator.clone().with_max_new_tokens(self.max_new_tokens);
         let generator = generator.with_stop_strings(task.stop_strings());
-        // Texts of like length are continued together.
+        // Prompts of similar length are continued together.
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|&item| prompts[item].len());
         let mut results = Vec::with_capacity(self.interventions.len());

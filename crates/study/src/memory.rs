@@ -42,15 +42,15 @@ enum Covers {
 }
 
 impl Memory {
-    /// What a process takes beside weights at least: program, tokenizer, token ids, scores.
+    /// What a process takes at least, without weights: program, tokenizer, token ids, scores.
     const PROCESS: usize = 150_000_000;
 
-    /// A reserve for memory that the allocator cannot use.
+    /// Memory that the allocator cannot use.
     const MARGIN: usize = 64_000_000;
 
-    /// One part in so many of a device's memory is a reserve: for pages that burn's allocator has filled in part, and for other
+    /// One part in this many of a device's memory is left free: for pages that burn's allocator has filled in part, and for other
     /// programs.
-    const DEVICE_RESERVE: usize = 8;
+    const DEVICE_MARGIN: usize = 8;
 
     /// A limit of `n_bytes` for the whole process.
     pub fn new(n_bytes: usize) -> Self {
@@ -69,14 +69,14 @@ impl Memory {
     }
 
     /// The default on a device of these limits for a model of `weights` bytes: all of its memory where it says how much that is,
-    /// otherwise the weights and an eighth of them, but 1 GB at least.
+    /// otherwise the weights and an eighth of them, or at least 1 GB.
     ///
     /// ```
     /// use stratigraph_core::DeviceLimits;
     /// use stratigraph_study::Memory;
     ///
     /// let (weights, card) = (27_000_000_000, DeviceLimits::new(None, Some(80_000_000_000)));
-    /// assert_eq!(Memory::usual_on(card, weights).budget(weights)?.bytes, 43_000_000_000); // an eighth is a reserve
+    /// assert_eq!(Memory::usual_on(card, weights).budget(weights)?.bytes, 43_000_000_000); // an eighth is left free
     /// let unknown = Memory::usual_on(DeviceLimits::default(), weights);
     /// assert_eq!(unknown.budget(weights)?.bytes, 3_375_000_000);
     /// # Ok::<(), stratigraph_study::StudyError>(())
@@ -107,7 +107,7 @@ impl Memory {
             Covers::Process => self.budget_beside(weights, resident().unwrap_or(0)),
             Covers::WeightsAndRun => self.budget_beside(weights, 0),
             Covers::RunOnDevice => self.left_of(weights),
-            Covers::Device => self.left_of(weights.saturating_add(self.n_bytes / Self::DEVICE_RESERVE)),
+            Covers::Device => self.left_of(weights.saturating_add(self.n_bytes / Self::DEVICE_MARGIN)),
         }
     }
 

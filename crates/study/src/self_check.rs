@@ -16,7 +16,7 @@ use crate::{DeviceError, Result, StudyError};
 /// How far a device is from a reference in one block and in tiles of logits.
 ///
 /// Both run the same small model with the same weights: its embedding, its first block, and a readout of the residual stream before the
-/// block against the one behind it, in tiles that divide neither its rows nor its vocabulary. Matrix products, attention, norms and
+/// block against the one after it, in tiles that divide neither its rows nor its vocabulary. Matrix products, attention, norms and
 /// every reduction of a readout take part, in sizes that are no powers of two.
 ///
 /// ```
@@ -32,7 +32,7 @@ use crate::{DeviceError, Result, StudyError};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SelfCheck {
-    /// The largest difference of the residual stream behind the block, as a part of its largest number.
+    /// The largest difference of the residual stream after the block, as a part of its largest number.
     pub block: f64,
     /// The largest difference of KL divergence, entropy and loss: the mean over positions, as a part of the mean. Of
     /// top-1 agreement, the fraction of positions where it differs.
@@ -98,7 +98,7 @@ fn text(panic: &(dyn Any + Send)) -> &str {
 
 /// What one model gives.
 struct Measured {
-    /// The residual stream behind the first block.
+    /// The residual stream after the first block.
     resid: Vec<f32>,
     /// The metrics at each position.
     rows: Rows,
@@ -141,7 +141,7 @@ impl Measured {
         let farther = |most: f32, x: f32| if most.is_nan() || x <= most { most } else { x };
         let block = f64::from(differences.fold(0.0, farther) / largest);
         if !is_within(block, SelfCheck::MOST) {
-            return Err(wrong("the residual stream behind a block", block, SelfCheck::MOST).into());
+            return Err(wrong("the residual stream after a block", block, SelfCheck::MOST).into());
         }
         let mut readout = 0.0;
         for (index, (name, most)) in METRICS.into_iter().enumerate() {

@@ -61,7 +61,7 @@ pub enum SurgeryError {
     #[error("resampling takes activations from another window, and there is only one; give at least two windows")]
     NothingToResample,
     /// Means that were measured for other interventions.
-    #[error("the means that were given do not have all those that the interventions ask for; measure them anew")]
+    #[error("the given means lack some that the interventions need; measure them again")]
     MeansMissing,
     /// A sweep whose plans cannot be limited to positions.
     #[error("the sweep {sweep} cannot be limited to positions: {reason}")]

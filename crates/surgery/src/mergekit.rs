@@ -71,7 +71,7 @@ impl Mergekit {
     /// The plan for a model of `n_layers` layers.
     ///
     /// # Errors
-    /// When a slice ends behind the last layer.
+    /// When a slice ends beyond the last layer.
     pub fn plan(&self, n_layers: usize) -> Result<LayerPlan> {
         let Some(slices) = &self.slices else { return Ok(LayerPlan::full(n_layers)) };
         if let Some(Slice { start, end }) = slices.iter().find(|slice| slice.end > n_layers) {

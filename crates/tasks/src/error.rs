@@ -47,7 +47,7 @@ pub enum TaskError {
         /// What is wrong with it.
         problem: ItemProblem,
     },
-    /// Fewer examples than are to stand before an item.
+    /// Fewer examples than were asked for before an item.
     #[error("there are {found} examples{}, and {wanted} were asked for", of_subject(subject))]
     FewExamples {
         /// How many were asked for.
@@ -125,7 +125,7 @@ pub enum ItemProblem {
 #[non_exhaustive]
 pub enum PairProblem {
     /// Nothing to predict the first token from.
-    #[error("no token stands before it")]
+    #[error("no token comes before it")]
     NoContext,
     /// Nothing to predict: the tokenizer gives the context as many tokens as the context with the continuation.
     #[error("it has no tokens of its own")]

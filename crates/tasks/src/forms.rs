@@ -66,14 +66,14 @@ fn piqa(fields: Fields) -> Result<Item> {
     Ok(Item::new(format!("Question: {goal}\nAnswer:"), continuations, answer))
 }
 
-/// Partial evaluation: what stands behind the blank is scored, after each option in the blank (Trinh and Le 2018,
+/// Partial evaluation: what follows the blank is scored, after each option in the blank (Trinh and Le 2018,
 /// arXiv 1806.02847).
 fn winogrande(fields: Fields) -> Result<Item> {
-    let (before, behind) = fields.text("sentence")?.split_once('_').ok_or(ItemProblem::NoBlank)?;
+    let (before, after) = fields.text("sentence")?.split_once('_').ok_or(ItemProblem::NoBlank)?;
     let options = [fields.text("option1")?, fields.text("option2")?];
     let label = label_or_number(fields.get("answer")?, "answer")?;
     let answer = place_of(label, ["1", "2"].map(str::to_owned).into())?;
-    let item = Item::new("", vec![format!(" {}", behind.trim()); 2], answer);
+    let item = Item::new("", vec![format!(" {}", after.trim()); 2], answer);
     Ok(Item { beginnings: options.map(|option| format!("{before}{option}")).into(), ..item })
 }
 

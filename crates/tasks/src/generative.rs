@@ -168,7 +168,7 @@ impl GenerativeItem {
 /// What the harness compares where a text has no number.
 const NOTHING: &str = "[invalid]";
 
-/// What stands before the number of an answer.
+/// What comes before the number of an answer.
 const MARK: &str = "#### ";
 
 /// A number or an answer as it is compared: what the harness's `regexes_to_ignore` leave.

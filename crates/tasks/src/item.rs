@@ -11,7 +11,7 @@ use crate::{ItemProblem, Result, Task, TaskError, forms};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Item {
-    /// What stands before the question: the task's description, and examples with their answers.
+    /// What comes before the question: the task's description, and examples with their answers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub preamble: String,
     /// The question, which the model reads.
@@ -20,7 +20,7 @@ pub struct Item {
     /// sentence up to the blank with one of the options in it. Empty where the context ends for all alike.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beginnings: Vec<String>,
-    /// The texts that may follow, which are scored; each with the space that separates it from what stands before.
+    /// The texts that may follow, which are scored; each with the space that separates it from what comes before.
     pub continuations: Vec<String>,
     /// Which continuation is right, from 0.
     pub answer: usize,

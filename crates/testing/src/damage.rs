@@ -7,11 +7,11 @@ use proptest::prelude::*;
 pub enum Damage {
     /// A bit is the other one.
     Flip(usize, u8),
-    /// Other bytes stand there.
+    /// Other bytes are there.
     Write(usize, Vec<u8>),
     /// The file ends there.
     Cut(usize),
-    /// So many bytes stand there twice.
+    /// This many bytes are repeated.
     Double(usize, usize),
     /// So many bytes are missing there.
     Remove(usize, usize),

@@ -20,7 +20,7 @@ pub struct DocPage {
 pub struct DocBlock {
     /// The line of the opening fence, from 1.
     pub line: usize,
-    /// What is behind the fence: the language, then marks, with commas between: `sh,download`.
+    /// What follows the fence: the language, then marks, with commas between: `sh,download`.
     pub info: String,
     /// The lines in it, each with its end.
     pub text: String,
@@ -32,7 +32,7 @@ impl DocBlock {
         self.info.split(',').next().unwrap_or_default()
     }
 
-    /// The marks behind the language.
+    /// The marks after the language.
     pub fn marks(&self) -> impl Iterator<Item = &str> {
         self.info.split(',').skip(1)
     }

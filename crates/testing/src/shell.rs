@@ -70,7 +70,7 @@ impl Reader {
 }
 
 /// The arguments of each run of the program in a simple command: `stratigraph ...`, `cargo run -p stratigraph-cli -- ...`, also
-/// behind another program and within a quoted word.
+/// after another program and within a quoted word.
 pub fn program_arguments(words: &[String]) -> Vec<Vec<String>> {
     let begins = |(index, word): (usize, &String)| match word.as_str() {
         "stratigraph" => Some(index + 1),

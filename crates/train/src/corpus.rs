@@ -78,7 +78,7 @@ impl Corpus {
         (self.train.len() - seq_len - 1) / seq_len
     }
 
-    /// The windows of the batch behind `step` steps, `n_ctx + 1` tokens each. Every epoch cuts the text at other places and
+    /// The windows of the batch after `step` steps, `n_ctx + 1` tokens each. Every epoch cuts the text at other places and
     /// shuffles the windows; the seed and `step` alone decide.
     pub(crate) fn batch(&self, step: usize, config: &TrainingConfig) -> Vec<&[u32]> {
         let (batch_size, seq_len) = (config.batch_size, config.n_ctx);

@@ -109,8 +109,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let from = rest.floor_char_boundary(PIECE_BYTES);
         let end = rest[from..].find('\n').map_or(rest.len(), |line| from + line + 1);
-        let (piece, behind) = rest.split_at(end);
-        rest = behind;
+        let (piece, after) = rest.split_at(end);
+        rest = after;
         (!piece.is_empty()).then_some(piece)
     })
 }

@@ -25,7 +25,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Counts a token behind a context once more; true when it is the first time.
+    /// Counts a token after a context once more; true when it is the first time.
     fn add(&mut self, context: u64, token: u32) -> bool {
         let count = self.tokens.entry(key(context, token)).or_default();
         *count += 1;
@@ -35,7 +35,7 @@ impl Counts {
         *count == 1
     }
 
-    /// The discounted share of `token` behind `context`, with `shorter` for what the discount left over.
+    /// The discounted share of `token` after `context`, with `shorter` for what the discount left over.
     fn probability(&self, context: u64, token: u32, shorter: f64) -> f64 {
         let Some(followers) = self.contexts.get(&context) else { return shorter };
         let count = self.tokens.get(&key(context, token)).copied().unwrap_or_default();

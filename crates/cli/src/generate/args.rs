@@ -63,7 +63,7 @@ pub struct PromptArgs {
     /// Put each prompt into the model's chat template, as what a user says
     #[arg(long)]
     pub chat: bool,
-    /// What the model is told before a chat
+    /// The system message of a chat
     #[arg(long, value_name = "TEXT", requires = "chat")]
     pub system: Option<String>,
     /// A variable of the chat template, such as enable_thinking=false; may be given more than once

@@ -65,7 +65,7 @@ struct ItemArgs {
     /// Begin texts with the BOS token: auto, always or never; auto does as the tokenizer says
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     bos: BosArg,
-    /// Put this before every text, behind BOS
+    /// Put this before every text, after BOS
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     start: String,
     /// The most tokens of an answer that the model writes, in gsm8k [default: 256]

@@ -160,7 +160,7 @@ fn a_prompt_has_a_page_with_everything() {
     for part in ["lenses", "deletion", "attention", "attribution", "patching"] {
         assert!(page.contains(&format!("<section id=\"{part}\">")), "{part}");
     }
-    assert!(page.contains("of ‘␣America’ less that of ‘␣the’"), "the tokens that were chosen");
+    assert!(page.contains("of ‘␣America’ minus that of ‘␣the’"), "the tokens that were chosen");
     let reading: Value = serde_json::from_slice(&fs::read(out.join("prompt.json")).unwrap()).unwrap();
     let number = |value: &Value| value.as_f64().unwrap();
     let parts = &reading["attribution"];

@@ -98,7 +98,7 @@ fn parse_kind(text: &str, data: &EditData) -> Result<EditKind, String> {
         return Err("it does not say what to do".to_owned());
     }
     if !after.trim().is_empty() {
-        return Err(format!("`{}` stands after what the edit does", shown(after.trim())));
+        return Err(format!("`{}` comes after what the edit does", shown(after.trim())));
     }
     let (name, argument) = match text.split_once('(') {
         Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or("a parenthesis is not closed")?)),
@@ -209,7 +209,7 @@ mod tests {
         let pairs = Edit::mask_pairs(3, PairMask::new("words", vec![vec![AttentionPair::new(1, 0)]]));
         assert!(!pairs.is_text() && pairs.to_string().parse::<Edit>().is_err());
         let after = "blocks.3.hook_mlp_out scale(2) zero".parse::<Edit>().unwrap_err().to_string();
-        assert!(after.contains("`zero` stands after what the edit does"), "{after}");
+        assert!(after.contains("`zero` comes after what the edit does"), "{after}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind, Value};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-/// The filter `tojson` of transformers: characters stay as they are, nothing is escaped for HTML, and there is a space behind
+/// The filter `tojson` of transformers: characters stay as they are, nothing is escaped for HTML, and there is a space after
 /// commas and colons.
 pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
@@ -26,7 +26,7 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     String::from_utf8(out).map_err(|error| failed(error.to_string()))
 }
 
-/// One line, with spaces behind commas and colons.
+/// One line, with spaces after commas and colons.
 struct Spaced;
 
 impl Formatter for Spaced {

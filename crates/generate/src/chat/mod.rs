@@ -23,7 +23,7 @@ const OWN: [&str; 2] = ["messages", "add_generation_prompt"];
 pub struct ChatMessage {
     /// Who says it: `system`, `user` or `assistant`.
     pub role: String,
-    /// What is said.
+    /// The text.
     pub content: String,
 }
 
@@ -38,7 +38,7 @@ impl ChatMessage {
         Self::new("user", content)
     }
 
-    /// What the model is told before the conversation.
+    /// Instructions before the conversation.
     pub fn system(content: impl Into<String>) -> Self {
         Self::new("system", content)
     }

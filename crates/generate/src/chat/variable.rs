@@ -33,7 +33,7 @@ impl FromStr for ChatVariable {
     type Err = GenerateError;
 
     /// # Errors
-    /// [`GenerateError::BadVariable`] when there is no `=`, or no JSON behind it.
+    /// [`GenerateError::BadVariable`] when there is no `=`, or no JSON after it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bad = |reason: &str| GenerateError::BadVariable { text: text.to_owned(), reason: reason.to_owned() };
         let (name, value) =

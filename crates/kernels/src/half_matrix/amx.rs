@@ -1,6 +1,6 @@
 //! Blocks of products on the tile registers of AMX: [`Tiles`].
 //!
-//! Rust has no stable intrinsics of AMX, so that its instructions stand here as assembly.
+//! Rust has no stable intrinsics of AMX, so its instructions are inline assembly here.
 
 #![allow(unsafe_code)]
 

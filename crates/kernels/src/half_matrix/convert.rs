@@ -42,7 +42,7 @@ for_best_cpu! {
 }
 
 for_best_cpu! {
-    /// Writes a row to the first of each 16 lines of a tile, rounded to bfloat16, and what rounding took; zeros behind it.
+    /// Writes a row to the first of each 16 lines of a tile, rounded to bfloat16, and the rounding error; zeros after it.
     pub(super) fn split_row(row: &[f32], high: &mut [Line], low: &mut [Line]) -> () {
         for ((numbers, high), low) in row.chunks(LINE).zip(high.chunks_mut(SIDE)).zip(low.chunks_mut(SIDE)) {
             let mut padded = [0.0; LINE];

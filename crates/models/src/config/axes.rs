@@ -40,15 +40,15 @@ impl Norm {
     }
 }
 
-/// Where the norms of a block stand.
+/// Where the norms of a block are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum NormPlacement {
     /// Before each sublayer: `h + sublayer(norm(h))`.
     Pre,
-    /// Before each sublayer and behind it, with gains of their own: `h + norm'(sublayer(norm(h)))`, as in Gemma 2.
+    /// Before each sublayer and after it, with separate gains: `h + norm'(sublayer(norm(h)))`, as in Gemma 2.
     Sandwich,
-    /// Only behind each sublayer: `h + norm(sublayer(h))`, as in OLMo 2.
+    /// Only after each sublayer: `h + norm(sublayer(h))`, as in OLMo 2.
     Post,
 }
 

@@ -106,7 +106,7 @@ impl DecoderConfig {
         Self { embed_norm, ..self }
     }
 
-    /// With norms before sublayers, behind them, or both.
+    /// With norms before sublayers, after them, or both.
     pub fn with_norm_placement(self, norm_placement: NormPlacement) -> Self {
         Self { norm_placement, ..self }
     }
@@ -156,7 +156,7 @@ impl DecoderConfig {
         Self { attn_soft_cap: cap.into(), ..self }
     }
 
-    /// With queries, keys and values cut off at `-clip` and `clip`, or as they are.
+    /// With queries, keys and values clipped to `-clip..clip`, or not.
     pub fn with_qkv_clip(self, clip: impl Into<Option<f64>>) -> Self {
         Self { qkv_clip: clip.into(), ..self }
     }

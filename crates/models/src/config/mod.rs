@@ -52,7 +52,7 @@ pub struct DecoderConfig {
     pub embed_norm: EmbedNorm,
     /// The norm.
     pub norm: Norm,
-    /// Where the norms of a block stand.
+    /// Where the norms of a block are.
     pub norm_placement: NormPlacement,
     /// How attention and MLP read the residual stream.
     pub residual: Residual,
@@ -72,7 +72,7 @@ pub struct DecoderConfig {
     pub attn_scale: f64,
     /// Scores `s` become `cap * tanh(s / cap)` before the softmax.
     pub attn_soft_cap: Option<f64>,
-    /// Queries, keys and values are cut off at this size; queries and keys after their norm, where they have one.
+    /// Queries, keys and values are clipped to this absolute value; queries and keys after their norm, where they have one.
     pub qkv_clip: Option<f64>,
     /// The norm of queries and keys.
     pub qk_norm: QkNorm,
@@ -115,7 +115,7 @@ impl DecoderConfig {
     }
 
     /// The sizes of the model, and the hooks of its blocks: all but `hook_resid_mid` where the sublayers are side by side,
-    /// the hooks of `ln2` where one norm serves both, those of `ln1` and `ln2` where norms stand only behind sublayers, and
+    /// the hooks of `ln2` where one norm serves both, those of `ln1` and `ln2` where norms are only after sublayers, and
     /// those of experts where there are none.
     ///
     /// The neurons of a mixture are those of its experts, one after the other, and the shared expert's. Where layers with and

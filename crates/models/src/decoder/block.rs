@@ -30,12 +30,12 @@ const LN2: NormHooks = NormHooks { scale: Hook::Ln2Scale, normalized: Hook::Ln2N
 /// A block; its sublayers run one after the other or side by side.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
-    /// None when norms stand only behind sublayers.
+    /// None when norms are only after sublayers.
     pub(super) attn_norm: Option<AnyNorm>,
     pub(super) attn: Attention,
     /// The norm of attention's output.
     pub(super) attn_post_norm: Option<AnyNorm>,
-    /// None when attention's norm serves the MLP too, or norms stand only behind sublayers.
+    /// None when attention's norm serves the MLP too, or norms are only after sublayers.
     pub(super) mlp_norm: Option<AnyNorm>,
     pub(super) mlp: AnyMlp,
     /// The norm of the MLP's output.
@@ -109,14 +109,14 @@ impl Block {
         [query, key, value, output].into_iter().chain(self.mlp.maps()).map(Linear::n_half_bytes).sum()
     }
 
-    /// What each head writes for its `z`, `[n_heads, d_head, d_model]`, with the linear part of the norm behind attention.
+    /// What each head writes for its `z`, `[n_heads, d_head, d_model]`, with the linear part of the norm after attention.
     pub(super) fn w_o(&self) -> Tensor<3> {
         let weight = self.behind_attention(self.attn.output.matrix());
         let [_, d_model] = weight.dims();
         weight.reshape([self.attn.n_heads, self.attn.d_head, d_model])
     }
 
-    /// The bias of attention's output, `[d_model]`, with the linear part of the norm behind attention.
+    /// The bias of attention's output, `[d_model]`, with the linear part of the norm after attention.
     pub(super) fn b_o(&self) -> Option<Tensor<1>> {
         let bias = self.attn.output.bias.as_ref()?.val();
         Some(self.behind_attention(bias.unsqueeze()).squeeze_dim(0))

@@ -142,6 +142,6 @@ fn by_tensor_operations(activation: Activation, x: Tensor<3>) -> Tensor<3> {
         }
         Activation::Relu => relu(x),
         Activation::Relu2 => relu(x).square(),
-        Activation::ClampedSwish { .. } => unreachable!("a valid configuration has it only behind a gate"),
+        Activation::ClampedSwish { .. } => unreachable!("a valid configuration has it only with a gate"),
     }
 }

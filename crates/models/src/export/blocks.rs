@@ -48,7 +48,7 @@ fn as_it_is(name: String) -> Copied {
 
 /// The parts of the name of a tensor of a block.
 struct InBlock {
-    /// What stands in front of the usual name.
+    /// What comes before the usual name.
     before: String,
     layer: usize,
     rest: String,

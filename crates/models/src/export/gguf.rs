@@ -42,7 +42,7 @@ impl<'a> Gguf<'a> {
         Ok(gguf)
     }
 
-    /// Everything before the tensors, with the space behind it.
+    /// Everything before the tensors, with the padding after it.
     fn header_bytes(&self, version: u32, entries: &[RawEntry]) -> Vec<u8> {
         let mut header = b"GGUF".to_vec();
         header.extend(version.to_le_bytes());

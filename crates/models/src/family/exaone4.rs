@@ -1,4 +1,4 @@
-//! EXAONE 4: norms behind sublayers and of queries and keys; where some layers have a window, the others do not rotate.
+//! EXAONE 4: norms after sublayers and of queries and keys; where some layers have a window, the others have no rotary positions.
 
 use super::keys::Keys;
 use super::{Recipe, gguf, hf, windows};

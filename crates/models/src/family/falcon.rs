@@ -39,7 +39,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     Ok(Recipe::new(config, PREFIX, stored_in_hf))
 }
 
-/// The heads of keys and values, and how the sublayers stand.
+/// The heads of keys and values, and whether the sublayers are parallel.
 fn attention(keys: &mut Keys, n_heads: usize) -> Result<(usize, Residual)> {
     let newer = keys.flag_or("new_decoder_architecture", false)?;
     let multi_query = keys.flag_or("multi_query", true)?;
@@ -62,7 +62,7 @@ fn attention(keys: &mut Keys, n_heads: usize) -> Result<(usize, Residual)> {
     }
 }
 
-/// Each key and value head stands behind the query heads that it serves.
+/// Each key and value head is stored after the query heads that share it.
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
     let DecoderConfig { n_heads, n_kv_heads, d_head, .. } = *config;
     let group = n_heads / n_kv_heads;

@@ -53,7 +53,7 @@ fn common(keys: &mut Keys) -> Result<DecoderConfig> {
 }
 
 /// Norms are stored as their gains' difference from one, and the norm before the MLP has a name of its own where one stands
-/// behind attention too.
+/// after attention too.
 pub(super) fn stored_minus_one(config: &DecoderConfig, param: Param) -> Stored {
     let Stored { name, layout } = match (param.part, config.norm_placement) {
         (Part::MlpNorm, NormPlacement::Sandwich) => {

@@ -32,12 +32,12 @@ fn common(keys: &mut Keys) -> Result<DecoderConfig> {
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {
     let Stored { name, layout } = hf::stored_with_fused_gate(config, param);
     let layout = hf::in_rotary_pairs(layout, config, param.part);
-    let behind = match param.part {
+    let name = match param.part {
         Part::AttnPostNorm => "post_self_attn_layernorm",
         Part::MlpPostNorm => "post_mlp_layernorm",
         _ => return Stored { name, layout },
     };
-    Stored { name: hf::full_name("model.layers", behind, param), layout: Layout::SAME }
+    Stored { name: hf::full_name("model.layers", name, param), layout: Layout::SAME }
 }
 
 /// Rows of queries and keys are in pairs as the checkpoint has them.

@@ -123,7 +123,7 @@ pub(super) fn from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Recipe> {
     Ok(Recipe::gguf(config.with_sliding_window(window), stored_in_gguf))
 }
 
-/// The norm before the MLP has the name of one behind attention.
+/// The norm before the MLP has the name of one after attention.
 fn stored_in_gguf(config: &DecoderConfig, param: Param) -> Stored {
     let part = if param.part == Part::MlpNorm { Part::AttnPostNorm } else { param.part };
     gguf::stored(config, Param { part, ..param })

@@ -96,7 +96,7 @@ pub(super) fn activation_name(activation: Activation) -> &'static str {
 pub(super) const PREFIX: &str = "model.";
 
 /// Where Llama's descendants store a parameter. Norms have the names of models that norm before sublayers; where norms stand
-/// behind them, `post_attention_layernorm` is the norm of attention's output.
+/// after them, `post_attention_layernorm` is the norm of attention's output.
 pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
     let (name, layout) = match param.part {
         Part::Embed => ("model.embed_tokens".to_owned(), Layout::SAME),

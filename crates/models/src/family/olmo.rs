@@ -1,4 +1,4 @@
-//! OLMo 1 (LayerNorms without weights, queries, keys and values cut off), OLMo 2 (norms behind sublayers, and of queries and
+//! OLMo 1 (LayerNorms without weights, clipped queries, keys and values), OLMo 2 (norms after sublayers, and of queries and
 //! keys over all heads) and OLMo 3 (a window in three of four layers).
 
 use super::keys::Keys;

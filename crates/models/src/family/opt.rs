@@ -1,4 +1,4 @@
-//! OPT: learned positions behind two rows that are not used, LayerNorm, ReLU. The 350M, which norms after it adds, is not.
+//! OPT: learned positions after two unused rows, LayerNorm, ReLU. The 350M, which norms after the residual addition, is refused.
 
 use super::keys::{Keys, unsupported};
 use super::{Layout, Recipe, Stored, hf};

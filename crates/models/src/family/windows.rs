@@ -32,7 +32,7 @@ pub(super) fn listed_or(keys: &mut Keys, n_layers: usize, usual: impl FnOnce() -
     Ok(listed(keys, n_layers)?.unwrap_or_else(usual))
 }
 
-/// The layers with a window of a GGUF, which lists them, or says that all have one but each so many-th, or leaves it to the reader:
+/// The layers with a window of a GGUF, which lists them, or says that every layer but each `n`-th has one, or leaves it to the reader:
 /// then all but each `usual`-th.
 pub(super) fn in_gguf(keys: &mut Keys, n_layers: usize, usual: usize) -> Result<Vec<usize>> {
     const KEY: &str = "attention.sliding_window_pattern";

@@ -95,7 +95,7 @@ fn gpt2() -> Cut {
     Cut::new(byte_level(true))
 }
 
-/// The same behind a cut around each digit.
+/// The same after a cut around each digit.
 fn single_digits() -> Cut {
     let digits = json!({ "type": "Digits", "individual_digits": true });
     Cut::new(sequence(json!([digits, byte_level(true)])))

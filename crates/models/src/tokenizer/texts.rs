@@ -24,7 +24,7 @@ impl Tokenizer {
         self.text_behind(letter, &self.decode(&[letter])?, id)
     }
 
-    /// The text of a token behind the token `letter`, whose own text is `alone`.
+    /// The text of a token after the token `letter`, whose own text is `alone`.
     fn text_behind(&self, letter: u32, alone: &str, id: u32) -> Result<String> {
         if !self.library.has(id) {
             return Ok(String::new()); // a gap between ids

@@ -187,7 +187,7 @@ proptest! {
         where_steps_are in any::<bool>(),
     ) {
         let (dir, mut bytes) = tokenizer_of(kind);
-        // The vocabulary fills most of a file, and what is done with a text stands before it.
+        // The vocabulary fills most of a file, and what is done with a text comes before it.
         let within = if where_steps_are { position(&bytes, b"\"model\"") } else { usize::MAX };
         changes.iter().for_each(|change| change.apply(&mut bytes, within));
         let _ = try_tokenizer(&written(&dir, &bytes));

@@ -126,7 +126,7 @@ fn vocabularies_that_are_not_understood_are_refused_by_name() {
         ),
         (
             vec![bpe, ("tokens", texts(&["a", "a", "b"])), kinds.clone(), merges, pre],
-            "1 of its tokens stand there twice",
+            "1 of its tokens are there twice",
         ),
         (vec![spm.clone(), tokens.clone(), kinds.clone()], "lacks `tokenizer.ggml.scores`"),
         (vec![spm.clone(), tokens.clone(), kinds.clone(), ("scores", scores(&[0.0]))], "3 tokens and 1 scores"),

@@ -16,7 +16,7 @@ use super::neurons::NeuronWrites;
 use crate::neurons::weights_of;
 use crate::{ProbeError, Result};
 
-/// What the parts of a model add to the logit of a token less that of another one, at one position of one prompt, in logits.
+/// What the parts of a model add to the logit of a token minus that of another one, at one position of one prompt, in logits.
 ///
 /// A component `c` adds `(W_U[a] - W_U[b]) . (gain * c / scale)`, where `scale` is what the final norm divides the last residual
 /// stream by at this position; where that norm subtracts the mean over `d_model`, it is subtracted from the component too. So
@@ -59,7 +59,7 @@ impl DifferenceParts {
     }
 }
 
-/// Attributes the logit of `tokens[0]` less that of `tokens[1]` after position `position` of the first window.
+/// Attributes the logit of `tokens[0]` minus that of `tokens[1]` after position `position` of the first window.
 ///
 /// ```
 /// use burn::tensor::Device;

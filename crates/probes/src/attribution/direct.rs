@@ -10,7 +10,7 @@ use crate::statistics::PerSequence;
 use crate::{ProbeError, Result};
 
 /// How much the loss of the next token rises when the residual stream after the last layer loses what one sublayer wrote, in
-/// the unchanged model and over a corpus. Later layers still read the sublayer's output; the final norm norms the rest anew.
+/// the unchanged model and over a corpus. Later layers still read the sublayer's output; the final norm is applied to the rest.
 ///
 /// ```
 /// use burn::tensor::Device;

@@ -1,4 +1,4 @@
-//! What the heads of a layer write, before a norm behind attention: [`HeadWrites`], and how well it explains what attention
+//! What the heads of a layer write, before a norm after attention: [`HeadWrites`], and how well it explains what attention
 //! writes, [`Misfit`].
 
 use burn::tensor::Tensor;
@@ -53,7 +53,7 @@ impl HeadWrites {
         Ok(Self { sum: begun(sum), heads: begun(heads), bias })
     }
 
-    /// Their numbers, given what attention writes, `[rows, d_model]`. A norm behind attention divides each row by a number,
+    /// Their numbers, given what attention writes, `[rows, d_model]`. A norm after attention divides each row by a number,
     /// which is found from its length along the heads' sum; without such a norm it is 1.
     pub(super) fn scaled_to(self, out: &Tensor<2>) -> HeadNumbers {
         /// A row of zeros is left as it is.

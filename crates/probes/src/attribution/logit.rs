@@ -26,7 +26,7 @@ use crate::{ProbeError, Result};
 /// Components are the embedding, what each attention and MLP writes, and of attention each head and the output bias. The
 /// bias of values is in the heads.
 ///
-/// A norm behind attention (Gemma 3) is taken as it acts in the run: what heads write is multiplied by the norm's gain and
+/// A norm after attention (Gemma 3) is taken as it acts in the run: what heads write is multiplied by the norm's gain and
 /// divided by its scale at this position.
 ///
 /// ```

@@ -25,7 +25,7 @@ impl NeuronWrites {
     /// neurons do not explain it.
     ///
     /// What the MLP writes is the neurons' sum and a bias that is the same at all positions, or the neurons' sum divided by a norm
-    /// behind the MLP, which has a scale for each position.
+    /// after the MLP, which has a scale for each position.
     pub(super) fn explaining(self, out: &Tensor<3>, position: usize) -> Option<Vec<f64>> {
         let Self { sum, along } = self;
         let [_, pos, d_model] = out.dims();
@@ -46,7 +46,7 @@ impl NeuronWrites {
     }
 }
 
-/// What a norm behind the MLP multiplies `sum` by; none where `out` is no multiple of it.
+/// What a norm after the MLP multiplies `sum` by; none where `out` is no multiple of it.
 fn scale_of(sum: &[f64], out: &[f64], most: f64) -> Option<f64> {
     let along: f64 = sum.iter().zip(out).map(|(a, b)| a * b).sum();
     let factor = along / square(sum);

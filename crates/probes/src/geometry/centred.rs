@@ -13,7 +13,7 @@ pub(crate) fn without_mean(x: Tensor<3>) -> Tensor<3> {
     x.clone() - x.mean_dim(2)
 }
 
-/// Collects the lengths of the residual stream and of what sublayers add to it, each less its mean over `d_model`.
+/// Collects the lengths of the residual stream and of what sublayers add to it, each minus its mean over `d_model`.
 ///
 /// LayerNorm subtracts this mean before anything reads the stream. The lengths are those of a model whose writing weights are
 /// centred, as TransformerLens loads models with LayerNorm by default (`center_writing_weights`).

@@ -16,7 +16,7 @@ pub struct AffineConfig {
     /// The ridges to choose from, by the error on held-out windows; a single one is taken as it is. Inputs have unit
     /// variance, and weights are shrunk towards the identity: an infinite ridge is the logit lens after a shift of the mean.
     pub ridges: Vec<f64>,
-    /// One window in so many is held out while the ridge is chosen, at least 2; then all are fitted.
+    /// One window in this many is held out while the ridge is chosen, at least 2; then all are fitted.
     pub held_out: usize,
     /// Bytes that the sums may take; what does not fit takes another pass over the corpus.
     pub bytes: usize,

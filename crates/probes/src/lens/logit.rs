@@ -26,7 +26,7 @@ impl Lens for LogitLens {
 /// stream of the unchanged model by at that row.
 ///
 /// The first versions of *The Remarkable Robustness of LLMs* had it so, by TransformerLens's `accumulated_resid` before its
-/// [issue 1076](https://github.com/TransformerLensOrg/TransformerLens/issues/1076) was mended. Early
+/// [issue 1076](https://github.com/TransformerLensOrg/TransformerLens/issues/1076) was fixed. Early
 /// streams, which are short, then give nearly uniform predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FixedScaleLens;

@@ -66,7 +66,7 @@ impl SuffixTask {
             let found = with.len().min(without.len());
             if found < Self::FEWEST {
                 let of_kind = if with.len() == found { "that end" } else { "that do not end" };
-                let kind = format!("of one token {of_kind} in {class}, behind {content} others, in one half of it");
+                let kind = format!("of one token {of_kind} in {class}, after {content} others, in one half of it");
                 return Err(ProbeError::TooFewWords { kind, found, needed: Self::FEWEST });
             }
             let n = found.min(at_most.div_ceil(2));

@@ -16,9 +16,9 @@ const FREQUENCY: &str = "frequency";
 const POSITION: &str = "position";
 const WORD: &str = "word";
 
-/// The built-in groupings. Groups without any position are left out. `texts` is the text of each token by its id, as it stands
-/// behind a letter: white space before it shows, a part of a character is U+FFFD, and a special token is empty, as is a token
-/// behind the end of the list.
+/// The built-in groupings. Groups without any position are left out. `texts` is the text of each token by its id, as it is
+/// after a letter: white space before it shows, a part of a character is U+FFFD, and a special token is empty, as is a token
+/// beyond the end of the list.
 impl TokenGroups {
     /// The names that [`by_name`](TokenGroups::by_name) takes.
     pub const KNOWN: [&str; 5] = [CLASS, FREQUENCY, POSITION, WORD, NEXT_CLASS];
@@ -174,7 +174,7 @@ impl Quartiles {
         self.groups.iter().filter_map(|group| Some(*group.first()?..=*group.last()?))
     }
 
-    /// The group of tokens that occur so many times.
+    /// The group of tokens with this many occurrences.
     fn of(&self, times: usize) -> Option<usize> {
         self.groups.iter().position(|group| group.contains(&times))
     }

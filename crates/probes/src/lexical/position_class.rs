@@ -45,7 +45,7 @@ impl PositionClass {
         }
     }
 
-    /// The classes of the tokens of a window, given the text of each as it stands behind a letter: white space before it
+    /// The classes of the tokens of a window, given the text of each as it is after a letter: white space before it
     /// shows, a part of a character is U+FFFD, and a special token is empty.
     ///
     /// ```
@@ -63,7 +63,7 @@ impl PositionClass {
         (0..texts.len()).map(class).collect()
     }
 
-    /// The class of a token, which stands directly behind a letter or a digit or not.
+    /// The class of a token, which directly follows a letter or a digit, or not.
     fn of(text: &str, goes_on: bool) -> Self {
         let begins_with_space = text.starts_with(char::is_whitespace);
         if text.contains(char::is_alphabetic) {

@@ -68,7 +68,7 @@ impl VerbForms {
             || doubled.is_some_and(|stem| self.is_stem(&stem))
     }
 
-    /// Whether the words have both endings behind these letters: `hop` of `hoping` and `hoped`.
+    /// Whether the words have both endings after these letters: `hop` of `hoping` and `hoped`.
     fn is_stem(&self, stem: &str) -> bool {
         let past = match stem.strip_suffix('y') {
             Some(short) if self.words.contains(&format!("{short}ied")) => true,

@@ -190,7 +190,7 @@ impl VocabularyDirections {
         sums.iter().map(PowerSums::profile).collect()
     }
 
-    /// Parts of the vocabulary that one product takes: on a CPU so many tokens that their cosines stay in its caches.
+    /// Parts of the vocabulary that one product takes: on a CPU few enough tokens that their cosines stay in its caches.
     fn tiles(&self, device: &Device) -> Vec<Tensor<2>> {
         let size = if is_host_device(device) { TILE } else { usize::MAX };
         let of_chunk = |chunk: &Tensor<2>| {

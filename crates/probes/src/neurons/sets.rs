@@ -99,7 +99,7 @@ impl NeuronClass {
     pub const ALL: [NeuronClass; 4] =
         [NeuronClass::Prediction, NeuronClass::Suppression, NeuronClass::Entropy, NeuronClass::TokenFrequency];
 
-    /// Entropy and token-frequency neurons are the first of a ranking: one of so many neurons of the layer, at least one.
+    /// Entropy and token-frequency neurons are the top of a ranking: one per this many neurons of the layer, at least one.
     pub const NEURONS_PER_MEMBER: usize = 256;
 }
 

@@ -33,7 +33,7 @@ impl<'de> Visitor<'de> for ByName {
         let (mut names, mut measured) = (Vec::new(), Vec::new());
         while let Some(name) = map.next_key::<String>()? {
             if names.contains(&name) {
-                return Err(A::Error::custom(format_args!("the metric `{name}` stands in it twice")));
+                return Err(A::Error::custom(format_args!("the metric `{name}` is in it twice")));
             }
             names.push(name);
             measured.push(map.next_value::<PerSequence>()?);
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_metric_that_stands_there_twice_is_refused() {
         let twice = serde_json::from_str::<Scores>(r#"{"kl": {"sequences": {}}, "kl": {"sequences": {}}}"#);
-        assert!(twice.unwrap_err().to_string().starts_with("the metric `kl` stands in it twice"));
+        assert!(twice.unwrap_err().to_string().starts_with("the metric `kl` is in it twice"));
     }
 
     #[test]

@@ -200,7 +200,7 @@ fn a_head_adds_what_attention_writes_when_the_others_are_zeroed() {
     for name in FAMILIES {
         let (model, windows) = (load(name), Expected::of_family(name).windows());
         if model.config().norm_placement != NormPlacement::Pre {
-            continue; // a norm behind attention divides by what all heads write together
+            continue; // a norm after attention divides by what all heads write together
         }
         let cache = ActivationCache::at([Hook::ResidPre]);
         let cache = model.run_with_cache(&windows, cache.and([Hook::ResidPost.at(model.n_layers() - 1)])).unwrap();

@@ -131,7 +131,7 @@ impl BlockChange {
         Self::VERBS.iter().find(|(_, change)| same(change)).map_or("", |(verb, _)| verb)
     }
 
-    /// With the number that is behind `_times_`.
+    /// With the number after `_times_`.
     fn with_times(self, number: usize) -> Option<Self> {
         match self {
             BlockChange::RepeatLayers { .. } => Some(BlockChange::RepeatLayers { times: number }),

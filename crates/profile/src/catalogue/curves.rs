@@ -94,7 +94,7 @@ pub(super) static CURVES: [SingleCurve; 7] = [
         axis: AxisKind::Labelled("strength"),
         group: STEERING,
         definition: "mean over prompts, at their last position: the mean log-probability of the target tokens (nats), or the \
-                     mean of their logits less that of other tokens (logits)",
+                     mean of their logits minus that of other tokens (logits)",
     },
     SingleCurve {
         name: "own_continuation_nll",
@@ -105,7 +105,7 @@ pub(super) static CURVES: [SingleCurve; 7] = [
         scale: Scale::Fitted,
         axis: AxisKind::Layers,
         group: "Own text",
-        definition: "loss, in the model without layer `l`, of the greedy continuation that the unchanged model writes behind the \
+        definition: "loss, in the model without layer `l`, of the greedy continuation that the unchanged model writes after the \
                      first half of each window (rounded down), to the length of the window; mean over the tokens of the \
                      continuation",
     },

@@ -8,8 +8,8 @@ const DIFFERENCE: &str = "Deleting a layer, compared";
 pub(super) static DIFFERENCES: [Row; 3] = [
     Row {
         name: "delete_less_clean",
-        title: "Deleting a layer, less the unchanged model",
-        label: "deleted less unchanged",
+        title: "Deleting a layer, minus the unchanged model",
+        label: "deleted minus unchanged",
         group: DIFFERENCE,
         axis: LAYERS,
         text: "delete - clean",
@@ -18,7 +18,7 @@ pub(super) static DIFFERENCES: [Row; 3] = [
     Row {
         name: "delete_less_swap",
         title: "Deleting a layer rather than swapping it with the next",
-        label: "deleted less swapped",
+        label: "deleted minus swapped",
         group: DIFFERENCE,
         axis: |_| AxisKind::AdjacentPairs,
         text: "delete - swap",
@@ -27,7 +27,7 @@ pub(super) static DIFFERENCES: [Row; 3] = [
     Row {
         name: "knock_out_words",
         title: "Knocking out attention within words rather than across",
-        label: "within less across words",
+        label: "within minus across words",
         group: KNOCK_OUT,
         axis: LAYERS,
         text: "knock_out_within_words - knock_out_across_words",

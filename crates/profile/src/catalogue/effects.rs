@@ -64,7 +64,7 @@ pub(super) static EFFECTS: [SingleCurve; 13] = [
         DIRECT,
         "direct_attention",
         ["Direct effect of attention", "attention"],
-        "mean of `nll` of `h_L - a_l`, normed anew, less `nll` of `h_L`: the last residual stream alone loses what \
+        "mean of `nll` of `h_L - a_l`, normed again, minus `nll` of `h_L`: the last residual stream alone loses what \
          attention adds",
     ),
     loss(DIRECT, "direct_mlp", ["Direct effect of the MLP", "MLP"], "the same of what the MLP adds"),
@@ -72,44 +72,44 @@ pub(super) static EFFECTS: [SingleCurve; 13] = [
         TOTAL,
         "total_attention",
         ["Total effect of attention", "attention, zero"],
-        "`nll` of `delete_attention` less that of the unchanged model: attention writes zero, and later layers react",
+        "`nll` of `delete_attention` minus that of the unchanged model: attention writes zero, and later layers react",
     ),
     loss(
         TOTAL,
         "total_mlp",
         ["Total effect of the MLP", "MLP, zero"],
-        "`nll` of `delete_mlp` less that of the unchanged model",
+        "`nll` of `delete_mlp` minus that of the unchanged model",
     ),
     loss(
         TOTAL,
         "total_mean_attention",
         ["Total effect of attention, against its mean", "attention, mean"],
-        "`nll` of `mean_attention` less that of the unchanged model",
+        "`nll` of `mean_attention` minus that of the unchanged model",
     ),
     loss(
         TOTAL,
         "total_mean_mlp",
         ["Total effect of the MLP, against its mean", "MLP, mean"],
-        "`nll` of `mean_mlp` less that of the unchanged model",
+        "`nll` of `mean_mlp` minus that of the unchanged model",
     ),
     loss(
         TOTAL,
         "total_resample_attention",
         ["Total effect of attention, against that of another window", "attention, resampled"],
-        "`nll` of `resample_attention` less that of the unchanged model",
+        "`nll` of `resample_attention` minus that of the unchanged model",
     ),
     loss(
         TOTAL,
         "total_resample_mlp",
         ["Total effect of the MLP, against that of another window", "MLP, resampled"],
-        "`nll` of `resample_mlp` less that of the unchanged model",
+        "`nll` of `resample_mlp` minus that of the unchanged model",
     ),
     loss(
         REPAIR,
         "self_repair_attention",
         ["Self-repair of attention", "attention"],
-        "`direct_attention` less `total_attention`: positive where later layers make up for what is lost, negative where \
+        "`direct_attention` minus `total_attention`: positive where later layers make up for what is lost, negative where \
          they depend on it",
     ),
-    loss(REPAIR, "self_repair_mlp", ["Self-repair of the MLP", "MLP"], "`direct_mlp` less `total_mlp`"),
+    loss(REPAIR, "self_repair_mlp", ["Self-repair of the MLP", "MLP"], "`direct_mlp` minus `total_mlp`"),
 ];

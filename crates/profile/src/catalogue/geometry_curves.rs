@@ -162,7 +162,7 @@ pub(super) static GEOMETRY_CURVES: [SingleCurve; 17] = [
         axis: AxisKind::Layers,
         group: "Geometry",
         definition: "linear CKA of `h_l` and `h_{l+1}`, biased estimator, over the positions of one window that count, at most the \
-                     first 2,048; mean over windows. Where the final norm subtracts the mean over `d_model`, of states less \
+                     first 2,048; mean over windows. Where the final norm subtracts the mean over `d_model`, of states minus \
                      that mean",
     },
     SingleCurve {
@@ -174,7 +174,7 @@ pub(super) static GEOMETRY_CURVES: [SingleCurve; 17] = [
         scale: Scale::Log,
         axis: AxisKind::ResidualPositions,
         group: "Geometry",
-        definition: "mean length of `h_l` less its mean over `d_model`, in models whose final norm subtracts it (LayerNorm)",
+        definition: "mean length of `h_l` minus its mean over `d_model`, in models whose final norm subtracts it (LayerNorm)",
     },
     SingleCurve {
         name: "centred_attn_out_norm",
@@ -185,7 +185,7 @@ pub(super) static GEOMETRY_CURVES: [SingleCurve; 17] = [
         scale: Scale::Log,
         axis: AxisKind::Layers,
         group: "Geometry",
-        definition: "as `attn_out_norm`, less the mean over `d_model`; only in models with LayerNorm",
+        definition: "as `attn_out_norm`, minus the mean over `d_model`; only in models with LayerNorm",
     },
     SingleCurve {
         name: "centred_mlp_out_norm",
@@ -196,6 +196,6 @@ pub(super) static GEOMETRY_CURVES: [SingleCurve; 17] = [
         scale: Scale::Log,
         axis: AxisKind::Layers,
         group: "Geometry",
-        definition: "as `mlp_out_norm`, less the mean over `d_model`; only in models with LayerNorm",
+        definition: "as `mlp_out_norm`, minus the mean over `d_model`; only in models with LayerNorm",
     },
 ];

@@ -44,10 +44,10 @@ pub(super) static MATRICES: [Row; 15] = [
     },
     Row {
         name: "merging_heads",
-        title: "Attention within a word, less that elsewhere",
+        title: "Attention within a word, minus that elsewhere",
         unit: Unit::Fraction,
         axes: LAYER_AND_HEAD,
-        definition: "a head's attention from the last token of a four-token word to its other three, less the attention \
+        definition: "a head's attention from the last token of a four-token word to its other three, minus the attention \
                      over the same distances between other tokens",
     },
     Row {
@@ -55,7 +55,7 @@ pub(super) static MATRICES: [Row; 15] = [
         title: "Direct logit attribution of heads",
         unit: Unit::Logits,
         axes: LAYER_AND_HEAD,
-        definition: "`dla_attention` of what head `h` writes, `z_h W_O_h`; a norm behind attention is taken with its gain and \
+        definition: "`dla_attention` of what head `h` writes, `z_h W_O_h`; a norm after attention is taken with its gain and \
                      its scale at the position. The heads of a layer and `dla_attention_bias` add up to `dla_attention`",
     },
     Row {

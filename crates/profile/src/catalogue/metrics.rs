@@ -145,7 +145,7 @@ static METRICS: [Row; 12] = [
         label: "logit difference",
         unit: Unit::Logits,
         scale: Scale::Fitted,
-        definition: "the logit of one chosen token less that of another",
+        definition: "the logit of one chosen token minus that of another",
         positions: ALL,
     },
 ];

@@ -73,15 +73,15 @@ pub(super) static NEURON_SETS: [Row; 6] = [
     ),
 ];
 
-/// What the class has, less what random sets have.
+/// What the class has, minus what random sets have.
 pub(super) static NEURON_SET_DIFFERENCES: [Row; 2] = [
     row(
         "neuron_sets_difference",
         ZERO,
         [
             "Zeroed class − random",
-            "class less random",
-            "The class less the mean of the random sets, window by window; the error is over windows, for the sets that \
+            "class minus random",
+            "The class minus the mean of the random sets, window by window; the error is over windows, for the sets that \
              were drawn",
         ],
     ),
@@ -90,7 +90,7 @@ pub(super) static NEURON_SET_DIFFERENCES: [Row; 2] = [
         MEAN,
         [
             "Mean-ablated class − random",
-            "class less random",
+            "class minus random",
             "As `neuron_sets_difference`, with the means in place of zero",
         ],
     ),

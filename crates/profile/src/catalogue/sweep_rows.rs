@@ -29,7 +29,7 @@ pub(super) static SWEEPS: [Row; 20] = [
         group: DELETED,
         axis: LAYERS,
         text: "0..3-4..12",
-        definition: "Layer `l` is left out; the residual stream passes by it. The same as zeroing what its attention and \
+        definition: "Layer `l` is left out; the residual stream bypasses it. The same as zeroing what its attention and \
                      MLP write",
     },
     Row {

@@ -49,7 +49,7 @@ impl Row {
                 "acc_change",
                 ("Change of the accuracy", "acc change"),
                 Scale::Fitted,
-                "`acc` less that of the unchanged model, item by item",
+                "`acc` minus that of the unchanged model, item by item",
             ),
         ];
         if self.has_acc_norm {

@@ -86,7 +86,7 @@ pub fn values() -> Vec<ValueEntry> {
             [
                 "Logit of the next token above the mean logit",
                 "centred logit",
-                "mean over `t < T - 1` of the logit of `x_{t+1}` less the mean logit over the vocabulary: the sum of \
+                "mean over `t < T - 1` of the logit of `x_{t+1}` minus the mean logit over the vocabulary: the sum of \
                  `dla_embed`, `dla_attention` and `dla_mlp` of all layers, and `dla_final_bias`",
             ],
         ),
@@ -115,7 +115,7 @@ pub fn values() -> Vec<ValueEntry> {
             [
                 "Logit difference after the clean prompts",
                 "clean prompts",
-                "`d_clean`: the logit of a pair's answer less that of its other answer, at the last position; mean over pairs",
+                "`d_clean`: the logit of a pair's answer minus that of its other answer, at the last position; mean over pairs",
             ],
         ),
         ValueEntry::measured(

@@ -11,7 +11,7 @@ pub struct DifferenceAttribution {
     pub position: usize,
     /// The token, and the one that it is compared with.
     pub tokens: [u32; 2],
-    /// The logit of the first token less that of the second, from the last residual stream; before a soft cap of the logits, where
+    /// The logit of the first token minus that of the second, from the last residual stream; before a soft cap of the logits, where
     /// the model has one.
     pub difference: f64,
     /// What the embedding adds.

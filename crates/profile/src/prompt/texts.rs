@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The text of each token by its id, as it stands behind a letter, so that a token that begins a word shows the space before it.
+/// The text of each token by its id, as it is after a letter, so that a token that begins a word shows the space before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenTexts(BTreeMap<u32, String>);

@@ -4,23 +4,23 @@ use stratigraph_profile::{Profile, catalogue};
 
 /// Points of relative depth at which curves are compared and averaged.
 pub(super) const POINTS: usize = 48;
-/// Turns of three models and more; two have one for each point.
+/// Random rotations of three models or more; two models have one for each point.
 const TURNS: usize = 999;
 
 /// How alike a curve of several models is over relative depth.
 ///
 /// The similarity is the mean rank correlation (Spearman) of all pairs of models, at 48 points of relative depth. For the p-value
-/// the curves of each model are turned around its depth, so that what leaves at the end comes in at the beginning: this keeps
-/// their shapes, which are smooth, and moves them against each other. The p-value is the fraction of such turns that are as
-/// similar as the true position, which is counted among them.
+/// the curves of each model are rotated along its depth, so that what leaves at the end comes in at the beginning: this keeps
+/// their shapes, which are smooth, and shifts them against each other. The p-value is the fraction of rotations that are as
+/// similar as the true alignment, which is counted among them.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Alignment {
-    /// The curve; none for all curves together, in which each model's curves are turned by the same amount.
+    /// The curve; none for all curves together, in which each model's curves are rotated by the same amount.
     pub curve: Option<String>,
     /// From -1 to 1.
     pub similarity: f64,
-    /// The fraction of turns.
+    /// The fraction of rotations.
     pub p_value: f64,
     /// How many models have the curve.
     pub n_models: usize,

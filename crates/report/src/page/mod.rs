@@ -19,7 +19,7 @@ pub use prompts::PromptLink;
 pub(crate) use stages::bar;
 pub(crate) use tables::{close_table, open_table};
 
-/// A profile as one HTML page without a script, which asks for nothing outside itself: what was measured on what, the
+/// A profile as one HTML page without a script, which loads nothing from outside: what was measured on what, the
 /// stages with their evidence, every figure, and every number in tables. It follows the reader's light or dark setting,
 /// has room on a telephone, and prints.
 pub(crate) struct Page<'a> {

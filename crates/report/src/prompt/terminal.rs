@@ -201,7 +201,7 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
-/// A text with spaces behind it, `width` columns in all.
+/// A text padded with spaces to `width` columns.
 fn padded(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(UnicodeWidthStr::width(text));
     format!("{text}{:missing$}", "")

@@ -108,7 +108,7 @@ fn matrices(n_layers: usize) -> Vec<(&'static str, Matrix)> {
         ("cosine", matrix(positions(), positions(), "cosine")),
         (
             "merging_heads",
-            matrix(Axis::layers(n_layers), Axis::heads(12), "attention within a word, less that elsewhere"),
+            matrix(Axis::layers(n_layers), Axis::heads(12), "attention within a word, minus that elsewhere"),
         ),
         ("delete_kl_by_class", matrix(Axis::layers(n_layers), names("class", &CLASSES), "nats")),
         ("lens_nll_by_my <own> grouping", matrix(positions(), names("my <own> grouping", &CLASSES[..2]), "nats")),

@@ -33,7 +33,7 @@ impl SuffixEnsembles {
         Self { name: format!("ensemble_{suffix}"), suffix, task, token_texts }
     }
 
-    /// Says that the words behind all windows are verbs, with and without the suffix.
+    /// Says that the words after all windows are verbs, with and without the suffix.
     pub fn before_verbs(self) -> Self {
         Self { name: format!("ensemble_{}_verbs", self.suffix), ..self }
     }

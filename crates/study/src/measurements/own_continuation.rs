@@ -13,7 +13,7 @@ use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work
 
 /// How well the model still predicts its own greedy text when a layer is deleted.
 ///
-/// Each window of the corpus is cut in half (or behind as many tokens as [`new`](OwnContinuation::new) says), the unchanged model
+/// Each window of the corpus is cut in half (or after as many tokens as [`new`](OwnContinuation::new) says), the unchanged model
 /// continues the first part greedily to the length of the window, and the loss of that continuation is measured under the
 /// deletion of each layer. Clean loss is small where the model is sure of what it writes, so that what a layer adds to it is
 /// damage to what the model would have said, whatever the corpus says.
@@ -53,7 +53,7 @@ impl OwnContinuation {
         self.n_prompt.unwrap_or(seq_len / 2)
     }
 
-    /// The windows with the model's own text behind their prompts; its tokens alone are measured.
+    /// The windows with the model's own text after their prompts; its tokens alone are measured.
     fn continued(&self, context: &StudyContext, done: &mut dyn FnMut(usize)) -> Result<TokenWindows> {
         let (windows, n_prompt) = (context.windows, self.n_prompt(context.windows.seq_len()));
         let seq_len = windows.seq_len();
@@ -86,7 +86,7 @@ impl OwnContinuation {
         let n_sequences = windows.n_sequences();
         let scores = scoring.on(model, n_sequences)?.score(0..n_sequences, Scores::default, progress)?;
         let losses: Vec<&PerSequence> = scores.iter().filter_map(|scores| scores.get(NLL)).collect();
-        // The deletion of each layer, and the unchanged model behind them.
+        // The deletion of each layer, and the unchanged model after them.
         findings.add_curve(CURVE, curve_of_windows(CURVE, n_layers, losses[..n_layers].iter().copied()))?;
         let of_clean = findings.estimate(losses[n_layers]);
         findings.add_value(CLEAN, of_clean)

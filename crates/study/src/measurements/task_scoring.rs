@@ -16,7 +16,7 @@ const ITEMS: usize = 256;
 /// The scores of a benchmark at each point of some sweeps, and of the unchanged model.
 ///
 /// Curves are named after the sweep, the task and the score, such as `delete_arc_easy_acc`, and so are matrices of sweeps over
-/// two axes. `delete_arc_easy_acc_change` is the accuracy less that of the unchanged model, with the standard error of the
+/// two axes. `delete_arc_easy_acc_change` is the accuracy minus that of the unchanged model, with the standard error of the
 /// items' differences. `clean_arc_easy_acc` is the unchanged model's. The corpus of the study has no part in them.
 #[derive(Debug, Clone)]
 pub struct TaskScoring {

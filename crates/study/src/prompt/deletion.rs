@@ -21,7 +21,7 @@ pub(super) fn grid(study: &PromptStudy) -> Result<DeletionGrid> {
     let values = |scores: &PositionScores, metric: usize| -> Vec<f64> {
         scores.rows().filter_map(|row| row.values[metric]).collect()
     };
-    let clean = values(&scores[n_layers], 1); // it is added behind the deletions
+    let clean = values(&scores[n_layers], 1); // it is added after the deletions
     let change =
         |scores: &PositionScores| values(scores, 1).iter().zip(&clean).map(|(nll, clean)| nll - clean).collect();
     let kl = scores[..n_layers].iter().map(|scores| values(scores, 0)).collect();

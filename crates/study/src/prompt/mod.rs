@@ -122,7 +122,7 @@ impl<'a> PromptStudy<'a> {
         Self { corrupted: Some(tokens), ..self }
     }
 
-    /// With the text of a token, as it stands behind a letter.
+    /// With the text of a token, as it is after a letter.
     pub fn with_texts(self, texts: impl Fn(u32) -> String + 'a) -> Self {
         Self { texts: Box::new(texts), ..self }
     }

@@ -1,4 +1,4 @@
-//! What heads do for the logit where a norm stands behind attention, from the weights of a checkpoint, and models whose weights
+//! What heads do for the logit where a norm follows attention, from the weights of a checkpoint, and models whose weights
 //! do not give it.
 
 use std::ops::Range;

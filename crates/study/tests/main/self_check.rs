@@ -79,7 +79,7 @@ fn a_device_with_a_fault_is_refused_with_the_fault() {
     let reference = model(&device());
     let check = |fault| SelfCheck::run(&Faulty(model(&device()), fault), &reference);
     for (fault, part) in [
-        (Fault::Block, "the residual stream behind a block is off by"),
+        (Fault::Block, "the residual stream after a block is off by"),
         (Fault::NaN, "is NaN"),
         (Fault::Tile, "of tiles of logits is off by"),
     ] {

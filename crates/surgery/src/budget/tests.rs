@@ -30,7 +30,7 @@ impl ResidualModel for Counted {
     }
 
     fn embed(&self, _: Tensor<2, Int>) -> stratigraph_core::Result<Tensor<3>> {
-        unreachable!("the run begins behind the embedding")
+        unreachable!("the run begins after the embedding")
     }
 
     fn block(&self, _: Site, resid: Tensor<3>, _: &mut dyn Tap) -> stratigraph_core::Result<Tensor<3>> {

@@ -18,7 +18,7 @@ pub enum Operator {
     DeleteAttention,
     /// What the MLP of a layer writes is zeroed.
     DeleteMlp,
-    /// A block of neighbouring slots runs once more, right behind itself.
+    /// A block of neighbouring slots runs once more, right after itself.
     RepeatBlock,
     /// Two neighbouring slots run in each other's place.
     Swap,

@@ -25,7 +25,7 @@ pub enum Method {
     },
 }
 
-/// What a search does. First it removes as many layers or sublayers as it is told to, one in each round, whatever that costs. Then it
+/// What a search does. First it removes the given number of layers or sublayers, one in each round, whatever the cost. Then it
 /// makes other changes, one in each round, as long as they are better.
 ///
 /// ```

@@ -7,7 +7,7 @@ use super::Sweep;
 
 impl Sweep {
     /// The names that [`by_name`](Sweep::by_name) takes; N and M stand for numbers. All but `lens` and those over blocks from
-    /// `repeat_N` on can be limited to positions by `_after_first`, `_from_N` or `_at_N..M` behind the name. Behind the names of
+    /// `repeat_N` on can be limited to positions by `_after_first`, `_from_N` or `_at_N..M` after the name. After the names of
     /// repeats `_scaled_X` multiplies what the later runs of a layer write.
     pub const KNOWN: [&str; 48] = [
         "delete",
@@ -116,7 +116,7 @@ fn replacing(name: &str) -> Option<EditKind> {
     }
 }
 
-/// The sweep of `N`, `N_to_M` and `N_in_M_layers` behind `knock_back_`.
+/// The sweep of `N`, `N_to_M` and `N_in_M_layers` after `knock_back_`.
 fn knock_out(name: &str) -> Option<Sweep> {
     if let Some((first, last)) = name.split_once("_to_") {
         let (first, last) = (number(first)?, number(last)?);

@@ -1,4 +1,4 @@
-//! Sweeps of which only some positions feel anything: [`Sweep::at_positions`].
+//! Sweeps that change only some positions: [`Sweep::at_positions`].
 
 use stratigraph_core::{Edit, Positions};
 
@@ -107,7 +107,7 @@ struct Limited {
     slots: Vec<usize>,
 }
 
-/// Every layer, of which some positions pass through these alone.
+/// Every layer, with some positions passing through these alone.
 fn without_some(layers: &[usize], n_layers: usize, positions: &Positions) -> Limited {
     let missing = (0..n_layers).filter(|layer| !layers.contains(layer));
     let skips = missing.map(|layer| Edit::skip_layer(layer).with_positions(positions.clone()));
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(swaps[0], text);
         assert_eq!(swaps.len(), 3);
         assert_eq!(texts(Sweep::swap_at(Positions::only(0..6))).unwrap(), texts(Sweep::swap()).unwrap());
-        // An edit stays with its layer: layer 2 at the chosen positions, and layer 3 behind the swap.
+        // An edit stays with its layer: layer 2 at the chosen positions, and layer 3 after the swap.
         let edited = Sweep::over("edited", "slot", [1, 3].map(|slot| (slot.to_string(), slot)), |context, &slot| {
             Ok(context.full().swap(1, 2)?.edit(Edit::zero(Hook::MlpOut.at(slot))))
         });

@@ -25,7 +25,7 @@ pub struct TunedConfig {
     pub windows_per_step: usize,
     /// The first learning rate; it falls to 0 along a straight line. Streams have unit variance.
     pub learning_rate: f64,
-    /// One window in so many is held out, at least 2. A position whose map is not better there after training keeps the one
+    /// One window in this many is held out, at least 2. A position whose map is not better there after training keeps the one
     /// that it began with.
     pub held_out: usize,
     /// Decides which windows are drawn.

@@ -51,7 +51,7 @@ pub(super) struct Attention {
 pub(super) struct Scoring {
     /// The factor of the products of queries and keys.
     pub(super) scale: f64,
-    /// Queries, keys and values are cut off at this size, those that are normed after their norm.
+    /// Queries, keys and values are clipped to this absolute value, those that are normed after their norm.
     pub(super) clip: Option<f64>,
     /// Scores are kept between minus this and this.
     pub(super) soft_cap: Option<f64>,
@@ -114,14 +114,14 @@ impl Attention {
         Ok(linear(&self.output, joined))
     }
 
-    /// `[batch, pos, heads * d_head]` to `[batch, pos, heads, d_head]`, cut off unless that comes after a norm.
+    /// `[batch, pos, heads * d_head]` to `[batch, pos, heads, d_head]`, clipped unless that comes after a norm.
     fn split(&self, x: Tensor<3>, norm: &Option<HeadNorm>) -> Tensor<4> {
         let [batch, pos, width] = x.dims();
         let x = x.reshape([batch, pos, width / self.d_head, self.d_head]);
         if norm.is_none() { self.clipped(x) } else { x }
     }
 
-    /// Queries or keys after their norm, if they have one, and cut off there.
+    /// Queries or keys after their norm, if they have one, and clipped there.
     fn normed(&self, x: Tensor<4>, norm: &Option<HeadNorm>) -> Tensor<4> {
         match norm {
             Some(norm) => self.clipped(norm.forward(x)),
@@ -129,7 +129,7 @@ impl Attention {
         }
     }
 
-    /// Queries, keys or values cut off where the model does so.
+    /// Queries, keys or values, clipped where the model does so.
     fn clipped(&self, x: Tensor<4>) -> Tensor<4> {
         match self.scoring.clip {
             Some(clip) => x.clamp(-clip, clip),

@@ -30,7 +30,7 @@ pub(in super::super) struct Past<'a> {
 }
 
 impl Past<'_> {
-    /// Keeps new keys and values, and returns them behind those of all positions before.
+    /// Keeps new keys and values, and returns them after those of all earlier positions.
     pub(super) fn followed_by(self, layer: usize, new: Pair) -> Result<Pair> {
         let Past { first, kept } = self;
         if kept.len != first {

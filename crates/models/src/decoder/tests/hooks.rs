@@ -102,7 +102,7 @@ impl Shown<'_> {
             let heads = self.heads(hook);
             assert_eq!(heads.dims(), [2, SEQ_LEN, n, attn.d_head], "{} {hook}", self.name);
             let mapped = linear(map, normed.clone());
-            // What is normed is cut off after its norm, behind the hook.
+            // What is normed is clipped after its norm, which is after the hook.
             let clip = attn.scoring.clip.filter(|_| norm.is_none());
             let clipped = clip.map_or(mapped.clone(), |clip| mapped.clamp(-clip, clip));
             close(&format!("{} {hook}", self.name), &host(heads), &host(clipped));

@@ -39,7 +39,7 @@ fn an_edited_scale_is_what_the_norm_divides_by() {
     for name in FAMILIES {
         let model = load(name);
         if !model.hooks().contains(Hook::Ln1Scale) {
-            continue; // its norms stand behind sublayers
+            continue; // its norms are after sublayers
         }
         let (device, site) = (Device::flex(), Site { slot: 0, layer: 1 });
         let resid = model.embed(windows().batch(0..2, &device)).unwrap();

@@ -19,7 +19,7 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &Diffe
     let (after, position) = (Quoted(texts, reading.tokens[found.position]), found.position);
     write!(
         f,
-        "After {after} (@{position}) the logit of {token} less that of {against} is <b>{:.2}</b>. ",
+        "After {after} (@{position}) the logit of {token} minus that of {against} is <b>{:.2}</b>. ",
         found.difference
     )?;
     f.write_str("It is the sum of what the embedding, the biases, each attention and each MLP add along the direct path to the ")?;

@@ -24,7 +24,7 @@ const HEADING: usize = 160;
 /// A reading of a prompt as one HTML page: the grid of each lens, what the deletion of each layer does after each token, where each
 /// head looks, what raises one token's logit over another's, and maps of patching.
 ///
-/// The page asks for nothing outside itself and allows no script but its own, whose hash is in its policy. Without the script it
+/// The page loads nothing from outside and allows no script but its own, whose hash is in its policy. Without the script it
 /// shows the same numbers as tables. It follows the reader's light or dark setting and has room on a telephone.
 ///
 /// ```

@@ -28,7 +28,7 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &Patch
     write!(f, "‘{}’. One activation of this prompt is put into its run. ", Escaped(corrupted.trim()))?;
     write!(
         f,
-        "1 means that the logit of {answer} less that of {other} is as after this prompt ({:.2}), ",
+        "1 means that the logit of {answer} minus that of {other} is as after this prompt ({:.2}), ",
         found.clean_difference
     )?;
     writeln!(f, "0 that it stays as after the other one ({:.2}).</p>", found.corrupted_difference)?;

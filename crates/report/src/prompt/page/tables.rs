@@ -13,7 +13,7 @@ const TOKEN: usize = 10;
 pub(super) struct Head<'a> {
     /// What the whole table is called.
     pub(super) label: &'a str,
-    /// What a row is, in the singular: it stands above the names of rows.
+    /// What a row is, in the singular: it is the heading of the names of rows.
     pub(super) row: &'a str,
 }
 

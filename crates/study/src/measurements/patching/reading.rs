@@ -16,7 +16,7 @@ use crate::{Result, StudyError};
 /// The metric at the last position of a prompt.
 #[derive(Clone)]
 pub(super) enum AnswerMetric {
-    /// The logit of the pair's answer less that of its other answer.
+    /// The logit of the pair's answer minus that of its other answer.
     LogitDifference,
     /// Any other metric; the token that follows is the pair's answer.
     Other(Arc<dyn Metric>),

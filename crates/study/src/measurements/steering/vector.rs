@@ -30,7 +30,7 @@ impl SteeringVector {
         Self { point, values: values.into() }
     }
 
-    /// The mean activation at the last position of some prompts less that of others, `[width]`. The windows of `toward` and of
+    /// The mean activation at the last position of some prompts minus that of others, `[width]`. The windows of `toward` and of
     /// `away` are prompts; those of several lengths stand in several [`TokenWindows`]. Prompts of one length run together as far
     /// as the default [`Budget`] allows.
     ///
