@@ -36,7 +36,7 @@ pub struct DeviceArgs {
     /// flex, ndarray, wgpu, wgpu:N or remote:SERVER; may be given more than once
     ///
     /// flex and ndarray run on the CPU; wgpu on a GPU, wgpu:1 on the second one; remote:ws://HOST:PORT or remote:ID on a
-    /// device that another machine serves; vulkan, metal and cuda need other builds. Several devices share the work.
+    /// device that another machine serves; vulkan, metal and cuda need other builds. Several devices divide the work.
     /// `stratigraph devices` lists them.
     #[arg(long = "device", value_name = "DEVICE", default_value = "flex")]
     pub names: Vec<DeviceName>,
@@ -65,7 +65,7 @@ impl DeviceArgs {
         !self.no_device_check && Backend::Flex.is_built() && info.kind != DeviceKind::Software
     }
 
-    /// The opened devices as a profile records them: a GPU with what it calls itself and how it is reached, and whether it was checked.
+    /// The opened devices as a profile records them: a GPU with its name and interface, and whether it was checked.
     pub fn record(&self, devices: &[Device]) -> String {
         let record = |(name, device): (&DeviceName, &Device)| {
             let info = DeviceInfo::of(name, device);
@@ -120,11 +120,11 @@ pub struct PrecisionArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Devices and memory")]
 pub struct MemoryArgs {
-    /// Read each layer when it is to run, for a model that is larger than memory
+    /// Read each layer from disk when it runs, for a model that is larger than memory
     #[arg(long)]
     pub stream: bool,
-    /// The most memory to take, such as 600MB or 4GB; of a GPU's own memory where that is the device [default: the weights and 1 GB
-    /// for each device; on a GPU, all that it says it has]
+    /// The most memory to use, such as 600MB or 4GB; on a GPU, of its own memory [default: the weights and 1 GB for each device; on
+    /// a GPU, all that it reports]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Memory>,
 }

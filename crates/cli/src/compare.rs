@@ -22,7 +22,7 @@ pub struct CompareArgs {
     /// Labels of the profiles as checkpoints of one training run, in their order, comma-separated: 0,1,10,100
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',')]
     checkpoints: Vec<String>,
-    /// A directory for compare.html, which must not have one yet
+    /// A directory for compare.html, which must not exist there yet
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
 }

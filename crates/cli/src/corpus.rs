@@ -23,7 +23,7 @@ pub struct TextArgs {
     /// (Parquet needs the feature `parquet`). Files are read as streams.
     #[arg(long = "text", value_name = "PATH")]
     texts: Vec<PathBuf>,
-    /// What all files are, whatever their names
+    /// The format of all files, whatever their names
     #[arg(long, value_name = "FORMAT", hide_short_help = true)]
     text_format: Option<FormatArg>,
     /// The field of JSONL or the column of Parquet that holds the text
@@ -32,10 +32,10 @@ pub struct TextArgs {
     /// Replace bytes that are not UTF-8, instead of failing
     #[arg(long, hide_short_help = true)]
     lossy: bool,
-    /// Draw and measure windows as the paper does, where options do not say otherwise: paper or released-code
+    /// Draw and measure windows as the paper does, unless other options override it: paper or released-code
     ///
     /// paper is --windows random --sample-over documents --bos always --skip-first 1; released-code has --windows first. The
-    /// text, --sequences and --seq-len stay as they are given.
+    /// text, --sequences and --seq-len are not changed.
     #[arg(long, value_name = "NAME", hide_short_help = true, hide_possible_values = true)]
     protocol: Option<Protocol>,
     /// The most windows to use
@@ -50,9 +50,9 @@ pub struct TextArgs {
     #[arg(long, value_name = "HOW", default_value = "auto", hide_possible_values = true)]
     #[arg(default_value_ifs = [("protocol", "paper", "random"), ("protocol", "released-code", "first")])]
     windows: DrawArg,
-    /// What has the same chance in a random sample: documents or tokens
+    /// Whether a random sample gives each document or each token the same chance: documents or tokens
     ///
-    /// documents: each gives as many windows as any other, as far as it has them. tokens: each window of the corpus has the same
+    /// documents: each gives the same number of windows, if it has that many. tokens: each window of the corpus has the same
     /// chance, so that documents give windows in proportion to their tokens.
     #[arg(long, value_name = "UNIT", default_value = "documents", hide_short_help = true, hide_possible_values = true)]
     sample_over: SampleArg,
@@ -69,7 +69,7 @@ pub struct TextArgs {
     skip_first: usize,
 }
 
-/// Whose way of drawing windows.
+/// Whose protocol of drawing windows.
 #[derive(Clone, Copy, ValueEnum)]
 enum Protocol {
     Paper,
@@ -92,7 +92,7 @@ enum DrawArg {
     Random,
 }
 
-/// What has the same chance.
+/// What a random sample is drawn over.
 #[derive(Clone, Copy, ValueEnum)]
 enum SampleArg {
     Documents,

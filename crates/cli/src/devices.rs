@@ -29,7 +29,7 @@ pub struct DevicesArgs {
 #[derive(Serialize)]
 struct Listed {
     devices: Vec<Row>,
-    /// What was looked for and is not there.
+    /// Devices that were looked for and not found.
     absent: Vec<Absent>,
 }
 
@@ -42,12 +42,12 @@ struct Row {
     tried: Tried,
 }
 
-/// How a device did.
+/// How a device did in its checks.
 #[derive(Serialize, Default)]
 struct Tried {
     /// None for flex itself, in a build without flex, and where the check failed.
     self_check: Option<SelfCheck>,
-    /// Why a device is not to be used.
+    /// Why a device must not be used.
     fault: Option<String>,
     /// GFLOP/s of a large product of f32.
     product_gflops: Option<f64>,

@@ -8,14 +8,14 @@ use stratigraph_probes::scores::TokenGroups;
 
 use crate::load;
 
-/// By which groups of positions the metrics of sweeps and interventions are measured too.
+/// Groups of positions by which the metrics of sweeps and interventions are also measured.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Measurements")]
 pub struct GroupArgs {
     /// Also measure by groups of positions: class, frequency, position, word, next_class
     ///
     /// By the class of the token read at a position, by its number of occurrences in the text, by the position in the window,
-    /// by the token's part of a word, by the class of the token that is predicted. With commas between.
+    /// by the token's part of a word, by the class of the token that is predicted. Separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true)]
     #[arg(value_parser = PossibleValuesParser::new(TokenGroups::KNOWN))]
     by: Vec<String>,

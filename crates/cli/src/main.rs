@@ -42,7 +42,7 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Finds out what each layer of a language model does: layers are ablated, swapped and repeated, and the damage is measured.
+/// Measures what each layer of a language model does: layers are ablated, swapped and repeated, and the damage is measured.
 #[derive(Parser)]
 #[command(name = "stratigraph", version, arg_required_else_help = true)]
 #[command(after_help = "Examples:\n  \
@@ -60,7 +60,7 @@ enum Command {
     Study(Box<study::StudyArgs>),
     /// Show what the residual stream predicts at each layer of a prompt, and fit lenses
     Lens(Box<lens::LensArgs>),
-    /// Run a large study in shards, on one machine or many, that survives being killed
+    /// Run a large study in shards, on one machine or many, that continues after it is killed
     Sweep(sweep::SweepArgs),
     /// Find the layers that a model can do without, or a change that helps, and validate it
     Search(Box<search::SearchArgs>),
@@ -70,9 +70,9 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Continue prompts, clean or under an intervention, and compare the texts
     Generate(Box<generate::GenerateArgs>),
-    /// Score LAMBADA, HellaSwag, ARC, PIQA, WinoGrande or MMLU under interventions
+    /// Score LAMBADA, HellaSwag, ARC, PIQA, WinoGrande, MMLU or GSM8K under interventions
     Tasks(tasks::TaskArgs),
-    /// List the devices of this machine, what they can hold, whether they compute what flex does, and how fast
+    /// List the devices of this machine, their memory and speed, and whether they agree with flex
     Devices(devices::DevicesArgs),
     /// Serve the devices of this machine to other machines
     #[cfg(feature = "remote")]

@@ -73,7 +73,7 @@ impl Display for OneLine {
     }
 }
 
-/// Says which files were written, a line each.
+/// Says which files were written, one per line.
 ///
 /// # Errors
 /// As [`line`].
@@ -86,7 +86,7 @@ pub fn bar() -> Result<ProgressBar> {
     Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {percent:>3}%, {eta} left")?))
 }
 
-/// A count of what is done, where it is not known how much there is.
+/// A count of what is done, if the total is not known.
 pub fn count_bar(what: &'static str) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template(&format!("{{pos}} {what}, {{elapsed}}"))?;
     Ok(ProgressBar::new(0).with_style(style))

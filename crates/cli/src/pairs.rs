@@ -15,7 +15,7 @@ use crate::{defaults, output};
 pub struct PairArgs {
     /// A JSONL file of pairs of prompts for patching [default: examples/data/pairs/agreement.jsonl]
     ///
-    /// A pair a line: {"clean": .., "corrupted": .., "answer": .., "other": ..}. Both prompts have the same number of tokens,
+    /// One pair per line: {"clean": .., "corrupted": .., "answer": .., "other": ..}. Both prompts have the same number of tokens,
     /// and each answer is one token, with the space before it where it begins a word.
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub struct PairArgs {
 
 impl PairArgs {
     /// Patching with the pairs, or with those that come with the repository. Prompts begin with BOS where the windows of the corpus
-    /// do. What is left out is said.
+    /// do. Pairs that are left out are reported.
     ///
     /// # Errors
     /// When the file cannot be read, or a pair cannot be used and is not to be left out.

@@ -23,9 +23,9 @@ const USUAL: usize = 1;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct PromptPageArgs {
-    /// With --out: pages of the N windows that deletion hurts most, and of the N that it hurts least [default: 1]
+    /// With --out: pages of the N windows where deletion hurts most, and of the N where it hurts least [default: 1]
     ///
-    /// A page deletes each layer once on its window, reads every residual position, and has some megabytes. Windows of more than 256
+    /// A page deletes each layer once on its window, reads every residual position, and is a few megabytes large. Windows of more than 256
     /// tokens have none.
     #[arg(long, value_name = "N", requires = "out")]
     prompt_pages: Option<usize>,
@@ -49,7 +49,7 @@ struct Chosen {
 }
 
 impl PromptPageArgs {
-    /// Writes the pages, and returns links to them. What cannot be made is said, and leaves the study's results as they are.
+    /// Writes the pages, and returns links to them. Pages that cannot be made are reported, and the study's results stay as they are.
     pub fn write(&self, setup: &PageSetup, profile: &Profile, out: &OutDir) -> Vec<PromptLink> {
         let n = self.prompt_pages.unwrap_or(USUAL);
         let seq_len = setup.windows.seq_len();

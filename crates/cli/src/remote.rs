@@ -12,7 +12,7 @@ use crate::output;
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Runs something that uses remote devices. burn panics when a connection breaks, which becomes an error and is not printed
-/// as a panic; any other panic is printed and goes on.
+/// as a panic; any other panic is printed and propagates.
 pub fn guard(run: impl FnOnce() -> Result<()>) -> Result<()> {
     panic::set_hook(Box::new(|panic| *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string()));
     catch_unwind(AssertUnwindSafe(|| guard_remote(run))).unwrap_or_else(|panic| {

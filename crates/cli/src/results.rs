@@ -38,7 +38,7 @@ impl fmt::Display for Summary<'_> {
 /// The metric of which groups are printed where it is measured; otherwise all are.
 pub const GROUPED: &str = "kl";
 
-/// What was measured at groups of positions, a line for each grouping and metric.
+/// What was measured by groups of positions, a line for each grouping and metric.
 fn write_groups(f: &mut fmt::Formatter<'_>, run: &InterventionRecord) -> fmt::Result {
     let has_kl = run.metrics.contains_key(GROUPED);
     for metric in run.metrics.keys().filter(|metric| !has_kl || *metric == GROUPED) {

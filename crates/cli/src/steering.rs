@@ -20,10 +20,10 @@ const MOST_BYTES: u64 = 1 << 24;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Steering (--experiments steering)")]
 pub struct SteeringArgs {
-    /// Steer toward the mean activation of these prompts, one a line
+    /// Steer toward the mean activation of these prompts, one per line
     #[arg(long, value_name = "FILE", requires = "steer_away", conflicts_with = "steer_vector")]
     steer_toward: Option<PathBuf>,
-    /// ... and away from that of these
+    /// ... and away from the mean activation of these
     #[arg(long, value_name = "FILE", requires = "steer_toward")]
     steer_away: Option<PathBuf>,
     /// Steer along a vector: a JSON array of numbers, or a safetensors file with one tensor
@@ -32,13 +32,13 @@ pub struct SteeringArgs {
     /// Add the vector to the residual stream that enters this layer [default: the middle one]
     #[arg(long, value_name = "N")]
     steer_layer: Option<usize>,
-    /// Add it times each of these numbers, with commas between [default: 0,0.5,1,1.5,2,3]
+    /// Multiply it by each of these numbers, separated by commas [default: 0,0.5,1,1.5,2,3]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', allow_hyphen_values = true, hide_short_help = true)]
     steer_strengths: Vec<f64>,
     /// Add it at this position of a window and all after it [default: 1]
     #[arg(long, value_name = "N", hide_short_help = true)]
     steer_from: Option<usize>,
-    /// Measure --steer-target after these prompts, one a line
+    /// Measure --steer-target after these prompts, one per line
     #[arg(long, value_name = "FILE", requires = "steer_target")]
     steer_prompts: Option<PathBuf>,
     /// A token whose log-probability is measured, such as ' Paris'; may be given more than once
@@ -60,7 +60,10 @@ impl SteeringArgs {
         let is_given = files.iter().any(|file| file.is_some())
             || numbers.iter().any(Option::is_some)
             || !self.steer_strengths.is_empty();
-        ensure!(steers || !is_given, "options --steer-... are of the experiment steering: add it to --experiments");
+        ensure!(
+            steers || !is_given,
+            "the options --steer-... are for the experiment steering: add it to --experiments"
+        );
         Ok(())
     }
 
@@ -115,13 +118,13 @@ fn prompts(file: &Path, tokenizer: &Tokenizer, bos: BosMode) -> Result<Vec<Token
     let mut text = String::new();
     File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text)).with_context(cannot)?;
     let is_whole = text.len() as u64 <= MOST_BYTES;
-    ensure!(is_whole, "{}: it has more than {MOST_BYTES} bytes, and prompts take fewer", cannot());
+    ensure!(is_whole, "{}: it has more than {MOST_BYTES} bytes, the most for a file of prompts", cannot());
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let prompt = |(index, line): (usize, &str)| {
         tokenizer.prompt_with(line, bos).with_context(|| format!("{}, line {}", file.display(), index + 1))
     };
     let prompts: Vec<_> = lines.map(prompt).collect::<Result<_>>()?;
-    ensure!(!prompts.is_empty(), "{} has no prompts; write one a line", file.display());
+    ensure!(!prompts.is_empty(), "{} has no prompts; write one per line", file.display());
     Ok(prompts)
 }
 

@@ -58,7 +58,7 @@ pub struct StudyArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Measurements")]
 struct MeasureArgs {
-    /// What to do, with commas between; an unknown name lists all [default: what the paper does]
+    /// What to measure, separated by commas; an unknown name lists all [default: what the paper measures]
     ///
     /// Layers: delete, swap, lens, delete_frozen_patterns, delete_frozen_norms.
     ///
@@ -76,7 +76,7 @@ struct MeasureArgs {
     ///
     /// Attention knock-out: knock_back_N, knock_back_N_in_M_layers, knock_out_words.
     ///
-    /// What sublayers and heads do for the next token: effects.
+    /// What sublayers and heads contribute to the next token: effects.
     ///
     /// With data of their own: steering (--steer-...), patching (--pairs).
     ///
@@ -87,23 +87,23 @@ struct MeasureArgs {
     ///
     /// The unchanged model: attention, geometry, neurons, wic, merging_heads, ensembles, verb_ensembles.
     ///
-    /// Sweeps but lens and those of blocks other than skip_N can be limited to positions: delete_after_first, swap_from_N,
+    /// Sweeps other than lens and those over blocks (except skip_N) can be limited to positions: delete_after_first, swap_from_N,
     /// mean_mlp_at_N..M.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     experiments: Vec<Experiment>,
-    /// Metrics of sweeps, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
+    /// Metrics of sweeps, separated by commas [default: kl,top1_agreement,entropy_bits,nll,accuracy]
     ///
     /// Others are reverse_kl, js, topK_overlap (such as top5_overlap), rank, output_rank and output_probability.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     metrics: Vec<String>,
     /// An intervention of your own, such as `no-11=0..11-12..30`; may be given more than once
     ///
-    /// It is a plan of layers and, after `|`, edits: `0..30 | blocks.3.attn.hook_z heads=2 zero`. NAME= before it names it.
+    /// It is a plan of layers and, after `|`, edits: `0..30 | blocks.3.attn.hook_z heads=2 zero`. NAME= in front gives it a name.
     #[arg(long = "intervention", value_name = "[NAME=]TEXT", value_parser = args::intervention)]
     interventions: Vec<Intervention>,
     #[command(flatten)]
     groups: GroupArgs,
-    /// Compare with the distributions of another model of the same vocabulary
+    /// Compare with the predictions of another model with the same vocabulary
     ///
     /// Metrics then compare with that model, such as the original of a pruned, quantised or fine-tuned one.
     #[arg(long, value_name = "MODEL")]
@@ -122,7 +122,7 @@ struct MeasureArgs {
     tasks: TaskFileArgs,
     #[command(flatten)]
     lenses: LensFileArgs,
-    /// The seed of what is drawn at random
+    /// The seed of everything that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }

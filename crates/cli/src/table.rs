@@ -7,7 +7,7 @@ use stratigraph_profile::{Axis, Curve, Estimate, Profile, catalogue};
 
 use crate::width;
 
-/// Sweeps whose default metrics stand in another table.
+/// Sweeps whose default metrics are in another table.
 const USUAL_SWEEPS: [&str; 4] = ["delete", "swap", "lens", "steer"];
 /// The default metrics of a study.
 const DEFAULT_METRICS: [&str; 5] = ["kl", "top1_agreement", "entropy_bits", "nll", "accuracy"];
@@ -60,7 +60,7 @@ fn sweeps<'a>(profile: &'a Profile, metrics: &BTreeSet<&str>) -> BTreeSet<&'a st
     profile.curves.keys().filter_map(made_of).chain(run.iter().copied()).collect()
 }
 
-/// Whether two curves can stand in one table: over depth, or over points of one name as far as both go.
+/// Whether two curves can share a table: over depth, or over points of one name as far as both go.
 fn share_rows(a: &Axis, b: &Axis) -> bool {
     let same_points = || (0..a.len().min(b.len())).all(|point| a.tick(point) == b.tick(point));
     a.n_layers().is_some() && b.n_layers().is_some() || a.name() == b.name() && same_points()

@@ -78,14 +78,14 @@ impl TaskFileArgs {
     }
 }
 
-/// The benchmark that a search is for.
+/// The benchmark that a search optimises.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Benchmark")]
 pub struct OneTaskArgs {
-    /// Search for answers to a benchmark, such as arc_easy=items.jsonl, in place of a metric on a text
+    /// Optimise the answers to a benchmark, such as arc_easy=items.jsonl, instead of a metric on a text
     #[arg(long, value_name = "TASK=FILE")]
     pub task: Option<TaskFile>,
-    /// Take the first N items only
+    /// Use the first N items only
     #[arg(long, value_name = "N", requires = "task")]
     task_limit: Option<NonZeroUsize>,
     /// Put the first K examples with their answers before each item

@@ -12,7 +12,7 @@ pub fn padded(text: &str, width: usize) -> String {
     format!("{text}{:1$}", "", width.saturating_sub(columns(text)))
 }
 
-/// A text with spaces before it, `width` columns in all.
+/// A text padded on the left with spaces to `width` columns.
 pub fn right(text: &str, width: usize) -> String {
     format!("{:1$}{text}", "", width.saturating_sub(columns(text)))
 }

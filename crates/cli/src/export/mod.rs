@@ -29,14 +29,14 @@ pub struct ExportArgs {
     /// With --mergekit the default is the model that the file names.
     #[arg(long, help_heading = "Model and plan")]
     model: Option<PathBuf>,
-    /// The layers in order, such as 0..14-12..30; whole layers alone can be written
+    /// The layers in order, such as 0..14-12..30; only whole layers can be written
     #[arg(long, value_parser = args::intervention, required_unless_present = "mergekit", conflicts_with = "mergekit",
         help_heading = "Model and plan")]
     plan: Option<Intervention>,
-    /// A configuration of mergekit with merge_method: passthrough, in place of a plan
+    /// A configuration of mergekit with merge_method: passthrough, instead of a plan
     #[arg(long, value_name = "FILE", help_heading = "Model and plan")]
     mergekit: Option<PathBuf>,
-    /// A new directory; it is there when it is whole, and not before
+    /// A new directory; it appears once it is complete
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
     /// The largest safetensors file, such as 2GB [default: 5GB]
@@ -123,7 +123,7 @@ fn source(args: &ExportArgs) -> Result<Source> {
     Ok(Source { checkpoint, plan, model, dtype: config.dtype().map(str::to_owned) })
 }
 
-/// Refuses to store weights as another type than they have.
+/// Refuses to convert weights to another type.
 fn check_dtype(export: &Export, dtype: &str) -> Result<()> {
     let stored = export.dtypes();
     ensure!(
@@ -134,7 +134,7 @@ fn check_dtype(export: &Export, dtype: &str) -> Result<()> {
     Ok(())
 }
 
-/// A directory that is called like a file would surprise who looks for the file.
+/// A directory with the name of a file would surprise whoever looks for the file.
 fn check_out(out: &Path) -> Result<()> {
     if let Some(extension) = out.extension().filter(|extension| *extension == "gguf" || *extension == "safetensors") {
         bail!(
@@ -160,7 +160,7 @@ fn tell(export: &Export, Source { checkpoint, plan, model, .. }: &Source, out: &
     if sizes.repeated_bytes > 0 {
         let format = if export.is_gguf() { "GGUF" } else { "safetensors" };
         output::line(format_args!(
-            "{} of these are layers that are written again: {format} cannot share a tensor between layers",
+            "{} of these are repeated layers: {format} cannot share a tensor between layers",
             output::size(sizes.repeated_bytes)
         ))?;
     }

@@ -24,10 +24,10 @@ pub struct GenerateArgs {
     plan: Option<LayerPlan>,
     /// A plan and edits, such as '0..30 | blocks.3.attn.hook_z heads=2 zero'
     ///
-    /// Positions of edits count from the first token of the prompt and go on through what is generated.
+    /// Positions of edits count from the first token of the prompt and continue into the generated text.
     #[arg(long, value_name = "TEXT", value_parser = args::intervention, help_heading = "Intervention")]
     intervention: Option<Intervention>,
-    /// Show the unchanged model's text beside it, where they part, and the KL divergence along the unchanged one
+    /// Show the unchanged model's text beside it, where they diverge, and the KL divergence along the unchanged one
     #[arg(long, help_heading = "Intervention")]
     pub compare: bool,
     #[command(flatten)]
@@ -38,17 +38,17 @@ pub struct GenerateArgs {
     /// A text that ends the continuation; may be given more than once, with \n for a new line
     #[arg(long = "stop", value_name = "TEXT", help_heading = "Sampling and ends")]
     pub stops: Vec<String>,
-    /// Go on after a token that ends a text
+    /// Continue after an EOS token
     #[arg(long, help_heading = "Sampling and ends")]
     pub ignore_eos: bool,
     #[command(flatten)]
     pub devices: DeviceArgs,
     #[command(flatten)]
     pub precision: PrecisionArgs,
-    /// Read each layer when it is to run, for a model that is larger than memory
+    /// Read each layer from disk when it runs, for a model that is larger than memory
     #[arg(long, help_heading = "Devices and memory")]
     pub stream: bool,
-    /// Run the whole text again for every token, instead of keeping keys and values
+    /// Run the whole text again for every token, without a KV cache
     #[arg(long, help_heading = "Devices and memory")]
     pub no_cache: bool,
 }
@@ -60,7 +60,7 @@ pub struct PromptArgs {
     /// The text to continue, - for standard input; may be given more than once
     #[arg(long = "prompt", value_name = "TEXT", required = true)]
     pub prompts: Vec<String>,
-    /// Put each prompt into the model's chat template, as what a user says
+    /// Put each prompt into the model's chat template, as a user's message
     #[arg(long)]
     pub chat: bool,
     /// The system message of a chat
@@ -73,7 +73,7 @@ pub struct PromptArgs {
     pub variables: Vec<ChatVariable>,
     /// Begin prompts with the BOS token: auto, always or never
     ///
-    /// auto does as the tokenizer or the GGUF file says, and leaves a chat as its template makes it.
+    /// auto does as the tokenizer or the GGUF file says; a chat begins as its template says.
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub bos: BosArg,
 }
@@ -82,19 +82,19 @@ pub struct PromptArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sampling and ends")]
 struct SamplingArgs {
-    /// What logits are divided by before a draw; 0 takes the most likely token [default: 0, or 1 with --top-k or --top-p]
+    /// Divide logits by this before sampling; 0 takes the most likely token [default: 0, or 1 with --top-k or --top-p]
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
-    /// Draw from the N most likely tokens
+    /// Sample from the N most likely tokens
     #[arg(long, value_name = "N")]
     top_k: Option<usize>,
-    /// Draw from the fewest tokens whose probabilities sum to P
+    /// Sample from the fewest tokens whose probabilities sum to at least P
     #[arg(long, value_name = "P")]
     top_p: Option<f64>,
-    /// Make tokens of the text so far less likely, by Hugging Face's definition; 1 for no penalty
+    /// Make tokens that occur in the text so far less likely, as Hugging Face defines it; 1 is no penalty
     #[arg(long, value_name = "X", default_value_t = 1.0, hide_default_value = true)]
     repetition_penalty: f64,
-    /// Decides what is drawn
+    /// The seed of sampling
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }

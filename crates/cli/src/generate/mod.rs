@@ -54,12 +54,12 @@ fn generator<'a>(args: &GenerateArgs, model: &'a dyn ResidualModel, tokenizer: &
     Ok(if args.no_cache { generator.recomputing() } else { generator })
 }
 
-/// A stop string in which `\n` and `\t` stand for what they do elsewhere.
+/// A stop string with the escapes `\n` and `\t`.
 fn unescaped(text: &str) -> String {
     text.replace("\\n", "\n").replace("\\t", "\t")
 }
 
-/// Writes the text as it comes. A reader that has gone away ends it.
+/// Writes the text as it is generated, until the reader closes the pipe.
 fn streamed(generator: &Generator, prompt: &[u32]) -> Result<()> {
     let mut writer = Writer::new();
     let mut on_event = |event: &Event| writer.text(event.text);

@@ -50,7 +50,7 @@ fn messages(text: &str, system: Option<&str>) -> Vec<ChatMessage> {
 
 fn template(checkpoint: &Checkpoint, variables: &[ChatVariable]) -> Result<ChatTemplate> {
     let Some(format) = checkpoint.chat_format()? else {
-        bail!("the model has no chat template, so --chat cannot be used: it was not tuned on conversations");
+        bail!("the model has no chat template, so --chat cannot be used");
     };
     let template = ChatTemplate::new(format.template)?;
     let template = format

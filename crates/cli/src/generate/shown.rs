@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 
-/// A text whose control characters, but for new lines and tabs, are written out, so that a model cannot steer a terminal.
+/// A text whose control characters, except new lines and tabs, are escaped, so that a model cannot control the terminal.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
     if text.chars().all(is_plain) {
@@ -40,7 +40,7 @@ impl Writer {
     /// Ends the line.
     ///
     /// # Errors
-    /// When a part could not be written, though the reader had not gone away.
+    /// When a part could not be written for another reason than a closed pipe.
     pub fn end(mut self) -> Result<()> {
         if self.failed.is_none() {
             self.text("\n");

@@ -23,12 +23,12 @@ const FIT_SEQUENCES: usize = 64;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Measurements")]
 pub struct GivenLenses {
-    /// Read by a fitted lens too: a file of `stratigraph lens fit`, a tuned-lens directory, a Jacobian lens (.pt)
+    /// Also read by a fitted lens: a file of `stratigraph lens fit`, a tuned-lens directory, a Jacobian lens (.pt)
     ///
     /// It may be given more than once, with lenses of different kinds.
     #[arg(long = "lens", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Take lenses that were fitted to another model of the same shape
+    /// Accept lenses that were fitted to another model of the same shape
     #[arg(long, hide_short_help = true)]
     lens_of_other_model: bool,
 }
@@ -39,7 +39,7 @@ pub struct GivenLenses {
 pub struct LensFileArgs {
     #[command(flatten)]
     given: GivenLenses,
-    /// A text to fit the lens of the experiment affine_lens on, where --lens gives none
+    /// A text to fit the lens of the experiment affine_lens on, if --lens gives none
     #[arg(long, value_name = "FILE")]
     lens_text: Option<PathBuf>,
 }
@@ -91,7 +91,7 @@ impl LensFileArgs {
         &self.given
     }
 
-    /// Refuses what no model could make right.
+    /// Refuses options that are wrong for every model.
     ///
     /// # Errors
     /// When there is a text to fit on and no lens to fit, or no file of a lens that was asked for and cannot be fitted.

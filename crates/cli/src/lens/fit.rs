@@ -56,7 +56,7 @@ struct KindArgs {
     /// tuned: begin with the lens of this file [default: an affine lens that is fitted first]
     #[arg(long, value_name = "FILE")]
     start: Option<PathBuf>,
-    /// The seed of windows and of all else that is drawn at random
+    /// The seed of windows and of everything else that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
@@ -78,7 +78,7 @@ struct OutArgs {
 enum Kind {
     /// By least squares on the last residual stream
     Affine,
-    /// By least KL divergence from the model's predictions
+    /// By minimising the KL divergence from the model's predictions
     Tuned,
     /// As the mean Jacobian of the last residual stream
     Jacobian,
@@ -207,7 +207,7 @@ fn windows(args: &FitArgs, tokenizer: &Tokenizer, corpus: &Corpus) -> Result<Tok
     }
 }
 
-/// The numbers of a fit that there is one of for each residual position.
+/// The numbers of a fit with one for each residual position.
 fn table(record: &LensRecord, n_layers: usize) -> String {
     let columns: Vec<_> = record.fit.iter().filter(|(_, numbers)| numbers.len() == n_layers).collect();
     let mut text = format!("{:>8}", "before");

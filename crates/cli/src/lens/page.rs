@@ -7,11 +7,11 @@ use stratigraph_models::Tokenizer;
 use stratigraph_report::OutDir;
 use stratigraph_study::PromptStudy;
 
-/// What else is found of a prompt, for its page.
+/// What else is measured on a prompt, for its page.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Page")]
 pub struct PageArgs {
-    /// A new or empty directory for prompt.html and prompt.json, with everything that is found of the prompt
+    /// A new or empty directory for prompt.html and prompt.json, with everything measured on the prompt
     ///
     /// Beside the lenses: the deletion of each layer, the attention of every head, logit attribution of --token against --against,
     /// and patching from the prompt into --corrupted.
@@ -23,13 +23,13 @@ pub struct PageArgs {
     /// The token that it is compared with [default: the most likely one after --corrupted, or the second most likely one]
     #[arg(long, value_name = "TOKEN", requires = "out")]
     against: Option<String>,
-    /// Another prompt of as many tokens, into whose run activations of the prompt are patched
+    /// Another prompt with the same number of tokens, into whose run activations of the prompt are patched
     #[arg(long, value_name = "TEXT", requires = "out")]
     corrupted: Option<String>,
 }
 
 impl PageArgs {
-    /// The directory, where a page is wanted.
+    /// The directory, if a page is wanted.
     ///
     /// # Errors
     /// When it holds something or cannot be written.

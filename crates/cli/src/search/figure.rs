@@ -5,7 +5,7 @@ use stratigraph_report::figure::{Figure, Horizontal, Lines, Panel, Point, Refere
 use stratigraph_study::search::SearchRecord;
 use stratigraph_surgery::search::Round;
 
-/// As many starts differ in colour and dash.
+/// Up to this many starts differ in colour and dash.
 const MOST_STARTS: usize = 12;
 
 /// The mean of the best plan after each round, a line for each start, with the means of validation as level lines.

@@ -43,49 +43,49 @@ pub struct SearchArgs {
     precision: PrecisionArgs,
     #[command(flatten)]
     memory: MemoryArgs,
-    /// A directory for search.json, search.md, search.svg and plan.txt; a search that was interrupted goes on from it
+    /// A directory for search.json, search.md, search.svg and plan.txt; an interrupted search continues from it
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
-    /// Be one of N processes that make the same search in the same --out, counted from 0, such as 0/2 and 1/2
+    /// Be one of N processes that do the same search in the same --out, counted from 0, such as 0/2 and 1/2
     #[arg(long, value_name = "I/N", requires = "out", help_heading = "Output")]
     shard: Option<Shard>,
 }
 
-/// What to search for.
+/// What to optimise.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Search")]
 struct OptionArgs {
-    /// What is to be good: loss, kl, or any other metric [default: loss]; with --task acc, acc_norm or log_prob [default: log_prob]
+    /// What to optimise: loss, kl, or any other metric [default: loss]; with --task acc, acc_norm or log_prob [default: log_prob]
     ///
-    /// High numbers are better of fractions, such as accuracy and top1_agreement, and of answers to a benchmark; low ones of all
-    /// others. log_prob is the log-probability of the right answer.
+    /// Fractions, such as accuracy and top1_agreement, and answers to a benchmark are maximised; all other metrics are
+    /// minimised. log_prob is the log-probability of the right answer.
     #[arg(long, value_name = "METRIC")]
     objective: Option<String>,
-    /// Changes to try, with commas between: delete, delete_attention, delete_mlp, repeat_block, swap
+    /// Changes to try, separated by commas: delete, delete_attention, delete_mlp, repeat_block, swap
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "delete")]
     operators: Vec<Operator>,
-    /// Which plans are followed: the best one, the --width best ones, or the best one from --restarts starts
+    /// How plans are explored: from the best one, from the --width best ones, or from the best one in --restarts random starts
     #[arg(long, value_name = "METHOD", default_value = "greedy")]
     method: MethodArg,
-    /// How many layers or sublayers to remove, whatever that costs
+    /// How many layers or sublayers to remove, whatever the cost
     #[arg(long, value_name = "N", default_value_t = 0)]
     remove: usize,
-    /// How many changes to make at most as long as they are better, after the removals [default: 1 without --remove]
+    /// How many changes to make at most after the removals, as long as each improves the objective [default: 1 without --remove]
     #[arg(long, value_name = "N")]
     changes: Option<usize>,
-    /// Plans that a beam follows
+    /// The number of plans in a beam
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least::<1>)]
     width: usize,
-    /// Starts of the method random
+    /// The number of starts of the method random
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least::<1>)]
     restarts: usize,
     /// The most layers of a block that is repeated
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least::<1>)]
     longest_block: usize,
-    /// The most windows to evaluate, all candidates together; validation comes on top
+    /// The most windows to evaluate, over all candidates and without validation
     #[arg(long, value_name = "WINDOWS")]
     budget: Option<usize>,
-    /// On how many windows all candidates are compared first [default: an eighth of those that are searched]
+    /// The number of windows on which all candidates are compared first [default: an eighth of the windows]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     first_windows: Option<usize>,
     /// The plan to begin with, such as `0..14-12..30` [default: the unchanged model]
@@ -94,12 +94,12 @@ struct OptionArgs {
     /// A plan with which the best one is compared at the end; may be given more than once
     #[arg(long, value_name = "PLAN", value_parser = args::intervention)]
     compare: Vec<Intervention>,
-    /// The seed of what is drawn at random: windows, what is held out, candidates
+    /// The seed of everything that is drawn at random: windows, the held-out part, candidates
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
 
-/// Which plans are followed.
+/// How plans are explored.
 #[derive(Clone, Copy, ValueEnum)]
 enum MethodArg {
     Greedy,
@@ -194,7 +194,7 @@ fn search(
     Ok(record?)
 }
 
-/// A directory that is new, empty, or of a search that began before. Other shards may write there already.
+/// A directory that is new, empty, or of an earlier run of the search. Other shards may already write there.
 fn directory(path: &Path, is_shared: bool) -> Result<PathBuf> {
     if is_shared {
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
@@ -207,7 +207,7 @@ fn directory(path: &Path, is_shared: bool) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// Writes what the search found beside its record.
+/// Writes the results of the search next to its record.
 fn write(out: &Path, record: &SearchRecord) -> Result<Vec<PathBuf>> {
     ensure!(record.state.stop.is_some(), "the search has not ended");
     let plan = format!("{}\n", record.state.best());

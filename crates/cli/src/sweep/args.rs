@@ -68,10 +68,11 @@ pub struct PlanMeasureArgs {
     /// What to do, with commas between; an unknown name lists all
     ///
     /// Any sweep, and effects, neuron_sets, mean_neuron_sets, knock_out_words, steering (--steer-...), patching (--pairs), and
-    /// affine_lens, tuned_lens, jacobian_lens (--lens, which the job keeps) and fixed_scale_lens. The others need the whole corpus or other texts in one process: `study` runs them.
+    /// affine_lens, tuned_lens, jacobian_lens (--lens, which the job keeps) and fixed_scale_lens. The others need the whole corpus or
+    /// other texts in one process: `study` runs them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "delete,swap,lens")]
     pub experiments: Vec<Experiment>,
-    /// Metrics, with commas between [default: kl,top1_agreement,entropy_bits,nll,accuracy]
+    /// Metrics, separated by commas [default: kl,top1_agreement,entropy_bits,nll,accuracy]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub metrics: Vec<String>,
     /// An intervention of your own, such as `no-11=0..11-12..30`; may be given more than once
@@ -88,19 +89,19 @@ pub struct PlanMeasureArgs {
     /// Keep the numbers of every token, in Parquet
     #[arg(long)]
     pub per_token: bool,
-    /// The seed of what is drawn at random: windows and sets now, resamples when the shards are merged
+    /// The seed of everything that is drawn at random: windows and sets now, bootstrap resamples when the shards are merged
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }
 
-/// How much is done between two writes.
+/// How much work is done between two writes.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Steps")]
 pub struct StepArgs {
     /// Windows in a step
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least::<1>)]
     pub windows_per_step: usize,
-    /// Interventions in a step [default: all, which is the least work]
+    /// Interventions in a step [default: all, which shares the most work]
     #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     pub interventions_per_step: Option<usize>,
 }
@@ -116,7 +117,7 @@ pub struct RunArgs {
     /// Which part of the job: I/N, counted from 0
     #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE)]
     pub shard: Shard,
-    /// Where the model is, if not where it was when the job was planned
+    /// The path of the model, if it has moved since the job was planned
     #[arg(long)]
     pub model: Option<PathBuf>,
     #[command(flatten)]

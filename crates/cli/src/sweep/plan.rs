@@ -42,7 +42,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     output::line(format_args!("{}: {job}", job.path().display()))
 }
 
-/// Refuses what no model could make right.
+/// Refuses options that are wrong for every model.
 fn check(PlanArgs { measure, steering, .. }: &PlanArgs) -> Result<()> {
     let PlanMeasureArgs { experiments, pairs, lenses, .. } = measure;
     steering.check_use(experiments.contains(&Experiment::Steering))?;
@@ -74,7 +74,7 @@ fn with_options(plan: JobPlan, PlanArgs { measure, steps, .. }: &PlanArgs) -> Re
     Ok(plan)
 }
 
-/// The measurements that were asked for, but for lenses.
+/// The measurements that were asked for, except lenses.
 fn measurements(
     args: &PlanArgs,
     model: &dyn ResidualModel,

@@ -47,10 +47,10 @@ pub struct TaskArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Benchmark")]
 struct ItemArgs {
-    /// lambada, hellaswag, arc_easy, arc_challenge, piqa, winogrande, mmlu or gsm8k, of which the model writes the answers
+    /// lambada, hellaswag, arc_easy, arc_challenge, piqa, winogrande, mmlu or gsm8k (whose answers the model writes)
     #[arg(long, default_value = "arc_easy")]
     task: AnyTask,
-    /// The benchmark's JSONL file [default: a few items of the repository]
+    /// The benchmark's JSONL file [default: a few items in the repository]
     #[arg(long, value_name = "FILE")]
     items: Option<PathBuf>,
     /// Use the first N items only
@@ -68,7 +68,7 @@ struct ItemArgs {
     /// Put this before every text, after BOS
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     start: String,
-    /// The most tokens of an answer that the model writes, in gsm8k [default: 256]
+    /// The most tokens of a generated answer, in gsm8k [default: 256]
     #[arg(long, value_name = "N", value_parser = args::at_least::<1>)]
     max_new_tokens: Option<usize>,
 }
@@ -125,7 +125,10 @@ pub fn run(args: &TaskArgs) -> Result<()> {
 
 /// Scores continuations.
 fn scored(args: &TaskArgs, task: Task) -> Result<()> {
-    ensure!(args.items.max_new_tokens.is_none(), "--max-new-tokens: in {task} the model writes nothing; leave it out");
+    ensure!(
+        args.items.max_new_tokens.is_none(),
+        "--max-new-tokens: in {task} the model generates no text; leave it out"
+    );
     let csv = args.csv.as_deref().map(CsvFile::new).transpose()?;
     let per_item = args.per_item.as_deref().map(CsvFile::new).transpose()?;
     let device = args.devices.open_one()?;

@@ -119,7 +119,7 @@ fn a_vector_is_read_from_a_file_and_what_does_not_fit_is_named() {
     let (asked, none) = (file("asked", "We must all\n"), file("none", "\n \n"));
     fails(
         along(&vector, &["--steer-prompts", &none, "--steer-target", " the"]),
-        "none has no prompts; write one a line",
+        "none has no prompts; write one per line",
     );
     fails(along(&vector, &["--steer-prompts", &asked, "--steer-target", "of the people"]), "of the people");
     fails(small_with(&["--experiments", "steering"]), "steering needs a direction: give --steer-toward FILE");

@@ -23,7 +23,7 @@ fn a_directory_is_exported_with_a_card_and_a_configuration_of_mergekit() {
     let (model, out) = (fixture("llama-gqa"), dir.path().join("twice"));
     let said = succeeds(export(&["--model", path(&model), "--plan", "0..2-1..3", "--out", path(&out)]));
     assert!(said.contains("4 layers from the 3 of llama-gqa, as 0-1-1-2"), "{said}");
-    assert!(said.contains("layers that are written again: safetensors cannot share a tensor between layers"), "{said}");
+    assert!(said.contains("repeated layers: safetensors cannot share a tensor between layers"), "{said}");
     let expected = [
         "README.md",
         "config.json",

@@ -257,7 +257,7 @@ fn what_cannot_be_sharded_is_refused_before_a_job_is_made() {
     refused(plan("--experiments", "attention"), "cannot shard attention: it needs the whole corpus in one process");
     refused(plan("--experiments", "wic"), "cannot shard wic: it is not measured on the windows of a corpus");
     refused(plan("--experiments", "steering"), "steering needs a direction: give --steer-toward FILE");
-    refused(plan("--steer-layer", "1"), "options --steer-... are of the experiment steering");
+    refused(plan("--steer-layer", "1"), "options --steer-... are for the experiment steering");
     refused(plan("--pairs", "absent"), "--pairs and --skip-unfit-pairs are for patching");
     refused(plan("--experiments", "lens_after_first"), "the sweep lens cannot be limited to positions");
     refused(plan("--intervention", "0-99"), "99");

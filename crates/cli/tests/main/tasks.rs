@@ -25,5 +25,5 @@ fn answers_are_written_and_scored() {
     let few = ["--shots", "1", "--examples", "examples/data/tasks/arc_easy.jsonl"];
     fails([&fixed[..], &few].concat(), "it has no field `answer`");
     is_misused(["tasks", "--task", "gsm9k"], "winogrande, mmlu, gsm8k");
-    fails(["tasks", "--task", "arc_easy", "--max-new-tokens", "8"], "in arc_easy the model writes nothing");
+    fails(["tasks", "--task", "arc_easy", "--max-new-tokens", "8"], "in arc_easy the model generates no text");
 }
