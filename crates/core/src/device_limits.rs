@@ -15,10 +15,10 @@ use burn::tensor::Device;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DeviceLimits {
-    /// Bytes of the largest buffer that the device grants; none where it does not say.
+    /// Bytes of the largest buffer that the device grants; none where it is not known.
     pub largest_buffer: Option<usize>,
-    /// Bytes of memory that the device has for this process; none where it does not say. WebGPU, and so Vulkan without
-    /// burn's feature `vulkan`, never does.
+    /// Bytes of memory that the device has for this process; none where it is not known. WebGPU, and so Vulkan without
+    /// burn's feature `vulkan`, does not report it.
     pub memory: Option<usize>,
 }
 
@@ -39,8 +39,8 @@ impl DeviceLimits {
         of_adapter(device).unwrap_or_default()
     }
 
-    /// Bytes that one tensor may take: the largest buffer, but between 128 MiB, which is also for a device that does not say, and
-    /// 1 GiB.
+    /// Bytes that one tensor may take: the largest buffer, clamped between 128 MiB (also the value for a device whose limit is not
+    /// known) and 1 GiB.
     pub fn largest_tensor(self) -> usize {
         self.largest_buffer.unwrap_or(Self::LEAST).clamp(Self::LEAST, Self::MOST)
     }

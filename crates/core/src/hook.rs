@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{CoreError, Result};
 
-/// A kind of activation. Shapes are `[batch, pos, d_model]` unless said.
+/// A kind of activation. Shapes are `[batch, pos, d_model]` unless stated otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Hook {
@@ -35,7 +35,7 @@ pub enum Hook {
     /// Values, `[batch, pos, n_kv_heads, d_head]`.
     V,
     /// Attention scores before the softmax, scaled and masked, `[batch, n_heads, query, key]`. Keys after the query, or
-    /// before its window, are minus infinity and stay hidden whatever a tap writes there.
+    /// before its window, are minus infinity and stay masked whatever a tap writes there.
     AttnScores,
     /// Attention probabilities, `[batch, n_heads, query, key]`.
     Pattern,
@@ -127,7 +127,7 @@ impl Hook {
         HookPoint { slot: if self.is_in_block() { slot } else { 0 }, hook: self }
     }
 
-    /// Whether every block has it: all but [`Hook::Embed`] and [`Hook::LnFinalNormalized`].
+    /// Whether it is in every block: all hooks except [`Hook::Embed`] and [`Hook::LnFinalNormalized`].
     pub fn is_in_block(self) -> bool {
         !matches!(self, Hook::Embed | Hook::LnFinalNormalized)
     }

@@ -1,4 +1,4 @@
-//! Where a device's tensors lie: [`is_host_device`].
+//! Where a device's tensors are: [`is_host_device`].
 
 use burn::tensor::Device;
 

@@ -1,4 +1,4 @@
-//! Running new positions alone: [`IncrementalModel`], whose blocks keep a [`BlockState`] of the positions before.
+//! Running only new positions: [`IncrementalModel`], whose blocks keep a [`BlockState`] of the earlier positions.
 
 use std::any::Any;
 
@@ -13,7 +13,7 @@ use crate::{Result, Site, Tap};
 ///
 /// Running a window in parts must give what running it whole gives, up to rounding.
 pub trait IncrementalModel: Sync {
-    /// Token ids `[batch, pos]`, which stand at positions `first..first + pos` of their windows, to the residual stream before
+    /// Token ids `[batch, pos]`, at positions `first..first + pos` of their windows, to the residual stream before
     /// the first block, `[batch, pos, d_model]`.
     ///
     /// # Errors
@@ -23,20 +23,20 @@ pub trait IncrementalModel: Sync {
     /// Runs the block of `site.layer` on the residual stream `[batch, pos, d_model]` of the positions that follow the
     /// [`n_positions`](BlockState::n_positions) of `state`, and keeps in it what later positions need.
     ///
-    /// Hooks show the new positions alone; scores and patterns are `[batch, n_heads, new queries, all keys]`.
+    /// Hooks show only the new positions; scores and patterns are `[batch, n_heads, new queries, all keys]`.
     ///
     /// # Errors
     /// As [`ResidualModel::block`](crate::ResidualModel::block).
     fn block_from(&self, site: Site, resid: Tensor<3>, state: &mut BlockState, tap: &mut dyn Tap) -> Result<Tensor<3>>;
 
-    /// Whether states of windows of `from` positions serve windows of `to` positions. They do not where the length of the
+    /// Whether states of windows of `from` positions can be used in windows of `to` positions. They cannot where the length of the
     /// window changes what earlier positions compute, as in LongRoPE; then the window is run again from its first position.
     fn continues(&self, _from: usize, _to: usize) -> bool {
         true
     }
 
-    /// Leaves in a state these windows of its batch, in this order, and no others. Returns whether it can; by default it cannot,
-    /// and texts of a batch that have ended go on to be run.
+    /// Keeps only these windows of the batch in a state, in this order. Returns whether it can; by default it cannot,
+    /// and texts of a batch that have ended still run.
     fn keep_windows(&self, _state: &mut BlockState, _windows: &[usize]) -> bool {
         false
     }
@@ -64,7 +64,7 @@ impl BlockState {
         self.n_positions
     }
 
-    /// What the model keeps, of a type of its own.
+    /// What the model keeps, of a type that it chooses.
     ///
     /// # Panics
     /// When another type was kept before: the state is another model's.
@@ -73,8 +73,8 @@ impl BlockState {
         kept.downcast_mut().expect("a state belongs to one model")
     }
 
-    /// Runs a block on the residual stream `[batch, pos, d_model]` of the positions after those of this state, which then
-    /// has them, too.
+    /// Runs a block on the residual stream `[batch, pos, d_model]` of the positions after those of this state, and adds
+    /// them to it.
     ///
     /// # Errors
     /// As [`IncrementalModel::block_from`]; the state cannot be used afterwards.

@@ -8,8 +8,8 @@
 //! ([`observe`]), and [`PerSequence`]
 //! sums up what it measures.
 //!
-//! A user with a burn model of their own implements [`ResidualModel`] and needs nothing else from this workspace's
-//! decoder to run surgery and measures on it.
+//! A user with a burn model of their own implements [`ResidualModel`], and can then use surgery and measures without
+//! this workspace's decoder.
 //!
 //! ```
 //! use stratigraph_core::{Edit, Hook, TokenWindows};

@@ -39,7 +39,7 @@ impl fmt::Display for Sublayer {
 ///
 /// Six methods are required; the others have defaults. An implementation must have two properties. A block depends on
 /// its layer, never on the slot it runs in: otherwise deleting and swapping layers would have no meaning. And the model
-/// is causal: position `t` depends on positions up to `t` alone, so that a window can be cut short. On a CPU several
+/// is causal: position `t` depends only on positions up to `t`, so a window can be cut short. On a CPU several
 /// runs call blocks in parallel, so a model is shared among threads.
 pub trait ResidualModel: Sync {
     /// Its sizes and hooks.
@@ -81,7 +81,7 @@ pub trait ResidualModel: Sync {
         None
     }
 
-    /// Its way to run new positions alone, for generation. By default there is none, and whole windows are run again.
+    /// How it runs only new positions, for generation. By default there is none, and whole windows are run again.
     fn incremental(&self) -> Option<&dyn IncrementalModel> {
         None
     }
@@ -115,14 +115,14 @@ pub trait ResidualModel: Sync {
 /// The weights of a model that measures read.
 pub trait ModelWeights {
     /// The output weights of a layer's MLP neurons, `[d_mlp, d_model]`, as they are added to the residual stream: the
-    /// gain of a norm after the MLP is folded in. A mixture has the neurons of its first expert first, each expert after the
-    /// other, and the shared expert last; what a router multiplies an expert by is not folded in.
+    /// gain of a norm after the MLP is folded in. A mixture has the neurons of one expert after the
+    /// other, the shared expert last; the weights of the router are not folded in.
     ///
     /// # Errors
     /// When there is no such layer, or it cannot be read.
     fn w_out(&self, layer: usize) -> Result<Tensor<2>>;
 
-    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain and a factor of the
+    /// The unembedding of a range of the vocabulary, `[d_model, vocab.len()]`, with the final norm's gain and a scale of the
     /// logits folded in. Where logits have a soft cap (Gemma 2), it comes after.
     ///
     /// # Errors

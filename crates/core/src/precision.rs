@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::CoreError;
 
 /// How a model holds the weights of its linear maps, its embedding and its unembedding. The residual stream, norms, softmax
-/// and sums are f32 whatever it is.
+/// and sums are f32 in any case.
 ///
 /// ```
 /// use stratigraph_core::Precision;
@@ -23,9 +23,9 @@ pub enum Precision {
     /// 4 bytes a weight, as they are read.
     #[default]
     F32,
-    /// bfloat16: 2 bytes a weight, 8 significant bits, as far as f32.
+    /// bfloat16: 2 bytes a weight, 8 significant bits, the range of f32.
     Bf16,
-    /// Half precision: 2 bytes a weight, 11 significant bits, up to 65,504.
+    /// Half precision: 2 bytes a weight, 11 significant bits, values up to 65,504.
     F16,
 }
 

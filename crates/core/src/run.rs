@@ -30,7 +30,7 @@ pub trait RunModel: ResidualModel {
     }
 
     /// Runs the layers from `layer` on, on the residual stream `[batch, pos, d_model]` that enters it. At `n_layers` it
-    /// returns what it is given.
+    /// returns the stream unchanged.
     ///
     /// # Errors
     /// When there is no such layer, the stream is not `d_model` wide or longer than the context, the tap wants a hook that

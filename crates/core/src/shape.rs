@@ -29,7 +29,7 @@ pub struct ModelShape {
     /// The hooks that [`ResidualModel::block`](crate::ResidualModel::block) offers. [`Hook::Embed`](crate::Hook::Embed) and
     /// [`Hook::LnFinalNormalized`](crate::Hook::LnFinalNormalized) exist on every model and need not be named.
     pub hooks: HookSet,
-    /// Whether each block is read from a disk when it runs, unless it has just run. An executor then runs as many interventions
+    /// Whether each block is read from disk when it runs, unless it is the last one that ran. An executor then runs as many interventions
     /// through a block together as its budget allows.
     pub streams_blocks: bool,
     /// How it holds its weights.
@@ -42,7 +42,7 @@ pub struct ModelShape {
 pub struct HeadShape {
     /// Query heads.
     pub n_heads: usize,
-    /// Key and value heads, each of which serves `n_heads / n_kv_heads` query heads.
+    /// Key and value heads, each shared by `n_heads / n_kv_heads` query heads.
     pub n_kv_heads: usize,
     /// The width of a head.
     pub d_head: usize,

@@ -1,4 +1,4 @@
-//! Text from a file, as a message shows it: [`shown`].
+//! Text from a user or a file, as a message shows it: [`shown`].
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -19,7 +19,7 @@ impl Shown<'_> {
     }
 }
 
-/// A text from a file, such as a name or a value, as a message shows it: on one line, with control characters and
+/// A text from a user or a file, such as a name or a value, as a message shows it: on one line, with control characters and
 /// characters that are invisible or change the direction of writing escaped, and cut after 100 characters.
 ///
 /// ```
@@ -44,7 +44,7 @@ impl Display for Shown<'_> {
     }
 }
 
-/// Whether a character has a place on a line and leaves the others where they are.
+/// Whether a character is visible on a line and does not move the others.
 fn is_visible(c: char) -> bool {
     let is_format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');

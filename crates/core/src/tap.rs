@@ -12,7 +12,7 @@ use crate::{Activation, CoreError, Hook, HookSet, Result, Site};
 /// Reads or edits activations while a model runs.
 ///
 /// A model calls [`visit`](Tap::visit) exactly once for each hook that the tap [`wants`](Tap::wants), in the order of
-/// computation, and goes on with what the call returns. A hook that the tap does not want costs nothing: attention runs
+/// computation, and continues with what the call returns. A hook that the tap does not want costs nothing: attention runs
 /// fused unless the tap wants [`Hook::Pattern`] or [`Hook::AttnScores`].
 ///
 /// ```
@@ -41,7 +41,7 @@ pub trait Tap {
         self.hooks().contains(hook)
     }
 
-    /// Sees an activation and returns what the model goes on with, of the same shape.
+    /// Sees an activation and returns what the model continues with, of the same shape.
     ///
     /// # Errors
     /// An error ends the run.
@@ -60,14 +60,14 @@ pub trait Tap {
         Ok(None)
     }
 
-    /// Whether it understands runs of some positions of a window alone, which [`at_positions`](Tap::at_positions) announces.
+    /// Whether it can handle runs of only some positions of a window, which [`at_positions`](Tap::at_positions) announces.
     /// By default it does not, and generation shows it whole windows, which are run again for every new token.
     fn takes_parts(&self) -> bool {
         false
     }
 
-    /// Announces that the next run is on these positions of its windows alone: activations have these positions, scores and
-    /// patterns these queries and the keys up to them. A tap that is never told sees whole windows.
+    /// Announces that the next run is only on these positions of its windows: activations have these positions, scores and
+    /// patterns these queries and the keys up to them. A tap that this is never called on sees whole windows.
     fn at_positions(&mut self, _positions: Range<usize>) {}
 
     /// Called after the last block of a run.
@@ -103,7 +103,7 @@ impl Tap for NoTap {
     }
 }
 
-/// Shows an activation `[batch, pos, width]` to a tap that wants it, and returns what the model goes on with.
+/// Shows an activation `[batch, pos, width]` to a tap that wants it, and returns what the model continues with.
 ///
 /// # Errors
 /// What the tap returns; [`CoreError::ShapeChanged`] when it returns another shape.
@@ -114,7 +114,7 @@ pub fn visit(tap: &mut dyn Tap, site: Site, hook: Hook, activation: Tensor<3>) -
     visit_checked(tap, site, hook, activation.into())?.wide(hook.at(site.slot))
 }
 
-/// Shows an activation with an axis of heads to a tap that wants it, and returns what the model goes on with.
+/// Shows an activation with an axis of heads to a tap that wants it, and returns what the model continues with.
 ///
 /// # Errors
 /// What the tap returns; [`CoreError::ShapeChanged`] when it returns another shape.

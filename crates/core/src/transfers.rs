@@ -1,4 +1,4 @@
-//! What goes between the host and devices: [`upload`], [`read`] and [`flush`] count it, [`Transfers`] has the counts.
+//! Transfers between the host and devices: [`upload`], [`read`] and [`flush`] count it, [`Transfers`] has the counts.
 //!
 //! Models, readouts and the executor of this workspace move data by these functions wherever a block, a tile of logits or a batch
 //! of windows does. What burn moves by itself, such as the arguments of a kernel, is not counted.

@@ -88,7 +88,7 @@ impl TokenWindows {
     }
 
     /// Says that each window begins with the token `bos`, which is not of the text. The prediction at its position counts, as
-    /// that of the first token of the text; activations there do not.
+    /// the prediction of the first token of the text; activations there do not.
     ///
     /// ```
     /// # use stratigraph_core::TokenWindows;
@@ -163,7 +163,7 @@ impl TokenWindows {
         self.bos
     }
 
-    /// How many positions at the start of each window no measure counts.
+    /// How many positions at the start of each window are left out of every measure.
     pub fn skip_first(&self) -> usize {
         self.skip_first
     }

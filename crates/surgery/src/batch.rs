@@ -58,9 +58,9 @@ pub(crate) struct Batch<'a, S> {
     sink: &'a mut S,
     sequences: Range<usize>,
     states: States<'a>,
-    /// Streams that have ended and that the sink does not have yet.
+    /// Streams that have ended and were not handed to the sink yet.
     ended: Vec<LastStream>,
-    /// What is left of the way of the intervention that ends first.
+    /// The remaining actions of the intervention that ends first.
     way: VecDeque<Edge>,
 }
 

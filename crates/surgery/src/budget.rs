@@ -45,13 +45,13 @@ impl Suited {
 /// Activations of the widest kind that are alive inside a block at once.
 const WIDE_ACTIVATIONS: usize = 8;
 
-/// How many rounds of calls that keep all pools busy go without waiting for each other, if there is memory: the pool that is
-/// done first waits for the others only at their end.
+/// How many rounds of calls run without waiting for each other, if there is memory: a pool that is done first waits for the
+/// others only at their end.
 const ROUNDS: usize = 8;
 
-/// How many streams that have ended are handed on together, where not all are: the unchanged model is read out once for each
-/// group. Twice as many states wait beside one for each layer, which keeps calls full. Where blocks are read from a disk, as many as
-/// there is memory for.
+/// How many ended streams are handed on together, if not all are: the unchanged model is read out once for each
+/// group. In addition to one state per layer, twice this many states wait, which keeps calls full. Where blocks are read from disk,
+/// as many wait as there is memory for.
 const GROUP: usize = 16;
 
 /// How one run fits its budget, and where it runs.
@@ -65,7 +65,7 @@ pub(crate) struct Fit {
 pub(crate) struct Sizes {
     /// Windows in a batch.
     pub(crate) n_sequences: usize,
-    /// How many states may wait or have ended before those furthest on go to their end.
+    /// How many states may wait or have ended before those furthest along run to their end.
     pub(crate) most_states: usize,
     /// How many streams that have ended are handed on together at least, while others wait.
     pub(crate) group: usize,
@@ -77,7 +77,7 @@ pub(crate) struct Sizes {
     pub(crate) n_pools: usize,
 }
 
-/// A corpus, or the longest part of one that runs by itself.
+/// A corpus, or the longest part of one that runs alone.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     n_sequences: usize,
@@ -95,13 +95,13 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// How many states may wait or have ended before those furthest on go to their end.
+    /// How many states may wait or have ended before those furthest along run to their end.
     fn most_states(&self, group: usize) -> usize {
         self.depth + 2 * group
     }
 
-    /// Bytes of a window whose states take `state` bytes each. Those that go to their end leave one behind in each layer at most;
-    /// beside them the sink has the stream of the first intervention.
+    /// Bytes of a window whose states take `state` bytes each. Those that run to their end leave at most one behind in each layer;
+    /// in addition, the sink holds the stream of the first intervention.
     fn bytes(&self, group: usize, state: usize) -> usize {
         state * (self.states.min(self.most_states(group) + self.depth) + 1) + self.corpus
     }

@@ -16,8 +16,8 @@ pub(crate) type Call = Vec<Part>;
 
 /// Divides `n_states` states of `n_sequences` windows each into calls of at most `most` windows.
 ///
-/// States are kept whole as far as that goes. The calls that would leave some of the pools idle at the end are cut anew so
-/// that each pool has as much to do.
+/// States are kept whole where possible. Calls that would leave some of the pools idle at the end are divided again so
+/// that each pool has the same amount of work.
 pub(crate) fn divide(n_states: usize, n_sequences: usize, most: usize, n_pools: usize) -> Vec<Call> {
     let whole_states = (most / n_sequences).max(1) * n_sequences; // windows
     let usual = if n_sequences > most { n_sequences.div_ceil(n_sequences.div_ceil(most)) } else { whole_states };

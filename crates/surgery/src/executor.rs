@@ -44,11 +44,11 @@ pub trait Sink {
 /// Runs many interventions at once: every distinct prefix is computed once for each window, and states that wait for the
 /// same step go through it together.
 ///
-/// Prefixes differ from the first step or edit that differs. States of the lowest layer go first, so that variants
+/// Prefixes differ from the first step or edit that differs. States of the lowest layer run first, so that variants
 /// which differ only in earlier layers meet at the next one, and the weights of a layer are read once for all of them. When
-/// as many states wait as there are layers and some tens more, those furthest on go to their end first, and their streams are
-/// handed on: a thousand interventions take no more memory than a hundred. Of a model that
-/// [reads its blocks from a disk](stratigraph_core::ModelShape::streams_blocks), as many states wait as the budget allows.
+/// a few dozen more states wait than there are layers, those furthest along run to their end first, and their streams are
+/// handed on: a thousand interventions take no more memory than a hundred. For a model that
+/// [reads its blocks from disk](stratigraph_core::ModelShape::streams_blocks), as many states wait as the budget allows.
 #[derive(Debug)]
 pub struct Executor {
     interventions: Vec<Intervention>,
@@ -68,8 +68,8 @@ impl Executor {
         Self { interventions, tree, budget: Budget::default(), first: 0, means: None }
     }
 
-    /// With the intervention of another index as the first one, whose streams a sink has before or with those of all others; 0 by
-    /// default.
+    /// With the intervention of another index as the first one, whose streams a sink gets before or together with those of all
+    /// others; 0 by default.
     pub fn with_first(mut self, first: usize) -> Self {
         self.first = first;
         self

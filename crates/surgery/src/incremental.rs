@@ -30,7 +30,7 @@ pub struct IncrementalRun<'a> {
     intervention: &'a Intervention,
     /// The tokens of each window that runs.
     ids: Vec<Vec<u32>>,
-    /// The number that each of these windows had at first, by which edits know it.
+    /// The original number of each of these windows, by which edits know it.
     windows: Vec<usize>,
     longest: usize,
     in_parts: bool,
@@ -87,8 +87,8 @@ impl<'a> IncrementalRun<'a> {
         self.ids.first().map_or(0, Vec::len)
     }
 
-    /// Goes on with these of its windows, in this order, and no others. Returns whether it does: a model may
-    /// [keep states](IncrementalModel::keep_windows) of all windows alone.
+    /// Continues with only these windows, in this order. Returns whether it does: some models can
+    /// [keep states](IncrementalModel::keep_windows) only of all windows.
     ///
     /// # Panics
     /// When there is no such window.
@@ -102,10 +102,10 @@ impl<'a> IncrementalRun<'a> {
         true
     }
 
-    /// Adds tokens to each window, as many to each, and runs what has not run yet. The residual stream after the last step at
-    /// the new positions, `[batch, new, d_model]`.
+    /// Adds the same number of tokens to each window, and runs what has not run yet. Returns the residual stream after the last
+    /// step at the new positions, `[batch, new, d_model]`.
     ///
-    /// The tap sees what the edits have changed, at new positions alone if it [takes parts](Tap::takes_parts), and whole
+    /// The tap sees what the edits have changed, only at new positions if it [takes parts](Tap::takes_parts), and whole
     /// windows otherwise.
     ///
     /// # Errors

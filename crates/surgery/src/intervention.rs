@@ -8,8 +8,8 @@ use crate::{LayerPlan, Result, SurgeryError};
 
 /// A plan of layers and edits of what they compute.
 ///
-/// It prints as text and parses from it, unless an edit holds tensors or a function. Interventions of equal plan and edits
-/// are equal, whatever they are called.
+/// It prints as text and parses from it, unless an edit holds tensors or a function. Interventions with equal plans and
+/// edits are equal, whatever their names.
 ///
 /// ```
 /// use stratigraph_core::{Edit, Hook};
@@ -33,7 +33,7 @@ impl Intervention {
         LayerPlan::full(n_layers).into()
     }
 
-    /// With an edit. Edits of one point are made in the order in which they were added.
+    /// With an edit. Edits at the same point are made in the order in which they were added.
     pub fn edit(mut self, edit: Edit) -> Self {
         self.edits.push(edit);
         self
@@ -59,7 +59,7 @@ impl Intervention {
         &self.edits
     }
 
-    /// The layer of each step, of an intervention that is a plan of whole layers: what a checkpoint can be written with.
+    /// The layer of each step, if the intervention is a plan of whole layers, as which a checkpoint can be written.
     ///
     /// # Errors
     /// When it has an edit, or a step is several layers side by side; the error names it.

@@ -1,4 +1,4 @@
-//! mergekit's passthrough configurations as plans, and plans as such: [`Mergekit`].
+//! mergekit's passthrough configurations as plans, and plans as configurations: [`Mergekit`].
 //!
 //! Source of the form: <https://github.com/arcee-ai/mergekit>, `merge_method: passthrough`.
 
@@ -36,7 +36,7 @@ pub struct Mergekit {
     dtype: Option<String>,
 }
 
-/// Layers that follow each other, from `start` to before `end`.
+/// Consecutive layers, `start..end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slice {
     start: usize,
@@ -63,7 +63,7 @@ impl Mergekit {
         &self.model
     }
 
-    /// The type that weights are to be stored as, as PyTorch names it; none where they stay as they are.
+    /// PyTorch's name of the type that weights are to be stored as; none where they stay as they are.
     pub fn dtype(&self) -> Option<&str> {
         self.dtype.as_deref()
     }

@@ -109,7 +109,7 @@ impl LayerPlan {
         self.edit_range(slots, |_| Vec::new())
     }
 
-    /// With the steps in slots `a` and `b` in each other's place.
+    /// With the steps in slots `a` and `b` swapped.
     ///
     /// # Errors
     /// When the plan has no such slot.

@@ -1,4 +1,4 @@
-//! The residual streams of a batch that interventions wait with, and what runs next: [`States`].
+//! The residual streams of a batch that wait to be continued, and what runs next: [`States`].
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(crate) struct Next {
     pub(crate) takers: Vec<Taker>,
 }
 
-/// The residual streams that interventions wait with, by their nodes in the tree of prefixes.
+/// The residual streams that wait to be continued, by their nodes in the prefix tree.
 pub(crate) struct States<'a> {
     tree: &'a PrefixTree,
     held: BTreeMap<usize, State>,
@@ -78,9 +78,9 @@ impl<'a> States<'a> {
 
     /// What runs next where there is room for `room` states more; none where no intervention waits.
     ///
-    /// With room, it is the waiting action of the lowest layer, so that states further back catch up and go on together. Without
-    /// room, the state that is furthest on of those that leave nothing behind goes on, with all that go the same way, until they end.
-    /// Where all leave something behind, the one that is furthest on goes on alone.
+    /// With room, it is the waiting action of the lowest layer, so that states further back catch up and continue together. Without
+    /// room, the state furthest along that leaves nothing behind continues, with all that take the same actions, until they end.
+    /// If all leave something behind, the one furthest along continues alone.
     pub(crate) fn next(&self, room: usize) -> Option<Next> {
         if room > 0 {
             let waiting = self.held.values().flat_map(|state| &state.waiting);

@@ -96,7 +96,7 @@ impl PrefixTree {
         self.nodes.iter().map(|node| node.depth).max().unwrap_or(0)
     }
 
-    /// The way of an intervention from the root to its end.
+    /// The path of an intervention from the root to its end.
     pub(crate) fn way(&self, intervention: usize) -> VecDeque<Edge> {
         let mut parents = vec![None; self.nodes.len()];
         for (parent, node) in self.nodes.iter().enumerate() {

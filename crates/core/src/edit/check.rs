@@ -95,7 +95,7 @@ impl Edit {
         }
     }
 
-    /// Whether values stretch to the activation, but for its axis of windows.
+    /// Whether values broadcast to the activation, apart from its axis of windows.
     fn check_values(&self, values: &EditValues, shape: &ModelShape, seq_len: usize) -> Result<()> {
         let hook = self.point().hook;
         let expected = match hook {

@@ -41,7 +41,7 @@ pub struct EditFunction {
 }
 
 impl EditFunction {
-    /// A function with an id; functions of one id are taken to be equal.
+    /// A function with an id; functions with the same id are taken to be equal.
     pub fn new(
         id: &str,
         function: impl Fn(Activation, &EditContext) -> Result<Activation> + Send + Sync + 'static,
@@ -49,8 +49,8 @@ impl EditFunction {
         Self { id: id.into(), function: Arc::new(function), takes_parts: false }
     }
 
-    /// Says that the function treats each position by itself (each query, for scores and patterns), so that it may be given
-    /// some positions of a window alone, from the context's `first` on. Otherwise generation runs whole windows for it.
+    /// Says that the function treats each position separately (each query, for scores and patterns), so that it may be given
+    /// only some positions of a window, from the context's `first` on. Otherwise generation runs whole windows for it.
     ///
     /// ```
     /// use stratigraph_core::{Edit, EditFunction, EditKind, Hook};

@@ -1,4 +1,4 @@
-//! What the texts of edits name and do not hold: [`EditData`].
+//! Data that the texts of edits refer to by an id: [`EditData`].
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ impl EditData {
         self
     }
 
-    /// With all that another one has.
+    /// With all data of another one.
     pub fn and(mut self, other: EditData) -> Self {
         self.values.extend(other.values);
         self.pairs.extend(other.pairs);

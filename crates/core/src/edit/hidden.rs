@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use super::{EditContext, EditKind, Units};
 use crate::Edit;
 
-/// Which scores are hidden, `[batch, head, query, key]`; axes of length 1 stand for all.
+/// Which scores are masked, `[batch, head, query, key]`; axes of length 1 stand for all.
 pub(super) struct Hidden {
     chosen: Vec<bool>,
     shape: [usize; 4],
@@ -45,8 +45,8 @@ pub(super) fn hidden_keys(edit: &Edit, dims: &[usize], context: &EditContext) ->
     Some(Hidden { chosen, shape })
 }
 
-/// Those of the queries and the keys before them that a kind of edit keeps apart, by their positions in a window. A query
-/// sees no later key anyway.
+/// Whether a kind of edit masks a key from a query after it, by their positions in a window. A query
+/// attends to no later key anyway.
 fn pairs<'a>(
     kind: &'a EditKind,
     window: usize,

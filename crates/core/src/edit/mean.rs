@@ -2,8 +2,8 @@
 
 use std::ops::RangeFrom;
 
-/// The positions of all windows of a corpus that a mean is taken over. Scores and patterns are averaged over windows, each
-/// query and key by itself, in any case.
+/// The positions of all windows of a corpus that a mean is taken over. Scores and patterns are averaged over windows, for each
+/// query and key separately, in any case.
 ///
 /// ```
 /// use stratigraph_core::{Edit, Hook, MeanOver};
@@ -19,7 +19,7 @@ pub enum MeanOver {
     /// All positions together; written `mean`.
     #[default]
     All,
-    /// Each position by itself, over windows alone; written `mean(each)`.
+    /// Over windows, for each position separately; written `mean(each)`.
     Each,
     /// All positions from this one on; written `mean(1..)`.
     From(usize),

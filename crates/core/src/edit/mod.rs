@@ -47,9 +47,9 @@ pub enum EditKind {
     Add(EditValues),
     /// Replaces it by the activation of another run.
     Patch(EditValues),
-    /// Hides the keys at these distances before each query; for [`Hook::AttnScores`]. A query always sees itself.
+    /// Hides the keys at these distances before each query; for [`Hook::AttnScores`]. A query always attends to itself.
     MaskDistances(RangeInclusive<usize>),
-    /// Hides the keys at these positions from every query but themselves; for [`Hook::AttnScores`].
+    /// Hides the keys at these positions from every query except the one at the key's own position; for [`Hook::AttnScores`].
     MaskKeys(Positions),
     /// Hides from each query the keys that it is paired with; pairs differ between windows. For [`Hook::AttnScores`].
     MaskPairs(PairMask),
@@ -62,7 +62,7 @@ pub enum EditKind {
 /// A change of one activation in one slot of a run.
 ///
 /// Edits are plain values: equal edits of several interventions are computed once. They print as text and parse from it,
-/// all but those that hold tensors or functions.
+/// except those that hold tensors or functions.
 ///
 /// ```
 /// use stratigraph_core::{Edit, Hook, Positions};
@@ -94,12 +94,12 @@ impl Edit {
         Self::new(point, EditKind::Zero)
     }
 
-    /// Replaces an activation by its mean over the corpus, all positions together.
+    /// Replaces an activation by its mean over all positions of the corpus.
     pub fn mean(point: HookPoint) -> Self {
         Self::mean_over(point, MeanOver::All)
     }
 
-    /// Replaces an activation by its mean over some positions of the corpus, or over its windows alone.
+    /// Replaces an activation by its mean over some positions of the corpus, or over windows for each position.
     pub fn mean_over(point: HookPoint, over: impl Into<MeanOver>) -> Self {
         Self::new(point, EditKind::Mean(over.into()))
     }
@@ -135,7 +135,7 @@ impl Edit {
         Self::new(Hook::AttnScores.at(slot), EditKind::MaskDistances(distances))
     }
 
-    /// Hides the keys at some positions from every query but themselves in the layer that runs in `slot`.
+    /// Hides the keys at some positions from every query except the one at the key's own position, in the layer that runs in `slot`.
     pub fn mask_keys(slot: usize, keys: Positions) -> Self {
         Self::new(Hook::AttnScores.at(slot), EditKind::MaskKeys(keys))
     }
@@ -150,7 +150,7 @@ impl Edit {
         Self::new(Hook::ResidPost.at(slot), EditKind::SkipLayer)
     }
 
-    /// Replaces an activation by a function of it. Functions of one `id` are taken to be equal.
+    /// Replaces an activation by a function of it. Functions with the same `id` are taken to be equal.
     pub fn custom(
         point: HookPoint,
         id: &str,
@@ -199,7 +199,7 @@ impl Edit {
         &self.kind
     }
 
-    /// The tensor that it adds or puts in place, if it holds one.
+    /// The tensor that it adds or patches in, if it holds one.
     pub fn values(&self) -> Option<&EditValues> {
         match &self.kind {
             EditKind::Add(values) | EditKind::Patch(values) => Some(values),
@@ -223,7 +223,7 @@ impl Edit {
         kind && self.positions.is_text()
     }
 
-    /// Whether its text describes it completely, but for the [data](EditData) that [`Edit::parse_with`] takes.
+    /// Whether its text describes it completely, apart from the [data](EditData) that [`Edit::parse_with`] takes.
     pub fn is_text_with_data(&self) -> bool {
         let has_data = self.values().is_some() || matches!(self.kind, EditKind::MaskPairs(_));
         self.is_text() || has_data && self.positions.is_text()

@@ -19,7 +19,7 @@ impl AttentionPair {
     }
 }
 
-/// Pairs of queries and keys in each window of a corpus, known by an id. Masks of one `id` are taken to be equal.
+/// Pairs of queries and keys in each window of a corpus, known by an id. Masks with the same `id` are taken to be equal.
 ///
 /// ```
 /// use stratigraph_core::{AttentionPair, Edit, PairMask};
@@ -56,7 +56,7 @@ impl PairMask {
         self.windows.iter().map(Vec::len).sum()
     }
 
-    /// Why windows of `seq_len` tokens cannot have it, where that is so.
+    /// Why it does not fit windows of `seq_len` tokens; none where it does.
     pub(super) fn check(&self, seq_len: usize) -> Result<(), String> {
         if self.n_pairs() == 0 {
             return Err("it pairs no query with a key".to_owned());

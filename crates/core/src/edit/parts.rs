@@ -1,10 +1,10 @@
-//! Which edits can be made where some positions of a window run alone: [`Edit::takes_parts`].
+//! Which edits can be made where only some positions of a window run: [`Edit::takes_parts`].
 
 use super::{EditKind, EditValues, MeanOver};
 use crate::Edit;
 
 impl Edit {
-    /// Whether it can be made where new positions of a window run alone, as in generation with a cache of keys and values.
+    /// Whether it can be made where only new positions of a window run, as in generation with a KV cache.
     /// Otherwise whole windows have to run: a function that is not [position-wise](crate::EditFunction::position_wise), or
     /// values that differ between positions.
     pub fn takes_parts(&self) -> bool {

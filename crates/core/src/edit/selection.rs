@@ -28,7 +28,7 @@ impl Positions {
         Positions::Only(sorted(positions))
     }
 
-    /// Positions where `masks[window][position]` is true, for each window of the corpus. Masks of one `id` are taken to be
+    /// Positions where `masks[window][position]` is true, for each window of the corpus. Masks with the same `id` are taken to be
     /// equal.
     pub fn mask(id: &str, masks: Vec<Vec<bool>>) -> Self {
         Positions::Mask(PositionMask { id: id.into(), masks: masks.into(), is_negated: false })
@@ -58,8 +58,8 @@ impl Positions {
         }
     }
 
-    /// The positions that are among both; none where one is a mask and the other is not all, since a mask is known by its id
-    /// alone.
+    /// The positions that are in both; none where one is a mask and the other is not `All`, since only the id of a mask
+    /// is known.
     ///
     /// ```
     /// use stratigraph_core::Positions;

@@ -45,10 +45,10 @@ pub struct CorpusMeans {
 }
 
 impl CorpusMeans {
-    /// These means, of which the last counts where two are of the same activation and positions.
+    /// These means; if two are of the same activation and positions, the last one counts.
     ///
     /// # Panics
-    /// When a mean has not three or four axes, or not as many values as they have places.
+    /// When a mean does not have three or four axes, or its number of values does not fit them.
     pub fn new(means: impl IntoIterator<Item = MeanActivation>) -> Self {
         let keyed = |mean: MeanActivation| {
             assert!(matches!(mean.dims.len(), 3 | 4), "{} has the axes {:?}", mean.point, mean.dims);
@@ -68,10 +68,10 @@ impl CorpusMeans {
         self.means.is_empty()
     }
 
-    /// Whether these are the means that some interventions ask for, and perhaps more.
+    /// Whether these include all means that some interventions ask for.
     ///
     /// # Errors
-    /// When an edit is of a slot that holds no single layer.
+    /// When an edit is in a slot with several layers.
     pub fn suffice_for(&self, interventions: &[Intervention]) -> Result<bool> {
         Ok(wanted(interventions)?.iter().all(|key| self.means.contains_key(key)))
     }

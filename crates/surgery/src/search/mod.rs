@@ -1,9 +1,9 @@
-//! Searches over plans: which layers can go, which block is worth a second run ([`Search`]).
+//! Searches over plans: which layers can be removed, which block is worth running twice ([`Search`]).
 //!
 //! A search makes [`Operator`]s' changes of a plan round by round, for an [`Objective`]. The candidates of a round are raced: all run
-//! on a few windows, together, so that they share their first layers; after each sample the worse half is dropped, and with it all
-//! that are significantly worse than the best by the paired differences of their windows; the rest goes on with twice as many. The
-//! winner is the best of many on the windows that chose it, so its number there is too good. [`Search::validate`] measures it again
+//! on a few windows, together, so that they share their first layers; after each sample the worse half is dropped, and so are all
+//! that are significantly worse than the best by paired differences over windows; the rest continue on twice as many windows. The
+//! winner is the best of many on the windows that it was selected on, so its number there is too good. [`Search::validate`] measures it again
 //! on windows that the search has not seen.
 //!
 //! ```
@@ -155,7 +155,7 @@ impl Search {
         if is_better { Ok(()) } else { self.end_start(state, Stop::NoImprovement, objective) }
     }
 
-    /// Measures the best plan on the windows that were held out, beside the one that the search began with and some others.
+    /// Measures the best plan on the held-out windows, and also the plan that the search began with and some others.
     ///
     /// # Errors
     /// Those of the objective.
@@ -181,7 +181,7 @@ impl Search {
         }
     }
 
-    /// The candidates of a round: all, or a random half of them where a search starts anew.
+    /// The candidates of a round: all, or a random half of them after a restart.
     fn candidates(&self, state: &SearchState, operators: &[Operator]) -> Result<Vec<Candidate>> {
         let plans = state.plans.iter().map(|plan| Candidate::new(&plan.intervention)).collect::<Result<Vec<_>>>()?;
         let changed = plans.iter().flat_map(|plan| plan.changed(operators, self.options.longest_block));
@@ -203,7 +203,7 @@ impl Search {
         Race { windows, first, keep, budget }
     }
 
-    /// Starts anew, or ends the search with the best plan of all starts.
+    /// Restarts, or ends the search with the best plan of all starts.
     fn end_start<O: Objective + ?Sized>(
         &self,
         state: &mut SearchState,

@@ -47,21 +47,21 @@ pub trait Objective {
     /// How many windows there are.
     fn n_windows(&self) -> usize;
 
-    /// The document of each window, where they are known: the windows of one document are alike, so a search that sees one has
-    /// seen all of them.
+    /// The document of each window, where they are known: the windows of a document are correlated, so a document is held out
+    /// as a whole.
     fn documents(&self) -> Option<&[usize]> {
         None
     }
 
-    /// The numbers of each intervention on these windows, `[intervention][window]`, in both orders as given. What they are must
-    /// depend on the intervention and the window alone.
+    /// The numbers of each intervention on these windows, `[intervention][window]`, in the given orders. Each must
+    /// depend only on the intervention and the window.
     ///
     /// # Errors
     /// An error ends the search.
     fn score(&mut self, interventions: &[Intervention], windows: &[usize]) -> Result<Vec<Vec<f64>>, Self::Error>;
 }
 
-/// The windows of a search: those that it may look at, in a random order, and those that it may not.
+/// The windows of a search: those that it uses, in a random order, and those that are held out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchWindows {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::SurgeryError;
 
-/// One change of a plan, at each place where it can be made.
+/// A kind of change of a plan, tried wherever it can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -20,7 +20,7 @@ pub enum Operator {
     DeleteMlp,
     /// A block of neighbouring slots runs once more, right after itself.
     RepeatBlock,
-    /// Two neighbouring slots run in each other's place.
+    /// Two neighbouring slots are swapped.
     Swap,
 }
 

@@ -1,4 +1,4 @@
-//! How a search goes about it: [`SearchOptions`], by a [`Method`].
+//! The options of a search: [`SearchOptions`], with a [`Method`].
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub enum Method {
         width: usize,
     },
     /// The best one, several times: the first time as the greedy search, then with a random half of the candidates of each round.
-    /// The best plans of all times are compared at the end.
+    /// The best plans of all starts are compared at the end.
     Random {
         /// How many times.
         restarts: usize,
@@ -26,7 +26,7 @@ pub enum Method {
 }
 
 /// What a search does. First it removes the given number of layers or sublayers, one in each round, whatever the cost. Then it
-/// makes other changes, one in each round, as long as they are better.
+/// makes other changes, one in each round, as long as they improve the objective.
 ///
 /// ```
 /// use stratigraph_surgery::search::{Method, Operator, SearchOptions};
@@ -49,10 +49,10 @@ pub struct SearchOptions {
     pub changes: usize,
     /// The most slots of a block that is repeated.
     pub longest_block: usize,
-    /// The most windows to evaluate, all candidates together; validation comes on top. None for as many as it takes.
+    /// The most windows to evaluate, over all candidates and without validation. None for no limit.
     pub budget: Option<usize>,
-    /// On how many windows all candidates of a round are compared before the first are dropped; none for an eighth of those that
-    /// are searched.
+    /// The number of windows on which all candidates of a round are compared before the first are dropped; none for an eighth of
+    /// the windows that are not held out.
     pub first_windows: Option<usize>,
     /// Draws windows and candidates.
     pub seed: u64,
@@ -69,7 +69,7 @@ impl SearchOptions {
         Self::new(vec![operator], n, 0)
     }
 
-    /// Makes up to `n` changes that are better, greedily.
+    /// Makes up to `n` changes that improve the objective, greedily.
     pub fn changing(n: usize, operators: impl IntoIterator<Item = Operator>) -> Self {
         Self::new(operators.into_iter().collect(), 0, n)
     }
@@ -115,11 +115,11 @@ impl SearchOptions {
         Self { seed, ..self }
     }
 
-    /// Refuses options that make no search.
+    /// Refuses options that cannot be searched with.
     ///
     /// # Errors
     /// [`SurgeryError::BadSearch`] when there is nothing to do, no operator for it, an operator that would not be used, or a
-    /// layer is to be removed beside sublayers, which are not the same saving.
+    /// layer is to be removed together with sublayers, which do not save the same.
     pub fn check(&self) -> Result<()> {
         let bad = |reason: &str| Err(SurgeryError::BadSearch { reason: reason.to_owned() });
         let has = |operator| self.operators.contains(&operator);
@@ -147,7 +147,7 @@ impl SearchOptions {
         }
     }
 
-    /// How many plans go on.
+    /// How many plans are kept after a round.
     pub(super) fn width(&self) -> usize {
         match self.method {
             Method::Beam { width } => width,

@@ -1,4 +1,4 @@
-//! Candidates compared on growing samples of windows, of which the worse ones are dropped early: [`Race`].
+//! Candidates compared on growing samples of windows; the worse ones are dropped early: [`Race`].
 
 use stratigraph_core::Moments;
 use stratigraph_profile::statistics::t_quantile;
@@ -31,7 +31,7 @@ impl Lane {
         self.costs[..n].iter().sum::<f64>() / n as f64
     }
 
-    /// Whether it is worse than the best one, as far as `n` windows can tell. The windows are in a random order.
+    /// Whether it is significantly worse than the best one on the first `n` windows, which are in a random order.
     fn is_worse(&self, best: &Lane, n: usize) -> bool {
         if n < LEAST_TESTED {
             return false;
@@ -65,8 +65,8 @@ pub(super) struct RaceResult {
 }
 
 impl Race<'_> {
-    /// Runs every lane on the first windows, drops the worse half and those that are significantly worse than the best, and goes
-    /// on with twice as many windows until no more than the wanted ones are left, or all windows are used. None where the budget
+    /// Runs every lane on the first windows, drops the worse half and those that are significantly worse than the best, and continues
+    /// on twice as many windows until no more than the wanted number is left, or all windows are used. None where the budget
     /// does not allow the first windows.
     pub(super) fn run<O: Objective + ?Sized>(
         &self,

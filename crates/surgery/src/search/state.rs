@@ -1,4 +1,4 @@
-//! How far a search is: [`SearchState`], which another process can go on from, in [`Round`]s.
+//! The progress of a search: [`SearchState`], from which another process can continue, in [`Round`]s.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::{Intervention, Result};
 pub struct KeptPlan {
     /// The plan, with edits where sublayers are left out.
     pub intervention: Intervention,
-    /// Of each window the number whose mean is to be low: that of the objective, or less it where a high one is better.
+    /// For each window the number whose mean is minimised: that of the objective, or minus that where high numbers are better.
     pub costs: Vec<f64>,
 }
 
@@ -52,13 +52,13 @@ pub struct Round {
 pub enum Stop {
     /// All changes were made that were asked for.
     Finished,
-    /// No further change was better.
+    /// No further change improves the objective.
     NoImprovement,
     /// The budget did not allow another round.
     Budget,
 }
 
-/// How far a search is. It is plain data: a search that goes on from it ends as one that was not interrupted.
+/// The progress of a search. It is plain data: a search that continues from it ends like one that was not interrupted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchState {

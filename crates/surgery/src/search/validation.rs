@@ -9,16 +9,16 @@ use crate::Intervention;
 /// The level of a test, and of the intervals.
 const LEVEL: f64 = 0.05;
 
-/// What validation says about a plan beside another one.
+/// What validation says about a plan compared with another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is better, and would be if as many plans had been validated as the search has tried.
+    /// It is better, also after a correction for the number of plans that the search has tried.
     Better,
     /// It is better by its own interval, but not after the correction for the number of plans that the search has tried.
     BetterUncorrected,
-    /// The interval of the difference has zero in it.
+    /// The interval of the difference contains zero.
     WithinNoise,
     /// It is worse.
     Worse,
@@ -32,7 +32,7 @@ pub struct Comparison {
     pub with: Intervention,
     /// The mean of the other plan's numbers.
     pub other: f64,
-    /// The mean of the plan's numbers less the other's.
+    /// The mean of the plan's numbers minus the other's.
     pub difference: f64,
     /// The standard error of the difference, over windows or documents.
     pub sem: f64,

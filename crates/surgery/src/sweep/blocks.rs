@@ -128,7 +128,7 @@ impl LayerPlan {
         self.edit_range(slots, |steps| steps.iter().flat_map(|step| std::iter::repeat_n(step.clone(), times)).collect())
     }
 
-    /// With the middle step of `slots` (of an even number the later one) in the place of each of them.
+    /// With the middle step of `slots` (of an even number the later one) in place of each of them.
     ///
     /// # Errors
     /// When the plan does not have all of these slots.

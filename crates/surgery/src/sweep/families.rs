@@ -47,7 +47,7 @@ impl Sweep {
         lens.of_whole_windows("it reads every position after the same layer")
     }
 
-    /// `delete_attention`, `mean_mlp`, `mean_each_mlp` and so on: each layer with what a sublayer writes zeroed, or replaced by
+    /// `delete_attention`, `mean_mlp`, `mean_each_mlp` and so on: each layer with the output of a sublayer zeroed, or replaced by
     /// its mean or by that of another window.
     pub fn sublayers(sublayer: Sublayer, kind: EditKind) -> Self {
         let hook = match sublayer {

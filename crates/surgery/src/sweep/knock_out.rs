@@ -9,7 +9,7 @@ use crate::Intervention;
 
 impl Sweep {
     /// `knock_back_5`, `knock_back_3_to_5` and so on: in each layer no query attends to the keys at these distances before it.
-    /// Their scores are minus infinity before the softmax, so the other keys share the attention; a query always sees itself.
+    /// Their scores are minus infinity before the softmax, so their attention goes to the other keys; a query always attends to itself.
     ///
     /// ```
     /// use stratigraph_core::ModelShape;
@@ -35,7 +35,7 @@ impl Sweep {
         })
     }
 
-    /// In each layer no query attends to the keys at these positions, but for a query's own: a class of tokens is hidden by a
+    /// In each layer no query attends to the keys at these positions, except its own: a class of tokens is hidden by a
     /// [mask](Positions::mask) of its positions in each window.
     pub fn knock_out_keys(name: impl Into<String>, keys: impl Into<Positions>) -> Self {
         Self::knock_out_kind(name, EditKind::MaskKeys(keys.into()))

@@ -51,7 +51,7 @@ pub struct SweepPoints {
 
 type Build = dyn Fn(&SweepContext) -> Result<SweepPoints> + Send + Sync;
 
-/// A family of interventions with its axis, known by its name: the curves of a study are called after it.
+/// A family of interventions with its axis, known by its name, after which the curves of a study are named.
 ///
 /// ```
 /// use stratigraph_core::{Edit, Hook, ModelShape};
@@ -78,7 +78,7 @@ type Build = dyn Fn(&SweepContext) -> Result<SweepPoints> + Send + Sync;
 pub struct Sweep {
     name: String,
     build: Arc<Build>,
-    /// Why it is of whole windows and cannot be limited to positions, where that is so.
+    /// Why it cannot be limited to positions; none where it can.
     of_whole_windows: Option<&'static str>,
 }
 

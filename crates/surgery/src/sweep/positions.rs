@@ -9,8 +9,8 @@ impl Sweep {
     /// The sweep limited to some positions of each window, named after them: `delete_after_first`, `mean_mlp_from_5`,
     /// `swap_at_3..6`. For all positions it is the sweep itself.
     ///
-    /// Edits are made at these positions only (of the query, for scores and patterns). Of layers that are left out, the other
-    /// positions pass through all. Of two neighbours `l` and `l + 1` in the other order, the plan is `.. l+1 l l+1 ..`: the
+    /// Edits are made at these positions only (of the query, for scores and patterns). The other positions
+    /// pass through layers that are left out. For two neighbours `l` and `l + 1` in the other order, the plan is `.. l+1 l l+1 ..`: the
     /// chosen positions skip the second `l + 1`, all others the first.
     ///
     /// Keys are computed at all positions: a query in layer `l` attends to every earlier position's residual stream as it is
@@ -69,7 +69,7 @@ pub(super) fn from_suffix(first: usize) -> String {
     if first == 1 { "_after_first".to_owned() } else { format!("_from_{first}") }
 }
 
-/// An intervention that only some positions feel.
+/// An intervention limited to some positions.
 fn limit(intervention: &Intervention, context: &SweepContext, positions: &Positions) -> Result<Intervention, String> {
     let n_layers = context.shape.n_layers;
     let whole_layer = |step: &Step| match step {

@@ -6,8 +6,8 @@ use super::Sweep;
 
 impl Sweep {
     /// `strength` times a vector added to the residual stream before each layer in turn (at `hook_resid_pre`), at some positions.
-    /// The vector is `d_model` numbers, or values of each position or window, as of [`Edit::add`]. Curves are called after the
-    /// name, which is best that of the direction.
+    /// The vector is `d_model` numbers, or values of each position or window, as of [`Edit::add`]. Curves are named after
+    /// `name`, so name it after the direction.
     ///
     /// ```
     /// use stratigraph_core::ModelShape;
