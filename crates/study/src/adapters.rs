@@ -95,7 +95,7 @@ pub(crate) fn info(device: &Device) -> Option<DeviceInfo> {
     None
 }
 
-/// The kind of an adapter; of the preferred one, that of the listed adapter of its name.
+/// The kind of an adapter; that of the preferred one is the kind of the listed adapter with its name.
 #[cfg(feature = "wgpu-unfused")]
 fn kind_of(adapter: &burn_dispatch::devices::WgpuDevice, name: &str) -> crate::DeviceKind {
     use burn_dispatch::DispatchDevice;
@@ -124,8 +124,8 @@ fn kind_of(adapter: &burn_dispatch::devices::WgpuDevice, name: &str) -> crate::D
     }
 }
 
-/// The graphics API on which an adapter is opened: the one it is held to, or the first on which this machine has it, in the order in
-/// which burn asks.
+/// The graphics API on which an adapter is opened: the one that was asked for, or the first one available, in the order in
+/// which burn tries them.
 #[cfg(feature = "wgpu-unfused")]
 fn api_of(adapter: &burn_dispatch::devices::WgpuDevice) -> Option<&'static str> {
     use burn_dispatch::devices::{CubeDevice, WgpuBackend};

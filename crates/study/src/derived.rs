@@ -1,4 +1,4 @@
-//! Numbers that are made of others: [`Derived`], from what [`Measured`] holds.
+//! Numbers that are derived from others: [`Derived`], from what [`Measured`] holds.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::run_scores::RunScores;
 use crate::runs::Runs;
 use crate::{Findings, InterventionScores, Result, StudyError, WindowMeasures, paired_difference};
 
-/// Numbers that are made of others when all of them are measured. It is plain data, which a job keeps with its plan.
+/// Numbers that are derived from others when all of those are measured. It is plain data, which a job keeps with its plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -68,7 +68,7 @@ impl Derived {
         }
     }
 
-    /// Refuses metrics, or sweeps with their numbers of interventions, of which it cannot be made.
+    /// Refuses metrics, or sweeps with their numbers of interventions, from which it cannot be derived.
     pub(crate) fn check(&self, metrics: &Metrics, runs: &Runs) -> Result<()> {
         let missing = match self {
             Derived::Difference(SweepDifference { minuend, subtrahend, .. }) => {

@@ -50,7 +50,7 @@ pub enum DeviceName {
     },
 }
 
-/// A graphics API that wgpu can be held to.
+/// A graphics API that wgpu can be restricted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GraphicsApi {
@@ -81,7 +81,7 @@ impl DeviceName {
 }
 
 /// Runs something that uses remote devices: burn panics when a connection breaks, and here that becomes an error. Any
-/// other panic goes on.
+/// other panic propagates.
 ///
 /// # Errors
 /// Those of `run`, and [`DeviceError::RemoteLost`] where a remote device is lost.

@@ -4,7 +4,7 @@ use stratigraph_core::shown;
 
 use crate::Backend;
 
-/// A device that cannot be named, opened or trusted.
+/// A device that is not known, cannot be opened, or computes wrong numbers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -55,7 +55,7 @@ pub enum DeviceError {
     /// A device that gave no result: a kernel did not compile, or the device ran out of memory or was lost.
     #[error("the device failed: {reason}")]
     Failed {
-        /// What it, its driver or burn said.
+        /// The message of the device, its driver or burn.
         reason: String,
     },
     /// Remote devices were left out when the program was built.

@@ -20,15 +20,15 @@ use crate::{Backend, DeviceName, adapters};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeviceInfo {
-    /// What an adapter calls itself; of a CPU how many threads a run has.
+    /// The name that an adapter reports; for a CPU the number of threads of a run.
     pub name: String,
     /// What it is.
     pub kind: DeviceKind,
-    /// How it is reached: a CPU backend by its name, an adapter by its graphics API and by what its kernels are compiled to.
+    /// Its interface: the name of a CPU backend, or the graphics API of an adapter and the language of its kernels.
     pub interface: String,
     /// Bytes of the largest buffer that one binding of a kernel can have; none where memory alone limits it, or it is not known.
     pub largest_buffer: Option<usize>,
-    /// Bytes of its own memory; none where it does not say.
+    /// Bytes of its own memory; none where it is not known.
     pub memory: Option<usize>,
     /// The floating-point types that it computes in.
     pub precisions: Vec<String>,
@@ -51,7 +51,7 @@ pub enum DeviceKind {
     Virtual,
     /// On another machine.
     Remote,
-    /// What the interface does not say.
+    /// A kind that the interface does not report.
     Other,
 }
 

@@ -1,10 +1,10 @@
-//! What a run asks of devices: [`DeviceWork`] counts kernel launches and transfers.
+//! Kernel launches and transfers of a run: [`DeviceWork`] counts them.
 
 use burn::tensor::Device;
 use serde::Serialize;
 use stratigraph_core::transfers::Transfers;
 
-/// How much was asked of the devices of this process: what a GPU waits for, however fast it computes.
+/// Kernel launches and transfers of this process: work whose latency a GPU waits for, however fast it computes.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -16,7 +16,7 @@ use stratigraph_core::transfers::Transfers;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct DeviceWork {
-    /// Kernels that burn's runtime launched, those of its own choices among them.
+    /// Kernels that burn's runtime launched, those of its autotuning included.
     pub launches: u64,
     /// Tensors that this workspace copied to a device.
     pub uploads: u64,
@@ -27,7 +27,7 @@ pub struct DeviceWork {
 }
 
 impl DeviceWork {
-    /// Runs something and counts what it asks of all devices of this process, whoever asks, until `device` has done it.
+    /// Runs something, waits until `device` has finished, and counts the launches and transfers of the whole process meanwhile.
     ///
     /// # Panics
     /// When the device fails, and when `run` panics.

@@ -6,9 +6,9 @@ use stratigraph_profile::Curve;
 use crate::findings::{measured_curve, paired_difference};
 use crate::{Findings, Result};
 
-/// Metrics of which deletions are compared with the unchanged model: those that have a value there.
+/// Metrics by which deletions are compared with the unchanged model: those that have a value there.
 const LESS_CLEAN: [&str; 1] = ["nll"];
-/// Metrics of which deletions are compared with swaps.
+/// Metrics by which deletions are compared with swaps.
 const LESS_SWAP: [&str; 2] = ["kl", "nll"];
 
 /// Adds `delete_less_clean_*` over layers and `delete_less_swap_*` over pairs of adjacent layers, where the curves that they are

@@ -32,12 +32,12 @@ use crate::{Result, StudyError, finite, versions};
 pub struct Findings {
     profile: Profile,
     errors: WindowErrors,
-    /// How items of benchmarks were answered, until curves are made of that.
+    /// How items of benchmarks were answered, until curves are made from it.
     pub(crate) answers: Vec<TaskAnswers>,
 }
 
 impl Findings {
-    /// Nothing yet, of a model on a corpus.
+    /// Empty findings of a model on a corpus.
     pub fn new(model: ModelRecord, corpus: CorpusRecord) -> Self {
         let errors = corpus.window_errors();
         Self { profile: Profile::new(model, corpus).with_versions(versions()), errors, answers: Vec::new() }
@@ -216,7 +216,7 @@ impl Findings {
         self.profile.with_stages(stages)
     }
 
-    /// The profile without stages, for a reader that looks for them by a rule of its own.
+    /// The profile without stages, for callers that find them by a rule of their own.
     pub fn into_profile_without_stages(self) -> Profile {
         self.profile
     }
@@ -246,7 +246,7 @@ pub(crate) fn estimate(measured: &PerSequence) -> Estimate {
 }
 
 /// The difference of two curves over one axis, replicate by replicate, with the standard errors of the paired differences.
-/// Those of windows are taken as independent here; [`Findings::add_curve`] computes them as the corpus has them.
+/// Windows are treated as independent here; [`Findings::add_curve`] computes standard errors as the corpus requires.
 ///
 /// ```
 /// use stratigraph_profile::{Axis, Curve, ReplicateUnit, Unit};

@@ -1,4 +1,4 @@
-//! What a study can do: [`Measurement`], which asks for [`Work`] and needs something of the model ([`Needs`]).
+//! What a study can do: [`Measurement`], which returns its [`Work`] and states what it needs of the model ([`Needs`]).
 
 use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::Metrics;
@@ -47,7 +47,7 @@ impl<'a> StudyContext<'a> {
     }
 }
 
-/// What a measurement needs of a model and a corpus; a study refuses before it runs where that is missing.
+/// What a measurement needs of a model and a corpus; a study refuses it before the run if something is missing.
 ///
 /// ```
 /// use {stratigraph_core::Hook, stratigraph_study::Needs};
@@ -172,7 +172,7 @@ pub trait Measurement {
         Needs::nothing()
     }
 
-    /// What is to be done.
+    /// The work to do.
     ///
     /// # Errors
     /// When it cannot be done with this model and corpus.

@@ -76,7 +76,7 @@ impl<'m> PlannedWork<'m> {
         if self.observations.is_empty() { 0 } else { pass_work(&context.model.shape(), tokens) }
     }
 
-    /// Units of work beside the sweeps.
+    /// Units of work apart from the sweeps.
     pub(crate) fn units(&self, context: &StudyContext) -> u64 {
         let of_window = self.windows.iter().map(|work| work.work).sum::<u64>();
         let own = self.own.iter().map(|own| own.work).sum::<u64>();

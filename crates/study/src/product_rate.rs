@@ -6,9 +6,9 @@ use burn::tensor::{Device, Distribution, Tensor};
 
 use crate::{DeviceError, Result};
 
-/// Operations per second of the product of two square matrices of f32, in units of 1e9: a multiplication and an addition are two. The
-/// matrices are so large that a product takes a twentieth of a second, or 4096 wide; the shortest of three times counts, after
-/// one that is not timed, in which kernels are compiled and chosen.
+/// Operations per second of the product of two square matrices of f32, in units of 1e9; a multiplication and an addition are two. The
+/// matrices are large enough that a product takes a twentieth of a second, but at most 4096 wide. The shortest of three times counts,
+/// after a run that is not timed, in which kernels are compiled and chosen.
 ///
 /// # Errors
 /// When the device fails.

@@ -40,7 +40,7 @@ impl ScoreSink for RunScores {
     }
 }
 
-/// Refuses two groupings of one name.
+/// Refuses two groupings with the same name.
 pub(crate) fn check_names(groupings: &[TokenGroups]) -> Result<()> {
     let taken = |(index, grouping): (usize, &TokenGroups)| {
         groupings[..index].iter().any(|other| other.name() == grouping.name()).then(|| grouping.name().to_owned())

@@ -1,4 +1,4 @@
-//! Whether a device computes what another one does: [`SelfCheck`].
+//! Whether a device agrees with another one: [`SelfCheck`].
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use crate::{DeviceError, Result, StudyError};
 ///
 /// Both run the same small model with the same weights: its embedding, its first block, and a readout of the residual stream before the
 /// block against the one after it, in tiles that divide neither its rows nor its vocabulary. Matrix products, attention, norms and
-/// every reduction of a readout take part, in sizes that are no powers of two.
+/// every reduction of a readout are covered, in sizes that are not powers of two.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -32,9 +32,9 @@ use crate::{DeviceError, Result, StudyError};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SelfCheck {
-    /// The largest difference of the residual stream after the block, as a part of its largest number.
+    /// The largest difference of the residual stream after the block, as a fraction of its largest number.
     pub block: f64,
-    /// The largest difference of KL divergence, entropy and loss: the mean over positions, as a part of the mean. Of
+    /// The largest difference of KL divergence, entropy and loss: the mean difference over positions, as a fraction of the mean. For
     /// top-1 agreement, the fraction of positions where it differs.
     pub readout: f64,
     /// Seconds that the device took, with the compilation of its kernels.
@@ -75,7 +75,7 @@ impl SelfCheck {
         found.against(&expected, started.elapsed().as_secs_f64())
     }
 
-    /// Whether products are those of f32; otherwise the device computes them in less.
+    /// Whether products have the precision of f32; otherwise the device computes them in less.
     pub fn is_f32(&self) -> bool {
         self.block.max(self.readout) <= Self::OF_F32
     }

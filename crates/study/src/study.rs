@@ -66,9 +66,9 @@ impl<'a> Study<'a> {
     }
 
     /// The paper's study, as far as the model has the layers, hooks and weights: deletions, swaps, the logit lens, blocks of
-    /// three and five layers repeated, attention, geometry and neurons. Beside the deletions it has those after the first
-    /// position, which tell a layer that makes the attention sink from one that does more. Windows of two tokens, the shortest
-    /// that there are, are long enough for all of it.
+    /// three and five layers repeated, attention, geometry and neurons. It also has deletions after the first
+    /// position, which distinguish a layer that only creates the attention sink from one that does more. Windows of two tokens,
+    /// the shortest that are allowed, are long enough for all of it.
     pub fn paper(model: &'a dyn ResidualModel) -> Self {
         measurements::paper(model).into_iter().fold(Self::new(model), Self::add_boxed)
     }
@@ -91,7 +91,7 @@ impl<'a> Study<'a> {
         self
     }
 
-    /// With one metric more, beside the five of [`Metrics::default`] or those of [`with_metrics`](Study::with_metrics).
+    /// With one more metric, in addition to the five of [`Metrics::default`] or those of [`with_metrics`](Study::with_metrics).
     pub fn metric(mut self, metric: impl Metric + 'static) -> Self {
         self.own_metrics.push(std::sync::Arc::new(metric));
         self
@@ -121,7 +121,7 @@ impl<'a> Study<'a> {
         self
     }
 
-    /// With the same model on another device: windows are shared out among all devices, and whichever is free takes the
+    /// With the same model on another device: windows are divided among all devices, and whichever is free takes the
     /// next. Findings depend on it by no more than the devices' own rounding. Measurements that are not sweeps run on the
     /// first device.
     pub fn also_on(mut self, replica: &'a dyn ResidualModel) -> Self {
@@ -129,7 +129,7 @@ impl<'a> Study<'a> {
         self
     }
 
-    /// With another seed of what is drawn at random; 0 by default.
+    /// With another seed of everything that is drawn at random; 0 by default.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self

@@ -18,14 +18,14 @@ pub(crate) fn add(windows: &TokenWindows, findings: &mut Findings) -> Result<()>
 
 /// The entropy, in nats, of the distribution that the tokens are drawn from. The entropy of their frequencies is too small, since
 /// most tokens of a vocabulary do not occur in a few windows; this is the estimator of Chao and Shen (*Environmental and
-/// Ecological Statistics* 10, 2003): frequencies are multiplied by the share of the distribution that occurs, and each token
-/// counts for those that were as likely and did not occur.
+/// Ecological Statistics* 10, 2003): frequencies are multiplied by the estimated coverage of the sample, and each token
+/// is weighted by the inverse of its probability of occurring.
 fn unigram_loss(ids: &[u32]) -> f64 {
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     ids.iter().for_each(|id| *counts.entry(*id).or_default() += 1);
     let n = ids.len() as f64;
     let once = counts.values().filter(|&&count| count == 1).count() as f64;
-    // If every token occurs once nothing is known of the share; as if one had occurred twice.
+    // If every token occurs once, the coverage cannot be estimated; then it is as if one had occurred twice.
     let coverage = 1.0 - once.min(n - 1.0) / n;
     let of = |&count: &usize| {
         let share = coverage * count as f64 / n;

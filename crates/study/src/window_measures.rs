@@ -1,4 +1,4 @@
-//! Numbers of each window of a corpus, of which parts merge: [`WindowMeasures`].
+//! Numbers of each window of a corpus, whose parts merge: [`WindowMeasures`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -89,7 +89,7 @@ impl WindowMeasures {
         self
     }
 
-    /// With something of which [other numbers](crate::Derived) are made, and which is not among the findings itself.
+    /// With something from which [other numbers](crate::Derived) are derived, and which is not in the findings itself.
     pub(crate) fn with_kept(mut self, name: &str, measured: PerSequence) -> Self {
         self.kept.insert(name.to_owned(), measured);
         self

@@ -1,4 +1,4 @@
-//! The parts of a measurement: [`Work`], of which a job does those that are plain data or have a [`JobPart`].
+//! The parts of a measurement: [`Work`]; a job does those that are plain data or have a [`JobPart`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::{Derived, Findings, Observation, Result, WindowMeasures};
 
 /// A part of a measurement.
 ///
-/// A job of many processes does what can be cut into shards: sweeps and interventions without a function, what is measured window by
+/// A job of many processes does what can be sharded: sweeps and interventions without a function, what is measured window by
 /// window, what does not depend on the corpus, and what is derived from all of these.
 #[non_exhaustive]
 pub enum Work<'a> {
@@ -47,9 +47,9 @@ pub enum Work<'a> {
     },
     /// A share of the pass over the corpus.
     Observe(Box<dyn Observation + 'a>),
-    /// Numbers of each window by itself.
+    /// Numbers of each window alone.
     Windows(WindowWork<'a>),
-    /// Numbers that are made of the others when all of them are measured.
+    /// Numbers that are derived from the others when all of those are measured.
     Derived(Derived),
     /// Anything else.
     Own(OwnWork<'a>),

@@ -23,7 +23,7 @@ impl JobPlan {
         Ok(self)
     }
 
-    /// With a measurement on the windows of the corpus: a sweep, or one of which every part can be done in shards, such as
+    /// With a measurement on the windows of the corpus: a sweep, or one whose parts can all be done in shards, such as
     /// [`SublayerEffects`](crate::measurements::SublayerEffects), [`NeuronSets`](crate::measurements::NeuronSets),
     /// [`KnockOutWords`](crate::measurements::KnockOutWords), [`ActivationPatching`](crate::measurements::ActivationPatching),
     /// [`Steering`](crate::measurements::Steering) or the curves of a lens ([`LensCurves`](crate::measurements::LensCurves)). The

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all: [`write_whole`], [`write_new`].
+//! Files that are either complete or absent: [`write_whole`], [`write_new`].
 
 use std::ffi::OsStr;
 #[cfg(unix)]
@@ -16,7 +16,7 @@ use crate::{Result, StudyError};
 /// The end of the names of files that are being written.
 const PARTIAL: &str = ".partial";
 
-/// Writes a file that is there whole or not at all, whenever the process or the machine stops. An existing one is
+/// Writes a file that is either complete or absent, whenever the process or the machine stops. An existing one is
 /// replaced.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let write = || -> io::Result<()> {
@@ -32,7 +32,7 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file that is there whole or not at all, unless there is one; returns whether it was written.
+/// Writes a file that is either complete or absent, unless there is one; returns whether it was written.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<bool> {
     let write = || -> io::Result<bool> {
         match partial(path, content)?.persist_noclobber(path) {

@@ -125,7 +125,7 @@ impl Job {
     }
 }
 
-/// A lens of which only the plan is known.
+/// A lens whose numbers have not been read.
 struct Unloaded(JobLens);
 
 impl Lens for Unloaded {

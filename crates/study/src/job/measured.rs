@@ -1,4 +1,4 @@
-//! What a step finds: [`StepResult`], of which [`OnceFindings`] are of a part that does not depend on the corpus.
+//! What a step finds: [`StepResult`], with [`OnceFindings`] for a part that does not depend on the corpus.
 
 use std::collections::BTreeMap;
 

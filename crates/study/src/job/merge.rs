@@ -87,7 +87,7 @@ impl Job {
         Ok(findings)
     }
 
-    /// Findings without anything in them.
+    /// Empty findings.
     pub(super) fn no_findings(&self) -> Findings {
         let JobCorpus { name, special_tokens, .. } = &self.plan().corpus;
         let corpus = corpus_record(self.windows(), name);

@@ -5,14 +5,14 @@
 //! done yet, and writes the results of each to a file, completely or not at all. [`Job::status`] is the progress of all
 //! shards together, and [`Job::merge`] gives the result of one run over everything.
 //!
-//! Beside sweeps, a job does [measurements](JobPlan::with_measurement) whose parts are additive over windows, such as direct
-//! effects, or do not depend on the corpus, such as patching over pairs of prompts. What is made of several of them is made when
-//! the job is merged.
+//! Apart from sweeps, a job does [measurements](JobPlan::with_measurement) whose parts are additive over windows, such as direct
+//! effects, or do not depend on the corpus, such as patching over pairs of prompts. What is derived from several of them is computed
+//! when the job is merged.
 //!
 //! Some interventions need means over the whole corpus. The first process that needs them measures them and writes them to the
 //! directory, and all other processes read them, so that every step has the same means.
 //!
-//! A step is known by its number, not by the process that did it: shards may be cut anew at any time, and a step that
+//! A step is known by its number, not by the process that did it: the number of shards may change at any time, and a step that
 //! two processes did counts once.
 
 mod add;

@@ -1,4 +1,4 @@
-//! What a job measures beside the scores of interventions: [`JobPart`].
+//! What a job measures apart from the scores of interventions: [`JobPart`].
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What a job does, as its plan file holds it: [`JobPlan`].
+//! What a job does: [`JobPlan`], the content of its plan file.
 
 use std::collections::BTreeMap;
 
@@ -45,10 +45,10 @@ pub struct JobPlan {
     pub sweeps: Vec<JobSweep>,
     /// Interventions beside those of sweeps.
     pub interventions: Vec<JobIntervention>,
-    /// What measurements measure beside the scores of interventions.
+    /// What measurements measure apart from the scores of interventions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<JobPart>,
-    /// What is made of everything that was measured, when it is merged.
+    /// What is derived from everything that was measured, when it is merged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub derived: Vec<Derived>,
     /// Pairs of queries and keys that edits hide, in the order of their ids.
@@ -56,7 +56,7 @@ pub struct JobPlan {
     pub pairs: Vec<JobPairs>,
     /// The names of the [built-in metrics](Metrics::from_names) that are measured.
     pub metrics: Vec<String>,
-    /// Groupings of positions by which everything is measured too.
+    /// Groupings of positions by which everything is also measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groupings: Vec<JobGrouping>,
     /// Whether the values of every token are kept, in Parquet.
@@ -129,7 +129,7 @@ impl JobPlan {
         Ok(self)
     }
 
-    /// With everything measured by groups of positions too.
+    /// With everything also measured by groups of positions.
     ///
     /// # Errors
     /// When the groups are of other windows, or there is a grouping of that name.

@@ -67,7 +67,7 @@ pub struct JobCorpus {
     /// The token that each window begins with, where one was put there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bos: Option<u32>,
-    /// Positions at the start of each window that no measure counts.
+    /// Positions at the start of each window that are left out of every measure.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skip_first: usize,
     /// How the windows were drawn, where that is known.
@@ -160,15 +160,15 @@ impl JobIntervention {
     }
 }
 
-/// How much is done between two writes.
+/// How much work is done between two writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StepSize {
     /// Windows in a step.
     pub windows: usize,
-    /// Interventions in a step; all of them where it is not set, which is the least work: interventions share their
-    /// first layers.
+    /// Interventions in a step; all of them where it is not set, which is the least work because interventions share
+    /// their first layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interventions: Option<usize>,
 }

@@ -1,4 +1,4 @@
-//! A shard of a job, done: [`ShardRun`].
+//! Runs a shard of a job: [`ShardRun`].
 
 use stratigraph_core::ResidualModel;
 use stratigraph_surgery::Budget;
@@ -89,7 +89,7 @@ impl<'a> ShardRun<'a> {
         self
     }
 
-    /// Does the steps that are left, and returns how many those were.
+    /// Does the remaining steps, and returns their number.
     ///
     /// # Errors
     /// When the job does not fit the model, the budget is too small, a score is not finite, a record is another job's,

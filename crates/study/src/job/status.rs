@@ -21,7 +21,7 @@ impl Status {
         self.n_steps - self.missing.len()
     }
 
-    /// The shards that have steps left to do, when the job is cut into `n_shards`.
+    /// The shards that have steps left to do, when the job is divided into `n_shards`.
     pub fn unfinished(&self, n_shards: usize) -> Vec<Shard> {
         if n_shards == 0 {
             return Vec::new();

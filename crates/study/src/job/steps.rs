@@ -1,4 +1,4 @@
-//! How the work of a job is cut into steps: [`StepWork`].
+//! How the work of a job is divided into steps: [`StepWork`].
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What lenses guess on the way: [`EarlyGuesses`].
+//! What lenses predict at early layers: [`EarlyGuesses`].
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -24,7 +24,7 @@ const UNBIASED_WINDOWS: usize = 4;
 /// `cosine_in_out`, `block_influence`, `angular_distance_1`, `cka_adjacent`, `cka_adjacent_after_first`,
 /// `cka_adjacent_by_window`; matrices `cosine`, `angular_distance`, `cka`, `cka_last_unbiased`. Models whose final norm subtracts the
 /// mean over `d_model` also have `centred_resid_norm`, `centred_attn_out_norm` and `centred_mlp_out_norm`. Positions that do not [count](stratigraph_core::TokenWindows::measured_from)
-/// are left out, but of `first_position_norm`.
+/// are left out, except from `first_position_norm`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResidualGeometry {
     skip_first: usize,

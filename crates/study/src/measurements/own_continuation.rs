@@ -15,8 +15,8 @@ use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work
 ///
 /// Each window of the corpus is cut in half (or after as many tokens as [`new`](OwnContinuation::new) says), the unchanged model
 /// continues the first part greedily to the length of the window, and the loss of that continuation is measured under the
-/// deletion of each layer. Clean loss is small where the model is sure of what it writes, so that what a layer adds to it is
-/// damage to what the model would have said, whatever the corpus says.
+/// deletion of each layer. The clean loss is small, since the model is sure of what it writes, so a rise of the loss is
+/// damage to what the model would have written, whatever the corpus contains.
 ///
 /// Adds the curve `own_continuation_nll` over layers and the value `own_continuation_clean_nll`.
 ///

@@ -11,7 +11,7 @@ use crate::measurement::sweep_work;
 use crate::planned_work::batch_of_pass;
 use crate::{Measurement, Needs, Result, Study, StudyContext, Work};
 
-/// By what layers are chosen.
+/// The criterion by which layers are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Criterion {
@@ -135,7 +135,7 @@ impl CriterionPasses {
     }
 }
 
-/// None, the least important, the two least important layers and so on; of equal ones the earlier goes first.
+/// None, the least important, the two least important layers and so on; of equally important ones the earlier is removed first.
 fn prefixes(importance: Vec<f64>) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..importance.len()).collect();
     order.sort_by(|a, b| importance[*a].total_cmp(&importance[*b]));

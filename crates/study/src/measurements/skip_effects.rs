@@ -14,7 +14,7 @@ use crate::{Findings, Measurement, Needs, Result, StudyContext, Work};
 /// `skip_effect_later_tokens` over the skipped layer and the later one.
 ///
 /// The contribution of a layer is what it adds to the residual stream, attention and MLP together. After Csordás et al. (arXiv
-/// 2505.13898): where hardly any later layer changes, layers work side by side; where all do, each builds on the one before.
+/// 2505.13898): where hardly any later layer changes, layers work in parallel; where all do, each builds on the one before.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SkipEffects;
 

@@ -17,7 +17,7 @@ const ITEMS: usize = 256;
 ///
 /// Curves are named after the sweep, the task and the score, such as `delete_arc_easy_acc`, and so are matrices of sweeps over
 /// two axes. `delete_arc_easy_acc_change` is the accuracy minus that of the unchanged model, with the standard error of the
-/// items' differences. `clean_arc_easy_acc` is the unchanged model's. The corpus of the study has no part in them.
+/// items' differences. `clean_arc_easy_acc` is the unchanged model's. They do not depend on the corpus of the study.
 #[derive(Debug, Clone)]
 pub struct TaskScoring {
     items: EncodedItems,

@@ -17,7 +17,7 @@ use crate::{Findings, Measurement, Needs, Result, StudyContext, Work};
 const BATCH: usize = 64;
 
 /// Probes for a word's sense: curve `wic_accuracy` over residual positions; values `wic_static` (the same without any
-/// layer) and `wic_majority` (the commoner answer).
+/// layer) and `wic_majority` (the more frequent answer).
 #[derive(Debug, Clone)]
 pub struct WordInContext {
     split: WicSplit,
@@ -62,7 +62,7 @@ impl Measurement for WordInContext {
     }
 }
 
-/// Accuracies, with errors over words: pairs of one word are alike.
+/// Accuracies, with errors over words: pairs of one word are correlated.
 fn add_wic(found: &WicAccuracy, n_layers: usize, findings: &mut Findings) -> Result<()> {
     let right = |probe: &WicProbe| probe.right.iter().map(|right| f64::from(u8::from(*right))).collect::<Vec<_>>();
     let estimate = |probe: &WicProbe| Estimate::new(probe.accuracy().share(), cluster_sem(&right(probe), &found.words));

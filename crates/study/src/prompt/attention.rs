@@ -20,7 +20,7 @@ pub(super) fn add(study: &PromptStudy, reading: &mut PromptReading) -> Result<()
     Ok(())
 }
 
-/// Keeps the patterns of each layer in few digits, as soon as it sees them.
+/// Quantises the patterns of each layer as soon as it sees them.
 struct PatternTap(AttentionPatterns);
 
 impl Tap for PatternTap {

@@ -54,13 +54,13 @@ impl<'a> PromptStudy<'a> {
     /// How many of the most likely tokens are kept by default.
     pub const TOP_K: usize = 5;
 
-    /// The longest prompt of which [`read`](Self::read) makes everything: the attention of all heads grows with its square.
+    /// The longest prompt that [`read`](Self::read) takes: the attention of all heads grows with its square.
     pub const LONGEST: usize = 256;
 
     /// Neurons that are kept.
     const NEURONS: usize = 24;
 
-    /// Of the only window of `prompt`, by the logit lens. All positions count, whatever the windows say.
+    /// A study of the only window of `prompt`, by the logit lens. All positions count, whatever the windows say.
     ///
     /// # Errors
     /// When there is not exactly one window, or it does not fit the model.

@@ -1,4 +1,4 @@
-//! Which activations of a prompt bring its answer back in the run of another one: [`add`].
+//! Which activations of a prompt restore its answer in the run of another one: [`add`].
 
 use stratigraph_core::Hook;
 use stratigraph_profile::prompt::{PatchingMaps, PromptReading};

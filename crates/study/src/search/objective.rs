@@ -36,8 +36,8 @@ pub struct ModelObjective<'a> {
 }
 
 impl<'a> ModelObjective<'a> {
-    /// A built-in metric by its name, such as `nll` or `kl`. High numbers are better of fractions, such as `accuracy`, and low ones of
-    /// all others.
+    /// A built-in metric by its name, such as `nll` or `kl`. Fractions, such as `accuracy`, are maximised, all
+    /// other metrics minimised.
     ///
     /// # Errors
     /// When there is no such metric, or the windows do not fit the model.
@@ -47,7 +47,7 @@ impl<'a> ModelObjective<'a> {
         Self::with(model, windows, metrics, if is_fraction { Goal::Highest } else { Goal::Lowest })
     }
 
-    /// A metric of one's own.
+    /// A metric of your own.
     ///
     /// # Errors
     /// When the windows do not fit the model.
@@ -66,7 +66,7 @@ impl<'a> ModelObjective<'a> {
         Ok(Self { models: vec![model], windows, options, goal, on_evaluated: Box::new(|_| ()) })
     }
 
-    /// With the same model on another device; windows are shared out among all.
+    /// With the same model on another device; windows are divided among all.
     ///
     /// # Errors
     /// When it is another model.
@@ -82,7 +82,7 @@ impl<'a> ModelObjective<'a> {
         self
     }
 
-    /// With a function that is called with the number of windows evaluated since its last call, all candidates together.
+    /// With a function that is called with the number of windows evaluated since its last call, over all candidates.
     pub fn on_evaluated(mut self, on_evaluated: impl FnMut(usize) + 'a) -> Self {
         self.on_evaluated = Box::new(on_evaluated);
         self

@@ -1,4 +1,4 @@
-//! What is written down of a search: [`SearchRecord`], with what it is of ([`SearchSetup`]).
+//! The record of a search: [`SearchRecord`], with its setup ([`SearchSetup`]).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::findings::{corpus_record, model_record};
 use crate::job::{hash_bytes, hash_tokens};
 use crate::{Result, StudyError, versions};
 
-/// What a search is of. Where one goes on from a file, all of it has to be the same.
+/// The setup of a search. To continue from a file, all of it has to be the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -33,14 +33,14 @@ pub struct SearchSetup {
     pub objective: String,
     /// Which numbers are better.
     pub goal: Goal,
-    /// What there are numbers of: windows of the corpus, or items of a benchmark.
+    /// The units of measurement: windows of the corpus, or items of a benchmark.
     #[serde(default = "windows")]
     pub unit: ErrorUnit,
     /// What the search does.
     pub options: SearchOptions,
     /// The plan from which it begins.
     pub from: Intervention,
-    /// Plans with which the best one is compared at the end, beside the first.
+    /// Plans with which the best one is compared at the end, in addition to the first.
     pub compare: Vec<Intervention>,
     /// The versions of Stratigraph and burn.
     pub versions: BTreeMap<String, String>,
@@ -151,7 +151,7 @@ pub struct SearchRecord {
     pub format: u32,
     /// What it is of.
     pub setup: SearchSetup,
-    /// How far it is.
+    /// Its progress.
     pub state: SearchState,
     /// What validation says; none before the end.
     pub validated: Option<Validated>,

@@ -1,4 +1,4 @@
-//! A search that survives being killed, and that several processes can make together: [`SearchRun`].
+//! A search that continues after it is killed, and that several processes can share: [`SearchRun`].
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::job::Shard;
 use crate::job::files::{is_partial_of, remove_leftovers, write_new, write_whole};
 use crate::{Result, StudyError};
 
-/// A search that is written to `search.json` in a directory after each round, whole or not at all, and goes on from there. One that
+/// A search that is written atomically to `search.json` in a directory after each round, and continues from there. A search that
 /// was killed ends with the same result as one that was not.
 pub struct SearchRun<'a> {
     setup: SearchSetup,
@@ -37,9 +37,9 @@ impl<'a> SearchRun<'a> {
         Self { directory: Some(directory.to_owned()), ..self }
     }
 
-    /// As one of several processes that make the same search in the same directory. Each computes its part of the numbers of a
-    /// round's candidates, and reads those of the others from the directory `scores`; it computes them itself when they do not come.
-    /// All of them end with the same record, that of a single process with the shard `0/1`.
+    /// As one of several processes that do the same search in the same directory. Each computes its part of the numbers of a
+    /// round's candidates, and reads those of the others from the directory `scores`; it computes them itself if they do not arrive.
+    /// All end with the same record, that of a single process with the shard `0/1`.
     pub fn with_shard(self, shard: Shard) -> Self {
         Self { shard: Some(shard), ..self }
     }
@@ -49,7 +49,7 @@ impl<'a> SearchRun<'a> {
         Self { on_round: Box::new(on_round), ..self }
     }
 
-    /// Whether a directory holds nothing but what a search has written there before its end, such as a file that it was killed over.
+    /// Whether a directory holds only what an unfinished search has written, such as a partial file of a killed process.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -67,7 +67,7 @@ impl<'a> SearchRun<'a> {
     /// Searches to the end and validates, from the file where there is one.
     ///
     /// # Errors
-    /// When the options make no search, a shard has no directory, the file is of another search or cannot be read or written, or a
+    /// When the options are not valid, a shard has no directory, the file is of another search or cannot be read or written, or a
     /// candidate cannot be scored.
     pub fn run<O: Objective<Error = StudyError> + ?Sized>(self, objective: &mut O) -> Result<SearchRecord> {
         match (self.shard, &self.directory) {

@@ -18,23 +18,24 @@ use crate::{Result, StudyError};
 /// The directory of the numbers, in that of a search.
 pub(super) const SCORES: &str = "scores";
 
-/// As many parts as a call is cut into where it has that many windows or more.
+/// The number of parts into which a call is divided if it has that many windows.
 const MOST_PARTS: usize = 64;
-/// As many parts as a call of few windows is cut into by its candidates.
+/// The number of parts into which a call of few windows is divided by its candidates.
 const FEW_WINDOWS: usize = 16;
-/// Candidates that are not run apart, since they share their first layers.
+/// Candidates that are kept together, since they share their first layers.
 const LEAST_CANDIDATES: usize = 8;
-/// How often it is looked for the parts of others.
+/// How often a process looks for the parts of others.
 const POLL: Duration = Duration::from_millis(20);
-/// A process takes over the parts of others when none of them has come for this long, and for some times as long as one of its own
-/// has taken.
+/// A process takes over the parts of others when none has arrived for this long, and for a few times as long as one of its own
+/// takes.
 const PATIENCE: Duration = Duration::from_secs(3);
 const TIMES: u32 = 4;
 
-/// An objective of which each process computes some parts, and reads the others' from a directory that all of them see.
+/// An objective of which each process computes some parts; it reads the others from a directory that all processes see.
 ///
-/// A part is the same work whichever process does it, and all processes read its numbers from one file, so that all make the same
-/// search. A part that is missing for long is computed by whoever waits for it: a process that was killed holds nobody up.
+/// A part is the same work whichever process does it, and all processes read its numbers from one file, so all do the same
+/// search. A part that is missing for long is computed by a process that waits for it, so a killed process delays the others only
+/// for a while.
 pub(super) struct SharedObjective<'a, O: ?Sized> {
     objective: &'a mut O,
     shard: Shard,

@@ -17,12 +17,12 @@ use crate::{Result, StudyError, TaskRun};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskMeasure {
-    /// 1 where the item is answered rightly, 0 otherwise; the mean is the accuracy.
+    /// 1 where the item is answered correctly, 0 otherwise; the mean is the accuracy.
     Acc,
     /// The same with log-probabilities divided by the characters of each continuation.
     AccNorm,
-    /// The log-probability of the right continuation, in nats. It differs between plans that answer the same items rightly, so that
-    /// it takes fewer items to tell them apart.
+    /// The log-probability of the right continuation, in nats. It differs between plans that answer the same items correctly, so
+    /// fewer items suffice to tell them apart.
     LogProb,
 }
 
@@ -112,7 +112,7 @@ impl<'a> TaskObjective<'a> {
         Ok(objective)
     }
 
-    /// With the same model on another device; items are shared out among all.
+    /// With the same model on another device; items are divided among all.
     ///
     /// # Errors
     /// When it is another model.
@@ -127,7 +127,7 @@ impl<'a> TaskObjective<'a> {
         Self { budget, ..self }
     }
 
-    /// With a function that is called with the number of items evaluated since its last call, all candidates together.
+    /// With a function that is called with the number of items evaluated since its last call, over all candidates.
     pub fn on_evaluated(mut self, on_evaluated: impl FnMut(usize) + 'a) -> Self {
         self.on_evaluated = Box::new(on_evaluated);
         self

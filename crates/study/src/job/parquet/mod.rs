@@ -8,7 +8,7 @@ use table::{ParquetColumn, ParquetTable};
 use super::{Job, Merged};
 use crate::runs::Run;
 
-/// How a row names its intervention, as an intervention of a profile does.
+/// How a row names its intervention, as in a profile.
 struct Label {
     sweep: Option<String>,
     /// Which point of the sweep.

@@ -1,4 +1,4 @@
-//! What sublayers and heads do for the next token, directly and in all: [`SublayerEffects`].
+//! What sublayers and heads do for the next token, directly and in total: [`SublayerEffects`].
 
 mod pass;
 mod totals;
@@ -15,7 +15,7 @@ use crate::job::JobPart;
 use crate::measurement::sweep_work;
 use crate::{Derived, Measurement, Needs, Result, StudyContext, StudyError, WindowWork, Work};
 
-/// What stands in for the output of a sublayer in its total effect.
+/// What replaces the output of a sublayer in its total effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -63,7 +63,7 @@ const LOSS: &str = "nll";
 /// - Total effect on the loss, for each [`Ablation`]: curves `total_attention`, `total_mlp`, `total_mean_attention` and so
 ///   on, from sweeps of ablated sublayers, whose own curves are among the findings too. With a single window there is
 ///   nothing to resample from, and no `total_resample_*`.
-/// - Self-repair, the direct less the total effect of zero ablation: curves `self_repair_attention`, `self_repair_mlp`.
+/// - Self-repair, the direct minus the total effect of zero ablation: curves `self_repair_attention`, `self_repair_mlp`.
 ///
 /// Differences are taken window by window, and so are their standard errors.
 ///
@@ -92,7 +92,7 @@ impl Default for SublayerEffects {
 impl SublayerEffects {
     pub(super) const NAME: &str = "effects";
 
-    /// With total effects of these ablations; without any, attribution and direct effects alone, which take one pass over
+    /// With total effects of these ablations; without any, only attribution and direct effects, which take one pass over
     /// the corpus and its readouts.
     pub fn new(ablations: impl IntoIterator<Item = Ablation>) -> Self {
         Self { ablations: ablations.into_iter().collect() }

@@ -12,7 +12,7 @@ use crate::derived::Measured;
 use crate::runs::Runs;
 use crate::{Findings, InterventionScores, MetricUnit, Result, StudyError, paired_difference};
 
-/// Classes of neurons and the random sets that each is compared with: what becomes of their scores.
+/// Classes of neurons and the random sets that each is compared with: turns their scores into curves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NeuronSetComparison {

@@ -14,7 +14,7 @@ use crate::{Derived, Measurement, Needs, Result, StudyContext, StudyError, Work}
 /// as many random neurons of the same layers with output weights of similar length ([`MatchedSets`]) in their place.
 ///
 /// Curves over the classes, for each metric: `neuron_sets_*` of the class, `neuron_sets_random_*` of the random sets' mean,
-/// `neuron_sets_random_sd_*` of their spread, and `neuron_sets_difference_*` of the class less the random sets, window by
+/// `neuron_sets_random_sd_*` of their spread, and `neuron_sets_difference_*` of the class minus the random sets, window by
 /// window. `neuron_sets_size` has the number of neurons of every class; a class without a neuron, or with more than half of
 /// the neurons of a layer, is there and in no other curve. Mean-ablated, names begin with `mean_neuron_sets`.
 ///

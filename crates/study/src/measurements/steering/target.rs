@@ -28,14 +28,14 @@ pub struct SteeringTarget {
 }
 
 impl SteeringTarget {
-    /// The log-probability of tokens after prompts, in nats. The windows are prompts; those of several lengths stand in
-    /// several [`TokenWindows`].
+    /// The log-probability of tokens after prompts, in nats. The windows are prompts; prompts of different lengths are in
+    /// different [`TokenWindows`].
     pub fn new(prompts: impl IntoIterator<Item = TokenWindows>, tokens: impl IntoIterator<Item = u32>) -> Self {
         let (prompts, tokens) = (prompts.into_iter().collect(), tokens.into_iter().collect());
         Self { prompts, tokens, against: Vec::new() }
     }
 
-    /// Measures the logits of the tokens less those of these tokens instead.
+    /// Measures the logits of the tokens minus those of these tokens instead.
     pub fn against(self, tokens: impl IntoIterator<Item = u32>) -> Self {
         Self { against: tokens.into_iter().collect(), ..self }
     }

@@ -31,7 +31,7 @@ impl SteeringVector {
     }
 
     /// The mean activation at the last position of some prompts minus that of others, `[width]`. The windows of `toward` and of
-    /// `away` are prompts; those of several lengths stand in several [`TokenWindows`]. Prompts of one length run together as far
+    /// `away` are prompts; prompts of different lengths are in different [`TokenWindows`]. Prompts of one length run together as far
     /// as the default [`Budget`] allows.
     ///
     /// Turner et al., *Activation Addition: Steering Language Models Without Optimization* (2023), for a pair of prompts;
