@@ -61,7 +61,7 @@ pub enum Axis {
         /// How many there are.
         length: usize,
     },
-    /// Things with a name each.
+    /// Named things.
     #[non_exhaustive]
     Labelled {
         /// What they are, in the singular.
@@ -140,12 +140,12 @@ impl Axis {
         !self.is_empty() && (0..self.len()).all(|index| self.block(index).is_some_and(|block| block.start < block.end))
     }
 
-    /// `length` things that are counted from 0; `name` is what one of them is called, such as `position`.
+    /// `length` things that are counted from 0; `name` is the word for one of them, such as `position`.
     pub fn counting(name: impl Into<String>, length: usize) -> Self {
         Axis::Counting { name: name.into(), length }
     }
 
-    /// Things with a label each; `name` is what one of them is called, such as `neurons`.
+    /// Labelled things; `name` is the word for one of them, such as `neurons`.
     pub fn labelled(name: impl Into<String>, labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Axis::Labelled { name: name.into(), labels: labels.into_iter().map(Into::into).collect() }
     }

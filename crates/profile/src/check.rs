@@ -2,7 +2,7 @@
 
 use crate::{Axis, Curve, Matrix, Profile, ProfileError, Result, Segmentation};
 
-/// No model has more layers; a file with a larger number would lead to figures without end.
+/// No model has more layers; a file with a larger number would lead to enormous figures.
 const MOST_LAYERS: usize = 10_000;
 
 /// Checks every part of a profile against its model.

@@ -35,7 +35,7 @@ pub struct CorpusRecord {
     /// The id of the token at the beginning of each window, where one was put there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bos: Option<u32>,
-    /// Positions at the start of each window that no measure counts.
+    /// Positions at the start of each window that are left out of every measure.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skip_first: usize,
 }
@@ -89,7 +89,7 @@ impl CorpusRecord {
         self
     }
 
-    /// Sets how many positions at the start of each window no measure counts.
+    /// Sets how many positions at the start of each window are left out of every measure.
     pub fn with_skip_first(mut self, skip_first: usize) -> Self {
         self.skip_first = skip_first;
         self

@@ -37,7 +37,7 @@ pub enum ReplicateUnit {
     Windows,
     /// Pairs: of a Word-in-Context test, which come in [clusters](Curve::clusters), or of prompts.
     Pairs,
-    /// Prompts beside the corpus.
+    /// Prompts that are not from the corpus.
     Prompts,
 }
 
@@ -156,7 +156,7 @@ impl Curve {
         Some(basis.half_width(sem, 0.95)).filter(|half| half.is_finite())
     }
 
-    /// How a bootstrap draws replicates that are not windows of the corpus: by cluster, or each by itself. Windows are drawn as
+    /// How a bootstrap draws replicates that are not windows of the corpus: by cluster, or independently. Windows are drawn as
     /// the [record of the corpus](crate::CorpusRecord::window_errors) says, the same ones for all curves.
     pub fn resampling(&self) -> Resampling {
         match self.clusters.is_empty() {
@@ -189,7 +189,7 @@ impl Curve {
         self
     }
 
-    /// The curve of the chosen windows, whose errors are as given; one that is named twice counts twice. None where there is no
+    /// The curve of the chosen windows, with errors computed as given; a window that is named twice counts twice. None where there is no
     /// such window.
     pub(crate) fn select(&self, chosen: &[usize], errors: &WindowErrors) -> Option<Self> {
         let mut curve = Self { mean: Vec::new(), sem: Vec::new(), replicates: Vec::new(), ..self.clone() };

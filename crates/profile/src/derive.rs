@@ -1,4 +1,4 @@
-//! Curves that follow from others of a profile: [`Profile::curve_or_derived`].
+//! Curves that are derived from others of a profile: [`Profile::curve_or_derived`].
 
 use std::borrow::Cow;
 
@@ -8,16 +8,16 @@ use crate::{Axis, Curve, Estimate, Matrix, Profile, Unit};
 const BY_WORD: [&str; 2] = ["delete_after_first_kl_by_word", "delete_kl_by_word"];
 
 impl Profile {
-    /// A curve of the profile, or one that follows from its curves and matrices, none if it cannot be computed:
+    /// A curve of the profile, or one derived from its curves and matrices; none if it cannot be computed:
     ///
     /// - `local_attention`: `prev5_attention_mass / (1 - first_token_attention)`;
     /// - `mlp_write_ratio`, `attn_write_ratio`: `mlp_out_norm` and `attn_out_norm` over the `resid_norm` before the layer;
     /// - `lexical_damage`: `delete_kl_by_word` at the last tokens of words of several tokens over that at single tokens (of
     ///   `delete_after_first_kl_by_word` where it is there).
     ///
-    /// A derived curve has the replicates of those that it follows from, where they are of the same kind and number.
-    /// `lexical_damage` has standard errors instead: those of both damages, taken as independent and carried over to their ratio
-    /// to first order. Damages in the same windows go up and down together, so these errors are rather too large.
+    /// A derived curve has the replicates of those that it is derived from, if they are of the same kind and number.
+    /// `lexical_damage` has standard errors instead: those of both damages, taken as independent and propagated to their ratio
+    /// to first order. Damages in the same windows are positively correlated, so these errors are too large rather than too small.
     ///
     /// ```
     /// use stratigraph_profile::{Axis, CorpusRecord, Curve, ModelRecord, Profile, Unit};

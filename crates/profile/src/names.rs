@@ -3,7 +3,7 @@
 /// How many names are suggested.
 const MOST: usize = 3;
 
-/// A sentence with the names that are closest to `wanted`, or with all there are where none is close.
+/// A sentence with the names that are closest to `wanted`, or with all names where none is close.
 pub(crate) fn hint<'a>(wanted: &str, names: impl Iterator<Item = &'a String>) -> String {
     let mut all: Vec<(usize, &String)> = names.map(|name| (distance(wanted, name), name)).collect();
     if all.is_empty() {

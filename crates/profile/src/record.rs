@@ -1,4 +1,4 @@
-//! What a profile is of: [`ModelRecord`], [`InterventionRecord`] with its [`GroupRecord`]s.
+//! What a profile is about: [`ModelRecord`], [`InterventionRecord`] with its [`GroupRecord`]s.
 
 use std::collections::BTreeMap;
 

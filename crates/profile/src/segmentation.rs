@@ -123,7 +123,7 @@ pub struct StageSpan {
     pub evidence: Vec<Evidence>,
 }
 
-/// From what a layer's removal costs something.
+/// The cost from which on the removal of a layer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RemovalFloor {
     /// The floor, in nats.
@@ -219,7 +219,7 @@ pub struct Segmentation {
     pub edges: Vec<EdgeEffect>,
     /// Layers that stand out and make no boundary.
     pub outliers: Vec<OutlierLayer>,
-    /// Change points of all curves together, found without any idea of stages: first layers of new segments.
+    /// Change points of all curves together, found without reference to stages: first layers of new segments.
     pub change_points: Vec<usize>,
     /// Curves that the rule reads and the profile lacks, and `clean_nll` where the model's loss is not known.
     pub missing: Vec<String>,

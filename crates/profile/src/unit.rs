@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The unit of a number. It is written as text: `nats`, `fraction`, or a text of the user's own.
+/// The unit of a number. It is written as text: `nats`, `fraction`, or a text that the user chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 #[non_exhaustive]
@@ -81,14 +81,14 @@ impl From<Unit> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Scale {
-    /// In proportion, from 0.
+    /// Linearly, from 0.
     #[default]
     Linear,
-    /// In proportion, from 0 to 1 at most.
+    /// Linearly, from 0, to at most 1.
     Share,
-    /// In proportion, over the range of the numbers.
+    /// Linearly, over the range of the numbers.
     Fitted,
-    /// By the logarithm where the numbers span a decade or more, and in proportion otherwise. Numbers that are not positive
+    /// By the logarithm where the numbers span a decade or more, and linearly otherwise. Numbers that are not positive
     /// are left out of a logarithmic axis; those more than a million times below the largest lie on its lower end.
     Log,
 }

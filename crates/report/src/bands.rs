@@ -11,7 +11,7 @@ pub enum Bands {
     /// One standard error of the mean, as in tables.
     #[default]
     StandardError,
-    /// One standard deviation of the means of windows, as in the paper; curves that are not of windows have no band.
+    /// One standard deviation of the means of windows, as in the paper; curves that are not over windows have no band.
     ///
     /// A profile that was read from a file has no windows, and so no such bands.
     StandardDeviation,

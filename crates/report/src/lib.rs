@@ -2,7 +2,7 @@
 //!
 //! A [`Report`] of a [`Profile`](stratigraph_profile::Profile) writes a directory with all of it. [`LayerTable`] and
 //! [`TerminalChart`] print to a terminal. [`Comparison`] puts several profiles on one page. Titles, units and axes come from the
-//! [catalogue](stratigraph_profile::catalogue); a curve or matrix with a name of the user's own gets a panel too, and
+//! [catalogue](stratigraph_profile::catalogue); a curve or matrix that the user has named gets a panel too, and
 //! [`Report::with_figure`] adds whole figures.
 //!
 //! ```

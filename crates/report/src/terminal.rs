@@ -51,7 +51,7 @@ struct Blocks {
     log: bool,
 }
 
-/// How many characters a layer has, or how many layers a character.
+/// How many characters a layer takes, or how many layers share a character.
 #[derive(Clone, Copy)]
 struct Depth {
     n_layers: usize,
@@ -156,7 +156,7 @@ fn legend(stages: impl Iterator<Item = Stage>) -> String {
     format!("Stages: {}.", named.collect::<Vec<_>>().join(", "))
 }
 
-/// A line of stages for each model, of one width, with a legend below.
+/// A line of stages for each model, all of the same width, with a legend below.
 pub(crate) fn lines<'a>(models: impl Iterator<Item = (&'a str, &'a Profile)>) -> String {
     let line = |(name, profile): (&str, &Profile)| {
         let n_layers = profile.model.n_layers;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
-/// Text that may stand between tags or in a quoted attribute of HTML and of SVG.
+/// Text that is safe between tags and in a quoted attribute of HTML and of SVG.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl Display for Escaped<'_> {
@@ -37,7 +37,7 @@ pub(crate) fn shortened(text: &str, longest: usize) -> String {
     text.chars().take(head).chain(['…']).chain(text.chars().skip(n - tail)).collect()
 }
 
-/// Shown in place of a missing number.
+/// Shown instead of a missing number.
 pub(crate) const NOTHING: &str = "–";
 
 /// A number in four digits: `8.056`, `0.04417`, `1284`, `2.1e-7`. What is not finite is [`NOTHING`].

@@ -34,7 +34,7 @@ pub enum BlockChange {
         /// How often, at least 2.
         times: usize,
     },
-    /// Its middle layer (of an even number the later one) runs in the place of each.
+    /// Its middle layer (of an even number the later one) runs in place of each.
     Middle,
 }
 
@@ -86,7 +86,7 @@ impl BlockSweep {
         Self { scale: Some(factor), ..self }
     }
 
-    /// Whether layers run again, with the weights and the place of their first run.
+    /// Whether layers run more than once.
     pub fn repeats(&self) -> bool {
         matches!(self.change, BlockChange::RepeatLayers { .. } | BlockChange::RepeatBlock { .. })
     }

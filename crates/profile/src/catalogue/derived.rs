@@ -1,4 +1,4 @@
-//! The table of curves that follow from others of a profile: [`DERIVED`].
+//! The table of curves that are derived from others of a profile: [`DERIVED`].
 
 use super::curves::SingleCurve;
 use super::entry::AxisKind;

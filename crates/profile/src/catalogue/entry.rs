@@ -20,7 +20,7 @@ pub enum AxisKind {
     Blocks(usize),
     /// A value for each number of layers removed, from none to all.
     LayersRemoved,
-    /// A value for each of some things with a label, called so in the singular; the catalogue does not know which.
+    /// A value for each of some labelled things, with the word for one of them; the catalogue does not know which they are.
     Labelled(&'static str),
     /// A value for each head of each layer; the catalogue does not know how many a layer has.
     AllHeads,

@@ -50,7 +50,7 @@ static GROUPINGS: [GroupingEntry; 5] = [
     },
 ];
 
-/// What stands between the name of a curve and that of a grouping.
+/// What separates the name of a curve from that of a grouping.
 const BY: &str = "_by_";
 
 /// All groupings.

@@ -68,7 +68,7 @@ pub fn find(name: &str) -> Option<CurveEntry> {
     single::find(name).or_else(of_sweep).or_else(|| groupings::find_clean(name))
 }
 
-/// The name that this version gives to a sweep, or to a curve or an intervention of it, which older versions called otherwise:
+/// The current name of a sweep, or of a curve or an intervention of it, that had another name in older versions:
 /// `delete_after_first` was `delete_from_1`.
 ///
 /// ```
@@ -92,7 +92,7 @@ pub fn empty_curve(name: &str, n_layers: usize) -> Result<Curve> {
     Ok(Curve::empty(entry.axis.of(n_layers), entry.unit))
 }
 
-/// The name of a sweep and its metric. Of several metrics that the name ends with, the longest is meant.
+/// The name of a sweep and its metric; of several metrics with which the name ends, the longest.
 pub(crate) fn split(name: &str) -> Option<(&str, MetricEntry)> {
     let ends = name.match_indices('_').map(|(at, _)| (&name[..at], &name[at + 1..]));
     ends.into_iter().find_map(|(sweep, metric)| Some((sweep, find_metric(metric)?)))

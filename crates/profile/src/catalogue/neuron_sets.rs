@@ -73,7 +73,7 @@ pub(super) static NEURON_SETS: [Row; 6] = [
     ),
 ];
 
-/// What the class has, minus what random sets have.
+/// The class minus random sets.
 pub(super) static NEURON_SET_DIFFERENCES: [Row; 2] = [
     row(
         "neuron_sets_difference",

@@ -61,7 +61,7 @@ impl Row {
     }
 }
 
-/// What stands in the open part of a row's name in a list of all rows.
+/// The text of the open part of a row's name in a list of all rows.
 fn open(row: &Row) -> Captured<'static> {
     match row.name.contains("{n}") {
         true => Captured { text: "b", number: 1, second: "k" },

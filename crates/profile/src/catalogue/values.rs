@@ -34,7 +34,7 @@ impl ValueEntry {
 /// The beginning of the names of the unchanged model's own metrics.
 const CLEAN: &str = "clean_";
 
-/// All single numbers but those of the unchanged model, which are `clean_` and the name of a metric.
+/// All single numbers except those of the unchanged model, which are `clean_` and the name of a metric.
 pub fn values() -> Vec<ValueEntry> {
     let mut values = vec![
         ValueEntry::wic(

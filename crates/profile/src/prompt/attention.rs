@@ -1,4 +1,4 @@
-//! Where the heads of a prompt look, in as many steps as a picture shows: [`AttentionPatterns`].
+//! Where the heads of a prompt look, quantised to the steps of a picture: [`AttentionPatterns`].
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ impl AttentionPatterns {
         Some(self.patterns.get(layer)?.get(head)?)
     }
 
-    /// How much a head looks from a query to a key, within about 1/63; none for keys after the query, and where there is no such
+    /// The weight of a key for a query in a head, within about 1/63; none for keys after the query, and where there is no such
     /// head or token.
     pub fn weight(&self, layer: usize, head: usize, query: usize, key: usize) -> Option<f64> {
         if key > query || query >= self.n_tokens {

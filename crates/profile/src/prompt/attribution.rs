@@ -73,7 +73,7 @@ impl DifferenceAttribution {
         Self { neurons, ..self }
     }
 
-    /// The sum of embedding, biases, attention and MLPs, which is [`difference`](Self::difference) but for rounding.
+    /// The sum of embedding, biases, attention and MLPs, which is [`difference`](Self::difference) up to rounding.
     pub fn sum(&self) -> f64 {
         self.embedding + self.bias + self.layers.iter().map(|layer| layer.attention + layer.mlp).sum::<f64>()
     }

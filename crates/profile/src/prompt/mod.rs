@@ -1,4 +1,4 @@
-//! One prompt, layer by layer: [`PromptReading`], with a [`LensGrid`] for each lens, and what else was found of it.
+//! One prompt, layer by layer: [`PromptReading`], with a [`LensGrid`] for each lens, and what else was found about it.
 
 mod attention;
 mod attribution;
@@ -18,7 +18,7 @@ pub use texts::TokenTexts;
 use crate::{Matrix, ModelRecord};
 use file::Format;
 
-/// What was found of one prompt. Everything but the tokens is there only where it was asked for and the model allows it;
+/// What was found about one prompt. Everything except the tokens is there only if it was asked for and the model allows it;
 /// [`remarks`](Self::remarks) say what is missing and why.
 ///
 /// ```
@@ -67,7 +67,7 @@ pub struct PromptReading {
     /// What raises the logit of one token over another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribution: Option<DifferenceAttribution>,
-    /// Which activations of this prompt bring its answer back in the run of another one.
+    /// Which activations of this prompt restore its answer in the run of another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patching: Option<PatchingMaps>,
     /// What is missing, and why.

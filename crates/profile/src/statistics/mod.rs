@@ -1,8 +1,8 @@
 //! Standard errors and resampling of what was measured on the windows of a corpus: [`WindowErrors`], [`Resampling`],
 //! [`ErrorBasis`].
 //!
-//! Windows of one document are alike, and neighbouring windows of one text are too. Errors that take them as independent are
-//! too small. With [eight documents or more](LEAST_DOCUMENTS), errors are over documents, as over clusters; with fewer they are
+//! Windows of one document are correlated, and so are neighbouring windows of one text. Errors that treat them as independent
+//! are too small. With [eight documents or more](LEAST_DOCUMENTS), errors are over documents as clusters; with fewer they are
 //! over windows in their order, corrected for autocorrelation. Intervals take quantiles of Student's t.
 
 mod resampling;
@@ -26,15 +26,15 @@ pub const LEAST_WINDOWS: usize = 8;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorUnit {
-    /// Documents: the windows of one document count together.
+    /// Documents: the windows of one document are a cluster.
     Documents,
     /// Windows in the order of the text, corrected for their autocorrelation.
     Windows,
     /// Pairs of prompts.
     Pairs,
-    /// Words: all pairs of sentences of one word count together.
+    /// Words: all pairs of sentences of one word are a cluster.
     Words,
-    /// Prompts beside the corpus.
+    /// Prompts that are not from the corpus.
     Prompts,
     /// Items of a benchmark.
     Items,

@@ -17,7 +17,7 @@ pub struct Resampling(Units);
 enum Units {
     /// The replicates of each cluster.
     Clusters(Vec<Vec<usize>>),
-    /// Blocks of neighbouring replicates, of which the last is followed by the first.
+    /// Blocks of neighbouring replicates; the last replicate is followed by the first.
     Blocks { n: usize, length: usize },
 }
 
@@ -33,7 +33,7 @@ impl Resampling {
         Self(Units::Clusters(members.into_values().collect()))
     }
 
-    /// As many of `n` replicates as there are, with replacement, each by itself.
+    /// As many of `n` replicates as there are, with replacement, independently.
     pub fn independent(n: usize) -> Self {
         Self(Units::Blocks { n, length: 1 })
     }

@@ -31,7 +31,7 @@ impl WindowMean {
 ///   totals of clusters: Cochran, *Sampling Techniques*, 1977, section 9A.2), and `K - 1` degrees of freedom.
 /// - Over `n` windows otherwise, in their order: with `e_w = n_w (m_w - m)` and the cosine transform
 ///   `L_j = sqrt(2 / n) * sum_w e_w cos(pi j (w + 1/2) / n)`, the error is `sqrt(n / B * sum_{j=1}^{B} L_j^2) / sum_w n_w`, with
-///   `B` degrees of freedom. `B = 0.41 n^(2/3)`, rounded, keeps the slow changes alone, in which neighbouring windows are alike
+///   `B` degrees of freedom. `B = 0.41 n^(2/3)`, rounded, keeps only the slow changes, which neighbouring windows share
 ///   (Lazarus, Lewis, Stock and Watson, *HAR Inference: Recommendations for Practice*, JBES 2018). With fewer than
 ///   [`LEAST_WINDOWS`], `B = n - 1`, which is the usual standard error of independent windows.
 ///
@@ -153,7 +153,7 @@ fn n_contrasts(n: usize) -> usize {
     }
 }
 
-/// The variance of the sum of deviations from their mean, which stand in the order of the text.
+/// The variance of the sum of deviations from their mean, in the order of the text.
 fn variance_of_sum(deviations: &[f64]) -> f64 {
     let n = deviations.len();
     let n_contrasts = n_contrasts(n);

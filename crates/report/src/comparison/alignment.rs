@@ -7,7 +7,7 @@ pub(super) const POINTS: usize = 48;
 /// Random rotations of three models or more; two models have one for each point.
 const TURNS: usize = 999;
 
-/// How alike a curve of several models is over relative depth.
+/// How similar a curve of several models is over relative depth.
 ///
 /// The similarity is the mean rank correlation (Spearman) of all pairs of models, at 48 points of relative depth. For the p-value
 /// the curves of each model are rotated along its depth, so that what leaves at the end comes in at the beginning: this keeps
@@ -66,8 +66,8 @@ fn tested(curve: Option<String>, ranks: &[&Vec<Vec<f64>>]) -> Alignment {
     Alignment { curve, similarity: found, p_value, n_models }
 }
 
-/// By how many points each model is turned in one of the turns. The first model stays; two models have every other turn once.
-/// More models are turned by the Kronecker sequence of square roots of primes, which fills all combinations evenly.
+/// By how many points each model is rotated in one of the rotations. The first model stays; two models have every other rotation
+/// once. More models are rotated by the Kronecker sequence of square roots of primes, which fills all combinations evenly.
 fn turns(turn: usize, n_models: usize) -> Vec<usize> {
     if n_models == 2 {
         return vec![0, turn];
@@ -78,7 +78,7 @@ fn turns(turn: usize, n_models: usize) -> Vec<usize> {
     std::iter::once(0).chain(each.map(|at| at as usize % POINTS)).collect()
 }
 
-/// The mean correlation of all pairs of standardised curves, each turned by its own number of points.
+/// The mean correlation of all pairs of standardised curves, each rotated by its own number of points.
 fn similarity(curves: &[Vec<f64>], turns: &[usize]) -> f64 {
     let (n, models) = (POINTS as f64, curves.len() as f64);
     let sum = |point: usize| curves.iter().zip(turns).map(|(curve, turn)| curve[(point + turn) % POINTS]).sum::<f64>();
@@ -87,7 +87,7 @@ fn similarity(curves: &[Vec<f64>], turns: &[usize]) -> f64 {
 }
 
 /// A curve's standardised ranks at the points of relative depth; none where it does not run over depth, has too few numbers, or
-/// is level.
+/// is constant.
 fn ranks(profile: &Profile, name: &str) -> Option<Vec<f64>> {
     let values = at_points(profile, name)?;
     // Ties have the mean of their ranks.

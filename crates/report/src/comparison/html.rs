@@ -39,7 +39,7 @@ impl Comparison {
         f.write_str("</section>\n")
     }
 
-    /// How alike the curves are.
+    /// How similar the curves are.
     fn alignment_table(&self, f: &mut impl Write) -> fmt::Result {
         let found = self.alignment();
         if found.is_empty() {

@@ -18,7 +18,7 @@ use crate::{ReportError, Result};
 
 /// Profiles side by side: the stages of each model as a bar, and every signal with a curve for each model.
 ///
-/// Depth is relative: 0 before the first layer, 1 after the last. The residual position before layer `l` of `L` lies at `l / L`,
+/// Depth is relative: 0 before the first layer, 1 after the last. The residual position before layer `l` of `L` is at `l / L`,
 /// as the boundaries of stages do, and the layer itself in the middle of its stretch, at `(l + 1/2) / L`.
 #[derive(Debug, Clone)]
 pub struct Comparison {
@@ -108,13 +108,13 @@ impl Comparison {
         Ok(self)
     }
 
-    /// How alike the models' curves are over relative depth: each curve that two models have, and all curves together.
+    /// How similar the models' curves are over relative depth: each curve that two models have, and all curves together.
     pub fn alignment(&self) -> Vec<Alignment> {
         let profiles: Vec<&Profile> = self.models.iter().map(|model| &model.profile).collect();
         alignment::alignments(&profiles, &[DAMAGE, LENS, INSIDE].concat())
     }
 
-    /// What a reader has to know where the profiles are of different precisions.
+    /// A note for the reader if the profiles are of different precisions.
     pub fn precision_note(&self) -> Option<String> {
         let precisions: BTreeSet<&str> = self.models.iter().map(|it| it.profile.model.precision.as_str()).collect();
         let named = precisions.iter().copied().collect::<Vec<_>>().join(", ");

@@ -43,7 +43,7 @@ impl Axis {
         &self.ticks
     }
 
-    /// Where `value` lies; `None` where the scale cannot show it. A value beyond an end is put on the end.
+    /// Where `value` is; `None` where the scale cannot show it. A value beyond an end is put on the end.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         if !value.is_finite() || (self.log && value <= 0.0) {
             return None;
@@ -55,7 +55,7 @@ impl Axis {
         Some(self.from + along.clamp(0.0, 1.0) * (self.to - self.from))
     }
 
-    /// Where the lower end lies.
+    /// Where the lower end is.
     pub(super) fn start(&self) -> f64 {
         self.from
     }

@@ -11,7 +11,7 @@ const CURVES: [(&str, &str); 6] = [
     ("#555555", "#bbbbbb"),
 ];
 
-/// The stages' colours, of the same set, as a reader meets them from the first layer to the last.
+/// The stages' colours, of the same set, in the order from the first layer to the last.
 pub(crate) const STAGES: [&str; 4] = ["#56b4e9", "#009e73", "#e69f00", "#cc79a7"];
 
 /// Dark blue to yellow, evenly bright steps that people with any colour vision see alike (the colour map cividis).
@@ -47,12 +47,12 @@ pub(crate) fn style() -> String {
     format!("{STYLE}{light}{stages}@media screen and (prefers-color-scheme:dark){{{DARK}{dark}}}")
 }
 
-/// The classes of a curve: its colour, and its dash where colours come round again as well.
+/// The classes of a curve: its colour, and its dash where colours repeat.
 pub(super) fn class(index: usize) -> String {
     format!("s{} d{}", index % CURVES.len(), (index + index / CURVES.len()) % 4)
 }
 
-/// The colour on the way from one stage to another: 0 is the first, 1 the second.
+/// A colour between those of two stages: 0 is the first, 1 the second.
 pub(crate) fn between_stages(from: usize, to: usize, share: f64) -> String {
     let number = |stage: usize| u32::from_str_radix(&STAGES[stage % STAGES.len()][1..], 16).unwrap_or(0);
     mixed(number(from), number(to), share)
@@ -66,7 +66,7 @@ pub(crate) fn of_share(share: f64, signed: bool) -> String {
     mixed(stops[at], stops[at + 1], along - at as f64)
 }
 
-/// A colour on the way from one to another.
+/// A colour between two others.
 fn mixed(from: u32, to: u32, share: f64) -> String {
     let mixed = [16, 8, 0].map(|shift| {
         let [from, to] = [from, to].map(|stop| f64::from(stop >> shift & 0xff));

@@ -14,7 +14,7 @@ use crate::text::{Escaped, Tick, shortened, with_error};
 
 /// Of a row.
 const ROW: f64 = 17.0;
-/// Beside the rows: of a character of a name, roughly, and of the room around names.
+/// Beside the rows: the approximate width of a character of a name, and the margin around names.
 const CHARACTER: f64 = 7.3;
 const MARGIN: f64 = 16.0;
 const RIGHT: f64 = 22.0;
@@ -23,8 +23,8 @@ const BOTTOM: f64 = 44.0;
 /// Between two series of a row.
 const APART: f64 = 5.0;
 
-/// Numbers of named things, such as the heads that matter most: a row for each, with a dot and a bar of one standard error to
-/// both sides for each series.
+/// Numbers of named things, such as the heads that matter most: a row for each, with a dot and an error bar of one standard error
+/// for each series.
 ///
 /// ```
 /// use stratigraph_profile::{Axis, Curve, Unit};

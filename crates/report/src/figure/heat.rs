@@ -62,7 +62,7 @@ impl<'a> Drawing<'a> {
         TOP + self.cells_height() + BOTTOM + self.below_first_line()
     }
 
-    /// Every how many columns one has its name in a line, for names not to overlap.
+    /// The step between columns that have their names in a line, so that names do not overlap.
     fn names_apart(&self) -> usize {
         let columns = &self.heat.matrix.columns;
         let lengths = (0..columns.len()).map(|at| shortened(&columns.tick(at), LONGEST).chars().count() + 1);

@@ -4,7 +4,7 @@ use stratigraph_profile::Axis;
 
 use crate::text::shortened;
 
-/// The horizontal axis of a panel. Layer `l` lies at `l`, the residual position before it at `l - 0.5`, so that curves of both
+/// The horizontal axis of a panel. Layer `l` is at `l`, the residual position before it at `l - 0.5`, so that curves of both
 /// share one axis.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -17,7 +17,7 @@ pub struct Horizontal {
     pub(crate) ticks: Vec<(f64, String)>,
     /// Whether it runs over the depth of one model, where stages can be shaded.
     pub is_depth: bool,
-    /// Into how many columns it is divided, each of which shows its numbers under the mouse.
+    /// The number of columns, each of which shows its numbers under the mouse.
     pub columns: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The [`Legend`] of a panel: as many rows as it needs, each entry a sample of its curve.
+//! The [`Legend`] of a panel, in one or more rows; each entry has a sample of its curve.
 
 use std::fmt::{self, Display, Write};
 

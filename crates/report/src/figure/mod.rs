@@ -1,7 +1,7 @@
 //! Curves and matrices as pictures: a [`Figure`] is a row of [`Panel`]s, which are [`Lines`] over an axis, [`Dots`] in rows or a
 //! [`Heat`] map.
 //!
-//! A figure is written as one SVG that needs nothing else. It follows the reader's light or dark setting, shows every number
+//! A figure is written as one self-contained SVG. It follows the reader's light or dark setting, shows every number
 //! under the mouse, and gives series different colours, dashes and markers. [`figures`] are those that a profile has numbers
 //! for.
 //!
@@ -96,7 +96,7 @@ impl Figure {
     }
 }
 
-/// A stage, shaded on an axis of depth, where layer `l` lies at `l` and reaches half a layer to each side.
+/// A stage, shaded on an axis of depth, where layer `l` is at `l` and extends half a layer to each side.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Band {
@@ -138,7 +138,7 @@ impl Band {
         self
     }
 
-    /// Lets it take over gradually from the one before, between two depths; layer `l` lies from `l - 0.5` to `l + 0.5`.
+    /// Lets it take over gradually from the one before, between two depths; layer `l` extends from `l - 0.5` to `l + 0.5`.
     pub fn with_gradient(mut self, from: f64, to: f64) -> Self {
         self.gradient = Some((from, to)).filter(|(from, to)| from.is_finite() && to.is_finite() && from < to);
         self

@@ -87,7 +87,7 @@ pub struct Side {
     pub scale: Scale,
     /// In the order of the legend.
     pub series: Vec<Series>,
-    /// Numbers to compare with, drawn as level lines.
+    /// Numbers to compare with, drawn as horizontal lines.
     pub references: Vec<Reference>,
 }
 
@@ -126,7 +126,7 @@ impl Series {
         Self { name: name.into(), points }
     }
 
-    /// The points of a curve of a profile. Over depth, layer `l` lies at `l`; on other axes, points lie at 0, 1, 2 and so on.
+    /// The points of a curve of a profile. Over depth, layer `l` is at `l`; on other axes, points are at 0, 1, 2 and so on.
     pub fn from_curve(name: impl Into<String>, curve: &Curve) -> Self {
         let axis = &curve.axis;
         let point = |(index, estimate): (usize, stratigraph_profile::Estimate)| {
@@ -146,7 +146,7 @@ impl Series {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Point {
-    /// Where it lies on the horizontal axis.
+    /// Where it is on the horizontal axis.
     pub x: f64,
     /// The same in words, such as `before layer 3`.
     pub at: String,
@@ -176,7 +176,7 @@ impl Interval {
 }
 
 impl Point {
-    /// A number without a standard error; `at` says in words where it lies.
+    /// A number without a standard error; `at` says in words where it is.
     pub fn new(x: f64, at: impl Into<String>, y: f64) -> Self {
         Self { x, at: at.into(), y, sem: None, interval: None }
     }
@@ -212,7 +212,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// A level line at `y`.
+    /// A horizontal line at `y`.
     pub fn new(name: impl Into<String>, y: f64) -> Self {
         Self { name: name.into(), y }
     }

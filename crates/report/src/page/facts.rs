@@ -1,9 +1,9 @@
-//! What the head of a page says of the corpus: how windows were [`drawn`], and what [`errors`] are over.
+//! What the head of a page says about the corpus: how windows were [`drawn`], and what [`errors`] are over.
 
 use stratigraph_profile::CorpusRecord;
 use stratigraph_profile::statistics::ErrorUnit;
 
-/// How windows were drawn, and which of their positions count; none where the record says nothing of it.
+/// How windows were drawn, and which of their positions count; none where the record does not say.
 pub(super) fn drawn(corpus: &CorpusRecord) -> Option<String> {
     let mut parts = Vec::new();
     if let Some(sampling) = &corpus.sampling {

@@ -21,7 +21,7 @@ pub(crate) use tables::{close_table, open_table};
 
 /// A profile as one HTML page without a script, which loads nothing from outside: what was measured on what, the
 /// stages with their evidence, every figure, and every number in tables. It follows the reader's light or dark setting,
-/// has room on a telephone, and prints.
+/// works on a phone, and prints.
 pub(crate) struct Page<'a> {
     profile: &'a Profile,
     figures: Vec<Figure>,

@@ -20,7 +20,7 @@ const NUMBER: usize = 5;
 const GAP: usize = 1;
 
 /// Prints a grid for each lens: a row for each residual position, a column for each token, and in a cell the token that the lens
-/// finds most likely to follow, with a number of it. Where not all columns fit, they come in several blocks.
+/// finds most likely to follow, with a number. Where not all columns fit, they come in several blocks.
 ///
 /// ```
 /// use stratigraph_profile::ModelRecord;

@@ -5,7 +5,7 @@ use stratigraph_profile::{Axis, Curve, Matrix, Profile, Unit, catalogue};
 use crate::figure::{Dots, Figure, Horizontal, Lines, Panel, Point, Series, Side};
 use crate::groups::GroupMetrics;
 
-/// As many lines as differ in colour and dash.
+/// The number of lines that differ in colour and dash.
 const MOST: usize = 12;
 
 /// The unchanged model and every sweep by groups.

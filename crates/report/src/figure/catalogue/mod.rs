@@ -1,4 +1,4 @@
-//! Which figures a profile gives: [`figures`].
+//! The figures of a profile: [`figures`].
 
 mod curves;
 mod groups;

@@ -1,4 +1,4 @@
-//! Names of curves that are the same but for the metric: `lenses!` and `removals!`.
+//! Names of curves that differ only in the metric: `lenses!` and `removals!`.
 
 /// A metric of every lens.
 macro_rules! lenses {

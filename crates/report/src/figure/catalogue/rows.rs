@@ -4,7 +4,7 @@ use stratigraph_profile::{Axis, Curve, Profile, Scale, catalogue};
 
 use crate::figure::{Dots, Figure, Panel, Series};
 
-/// As many heads have a row.
+/// How many heads have a row.
 const MOST_HEADS: usize = 20;
 /// The beginnings of the names of curves of ablated sets of neurons.
 const NEURON_SETS: [&str; 2] = ["neuron_sets", "mean_neuron_sets"];

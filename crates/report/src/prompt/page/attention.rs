@@ -75,7 +75,7 @@ impl Shares {
     }
 }
 
-/// The keys that the last token looks at most, with their weights.
+/// The keys that the last token attends to most, with their weights.
 fn strongest(found: &AttentionPatterns, layer: usize, head: usize) -> Vec<(usize, f64)> {
     let Some(last) = found.n_tokens.checked_sub(1) else { return Vec::new() };
     let weights = (0..=last).filter_map(|key| Some((key, found.weight(layer, head, last, key)?)));

@@ -25,7 +25,7 @@ const HEADING: usize = 160;
 /// head looks, what raises one token's logit over another's, and maps of patching.
 ///
 /// The page loads nothing from outside and allows no script but its own, whose hash is in its policy. Without the script it
-/// shows the same numbers as tables. It follows the reader's light or dark setting and has room on a telephone.
+/// shows the same numbers as tables. It follows the reader's light or dark setting and works on a phone.
 ///
 /// ```
 /// use stratigraph_profile::ModelRecord;
