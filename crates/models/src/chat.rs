@@ -1,4 +1,4 @@
-//! What a checkpoint says about conversations and the ends of texts: [`ChatFormat`], [`Checkpoint::stop_tokens`].
+//! The chat template and the stop tokens of a checkpoint: [`ChatFormat`], [`Checkpoint::stop_tokens`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -56,7 +56,7 @@ impl Checkpoint {
         Self::open_with_progress(model, |_| {})
     }
 
-    /// As [`open`](Checkpoint::open); `progress` is called as a download goes on.
+    /// As [`open`](Checkpoint::open); `progress` is called during a download.
     ///
     /// # Errors
     /// As [`open`](Checkpoint::open).
@@ -64,7 +64,7 @@ impl Checkpoint {
         Self::open_or_download(model.as_ref(), &[], progress)
     }
 
-    /// As [`open`](Checkpoint::open), with families that this crate does not have, or reads otherwise.
+    /// As [`open`](Checkpoint::open), with families that this crate does not have, or reads differently.
     ///
     /// # Errors
     /// As [`open`](Checkpoint::open).

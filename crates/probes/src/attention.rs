@@ -14,7 +14,7 @@ use crate::{ProbeError, Result};
 pub enum AttentionMeasure {
     /// The mean attention to the token at this distance before the query, over the queries that have one.
     AtDistance(usize),
-    /// The mean of all entries at distances 1 to 5: the sub-diagonals 1 to 5 (as the paper's code has it).
+    /// The mean of all entries at distances 1 to 5: the sub-diagonals 1 to 5 (as in the paper's code).
     Prev5,
     /// The attention of a query to the five tokens before it, summed; the mean over all queries (as the paper's figure
     /// 1 has it).
@@ -185,7 +185,7 @@ impl Observer for AttentionHeads {
 mod tests {
     use super::*;
 
-    /// A pattern in which every query attends evenly to all keys that it sees.
+    /// A pattern in which every query attends evenly to all keys up to itself.
     fn even(seq_len: usize) -> Tensor<4> {
         let entry = |query: usize, key: usize| if key <= query { 1.0 / (query + 1) as f32 } else { 0.0 };
         let values: Vec<f32> = (0..seq_len * seq_len).map(|i| entry(i / seq_len, i % seq_len)).collect();

@@ -39,7 +39,7 @@ pub enum ProbeError {
         /// The names that are known here, with commas between.
         known: String,
     },
-    /// Two metrics of one name in a set.
+    /// Two metrics with the same name in a set.
     #[error("the set has a metric `{name}` already; give the other one another name")]
     DuplicateMetric {
         /// The name.
@@ -167,7 +167,7 @@ pub enum ProbeError {
     /// A measure of heads, and a model whose shape does not say how many it has.
     #[error("this model does not say how many attention heads it has; add ModelShape::with_heads to its shape")]
     HeadsUnknown,
-    /// Output weights of heads that are not those the model runs with.
+    /// Output weights of heads that differ from those that the model runs with.
     #[error(
         "the heads of layer {layer} and their output bias do not add up to what its attention writes: {:.1} % of its length \
          is missing; check ModelWeights::w_o and ModelWeights::b_o", 100.0 * missing

@@ -72,13 +72,13 @@ pub enum QkNorm {
     None,
     /// A norm over `d_head`, with weights shared by all heads, as in Qwen3.
     PerHead,
-    /// A norm over `d_head`, with gains of its own for each head and no bias; only LayerNorm, as in StableLM 2 12B.
+    /// A norm over `d_head`, with separate gains for each head and no bias; only LayerNorm, as in StableLM 2 12B.
     EachHead,
     /// A norm over all heads together, as in OLMo 2.
     FullWidth,
 }
 
-/// Whether each head has a learned score that takes part in the softmax of attention, and attends to nothing.
+/// Whether each head has an attention sink: a learned score in the softmax that attends to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum AttentionSinks {

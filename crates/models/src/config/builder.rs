@@ -131,12 +131,12 @@ impl DecoderConfig {
         Self { position, ..self }
     }
 
-    /// With layers that do not rotate queries and keys.
+    /// With layers without rotary positions.
     pub fn with_unrotated_layers(self, layers: impl Into<Vec<usize>>) -> Self {
         Self { unrotated_layers: layers.into(), ..self }
     }
 
-    /// With queries that grow with their position, or not.
+    /// With queries scaled by their position, or not.
     pub fn with_query_scaling(self, scaling: impl Into<Option<QueryScaling>>) -> Self {
         Self { query_scaling: scaling.into(), ..self }
     }
@@ -151,7 +151,7 @@ impl DecoderConfig {
         Self { attn_scale, ..self }
     }
 
-    /// With attention scores between `-cap` and `cap`, or as they are.
+    /// With a soft cap on attention scores, or without.
     pub fn with_attn_soft_cap(self, cap: impl Into<Option<f64>>) -> Self {
         Self { attn_soft_cap: cap.into(), ..self }
     }
@@ -161,7 +161,7 @@ impl DecoderConfig {
         Self { qkv_clip: clip.into(), ..self }
     }
 
-    /// With or without learned scores that attend to nothing.
+    /// With or without attention sinks, learned scores that attend to nothing.
     pub fn with_sinks(self, sinks: AttentionSinks) -> Self {
         Self { sinks, ..self }
     }
@@ -171,7 +171,7 @@ impl DecoderConfig {
         Self { logit_scale, ..self }
     }
 
-    /// With logits between `-cap` and `cap`, or as they are.
+    /// With a soft cap on logits, or without.
     pub fn with_logit_soft_cap(self, cap: impl Into<Option<f64>>) -> Self {
         Self { logit_soft_cap: cap.into(), ..self }
     }

@@ -42,7 +42,7 @@ pub enum Mlp {
         /// Applied to the gate.
         activation: Activation,
     },
-    /// A mixture of gated MLPs, of which each position uses a few.
+    /// A mixture of gated MLPs; each position uses a few of them.
     Experts(Experts),
 }
 
@@ -119,7 +119,7 @@ impl Experts {
         Self { activation, ..self }
     }
 
-    /// With other factors of the experts.
+    /// With another weighting of the experts.
     pub fn with_weighting(self, weighting: Weighting) -> Self {
         Self { weighting, ..self }
     }

@@ -36,7 +36,7 @@ pub struct DecoderConfig {
     pub d_model: usize,
     /// Query heads.
     pub n_heads: usize,
-    /// Key and value heads; each serves `n_heads / n_kv_heads` query heads.
+    /// Key and value heads; each is shared by `n_heads / n_kv_heads` query heads.
     pub n_kv_heads: usize,
     /// Width of a head, which need not be `d_model / n_heads`.
     pub d_head: usize,
@@ -62,9 +62,9 @@ pub struct DecoderConfig {
     pub mlp: Mlp,
     /// Positions.
     pub position: Position,
-    /// Layers whose queries and keys are not rotated, in rising order.
+    /// Layers without rotary positions, in rising order.
     pub unrotated_layers: Vec<usize>,
-    /// A factor of queries that grows with their position.
+    /// A scale of queries that grows with their position.
     pub query_scaling: Option<QueryScaling>,
     /// Layers with a sliding window; `None` when there are none.
     pub sliding_window: Option<SlidingWindow>,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{ModelError, Result};
 
-/// More layers than any decoder has; a larger number is a damaged file's.
+/// More layers than any decoder has; a larger number means a damaged file.
 pub(crate) const MOST_LAYERS: usize = 1 << 16;
 /// More experts than any layer has.
 const MOST_EXPERTS: usize = 1 << 16;
@@ -59,7 +59,7 @@ impl DecoderConfig {
         }
     }
 
-    /// Combinations of axes that mean nothing.
+    /// Combinations of axes that make no sense.
     fn validate_axes(&self) -> Result<()> {
         let is_rms = matches!(self.norm, Norm::Rms { .. });
         if self.qk_norm == QkNorm::EachHead && is_rms {

@@ -25,7 +25,7 @@ pub(super) enum Component {
 }
 
 impl Component {
-    /// The layer it is in; the first for what is in none.
+    /// The layer it is in; the first for components in no layer.
     pub(super) fn layer(self) -> usize {
         match self {
             Component::Attention(layer)

@@ -47,13 +47,13 @@ pub struct LayerParts {
     pub attention_bias: f64,
     /// The MLP.
     pub mlp: f64,
-    /// Each neuron of the MLP. None where the output weights do not explain what the MLP writes: in mixtures of experts, whose
+    /// Each neuron of the MLP. None where the output weights do not account for what the MLP writes: in mixtures of experts, whose
     /// routers scale it, and in models that do not show their neurons.
     pub neurons: Option<Vec<f64>>,
 }
 
 impl DifferenceParts {
-    /// The sum of the embedding, the biases, attention and MLPs, which equals [`total`](Self::total) but for rounding.
+    /// The sum of the embedding, the biases, attention and MLPs, which equals [`total`](Self::total) up to rounding.
     pub fn sum(&self) -> f64 {
         self.embedding + self.bias + self.layers.iter().map(|layer| layer.attention + layer.mlp).sum::<f64>()
     }

@@ -13,7 +13,7 @@ use crate::readout::indices;
 /// Bytes of the unembedding that are read at once.
 const CHUNK_BYTES: usize = 16 << 20;
 
-/// Columns of the unembedding with the final norm's gain folded in, less their mean over the vocabulary; for models whose
+/// Columns of the unembedding with the final norm's gain folded in, minus their mean over the vocabulary; for models whose
 /// final norm subtracts the mean over `d_model`, so is that.
 pub(super) struct TokenDirections<'a> {
     weights: &'a dyn ModelWeights,
@@ -24,7 +24,7 @@ pub(super) struct TokenDirections<'a> {
 }
 
 impl<'a> TokenDirections<'a> {
-    /// The directions of a model's tokens, of which only their mean is held.
+    /// The directions of a model's tokens; only their mean is held.
     pub(super) fn new(model: &'a dyn ResidualModel) -> Result<Self> {
         Self::with_chunk(model, (CHUNK_BYTES / size_of::<f32>() / model.d_model().max(1)).max(1))
     }
@@ -73,7 +73,7 @@ pub(super) fn final_bias_row(model: &dyn ResidualModel) -> Result<Tensor<2>> {
     Ok((model.final_norm(row.clone())? + model.final_norm(-row)?) / 2.0)
 }
 
-/// What the bias of the final norm and that of the unembedding add to the logit of each token, less the mean over the
+/// What the bias of the final norm and that of the unembedding add to the logit of each token, minus the mean over the
 /// vocabulary.
 pub(super) fn bias_logits(model: &dyn ResidualModel) -> Result<Vec<f64>> {
     let (d_vocab, bias) = (model.d_vocab(), final_bias_row(model)?);

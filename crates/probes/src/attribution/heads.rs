@@ -1,4 +1,4 @@
-//! What the heads of a layer write, before a norm after attention: [`HeadWrites`], and how well it explains what attention
+//! What the heads of a layer write, before a norm after attention: [`HeadWrites`], and how well they account for what attention
 //! writes, [`Misfit`].
 
 use burn::tensor::Tensor;
@@ -7,7 +7,7 @@ use stratigraph_core::{ModelWeights, Result as CoreResult};
 use crate::readout::begun;
 use crate::{ProbeError, Result};
 
-/// A larger part of what attention writes must not be missing from its heads: of its length.
+/// The most that may be missing from the heads, as a fraction of the length of what attention writes.
 pub(super) const MOST_MISSING: f64 = 0.02;
 
 /// What the heads of a layer write, and their numbers along the directions of the next tokens.

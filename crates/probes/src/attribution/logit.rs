@@ -26,7 +26,7 @@ use crate::{ProbeError, Result};
 /// Components are the embedding, what each attention and MLP writes, and of attention each head and the output bias. The
 /// bias of values is in the heads.
 ///
-/// A norm after attention (Gemma 3) is taken as it acts in the run: what heads write is multiplied by the norm's gain and
+/// A norm after attention (Gemma 3) is applied as in the run: what heads write is multiplied by the norm's gain and
 /// divided by its scale at this position.
 ///
 /// ```
@@ -148,13 +148,13 @@ impl<'a> LogitAttribution<'a> {
         self.single(Component::Embed)
     }
 
-    /// What is in the logit whatever the residual stream is: the final norm's bias and the unembedding's, less their mean
+    /// The part of the logit that does not depend on the residual stream: the final norm's bias and the unembedding's, minus their mean
     /// over the vocabulary; 0 in a model that has neither.
     pub fn final_bias(&self) -> PerSequence {
         self.single(Component::FinalBias)
     }
 
-    /// The logit of the next token, less the mean logit over the vocabulary.
+    /// The logit of the next token, minus the mean logit over the vocabulary.
     pub fn centred_logit(&self) -> PerSequence {
         self.single(Component::Logit)
     }
@@ -205,7 +205,7 @@ impl LogitAttribution<'_> {
         self.run.components.push((component, range));
     }
 
-    /// Attributes what attention writes, and of it what its heads do.
+    /// Attributes what attention writes, and the parts of its heads.
     fn attribute_attention(&mut self, layer: usize, out: Tensor<2>) -> CoreResult<()> {
         if let Some(heads) = self.run.heads.take() {
             let numbers = heads.scaled_to(&out);

@@ -2,7 +2,7 @@
 //! [`DirectEffects`], on its loss; and in one prompt on the logit of a chosen token against another, [`DifferenceParts`].
 //!
 //! The residual stream after the last layer is the sum of the embedding and of what each sublayer writes. Both measures look
-//! at the path from a component to the unembedding alone, and not at what later layers make of the component.
+//! only at the path from a component to the unembedding, and not at what later layers make of the component.
 
 mod components;
 mod difference;

@@ -1,4 +1,4 @@
-//! What the neurons of a layer write along a direction, [`NeuronWrites`], where their output weights explain what the MLP writes.
+//! What the neurons of a layer write along a direction, [`NeuronWrites`], where their output weights account for what the MLP writes.
 
 use burn::tensor::Tensor;
 
@@ -8,7 +8,7 @@ use super::heads::MOST_MISSING;
 pub(super) struct NeuronWrites {
     /// Their sum at each position, `[pos, d_model]`.
     sum: Tensor<2>,
-    /// What each is along the direction at each position, `[pos, d_mlp]`.
+    /// The component of each along the direction at each position, `[pos, d_mlp]`.
     along: Tensor<2>,
 }
 
@@ -21,8 +21,8 @@ impl NeuronWrites {
         Self { sum: post.matmul(w_out), along }
     }
 
-    /// What each neuron is along the direction at a position, given what the MLP writes, `[1, pos, d_model]`. None where the
-    /// neurons do not explain it.
+    /// The component of each neuron along the direction at a position, given what the MLP writes, `[1, pos, d_model]`. None where the
+    /// neurons do not account for it.
     ///
     /// What the MLP writes is the neurons' sum and a bias that is the same at all positions, or the neurons' sum divided by a norm
     /// after the MLP, which has a scale for each position.

@@ -8,7 +8,7 @@ use stratigraph_core::{Activation, Hook, HookSet, Observer, Result as CoreResult
 use super::{norm, push_positions};
 use crate::statistics::PerSequence;
 
-/// Rows `[batch, pos, d_model]` less their means over `d_model`.
+/// Rows `[batch, pos, d_model]` minus their means over `d_model`.
 pub(crate) fn without_mean(x: Tensor<3>) -> Tensor<3> {
     x.clone() - x.mean_dim(2)
 }

@@ -19,7 +19,7 @@ pub(crate) use centred::without_mean;
 pub use rows::{cosine, norm};
 use rows::{numbers_at, push_positions};
 
-/// Positions of a window of which the matrix entropy is: the time grows with their third power.
+/// Positions of a window in the matrix entropy: the time grows with their third power.
 const ENTROPY_POSITIONS: usize = 256;
 
 /// Collects norms and cosines over a corpus, for all pairs of residual positions.
@@ -98,7 +98,7 @@ impl Geometry {
     }
 
     /// `arccos(cosine) / pi` of the residual stream at each residual position with that `n` layers later, the mean over positions; 0
-    /// when they have one direction, 1 when opposite ones (Gromov et al., arXiv 2403.17887).
+    /// when they have the same direction, 1 when opposite ones (Gromov et al., arXiv 2403.17887).
     pub fn angular_distance(&self, n: usize) -> Vec<f64> {
         (0..self.angle.len().saturating_sub(n)).map(|first| self.angle[first][first + n].mean).collect()
     }

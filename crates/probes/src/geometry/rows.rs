@@ -31,7 +31,7 @@ pub(super) fn push_positions(
     }
 }
 
-/// The numbers at `index`, with none at first.
+/// The numbers at `index`, which are made on first use.
 pub(super) fn numbers_at(all: &mut Vec<PerSequence>, index: usize) -> &mut PerSequence {
     if all.len() <= index {
         all.resize_with(index + 1, PerSequence::default);

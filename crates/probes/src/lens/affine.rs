@@ -18,7 +18,7 @@ pub struct AffineConfig {
     pub ridges: Vec<f64>,
     /// One window in this many is held out while the ridge is chosen, at least 2; then all are fitted.
     pub held_out: usize,
-    /// Bytes that the sums may take; what does not fit takes another pass over the corpus.
+    /// Bytes that the sums may take; sums that do not fit take another pass over the corpus.
     pub bytes: usize,
 }
 
@@ -236,7 +236,7 @@ impl Observer for Sums {
         }
         let of_window = last.len() / self.windows.len();
         let is_held_out = |window: usize| self.held_out.is_some_and(|n| window % n == n - 1);
-        // Neighbouring windows of one kind are added at once.
+        // Neighbouring windows of the same kind are added at once.
         let windows: Vec<_> = self.windows.clone().collect();
         for run in windows.chunk_by(|a, b| is_held_out(*a) == is_held_out(*b)) {
             let first = run[0] - self.windows.start;

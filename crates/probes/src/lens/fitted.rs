@@ -16,7 +16,7 @@ use crate::Result;
 pub enum LensKind {
     /// By least squares on the last residual stream.
     Affine,
-    /// By least KL divergence from the model's predictions. Belrose et al., *Eliciting Latent Predictions from Transformers
+    /// By minimising the KL divergence from the model's predictions. Belrose et al., *Eliciting Latent Predictions from Transformers
     /// with the Tuned Lens* (2023).
     Tuned,
     /// As the mean Jacobian of the last residual stream.
@@ -73,7 +73,7 @@ pub struct FittedLens {
 }
 
 impl FittedLens {
-    /// A lens of a map for each residual position before the last, so of as many as the model has layers.
+    /// A lens with a map for each residual position before the last, as many as the model has layers.
     ///
     /// # Panics
     /// When two maps have different widths.
@@ -96,7 +96,7 @@ impl FittedLens {
         self.kind
     }
 
-    /// What it was fitted on, as far as its file says it.
+    /// What it was fitted on, if its file says so.
     pub fn record(&self) -> &LensRecord {
         &self.record
     }

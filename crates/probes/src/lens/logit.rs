@@ -22,10 +22,10 @@ impl Lens for LogitLens {
     }
 }
 
-/// The logit lens with one norm scale at every depth: the final norm divides each row by what it divides the last residual
-/// stream of the unchanged model by at that row.
+/// The logit lens with one norm scale at every depth: the final norm divides each row by the scale of the last residual
+/// stream of the unchanged model at that row.
 ///
-/// The first versions of *The Remarkable Robustness of LLMs* had it so, by TransformerLens's `accumulated_resid` before its
+/// The first versions of *The Remarkable Robustness of LLMs* did this, by TransformerLens's `accumulated_resid` before its
 /// [issue 1076](https://github.com/TransformerLensOrg/TransformerLens/issues/1076) was fixed. Early
 /// streams, which are short, then give nearly uniform predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

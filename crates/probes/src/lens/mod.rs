@@ -8,7 +8,7 @@
 //! | [`LogitLens`] | none | |
 //! | [`FixedScaleLens`] | none; the final norm divides by the scale of the last residual stream | |
 //! | affine, [`fit_affine`] | `h W + b` | ridge regression of the last stream on the stream |
-//! | tuned | `h W + b` | least KL divergence from the model's predictions, by gradients (`stratigraph-train`) |
+//! | tuned | `h W + b` | minimising the KL divergence from the model's predictions, by gradients (`stratigraph-train`) |
 //! | Jacobian | `J h` | the mean Jacobian of the last stream (`stratigraph-train`) |
 
 mod affine;

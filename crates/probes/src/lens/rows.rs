@@ -91,7 +91,7 @@ pub trait Lens: Send + Sync {
         None
     }
 
-    /// Refuses a model that it is not for. By default it is for every model.
+    /// Refuses a model that it is not made for. By default it accepts every model.
     ///
     /// # Errors
     /// [`LensError::OtherLens`](crate::lens::LensError::OtherLens).
@@ -125,7 +125,7 @@ impl LensReading {
 }
 
 impl PartialEq for LensReading {
-    /// Whether it is the same lens, not one of equal numbers, at the same position.
+    /// Whether it is the same lens (not only one with equal numbers) at the same position.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.lens, &other.lens) && self.position == other.position
     }

@@ -14,7 +14,7 @@ use super::LensError;
 use super::safetensors_file::cannot_write;
 use crate::{ProbeError, Result};
 
-/// A file that `torch.save` wrote. Nothing in it is run: only tensors and plain values are read.
+/// A file that `torch.save` wrote. No code in it is run: only tensors and plain values are read.
 pub(super) struct TorchFile {
     path: PathBuf,
     reader: PytorchReader,
@@ -26,7 +26,7 @@ impl TorchFile {
         Ok(Self { path: path.to_owned(), reader })
     }
 
-    /// The names of its tensors; those in dictionaries have the keys on the way to them, with points between.
+    /// The names of its tensors; those in dictionaries have the keys on the path to them, separated by dots.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.reader.tensors().keys().map(String::as_str)
     }
@@ -152,7 +152,7 @@ fn tuple(numbers: &[usize]) -> Vec<u8> {
     [b"(", &numbers[..], b"t"].concat()
 }
 
-/// How far apart neighbours on each axis are, in row-major order.
+/// The stride of each axis, in row-major order.
 fn strides(shape: &[usize]) -> Vec<usize> {
     (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect()
 }

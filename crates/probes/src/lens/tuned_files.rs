@@ -43,7 +43,7 @@ fn linear() -> String {
 
 impl FittedLens {
     /// Writes it as a checkpoint of the tuned-lens library: a directory with `config.json` and `params.pt`. The library's
-    /// maps are added to the stream, so the weights of each are `W` less the identity, with the output first.
+    /// maps are added to the stream, so the weights of each are `W` minus the identity, with the output first.
     ///
     /// The checkpoint has no hash of the model and no record of the corpus.
     ///

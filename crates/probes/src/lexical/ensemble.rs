@@ -18,7 +18,7 @@ use crate::readout::Readout;
 use crate::statistics::Proportion;
 use crate::{ProbeError, Result};
 
-/// Windows of which half are followed by a word of one token with some suffix, the other half by one without.
+/// Windows, half of them followed by a word of one token with some suffix, the other half by one without.
 #[derive(Debug, Clone)]
 pub struct SuffixTask {
     class: TokenClass,
@@ -103,7 +103,7 @@ pub struct EnsembleAccuracy {
 /// How well single neurons, ensembles and the model predict whether the next word has the suffix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ensembles {
-    /// The picked neurons, those first that were right most often on the windows that probes were fitted to.
+    /// The selected neurons, ordered by accuracy on the windows that probes were fitted to.
     pub neurons: Vec<EnsembleNeuron>,
     /// How often a probe on the first `k` of them together is right, by `k`.
     pub together: Vec<EnsembleAccuracy>,

@@ -18,7 +18,7 @@ pub struct EnsembleNeuron {
     pub layer: usize,
     /// Its index in the layer.
     pub neuron: usize,
-    /// The mean of its cosines with tokens that have the suffix, less the mean of those with others, in standard deviations
+    /// The mean of its cosines with tokens that have the suffix, minus the mean of those with others, in standard deviations
     /// of its cosines with all tokens.
     pub association: f64,
     /// The kurtosis of its cosines with all tokens: over 10 where it writes few tokens.

@@ -85,7 +85,7 @@ impl TokenGroups {
     }
 
     /// `frequency`: by how often the token at the position occurs in the windows, in quartiles of positions from rare to
-    /// frequent. Tokens that occur equally often are in one group, so groups are quarters as nearly as that allows. A label
+    /// frequent. Tokens that occur equally often are in one group, so groups are only approximately quarters. A label
     /// is the range of occurrences, such as `4-17 times`. BOS at the start of a window is no token of the text and belongs to no
     /// group.
     ///
@@ -106,7 +106,7 @@ impl TokenGroups {
         })
     }
 
-    /// `position`: by the position in the window: 0, 1-3, 4-15, 16-63 and so on, each bin four times as long as the one before.
+    /// `position`: by the position in the window: 0, 1-3, 4-15, 16-63 and so on, each bin four times as long as the previous one.
     ///
     /// # Errors
     /// When there are no windows.

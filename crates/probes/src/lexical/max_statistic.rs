@@ -1,4 +1,4 @@
-//! Which of many heads attend within words for sure: [`merging_threshold`].
+//! Which of many heads attend significantly within words: [`merging_threshold`].
 
 use stratigraph_core::SplitMix64;
 
@@ -7,8 +7,8 @@ use super::MergingHead;
 /// Bootstrap resamples for the threshold.
 const RESAMPLES: usize = 1000;
 
-/// The number of standard errors that the [difference](MergingHead::difference) of no head at all exceeds in 95 % of repetitions,
-/// if none differs: the quantile of the largest of all heads' `t` statistics over bootstrap resamples of the windows, drawn by
+/// The number of standard errors that, in 95 % of repetitions, the [difference](MergingHead::difference) of no head exceeds if
+/// none differs: the quantile of the largest of all heads' `t` statistics over bootstrap resamples of the windows, drawn by
 /// `seed`, each centred at the difference found (Westfall and Young, *Resampling-Based Multiple Testing*, 1993). A head beyond it
 /// attends within words with an error of 5 % for all heads together. None where no head has a standard error.
 pub fn merging_threshold(heads: &[Vec<MergingHead>], seed: u64) -> Option<f64> {

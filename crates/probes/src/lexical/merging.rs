@@ -12,7 +12,7 @@ use super::Words;
 use crate::statistics::{PerSequence, Summary};
 use crate::{ProbeError, Result};
 
-/// Windows that end with the end of a word: some with a word of several tokens, as many with a word of one.
+/// Windows that end with the end of a word: half with a word of several tokens, half with a word of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WordEnds {
     /// Tokens of the words of several tokens.
@@ -65,7 +65,7 @@ impl WordEndOptions {
         Self { seed, ..self }
     }
 
-    /// Refuses what no windows of these words fit.
+    /// Refuses settings that no windows fit.
     fn check(&self, words: &Words) -> Result<()> {
         let bad =
             |setting, value, reason: &str| Err(ProbeError::BadSetting { setting, value, reason: reason.to_owned() });
@@ -91,7 +91,7 @@ impl WordEnds {
     ///
     /// # Errors
     /// [`ProbeError::TooFewWords`] when the text has fewer than two of a kind; [`ProbeError::BadSetting`] when a word takes
-    /// fewer than two tokens, a window holds none beside it, or fewer than two windows are wanted.
+    /// fewer than two tokens, a window has no room for other tokens, or fewer than two windows are wanted.
     pub fn find(words: &Words, options: WordEndOptions) -> Result<Self> {
         options.check(words)?;
         let WordEndOptions { word_len, seq_len, at_most, seed } = options;

@@ -2,7 +2,7 @@
 
 /// What the token of a position is, by its text and, of letters, by the token before it.
 ///
-/// A token with a letter is part of a word, any other one with a digit a number, any other one with something to see
+/// A token with a letter is part of a word, any other one with a digit a number, any other one with a visible character
 /// punctuation. A symbol counts as punctuation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -10,7 +10,7 @@ pub enum PositionClass {
     /// It has a letter, and begins with white space or follows a token that does not end with a letter or a digit. So does
     /// the first token of a window, before which the model sees nothing.
     WordStart,
-    /// It has a letter, and goes on after a letter or a digit without white space between.
+    /// It has a letter, and follows a letter or a digit without white space between.
     WordContinuation,
     /// It has a digit and no letter.
     Digit,

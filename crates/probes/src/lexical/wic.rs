@@ -9,7 +9,7 @@ use stratigraph_core::{ResidualModel, SplitMix64, TokenSpan, TokenWindows};
 
 use crate::{ProbeError, Result};
 
-/// A sentence and where its word stands.
+/// A sentence and where its word is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WicSentence {
     /// The sentence, its words with spaces between.
@@ -21,7 +21,7 @@ pub struct WicSentence {
 /// One word in two sentences (Pilehvar and Camacho-Collados, NAACL 2019).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WicPair {
-    /// The word, in its basic form; all pairs of a word count together.
+    /// The word, in its base form; all pairs of a word are one cluster.
     pub word: String,
     /// The sentences.
     pub sentences: [WicSentence; 2],

@@ -91,9 +91,9 @@ pub struct WicAccuracy {
     pub residual: Vec<WicProbe>,
     /// The same probe on the mean of each sentence's embeddings, which no layer has changed.
     pub static_embedding: WicProbe,
-    /// The share of the commoner answer among the test pairs.
+    /// The share of the more frequent answer among the test pairs.
     pub majority: f64,
-    /// The word of each test pair, counted from 0: pairs of one word are alike, so errors are over words.
+    /// The word of each test pair, counted from 0: pairs of one word are correlated, so errors are over words.
     pub words: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! The words of each window of a corpus, [`WindowWords`], and where a token stands in its word, [`WordPart`].
+//! The words of each window of a corpus, [`WindowWords`], and the place of a token in its word, [`WordPart`].
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use stratigraph_core::{TokenSpan, TokenWindows};
 use super::Words;
 
 /// The words of each window of a corpus, as [`Words`] finds them in the window's text: runs of letters whose tokens hold nothing
-/// else but white space. A window cuts the words at its ends: they begin and end with it.
+/// else except white space. A window cuts the words at its ends: they begin and end with it.
 ///
 /// ```
 /// use stratigraph_core::TokenWindows;
@@ -56,7 +56,7 @@ impl WindowWords {
         self.windows.get(window).map_or(&[], Vec::as_slice)
     }
 
-    /// Where the token at a position of a window stands in its word.
+    /// The place of the token at a position of a window in its word.
     pub fn part(&self, window: usize, position: usize) -> WordPart {
         let words = self.of_window(window);
         let before = words.partition_point(|word| word.end <= position);
@@ -76,7 +76,7 @@ impl From<Vec<Vec<Range<usize>>>> for WindowWords {
     }
 }
 
-/// Where the token of a position stands in its word, of those that [`WindowWords`] finds.
+/// The place of a token in its word, of the words that [`WindowWords`] finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum WordPart {

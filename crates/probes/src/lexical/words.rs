@@ -6,7 +6,7 @@ use stratigraph_core::{TokenSpan, TokenWindows};
 
 use crate::Result;
 
-/// A word of a text and its tokens, which contain nothing else but white space.
+/// A word of a text and its tokens, which contain nothing else except white space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// Its letters.
@@ -17,7 +17,7 @@ pub struct Word {
 
 /// The tokens of a text with its words.
 ///
-/// A word is a run of letters. It is left out if its tokens contain anything else but white space around it, because
+/// A word is a run of letters. It is left out if its tokens contain anything except white space around it, because
 /// then it does not begin and end at token boundaries.
 ///
 /// ```
@@ -82,7 +82,7 @@ impl Words {
         seq_len - usize::from(self.bos.is_some())
     }
 
-    /// Windows of `seq_len` tokens, of which those of the text begin at these places.
+    /// Windows of `seq_len` tokens, whose tokens of the text begin at these places.
     pub(super) fn windows(&self, seq_len: usize, starts: &[usize]) -> Result<TokenWindows> {
         let of_text = TokenWindows::starting_at(&self.ids, self.content(seq_len), starts)?;
         let Some(bos) = self.bos else { return Ok(of_text) };

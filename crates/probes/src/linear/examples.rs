@@ -34,7 +34,7 @@ impl Examples {
         self.answers.is_empty()
     }
 
-    /// The share of the commoner answer: the accuracy of always giving it.
+    /// The share of the more frequent answer: the accuracy of always giving it.
     pub fn majority(&self) -> f64 {
         let yes = self.answers.iter().filter(|answer| **answer).count() as f64 / self.len() as f64;
         yes.max(1.0 - yes)

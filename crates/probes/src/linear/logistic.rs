@@ -32,7 +32,7 @@ pub struct Logistic {
 
 impl Logistic {
     /// Minimises `sum_i log(1 + exp(-y_i (w x_i + b))) + l2 / 2 |w|^2`, `y` being 1 or -1 and `x` standardised by the mean
-    /// and population deviation of these examples; the intercept goes free.
+    /// and population deviation of these examples; the intercept is not penalised.
     ///
     /// # Panics
     /// When there are no examples or `l2` is not positive.

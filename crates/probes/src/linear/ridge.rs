@@ -159,7 +159,7 @@ mod tests {
 
     const WIDTH: usize = 5;
 
-    /// Rows of inputs whose units depend on each other, and of outputs that depend on them but for noise.
+    /// Rows of inputs whose units depend on each other, and of outputs that depend on them plus noise.
     fn rows(n: usize, noise: f64, seed: u64) -> (Vec<f32>, Vec<f32>) {
         let mut random = SplitMix64::new(seed);
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());

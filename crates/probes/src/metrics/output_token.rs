@@ -11,7 +11,7 @@ pub(super) fn built_in() -> [Arc<dyn Metric>; 2] {
 }
 
 /// The [rank](super::LogitRow::rank) of the clean distribution's most likely token among all tokens of the changed distribution: 1
-/// exactly where [`Top1Agreement`](super::Top1Agreement) is 1. With a lens, the rank of the token that the model puts out.
+/// exactly where [`Top1Agreement`](super::Top1Agreement) is 1. With a lens, the rank of the model's own most likely token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputRank;
 
@@ -37,8 +37,8 @@ impl Metric for OutputRank {
     }
 }
 
-/// The probability of the clean distribution's most likely token under the changed distribution; with a lens, that of the token
-/// that the model puts out.
+/// The probability of the clean distribution's most likely token under the changed distribution; with a lens, that of the model's
+/// own most likely token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputProbability;
 

@@ -4,8 +4,8 @@ use stratigraph_core::SplitMix64;
 
 use super::{LayerNeurons, NeuronSet};
 
-/// Draws random sets of neurons that are like a given one: as many neurons of each of its layers, none of its own, and each
-/// with output weights about as long as those of a member.
+/// Draws random sets of neurons that match a given one: as many neurons in each of its layers, none of its own, and each
+/// with output weights of about the same norm as those of a member.
 ///
 /// For each member of a layer, in random order, one of the [`CANDIDATES`](MatchedSets::CANDIDATES) neurons with the closest
 /// `|w_out|` is drawn among those of the layer that are neither in the set nor drawn before.

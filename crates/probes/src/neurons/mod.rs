@@ -1,4 +1,4 @@
-//! What each MLP neuron writes, seen from the vocabulary: [`vocabulary_profiles`], and the [`NeuronProfile`] of one; sets of
+//! What each MLP neuron writes, in terms of the vocabulary: [`vocabulary_profiles`], and the [`NeuronProfile`] of one; sets of
 //! such neurons, [`neuron_classes`].
 
 mod eigen;

@@ -10,7 +10,7 @@ use crate::{ProbeError, Result};
 
 /// The directions of the residual stream that change the logits least.
 ///
-/// A neuron that writes there hardly changes any logit directly. It lengthens the residual stream, so that the final
+/// A neuron that writes there hardly changes any logit directly. It increases the norm of the residual stream, so the final
 /// norm scales all logits down: it lowers the model's confidence. Such entropy neurons are described by Gurnee et al.
 /// (arXiv 2401.12181) and Stolfo et al. (arXiv 2406.16254).
 pub struct NullSpace {

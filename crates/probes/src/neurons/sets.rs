@@ -37,7 +37,7 @@ pub struct LayerNeurons<'a> {
 }
 
 impl NeuronSet {
-    /// With some neurons of a layer more.
+    /// With some more neurons of a layer.
     pub fn with_layer(mut self, layer: usize, neurons: impl IntoIterator<Item = usize>) -> Self {
         let mut all = self.layers.remove(&layer).unwrap_or_default();
         all.extend(neurons);
@@ -78,7 +78,7 @@ impl NeuronSet {
     }
 }
 
-/// What sets some MLP neurons apart, by their output weights alone.
+/// Classes of MLP neurons, by their output weights alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum NeuronClass {

@@ -1,4 +1,4 @@
-//! Sets of tokens that look alike, and the neurons that promote them: [`TokenClass`] and [`class_association`].
+//! Sets of similar tokens, and the neurons that promote them: [`TokenClass`] and [`class_association`].
 
 use std::fmt;
 
@@ -122,7 +122,7 @@ impl fmt::Display for TokenClass {
     }
 }
 
-/// The association of every neuron of a layer with a set of tokens: the mean of its cosines with the tokens of the set less
+/// The association of every neuron of a layer with a set of tokens: the mean of its cosines with the tokens of the set minus
 /// the mean of those with all others.
 ///
 /// `belongs` says of each token whether it is in the set; tokens beyond its end are not.

@@ -179,7 +179,7 @@ impl<'a> Readout<'a> {
         &self,
         batches: impl Iterator<Item = Result<ReadoutBatch<'b>>>,
     ) -> Result<Vec<Vec<Vec<RowSums>>>> {
-        /// Parts of the vocabulary for each pool, so that none waits long for the others.
+        /// Parts of the vocabulary for each pool, so that no pool waits long for the others.
         const PARTS_EACH: usize = 4;
         let d_vocab = self.model.d_vocab();
         let starts = (0..d_vocab).step_by(self.tiles.vocab);

@@ -1,4 +1,4 @@
-//! Rows of a residual stream read out by themselves: the most likely tokens ([`TopToken`]), and chosen ones
+//! Single rows of a residual stream read out: the most likely tokens ([`TopToken`]), and chosen ones
 //! ([`TokenScore`]).
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

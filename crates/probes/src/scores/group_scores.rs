@@ -99,7 +99,7 @@ mod tests {
         TokenWindows::new(&(0..12).collect::<Vec<_>>(), 4).unwrap()
     }
 
-    /// Even positions, odd ones but for those of window 2, and none.
+    /// Even positions, odd ones except in window 2, and none.
     fn groups() -> TokenGroups {
         let group =
             |window: usize, position: usize| (window != 2 || position.is_multiple_of(2)).then_some(position % 2);

@@ -13,7 +13,7 @@ pub use by_window::WindowSimilarity;
 
 /// Linear CKA of every set with every other, `[row, width]` each with the same rows, by the biased estimator:
 /// `<K, L> / (|K| |L|)` of the Gram matrices `K` and `L` of the sets, each centred over its rows (Kornblith et al., arXiv
-/// 1905.00414, eq. 3). 1 when one set is the other turned and scaled; the same for any widths.
+/// 1905.00414, eq. 3). 1 when one set is the other rotated and scaled; the same for any widths.
 ///
 /// A set whose rows are all equal has no shape: its numbers are NaN.
 ///
@@ -74,7 +74,7 @@ fn hsic_1(k: &[f64], l: &[f64], n: usize) -> f64 {
     trace + sums / ((n - 1.0) * (n - 2.0)) - 2.0 / (n - 2.0) * across
 }
 
-/// The rows less their mean, which is taken in f64.
+/// The rows minus their mean, which is taken in f64.
 fn centred(set: Tensor<2>) -> Tensor<2> {
     let ([rows, width], device) = (set.dims(), set.device());
     let mut values: Vec<f32> = set.try_into_vec_as().expect("any float");

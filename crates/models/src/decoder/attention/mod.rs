@@ -25,7 +25,7 @@ use crate::QueryScaling;
 /// longer windows do not fit its caches.
 const MOST_ON_HOST: usize = 512;
 
-/// Multi-head attention in which each key-value head serves `n_heads / n_kv_heads` query heads.
+/// Multi-head attention in which `n_heads / n_kv_heads` query heads share a key-value head.
 #[derive(Module, Debug)]
 pub(super) struct Attention {
     pub(super) query: Linear,
@@ -46,7 +46,7 @@ pub(super) struct Attention {
     pub(super) rotary: Option<Rotary>,
 }
 
-/// How scores are made from queries and keys, beside their norms and rotation.
+/// How scores are computed from queries and keys, apart from their norms and rotation.
 #[derive(Debug, Clone)]
 pub(super) struct Scoring {
     /// The factor of the products of queries and keys.
