@@ -25,7 +25,7 @@ pub enum CoreError {
         name: String,
     },
     /// A model whose weights are held in another precision than the job's or the first device's.
-    #[error("a model holds its weights in {found}, and the job or the first device in {expected}; use that")]
+    #[error("the model holds its weights in {found}, but the job or the first device uses {expected}; use {expected}")]
     OtherPrecision {
         /// The precision of the job, or of the first model.
         expected: Precision,
@@ -150,7 +150,7 @@ pub enum CoreError {
     WholeWindowsOnly,
     /// A layer that was not run on some positions of a window, so that it cannot run the positions after them.
     #[error(
-        "layer {layer} has keys and values of {n_kept} positions and cannot go on from position {first}: a tap replaced the output of its \
+        "layer {layer} has keys and values of {n_kept} positions and cannot continue from position {first}: a tap replaced the output of its \
          attention in some steps and not in others"
     )]
     PositionsSkipped {

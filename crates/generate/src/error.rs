@@ -66,7 +66,7 @@ pub enum GenerateError {
         reason: String,
     },
     /// A text that is no variable of a chat template.
-    #[error("`{text}` is no variable of a chat template: {reason}")]
+    #[error("`{text}` is not a variable of a chat template: {reason}")]
     BadVariable {
         /// The text.
         text: String,

@@ -53,7 +53,7 @@ impl Snapshot {
     pub(crate) fn find(cache: &Path, id: &HubId) -> Found {
         let folder = cache.join(id.folder());
         if !folder.is_dir() {
-            return Found::Lacking("there is nothing of this model".into());
+            return Found::Lacking("nothing of this model is there".into());
         }
         let commit = match fs::read_to_string(folder.join("refs").join(id.revision())) {
             Ok(commit) => commit.trim().to_owned(),

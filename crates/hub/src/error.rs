@@ -18,7 +18,7 @@ pub enum HubError {
         reason: String,
     },
     /// Neither the environment nor the system says where the cache is.
-    #[error("no place for a cache is known: set HF_HOME or HF_HUB_CACHE")]
+    #[error("no directory for the cache is known: set HF_HOME or HF_HUB_CACHE")]
     NoCache,
     /// A model that the cache lacks, or has only in part, where nothing may be downloaded.
     #[error("{id} is not in the cache {}: {missing}; {reason}", cache.display())]
@@ -91,7 +91,7 @@ pub enum HubError {
         reason: String,
     },
     /// A file that is not what the hub says it is; it has been thrown away.
-    #[error("{file} arrived damaged and was thrown away: {reason}")]
+    #[error("{file} was damaged in the download and deleted: {reason}")]
     Damaged {
         /// The file.
         file: String,
@@ -99,7 +99,7 @@ pub enum HubError {
         reason: String,
     },
     /// Any other answer.
-    #[error("the hub's answer for {what} is not understood: {reason}")]
+    #[error("the hub's response for {what} cannot be read: {reason}")]
     BadAnswer {
         /// What was asked for.
         what: String,

@@ -49,7 +49,7 @@ impl FromStr for HubId {
         if let [name] = parts[..]
             && FILES.iter().any(|ending| name.ends_with(ending))
         {
-            return Err(bad("it is named like a file, and there is none"));
+            return Err(bad("it is named like a file, and there is no such file"));
         }
         if !revision.split('/').all(is_name) {
             return Err(bad("a revision is a branch, a tag or a commit"));

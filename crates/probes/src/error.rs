@@ -243,7 +243,7 @@ pub enum ProbeError {
         what: String,
     },
     /// Too few pairs to fit a probe to, or none to test it on.
-    #[error("there are {train} pairs to fit to and {test} to ask about; it takes {needed} and 1 at least")]
+    #[error("there are {train} training pairs and {test} test pairs; at least {needed} and 1 are needed")]
     TooFewPairs {
         /// Pairs to fit to.
         train: usize,

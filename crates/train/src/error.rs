@@ -99,7 +99,7 @@ pub enum TrainError {
 
     /// A checkpoint of a run with other settings or texts.
     #[error(
-        "cannot go on from {}: it is of a run with other settings ({differences}); use the settings and texts of that \
+        "cannot continue from {}: it is of a run with other settings ({differences}); use the settings and texts of that \
          run, or another directory", path.display()
     )]
     OtherSettings {
@@ -109,7 +109,7 @@ pub enum TrainError {
         differences: String,
     },
     /// A checkpoint that cannot be read.
-    #[error("cannot go on from {}: {reason}; remove it to start again", path.display())]
+    #[error("cannot continue from {}: {reason}; remove it to start again", path.display())]
     DamagedCheckpoint {
         /// The checkpoint.
         path: PathBuf,

@@ -138,7 +138,7 @@ fn settings_of_a_tuned_lens_are_checked() {
     assert!(refused(&start, &windows, config.clone().with_learning_rate(0.0)).contains("the learning rate 0"));
     assert!(refused(&start, &windows, config.clone().with_windows_per_step(0)).contains("a step of 0 windows"));
     let other = FittedLens::new(LensKind::Affine, [eye(), eye()]);
-    assert!(refused(&other, &windows, config).contains("the affine lens is of a model of 2 layers"));
+    assert!(refused(&other, &windows, config).contains("the affine lens is for a model of 2 layers"));
 }
 
 /// A model without attention: what it predicts at a position depends on the token there alone.

@@ -207,5 +207,5 @@ fn texts_that_cannot_be_used_are_refused() {
     assert!(message.contains("other settings (texts is "), "{message}");
     fs::write(out.join("checkpoints/step-0000004/state.json"), "{").unwrap();
     let message = trainer(config, &Texts::from_documents([sample()]), &out).err().unwrap().to_string();
-    assert!(message.starts_with("cannot go on from ") && message.contains("step-0000004"), "{message}");
+    assert!(message.starts_with("cannot continue from ") && message.contains("step-0000004"), "{message}");
 }

@@ -48,7 +48,7 @@ fn lenses_that_do_not_fit_are_refused() {
         [&study[..], more].concat()
     };
     let of_other = [&study(&["lens", "--lens"])[..], &[path(&file)]].concat();
-    fails(of_other, "the affine lens is of a model of 3 layers and d_model 24");
+    fails(of_other, "the affine lens is for a model of 3 layers and d_model 24");
     fails(study(&["affine_lens"]), "affine_lens needs a lens: give --lens FILE");
     fails(study(&["tuned_lens"]), "`stratigraph lens fit --kind tuned` makes one");
     fails(study(&["lens", "--lens-text", "examples/data/sample.txt"]), "--lens-text is for the experiment affine_lens");

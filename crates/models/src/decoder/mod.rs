@@ -140,7 +140,7 @@ fn check_precision(precision: Precision, device: &Device) -> crate::Result<()> {
     } else if device.is_autodiff() {
         "they are not trained in 16 bit; load the model in f32"
     } else {
-        "16 bit are for the CPU devices flex and ndarray; choose one of them, or f32"
+        "16-bit weights need a CPU device, flex or ndarray; choose one of them, or f32"
     };
     Err(ModelError::CannotHold { precision, reason })
 }

@@ -137,6 +137,6 @@ fn refuse_pointer(file: &File, path: &Path) -> Result<()> {
     if start != POINTER {
         return Ok(());
     }
-    let reason = "Git LFS has not fetched it, so that it is a text which stands for the file; run `git lfs pull` there";
+    let reason = "Git LFS has not fetched it, and this is only its pointer; run `git lfs pull` there";
     Err(ModelError::not_a_model(path, reason))
 }

@@ -23,7 +23,7 @@ pub(super) fn tokenizer_json(vocabulary: &Vocabulary) -> Result<Value> {
     let scores = file.floats("tokenizer.ggml.scores").ok_or_else(|| vocabulary.lacks("tokenizer.ggml.scores"))?;
     vocabulary.one_each("scores", scores.len())?;
     if let Some(id) = scores.iter().position(|score| score.is_nan()) {
-        return Err(vocabulary.error(format!("the score of token {id} is no number")));
+        return Err(vocabulary.error(format!("the score of token {id} is not a number")));
     }
     let prefixed = file.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
     let text = |id: usize| piece(vocabulary, id);

@@ -41,7 +41,7 @@ impl<'a> Vocabulary<'a> {
         if ids.len() == self.tokens.len() {
             return Ok(ids);
         }
-        Err(self.error(format!("{} of its tokens are there twice", self.tokens.len() - ids.len())))
+        Err(self.error(format!("{} of its tokens occur twice", self.tokens.len() - ids.len())))
     }
 
     /// Tokens that are found in a text before it is cut, with each token as `text` gives it.

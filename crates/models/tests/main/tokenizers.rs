@@ -124,10 +124,10 @@ fn vocabularies_that_are_not_understood_are_refused_by_name() {
             vec![bpe.clone(), tokens.clone(), kinds.clone(), ("merges", texts(&["ab"])), pre.clone()],
             "the merge `ab` has no two parts",
         ),
-        (vec![bpe, ("tokens", texts(&["a", "a", "b"])), kinds.clone(), merges, pre], "1 of its tokens are there twice"),
+        (vec![bpe, ("tokens", texts(&["a", "a", "b"])), kinds.clone(), merges, pre], "1 of its tokens occur twice"),
         (vec![spm.clone(), tokens.clone(), kinds.clone()], "lacks `tokenizer.ggml.scores`"),
         (vec![spm.clone(), tokens.clone(), kinds.clone(), ("scores", scores(&[0.0]))], "3 tokens and 1 scores"),
-        (vec![spm, tokens, kinds, ("scores", scores(&[0.0, f32::NAN, 0.0]))], "score of token 1 is no number"),
+        (vec![spm, tokens, kinds, ("scores", scores(&[0.0, f32::NAN, 0.0]))], "score of token 1 is not a number"),
     ];
     for (pairs, part) in cases {
         let file = gguf(&pairs);

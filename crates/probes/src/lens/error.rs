@@ -12,7 +12,7 @@ pub enum LensError {
     #[error("a lens with one norm scale needs the unchanged model as the clean one; leave the other model out")]
     LastStreamMissing,
     /// A lens of another model.
-    #[error("the {lens} is of a model of {found}, and this one has {expected}; fit a lens to this model")]
+    #[error("the {lens} is for a model of {found}, and this one has {expected}; fit a lens to this model")]
     OtherLens {
         /// The name of the lens.
         lens: String,

@@ -68,7 +68,7 @@ impl WicPair {
 fn sentences(row: &str) -> Result<[WicSentence; 2], String> {
     let columns: Vec<&str> = row.trim_end_matches('\r').split('\t').collect();
     let [_, _, indices, first, second] = columns[..] else {
-        return Err(format!("{} columns with tabs between instead of 5", columns.len()));
+        return Err(format!("{} tab-separated columns instead of 5", columns.len()));
     };
     let (i, j) = indices.split_once('-').ok_or_else(|| format!("`{indices}` is not like 2-5"))?;
     Ok([sentence(first, i)?, sentence(second, j)?])
@@ -211,7 +211,10 @@ mod tests {
             (written("", ""), "line 1: there is no pair"),
             (written(line, ""), "0 answers to 1 pairs"),
             (written(line, "X\n"), "dev.gold.txt, line 1: `X` is neither T nor F"),
-            (written(&format!("{line}go V 0-1 Go . Go .\n"), "T\nF\n"), "dev.data.txt, line 2: 1 columns"),
+            (
+                written(&format!("{line}go V 0-1 Go . Go .\n"), "T\nF\n"),
+                "dev.data.txt, line 2: 1 tab-separated columns",
+            ),
             (written("go\tV\t0-9\tGo on .\tThey go .\n", "T\n"), "there is no word 9 in `They go .`"),
             (written("go\tV\t0\tGo on .\tThey go .\n", "T\n"), "`0` is not like 2-5"),
             (written("go\tV\tx-1\tGo on .\tThey go .\n", "T\n"), "`x` is not the index of a word"),

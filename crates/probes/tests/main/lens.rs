@@ -188,7 +188,7 @@ fn a_saved_lens_is_opened_as_it_was() {
         assert_eq!(host(saved.bias().unwrap()), host(opened.bias().unwrap()));
     }
     let other = FittedLens::open(&path, &model("gpt2").shape(), &device()).unwrap_err().to_string();
-    let part = "the jacobian lens is of a model of 3 layers and d_model 24, and this one has 3 layers and d_model 18";
+    let part = "the jacobian lens is for a model of 3 layers and d_model 24, and this one has 3 layers and d_model 18";
     assert!(other.starts_with(part), "{other}");
 }
 

@@ -168,7 +168,7 @@ fn a_shard_of_another_precision_is_refused() {
     let refused = ShardRun::new(&job, "flex", &half, SHA256).err().unwrap();
     assert_eq!(
         refused.to_string(),
-        "a model holds its weights in bf16, and the job or the first device in f32; use that"
+        "the model holds its weights in bf16, but the job or the first device uses f32; use f32"
     );
     assert!(ShardRun::new(&job, "flex", &given.model, SHA256).unwrap().also_on("flex", &half).is_err());
     let study = Study::new(&given.model).add(Sweep::delete()).also_on(&half);

@@ -111,7 +111,7 @@ fn a_lens_of_another_model_is_refused() {
     let model = Small::new(&device());
     let lens = FittedLens::new(LensKind::Affine, [None, None]);
     let error = Study::new(&model).add(LensCurves::new(lens.clone())).run(&windows()).unwrap_err().to_string();
-    assert!(error.contains("the affine lens is of a model of 2 layers"), "{error}");
+    assert!(error.contains("the affine lens is for a model of 2 layers"), "{error}");
     assert!(Study::new(&model).add(EarlyGuesses::new(lens)).run(&windows()).is_err());
 }
 

@@ -106,5 +106,5 @@ fn sentences_that_do_not_fit_and_too_few_of_them_are_refused() {
     let long = refused(&model, wic(pairs(10, 8), pairs(2, 810)));
     assert!(long.contains("longer than the model's context of 128"), "{long}");
     let few = refused(&model, wic(pairs(1, 8), pairs(2, 8)));
-    assert!(few.contains("there are 1 pairs to fit to"), "{few}");
+    assert!(few.contains("there are 1 training pairs"), "{few}");
 }

@@ -65,7 +65,7 @@ impl GgufFile {
         let (found, declared) = (self.part_of.len() as u64, self.parts[0].number("split.tensors.count"));
         match declared.filter(|declared| self.parts.len() > 1 && *declared != found) {
             Some(declared) => {
-                let reason = format!("it says that all parts have {declared} tensors, and they have {found}");
+                let reason = format!("it says that all parts have {declared} tensors, but they have {found}");
                 Err(ModelError::malformed(self.path(), reason))
             }
             None => Ok(()),
@@ -153,7 +153,7 @@ impl Part {
         match (self.header.metadata.get(KEY), self.number(KEY)) {
             (None, _) => Ok(1),
             (_, Some(count)) if count <= u16::MAX.into() => Ok(count as usize),
-            _ => Err(ModelError::malformed(self.path(), format!("`{KEY}` is no number of files"))),
+            _ => Err(ModelError::malformed(self.path(), format!("`{KEY}` is not a number of files"))),
         }
     }
 }
@@ -184,7 +184,7 @@ fn all_parts(open: Part, count: usize) -> Result<Vec<Part>> {
         };
         let (found, of) = (part.number("split.no"), part.count()?);
         if (found, of) != (Some(number as u64 - 1), count) {
-            let reason = format!("it should be part {number} of {count} by its name, and says otherwise");
+            let reason = format!("by its name it is part {number} of {count}, but its header says otherwise");
             return Err(ModelError::malformed(part.path(), reason));
         }
         Ok(part)
