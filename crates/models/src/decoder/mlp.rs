@@ -8,7 +8,7 @@ use stratigraph_kernels as kernels;
 
 use super::experts::Mixture;
 use super::host;
-use super::linear::{Linear, linear};
+use super::linear::{Linear, linear, linear_each};
 use crate::Activation;
 
 /// What a block has for an MLP.
@@ -67,8 +67,8 @@ impl FeedForward {
     pub(super) fn neurons(&self, x: Tensor<3>) -> Neurons {
         match &self.gate {
             Some(gate) => {
-                let up = linear(&self.up, x.clone());
-                Neurons { pre: linear(gate, x), up: Some(up) }
+                let [pre, up] = linear_each([gate, &self.up], x);
+                Neurons { pre, up: Some(up) }
             }
             None => Neurons { pre: linear(&self.up, x), up: None },
         }

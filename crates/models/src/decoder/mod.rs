@@ -4,6 +4,7 @@ mod attention;
 mod block;
 mod build;
 mod experts;
+mod few_rows;
 mod half_weights;
 mod host;
 mod incremental;

@@ -22,7 +22,7 @@ pub(super) struct Rotary {
     long: Option<Long>,
     /// What rotated numbers are multiplied by.
     factor: f64,
-    /// The angles of whole windows.
+    /// The angles of the last runs.
     kept: Kept<Angles>,
 }
 
@@ -56,12 +56,9 @@ impl Rotary {
         Self { frequencies, long, factor, kept: Kept::default() }
     }
 
-    /// The angles of some positions of a window that ends with them. Those of whole windows are kept.
+    /// The angles of some positions of a window that ends with them, which the layers of a run share.
     pub(super) fn angles(&self, positions: Range<usize>, device: &Device) -> Angles {
-        match positions.start {
-            0 => self.kept.get([positions.end, 0, 0], device, || self.computed(positions, device)),
-            _ => self.computed(positions, device),
-        }
+        self.kept.get([positions.start, positions.end, 0], device, || self.computed(positions, device))
     }
 
     fn computed(&self, positions: Range<usize>, device: &Device) -> Angles {

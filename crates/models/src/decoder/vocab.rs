@@ -5,8 +5,8 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::few_rows;
 use super::half_weights::HalfWeights;
-use super::linear::{by_columns, threads_for};
 
 /// `[d_vocab, d_model]`: the embedding `W_E`, or the transpose of the unembedding `W_U`.
 #[derive(Module, Debug)]
@@ -112,12 +112,9 @@ impl VocabMatrix {
         if let Some(half) = &self.half {
             return half.product(rows, vocab);
         }
-        let product = |part: Tensor<2>| {
-            let part = part.transpose();
-            match threads_for(&rows, part.dims()) {
-                1 => rows.clone().matmul(part),
-                n_parts => by_columns(rows.clone(), part, n_parts),
-            }
+        let product = |part: Tensor<2>| match few_rows::are_few(&rows) {
+            true => few_rows::by_columns(&rows, part),
+            false => rows.clone().matmul(part.transpose()),
         };
         joined(self.parts(vocab).map(product).collect(), 1)
     }

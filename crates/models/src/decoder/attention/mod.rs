@@ -17,7 +17,7 @@ use self::past::Pair;
 pub(super) use self::past::{KeyValues, Past};
 pub(super) use self::scores::{Alibi, KeptScoring};
 use super::host;
-use super::linear::{Linear, linear};
+use super::linear::{Linear, linear, linear_each};
 use super::rotary::Rotary;
 use crate::QueryScaling;
 
@@ -82,9 +82,10 @@ impl Attention {
         let device = normed.device();
         let first = past.as_ref().map_or(0, |past| past.first);
         let angles = self.rotary.as_ref().map(|rotary| rotary.angles(first..first + pos, &device));
-        let query = self.split(linear(&self.query, normed.clone()), &self.query_norm);
-        let key = self.split(linear(&self.key, normed.clone()), &self.key_norm);
-        let value = self.split(linear(&self.value, normed), &None);
+        let [query, key, value] = linear_each([&self.query, &self.key, &self.value], normed);
+        let query = self.split(query, &self.query_norm);
+        let key = self.split(key, &self.key_norm);
+        let value = self.split(value, &None);
         let query = visit_heads(tap, site, Hook::Q, query)?;
         let key = visit_heads(tap, site, Hook::K, key)?;
         let value = visit_heads(tap, site, Hook::V, value)?;
