@@ -6,10 +6,11 @@ use std::thread;
 
 use approx::abs_diff_eq;
 use stratigraph_core::TokenWindows;
+use stratigraph_profile::catalogue;
 use stratigraph_study::search::{ModelObjective, SearchRecord, SearchRun, SearchSetup, TaskMeasure, TaskObjective};
 use stratigraph_study::{Result, StudyError, TaskRun};
 use stratigraph_surgery::Intervention;
-use stratigraph_surgery::search::{Method, Objective, Operator, SearchOptions};
+use stratigraph_surgery::search::{Goal, Method, Objective, Operator, SearchOptions};
 use stratigraph_tasks::Task;
 
 use crate::patching::load;
@@ -111,6 +112,18 @@ fn a_record_of_another_format_is_refused() {
     fs::write(&path, json(directory.path()).replacen("\"format\": 1", "\"format\": 2", 1)).unwrap();
     let message = SearchRecord::read(&path).unwrap_err().to_string();
     assert!(message.contains("its format is 2, and this version reads 1"), "{message}");
+}
+
+#[test]
+fn high_numbers_are_better_of_fractions_alone() {
+    let model = Small::new(&stratigraph_testing::device());
+    let windows = TokenWindows::new(&(0..16).collect::<Vec<u32>>(), 4).unwrap();
+    let is_high = |name: &&str| ModelObjective::new(&model, &windows, name).unwrap().goal() == Goal::Highest;
+    let high = ["top1_agreement", "top5_overlap", "accuracy", "output_probability"];
+    let low = ["kl", "reverse_kl", "js", "entropy_bits", "nll", "rank", "output_rank"];
+    assert!(high.iter().all(is_high) && !low.iter().any(is_high));
+    let n_metrics = catalogue::metrics().iter().filter(|metric| metric.name != "logit_difference").count();
+    assert_eq!(high.len() + low.len(), n_metrics, "every metric with a name is in one of the lists");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a search optimises: [`Objective`], on windows that it splits ([`SearchWindows`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use stratigraph_core::SplitMix64;
@@ -94,9 +94,9 @@ impl SearchWindows {
 
     fn split_of(unit: ErrorUnit, n_windows: usize, documents: Option<&[usize]>, seed: u64) -> Result<Self> {
         let mut random = SplitMix64::new(seed);
-        let held_out = match documents.map(|documents| documents.iter().copied().collect::<BTreeSet<_>>()) {
-            Some(distinct) if distinct.len() > 1 => {
-                held_out_documents(documents.unwrap_or_default(), distinct.into_iter().collect(), &mut random)
+        let held_out = match documents {
+            Some(documents) if documents.iter().any(|it| *it != documents[0]) => {
+                held_out_documents(documents, &mut random)
             }
             _ => (n_windows.div_ceil(2)..n_windows).collect(),
         };
@@ -115,16 +115,17 @@ impl SearchWindows {
 }
 
 /// The windows of documents drawn at random until they are half of all; at least one document is left.
-fn held_out_documents(documents: &[usize], mut distinct: Vec<usize>, random: &mut SplitMix64) -> Vec<usize> {
-    random.shuffle(&mut distinct);
-    let windows_of =
-        |of: usize| documents.iter().enumerate().filter(move |(_, it)| **it == of).map(|(window, _)| window);
+fn held_out_documents(documents: &[usize], random: &mut SplitMix64) -> Vec<usize> {
+    let mut windows_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    documents.iter().enumerate().for_each(|(window, document)| windows_of.entry(*document).or_default().push(window));
+    let mut drawn: Vec<Vec<usize>> = windows_of.into_values().collect();
+    random.shuffle(&mut drawn);
     let mut held_out: Vec<usize> = Vec::new();
-    for &document in &distinct[1..] {
+    for windows in &drawn[1..] {
         if 2 * held_out.len() >= documents.len() {
             break;
         }
-        held_out.extend(windows_of(document));
+        held_out.extend(windows);
     }
     held_out.sort_unstable();
     held_out
@@ -143,6 +144,13 @@ mod tests {
         assert!(of(&split.search).is_disjoint(&of(&split.held_out)));
         assert!(split.held_out.is_sorted() && !split.search.is_sorted());
         assert_ne!(split, SearchWindows::split(40, Some(&documents), 4).unwrap());
+    }
+
+    #[test]
+    fn many_items_are_split_at_once() {
+        let n = 400_000; // where each document is looked for among all windows, this takes hours
+        let split = SearchWindows::of(&Items(n), 1).unwrap();
+        assert_eq!((split.search.len(), split.held_out.len()), (n / 2, n / 2));
     }
 
     /// An objective over some items.
