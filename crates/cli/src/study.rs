@@ -26,7 +26,7 @@ use crate::prompt_pages::PageSetup;
 use crate::result_files::FileArgs;
 use crate::steering::{SteeringArgs, SteeringTable};
 use crate::table::SweepTable;
-use crate::task_items::TaskFileArgs;
+use crate::task_items::{ItemUse, TaskFileArgs};
 use crate::words::{WordData, WordExperiment};
 use crate::{lens, load, output, results};
 
@@ -264,7 +264,8 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
             }
         }
     }
-    measured.extend(args.tasks.measurements(&args.experiments, tokenizer, setup.windows.bos())?);
+    let item_use = ItemUse { checkpoint, tokenizer, bos: setup.windows.bos() };
+    measured.extend(args.tasks.measurements(&args.experiments, &item_use)?);
     if args.no_words {
         words.clear();
     }

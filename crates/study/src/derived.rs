@@ -7,7 +7,7 @@ use stratigraph_core::PerSequence;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_profile::Unit;
 
-use crate::measurements::{EffectTotals, NeuronSetComparison, TaskCurves};
+use crate::measurements::{EffectTotals, GenerativeCurves, NeuronSetComparison, TaskCurves};
 use crate::run_scores::RunScores;
 use crate::runs::Runs;
 use crate::{Findings, InterventionScores, Result, StudyError, WindowMeasures, paired_difference};
@@ -25,6 +25,8 @@ pub enum Derived {
     NeuronSets(NeuronSetComparison),
     /// The scores of a benchmark.
     Task(TaskCurves),
+    /// The scores of a benchmark of which the model writes the answers.
+    Generative(GenerativeCurves),
 }
 
 /// Curves `NAME_METRIC` of the difference of two sweeps over one axis for each metric, window by window, with the standard errors of
@@ -65,6 +67,7 @@ impl Derived {
             Derived::EffectTotals(_) => EffectTotals::NAME,
             Derived::NeuronSets(sets) => &sets.name,
             Derived::Task(curves) => curves.name(),
+            Derived::Generative(curves) => curves.name(),
         }
     }
 
@@ -76,7 +79,7 @@ impl Derived {
             }
             Derived::EffectTotals(totals) => totals.missing(metrics, runs),
             Derived::NeuronSets(sets) => sets.missing(runs),
-            Derived::Task(_) => None,
+            Derived::Task(_) | Derived::Generative(_) => None,
         };
         let reason = |missing: String| format!("it is made of {missing}, which is not measured");
         missing.map_or(Ok(()), |missing| {
@@ -91,6 +94,7 @@ impl Derived {
             Derived::EffectTotals(totals) => totals.add(measured, findings),
             Derived::NeuronSets(sets) => sets.add(measured, findings),
             Derived::Task(curves) => curves.add(findings),
+            Derived::Generative(curves) => curves.add(findings),
         }
     }
 }

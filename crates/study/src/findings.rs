@@ -10,7 +10,7 @@ use stratigraph_profile::{
 };
 use stratigraph_stages::segment;
 
-use crate::measurements::TaskAnswers;
+use crate::measurements::{TaskAnswers, WrittenAnswers};
 use crate::{Result, StudyError, finite, versions};
 
 /// What a study found: curves, matrices, single values and interventions, each by name.
@@ -34,13 +34,16 @@ pub struct Findings {
     errors: WindowErrors,
     /// How items of benchmarks were answered, until curves are made from it.
     pub(crate) answers: Vec<TaskAnswers>,
+    /// What was written for items of benchmarks, of which curves are made.
+    pub(crate) written: Vec<WrittenAnswers>,
 }
 
 impl Findings {
     /// Empty findings of a model on a corpus.
     pub fn new(model: ModelRecord, corpus: CorpusRecord) -> Self {
         let errors = corpus.window_errors();
-        Self { profile: Profile::new(model, corpus).with_versions(versions()), errors, answers: Vec::new() }
+        let profile = Profile::new(model, corpus).with_versions(versions());
+        Self { profile, errors, answers: Vec::new(), written: Vec::new() }
     }
 
     /// Adds a curve. Where it has the mean of each window of the corpus, its standard errors are computed from them. NaN stands for

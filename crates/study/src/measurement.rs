@@ -1,6 +1,7 @@
 //! What a study can do: [`Measurement`], which returns its [`Work`] and states what it needs of the model ([`Needs`]).
 
 use stratigraph_core::{HookSet, Observer, ResidualModel, TokenWindows};
+use stratigraph_corpus::TextDecoder;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_surgery::{Budget, Sweep, SweepContext};
 
@@ -21,6 +22,8 @@ pub struct StudyContext<'a> {
     pub budget: Budget,
     /// The metrics by which sweeps are scored, where they are known.
     pub metrics: Option<&'a Metrics>,
+    /// What turns tokens into text, where a job was given it.
+    pub(crate) text: Option<&'a (dyn TextDecoder + Sync)>,
     /// What criteria of removal have computed for other measurements of the study.
     pub(crate) criteria: Option<&'a CriterionPasses>,
 }
@@ -28,12 +31,17 @@ pub struct StudyContext<'a> {
 impl<'a> StudyContext<'a> {
     /// For a model and a corpus, with the default budget.
     pub fn new(model: &'a dyn ResidualModel, windows: &'a TokenWindows, seed: u64) -> Self {
-        Self { model, windows, seed, budget: Budget::default(), metrics: None, criteria: None }
+        Self { model, windows, seed, budget: Budget::default(), metrics: None, text: None, criteria: None }
     }
 
     /// With another memory budget.
     pub fn with_budget(self, budget: Budget) -> Self {
         Self { budget, ..self }
+    }
+
+    /// With what turns tokens into text, if there is any.
+    pub(crate) fn with_text(self, text: Option<&'a (dyn TextDecoder + Sync)>) -> Self {
+        Self { text, ..self }
     }
 
     /// With what criteria of removal compute, kept for the other measurements of the study.

@@ -216,11 +216,18 @@ impl GenerativeScores {
     /// # Panics
     /// When texts and items do not pair up, or there are none.
     pub fn new(task: GenerativeTask, items: &[GenerativeItem], texts: Vec<String>) -> Self {
-        assert!(!items.is_empty(), "there are items");
         assert_eq!(items.len(), texts.len(), "there is a text for each item");
         let answers = items.iter().zip(texts);
         let answers = answers.map(|(item, text)| WrittenAnswer { exact_match: item.exact_match(&text), text });
-        let items: Vec<_> = answers.collect();
+        Self::from_items(task, answers.collect())
+    }
+
+    /// Puts answers together that were scored before.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn from_items(task: GenerativeTask, items: Vec<WrittenAnswer>) -> Self {
+        assert!(!items.is_empty(), "there are items");
         Self {
             task,
             strict_match: fraction(items.iter().map(|item| item.exact_match.strict_match)),

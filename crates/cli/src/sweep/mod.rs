@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use stratigraph_report::{OutDir, Report};
-use stratigraph_study::job::{Job, Shard, ShardRun};
+use stratigraph_study::job::{Job, JobPart, Shard, ShardRun};
 
 pub use args::SweepArgs;
 use args::{MergeArgs, RunArgs, StatusArgs, SweepCommand};
@@ -34,9 +34,12 @@ fn run_shard(args: &RunArgs) -> Result<()> {
     let budget = load::budget(&args.memory, &models, None)?;
     let names: Vec<_> = args.devices.names.iter().map(ToString::to_string).collect();
     let bar = output::bar()?;
+    let takes_text = job.plan().parts.iter().any(JobPart::takes_text);
+    let tokenizer = takes_text.then(|| checkpoint.tokenizer()).transpose()?;
     let shard = ShardRun::new(&job, &names[0], &*models[0].model, &sha256)?;
     let mut others = names.iter().zip(&models).skip(1);
     let shard = others.try_fold(shard, |shard, (device, loaded)| shard.also_on(device, &*loaded.model))?;
+    let shard = tokenizer.iter().fold(shard, |shard, tokenizer| shard.with_text(tokenizer));
     let done = shard.with_shard(args.shard).with_budget(budget).on_progress(output::shown(&bar)).run();
     bar.finish_and_clear();
     let n_steps = args.shard.part_of(job.n_steps()).len();

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use stratigraph_core::{ResidualModel, TokenWindows};
-use stratigraph_models::Tokenizer;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, StepSize};
 use stratigraph_study::measurements::{self, KnockOutWords};
 use stratigraph_study::{Backend, Measurement};
@@ -12,6 +11,7 @@ use stratigraph_study::{Backend, Measurement};
 use super::args::{PlanArgs, PlanMeasureArgs};
 use crate::experiments::Experiment;
 use crate::lens::LensUse;
+use crate::task_items::ItemUse;
 use crate::words::WordExperiment;
 use crate::{lens, load, output};
 
@@ -32,7 +32,8 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     let plan = with_options(JobPlan::new(model, record, corpus, &windows)?, args)?;
     let lens_use = LensUse { checkpoint: &checkpoint, tokenizer: &tokenizer, model, text: &args.text };
     let lenses = args.measure.lenses.lenses(&lens::asked(&args.measure.experiments), &lens_use)?;
-    let plan = measurements(args, model, &tokenizer, &windows)?
+    let item_use = ItemUse { checkpoint: &checkpoint, tokenizer: &tokenizer, bos: windows.bos() };
+    let plan = measurements(args, model, &item_use, &windows)?
         .into_iter()
         .chain(lens::curves(&lenses))
         .try_fold(plan, |plan, measurement| plan.with_measurement(&*measurement, model, &windows))?;
@@ -78,9 +79,10 @@ fn with_options(plan: JobPlan, PlanArgs { measure, steps, .. }: &PlanArgs) -> Re
 fn measurements(
     args: &PlanArgs,
     model: &dyn ResidualModel,
-    tokenizer: &Tokenizer,
+    item_use: &ItemUse,
     windows: &TokenWindows,
 ) -> Result<Vec<Box<dyn Measurement>>> {
+    let tokenizer = item_use.tokenizer;
     let measurement = |experiment: &Experiment| -> Result<Option<Box<dyn Measurement>>> {
         Ok(Some(match experiment {
             Experiment::Named(name) => measurements::by_name(name)?,
@@ -93,7 +95,7 @@ fn measurements(
     };
     let made = args.measure.experiments.iter().filter_map(|experiment| measurement(experiment).transpose());
     let mut all = made.collect::<Result<Vec<_>>>()?;
-    all.extend(args.measure.tasks.measurements(&args.measure.experiments, tokenizer, windows.bos())?);
+    all.extend(args.measure.tasks.measurements(&args.measure.experiments, item_use)?);
     Ok(all)
 }
 

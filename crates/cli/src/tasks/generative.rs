@@ -8,7 +8,7 @@ use stratigraph_tasks::{GenerativeScores, GenerativeTask};
 
 use super::{HEADER, TaskArgs, score_rows};
 use crate::output::CsvFile;
-use crate::{load, output};
+use crate::{load, output, task_items};
 
 /// Lets the model write the answers, and scores them.
 pub fn run(args: &TaskArgs, task: GenerativeTask) -> Result<()> {
@@ -18,14 +18,8 @@ pub fn run(args: &TaskArgs, task: GenerativeTask) -> Result<()> {
     let path = args.model.path()?;
     let checkpoint = load::open(&path)?;
     let tokenizer = checkpoint.tokenizer()?;
-    let mut items = task.read(args.items.file(task.name())?)?;
-    items.truncate(args.items.limit());
-    if let Some(examples) = &args.items.examples {
-        items = task.with_examples(items, &task.read(examples)?, args.items.shots)?;
-    }
-    let beginning = args.items.beginning(&tokenizer)?;
-    let prompt = |text: String| -> Result<Vec<u32>> { Ok([&beginning[..], &tokenizer.encode(&text)?].concat()) };
-    let prompts = items.iter().map(|item| prompt(item.prompt())).collect::<Result<Vec<_>>>()?;
+    let items = args.items.chosen(&args.items.file(task.name())?).generative(task)?;
+    let prompts = task_items::prompts(&items, &tokenizer, &args.items.beginning(&tokenizer)?)?;
     let loaded = load::model(&checkpoint, args.memory.stream, Precision::F32, &device)?;
     let generator = Generator::new(&*loaded.model).with_text(&tokenizer).with_stop_tokens(checkpoint.stop_tokens()?);
     let bar = output::count_bar("answers")?;

@@ -3,19 +3,19 @@
 mod generative;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use stratigraph_core::{Precision, ResidualModel, Summary};
 use stratigraph_models::Tokenizer;
 use stratigraph_study::{TaskResult, TaskRun};
 use stratigraph_surgery::{Intervention, Sweep, SweepContext};
-use stratigraph_tasks::{EncodedItems, GenerativeTask, NamedScore, Task, TaskError, TaskScores};
+use stratigraph_tasks::{EncodedItems, NamedScore, Task, TaskScores};
 
 use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
 use crate::corpus::BosArg;
 use crate::output::{CsvFile, cell};
+use crate::task_items::{AnyTask, Chosen};
 use crate::{defaults, load, output, task_items};
 
 /// The arguments of `tasks`.
@@ -71,27 +71,6 @@ struct ItemArgs {
     /// The most tokens of a generated answer, in gsm8k [default: 256]
     #[arg(long, value_name = "N", value_parser = args::at_least::<1>)]
     max_new_tokens: Option<usize>,
-}
-
-/// A benchmark of either kind.
-#[derive(Clone, Copy)]
-enum AnyTask {
-    /// Continuations are scored.
-    Scored(Task),
-    /// The model writes answers.
-    Generative(GenerativeTask),
-}
-
-impl FromStr for AnyTask {
-    type Err = TaskError;
-
-    fn from_str(name: &str) -> Result<Self, TaskError> {
-        let scored = name.parse().map(AnyTask::Scored);
-        scored.or_else(|_| name.parse().map(AnyTask::Generative)).map_err(|_| {
-            let names = Task::ALL.map(Task::name).into_iter().chain(GenerativeTask::ALL.map(GenerativeTask::name));
-            TaskError::UnknownTask { name: name.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
-        })
-    }
 }
 
 /// Under which interventions.
@@ -152,11 +131,7 @@ fn scored(args: &TaskArgs, task: Task) -> Result<()> {
 }
 
 fn encode(args: &ItemArgs, task: Task, tokenizer: &Tokenizer) -> Result<EncodedItems> {
-    let mut items = task.read(args.file(task.name())?)?;
-    items.truncate(args.limit());
-    if let Some(examples) = &args.examples {
-        items = task.with_examples(items, &task.read(examples)?, args.shots)?;
-    }
+    let items = args.chosen(&args.file(task.name())?).scored(task)?;
     task_items::encode(task, items, tokenizer, &args.beginning(tokenizer)?)
 }
 
@@ -166,8 +141,10 @@ impl ItemArgs {
         self.items.clone().map_or_else(|| defaults::task_items(task), Ok)
     }
 
-    fn limit(&self) -> usize {
-        self.limit.map_or(usize::MAX, NonZeroUsize::get)
+    /// Which items of a file.
+    fn chosen<'a>(&'a self, path: &'a Path) -> Chosen<'a> {
+        let examples = self.examples.as_deref().map(|path| (path, self.shots));
+        Chosen { path, limit: self.limit, examples }
     }
 
     /// The tokens before every text.

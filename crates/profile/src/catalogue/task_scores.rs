@@ -7,21 +7,32 @@ use crate::{Scale, Unit};
 struct Row {
     name: &'static str,
     title: &'static str,
-    /// Whether its choices differ in length.
-    has_acc_norm: bool,
+    kind: Kind,
 }
 
-const TASKS: [Row; 7] = [
-    Row { name: "lambada", title: "LAMBADA", has_acc_norm: false },
-    Row { name: "hellaswag", title: "HellaSwag", has_acc_norm: true },
-    Row { name: "arc_easy", title: "ARC-Easy", has_acc_norm: true },
-    Row { name: "arc_challenge", title: "ARC-Challenge", has_acc_norm: true },
-    Row { name: "piqa", title: "PIQA", has_acc_norm: true },
-    Row { name: "winogrande", title: "WinoGrande", has_acc_norm: false },
-    Row { name: "mmlu", title: "MMLU", has_acc_norm: false },
-];
+/// How a benchmark is answered.
+enum Kind {
+    /// By the last word of a text.
+    LastWord,
+    /// By one of some choices.
+    Choice {
+        /// Whether the choices differ in length.
+        has_acc_norm: bool,
+    },
+    /// By a text with a number.
+    Written,
+}
 
-const LAMBADA: &str = "lambada";
+const TASKS: [Row; 8] = [
+    Row { name: "lambada", title: "LAMBADA", kind: Kind::LastWord },
+    Row { name: "hellaswag", title: "HellaSwag", kind: Kind::Choice { has_acc_norm: true } },
+    Row { name: "arc_easy", title: "ARC-Easy", kind: Kind::Choice { has_acc_norm: true } },
+    Row { name: "arc_challenge", title: "ARC-Challenge", kind: Kind::Choice { has_acc_norm: true } },
+    Row { name: "piqa", title: "PIQA", kind: Kind::Choice { has_acc_norm: true } },
+    Row { name: "winogrande", title: "WinoGrande", kind: Kind::Choice { has_acc_norm: false } },
+    Row { name: "mmlu", title: "MMLU", kind: Kind::Choice { has_acc_norm: false } },
+    Row { name: "gsm8k", title: "GSM8K", kind: Kind::Written },
+];
 
 impl Row {
     fn entry(&self, score: &str, (title, label): (&str, &str), scale: Scale, definition: &str) -> MetricEntry {
@@ -36,31 +47,47 @@ impl Row {
         }
     }
 
-    fn entries(&self) -> Vec<MetricEntry> {
-        let acc = match self.name {
-            LAMBADA => "the fraction of items of which every token of the last word is the most likely one",
-            _ => {
-                "the fraction of items whose right continuation has the largest log-probability; on ties the first counts"
-            }
-        };
-        let mut entries = vec![
-            self.entry("acc", ("Accuracy", "acc"), Scale::Share, acc),
+    /// A score that is a fraction of items, and its change.
+    fn fraction(&self, score: &str, [title, changed]: [&str; 2], definition: &str) -> [MetricEntry; 2] {
+        let label = score.replace("_match", " match").replace("_extract", " extract");
+        let change = format!("`{score}` minus that of the unchanged model, item by item");
+        [
+            self.entry(score, (title, &label), Scale::Share, definition),
             self.entry(
-                "acc_change",
-                ("Change of the accuracy", "acc change"),
+                &format!("{score}_change"),
+                (&format!("Change of the {changed}"), &format!("{label} change")),
                 Scale::Fitted,
-                "`acc` minus that of the unchanged model, item by item",
+                &change,
             ),
-        ];
-        if self.has_acc_norm {
-            let definition = "as `acc`, with log-probabilities divided by the characters of the continuation";
-            entries.push(self.entry("acc_norm", ("Normed accuracy", "acc_norm"), Scale::Share, definition));
+        ]
+    }
+
+    fn entries(&self) -> Vec<MetricEntry> {
+        let accuracy = |definition| self.fraction("acc", ["Accuracy", "accuracy"], definition);
+        match self.kind {
+            Kind::LastWord => {
+                let acc = "the fraction of items of which every token of the last word is the most likely one";
+                let perplexity = "`exp` of the mean negative log-probability of the last word";
+                let perplexity = self.entry("perplexity", ("Perplexity", "perplexity"), Scale::Log, perplexity);
+                accuracy(acc).into_iter().chain([perplexity]).collect()
+            }
+            Kind::Choice { has_acc_norm } => {
+                let acc = "the fraction of items whose right continuation has the largest log-probability; on ties the first \
+                           counts";
+                let norm = "as `acc`, with log-probabilities divided by the characters of the continuation";
+                let norm =
+                    has_acc_norm.then(|| self.entry("acc_norm", ("Normed accuracy", "acc_norm"), Scale::Share, norm));
+                accuracy(acc).into_iter().chain(norm).collect()
+            }
+            Kind::Written => {
+                let strict =
+                    "the fraction of items whose text has the number of the answer as its first one after `#### `";
+                let flexible = "the fraction of items whose text has the number of the answer as its last one";
+                let strict = self.fraction("strict_match", ["Strict match", "strict match"], strict);
+                let flexible = self.fraction("flexible_extract", ["Flexible extract", "flexible extract"], flexible);
+                strict.into_iter().chain(flexible).collect()
+            }
         }
-        if self.name == LAMBADA {
-            let definition = "`exp` of the mean negative log-probability of the last word";
-            entries.push(self.entry("perplexity", ("Perplexity", "perplexity"), Scale::Log, definition));
-        }
-        entries
     }
 }
 
@@ -86,6 +113,11 @@ mod tests {
         assert_eq!((&entry.title[..], entry.unit), ("Deleting a layer: ARC-Easy acc", Unit::Fraction));
         assert_eq!(find("swap_lambada_perplexity").unwrap().scale, Scale::Log);
         assert_eq!(find_value("clean_mmlu_acc").unwrap().title, "Accuracy on MMLU of the unchanged model");
+        let written = find("swap_gsm8k_strict_match_change").unwrap();
+        assert_eq!(
+            (&written.title[..], written.unit),
+            ("Swapping a layer with the next: GSM8K strict match change", Unit::Fraction)
+        );
         assert!(find_metric("mmlu_acc_norm").is_none() && find_metric("winogrande").is_none());
         for score in task_scores() {
             assert_eq!(find_metric(&score.name), Some(score.clone()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stratigraph_profile::{Curve, Estimate, Matrix, ReplicateUnit};
 
-use crate::measurements::TaskAnswers;
+use crate::measurements::{TaskAnswers, WrittenAnswers};
 use crate::run_scores::RunScores;
 use crate::{Findings, Result, WindowMeasures};
 
@@ -29,6 +29,9 @@ pub(super) struct OnceFindings {
     /// How items of benchmarks were answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     answers: Vec<TaskAnswers>,
+    /// What was written for items of benchmarks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    written: Vec<WrittenAnswers>,
 }
 
 /// A curve with its replicates, which a curve alone does not write.
@@ -52,6 +55,7 @@ impl OnceFindings {
             matrices: findings.matrices().clone(),
             values: findings.values().clone(),
             answers: findings.answers.clone(),
+            written: findings.written.clone(),
         }
     }
 
@@ -61,14 +65,15 @@ impl OnceFindings {
             findings.add_curve(name, curve.clone().with_replicates(*replicate_unit, replicates.clone()))?;
         }
         findings.answers.extend(self.answers.iter().cloned());
+        findings.written.extend(self.written.iter().cloned());
         self.matrices.iter().try_for_each(|(name, matrix)| findings.add_matrix(name, matrix.clone()))?;
         self.values.iter().try_for_each(|(name, value)| findings.add_value(name, *value))
     }
 
     /// Whether they fit their axes and hold anything.
     pub(super) fn are_whole(&self, mut nothing: Findings) -> bool {
-        let nothing_else = self.matrices.is_empty() && self.values.is_empty() && self.answers.is_empty();
-        let any = !(self.curves.is_empty() && nothing_else);
+        let no_answers = self.answers.is_empty() && self.written.is_empty();
+        let any = !(self.curves.is_empty() && self.matrices.is_empty() && self.values.is_empty() && no_answers);
         any && self.add_to(&mut nothing).is_ok()
     }
 }

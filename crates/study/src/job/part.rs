@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::plan::bad;
-use crate::measurements::{EffectsPass, PatchingPart, Steering, SteeringTarget, TargetRuns, TaskPart};
+use crate::measurements::{EffectsPass, GenerativePart, PatchingPart, Steering, SteeringTarget, TargetRuns, TaskPart};
 use crate::runs::{NamedSweep, Runs};
 use crate::{Findings, Measurement, Result, StudyContext, WindowMeasures, Work};
 
@@ -23,6 +23,8 @@ pub enum JobPart {
     SteeringTarget(SteeringTarget),
     /// Some items of a benchmark under sweeps.
     Task(TaskPart),
+    /// Some items of a benchmark under sweeps, of which the model writes the answers.
+    Generative(GenerativePart),
 }
 
 impl JobPart {
@@ -33,7 +35,13 @@ impl JobPart {
             JobPart::Patching(_) => "patching",
             JobPart::SteeringTarget(_) => "steering target",
             JobPart::Task(part) => part.name(),
+            JobPart::Generative(part) => part.name(),
         }
+    }
+
+    /// Whether it writes texts, for which a [`ShardRun`](super::ShardRun) takes a tokenizer.
+    pub fn takes_text(&self) -> bool {
+        matches!(self, JobPart::Generative(_))
     }
 
     /// Whether it is measured window by window, and not once.
@@ -48,6 +56,7 @@ impl JobPart {
             JobPart::Patching(part) => part.measurement().map(drop),
             JobPart::SteeringTarget(target) => target_runs(target, runs).map(drop),
             JobPart::Task(part) => part.check(),
+            JobPart::Generative(part) => part.check(),
         }
     }
 
@@ -62,6 +71,7 @@ impl JobPart {
             }
             JobPart::SteeringTarget(target) => Ok(target_runs(target, runs)?.units(&context.model.shape())),
             JobPart::Task(part) => part.work(context),
+            JobPart::Generative(part) => part.work(context),
         }
     }
 
@@ -93,6 +103,7 @@ impl JobPart {
                 own(patching.work(context)?).try_for_each(|own| (own.run)(findings, progress))
             }
             JobPart::Task(part) => part.measure(context, findings, progress),
+            JobPart::Generative(part) => part.measure(context, findings, progress),
             JobPart::SteeringTarget(target) => {
                 let runs = target_runs(target, runs)?;
                 runs.check(context.model)?;

@@ -1,6 +1,7 @@
 //! Runs a shard of a job: [`ShardRun`].
 
 use stratigraph_core::ResidualModel;
+use stratigraph_corpus::TextDecoder;
 use stratigraph_surgery::Budget;
 
 use super::run_steps::{Done, Steps};
@@ -26,6 +27,7 @@ pub struct ShardRun<'a> {
     devices: Vec<NamedDevice<'a>>,
     shard: Shard,
     budget: Budget,
+    text: Option<&'a (dyn TextDecoder + Sync)>,
     on_progress: Box<dyn FnMut(Progress) + 'a>,
 }
 
@@ -53,6 +55,7 @@ impl<'a> ShardRun<'a> {
             devices: Vec::new(),
             shard: Shard::WHOLE,
             budget: Budget::default(),
+            text: None,
             on_progress: Box::new(|_| {}),
         };
         run.also_on(device, model)
@@ -83,6 +86,11 @@ impl<'a> ShardRun<'a> {
         Self { budget, ..self }
     }
 
+    /// With the tokenizer, which parts of a job need that [write texts](super::JobPart::takes_text).
+    pub fn with_text(self, text: &'a (dyn TextDecoder + Sync)) -> Self {
+        Self { text: Some(text), ..self }
+    }
+
     /// With a function that is called with the progress of the shard.
     pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + 'a) -> Self {
         self.on_progress = Box::new(on_progress);
@@ -92,12 +100,12 @@ impl<'a> ShardRun<'a> {
     /// Does the remaining steps, and returns their number.
     ///
     /// # Errors
-    /// When the job does not fit the model, the budget is too small, a score is not finite, a record is another job's,
+    /// When the job does not fit the model or needs a tokenizer, the budget is too small, a score is not finite, a record is another job's,
     /// or a file cannot be written; steps that were written before stay.
     pub fn run(self) -> Result<usize> {
-        let Self { job, devices, shard, budget, mut on_progress } = self;
+        let Self { job, devices, shard, budget, text, mut on_progress } = self;
         job.make_directories()?;
-        let mut steps = Steps::new(job, budget)?;
+        let mut steps = Steps::new(job, budget, text)?;
         let left = steps.left(shard)?;
         steps.take_means(&left, devices[0].model)?;
         steps.take_lenses(&left, devices[0].model)?;

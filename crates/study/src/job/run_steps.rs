@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 use stratigraph_core::ResidualModel;
+use stratigraph_corpus::TextDecoder;
 use stratigraph_probes::metrics::Metrics;
 use stratigraph_probes::scores::{PositionScores, Row, ScoreSink};
 use stratigraph_surgery::Budget;
@@ -24,22 +25,23 @@ pub(super) struct Steps<'a> {
     job: &'a Job,
     metrics: Metrics,
     budget: Budget,
+    text: Option<&'a (dyn TextDecoder + Sync)>,
     scorings: Vec<Scoring<'a>>,
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(job: &'a Job, budget: Budget) -> Result<Self> {
+    pub(super) fn new(job: &'a Job, budget: Budget, text: Option<&'a (dyn TextDecoder + Sync)>) -> Result<Self> {
         let metrics = job.plan().metrics()?;
         let options = ReadoutOptions::new(metrics.clone(), budget);
         let clean = &job.interventions()[0];
         let scoring = |group: &[_]| Scoring::new(group.to_vec(), clean, job.windows(), options.clone());
-        Ok(Self { job, metrics, budget, scorings: job.groups().map(scoring).collect() })
+        Ok(Self { job, metrics, budget, text, scorings: job.groups().map(scoring).collect() })
     }
 
     /// What parts of measurements run on.
     fn context<'c>(&'c self, model: &'c dyn ResidualModel) -> StudyContext<'c> {
         let context = StudyContext::new(model, self.job.windows(), self.job.plan().seed);
-        context.with_budget(self.budget).with_metrics(&self.metrics)
+        context.with_budget(self.budget).with_metrics(&self.metrics).with_text(self.text)
     }
 
     /// Gets the means over the corpus that some of these steps take, measured on `model` where no process has yet.

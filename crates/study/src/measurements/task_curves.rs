@@ -26,12 +26,35 @@ pub(crate) struct TaskAnswers {
 pub(super) struct SweepAxes {
     sweep: String,
     axes: Vec<Axis>,
-    n_points: usize,
+    pub(super) n_points: usize,
 }
 
 impl SweepAxes {
     pub(super) fn new(sweep: &str, points: &SweepPoints) -> Self {
         Self { sweep: sweep.to_owned(), axes: points.axes.clone(), n_points: points.interventions.len() }
+    }
+
+    /// Adds a score of a benchmark of `n_items` items at each point of the sweep.
+    pub(super) fn add(
+        &self,
+        (task, score): (&str, &str),
+        (cells, n_items): (Vec<Estimate>, usize),
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let metric = format!("{task}_{score}");
+        let unit = catalogue::find_metric(&metric).map_or(Unit::Dimensionless, |entry| entry.unit);
+        let name = format!("{}_{metric}", self.sweep);
+        match &self.axes[..] {
+            [axis] => {
+                let (mean, sem) = cells.iter().map(|cell| (cell.mean, cell.sem)).unzip();
+                let curve = Curve::new(axis.clone(), unit, mean).with_sem(sem);
+                findings.add_curve(&name, curve.with_errors(ErrorBasis::new(ErrorUnit::Items, n_items)))
+            }
+            [rows, columns] => {
+                findings.add_matrix(&name, Matrix::from_estimates(rows.clone(), columns.clone(), unit, cells))
+            }
+            axes => Err(StudyError::TooManyAxes { sweep: self.sweep.clone(), n_axes: axes.len() }),
+        }
     }
 }
 
@@ -70,10 +93,10 @@ impl TaskCurves {
             rest = others;
             for (index, score) in clean.named().iter().enumerate() {
                 let cells = own.iter().map(|scores| estimate(scores.named()[index].score)).collect();
-                self.add_score(sweep, score.name, cells, findings)?;
+                sweep.add((self.name(), score.name), (cells, self.n_items), findings)?;
             }
             let changes = own.iter().map(|scores| estimate(scores.change_from(clean))).collect();
-            self.add_score(sweep, "acc_change", changes, findings)?;
+            sweep.add((self.name(), "acc_change"), (changes, self.n_items), findings)?;
         }
         Ok(())
     }
@@ -90,28 +113,10 @@ impl TaskCurves {
         assert!(all.iter().all(|items| items.len() == self.n_items), "every item is answered under every intervention");
         all.into_iter().map(|items| TaskScores::from_items(self.task, items)).collect()
     }
-
-    /// Adds a score at each point of a sweep.
-    fn add_score(&self, sweep: &SweepAxes, score: &str, cells: Vec<Estimate>, findings: &mut Findings) -> Result<()> {
-        let metric = format!("{}_{score}", self.task);
-        let unit = catalogue::find_metric(&metric).map_or(Unit::Dimensionless, |entry| entry.unit);
-        let name = format!("{}_{metric}", sweep.sweep);
-        match &sweep.axes[..] {
-            [axis] => {
-                let (mean, sem) = cells.iter().map(|cell| (cell.mean, cell.sem)).unzip();
-                let curve = Curve::new(axis.clone(), unit, mean).with_sem(sem);
-                findings.add_curve(&name, curve.with_errors(ErrorBasis::new(ErrorUnit::Items, self.n_items)))
-            }
-            [rows, columns] => {
-                findings.add_matrix(&name, Matrix::from_estimates(rows.clone(), columns.clone(), unit, cells))
-            }
-            axes => Err(StudyError::TooManyAxes { sweep: sweep.sweep.clone(), n_axes: axes.len() }),
-        }
-    }
 }
 
 /// A perplexity that is beyond f64 is no number.
-fn estimate(Summary { mean, sem }: Summary) -> Estimate {
+pub(super) fn estimate(Summary { mean, sem }: Summary) -> Estimate {
     match mean.is_finite() {
         true => Estimate::new(mean, sem.filter(|sem| sem.is_finite())),
         false => Estimate::exact(f64::NAN),

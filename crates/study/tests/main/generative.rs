@@ -1,11 +1,15 @@
 //! Answers that a model writes, under interventions: those of a generator that runs each prompt alone.
 
 use std::error::Error;
+use std::sync::Arc;
 
+use stratigraph_core::ResidualModel;
 use stratigraph_corpus::TextDecoder;
 use stratigraph_generate::Generator;
-use stratigraph_study::GenerativeRun;
-use stratigraph_surgery::Intervention;
+use stratigraph_profile::catalogue;
+use stratigraph_study::measurements::{GenerativeScoring, Questions};
+use stratigraph_study::{GenerativeRun, Study};
+use stratigraph_surgery::{Intervention, Sweep, SweepContext};
 use stratigraph_tasks::{GenerativeItem, GenerativeTask};
 use stratigraph_testing::device;
 
@@ -16,11 +20,11 @@ const TASK: GenerativeTask = GenerativeTask::Gsm8k;
 const LETTERS: &[u8; 60] = b"0123456789Question:0123456789Question:0123456789 #.,$-abcdef";
 
 /// A token for each letter.
-struct Letters;
+pub struct Letters;
 
 impl TextDecoder for Letters {
     fn decode_ids(&self, ids: &[u32]) -> Result<String, Box<dyn Error + Send + Sync>> {
-        Ok(ids.iter().map(|&id| char::from(LETTERS[id as usize])).collect())
+        Ok(ids.iter().map(|&id| char::from(LETTERS[id as usize % LETTERS.len()])).collect())
     }
 }
 
@@ -69,4 +73,62 @@ fn what_cannot_be_answered_is_refused() {
     assert!(message.starts_with("cannot measure gsm8k: "), "{message}");
     let silent = GenerativeRun::new(Generator::new(&model)).with_max_new_tokens(4);
     assert!(refused(silent, 2).contains("cannot measure gsm8k"));
+}
+
+/// The first items, with answers of up to 24 tokens, under two sweeps.
+pub fn scoring(n: usize) -> GenerativeScoring {
+    let (mut items, mut prompts) = given();
+    items.truncate(n);
+    prompts.truncate(n);
+    let questions = Questions::new(TASK, items, prompts).with_stop_tokens([59]).with_max_new_tokens(24);
+    GenerativeScoring::new(questions, Arc::new(Letters), [Sweep::delete(), Sweep::swap()])
+}
+
+#[test]
+fn a_study_has_the_scores_of_a_run_under_its_sweeps() {
+    let model = Small::new(&device());
+    let (items, prompts) = given();
+    let windows = crate::small::windows();
+    let findings = Study::new(&model).add(scoring(20).with_items_at_once(20)).run(&windows).unwrap();
+    let mut any = 0.0;
+    for sweep in [Sweep::delete(), Sweep::swap()] {
+        let points = sweep.points(&SweepContext::new(model.shape(), 0)).unwrap();
+        let generator = Generator::new(&model).with_text(&Letters).with_stop_tokens([59]);
+        let run = GenerativeRun::new(generator).with_max_new_tokens(24).interventions(points.interventions);
+        let results = run.run(TASK, &items, &prompts).unwrap();
+        let (clean, own) = results.split_first().unwrap();
+        for score in clean.scores.named() {
+            let value = findings.value(&format!("clean_gsm8k_{}", score.name)).unwrap();
+            assert_eq!((value.mean, value.sem), (score.score.mean, score.score.sem));
+        }
+        for (point, result) in own.iter().enumerate() {
+            for score in result.scores.named().into_iter().chain(result.scores.changes_from(&clean.scores)) {
+                let name = format!("{}_gsm8k_{}", sweep.name(), score.name);
+                let curve = findings.curve(&name).unwrap();
+                assert_eq!(
+                    (curve.mean[point], curve.sem[point]),
+                    (score.score.mean, score.score.sem),
+                    "{name} {point}"
+                );
+                assert!(curve.errors.is_some() && catalogue::find(&name).is_some(), "{name}");
+                any += curve.mean[point].abs();
+            }
+        }
+    }
+    assert!(any > 0.0, "some answers are right");
+}
+
+#[test]
+fn sweeps_that_cannot_write_are_refused_before_anything_runs() {
+    let model = Small::new(&device());
+    let (items, prompts) = given();
+    let refused = |sweep: &str, n: usize| {
+        let questions = Questions::new(TASK, items[..n].to_vec(), prompts[..n].to_vec());
+        let sweep = Sweep::by_name(sweep).unwrap();
+        let scoring = GenerativeScoring::new(questions, Arc::new(Letters), [sweep]);
+        Study::new(&model).add(scoring).run(&crate::small::windows()).unwrap_err().to_string()
+    };
+    let message = refused("mean_mlp", 2);
+    assert!(message.starts_with("cannot measure gsm8k: ") && message.contains("mean"), "{message}");
+    assert!(refused("delete", 0).contains("there are no items"));
 }

@@ -7,7 +7,7 @@ use approx::abs_diff_eq;
 use serde_json::Value;
 use stratigraph_core::{Hook, ResidualModel, TokenWindows};
 use stratigraph_models::Decoder;
-use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun};
+use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPart, JobPlan, Shard, ShardRun};
 use stratigraph_study::measurements::{
     AttentionByDistance, KnockOutWords, NeuronSets, Steering, SteeringTarget, SteeringVector, SublayerEffects,
     TaskScoring, by_name,
@@ -16,6 +16,7 @@ use stratigraph_study::{Findings, Measurement, Study, StudyError};
 use stratigraph_surgery::Sweep;
 use stratigraph_tasks::Task;
 
+use crate::generative::{Letters, scoring};
 use crate::given::{SHA256, small_steps};
 use crate::patching::{load, patching, random_pair, window};
 use crate::tasks::encoded;
@@ -49,7 +50,8 @@ impl Given {
     }
 
     fn run(&self, job: &Job, shard: Shard) -> usize {
-        ShardRun::new(job, "flex", &self.model, SHA256).unwrap().with_shard(shard).run().unwrap()
+        let run = ShardRun::new(job, "flex", &self.model, SHA256).unwrap().with_text(&Letters);
+        run.with_shard(shard).run().unwrap()
     }
 
     fn study(&self, measurements: Vec<Box<dyn Measurement>>) -> Findings {
@@ -92,6 +94,7 @@ impl Given {
             Box::new(patching(&pairs)),
             Box::new(self.steering()),
             Box::new(self.mmlu()),
+            Box::new(scoring(5).with_items_at_once(2)),
         ]
     }
 }
@@ -140,6 +143,7 @@ fn shards_of_small_steps_give_what_a_study_gives() {
         assert!(merged.curves().contains_key(curve), "{curve} among {:?}", merged.curves().keys());
     }
     assert!(merged.matrices().contains_key("patch_resid_pre_denoise"));
+    assert!(merged.curves().contains_key("swap_gsm8k_flexible_extract_change"));
 }
 
 #[test]
@@ -202,6 +206,15 @@ fn damaged_pairs_and_records_are_errors_that_name_their_file() {
     }
     fs::write(&last, record).unwrap();
     assert!(job.merge(&[]).is_ok());
+}
+
+#[test]
+fn a_shard_that_writes_texts_asks_for_a_tokenizer() {
+    let (given, dir) = (Given::new(), tempfile::tempdir().unwrap());
+    let job = given.job(dir.path(), &[Box::new(scoring(3))]);
+    assert!(job.plan().parts.iter().any(JobPart::takes_text));
+    let error = ShardRun::new(&job, "flex", &given.model, SHA256).unwrap().run().unwrap_err().to_string();
+    assert!(error.contains("cannot measure gsm8k") && error.contains("has no tokenizer"), "{error}");
 }
 
 #[test]

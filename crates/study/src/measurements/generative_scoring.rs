@@ -1,0 +1,246 @@
+//! Benchmarks of which the model writes the answers, under sweeps: [`GenerativeScoring`] of [`Questions`].
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use stratigraph_core::ResidualModel;
+use stratigraph_corpus::TextDecoder;
+use stratigraph_generate::Generator;
+use stratigraph_surgery::{Intervention, Sweep, SweepContext};
+use stratigraph_tasks::{GenerativeItem, GenerativeTask};
+
+use super::generative_curves::{GenerativeCurves, WrittenAnswers};
+use super::task_curves::SweepAxes;
+use crate::job::JobPart;
+use crate::{
+    Derived, Findings, GenerativeRun, Measurement, OwnWork, Result, StudyContext, StudyError, Work, pass_work,
+};
+
+/// Items that run together, and that are a step of a job.
+const ITEMS: usize = 16;
+
+/// The items of a benchmark that is answered by texts, as a model reads them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Questions {
+    task: GenerativeTask,
+    items: Vec<GenerativeItem>,
+    /// The tokens of each.
+    prompts: Vec<Vec<u32>>,
+    stop_tokens: Vec<u32>,
+    max_new_tokens: usize,
+}
+
+impl Questions {
+    /// Items with their prompts as token ids, answered by up to 256 tokens.
+    ///
+    /// # Panics
+    /// When there is not a prompt for each item.
+    pub fn new(task: GenerativeTask, items: Vec<GenerativeItem>, prompts: Vec<Vec<u32>>) -> Self {
+        assert_eq!(items.len(), prompts.len(), "there is a prompt for each item");
+        Self { task, items, prompts, stop_tokens: Vec::new(), max_new_tokens: 256 }
+    }
+
+    /// With tokens that end an answer, such as EOS.
+    pub fn with_stop_tokens(self, stop_tokens: impl IntoIterator<Item = u32>) -> Self {
+        Self { stop_tokens: stop_tokens.into_iter().collect(), ..self }
+    }
+
+    /// With another number of tokens of an answer at most.
+    pub fn with_max_new_tokens(self, max_new_tokens: usize) -> Self {
+        Self { max_new_tokens, ..self }
+    }
+
+    fn select(&self, range: Range<usize>) -> Self {
+        let (items, prompts) = (self.items[range.clone()].to_vec(), self.prompts[range].to_vec());
+        Self { items, prompts, stop_tokens: self.stop_tokens.clone(), ..*self }
+    }
+}
+
+/// The scores of a benchmark whose answers the model writes, at each point of some sweeps, and of the unchanged model.
+///
+/// Curves are named after the sweep, the task and the score, such as `delete_gsm8k_strict_match` and
+/// `delete_gsm8k_strict_match_change`, which is the score less that of the unchanged model, item by item; `clean_gsm8k_strict_match`
+/// is the unchanged model's. The corpus of the study has no part in them. Every intervention writes every answer anew, token by token:
+/// an item takes as many passes as answers have tokens, for each intervention.
+#[derive(Clone)]
+pub struct GenerativeScoring {
+    questions: Questions,
+    text: Arc<Decoder>,
+    sweeps: Vec<Sweep>,
+    items_at_once: usize,
+}
+
+/// What turns tokens into text, on any thread.
+type Decoder = dyn TextDecoder + Send + Sync;
+
+impl GenerativeScoring {
+    /// The items of a benchmark under each of some sweeps; `text` turns the tokens that are written into text.
+    pub fn new(questions: Questions, text: Arc<Decoder>, sweeps: impl IntoIterator<Item = Sweep>) -> Self {
+        Self { questions, text, sweeps: sweeps.into_iter().collect(), items_at_once: ITEMS }
+    }
+
+    /// With this many items in a step of a job, at least one; 16 by default.
+    pub fn with_items_at_once(self, items_at_once: usize) -> Self {
+        Self { items_at_once: items_at_once.max(1), ..self }
+    }
+
+    /// The names of the sweeps, where a process that has these alone can make all of them.
+    fn names(&self) -> Option<Vec<String>> {
+        let name = |sweep: &Sweep| Sweep::by_name(sweep.name()).map(|_| sweep.name().to_owned());
+        self.sweeps.iter().map(name).collect()
+    }
+}
+
+impl Measurement for GenerativeScoring {
+    fn name(&self) -> String {
+        self.questions.task.name().to_owned()
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
+        let n_items = self.questions.items.len();
+        let points = self.sweeps.iter().map(|sweep| sweep.points(&sweep_context(context)));
+        let points = points.collect::<Result<Vec<_>, _>>()?;
+        let interventions: Vec<_> = points.iter().flat_map(|points| points.interventions.iter().cloned()).collect();
+        let mut work = Vec::new();
+        for first in (0..n_items).step_by(self.items_at_once) {
+            let questions = self.questions.select(first..n_items.min(first + self.items_at_once));
+            let part = self.names().map(|sweeps| GenerativePart { sweeps, first, questions: questions.clone() });
+            let chunk = Chunk { first, questions, interventions: interventions.clone() };
+            if first == 0 {
+                chunk.check(context.model)?;
+            }
+            let (work_of_chunk, part, model) =
+                (chunk.work(context.model), part.map(JobPart::Generative), context.model);
+            let run = move |findings: &mut Findings, progress: &mut dyn FnMut(u64)| {
+                chunk.measure((model, &*self.text), findings, progress)
+            };
+            work.push(Work::Own(OwnWork { work: work_of_chunk, run: Box::new(run), part }));
+        }
+        if n_items == 0 {
+            return Err(cannot(self.questions.task, "there are no items".to_owned()));
+        }
+        let axes = self.sweeps.iter().zip(points).map(|(sweep, points)| SweepAxes::new(sweep.name(), &points));
+        work.push(Work::Derived(Derived::Generative(GenerativeCurves::new(self.questions.task, n_items, axes))));
+        Ok(work)
+    }
+}
+
+/// Prompts have many lengths.
+fn sweep_context(context: &StudyContext) -> SweepContext {
+    SweepContext::new(context.model.shape(), 0)
+}
+
+fn cannot(task: GenerativeTask, reason: String) -> StudyError {
+    StudyError::CannotMeasure { name: task.to_string(), reason }
+}
+
+/// Some items under interventions.
+struct Chunk {
+    /// The index of the first item.
+    first: usize,
+    questions: Questions,
+    interventions: Vec<Intervention>,
+}
+
+impl Chunk {
+    /// Refuses interventions that cannot be made in texts that grow.
+    fn check(&self, model: &dyn ResidualModel) -> Result<()> {
+        let generator = Generator::new(model);
+        let check = |it: &Intervention| generator.clone().with_intervention(it.clone()).recomputes_because().map(drop);
+        let mut checked = self.interventions.iter().map(check);
+        checked.try_for_each(|it| it.map_err(|error| cannot(self.questions.task, error.to_string())))
+    }
+
+    /// About how many multiplications an answer takes, of all tokens that it may have.
+    fn work_of_answer(&self, model: &dyn ResidualModel) -> u64 {
+        let Questions { prompts, max_new_tokens, .. } = &self.questions;
+        let of_prompts: usize = prompts.iter().map(Vec::len).sum();
+        pass_work(&model.shape(), of_prompts / prompts.len().max(1) + max_new_tokens)
+    }
+
+    fn work(&self, model: &dyn ResidualModel) -> u64 {
+        let n_answers = self.questions.items.len() * (1 + self.interventions.len());
+        n_answers as u64 * self.work_of_answer(model)
+    }
+
+    fn measure(
+        self,
+        (model, text): (&dyn ResidualModel, &dyn TextDecoder),
+        findings: &mut Findings,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        let each = self.work_of_answer(model);
+        let Self { first, questions, interventions } = self;
+        let Questions { task, items, prompts, stop_tokens, max_new_tokens } = questions;
+        let generator = Generator::new(model).with_text(text).with_stop_tokens(stop_tokens);
+        let run = GenerativeRun::new(generator).interventions(interventions).with_max_new_tokens(max_new_tokens);
+        let results = run.on_answered(|n| progress(n as u64 * each)).run(task, &items, &prompts)?;
+        let answers = results.into_iter().map(|result| result.scores.items).collect();
+        findings.written.push(WrittenAnswers { task, first, answers });
+        Ok(())
+    }
+}
+
+/// Some items of a [`GenerativeScoring`] under sweeps with names, as plain data for another process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenerativePart {
+    sweeps: Vec<String>,
+    first: usize,
+    questions: Questions,
+}
+
+impl GenerativePart {
+    /// What a reader calls it.
+    pub(crate) fn name(&self) -> &str {
+        self.questions.task.name()
+    }
+
+    /// Refuses sweeps that are not known.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.sweeps().map(drop)
+    }
+
+    fn sweeps(&self) -> Result<Vec<Sweep>> {
+        let unknown =
+            |name: &String| StudyError::UnknownMeasurement { name: name.clone(), known: Sweep::KNOWN.join(", ") };
+        self.sweeps.iter().map(|name| Sweep::by_name(name).ok_or_else(|| unknown(name))).collect()
+    }
+
+    fn chunk(&self, context: &StudyContext) -> Result<Chunk> {
+        let mut interventions = Vec::new();
+        for sweep in self.sweeps()? {
+            interventions.extend(sweep.points(&sweep_context(context))?.interventions);
+        }
+        Ok(Chunk { first: self.first, questions: self.questions.clone(), interventions })
+    }
+
+    /// About how many multiplications it takes.
+    ///
+    /// # Errors
+    /// When nothing turns tokens into text, or a sweep does not fit the model.
+    pub(crate) fn work(&self, context: &StudyContext) -> Result<u64> {
+        self.text(context)?;
+        Ok(self.chunk(context)?.work(context.model))
+    }
+
+    /// Adds what is written for the items.
+    pub(crate) fn measure(
+        &self,
+        context: &StudyContext,
+        findings: &mut Findings,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        self.chunk(context)?.measure((context.model, self.text(context)?), findings, progress)
+    }
+
+    fn text<'a>(&self, context: &StudyContext<'a>) -> Result<&'a dyn TextDecoder> {
+        let reason = "its answers are texts, and the shard has no tokenizer: give it one";
+        context
+            .text
+            .map(|text| -> &'a dyn TextDecoder { text })
+            .ok_or_else(|| cannot(self.questions.task, reason.to_owned()))
+    }
+}
