@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use burn::tensor::Tensor;
 use stratigraph_core::{NoTap, ResidualModel, RunModel, TokenWindows};
 use stratigraph_probes::lens::{LensReading, ReadStream};
 use stratigraph_probes::metrics::Metrics;
@@ -21,11 +22,13 @@ pub(crate) struct ReadoutOptions<'a> {
     pub(crate) tiles: Option<Tiles>,
     /// The model whose distributions are the clean ones, where it is not the studied model itself.
     pub(crate) reference: Option<&'a dyn ResidualModel>,
+    /// The last residual stream of the unchanged model on each window, `[1, pos, d_model]`, where it need not run.
+    pub(crate) clean: Option<Arc<[Tensor<3>]>>,
 }
 
 impl<'a> ReadoutOptions<'a> {
     pub(crate) fn new(metrics: Metrics, budget: Budget) -> Self {
-        Self { metrics, budget, tiles: None, reference: None }
+        Self { metrics, budget, tiles: None, reference: None, clean: None }
     }
 
     /// A readout with its part of the budget, a quarter.
@@ -165,13 +168,19 @@ impl<'a, S> MetricSink<'a, S> {
             return Ok(clean.clone());
         }
         let Scoring { clean, windows, options, .. } = self.scoring;
-        let (kept, found) = match options.reference {
-            Some(model) => {
+        let (kept, found) = match (options.reference, &options.clean) {
+            (None, Some(clean)) => {
+                let device = streams[0].resid.device();
+                let of_windows = clean[sequences.clone()].iter().map(|resid| resid.clone().to_device(&device));
+                let clean = Clean::Unscored(Tensor::cat(of_windows.collect(), 0));
+                (clean.clone(), clean)
+            }
+            (Some(model), _) => {
                 let tokens = windows.batch(sequences.clone(), &model.device());
                 let clean = Clean::other(model, model.forward(tokens, &mut NoTap)?);
                 (clean.clone(), clean)
             }
-            None => {
+            (None, None) => {
                 let index = streams.iter().position(|stream| stream.intervention == *clean);
                 let index = index.expect("the unchanged model is the executor's first");
                 (Clean::Unscored(streams[index].resid.clone()), Clean::Stream(index))

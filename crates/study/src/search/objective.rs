@@ -7,6 +7,7 @@ use stratigraph_probes::metrics::{Metric, Metrics};
 use stratigraph_surgery::search::{Goal, Objective};
 use stratigraph_surgery::{Budget, Intervention};
 
+use super::clean::CleanStreams;
 use crate::scoring::{ReadoutOptions, Scoring};
 use crate::study::{check_replica, score_all};
 use crate::{Result, StudyError};
@@ -32,6 +33,7 @@ pub struct ModelObjective<'a> {
     windows: &'a TokenWindows,
     options: ReadoutOptions<'a>,
     goal: Goal,
+    clean: CleanStreams,
     on_evaluated: Box<dyn FnMut(usize) + 'a>,
 }
 
@@ -63,7 +65,8 @@ impl<'a> ModelObjective<'a> {
     fn with(model: &'a dyn ResidualModel, windows: &'a TokenWindows, metrics: Metrics, goal: Goal) -> Result<Self> {
         windows.check(model)?;
         let options = ReadoutOptions::new(metrics, Budget::default());
-        Ok(Self { models: vec![model], windows, options, goal, on_evaluated: Box::new(|_| ()) })
+        let clean = CleanStreams::default();
+        Ok(Self { models: vec![model], windows, options, goal, clean, on_evaluated: Box::new(|_| ()) })
     }
 
     /// With the same model on another device; windows are divided among all.
@@ -104,6 +107,31 @@ impl<'a> ModelObjective<'a> {
     }
 }
 
+impl<'a> ModelObjective<'a> {
+    /// The intervention with which a metric compares some plans, and how they are read out. It is one of the plans where the metric
+    /// compares nothing, or what the unchanged model gives is kept.
+    fn compared_with(
+        &mut self,
+        plans: &[Intervention],
+        windows: &[usize],
+    ) -> Result<(Intervention, ReadoutOptions<'a>)> {
+        let (model, mut options) = (self.models[0], self.options.clone());
+        if !self.metric().is_comparison() {
+            return Ok((plans[0].clone(), options));
+        }
+        let clean = Intervention::none(model.n_layers());
+        let Some(budget) = CleanStreams::budget_beside(model, self.windows, options.budget) else {
+            return Ok((clean, options));
+        };
+        options.budget = budget;
+        if !CleanStreams::are_worth_it(&clean, plans) {
+            return Ok((clean, options));
+        }
+        options.clean = Some(self.clean.of(model, self.windows, windows)?);
+        Ok((plans[0].clone(), options))
+    }
+}
+
 impl Objective for ModelObjective<'_> {
     type Error = StudyError;
 
@@ -121,12 +149,8 @@ impl Objective for ModelObjective<'_> {
 
     fn score(&mut self, interventions: &[Intervention], windows: &[usize]) -> Result<Vec<Vec<f64>>> {
         let chosen = self.windows.select(windows.iter().copied());
-        // Metrics of one distribution need no run of the unchanged model.
-        let clean = match self.metric().is_comparison() {
-            true => Intervention::none(self.models[0].n_layers()),
-            false => interventions[0].clone(),
-        };
-        let scoring = Scoring::new(interventions.to_vec(), &clean, &chosen, self.options.clone());
+        let (clean, options) = self.compared_with(interventions, windows)?;
+        let scoring = Scoring::new(interventions.to_vec(), &clean, &chosen, options);
         let scores = score_all(&scoring, &self.models, (&chosen, &[]), &mut |_| ())?;
         let means = |scores: &crate::run_scores::RunScores| {
             let means = scores.all.get(self.metric().name()).map(|measured| measured.means()).unwrap_or_default();

@@ -1,16 +1,19 @@
 //! Searches in shards, of answers to a benchmark, and their records: against searches by one process and scores of a task run.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use approx::abs_diff_eq;
-use stratigraph_core::TokenWindows;
+use burn::tensor::{Device, Int, Tensor};
+use stratigraph_core::{ModelShape, ResidualModel, Result as CoreResult, Site, Tap, TokenWindows};
 use stratigraph_profile::catalogue;
 use stratigraph_study::search::{ModelObjective, SearchRecord, SearchRun, SearchSetup, TaskMeasure, TaskObjective};
 use stratigraph_study::{Result, StudyError, TaskRun};
-use stratigraph_surgery::Intervention;
 use stratigraph_surgery::search::{Goal, Method, Objective, Operator, SearchOptions};
+use stratigraph_surgery::{Budget, Intervention};
 use stratigraph_tasks::Task;
 
 use crate::patching::load;
@@ -124,6 +127,75 @@ fn high_numbers_are_better_of_fractions_alone() {
     assert!(high.iter().all(is_high) && !low.iter().any(is_high));
     let n_metrics = catalogue::metrics().iter().filter(|metric| metric.name != "logit_difference").count();
     assert_eq!(high.len() + low.len(), n_metrics, "every metric with a name is in one of the lists");
+}
+
+/// A model that counts the windows that its blocks run.
+struct Counted {
+    model: Small,
+    n_windows: AtomicUsize,
+}
+
+impl Counted {
+    fn take(&self) -> usize {
+        self.n_windows.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl ResidualModel for Counted {
+    fn shape(&self) -> ModelShape {
+        self.model.shape()
+    }
+
+    fn device(&self) -> Device {
+        self.model.device()
+    }
+
+    fn embed(&self, tokens: Tensor<2, Int>) -> CoreResult<Tensor<3>> {
+        self.model.embed(tokens)
+    }
+
+    fn block(&self, site: Site, resid: Tensor<3>, tap: &mut dyn Tap) -> CoreResult<Tensor<3>> {
+        self.n_windows.fetch_add(resid.dims()[0], Ordering::Relaxed);
+        self.model.block(site, resid, tap)
+    }
+
+    fn final_norm(&self, rows: Tensor<2>) -> CoreResult<Tensor<2>> {
+        self.model.final_norm(rows)
+    }
+
+    fn unembed(&self, normed: Tensor<2>, vocab: Range<usize>) -> CoreResult<Tensor<2>> {
+        self.model.unembed(normed, vocab)
+    }
+}
+
+#[test]
+fn the_unchanged_model_runs_once_where_plans_share_little_with_it() {
+    let model = Counted { model: Small::new(&stratigraph_testing::device()), n_windows: AtomicUsize::new(0) };
+    let windows = TokenWindows::new(&(0..64 * 8).map(|i| i * i * 7 % 60).collect::<Vec<u32>>(), 8).unwrap();
+    let plans = |texts: [&str; 2]| texts.map(|text| text.parse::<Intervention>().unwrap());
+    // Two plans that have no step with the unchanged model in common, and two that have all but one.
+    let (apart, alike) = (plans(["1-2", "2-1"]), plans(["0-1", "0-1-1"]));
+    let mut kl = ModelObjective::new(&model, &windows, "kl").unwrap();
+    let mut scored = |plans: &[Intervention], windows: &[usize]| (kl.score(plans, windows).unwrap(), model.take());
+    assert_eq!(scored(&alike, &[4, 0]).1, 2 * (3 + 1), "it runs beside them");
+    let (first, n_first) = scored(&apart, &[4, 0]);
+    assert_eq!(n_first, 2 * (4 + 3));
+    assert_eq!(scored(&apart, &[4, 0]), (first.clone(), 2 * 4), "it is kept");
+    let (more, n_more) = scored(&apart, &[0, 5, 4]);
+    assert_eq!(n_more, 3 * 4 + 3, "one window is new");
+    for (more, first) in more.iter().zip(&first) {
+        assert!(abs_diff_eq!(more[0], first[1], epsilon = 1e-6) && abs_diff_eq!(more[2], first[0], epsilon = 1e-6));
+    }
+    // Without the memory for it the numbers are the same, and it runs each time.
+    let bytes = 8 * 64 * model.d_model() * 4;
+    let small = Budget { bytes: 4 * bytes - 1, ..Budget::default() };
+    let mut beside = ModelObjective::new(&model, &windows, "kl").unwrap().with_budget(small);
+    for _ in 0..2 {
+        let found = beside.score(&apart, &[4, 0]).unwrap();
+        assert_eq!(model.take(), 2 * (4 + 3));
+        assert!(found.iter().flatten().zip(first.iter().flatten()).all(|(a, b)| abs_diff_eq!(*a, *b, epsilon = 1e-6)));
+    }
+    assert!(first.iter().flatten().all(|kl| *kl > 1e-3), "{first:?}");
 }
 
 #[test]
