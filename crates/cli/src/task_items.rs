@@ -54,7 +54,7 @@ impl Chosen<'_> {
     }
 }
 
-/// The tokens of what a model reads of items, each behind those that begin every text.
+/// The tokens of what a model reads of items, each after those that begin every text.
 pub fn prompts(items: &[GenerativeItem], tokenizer: &Tokenizer, start: &[u32]) -> Result<Vec<Vec<u32>>> {
     items.iter().map(|item| Ok([start, &tokenizer.encode(&item.prompt())?].concat())).collect()
 }

@@ -61,7 +61,7 @@ impl Questions {
 /// The scores of a benchmark whose answers the model writes, at each point of some sweeps, and of the unchanged model.
 ///
 /// Curves are named after the sweep, the task and the score, such as `delete_gsm8k_strict_match` and
-/// `delete_gsm8k_strict_match_change`, which is the score less that of the unchanged model, item by item; `clean_gsm8k_strict_match`
+/// `delete_gsm8k_strict_match_change`, which is the score minus that of the unchanged model, item by item; `clean_gsm8k_strict_match`
 /// is the unchanged model's. The corpus of the study has no part in them. Every intervention writes every answer anew, token by token:
 /// an item takes as many passes as answers have tokens, for each intervention.
 #[derive(Clone)]
