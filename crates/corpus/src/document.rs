@@ -42,7 +42,7 @@ impl Document {
     }
 }
 
-/// A part of a document, and of it the bytes that count; the others are there so that tokens at its ends are those of the whole.
+/// A part of a document with the range of its bytes that count; the others make the tokens at its ends those of the whole.
 pub(crate) struct Piece {
     pub(crate) text: String,
     pub(crate) counted: Range<usize>,

@@ -42,7 +42,7 @@ impl BosToken {
 /// assert_eq!(Bytes.encode_ids("ab").unwrap(), [97, 98]);
 /// ```
 pub trait TextEncoder {
-    /// The tokens of a text with its bytes that they stand for, without adding special tokens.
+    /// The tokens of a text with their bytes in it, without adding special tokens.
     ///
     /// # Errors
     /// When the text cannot be encoded.

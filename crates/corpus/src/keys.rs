@@ -41,7 +41,7 @@ pub(crate) struct Places {
     random: SplitMix64,
     n: usize,
     nth: usize,
-    /// What stands in places that were exchanged in a shuffle, of which only the beginning is made.
+    /// The content of places that were exchanged in a shuffle, of which only the beginning is done.
     exchanged: BTreeMap<usize, usize>,
 }
 

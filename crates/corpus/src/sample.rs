@@ -4,7 +4,7 @@
 //! are kept while documents pass by, and windows are drawn for them in their order. Over documents, the key of a document's
 //! ticket `k` is `k` and a random fraction, so that no document gives another window before all have given one. Over tokens, keys
 //! are the order statistics of uniform numbers, one for each ticket, and each ticket is of a random one of the places where a
-//! window may stand. How many places there are follows from the bytes, without encoding the document; those after the last
+//! window may be. How many places there are follows from the bytes, without encoding the document; those after the last
 //! window of its tokens give none. So each window of the corpus has the same chance.
 
 use std::cmp::Ordering;

@@ -1,4 +1,4 @@
-//! Input that cannot be read twice, kept in a temporary file as far as it was read: [`Spool`].
+//! Input that cannot be read twice; what has been read is kept in a temporary file: [`Spool`].
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,9 +1,9 @@
-//! Token ids of a text that is read only as far as it is needed: [`encode_reader`], in [`Chunks`].
+//! Token ids of a text that is read only as far as needed: [`encode_reader`], in [`Chunks`].
 //!
 //! A text is encoded in overlapping chunks. Where the encodings of two neighbours agree on all tokens around the middle of
 //! their overlap, the ids change over from the first to the second; otherwise chunk and overlap grow until they agree. The ids
 //! are therefore those of the whole text, and the tokenizer, which may take quadratic time, never gets a long text at once. A
-//! chunk begins with a token of the one before, so that the tokens of a long run of one character stand in the same places.
+//! chunk begins with a token of the one before, so that the tokens of a long run of one character are in the same places.
 
 use std::io::Read;
 

@@ -18,11 +18,11 @@ pub enum Draw {
     Random,
 }
 
-/// What has the same chance of being in a sample.
+/// What has the same chance of being drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SampleOver {
-    /// Documents: each gives as many windows as any other, as far as it has them.
+    /// Documents: each gives the same number of windows, if it has that many.
     #[default]
     Documents,
     /// Tokens: each window of the corpus has the same chance, so that a document gives windows in proportion to its tokens. About

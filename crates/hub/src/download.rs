@@ -1,4 +1,4 @@
-//! Fetching what a model needs, so that the cache only ever holds whole files: [`Source`].
+//! Fetching what a model needs, so that the cache only ever holds complete files: [`Source`].
 //!
 //! hf-hub downloads into a separate staging cache, where it can resume partial files. Each file is checked against the
 //! size and hash that the hub reports before it is moved into the real cache.
@@ -18,7 +18,7 @@ use crate::{Download, HubError, HubId, Result};
 /// The folder for unfinished downloads, in the cache.
 const STAGING: &str = ".stratigraph-incomplete";
 
-/// A server that speaks the hub's protocol.
+/// A server with the hub's API.
 pub(crate) struct Source<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) token: Option<&'a str>,
@@ -33,7 +33,7 @@ impl Source<'_> {
         let api = builder.build().map_err(|error| explain(id, id.repo(), error))?;
         let info = repo(&api, id, id.revision()).info().map_err(|error| explain_absence(&api, id, error))?;
         if info.sha.is_empty() || !info.sha.chars().all(|c| c.is_ascii_alphanumeric()) {
-            return Err(bad_answer(id.repo(), format!("`{}` is no commit", info.sha)));
+            return Err(bad_answer(id.repo(), format!("`{}` is not a commit", info.sha)));
         }
         let folder = cache.join(id.folder());
         let mut fetch = Fetch {
@@ -114,7 +114,7 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
         let metadata = self.api.metadata(&self.repo.url(name)).map_err(|error| explain(self.id, name, error))?;
         let etag = metadata.etag();
         if etag.is_empty() || !etag.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
-            return Err(bad_answer(name, format!("its tag `{etag}` is none")));
+            return Err(bad_answer(name, format!("its ETag `{etag}` is not valid")));
         }
         let blob = self.folder.join("blobs").join(etag);
         if fs::metadata(&blob).is_ok_and(|blob| blob.len() == metadata.size() as u64) {
@@ -218,7 +218,7 @@ fn write_ref(folder: &Path, revision: &str, commit: &str) -> Result<()> {
     fs::rename(&unfinished, &path).map_err(HubError::io(&path))
 }
 
-/// The status of an answer that is an error.
+/// The status of a response that is an error.
 fn status(error: &ApiError) -> Option<u16> {
     match error {
         ApiError::RequestError(error) => match error.as_ref() {

@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, HubError>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// A text that names no model.
+    /// A text that does not name a model.
     #[error("`{id}` names no model of the hub: {reason}")]
     BadId {
         /// The text as it was given.
@@ -47,7 +47,7 @@ pub enum HubError {
     NoAccess {
         /// The model.
         id: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
     },
     /// A model that the hub does not have.
@@ -90,7 +90,7 @@ pub enum HubError {
         /// The network's reason.
         reason: String,
     },
-    /// A file that is not what the hub says it is; it has been thrown away.
+    /// A file that is not what the hub says it is; it has been deleted.
     #[error("{file} was damaged in the download and deleted: {reason}")]
     Damaged {
         /// The file.
@@ -98,12 +98,12 @@ pub enum HubError {
         /// How it differs.
         reason: String,
     },
-    /// Any other answer.
+    /// Any other response.
     #[error("the hub's response for {what} cannot be read: {reason}")]
     BadAnswer {
         /// What was asked for.
         what: String,
-        /// What is wrong with the answer.
+        /// What is wrong with the response.
         reason: String,
     },
 }

@@ -73,8 +73,8 @@ impl Hub {
         }
     }
 
-    /// The model out of the cache, or else downloaded into it (feature `download`); `progress` is called as a download
-    /// goes on.
+    /// The model out of the cache, or else downloaded into it (feature `download`); `progress` is called during a
+    /// download.
     ///
     /// Only what is needed is downloaded: `config.json`, the safetensors, and the files of the tokenizer.
     ///

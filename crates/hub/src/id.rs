@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::{HubError, Result};
 
-/// `organisation/name`, followed by `@revision` unless that is `main`. A few old models have a name alone, such as `gpt2`.
+/// `organisation/name`, followed by `@revision` unless that is `main`. A few old models have only a name, such as `gpt2`.
 ///
 /// A revision is a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

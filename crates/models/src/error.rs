@@ -27,7 +27,7 @@ pub enum ModelError {
     /// A link to a file that is not there.
     #[error(
         "{} is a link to {}, which is not there: the file was removed, or not copied along; download the model again, or \
-         copy it with the files behind its links (cp -L)", path.display(), target.display()
+         copy it with the files that its links lead to (cp -L)", path.display(), target.display()
     )]
     DanglingLink {
         /// The link.

@@ -18,7 +18,7 @@ pub struct LoadOptions {
     /// the least that any graphics adapter grants.
     pub largest_tensor_bytes: usize,
     /// How the weights of linear maps, embedding and unembedding are held; f32 by default. Routers of experts, norms and biases are
-    /// f32 in any case. 16 bit are for CPU devices, and not for training.
+    /// f32 in any case. 16-bit weights are for CPU devices, and not for training.
     pub precision: Precision,
 }
 

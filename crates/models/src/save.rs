@@ -16,9 +16,9 @@ use crate::{Checkpoint, Decoder, ModelError, Result};
 pub enum Storage {
     /// 4 bytes a weight, exact.
     F32,
-    /// 2 bytes a weight, 11 significant bits, up to 65,504.
+    /// 2 bytes a weight, 11 significant bits, values up to 65,504.
     F16,
-    /// 2 bytes a weight, 8 significant bits, as far as f32.
+    /// 2 bytes a weight, 8 significant bits, the range of f32.
     Bf16,
 }
 
@@ -78,7 +78,7 @@ impl Decoder {
 }
 
 impl Checkpoint {
-    /// Writes a decoder of this checkpoint's shape, such as one whose weights were trained on or edited, to the directory `dir`:
+    /// Writes a decoder of this checkpoint's shape, such as one whose weights were fine-tuned or edited, to the directory `dir`:
     /// `config.json` and `model.safetensors`, under the names and in the layout of the checkpoint's family.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Files and directories that are written whole or not at all: [`PendingFile`], [`PendingDirectory`].
+//! Files and directories that are written atomically: [`PendingFile`], [`PendingDirectory`].
 
 use std::ffi::OsString;
 use std::fs::{self, File};

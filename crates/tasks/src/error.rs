@@ -15,7 +15,7 @@ pub enum TaskError {
     /// Items that do not fit the model.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// A name that is no task's.
+    /// A name that is not a task's.
     #[error("unknown task `{name}`; known: {known}")]
     UnknownTask {
         /// The name as it was given.
@@ -28,7 +28,7 @@ pub enum TaskError {
     CannotRead {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
     /// A file of items that has none.
@@ -73,7 +73,7 @@ pub enum TaskError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ItemProblem {
-    /// Bytes that are no text.
+    /// Bytes that are not UTF-8 text.
     #[error("it is not UTF-8")]
     NotUtf8,
     /// Text that is not JSON.
@@ -110,7 +110,7 @@ pub enum ItemProblem {
         /// Labels of choices.
         n_labels: usize,
     },
-    /// An answer that is no choice.
+    /// An answer that is not one of the choices.
     #[error("its answer `{answer}` is none of its choices ({})", labels.join(", "))]
     UnknownAnswer {
         /// The answer as it was given.

@@ -13,7 +13,7 @@ use crate::json::Fields;
 use crate::scores::{fraction, number, write_scores};
 use crate::{NamedScore, Result, TaskError, find_by_name};
 
-/// A benchmark that is answered in the model's own words, of which a number is compared.
+/// A benchmark that is answered in the model's own words, with a number that is compared.
 ///
 /// ```
 /// use stratigraph_tasks::GenerativeTask;
@@ -32,7 +32,7 @@ pub enum GenerativeTask {
     Gsm8k,
 }
 
-/// A question and its answer with the way to it.
+/// A question and its answer with the steps to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct GenerativeItem {
@@ -40,7 +40,7 @@ pub struct GenerativeItem {
     pub preamble: String,
     /// The question, as the model reads it.
     pub context: String,
-    /// The answer: the way, and the number after `#### `.
+    /// The answer: the steps, and the number after `#### `.
     pub answer: String,
 }
 

@@ -17,7 +17,7 @@ pub struct Item {
     /// The question, which the model reads.
     pub context: String,
     /// What follows the context before each continuation and is read too, where that differs between them: in WinoGrande, the
-    /// sentence up to the blank with one of the options in it. Empty where the context ends for all alike.
+    /// sentence up to the blank with one of the options in it. Empty where the context is the same for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beginnings: Vec<String>,
     /// The texts that may follow, which are scored; each with the space that separates it from what comes before.

@@ -1,4 +1,4 @@
-//! Benchmarks whose items are continuations of a text, scored by their log-probabilities: [`Task`]; and such as are answered by a
+//! Benchmarks whose items are continuations of a text, scored by their log-probabilities: [`Task`]; and those that are answered by a
 //! text that the model writes: [`GenerativeTask`].
 //!
 //! In the order of use: [`Task::read`] reads [`Item`]s from a JSONL file, [`Task::encode`] makes token [`Pair`]s of them,

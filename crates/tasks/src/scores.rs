@@ -70,7 +70,7 @@ impl TaskScores {
         Self { chance: task.is_choice().then_some(chance), ..Self::from_items(task, scored.collect()) }
     }
 
-    /// Scores of which each item's outcome is known, without the accuracy of guessing.
+    /// Scores from each item's outcome, without the accuracy of guessing.
     ///
     /// # Panics
     /// When there are none.

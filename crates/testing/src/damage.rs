@@ -5,7 +5,7 @@ use proptest::prelude::*;
 /// One change of bytes near a place, which is taken modulo the length of the part that may change.
 #[derive(Debug, Clone)]
 pub enum Damage {
-    /// A bit is the other one.
+    /// A bit is flipped.
     Flip(usize, u8),
     /// Other bytes are there.
     Write(usize, Vec<u8>),
@@ -13,7 +13,7 @@ pub enum Damage {
     Cut(usize),
     /// This many bytes are repeated.
     Double(usize, usize),
-    /// So many bytes are missing there.
+    /// This many bytes are missing there.
     Remove(usize, usize),
 }
 
@@ -115,8 +115,8 @@ fn nth<'a>(value: &'a mut serde_json::Value, place: &mut usize) -> Option<&'a mu
 /// How many inputs a test of damaged files tries: 1,000, or as `STRATIGRAPH_MUTATIONS` says.
 ///
 /// # Panics
-/// When the variable is no number.
+/// When the variable is not a number.
 pub fn n_mutations() -> u32 {
     let given = std::env::var("STRATIGRAPH_MUTATIONS").ok();
-    given.map_or(1000, |n| n.parse().unwrap_or_else(|_| panic!("STRATIGRAPH_MUTATIONS is no number: {n}")))
+    given.map_or(1000, |n| n.parse().unwrap_or_else(|_| panic!("STRATIGRAPH_MUTATIONS is not a number: {n}")))
 }

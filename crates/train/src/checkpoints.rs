@@ -1,4 +1,4 @@
-//! What a run needs to go on where it stopped: [`Checkpoints`].
+//! What a run needs to continue where it stopped: [`Checkpoints`].
 
 use std::fmt::Display;
 use std::fs;
@@ -13,10 +13,10 @@ use stratigraph_models::Decoder;
 
 use crate::{LossPoint, Result, Texts, TrainError, TrainingConfig};
 
-/// What a checkpoint knows beside weights and the optimiser's state.
+/// What a checkpoint holds apart from weights and the optimiser's state.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// The settings of the run and the hash of its texts; a run with others may not go on from here.
+    /// The settings of the run and the hash of its texts; a run with others may not continue from here.
     settings: Value,
     /// Steps done.
     pub(crate) step: usize,
@@ -60,7 +60,7 @@ impl Checkpoints {
         Self { dir }
     }
 
-    /// Writes a checkpoint beside the last one, which goes only when the new one is whole.
+    /// Writes a checkpoint beside the last one, which is removed only once the new one is complete.
     pub(crate) fn save(&self, trained: &Trained) -> Result<()> {
         let whole = self.dir.join(format!("step-{:07}", trained.state.step));
         let partial = self.dir.join("partial");
@@ -100,7 +100,7 @@ impl Checkpoints {
     }
 }
 
-/// Puts a directory that is whole in the place of one that may be there.
+/// Replaces a directory, if there is one, by a complete one.
 pub(crate) fn replace(partial: &Path, whole: &Path) -> Result<()> {
     if whole.exists() {
         fs::remove_dir_all(whole).map_err(TrainError::write(whole))?;

@@ -7,8 +7,8 @@ use stratigraph_models::{Activation, Bias, DecoderConfig, Head, Mlp, Norm, Posit
 
 use crate::{Result, TrainError};
 
-/// Whose shape a model has. All of them share embedding and unembedding, so that small ones have parameters left for their
-/// layers.
+/// The family whose shape a model has. All of them tie embedding and unembedding, so that small ones have parameters left for
+/// their layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -16,7 +16,7 @@ pub enum TrainedShape {
     /// GPT-2: learned positions, LayerNorm, GELU, biases.
     #[default]
     Gpt2,
-    /// GPT-NeoX and Pythia: attention and MLP side by side, a quarter of each head rotated, LayerNorm, GELU, biases.
+    /// GPT-NeoX and Pythia: parallel attention and MLP, a quarter of each head rotated, LayerNorm, GELU, biases.
     NeoX,
     /// Llama: rotary positions, RMSNorm, gated MLPs with SiLU and two thirds of the neurons, no biases.
     Llama,
@@ -64,7 +64,7 @@ impl TrainedShape {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TrainingConfig {
-    /// Whose shape the model has.
+    /// The family whose shape the model has.
     pub family: TrainedShape,
     /// Layers of the model.
     pub n_layers: usize,
@@ -78,7 +78,7 @@ pub struct TrainingConfig {
     pub n_ctx: usize,
     /// Windows in a step.
     pub batch_size: usize,
-    /// How many threads share the windows of a step. Another number gives other rounding.
+    /// How many threads share the windows of a step. Another number changes the rounding.
     pub n_workers: usize,
     /// Steps of the optimiser.
     pub n_steps: usize,

@@ -3,7 +3,7 @@
 //!
 //! In the order of use: [`Texts`] reads text files, a [`TrainingConfig`] has the settings, and a [`Trainer`] learns a
 //! tokenizer from the texts, trains a [`Decoder`](stratigraph_models::Decoder) on its [`Corpus`] and writes a Hugging Face
-//! directory. A run that was stopped goes on from its last checkpoint and ends with the same bits. A [`Trigram`] model of
+//! directory. A run that was interrupted continues from its last checkpoint and ends with the same bits. A [`Trigram`] model of
 //! the same tokens says how much can be predicted by counting.
 //!
 //! ```

@@ -1,8 +1,8 @@
-//! What a run says while it trains: [`TrainingProgress`] after each step, and the [`LossPoint`]s of its loss curve.
+//! What a run reports while it trains: [`TrainingProgress`] after each step, and the [`LossPoint`]s of its loss curve.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a run is after one of its steps.
+/// The progress of a run after one of its steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct TrainingProgress {

@@ -19,7 +19,7 @@ use crate::{Corpus, LossPoint, Result, Texts, TrainError, TrainingConfig, Traini
 
 /// A run from its start, or from where it stopped, to its end.
 ///
-/// In its directory it writes `tokenizer.json`; with each checkpoint the loss curve, `loss.csv`, and what it needs to go on,
+/// In its directory it writes `tokenizer.json`; with each checkpoint the loss curve, `loss.csv`, and what it needs to continue,
 /// `checkpoints/`; and after the last step `config.json` and `model.safetensors`, with weights as f16. The steps of
 /// [`TrainingConfig::keep`] give Hugging Face directories of the same form, such as `steps/000350`.
 ///
@@ -56,7 +56,7 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A run that writes to the directory `out` and goes on from the checkpoint in it, if there is one. The model is trained
+    /// A run that writes to the directory `out` and continues from the checkpoint in it, if there is one. The model is trained
     /// on `device`.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// With a stop after the first checkpoint that has at least this many steps; the same run without it goes on from there.
+    /// With a stop after the first checkpoint that has at least this many steps; the same run without it continues from there.
     pub fn with_stop_after(self, step: usize) -> Self {
         Self { stop_after: Some(step), ..self }
     }
@@ -115,7 +115,7 @@ impl<'a> Trainer<'a> {
         self.trained.state.step
     }
 
-    /// Takes the steps that are left, writes the model and returns it as it was trained, without the rounding of the file;
+    /// Does the remaining steps, writes the model and returns it as it was trained, without the rounding of the file;
     /// `None` when the run was to stop before its end.
     ///
     /// # Errors

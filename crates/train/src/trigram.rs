@@ -57,11 +57,11 @@ impl Counts {
 /// ```
 pub struct Trigram {
     d_vocab: usize,
-    /// Behind two tokens, as they occur.
+    /// After two tokens, as they occur.
     pairs: Counts,
-    /// Behind one token: in how many contexts, not how often.
+    /// After one token: in how many contexts, not how often.
     singles: Counts,
-    /// Behind none: the same.
+    /// After none: the same.
     none: Counts,
 }
 

@@ -79,7 +79,7 @@ impl Tiles {
         Self { _of_thread: PhantomData }
     }
 
-    /// Writes the products of 32 rows and 32 columns to `out`, whose rows lie `width` numbers apart.
+    /// Writes the products of 32 rows and 32 columns to `out`, whose rows are `width` numbers apart.
     pub(super) fn block(&self, factors: Factors, out: &mut [f32], width: usize) {
         let n_steps = factors.n_steps(out, width);
         if n_steps == 0 {
@@ -92,7 +92,7 @@ impl Tiles {
         // SAFETY: `configure` has found AMX and configured every tile as 16 rows of 64 bytes for this thread, which `self` does
         // not leave, and nothing else in the process changes that before `self` is dropped: compilers do not use tiles. `n_steps` has checked
         // that each of the three slices has `2 * n_steps` tiles of 1,024 bytes, of which each step reads the next one of both halves, and
-        // that `out` has 32 rows of 32 numbers that lie `row_bytes` apart; the four stores write these and no more. All
+        // that `out` has 32 rows of 32 numbers that are `row_bytes` apart; the four stores write these and no more. All
         // registers that are written are outputs.
         unsafe {
             asm!(

@@ -15,7 +15,7 @@ pub(super) fn is_available() -> bool {
     std::is_x86_feature_detected!("avx512bf16") && std::is_x86_feature_detected!("avx512f")
 }
 
-/// Writes the products of 32 rows and 32 columns to `out`, whose rows lie `width` numbers apart.
+/// Writes the products of 32 rows and 32 columns to `out`, whose rows are `width` numbers apart.
 pub(super) fn block(factors: Factors, out: &mut [f32], width: usize) {
     assert!(is_available(), "AVX512-BF16 is not available");
     let n_steps = factors.n_steps(out, width);

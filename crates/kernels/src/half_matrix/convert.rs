@@ -9,9 +9,9 @@ use crate::for_best_cpu;
 /// A format of 16-bit numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HalfFormat {
-    /// bfloat16: 8 significant bits, as far as f32.
+    /// bfloat16: 8 significant bits, the range of f32.
     Bf16,
-    /// IEEE's half precision: 11 significant bits, up to 65,504.
+    /// IEEE's half precision: 11 significant bits, values up to 65,504.
     F16,
 }
 

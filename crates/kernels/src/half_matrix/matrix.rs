@@ -7,7 +7,7 @@ use crate::for_best_cpu;
 
 /// A matrix `[d_in, d_out]` of 16-bit numbers, which rows of `d_in` numbers are multiplied by.
 ///
-/// It lies in panels of 16 columns. A panel has a line for each two rows: the two numbers of its first column, those of its
+/// It is stored in panels of 16 columns. A panel has a line for every two rows: the two numbers of its first column, those of its
 /// second, and so on. Panels are filled up with zeros to whole tiles of 32 rows, and there is an even number of them.
 ///
 /// ```
@@ -95,7 +95,7 @@ impl HalfMatrix {
         line.0[column % SIDE * 2 + row % 2] = self.format.bits(x);
     }
 
-    /// Writes rows as f32, of each the numbers of `columns`, from row `first` on; as many as fit `numbers`.
+    /// Writes the numbers of `columns` of consecutive rows as f32, from row `first` on; as many rows as fit `numbers`.
     ///
     /// # Panics
     /// When there are no such rows or columns.

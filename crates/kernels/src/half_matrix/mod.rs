@@ -31,7 +31,7 @@ impl Line {
     const ZEROS: Line = Line([0; LINE]);
 }
 
-/// What a block of 32 rows and 32 columns is computed from. All three have as many lines.
+/// The operands of a block of 32 rows and 32 columns. All three have the same number of lines.
 #[derive(Clone, Copy)]
 struct Factors<'a> {
     /// Two tiles of rows, rounded to bfloat16. A tile has, for each 32 inputs, a line for each of its 16 rows.
@@ -46,7 +46,7 @@ impl Factors<'_> {
     /// How many times 32 inputs there are.
     ///
     /// # Panics
-    /// When the parts do not fit each other, or a block whose rows lie `width` numbers apart does not fit `out`.
+    /// When the parts do not fit each other, or a block whose rows are `width` numbers apart does not fit `out`.
     fn n_steps(&self, out: &[f32], width: usize) -> usize {
         let n_lines = self.panels.len();
         assert!(n_lines.is_multiple_of(BLOCK) && [self.high.len(), self.low.len()] == [n_lines; 2], "whole tiles");

@@ -67,7 +67,7 @@ pub(super) enum Session {
 }
 
 impl Session {
-    /// Writes the products of 32 rows and 32 columns to `out`, whose rows lie `width` numbers apart.
+    /// Writes the products of 32 rows and 32 columns to `out`, whose rows are `width` numbers apart.
     pub(super) fn block(&self, factors: Factors, out: &mut [f32], width: usize) {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

@@ -1,6 +1,6 @@
 //! A mixture of experts: [`Mixture`].
 //!
-//! Positions are grouped by expert, so that the work grows with the experts that are used and not with all of them.
+//! Positions are grouped by expert, so the cost grows with the experts that are used and not with all of them.
 
 use burn::module::Module;
 use burn::tensor::activation::{sigmoid, softmax};
@@ -12,7 +12,7 @@ use super::linear::{Linear, linear};
 use super::mlp::{FeedForward, Neurons};
 use crate::Weighting;
 
-/// MLPs of which a router chooses a few for each position, and one that all positions use.
+/// MLPs, a few of which a router chooses for each position, and one that all positions use.
 #[derive(Module, Debug)]
 pub(super) struct Mixture {
     /// `[d_model, n_experts]`

@@ -76,7 +76,7 @@ impl HalfWeights {
     }
 
     /// The product of rows `[rows, d_in]` and some columns, `[rows, columns.len()]`: on the CPU's unit for bfloat16 where it
-    /// has one, elsewhere in f32 with columns that are unpacked for it, and so too where gradients are wanted.
+    /// has one, elsewhere, and where gradients are wanted, in f32 with columns that are unpacked for it.
     pub(super) fn product(&self, rows: Tensor<2>, columns: Range<usize>) -> Tensor<2> {
         let suits = self.held.format() == HalfFormat::Bf16 && host::on_host(&rows.device());
         match Bfloat16Unit::fastest().filter(|_| suits) {

@@ -1,4 +1,4 @@
-//! New positions alone: [`IncrementalModel`] of decoders in memory and on disk.
+//! Running only new positions: [`IncrementalModel`] of decoders in memory and on disk.
 
 use burn::tensor::{Int, Tensor};
 use stratigraph_core::{BlockState, IncrementalModel, Result, Site, Tap};

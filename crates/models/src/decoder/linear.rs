@@ -92,7 +92,7 @@ pub(super) fn linear(map: &Linear, x: Tensor<3>) -> Tensor<3> {
 }
 
 /// Several linear maps of every position. On a CPU all positions are rows of one product: as one product for each window,
-/// which burn chooses for some lengths, the weights would be packed anew for each.
+/// which burn chooses for some lengths, the weights would be packed again for each.
 pub(super) fn linear_each<const N: usize>(maps: [&Linear; N], x: Tensor<3>) -> [Tensor<3>; N] {
     if !is_host_device(&x.device()) || maps.iter().any(|map| map.half.is_some()) {
         return maps.map(|map| map.forward(x.clone()));

@@ -32,7 +32,7 @@ impl<'a> Gguf<'a> {
         let tensors: BTreeMap<_, _> = tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
         let mut gguf = Self { header: Vec::new(), alignment, tensors, copies };
         gguf.header = gguf.header_bytes(version, &entries);
-        // Read anew, since what was opened is still needed.
+        // Read again, since what was opened is still needed.
         let edited = GgufFile::open(file.path())?.with_metadata_of(&gguf.header)?;
         let expected = checkpoint.config().with_layer_order(blocks.layers);
         if !Recipe::from_gguf(&edited).is_ok_and(|recipe| recipe.config == expected) {

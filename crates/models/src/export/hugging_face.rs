@@ -12,7 +12,7 @@ use super::{ExportSizes, keys, refused};
 use crate::write::{PendingDirectory, put_json};
 use crate::{Checkpoint, ModelError, Result};
 
-/// Files of a checkpoint that go along as they are.
+/// Files of a checkpoint that are copied as they are.
 const COPIED_FILES: [&str; 14] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -30,7 +30,7 @@ const COPIED_FILES: [&str; 14] = [
     "processor_config.json",
 ];
 
-/// How the names of texts begin that say under which conditions a model may be passed on.
+/// The beginnings of the names of licences and similar texts.
 const TERMS: [&str; 2] = ["LICENSE", "NOTICE"];
 
 /// What becomes of a directory.

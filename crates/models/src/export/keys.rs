@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::DecoderConfig;
 
-/// The configuration of a checkpoint with `layers` in this order. Whatever differs between layers is said layer by layer, in
+/// The configuration of a checkpoint with `layers` in this order. Whatever differs between layers is listed layer by layer, in
 /// the keys that transformers has for it.
 pub(super) fn with_layer_order(
     mut json: Map<String, Value>,

@@ -40,7 +40,7 @@ enum Format<'a> {
     Gguf(Gguf<'a>),
 }
 
-/// A file that goes along and that the checkpoint does not have.
+/// An additional file that the checkpoint does not have.
 struct AddedFile {
     name: String,
     content: Vec<u8>,
@@ -123,7 +123,7 @@ impl Export<'_> {
         Self { max_shard_bytes, ..self }
     }
 
-    /// With a file more, such as a model card `README.md`.
+    /// With one more file, such as a model card `README.md`.
     pub fn with_file(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
         self.added.push(AddedFile { name: name.into(), content: content.into() });
         self
@@ -153,8 +153,8 @@ impl Export<'_> {
     }
 
     /// Writes the directory `dir`, which must be new or empty: `config.json`, the weights and the tokenizer's files, or
-    /// `model.gguf`. It is made under another name beside its place and moved there when it is whole and reads back as these
-    /// layers, so that there is all of it or nothing. Returns the files.
+    /// `model.gguf`. It is written under another name beside its place, and moved there once it is complete and reads back as these
+    /// layers, so there is either all of it or nothing. Returns the files.
     ///
     /// # Errors
     /// When there is something at `dir` already, or a file cannot be read or written.

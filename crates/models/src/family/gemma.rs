@@ -52,7 +52,7 @@ fn common(keys: &mut Keys) -> Result<DecoderConfig> {
     hf::with_attention_bias(config.with_embed_scale(embed_scale), keys)
 }
 
-/// Norms are stored as their gains' difference from one, and the norm before the MLP has a name of its own where one stands
+/// Norms are stored as their gains' difference from one, and the norm before the MLP has a name of its own if there is one
 /// after attention too.
 pub(super) fn stored_minus_one(config: &DecoderConfig, param: Param) -> Stored {
     let Stored { name, layout } = match (param.part, config.norm_placement) {

@@ -1,5 +1,5 @@
-//! Gemma 3: norms around each sublayer, scaled embeddings, and layers that see a window or everything. Of `gemma3`, the models
-//! that see images too, the text model is read.
+//! Gemma 3: norms around each sublayer, scaled embeddings, and layers that see a window or everything. Of `gemma3`, the
+//! vision-language models, the text model is read.
 
 use serde_json::json;
 
@@ -40,7 +40,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     Ok(Recipe::new(config, hf::PREFIX, stored_minus_one))
 }
 
-/// The text model of a model that sees images; its configuration leaves out what is transformers' default.
+/// The text model of a vision-language model; its configuration leaves out what is transformers' default.
 pub(super) fn from_hf_with_images(keys: &mut Keys) -> Result<Recipe> {
     let mut text = keys.object_or_none("text_config")?.ok_or_else(|| missing("text_config"))?;
     for (key, value) in [

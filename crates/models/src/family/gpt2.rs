@@ -1,4 +1,4 @@
-//! GPT-2: LayerNorm, learned positions, and matrices stored the other way round.
+//! GPT-2: LayerNorm, learned positions, and transposed matrices.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! GPT-Neo and TinyStories: learned positions, a window in every other layer, scores that are not scaled.
+//! GPT-Neo and TinyStories: learned positions, a window in every other layer, unscaled attention scores.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! GPT-J: side by side sublayers after one norm, rotary pairs in a part of each head, a bias in the head.
+//! GPT-J: parallel sublayers after one norm, rotary pairs in a part of each head, a bias in the head.
 
 use super::keys::Keys;
 use super::rope::USUAL_BASE;

@@ -95,7 +95,7 @@ pub(super) fn activation_name(activation: Activation) -> &'static str {
 /// The prefix of the tensor names of a model with a head; checkpoints of the bare model lack it.
 pub(super) const PREFIX: &str = "model.";
 
-/// Where Llama's descendants store a parameter. Norms have the names of models that norm before sublayers; where norms stand
+/// Where Llama's descendants store a parameter. Norms have the names of models that norm before sublayers; where norms are
 /// after them, `post_attention_layernorm` is the norm of attention's output.
 pub(super) fn stored(_config: &DecoderConfig, param: Param) -> Stored {
     let (name, layout) = match param.part {

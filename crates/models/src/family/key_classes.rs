@@ -1,4 +1,4 @@
-//! What configuration keys mean where no family reads them: dead ones, those that say how and not what is computed, and
+//! What configuration keys mean where no family reads them: dead ones, those about the implementation and not the result, and
 //! those that must have a neutral value.
 //!
 //! Taken from the configuration classes of transformers 5.24. Keys that one family alone has are in its own file.

@@ -1,5 +1,5 @@
 //! Mistral, Ministral and Ministral 3: Llama's shape, with a sliding window in some or all layers of the first versions, and
-//! queries that grow with their position in the last. Of `mistral3`, the models that see images too, the text model is read.
+//! queries scaled by their position in the last. Of `mistral3`, the vision-language models, the text model is read.
 
 use serde_json::json;
 
@@ -61,7 +61,7 @@ pub(super) fn mistral3_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Rec
     Ok(Recipe::gguf(config.with_query_scaling(growth), gguf::stored_in_pairs))
 }
 
-/// The text model of a model that sees images; its configuration leaves out what is transformers' default.
+/// The text model of a vision-language model; its configuration leaves out what is transformers' default.
 pub(super) fn from_hf_with_images(keys: &mut Keys) -> Result<Recipe> {
     let mut text = keys.object_or_none("text_config")?.ok_or_else(|| missing("text_config"))?;
     for (key, value) in [

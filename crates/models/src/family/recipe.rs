@@ -42,7 +42,7 @@ pub struct Recipe {
     pub(super) prefix: &'static str,
     pub(super) locate: Locate,
     ignorable: Ignorable,
-    /// Whether the checkpoint also has the tensors of a model that sees images.
+    /// Whether the checkpoint also has the tensors of a vision model.
     pub(super) is_text_model: bool,
     /// Whether weights are stored in MXFP4.
     pub(crate) in_mxfp4: bool,
@@ -84,7 +84,7 @@ impl Recipe {
         Self { ignorable, ..self }
     }
 
-    /// The text model of a model that sees images, whose configuration `text` is inside that of the whole.
+    /// The text model of a vision-language model, whose configuration `text` is inside that of the whole.
     pub(super) fn of_text_model(self, text: &mut Keys) -> Result<Self> {
         let recipe = self.checked(text, Format::HuggingFace, "text_config.")?;
         Ok(Self { is_text_model: true, ..recipe })

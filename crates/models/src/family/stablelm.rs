@@ -1,4 +1,4 @@
-//! StableLM 2 and 3B: LayerNorm, a part of each head rotated; the 12B has side by side sublayers and a norm for each head.
+//! StableLM 2 and 3B: LayerNorm, a part of each head rotated; the 12B has parallel sublayers and a norm for each head.
 
 use super::keys::Keys;
 use super::rope::{self, Outer};

@@ -137,7 +137,7 @@ mod tests {
     use crate::Tokenizer;
     use crate::tokenizer::byte_level::{Pieces, assemble};
 
-    /// With a vocabulary of `a`, `b`, `1` and the space alone, ids depend on nothing but what is merged within a piece.
+    /// With a vocabulary of `a`, `b`, `1` and the space alone, ids depend only on the merges within a piece.
     #[test]
     fn every_name_makes_a_tokenizer_that_the_library_takes() {
         for (name, cut) in CUTS {

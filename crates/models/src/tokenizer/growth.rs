@@ -1,4 +1,4 @@
-//! What a `tokenizer.json` could make of a short text: [`check`] refuses a file whose steps multiply a text without bound.
+//! How much longer a `tokenizer.json` could make a text: [`check`] refuses a file whose steps multiply a text without bound.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

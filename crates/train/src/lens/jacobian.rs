@@ -12,7 +12,7 @@ use crate::{Result, TrainError};
 #[non_exhaustive]
 pub struct JacobianConfig {
     /// How many units of the last residual stream are differentiated in each window, drawn at random without replacement so
-    /// that all units have their turn equally often; all of them where it is not set.
+    /// that all units are used equally often; all of them where it is not set.
     pub probes: Option<usize>,
     /// How many positions at the start of each window are left out, at least those that the windows
     /// [skip](TokenWindows::skip_first); the last one, which predicts nothing, is too.
@@ -25,7 +25,7 @@ pub struct JacobianConfig {
 }
 
 impl Default for JacobianConfig {
-    /// All units in each window, without the first 16 positions, as published lenses have it; 16 units in a pass.
+    /// All units in each window, without the first 16 positions, as in published lenses; 16 units in a pass.
     fn default() -> Self {
         Self { probes: None, skip_first: 16, units_per_pass: 16, seed: 0 }
     }
@@ -47,7 +47,7 @@ impl JacobianConfig {
         Self { units_per_pass: units, ..self }
     }
 
-    /// With another seed of what is drawn at random.
+    /// With another seed of everything that is drawn at random.
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
@@ -150,7 +150,7 @@ fn map(sums: &[f64], counts: &[f64], device: &Device) -> LinearMap {
     LinearMap::new(Tensor::from_data(TensorData::new(weight, [d_model, d_model]), device))
 }
 
-/// Units in random order, over and over, each time in another one.
+/// Units in random order, over and over, in a new order each time.
 struct Units {
     random: SplitMix64,
     n: usize,
@@ -189,7 +189,7 @@ fn streams(model: &dyn ResidualModel, windows: &TokenWindows, window: usize) -> 
 }
 
 /// The rows of some units of one window's Jacobians, `[unit][residual position][input]`: the mean over source positions. The
-/// gradient goes back a block at a time, so that no more than the operations of one block are kept.
+/// gradient goes back a block at a time, so only the operations of one block are kept.
 fn rows(
     model: &dyn ResidualModel,
     streams: &[Tensor<3>],

@@ -85,8 +85,8 @@ impl TunedConfig {
     }
 }
 
-/// Fits the tuned lens: the map of each residual position is trained from that of `start`, such as the affine lens, to the
-/// least mean KL divergence of the lens's prediction from the model's, over the positions whose predictions
+/// Fits the tuned lens: the map of each residual position is trained from that of `start`, such as the affine lens, to
+/// minimise the mean KL divergence of the lens's prediction from the model's, over the positions whose predictions
 /// [count](TokenWindows::scored_from).
 ///
 /// Belrose et al., *Eliciting Latent Predictions from Transformers with the Tuned Lens* (2023); this one is trained by Adam on
@@ -198,7 +198,7 @@ impl Translator {
         let learned = inputs.autodiff().matmul(self.learned.weight.val()) + self.learned.bias.val().unsqueeze();
         let stream = base.autodiff() + learned * row(&self.last.deviation, &device).autodiff();
         let logits = model.unembed(model.final_norm(stream)?, 0..model.d_vocab())?;
-        // The KL divergence but for the entropy of the model, which is constant.
+        // The KL divergence up to the entropy of the model, which is constant.
         let loss = (log_softmax(logits, 1) * batch.probabilities.clone().autodiff()).sum().neg() / n as f64;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.learned);
         let loss = loss.into_scalar::<f64>();

@@ -73,7 +73,7 @@ impl Pair {
         Self { key: self.key.select(0, indices.clone()), value: self.value.select(0, indices) }
     }
 
-    /// As many positions as needed, of which the first `filled` are kept. Room doubles, so that few copies are made.
+    /// Room for as many positions as needed; the first `filled` are kept. Room doubles, so that few copies are made.
     fn with_room_for(self, len: usize, filled: usize) -> Self {
         let [_, _, capacity, _] = self.key.dims();
         if len <= capacity {

@@ -69,7 +69,7 @@ impl GgufFile {
 }
 
 impl RawEntry {
-    /// Puts a number in the place of one of the same type.
+    /// Replaces a number by one of the same type.
     pub(crate) fn set_number(&mut self, number: usize, path: &Path) -> Result<()> {
         let wrong = || ModelError::malformed(path, format!("`{}` is not a number for {number}", shown(&self.key)));
         let width = match self.value.first_chunk().map(|kind| u32::from_le_bytes(*kind)) {
