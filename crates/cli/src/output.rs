@@ -32,15 +32,12 @@ pub fn width() -> usize {
     given.or_else(of_terminal).unwrap_or(USUAL)
 }
 
-/// Characters of an error that are printed.
+/// Characters of an error or a note that are printed.
 const LONGEST: usize = 2000;
 
 /// Prints an error as one line on standard error.
 pub fn error(error: &anyhow::Error) {
-    to_stderr(format_args!(
-        "error: {}",
-        stratigraph_core::shown(&OneLine(format!("{error:#}")).to_string()).within(LONGEST)
-    ));
+    to_stderr(format_args!("error: {}", one_line(format_args!("{error:#}"))));
 }
 
 /// Prints what a panic said on standard error.
@@ -48,14 +45,19 @@ pub fn panic(text: impl Display) {
     to_stderr(text);
 }
 
-/// Prints a note on standard error.
+/// Prints a note as one line on standard error.
 pub fn note(text: impl Display) {
-    to_stderr(format_args!("note: {text}"));
+    to_stderr(format_args!("note: {}", one_line(text)));
 }
 
-/// Says on standard error what is left out, and why.
+/// Says in one line on standard error what is left out, and why.
 pub fn skipped(what: impl Display, reason: impl Display) {
-    to_stderr(format_args!("skipped: {what}: {reason}"));
+    to_stderr(format_args!("skipped: {}", one_line(format_args!("{what}: {reason}"))));
+}
+
+/// A text that may quote a file, on one line: lines are joined, control characters escaped, and a long text is cut.
+fn one_line(text: impl Display) -> String {
+    stratigraph_core::shown(&OneLine(text.to_string()).to_string()).within(LONGEST).to_string()
 }
 
 /// An error is ignored here: there is nowhere to report that standard error is closed.
@@ -162,8 +164,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_one_line() {
-        assert_eq!(OneLine("a\n\n  b\n".to_owned()).to_string(), "a b");
+    fn errors_and_notes_are_one_line_without_control_characters() {
+        assert_eq!(one_line("a\n\n  b\n\u{1b}[31m"), "a b \\u{1b}[31m");
+        assert_eq!(one_line("x".repeat(3000)).len(), LONGEST + "... (3000 bytes)".len());
     }
 
     #[test]

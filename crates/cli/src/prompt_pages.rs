@@ -25,8 +25,8 @@ const USUAL: usize = 1;
 pub struct PromptPageArgs {
     /// With --out: pages of the N windows where deletion hurts most, and of the N where it hurts least [default: 1]
     ///
-    /// A page deletes each layer once on its window, reads every residual position, and is a few megabytes large. Windows of more than 256
-    /// tokens have none.
+    /// A page deletes each layer once on its window, reads every residual position, and is a few megabytes large. Windows of more
+    /// than 256 tokens have none.
     #[arg(long, value_name = "N", requires = "out")]
     prompt_pages: Option<usize>,
 }
@@ -74,7 +74,7 @@ fn chosen(curve: &Curve, n: usize) -> Vec<Chosen> {
     let median = |window: usize| {
         let mut layers: Vec<f64> = curve.replicates.iter().filter_map(|layer| layer.get(window).copied()).collect();
         layers.sort_by(f64::total_cmp);
-        layers[layers.len() / 2]
+        (layers[(layers.len() - 1) / 2] + layers[layers.len() / 2]) / 2.0
     };
     let mut windows: Vec<(usize, f64)> = (0..n_windows).map(|window| (window, median(window))).collect();
     windows.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -140,6 +140,10 @@ mod tests {
         assert_eq!(windows(1), [(0, "most"), (1, "least")]);
         assert_eq!(windows(2), [(0, "most"), (2, "most"), (1, "least")]);
         assert_eq!(windows(9), [(0, "most"), (2, "most"), (1, "most")]);
+        let even = vec![vec![0.0, 4.0], vec![5.0, 4.0]];
+        let curve = Curve::new(Axis::layers(2), Unit::Nats, vec![0.0; 2]);
+        let of_two_layers = chosen(&curve.with_replicates(ReplicateUnit::Windows, even), 1);
+        assert_eq!(of_two_layers.iter().map(|it| (it.window, it.kl)).collect::<Vec<_>>(), [(1, 4.0), (0, 2.5)]);
         assert!(windows(0).is_empty() && chosen(&Curve::new(Axis::layers(0), Unit::Nats, vec![]), 2).is_empty());
     }
 }

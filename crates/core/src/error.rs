@@ -150,8 +150,8 @@ pub enum CoreError {
     WholeWindowsOnly,
     /// A layer that was not run on some positions of a window, so that it cannot run the positions after them.
     #[error(
-        "layer {layer} has keys and values of {n_kept} positions and cannot continue from position {first}: a tap replaced the output of its \
-         attention in some steps and not in others"
+        "layer {layer} has keys and values of {n_kept} positions and cannot continue from position {first}: a tap \
+         replaced the output of its attention in some steps and not in others"
     )]
     PositionsSkipped {
         /// The layer.

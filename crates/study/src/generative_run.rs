@@ -42,8 +42,8 @@ pub struct GenerativeRun<'a> {
 const BATCH: usize = 16;
 
 impl<'a> GenerativeRun<'a> {
-    /// A run of the unchanged model, with answers of up to 256 tokens as in the harness. The generator's own stop strings and number of tokens are
-    /// not used.
+    /// A run of the unchanged model, with answers of up to 256 tokens as in the harness. The generator's own
+    /// stop strings and number of tokens are not used.
     pub fn new(generator: Generator<'a>) -> Self {
         let clean = Intervention::none(generator.model().n_layers()).with_name(InterventionRecord::CLEAN);
         Self { generator, interventions: vec![clean], max_new_tokens: 256, on_answered: Box::new(|_| ()) }

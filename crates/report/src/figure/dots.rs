@@ -78,7 +78,11 @@ impl Dots {
         let Some(first) = self.series.first() else { return self };
         let mut numbers: Vec<&Point> = first.points.iter().filter(|point| point.y.is_finite()).collect();
         numbers.sort_by(|a, b| a.y.total_cmp(&b.y));
-        let Some(median) = numbers.get(numbers.len() / 2).map(|point| point.y) else { return self };
+        let n_numbers = numbers.len();
+        if n_numbers == 0 {
+            return self;
+        }
+        let median = (numbers[(n_numbers - 1) / 2].y + numbers[n_numbers / 2].y) / 2.0;
         numbers.sort_by(|a, b| (b.y - median).abs().total_cmp(&(a.y - median).abs()).then(a.x.total_cmp(&b.x)));
         let kept: Vec<usize> = numbers.iter().take(n).map(|point| point.x as usize).collect();
         let moved = |series: &Series| {
@@ -227,6 +231,8 @@ mod tests {
         let points: Vec<_> = largest.series[0].points.iter().map(|point| (point.x, &point.at[..], point.y)).collect();
         assert_eq!(points, [(0.0, "head 1.0", 5.0), (1.0, "head 4.0", 0.5)]);
         assert_eq!(dots.largest(99).rows.len(), 5, "a head without a number is left out");
+        let of_four = Dots::from_curve("zero_heads_nll", &heads(vec![0.0, 1.0, 3.0, 3.6])).largest(2);
+        assert_eq!(of_four.rows, ["0.0", "3.0"], "the median of an even number is between the middle two");
     }
 
     #[test]

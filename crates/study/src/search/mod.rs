@@ -1,5 +1,6 @@
 //! Searches over layer plans on a model: [`ModelObjective`], a metric on a corpus, and [`TaskObjective`], a benchmark, are what a
-//! [`Search`](stratigraph_surgery::search::Search) optimises, [`SearchRun`] a search that continues after it is killed, and that runs in shards.
+//! [`Search`](stratigraph_surgery::search::Search) optimises, [`SearchRun`] a search that continues
+//! after it is killed, and that runs in shards.
 
 mod clean;
 mod objective;
