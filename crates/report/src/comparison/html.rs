@@ -82,10 +82,10 @@ impl Comparison {
             let (model, corpus) = (&profile.model, &profile.corpus);
             write!(f, "<tr><th scope=\"row\">{}</th>", Escaped(name))?;
             write!(f, "<td>{}</td><td>{}</td><td>{}</td>", model.n_layers, model.d_model, Escaped(&corpus.name))?;
-            let versions = profile.versions.iter().map(|(name, version)| format!("{name} {version}"));
             let spans = profile.stages.iter().flat_map(|found| &found.stages);
             let starts = spans.map(|span| format!("{} {}", span.stage, span.first));
-            let [versions, starts] = [versions.collect::<Vec<_>>(), starts.collect()].map(|words| words.join(", "));
+            let starts = starts.collect::<Vec<_>>().join(", ");
+            let versions = page::facts::versions(&profile.versions);
             let starts = if starts.is_empty() { NOTHING } else { &starts };
             let (device, precision) = (Escaped(&profile.device), Escaped(&model.precision));
             write!(f, "<td>{}</td><td>{}</td>", corpus.n_sequences, corpus.seq_len)?;

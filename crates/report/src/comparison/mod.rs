@@ -80,10 +80,7 @@ impl Comparison {
         self.families = families.into_iter().map(Into::into).collect();
         match self.families.iter().find(|family| self.of_family(family).is_empty()) {
             None => Ok(self),
-            Some(family) => {
-                let known = self.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
-                Err(ReportError::NoSuchFamily { family: family.clone(), known })
-            }
+            Some(family) => Err(ReportError::NoSuchFamily { family: family.clone(), known: self.names() }),
         }
     }
 
@@ -125,6 +122,11 @@ impl Comparison {
         })
     }
 
+    /// The names of the models, separated by commas.
+    fn names(&self) -> String {
+        self.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
     fn of_family(&self, family: &str) -> Vec<&Model> {
         self.models.iter().filter(|model| model.is_of(family)).collect()
     }
@@ -159,7 +161,7 @@ impl Comparison {
             ),
             ("inside", "Inside the unchanged models", "Attention, neurons and norms of each model.", INSIDE),
         ];
-        let source = self.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+        let source = self.names();
         let figure = |(name, title, caption, curves): (&str, &str, &str, &[&str])| Figure {
             panels: curves.iter().filter_map(|curve| self.panel(curve)).collect(),
             ..Figure::new(name, title)

@@ -1,4 +1,6 @@
-//! What the head of a page says about the corpus: how windows were [`drawn`], and what [`errors`] are over.
+//! What the head of a page says: how windows were [`drawn`], what [`errors`] are over, and the [`versions`] of programs.
+
+use std::collections::BTreeMap;
 
 use stratigraph_profile::CorpusRecord;
 use stratigraph_profile::statistics::ErrorUnit;
@@ -20,6 +22,11 @@ pub(super) fn drawn(corpus: &CorpusRecord) -> Option<String> {
         parts.push(format!("the first {} positions do not count", corpus.skip_first));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The versions of programs, separated by commas.
+pub(crate) fn versions(versions: &BTreeMap<String, String>) -> String {
+    versions.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
 }
 
 /// What standard errors over the corpus are over; none for a single window.

@@ -1,6 +1,6 @@
 //! A profile as one page that opens offline: [`Page`].
 
-mod facts;
+pub(crate) mod facts;
 mod groups;
 mod prompts;
 mod stages;
@@ -83,8 +83,7 @@ impl Page<'_> {
         }
         fact(f, "device", &self.profile.device)?;
         fact(f, "precision", &model.precision)?;
-        let versions = self.profile.versions.iter().map(|(name, version)| format!("{name} {version}"));
-        fact(f, "versions", &versions.collect::<Vec<_>>().join(", "))?;
+        fact(f, "versions", &facts::versions(&self.profile.versions))?;
         fact(f, "seed", &self.profile.seed.to_string())?;
         f.write_str("</dl>\n")?;
         command(f, &self.profile.command)?;

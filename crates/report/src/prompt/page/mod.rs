@@ -91,8 +91,7 @@ impl<'a> PromptPage<'a> {
         }
         page::fact(f, "device", &it.device)?;
         page::fact(f, "precision", &it.model.precision)?;
-        let versions = it.versions.iter().map(|(name, version)| format!("{name} {version}"));
-        page::fact(f, "versions", &versions.collect::<Vec<_>>().join(", "))?;
+        page::fact(f, "versions", &page::facts::versions(&it.versions))?;
         f.write_str("</dl>\n")?;
         page::command(f, &it.command)?;
         self.contents(f)?;
