@@ -114,7 +114,7 @@ impl TokenWindows {
     /// # Errors
     /// [`CoreError::NothingMeasured`] when no position with a next token is left.
     pub fn with_skip_first(self, n: usize) -> Result<Self> {
-        match n + 2 > self.seq_len {
+        match n >= self.seq_len - 1 {
             true => Err(CoreError::NothingMeasured { skip_first: n, seq_len: self.seq_len }),
             false => Ok(Self { skip_first: n, ..self }),
         }
@@ -287,6 +287,7 @@ mod tests {
         assert_eq!((skipping.scored_from(), skipping.measured_from()), (1, 1));
         let refused = CoreError::NothingMeasured { skip_first: 2, seq_len: 3 };
         assert_eq!(windows.clone().with_skip_first(2), Err(refused));
+        assert!(windows.clone().with_skip_first(usize::MAX).is_err());
         assert_eq!(windows.with_bos(5), Err(CoreError::NoBos { bos: 5, window: 0, found: 1 }));
     }
 

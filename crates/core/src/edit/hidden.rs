@@ -22,13 +22,13 @@ impl Hidden {
 
 /// Which scores of a batch of shape `dims` an edit hides, if it hides keys.
 pub(super) fn hidden_keys(edit: &Edit, dims: &[usize], context: &EditContext) -> Option<Hidden> {
-    let by_window = edit.positions().differ()
-        || match edit.kind() {
-            EditKind::MaskDistances(_) => false,
-            EditKind::MaskKeys(keys) => keys.differ(),
-            EditKind::MaskPairs(_) => true,
-            _ => return None,
-        };
+    let keys_differ = match edit.kind() {
+        EditKind::MaskDistances(_) => false,
+        EditKind::MaskKeys(keys) => keys.differ(),
+        EditKind::MaskPairs(_) => true,
+        _ => return None,
+    };
+    let by_window = keys_differ || edit.positions().differ();
     let &[batch, n_heads, n_queries, n_keys] = dims else { return None };
     let of_all_heads = *edit.units() == Units::All;
     let shape = [if by_window { batch } else { 1 }, if of_all_heads { 1 } else { n_heads }, n_queries, n_keys];

@@ -74,6 +74,17 @@ fn masks_choose_other_positions_in_each_window() {
     let alone = model.forward(windows().batch(1..2, &model.device()), &mut EditTap::new(&edits, vec![1])).unwrap();
     assert_close(&host(alone), &expected[expected.len() / 2..]);
 
+    // Activations with an axis of heads, as those without.
+    let masked = |edit: Edit| edit.with_positions(Positions::mask("some", mask.clone()));
+    let z = masked(Edit::zero(Hook::Z.at(1)).with_heads([1]));
+    let expected = by_element(&z, |[w, p, h, _], x| if h == 1 && chosen(w, p) { 0.0 } else { x });
+    assert_close(&edited(std::slice::from_ref(&z)), &expected);
+    assert_ne!(expected, unedited());
+    let pattern = masked(Edit::scale(Hook::Pattern.at(1), 0.5));
+    let expected = by_element(&pattern, |[w, _, q, _], x| if chosen(w, q) { 0.5 * x } else { x });
+    assert_close(&edited(std::slice::from_ref(&pattern)), &expected);
+    assert_ne!(expected, unedited());
+
     let keys = Edit::mask_keys(0, Positions::mask("keys", mask));
     let hidden = |[w, _, q, k]: [usize; 4], x: f32| if q != k && chosen(w, k) { f32::NEG_INFINITY } else { x };
     assert_close(&edited(std::slice::from_ref(&keys)), &by_element(&keys, hidden));
