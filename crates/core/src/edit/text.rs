@@ -68,6 +68,10 @@ impl Edit {
         while let Some((word, after)) = first_word(rest) {
             let Some((key, of)) = word.split_once('=').filter(|(key, _)| !key.contains('(')) else { break };
             match key {
+                "pos" if positions != Positions::All => return Err(bad("it gives positions twice".to_owned())),
+                "heads" | "units" if units != Units::All => {
+                    return Err(bad("it gives heads or units twice; write one list, such as heads=0,2".to_owned()));
+                }
                 "heads" => units = Units::heads(indices(of).map_err(bad)?),
                 "units" => units = Units::only(indices(of).map_err(bad)?),
                 "pos" => positions = parse_positions(of).map_err(bad)?,
@@ -120,7 +124,7 @@ fn parse_kind(text: &str, data: &EditData) -> Result<EditKind, String> {
         }
         ("mask_keys", Some(keys)) => parse_positions(keys).map(EditKind::MaskKeys),
         ("mask_distances", Some(distances)) => match indices(distances)?[..] {
-            [first, .., last] if distances.contains("..") => Ok(EditKind::MaskDistances(first..=last)),
+            [first, .., last] if !distances.contains(',') => Ok(EditKind::MaskDistances(first..=last)),
             [only] => Ok(EditKind::MaskDistances(only..=only)),
             _ => Err("distances are one range, such as 1..6".to_owned()),
         },
@@ -197,6 +201,10 @@ mod tests {
             "blocks.3.hook_mlp_out scale(x)",
             "blocks.3.hook_mlp_out scale(1",
             "blocks.3.attn.hook_attn_scores mask_distances(1,3)",
+            "blocks.3.attn.hook_attn_scores mask_distances(1,3..6)",
+            "blocks.3.attn.hook_z heads=0 heads=2 zero",
+            "blocks.3.attn.hook_z heads=0 units=2 zero",
+            "blocks.3.attn.hook_z pos=1,2 pos=5 zero",
             "blocks.3.hook_mlp_out mean(all)",
             "blocks.3.hook_mlp_out mean(1)",
             "blocks.3.hook_mlp_out mean()",
