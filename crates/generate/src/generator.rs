@@ -132,7 +132,7 @@ impl<'a> Generator<'a> {
         self.check(prompts)?;
         let rows = prompts.iter().enumerate().map(|(index, prompt)| Row::new(self, prompt, index));
         let mut rows = rows.collect::<Result<Vec<_>>>()?;
-        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0) + self.max_new_tokens;
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0).saturating_add(self.max_new_tokens);
         let mut run = self.start(prompts.len(), longest)?;
         let mut texts: Vec<usize> = (0..rows.len()).collect(); // of each window that runs
         loop {

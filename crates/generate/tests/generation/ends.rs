@@ -12,6 +12,8 @@ fn a_generation_ends_at_its_number_of_tokens_a_token_or_the_context() {
     let all = Generator::new(&model).with_max_new_tokens(100).run(std::slice::from_ref(&prompt)).unwrap().remove(0);
     // The context holds 24 tokens; what follows the last of them is still predicted.
     assert_eq!((all.tokens.len(), &all.stop), (24 - 3 + 1, &StopReason::ContextFull));
+    let most = Generator::new(&model).with_max_new_tokens(usize::MAX);
+    assert_eq!(most.run(std::slice::from_ref(&prompt)).unwrap().remove(0), all);
     let few = Generator::new(&model).with_max_new_tokens(4).run(std::slice::from_ref(&prompt)).unwrap().remove(0);
     assert_eq!((&few.tokens[..], &few.stop), (&all.tokens[..4], &StopReason::MaxNewTokens));
     assert_eq!(few.text, None);
