@@ -1,6 +1,6 @@
 //! What can go wrong in generation: [`GenerateError`].
 
-use stratigraph_core::CoreError;
+use stratigraph_core::{CoreError, shown};
 use stratigraph_surgery::SurgeryError;
 
 /// The result of an operation of this crate.
@@ -66,7 +66,7 @@ pub enum GenerateError {
         reason: String,
     },
     /// A text that is no variable of a chat template.
-    #[error("`{text}` is not a variable of a chat template: {reason}")]
+    #[error("`{}` is not a variable of a chat template: {reason}", shown(text))]
     BadVariable {
         /// The text.
         text: String,

@@ -36,7 +36,7 @@ pub enum ModelError {
         target: PathBuf,
     },
     /// A model that is neither a path nor available from the hub.
-    #[error("there is no file or directory `{model}`, and the hub does not have it: {reason}")]
+    #[error("there is no file or directory `{}`, and the hub does not have it: {reason}", shown(model).within(REASON))]
     NoSuchModel {
         /// The model as it was given.
         model: String,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stratigraph_core::CoreError;
+use stratigraph_core::{CoreError, shown};
 
 use crate::lens::LensError;
 
@@ -32,7 +32,7 @@ pub enum ProbeError {
         position: usize,
     },
     /// An unknown name of a metric.
-    #[error("unknown metric `{name}`; known: {known}")]
+    #[error("unknown metric `{}`; known: {known}", shown(name))]
     UnknownMetric {
         /// The name as it was given.
         name: String,
@@ -81,7 +81,7 @@ pub enum ProbeError {
         reason: String,
     },
     /// A name that is not a built-in grouping's.
-    #[error("unknown grouping `{name}`; known: {known}")]
+    #[error("unknown grouping `{}`; known: {known}", shown(name))]
     UnknownGrouping {
         /// The name as it was given.
         name: String,
@@ -253,7 +253,7 @@ pub enum ProbeError {
         needed: usize,
     },
     /// A sentence of fewer than two tokens, or with no token for its word.
-    #[error("`{sentence}` has fewer than two tokens, or none for its word")]
+    #[error("`{}` has fewer than two tokens, or none for its word", shown(sentence))]
     NoTarget {
         /// The sentence.
         sentence: String,

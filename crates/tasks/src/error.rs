@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use stratigraph_core::CoreError;
+use stratigraph_core::{CoreError, shown};
 
 /// The result of an operation of this crate.
 pub type Result<T, E = TaskError> = std::result::Result<T, E>;
@@ -16,7 +16,7 @@ pub enum TaskError {
     #[error(transparent)]
     Core(#[from] CoreError),
     /// A name that is not a task's.
-    #[error("unknown task `{name}`; known: {known}")]
+    #[error("unknown task `{}`; known: {known}", shown(name))]
     UnknownTask {
         /// The name as it was given.
         name: String,
@@ -111,7 +111,7 @@ pub enum ItemProblem {
         n_labels: usize,
     },
     /// An answer that is not one of the choices.
-    #[error("its answer `{answer}` is none of its choices ({})", labels.join(", "))]
+    #[error("its answer `{}` is none of its choices ({})", shown(answer), shown(&labels.join(", ")))]
     UnknownAnswer {
         /// The answer as it was given.
         answer: String,
@@ -141,5 +141,5 @@ pub enum PairProblem {
 }
 
 fn of_subject(subject: &Option<String>) -> String {
-    subject.as_ref().map(|subject| format!(" of the subject {subject}")).unwrap_or_default()
+    subject.as_ref().map(|subject| format!(" of the subject {}", shown(subject))).unwrap_or_default()
 }

@@ -249,6 +249,8 @@ mod tests {
         let hellaswag = r#"{"activity_label": "A", "ctx_a": "b", "ctx_b": "", "endings": ["c", "d"], "label": LABEL}"#;
         let found = |label| problem(Task::HellaSwag, hellaswag.replace("LABEL", label).as_bytes());
         assert_eq!(found("2"), "items.jsonl, line 1: its answer `2` is none of its choices (0, 1)");
+        let long = format!("\"\\n{}\"", "x".repeat(1000));
+        assert!(found(&long).len() < 250 && !found(&long).contains('\n'), "{}", found(&long));
         assert_eq!(found("\"\""), "items.jsonl, line 1: its answer `` is none of its choices (0, 1)");
         assert_eq!(found("null"), "items.jsonl, line 1: its field `label` is not a string or a whole number");
         let arc = r#"{"question": "Q", "choices": {"text": ["a", "b"], "label": LABELS}, "answerKey": "E"}"#;
