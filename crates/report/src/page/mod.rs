@@ -145,7 +145,7 @@ pub(crate) fn open_with(f: &mut impl Write, title: &str, style: &str, script: Op
 
 pub(crate) fn close(f: &mut impl Write, bands: Bands) -> fmt::Result {
     write!(f, "<footer>Made by Stratigraph. {} ", bands.in_words())?;
-    f.write_str("Rest the mouse on a figure to read its numbers.</footer>\n</body>\n</html>\n")
+    f.write_str("Hover over a figure to read its numbers.</footer>\n</body>\n</html>\n")
 }
 
 /// A figure: its caption, and beside it each panel as a picture of its own, so that they can be stacked.

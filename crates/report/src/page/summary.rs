@@ -33,7 +33,7 @@ fn clean(profile: &Profile) -> Option<String> {
     let entropy = profile.values.get("clean_entropy_bits").map(|entropy| entropy.mean).filter(|bits| bits.is_finite());
     let entropy =
         entropy.map(|bits| format!(", the entropy of its predictions {} bits", Number(bits))).unwrap_or_default();
-    Some(format!("The unchanged model's loss is {} nats a token{entropy}.", with_error(loss.mean, loss.sem)))
+    Some(format!("The unchanged model's loss is {} nats per token{entropy}.", with_error(loss.mean, loss.sem)))
 }
 
 fn deletion(profile: &Profile) -> Option<String> {
@@ -95,8 +95,8 @@ fn words(profile: &Profile) -> Option<String> {
     let (n_clear, n_layers) = (finite(curve).filter(is_clear).count(), curve.len());
     let difference = with_error(most, curve.sem.get(layer).copied().flatten());
     Some(format!(
-        "Knocking out attention within words costs most beyond as much attention across words in layer {layer}: {difference} \
-         nats. The difference is more than two standard errors above 0 in {n_clear} of {n_layers} layers."
+        "The extra cost of knocking out attention within words, over as much attention across words, is largest in layer \
+         {layer}: {difference} nats. It is more than two standard errors above 0 in {n_clear} of {n_layers} layers."
     ))
 }
 
@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn attention_within_words_is_compared_with_attention_across() {
         let sentences = sentences(&profile(3, &[("knock_out_words_kl", &[0.5, 0.125, -1.0])]));
-        let expected = "Knocking out attention within words costs most beyond as much attention across words in layer 0: \
-                        0.5 ± 0.12 nats. The difference is more than two standard errors above 0 in 1 of 3 layers.";
+        let expected = "The extra cost of knocking out attention within words, over as much attention across words, is largest in \
+                        layer 0: 0.5 ± 0.12 nats. It is more than two standard errors above 0 in 1 of 3 layers.";
         assert_eq!(sentences, [expected]);
     }
 

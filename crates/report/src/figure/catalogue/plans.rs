@@ -215,7 +215,7 @@ pub(super) const PLANS: [Plan; 18] = [
     },
     Plan {
         name: "patching",
-        title: "From where on the last position carries the answer",
+        title: "The layer from which the last position carries the answer",
         caption: "The residual stream of the last position taken from the other prompt of a pair: 1 is the answer as after the \
                   clean prompt, 0 as after the corrupted one. Bands are 95 % bootstrap intervals over pairs. Where the curves \
                   cross, the answer has come to the last position.",

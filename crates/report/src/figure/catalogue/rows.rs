@@ -34,7 +34,7 @@ pub(super) fn heads(profile: &Profile) -> Figure {
     });
     let caption = format!(
         "The output of one head at a time changed. Beside each map are the {MOST_HEADS} heads whose number is furthest from \
-         the median of all heads, with one standard error to both sides; head 3.2 is head 2 of layer 3."
+         the median of all heads, with bars of one standard error to each side; head 3.2 is head 2 of layer 3."
     );
     Figure { panels: panels.collect(), ..Figure::new("head_ablation", "Heads, one at a time").with_caption(caption) }
 }
@@ -49,7 +49,7 @@ pub(super) fn neuron_sets(profile: &Profile) -> Figure {
     });
     let caption = format!(
         "Each class of neurons ablated together, and random sets of as many neurons of the same layers with output weights of \
-         similar length. Bars of the class are one standard error over windows to both sides, those of the random sets one \
+         similar length. Bars of the class are one standard error over windows to each side, those of the random sets one \
          standard deviation between sets. Differences are paired by window.{}",
         left_out(profile)
     );

@@ -71,7 +71,7 @@ pub(super) fn all(profile: &Profile) -> [Figure; 8] {
         figure(
             "heads",
             "Heads that join the parts of a word",
-            "Attention from the last token of a word of four tokens to its other three, less the attention over the same \
+            "Attention from the last token of a word of four tokens to its other three, minus the attention over the same \
              distances elsewhere: heads that join sub-words stand out on the positive side.",
             named(&HEADS),
         ),

@@ -23,7 +23,7 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &Diffe
         found.difference
     )?;
     f.write_str("It is the sum of what the embedding, the biases, each attention and each MLP add along the direct path to the ")?;
-    f.write_str("unembedding, divided by the final norm's scale. A part that later layers only build on adds nothing here.</p>\n")?;
+    f.write_str("unembedding, divided by the final norm's scale. A part whose output only later layers use adds nothing here.</p>\n")?;
     largest_parts(f, found)?;
     layers(f, found)?;
     neurons(f, found)?;

@@ -14,8 +14,10 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading) -> fmt::Resul
     }
     f.write_str("<section id=\"lenses\">\n<h2>What each layer would predict</h2>\n")?;
     f.write_str("<p>A lens reads the residual stream before a layer as if the model ended there. A cell has the token that is most ")?;
-    f.write_str("likely to follow the token of its column. It is bold where it is the one that the model itself puts out, which the ")?;
-    f.write_str("last row has. Rest on a cell for the next most likely tokens and all numbers.</p>\n")?;
+    f.write_str(
+        "likely to follow the token of its column. It is bold where it is the model's own prediction, which the ",
+    )?;
+    f.write_str("last row shows. Hover over a cell for the next most likely tokens and all numbers.</p>\n")?;
     legend(f)?;
     for (nth, grid) in reading.lenses.iter().enumerate() {
         let (open, title) = (if nth == 0 { " open" } else { "" }, Escaped(&grid.title));
