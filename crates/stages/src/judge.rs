@@ -1,5 +1,7 @@
 //! From a division to its boundaries with bands, shape, test and verdict: [`boundaries`].
 
+use std::ops::Range;
+
 use stratigraph_profile::{Boundary, BoundaryTest, BoundaryVerdict, Profile, Shape, Stage, Transition};
 
 use crate::boundary::interval;
@@ -23,7 +25,7 @@ pub(crate) struct Case<'a, 'b> {
     pub(crate) trial: &'b Trial<'a>,
     pub(crate) settled: &'b Settled,
     pub(crate) multiverse: Option<&'b Multiverse>,
-    /// Layers in which transitions are not fitted: those that stand out inside a stage.
+    /// Layers in which transitions are not fitted, beside those of a stage that was given up: those that stand out inside a stage.
     pub(crate) left_out: Vec<usize>,
 }
 
@@ -64,8 +66,10 @@ fn sides(placed: &[Placed], n_layers: usize) -> Vec<Sides> {
 }
 
 fn place<'p>(case: &Case, pair: &'p [Run]) -> Placed<'p> {
-    let columns = Columns::new(case.views, pair, &case.left_out, case.rule);
-    let fit = fit(&columns, pair[0].first..pair[1].end, case.rule.smooth_width);
+    let given_up = &case.settled.given_up;
+    let left_out: Vec<usize> = case.left_out.iter().chain(given_up).copied().collect();
+    let columns = Columns::new(case.views, pair, &left_out, case.rule);
+    let fit = fit(&columns, kept(pair, given_up), case.rule.smooth_width);
     let jump = fit.map_or(1.0, |fit| jump_p_value(&columns, fit.step));
     let shape = fit.map(|fit| shape(&fit, jump, (pair, case.rule)));
     // The division's place where the fit allows it, and otherwise the nearest that it allows.
@@ -84,6 +88,14 @@ fn place<'p>(case: &Case, pair: &'p [Run]) -> Placed<'p> {
         at += 1;
     }
     Placed { pair, at, fit, jump, shape }
+}
+
+/// The layers of two stages without those at their ends that belong to a stage that was given up.
+fn kept(pair: &[Run], given_up: &[usize]) -> Range<usize> {
+    let is_kept = |layer: &usize| !given_up.contains(layer);
+    let all = pair[0].first..pair[1].end;
+    let first = all.clone().find(is_kept).unwrap_or(all.end);
+    first..all.clone().rev().find(is_kept).map_or(first, |last| last + 1)
 }
 
 /// Whether the curves change in a step at the fitted place: predictions of left-out layers and the width have to agree. With a

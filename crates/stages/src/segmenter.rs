@@ -132,19 +132,21 @@ fn single_layers(
 
 /// The division in which every boundary passes the tests, without first and last layers that are special by themselves.
 fn settle(trial: &Trial, views: &Views) -> (Settled, Vec<EdgeEffect>) {
-    let (mut allowed, mut edges, mut rejected) = ([true; 4], Vec::new(), Vec::new());
+    let (mut allowed, mut edges, mut rejected, mut given_up) = ([true; 4], Vec::new(), Vec::new(), Vec::new());
     loop {
         let mut settled = trial.settle(allowed);
         rejected.append(&mut settled.rejected);
+        given_up.append(&mut settled.given_up);
         let runs = settled.path.runs();
         match runs.iter().find_map(|run| Some((run.stage, edge_effect(views, run)?))) {
             Some((stage, edge)) => {
                 allowed = settled.allowed;
                 allowed[stage] = false;
+                given_up.push(edge.layer);
                 edges.push(edge);
             }
             None => {
-                settled.rejected = rejected;
+                (settled.rejected, settled.given_up) = (rejected, given_up);
                 return (settled, edges);
             }
         }

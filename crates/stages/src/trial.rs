@@ -32,6 +32,8 @@ pub(crate) struct Settled {
     /// The stages that were not given up.
     pub(crate) allowed: Allowed,
     pub(crate) rejected: Vec<RejectedBoundary>,
+    /// The layers at an end of the network whose stage was given up: they differ from the stage that they count to.
+    pub(crate) given_up: Vec<usize>,
 }
 
 /// The scores of a profile, of its draws, and of the same without single groups of signals.
@@ -105,12 +107,14 @@ impl<'a> Trial<'a> {
     /// The best division in which every boundary passes the tests; if a boundary fails, the stage on one of its sides
     /// is given up, the later one if both are as good. A group on which the boundary rests alone does not decide that.
     pub(crate) fn settle(&self, mut allowed: Allowed) -> Settled {
-        let mut rejected = Vec::new();
+        let (mut rejected, mut given_up) = (Vec::new(), Vec::new());
         loop {
             let path = best(&self.scores, self.price, allowed);
             let runs = path.runs();
             let fault = runs.windows(2).find_map(|pair| Some((pair, self.fault(pair, allowed)?)));
-            let Some((pair, Fault { reason, others })) = fault else { return Settled { path, allowed, rejected } };
+            let Some((pair, Fault { reason, others })) = fault else {
+                return Settled { path, allowed, rejected, given_up };
+            };
             let (before, after) = (pair[0].stage, pair[1].stage);
             let at = pair[1].first;
             rejected.push(RejectedBoundary { before: Stage::ALL[before], after: Stage::ALL[after], at, reason });
@@ -121,7 +125,11 @@ impl<'a> Trial<'a> {
             };
             let (without_before, without_after) = (giving_up(before), giving_up(after));
             let is_better = without_before.0 > without_after.0 + 1e-9;
-            allowed = if is_better { without_before.1 } else { without_after.1 };
+            let (lost, fewer) = if is_better { (pair[0], without_before.1) } else { (pair[1], without_after.1) };
+            allowed = fewer;
+            let is_of_an_end =
+                (lost.stage == 0 && lost.first == 0) || (lost.stage == 3 && lost.end == path.stages.len());
+            given_up.extend((lost.first..lost.end).filter(|_| is_of_an_end));
         }
     }
 
