@@ -21,6 +21,9 @@ const SEQUENTIAL: [u32; 10] =
 /// Blue to white to red (ColorBrewer's RdBu).
 const DIVERGING: [u32; 9] = [0x2166ac, 0x4393c3, 0x92c5de, 0xd1e5f0, 0xf7f7f7, 0xfddbc7, 0xf4a582, 0xd6604d, 0xb2182b];
 
+/// The same hues with a middle that is little lighter than a dark page.
+const DIVERGING_ON_DARK: [u32; 5] = [0x6cb0e6, 0x2a5f94, 0x1e2227, 0x9c3a2c, 0xf07a5c];
+
 const STYLE: &str = "svg text{font:12px system-ui,sans-serif;fill:#222}svg .title{font-size:13px;font-weight:600}\
     svg .small{fill:#555}svg .letter{font-size:10px;font-weight:700;fill:#111}\
     .grid{stroke:#ddd;fill:none}.axis{stroke:#888;fill:none}.none{fill:#8888;}.stage{opacity:.15}\
@@ -60,7 +63,15 @@ pub(crate) fn between_stages(from: usize, to: usize, share: f64) -> String {
 
 /// The colour of a share between 0 and 1.
 pub(crate) fn of_share(share: f64, signed: bool) -> String {
-    let stops: &[u32] = if signed { &DIVERGING } else { &SEQUENTIAL };
+    along(if signed { &DIVERGING } else { &SEQUENTIAL }, share)
+}
+
+/// The colour of a share of signed numbers on a dark page.
+pub(crate) fn of_share_on_dark(share: f64) -> String {
+    along(&DIVERGING_ON_DARK, share)
+}
+
+fn along(stops: &[u32], share: f64) -> String {
     let along = share.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
     let at = (along as usize).min(stops.len() - 2);
     mixed(stops[at], stops[at + 1], along - at as f64)
@@ -82,7 +93,7 @@ mod tests {
     #[test]
     fn shares_go_from_one_end_to_the_other() {
         assert_eq!([0.0, 1.0, 2.0].map(|share| of_share(share, false)), ["#00224e", "#fee838", "#fee838"]);
-        assert_eq!(of_share(0.5, true), "#f7f7f7");
+        assert_eq!([of_share(0.5, true), of_share_on_dark(0.5)], ["#f7f7f7", "#1e2227"]);
         assert_eq!(of_share(1.0 / 16.0, true), "#327db8");
         assert_eq!([0.0, 1.0].map(|share| between_stages(0, 1, share)), [STAGES[0], STAGES[1]]);
     }

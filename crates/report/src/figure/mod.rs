@@ -32,7 +32,7 @@ mod svg;
 
 pub(crate) use axis::range;
 pub use catalogue::figures;
-pub(crate) use colour::{STAGES, of_share, style};
+pub(crate) use colour::{STAGES, of_share, of_share_on_dark, style};
 pub use dots::Dots;
 pub use horizontal::Horizontal;
 pub use panel::{Heat, Interval, Lines, Panel, Point, Reference, Series, Side};

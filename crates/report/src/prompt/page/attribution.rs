@@ -23,7 +23,10 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &Diffe
         found.difference
     )?;
     f.write_str("It is the sum of what the embedding, the biases, each attention and each MLP add along the direct path to the ")?;
-    f.write_str("unembedding, divided by the final norm's scale. A part whose output only later layers use adds nothing here.</p>\n")?;
+    f.write_str(
+        "unembedding, divided by the final norm's scale. A part whose output only later layers use adds nothing here. ",
+    )?;
+    f.write_str("Red parts raise it, blue parts lower it.</p>\n")?;
     largest_parts(f, found)?;
     layers(f, found)?;
     neurons(f, found)?;
@@ -53,12 +56,11 @@ fn largest_parts(f: &mut impl Write, found: &DifferenceAttribution) -> fmt::Resu
     let rest: f64 = parts.iter().skip(BARS).map(|part| part.1).sum();
     let n_others = parts.len().saturating_sub(BARS);
     write!(f, "<h3>The {} largest parts</h3>\n<table class=\"bars\"><tbody>\n", parts.len().min(BARS))?;
-    let most = largest(parts.iter().map(|part| &part.1));
-    for (name, logits) in parts.iter().take(BARS) {
+    let rest = (n_others > 0).then(|| (format!("the other {n_others} together"), rest));
+    let rows: Vec<_> = parts.into_iter().take(BARS).chain(rest).collect();
+    let most = largest(rows.iter().map(|row| &row.1));
+    for (name, logits) in &rows {
         bar_row(f, name, *logits, most)?;
-    }
-    if n_others > 0 {
-        bar_row(f, &format!("the other {n_others} together"), rest, most.max(rest.abs()))?;
     }
     f.write_str("</tbody></table>\n")
 }

@@ -1,6 +1,6 @@
 //! Colours of cells as classes of the page's style sheet: [`sequential`], [`diverging`] and those of a lens's steps.
 
-use crate::figure::of_share;
+use crate::figure::{of_share, of_share_on_dark};
 use crate::prompt::measure::STEPS;
 
 /// Shades of numbers from nothing to the largest.
@@ -30,15 +30,20 @@ pub(super) fn colours() -> String {
     (0..SEQUENTIAL).map(|shade| of_share(along(shade, SEQUENTIAL), false)).collect::<Vec<_>>().join(",")
 }
 
-/// The rules of all classes: `q0` to `q9`, `v0` to `v10`, and `s0` to `s5` of a lens's steps.
+/// The rules of all classes: `q0` to `q9`, `v0` to `v10`, which differ on a dark page, and `s0` to `s5` of a lens's steps.
 pub(super) fn style() -> String {
-    let rules = |name: &'static str, n: usize, signed: bool| {
+    let rules = |name: &'static str, n: usize, colour: fn(f64) -> String| {
         (0..n).map(move |shade| {
-            let colour = of_share(along(shade, n), signed);
+            let colour = colour(along(shade, n));
             format!(".{name}{shade}{{background:{colour};color:{}}}", letters_on(&colour))
         })
     };
-    rules("q", SEQUENTIAL, false).chain(rules("v", 2 * SIDE + 1, true)).chain(rules("s", STEPS, false)).collect()
+    let unsigned = |share| of_share(share, false);
+    let signed = 2 * SIDE + 1;
+    let light = rules("q", SEQUENTIAL, unsigned).chain(rules("v", signed, |share| of_share(share, true)));
+    let light: String = light.chain(rules("s", STEPS, unsigned)).collect();
+    let dark: String = rules("v", signed, of_share_on_dark).collect();
+    format!("{light}@media screen and (prefers-color-scheme:dark){{{dark}}}")
 }
 
 fn along(shade: usize, n: usize) -> f64 {
