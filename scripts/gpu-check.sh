@@ -17,7 +17,9 @@ program=target/gpu-check/device
 build() {
     local built features=(--features "${FEATURES:-wgpu}")
     if [[ ${FEATURES:-} == all ]]; then features=(--workspace --all-features); fi
-    built=$(cargo bench --locked --no-run --bench device "${features[@]}" 2>&1 | tee /dev/stderr | sed -n 's/.*device\.rs (\(.*\))$/\1/p')
+    # As tests are built, so that after them nothing is built anew.
+    built=$(cargo test --locked --release --no-run --bench device "${features[@]}" 2>&1 | tee /dev/stderr | sed -n 's/.*device\.rs (\(.*\))$/\1/p')
+    test -x "$built" || { echo "error: the program of the check was not built" >&2; exit 1; }
     mkdir -p "$(dirname "$program")"
     strip -o "$program" "$built"
     ls -l "$program"
@@ -26,6 +28,7 @@ build() {
 run() {
     test -x "$program" || { echo "error: $program is missing: run scripts/gpu-check.sh build on a machine with Rust" >&2; exit 1; }
     local seconds=$SECONDS
+    rm -f "$out"
     "$program" "$out"
     test -s "$out" || { echo "skipped: no device"; return; }
     echo "wrote $out after $((SECONDS - seconds)) s"
