@@ -7,6 +7,8 @@ mod comparison;
 mod device_rows;
 mod full_rows;
 mod host_rows;
+#[cfg(feature = "wgpu")]
+mod kernel;
 mod reduction;
 mod tiles;
 mod tokens;
@@ -22,6 +24,8 @@ pub(crate) use comparison::check_shape;
 use device_rows::DeviceRows;
 pub(crate) use device_rows::begun;
 use host_rows::HostRows;
+#[cfg(feature = "wgpu")]
+use kernel::KernelRows;
 use reduction::Reduce;
 use tiles::usual_bytes;
 
@@ -170,6 +174,8 @@ impl<'a> Readout<'a> {
     ) -> Result<Vec<Vec<Vec<RowSums>>>> {
         match self.reduction {
             Reduction::Host => self.reduce_by::<HostRows>(batches),
+            #[cfg(feature = "wgpu")]
+            Reduction::Device if kernel::runs_on(&self.model.device()) => self.reduce_by::<KernelRows>(batches),
             Reduction::Device => self.reduce_by::<DeviceRows>(batches),
         }
     }

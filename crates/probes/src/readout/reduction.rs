@@ -15,7 +15,8 @@ use stratigraph_kernels::softmax::Sums;
 pub enum Reduction {
     /// In the host's memory, by one vectorised pass over each tile; for CPU backends, whose tensors lie there already.
     Host,
-    /// On the device, by tensor operations; only sums are read back.
+    /// On the device; only sums are read back. On graphics adapters and other devices of CubeCL (feature `wgpu`) by one kernel for
+    /// each tile, on any other device by tensor operations.
     Device,
 }
 
