@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use stratigraph_core::{NoTap, RunModel};
-use stratigraph_models::Checkpoint;
+use stratigraph_models::{Checkpoint, ModelError};
 use stratigraph_testing::{Expected, FAMILIES, device, fixture, host};
 
 use crate::support::{assert_says, configure, copy, load, rewrite_header};
@@ -124,6 +124,14 @@ fn quantised_checkpoints_are_refused_by_their_method() {
     assert_says(load(&path), &["lacks", "model.layers.0.mlp.experts.gate_up_proj"]);
 }
 
+/// As the 350M has it, the only OPT whose norms stand on the residual stream.
+#[test]
+fn norms_on_the_stream_are_refused_with_the_reason() {
+    let (_keep, path) = copy("opt");
+    configure(&path, json!({"do_layer_norm_before": false, "word_embed_proj_dim": 12}));
+    assert_says(Checkpoint::open(&path).map(|_| ()), &["do_layer_norm_before", "not a sum of what sublayers add"]);
+}
+
 /// Takes a tensor out of the header of a safetensors file by giving it another name.
 fn rename(path: &Path, new_name: impl Fn(&str) -> String) {
     rewrite_header(path, |header| {
@@ -185,4 +193,42 @@ fn text_models_of_models_that_see_images() {
     assert!(logits(&path, "mistral") == logits(&fixture("mistral"), "mistral"));
     configure(&path, json!({"text_config": {"model_type": "mamba"}}));
     assert_says(Checkpoint::open(&path).map(|_| ()), &["text_config.model_type", "mamba", "ministral3"]);
+}
+
+/// Directories in which `scripts/make_configurations.py` has changed one key, with the logits of transformers: what is not
+/// refused must have the same ones. A refusal of a key that changes nothing is said, and is no error.
+#[test]
+#[ignore = "it reads what a script writes: STRATIGRAPH_CONFIGURATIONS=DIR"]
+fn changed_configurations_are_refused_or_have_the_logits_of_transformers() {
+    let dir = std::env::var("STRATIGRAPH_CONFIGURATIONS").expect("STRATIGRAPH_CONFIGURATIONS names a directory");
+    let mut cases: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    let (mut n_equal, mut n_refused, mut wrong) = (0, 0, Vec::new());
+    for case in cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let expected = Expected::open(case.join("expected.safetensors").to_str().unwrap());
+        let run = || -> Result<Vec<f32>, ModelError> {
+            let model = Checkpoint::open(&case)?.load(&device())?;
+            let resid = model.forward(expected.ids(&device()), &mut NoTap).unwrap();
+            Ok(host(model.logits(resid).unwrap()))
+        };
+        match run() {
+            Ok(found) => {
+                let wanted = expected.tensor("logits").values;
+                let scale = wanted.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+                let worst = found.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / scale;
+                n_equal += 1;
+                if found.len() != wanted.len() || worst.is_nan() || worst > 1e-4 {
+                    wrong.push(format!("{name}: differs by {worst:.1e}"));
+                }
+            }
+            Err(error) => {
+                n_refused += 1;
+                let changes = expected.tensor("changes").values[0] != 0.0;
+                println!("{name}: {} refused: {error}", if changes { "changes numbers," } else { "changes nothing," });
+            }
+        }
+    }
+    println!("{n_equal} are read and {n_refused} refused");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
