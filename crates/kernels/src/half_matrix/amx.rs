@@ -85,13 +85,12 @@ impl Tiles {
         if n_steps == 0 {
             return;
         }
-        let Factors { high, low, panels } = factors;
-        let [high, low, panels] = [high, low, panels].map(|lines| lines.as_ptr().cast::<u8>());
+        let [rows, panels] = [factors.rows, factors.panels].map(|lines| lines.as_ptr().cast::<u8>());
         let (out, row_bytes) = (out.as_mut_ptr().cast::<u8>(), width * size_of::<f32>());
         let half = n_steps * TILE_BYTES;
         // SAFETY: `configure` has found AMX and configured every tile as 16 rows of 64 bytes for this thread, which `self` does
         // not leave, and nothing else in the process changes that before `self` is dropped: compilers do not use tiles. `n_steps` has checked
-        // that each of the three slices has `2 * n_steps` tiles of 1,024 bytes, of which each step reads the next one of both halves, and
+        // that each of the two slices has `2 * n_steps` tiles of 1,024 bytes, of which each step reads the next one of both halves, and
         // that `out` has 32 rows of 32 numbers that are `row_bytes` apart; the four stores write these and no more. All
         // registers that are written are outputs.
         unsafe {
@@ -102,25 +101,17 @@ impl Tiles {
                 "tilezero tmm3",
                 "2:",
                 "tileloadd tmm4, [{panel_0} + {line}*1]",
-                "tileloadd tmm6, [{high_0} + {line}*1]",
+                "tileloadd tmm6, [{rows_0} + {line}*1]",
                 "tileloadd tmm5, [{panel_1} + {line}*1]",
-                "tileloadd tmm7, [{high_1} + {line}*1]",
-                "tdpbf16ps tmm0, tmm6, tmm4",
-                "tdpbf16ps tmm1, tmm6, tmm5",
-                "tdpbf16ps tmm2, tmm7, tmm4",
-                "tdpbf16ps tmm3, tmm7, tmm5",
-                "tileloadd tmm6, [{low_0} + {line}*1]",
-                "tileloadd tmm7, [{low_1} + {line}*1]",
+                "tileloadd tmm7, [{rows_1} + {line}*1]",
                 "tdpbf16ps tmm0, tmm6, tmm4",
                 "tdpbf16ps tmm1, tmm6, tmm5",
                 "tdpbf16ps tmm2, tmm7, tmm4",
                 "tdpbf16ps tmm3, tmm7, tmm5",
                 "add {panel_0}, {tile}",
                 "add {panel_1}, {tile}",
-                "add {high_0}, {tile}",
-                "add {high_1}, {tile}",
-                "add {low_0}, {tile}",
-                "add {low_1}, {tile}",
+                "add {rows_0}, {tile}",
+                "add {rows_1}, {tile}",
                 "dec {steps}",
                 "jnz 2b",
                 "tilestored [{out_0} + {row}*1], tmm0",
@@ -134,10 +125,8 @@ impl Tiles {
                 steps = inout(reg) n_steps => _,
                 panel_0 = inout(reg) panels => _,
                 panel_1 = inout(reg) panels.add(half) => _,
-                high_0 = inout(reg) high => _,
-                high_1 = inout(reg) high.add(half) => _,
-                low_0 = inout(reg) low => _,
-                low_1 = inout(reg) low.add(half) => _,
+                rows_0 = inout(reg) rows => _,
+                rows_1 = inout(reg) rows.add(half) => _,
                 out_0 = in(reg) out,
                 out_1 = in(reg) out.add(SIDE * row_bytes),
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,

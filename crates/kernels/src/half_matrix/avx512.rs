@@ -21,11 +21,10 @@ pub(super) fn block(factors: Factors, out: &mut [f32], width: usize) {
     let n_steps = factors.n_steps(out, width);
     let tile = n_steps * SIDE;
     let (left, right) = factors.panels.split_at(tile);
-    let rows = factors.high.chunks_exact(tile).zip(factors.low.chunks_exact(tile));
-    for ((high, low), out) in rows.zip(out.chunks_mut(SIDE * width)) {
+    for (rows, out) in factors.rows.chunks_exact(tile).zip(out.chunks_mut(SIDE * width)) {
         for (first, out) in (0..SIDE).step_by(ROWS).zip(out.chunks_mut(ROWS * width)) {
             // SAFETY: `is_available` has found that the CPU has what `products` is compiled for.
-            let sums = unsafe { products([&high[first..], &low[first..]], [left, right]) };
+            let sums = unsafe { products(&rows[first..], [left, right]) };
             for (row, sums) in out.chunks_mut(width).zip(sums) {
                 row[..2 * SIDE].copy_from_slice(sums.as_flattened());
             }
@@ -35,19 +34,17 @@ pub(super) fn block(factors: Factors, out: &mut [f32], width: usize) {
 
 /// The products of 8 rows, those that begin with the first 8 of each 16 lines, and the columns of two panels.
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn products(rows: [&[Line]; 2], [left, right]: [&[Line]; 2]) -> [[[f32; SIDE]; 2]; ROWS] {
+fn products(rows: &[Line], [left, right]: [&[Line]; 2]) -> [[[f32; SIDE]; 2]; ROWS] {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     let steps = left.chunks_exact(SIDE).zip(right.chunks_exact(SIDE));
     for (step, (left, right)) in steps.enumerate() {
-        for part in rows {
-            let Some(rows) = part[step * SIDE..].first_chunk::<ROWS>() else { unreachable!("a tile has whole steps") };
-            for (pair, (left, right)) in left.iter().zip(right).enumerate() {
-                let columns = [vector(left), vector(right)];
-                for (row, sums) in rows.iter().zip(&mut sums) {
-                    let [low, high] = [row.0[2 * pair], row.0[2 * pair + 1]].map(u32::from);
-                    let row = broadcast(low | high << 16);
-                    *sums = [0, 1].map(|half| _mm512_dpbf16_ps(sums[half], row, columns[half]));
-                }
+        let Some(rows) = rows[step * SIDE..].first_chunk::<ROWS>() else { unreachable!("a tile has whole steps") };
+        for (pair, (left, right)) in left.iter().zip(right).enumerate() {
+            let columns = [vector(left), vector(right)];
+            for (row, sums) in rows.iter().zip(&mut sums) {
+                let [low, high] = [row.0[2 * pair], row.0[2 * pair + 1]].map(u32::from);
+                let row = broadcast(low | high << 16);
+                *sums = [0, 1].map(|half| _mm512_dpbf16_ps(sums[half], row, columns[half]));
             }
         }
     }

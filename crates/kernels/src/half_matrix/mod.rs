@@ -31,13 +31,11 @@ impl Line {
     const ZEROS: Line = Line([0; LINE]);
 }
 
-/// The operands of a block of 32 rows and 32 columns. All three have the same number of lines.
+/// The operands of a block of 32 rows and 32 columns. Both have the same number of lines.
 #[derive(Clone, Copy)]
 struct Factors<'a> {
-    /// Two tiles of rows, rounded to bfloat16. A tile has, for each 32 inputs, a line for each of its 16 rows.
-    high: &'a [Line],
-    /// What rounding took from them.
-    low: &'a [Line],
+    /// Two tiles of rows. A tile has, for each 32 inputs, a line for each of its 16 rows.
+    rows: &'a [Line],
     /// Two panels of columns, as [`HalfMatrix`] has them.
     panels: &'a [Line],
 }
@@ -49,7 +47,7 @@ impl Factors<'_> {
     /// When the parts do not fit each other, or a block whose rows are `width` numbers apart does not fit `out`.
     fn n_steps(&self, out: &[f32], width: usize) -> usize {
         let n_lines = self.panels.len();
-        assert!(n_lines.is_multiple_of(BLOCK) && [self.high.len(), self.low.len()] == [n_lines; 2], "whole tiles");
+        assert!(n_lines.is_multiple_of(BLOCK) && self.rows.len() == n_lines, "whole tiles");
         assert!(width >= BLOCK && out.len() >= (BLOCK - 1) * width + BLOCK, "room for a block");
         n_lines / BLOCK
     }

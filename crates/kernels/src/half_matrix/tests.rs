@@ -17,9 +17,11 @@ fn exact(row: &[f32], column: &[f32]) -> [f64; 2] {
 }
 
 #[test]
-fn products_are_those_of_f64_within_the_rounding_of_sixteen_bits() {
+fn products_of_rounded_rows_are_those_of_f64() {
     for (n_rows, d_in, d_out) in [(1, 1, 1), (3, 5, 7), (31, 33, 47), (32, 64, 64), (33, 96, 65), (70, 577, 130)] {
         let rows = numbers(n_rows * d_in, 0.37);
+        let mut rounded = rows.clone();
+        HalfFormat::Bf16.round(&mut rounded);
         let mut matrix = HalfMatrix::zeros([d_in, d_out], HalfFormat::Bf16);
         matrix.set_rows(0, &numbers(d_in * d_out, 0.11));
         for unit in units() {
@@ -27,11 +29,11 @@ fn products_are_those_of_f64_within_the_rounding_of_sixteen_bits() {
                 let mut out = vec![f32::NAN; n_rows * columns.len()];
                 matrix.multiply(unit, &rows, columns.clone(), &mut out);
                 let held = matrix.columns(columns.clone());
-                for (row, out) in rows.chunks(d_in).zip(out.chunks(columns.len())) {
+                for (row, out) in rounded.chunks(d_in).zip(out.chunks(columns.len())) {
                     for (column, &found) in held.chunks(d_in).zip(out) {
                         let [expected, size] = exact(row, column);
                         let error = (f64::from(found) - expected).abs();
-                        assert!(error <= 3e-5 * size, "{unit:?} {n_rows} {d_in} {d_out}: {found} and {expected}");
+                        assert!(error <= 4e-6 * size, "{unit:?} {n_rows} {d_in} {d_out}: {found} and {expected}");
                     }
                 }
             }

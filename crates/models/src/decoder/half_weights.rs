@@ -75,12 +75,15 @@ impl HalfWeights {
         self.held.columns(columns)
     }
 
-    /// The product of rows `[rows, d_in]` and some columns, `[rows, columns.len()]`: on the CPU's unit for bfloat16 where it
-    /// has one, elsewhere, and where gradients are wanted, in f32 with columns that are unpacked for it.
+    /// The product of rows `[rows, d_in]` and some columns, `[rows, columns.len()]`. The rows of bfloat16's matrices are rounded
+    /// to it, and multiplied on the CPU's unit where it has one, elsewhere in f32 with columns that are unpacked for it; so are
+    /// those of other formats, and rows of which gradients are wanted, as they are.
     pub(super) fn product(&self, rows: Tensor<2>, columns: Range<usize>) -> Tensor<2> {
         let suits = self.held.format() == HalfFormat::Bf16 && host::on_host(&rows.device());
         match Bfloat16Unit::fastest().filter(|_| suits) {
             Some(unit) => self.on_unit(unit, rows, columns),
+            // The numbers are then the same on every CPU.
+            None if suits => self.in_f32(host::edit(rows, self.dims()[0], |row| HalfFormat::Bf16.round(row)), columns),
             None => self.in_f32(rows, columns),
         }
     }
@@ -163,13 +166,24 @@ mod tests {
                 let (weights, rows) = (weights(shape, format), rows(n_rows, shape[0], &device));
                 let held = weights.columns(0..shape[1], &device);
                 for columns in [0..shape[1], 7..shape[1] / 2, shape[1] - 3..shape[1]] {
-                    let expected = rows.clone().matmul(held.clone().narrow(1, columns.start, columns.len()));
+                    let expected =
+                        |rows: Tensor<2>| values(rows.matmul(held.clone().narrow(1, columns.start, columns.len())));
+                    let entering = match format {
+                        HalfFormat::Bf16 => host::edit(rows.clone(), shape[0], |row| format.round(row)),
+                        HalfFormat::F16 => rows.clone(),
+                    };
+                    let found = weights.product(rows.clone(), columns.clone());
+                    assert_each_close(&values(found), &expected(entering), 1e-4, "a product");
                     for found in [
-                        weights.product(rows.clone(), columns.clone()),
                         weights.in_f32(rows.clone(), columns.clone()),
                         weights.product(rows.clone().autodiff(), columns.clone()).inner(),
                     ] {
-                        assert_each_close(&values(found), &values(expected.clone()), 1e-3, "a product");
+                        assert_each_close(
+                            &values(found),
+                            &expected(rows.clone()),
+                            1e-4,
+                            "a product of rows as they are",
+                        );
                     }
                 }
             }
