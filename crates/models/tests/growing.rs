@@ -49,7 +49,7 @@ fn families_on(backend: Backend) -> &'static [&'static str] {
     }
 }
 
-/// Repeated, deleted, parallel, swapped layers, and edits at absolute positions before and behind the end of the prompts.
+/// Repeated, deleted, parallel, swapped layers, and edits at absolute positions before and after the end of the prompts.
 fn interventions(n_layers: usize) -> [Intervention; 5] {
     let (full, last) = (LayerPlan::full(n_layers), n_layers - 1);
     let repeated = full.repeat(0..n_layers).unwrap().edit(Edit::zero(Hook::MlpOut.at(1)).with_positions(6..));

@@ -1,4 +1,4 @@
-//! The page of a prompt, made anew from its numbers: `cargo run --example prompt -- prompt.json new.html`.
+//! The page of a prompt, drawn again from its numbers: `cargo run --example prompt -- prompt.json new.html`.
 
 use std::env::args;
 use std::error::Error;

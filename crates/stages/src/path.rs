@@ -10,7 +10,7 @@ pub(crate) type Allowed = [bool; 4];
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Path {
     pub(crate) stages: Vec<usize>,
-    /// The sum of the layers' scores, less the price of each change of stage.
+    /// The sum of the layers' scores, minus the price of each change of stage.
     pub(crate) score: f64,
 }
 

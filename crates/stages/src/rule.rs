@@ -79,7 +79,7 @@ pub struct Rule {
 ///
 /// The curves of one kind are averaged first, so that a measurement does not count more for being reported in more ways.
 /// How far a measurement decides between two stages is in the frequencies that the stages are expected to show it with;
-/// weights are 1 but for a measurement that repeats another.
+/// weights are 1, except for a measurement that repeats another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

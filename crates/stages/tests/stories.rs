@@ -125,7 +125,7 @@ fn what_one_layer_less_does_to_the_entropy_is_compared_with_the_unchanged_model(
     }
 }
 
-/// Of each word one pair more, or two of three, are right behind feature engineering; the others stay as they are.
+/// Of each word one pair more, or two of three, are right after feature engineering; the others stay as they are.
 #[test]
 fn meaning_is_compared_pair_by_pair_over_words() {
     let words: Vec<usize> = (0..36).map(|pair| pair / 3).collect();

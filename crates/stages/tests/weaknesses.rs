@@ -160,7 +160,7 @@ fn a_mismatch_of_bases_is_not_the_absence_of_a_prediction() {
     assert!(found.readings.iter().any(|it| it.contains("affine lens")), "{found}");
 }
 
-/// A layer right behind detokenization that cannot be removed for another reason does not move its end.
+/// A layer right after detokenization that cannot be removed for another reason does not move its end.
 #[test]
 fn an_odd_layer_does_not_move_a_boundary() {
     for (odd, expected) in

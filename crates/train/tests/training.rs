@@ -100,7 +100,7 @@ fn a_run_that_was_stopped_ends_as_one_that_was_not() {
     let texts = Texts::from_documents([sample()]);
     let config = config().with_keep([0, 3, 6]);
     assert!(trainer(config.clone(), &texts, &straight).unwrap().run().unwrap().is_some());
-    // The state after four of the same eight steps: what is left when the process dies behind the first checkpoint.
+    // The state after four of the same eight steps: what is left when the process dies after the first checkpoint.
     let first = trainer(config.clone(), &texts, &stopped).unwrap();
     assert!(first.with_stop_after(4).run().unwrap().is_none());
     assert!(!stopped.join("model.safetensors").exists());

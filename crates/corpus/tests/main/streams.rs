@@ -21,7 +21,7 @@ fn stream_ids_are_those_of_the_whole_text() {
 
 #[test]
 fn stream_of_spaces_is_that_of_the_whole_text() {
-    // A run that stands at no multiple of its tokens' length, and a text that goes on behind it.
+    // A run that does not begin at a multiple of its tokens' length, and text after it.
     let text = format!("Some words.{}1234567 8912345 and on {}", " ".repeat(300_000), "word ".repeat(20_000));
     for kind in ["llama-bpe", "gpt-2", "qwen2", "tekken"] {
         let tokenizer = tokenizer(kind);

@@ -122,7 +122,7 @@ fn a_file_that_is_not_what_the_hub_says_is_thrown_away() {
     let error = hub.get(&id("org/model"), |_| {}).unwrap_err();
     assert!(matches!(&error, HubError::Damaged { file, .. } if file == "model-1.safetensors"), "{error}");
     assert_eq!(snapshot_files(dir.path()).len(), 3);
-    // A server that starts anew where it was asked to go on.
+    // A server that starts from the beginning when it is asked to resume.
     server.fail("model-1.safetensors", Fault::DropAfter(1000));
     assert!(matches!(hub.get(&id("org/model"), |_| {}), Err(HubError::LostConnection { received: 1000, .. })));
     server.fail("model-1.safetensors", Fault::IgnoreRange);

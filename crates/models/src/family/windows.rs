@@ -32,8 +32,8 @@ pub(super) fn listed_or(keys: &mut Keys, n_layers: usize, usual: impl FnOnce() -
     Ok(listed(keys, n_layers)?.unwrap_or_else(usual))
 }
 
-/// The layers with a window of a GGUF, which lists them, or says that every layer but each `n`-th has one, or leaves it to the reader:
-/// then all but each `usual`-th.
+/// The layers with a window, by a GGUF: it lists them, or gives a number `n` of layers of which the last has none, or says nothing;
+/// `n` is `usual` then.
 pub(super) fn in_gguf(keys: &mut Keys, n_layers: usize, usual: usize) -> Result<Vec<usize>> {
     const KEY: &str = "attention.sliding_window_pattern";
     if let Some(Value::Array(listed)) = keys.get(KEY) {
@@ -49,7 +49,7 @@ pub(super) fn in_gguf(keys: &mut Keys, n_layers: usize, usual: usize) -> Result<
     Ok(patterned(n_layers, keys.size_or_none(KEY)?.unwrap_or(usual)))
 }
 
-/// All layers but each `pattern`-th.
+/// All layers but the last of every `pattern`.
 pub(super) fn patterned(n_layers: usize, pattern: usize) -> Vec<usize> {
     chosen(n_layers, |layer| !(layer + 1).is_multiple_of(pattern))
 }

@@ -1,4 +1,4 @@
-//! Several safetensors files, behind one index or by their names alone: [`ShardedSafetensors`].
+//! Several safetensors files, joined by an index or by their names alone: [`ShardedSafetensors`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

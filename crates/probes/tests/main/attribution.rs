@@ -39,7 +39,7 @@ fn sum<'p>(parts: impl IntoIterator<Item = &'p PerSequence>) -> Vec<f64> {
     parts.into_iter().map(PerSequence::means).reduce(add).unwrap()
 }
 
-/// The logit of the next token less the mean logit, the mean over each window.
+/// The logit of the next token minus the mean logit, the mean over each window.
 fn centred_logits(logits: &[f32], windows: &TokenWindows) -> Vec<f64> {
     let (n_positions, n_predicted) = (windows.seq_len(), windows.seq_len() - 1);
     let rows: Vec<_> = logits.chunks(logits.len() / windows.ids().len()).collect();

@@ -179,7 +179,7 @@ fn a_planted_neuron_is_picked_by_its_weights_and_right_by_its_activation() {
         assert!(found.neurons[1..].iter().all(|neuron| neuron.accuracy.share() < 0.7), "{found:?}");
         assert_eq!(found.together.iter().map(|it| it.n_neurons).collect::<Vec<_>>(), [1, 2, 4]);
         assert!(found.together.iter().all(|it| it.accuracy.share() == 1.0), "{found:?}");
-        // The model expects a token behind itself, but a word in -ing behind the cue.
+        // The model expects a token after itself, but a word in -ing after the cue.
         let last = task.windows().ids().chunks(SuffixTask::CONTEXT).map(|window| window[23] as usize);
         let said = last.map(|token| token == CUE || ING.contains(&token));
         let right = said.zip(task.answers()).skip(60).filter(|(said, answer)| said == *answer).count();

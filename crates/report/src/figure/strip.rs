@@ -1,4 +1,4 @@
-//! The stages above and behind a panel: a strip with their letters, shades with lines or gradients between them, and brackets for
+//! The stages above a panel and in its background: a strip with their letters, shades with lines or gradients between them, and brackets for
 //! the two bands in which stages begin.
 
 use std::fmt::{self, Write};

@@ -10,7 +10,7 @@ pub struct Truth {
     pub cuts: [usize; 3],
     /// In layers; 0 for a step.
     pub widths: [f64; 3],
-    /// Each property changes up to this many layers before or behind the cut.
+    /// Each property changes up to this many layers before or after the cut.
     pub jitter: usize,
     /// A layer that cannot be removed, for a reason of its own.
     pub outlier: Option<usize>,

@@ -84,8 +84,8 @@ fn calls(shape: ModelShape, budget: Budget) -> Vec<usize> {
     calls
 }
 
-/// What an executor has of a device with `memory` bytes beside `weights` bytes of weights, as a study divides it: an eighth is a
-/// reserve, and a quarter of the rest is the readout's.
+/// What an executor has of a device with `memory` bytes beside `weights` bytes of weights, as a study divides it: an eighth is
+/// left free, and a quarter of the rest is the readout's.
 fn budget_on_device(memory: usize, weights: usize, largest_tensor_bytes: usize) -> Budget {
     Budget { bytes: (memory - memory / 8 - weights) / 4 * 3, largest_tensor_bytes }
 }

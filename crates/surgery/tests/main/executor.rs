@@ -159,7 +159,7 @@ fn shared_prefixes_run_once() {
     let (model, windows) = (load("llama-gqa", &device()), toy::windows());
     let deletions = points(&Sweep::delete(), &model, windows.seq_len());
     let executor = Executor::new(std::iter::once(Intervention::none(3)).chain(deletions));
-    assert_eq!(executor.n_steps(), 3 + 2 + 1); // 0-1-2; 1-2 from the start; 2 behind 0
+    assert_eq!(executor.n_steps(), 3 + 2 + 1); // 0-1-2; 1-2 from the start; 2 after 0
     let mut keep = Keep::default();
     executor.run(&model, &windows, &mut keep).unwrap();
     assert_eq!(keep.steps, 2 * executor.n_steps());

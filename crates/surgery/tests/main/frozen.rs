@@ -42,7 +42,7 @@ fn frozen_deletions_are_deletions_frozen_by_hand_in_every_family() {
                 let interventions = points(&sweep, &model, SEQ_LEN);
                 let hooks = hooks_of(&sweep, &model);
                 if hooks.is_empty() {
-                    // Norms only behind sublayers cannot be frozen in this way.
+                    // Norms that come only after sublayers cannot be frozen in this way.
                     assert!(interventions[0].check(&model.shape(), SEQ_LEN).is_err(), "{name}");
                     continue;
                 }
@@ -59,7 +59,7 @@ fn frozen_deletions_are_deletions_frozen_by_hand_in_every_family() {
     }
 }
 
-/// Freezing changes the result of every deletion but that of the last layer, behind which nothing is frozen.
+/// Freezing changes the result of every deletion but that of the last layer, after which nothing is frozen.
 #[test]
 fn freezing_changes_what_a_deletion_does() {
     for name in ["llama-gqa", "gpt2", "phi"] {
