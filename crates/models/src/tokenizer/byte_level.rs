@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use stratigraph_core::shown;
 
+use super::beside::PUT_ONE_THERE;
 use super::cuts::{self, Cut, byte_level, cut};
 use super::vocabulary::Vocabulary;
 use crate::Result;
@@ -25,8 +26,11 @@ pub(super) fn tokenizer_json(vocabulary: &Vocabulary) -> Result<Value> {
     };
     let merges = merges.iter().map(in_two).collect::<Result<Vec<_>>>()?;
     let pre = file.text("tokenizer.ggml.pre").ok_or_else(|| vocabulary.lacks("tokenizer.ggml.pre"))?;
-    let cut = cut(pre)
-        .ok_or_else(|| vocabulary.error(format!("its pre-tokenizer is `{}`; known: {}", shown(pre), cuts::known())))?;
+    let not_known = || {
+        let known = cuts::known();
+        vocabulary.error(format!("its pre-tokenizer is `{}`; known: {known}; {PUT_ONE_THERE}", shown(pre)))
+    };
+    let cut = cut(pre).ok_or_else(not_known)?;
     let text = |id: usize| vocabulary.tokens[id].to_owned();
     let pieces = Pieces { vocab: vocabulary.ids(text)?, merges, added: vocabulary.added_tokens(text) };
     Ok(assemble(cut, pieces))

@@ -1,7 +1,9 @@
 //! The vocabulary of a GGUF file in the form of a `tokenizer.json`: [`tokenizer_json`].
 
 use serde_json::Value;
+use stratigraph_core::shown;
 
+use super::beside::PUT_ONE_THERE;
 use super::vocabulary::{Vocabulary, error, lacks};
 use super::{byte_level, sentence_piece};
 use crate::Result;
@@ -14,7 +16,7 @@ pub(super) fn tokenizer_json(file: &GgufFile) -> Result<Value> {
         "llama" => sentence_piece::tokenizer_json(&Vocabulary::read(file)?),
         other => {
             let known = "known: byte-level BPE (`gpt2`) and SentencePiece's BPE (`llama`)";
-            Err(error(file, format!("its model is `{other}`; {known}")))
+            Err(error(file, format!("its model is `{}`; {known}; {PUT_ONE_THERE}", shown(other))))
         }
     }
 }

@@ -62,7 +62,12 @@ impl Library {
 
     /// Whether an id is that of a token.
     pub(super) fn has(&self, id: u32) -> bool {
-        self.inner.id_to_token(id).is_some()
+        self.text(id).is_some()
+    }
+
+    /// The text of a token as the vocabulary has it.
+    pub(super) fn text(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
     }
 
     /// The id of a token by its text.

@@ -1,5 +1,6 @@
 //! Text to token ids and back: [`Tokenizer`].
 
+mod beside;
 mod bos;
 mod byte_level;
 mod cuts;
@@ -35,7 +36,7 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`, or the vocabulary of a GGUF file.
     ///
     /// A GGUF's vocabulary is byte-level BPE or SentencePiece's BPE; its ids are those of the `tokenizer.json` it was made
-    /// from.
+    /// from. Where it is of another kind, a `tokenizer.json` beside the file that has the same tokens is read.
     ///
     /// # Errors
     /// When the file is absent or not understood.
@@ -73,10 +74,17 @@ impl Tokenizer {
         Ok(Self { bos: bos::of_directory(&tokenizer.library, json, path)?, ..tokenizer })
     }
 
-    /// Builds the tokenizer whose vocabulary a GGUF file holds.
+    /// Builds the tokenizer whose vocabulary a GGUF file holds; where that is of a kind that is not read, and the model's
+    /// `tokenizer.json` is beside it, the latter.
     pub(crate) fn from_gguf(file: &GgufFile) -> Result<Self> {
-        let json = gguf::tokenizer_json(file)?.to_string();
-        Ok(Self { bos: bos::of_gguf(file), ..Self::from_json(json.as_bytes(), file.path())? })
+        let bos = bos::of_gguf(file);
+        match gguf::tokenizer_json(file) {
+            Ok(json) => Ok(Self { bos, ..Self::from_json(json.to_string().as_bytes(), file.path())? }),
+            Err(error) => match beside::of_gguf(file)? {
+                Some((library, path)) => Ok(Self { library, path, bos }),
+                None => Err(error),
+            },
+        }
     }
 
     fn from_json(json: &[u8], path: &Path) -> Result<Self> {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::files::GgufFile;
 use crate::{ModelError, Result};
 
-/// `tokenizer.ggml.token_type` of unknown, control and user-defined tokens.
+/// `tokenizer.ggml.token_type` of plain, unknown, control and user-defined tokens.
+pub(super) const NORMAL: u32 = 1;
 pub(super) const UNKNOWN: u32 = 2;
 const CONTROL: u32 = 3;
 pub(super) const USER_DEFINED: u32 = 4;

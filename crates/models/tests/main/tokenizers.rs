@@ -1,5 +1,6 @@
 //! Tokenizers out of `tokenizer.json` and out of a GGUF: the ids and texts that the tokenizers library gives.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -133,5 +134,41 @@ fn vocabularies_that_are_not_understood_are_refused_by_name() {
         let file = gguf(&pairs);
         let message = Tokenizer::from_file(file.path()).expect_err(part).to_string();
         assert!(message.contains(part) && !message.contains('\n'), "`{message}` does not say `{part}`");
+    }
+}
+
+#[test]
+fn a_gguf_whose_vocabulary_is_not_understood_may_have_a_tokenizer_beside_it() {
+    let json: serde_json::Value = read(&fixture("tokenizers/qwen2/tokenizer.json"));
+    let of_vocabulary = json["model"]["vocab"].as_object().unwrap().iter();
+    let of_vocabulary = of_vocabulary.map(|(token, id)| (id.as_u64().unwrap(), token.clone()));
+    let added = json["added_tokens"].as_array().unwrap().iter();
+    let added = added.map(|token| (token["id"].as_u64().unwrap(), token["content"].as_str().unwrap().to_owned()));
+    let tokens: BTreeMap<u64, String> = of_vocabulary.chain(added).collect();
+    let text = |text: &str| MetaValue::String(text.into());
+    let texts = |list: Vec<&str>| MetaValue::Array(list.into_iter().map(text).collect());
+    let dir = tempfile::tempdir().unwrap();
+    let (path, beside) = (dir.path().join("model.gguf"), dir.path().join("tokenizer.json"));
+    let copied = |kind: &str| fs::copy(fixture(&format!("tokenizers/{kind}/tokenizer.json")), &beside).unwrap();
+    for (model, pre) in [("gpt2", "exaone4"), ("t5", "default")] {
+        let file = gguf(&[
+            ("model", text(model)),
+            ("tokens", texts(tokens.values().map(String::as_str).collect())),
+            ("token_type", MetaValue::Array(vec![MetaValue::I32(1); tokens.len()])),
+            ("merges", texts(vec!["a b"])),
+            ("pre", text(pre)),
+        ]);
+        fs::copy(file.path(), &path).unwrap();
+        let _ = fs::remove_file(&beside);
+        let message = Tokenizer::from_file(&path).unwrap_err().to_string();
+        assert!(message.contains("put the model's tokenizer.json beside the file"), "{message}");
+        copied("gpt-2");
+        let message = Tokenizer::from_file(&path).unwrap_err().to_string();
+        assert!(message.contains("tokenizer.json is another model's: token "), "{message}");
+        copied("qwen2");
+        let (found, whole) = (Tokenizer::from_file(&path).unwrap(), Tokenizer::from_file(&beside).unwrap());
+        for sample in read::<Vec<String>>(&fixture("tokenizers/texts.json")) {
+            assert_eq!(found.encode(&sample).unwrap(), whole.encode(&sample).unwrap(), "{sample:?}");
+        }
     }
 }
