@@ -87,11 +87,11 @@ fn a_stage_that_is_given_up_does_not_move_the_boundary_before_it() {
     let mut given_up = 0;
     for seed in 0..20 {
         let mut random = Random(seed);
-        let mut layers = Truth::steps(30).with_widths([0.0, 6.0, 0.0]).layers(30, QUIET, &mut random);
+        let mut layers = Truth::steps(30).with_widths([0.0, 10.0, 0.0]).layers(30, QUIET, &mut random);
         // The last layers cannot be removed and promote many tokens, and nothing else tells them from prediction ensembling.
         let last = layers[27];
         for layer in &mut layers[28..] {
-            *layer = Layer { sensitivity: 2.0, prediction: 200.0, kurtosis: 6.0, ..last };
+            *layer = Layer { sensitivity: 2.0, prediction: 1000.0, kurtosis: 20.0, ..last };
         }
         let found = found_in(&profile(&layers, QUIET, &mut random));
         let is_given_up = found.rejected.iter().any(|it| it.after == Stage::ResidualSharpening);
