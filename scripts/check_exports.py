@@ -19,6 +19,7 @@ from gguf import GGUFReader
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 from reference_values import with_alibi_once
 
@@ -32,7 +33,9 @@ def logits(directory, ids):
     """Logits `[pos, vocab]` of a model for token ids `[1, pos]`."""
     options = {"attn_implementation": "eager"}
     if (directory / GGUF).exists():
-        options["gguf_file"] = GGUF
+        # transformers counts the tokens of a list that a file without a tokenizer does not have.
+        embedding = next(tensor for tensor in GGUFReader(directory / GGUF).tensors if tensor.name == "token_embd.weight")
+        options |= {"gguf_file": GGUF, "vocab_size": int(embedding.shape[1])}
     else:
         options["experts_implementation"] = "eager"
     model = with_alibi_once(AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, **options).eval())
@@ -108,4 +111,6 @@ def main(exports, fixtures):
 
 
 if __name__ == "__main__":
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -25,7 +25,7 @@ fn ids(name: &str, device: &Device) -> Tensor<2, Int> {
 }
 
 /// The families that a test runs on a backend: two on wgpu, whose kernels are tuned anew for each shape, since
-/// `families.rs` compares every one of them there, by the explicit and by the fused path.
+/// `families.rs` compares every one of them with transformers there.
 fn families_on(backend: Backend) -> &'static [&'static str] {
     match backend {
         Backend::Wgpu => &["gemma3", "phi"],
