@@ -19,8 +19,8 @@ const LOCAL_BASE: f64 = 10_000.0;
 const GLOBAL_BASE: f64 = 1_000_000.0;
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
-    keys.absent("attn_logit_softcapping")?;
-    keys.absent("final_logit_softcapping")?;
+    keys.dead(&["attn_logit_softcapping"]); // only Gemma 2 computes with it
+    let logit_cap = keys.number_or_none("final_logit_softcapping")?;
     keys.size("head_dim")?; // transformers' default is not d_model / n_heads
     let head = hf::head(keys, Head::Tied)?;
     let ByKind { full, sliding } = ropes(keys)?;
@@ -36,6 +36,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         .with_sliding_window(windows::window(size, layers, Some(sliding))?)
         .with_mlp(Mlp::Gated { activation })
         .with_attn_scale(attn_scale)
+        .with_logit_soft_cap(logit_cap)
         .with_head(head);
     Ok(Recipe::new(config, hf::PREFIX, stored_minus_one))
 }

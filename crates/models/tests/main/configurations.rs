@@ -67,6 +67,7 @@ fn dead_keys_of_one_family() {
         ("gpt-neo", json!({"attention_layers": ["global"]})),
         ("cohere2", json!({"rotary_pct": 0.5, "position_embedding_type": "rope_gptj", "use_parallel_block": true})),
         ("phi3", json!({"attention_bias": true, "full_attn_mod": 1})),
+        ("gemma3", json!({"attn_logit_softcapping": 50.0})),
     ] {
         let (_keep, path) = copy(name);
         configure(&path, changes);
@@ -76,6 +77,13 @@ fn dead_keys_of_one_family() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn gemma_3_may_cap_its_logits() {
+    let (_keep, path) = copy("gemma3");
+    configure(&path, json!({"final_logit_softcapping": 3.0}));
+    assert_eq!(Checkpoint::open(&path).unwrap().config().logit_soft_cap, Some(3.0));
 }
 
 #[test]
