@@ -8,10 +8,10 @@ use crate::config::MOST_LAYERS;
 use crate::param::{Param, Part};
 use crate::{Bias, DecoderConfig, Head, Mlp, Norm, Position, Result};
 
+const KINDS: [&str; 2] = ["global", "local"];
 const PREFIX: &str = "transformer.";
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
-    keys.dead(&["attention_layers"]); // it follows from attention_types
     let (d_model, n_heads) = (keys.size("hidden_size")?, keys.size_of(&["num_heads", "num_attention_heads"])?);
     let n_layers = keys.size_of(&["num_layers", "num_hidden_layers"])?;
     let d_mlp = keys.size_or_none("intermediate_size")?;
@@ -31,8 +31,17 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     Ok(Recipe::new(config, PREFIX, stored_in_hf).ignoring(hf::is_causal_mask))
 }
 
-/// The layers that `attention_types`, such as `[[["global", "local"], 12]]`, calls local.
+/// The layers that `attention_layers` calls local, a list with an entry for each; or in its absence `attention_types`, such as
+/// `[[["global", "local"], 12]]`. Where both are there and differ, transformers takes the first.
 fn local_layers(keys: &mut Keys, n_layers: usize) -> Result<Vec<usize>> {
+    if let Some(kinds) = keys.texts_or_none("attention_layers")? {
+        keys.dead(&["attention_types"]);
+        if kinds.len() != n_layers || kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
+            let reason = format!("each of the {n_layers} layers is global or local");
+            return Err(unsupported("attention_layers", format!("{kinds:?}"), &reason));
+        }
+        return Ok(windows::chosen(n_layers, |layer| kinds[layer] == "local"));
+    }
     let types = keys.get("attention_types").cloned().unwrap_or_else(|| serde_json::json!([[["global", "local"], 12]]));
     let refused = |reason: &str| unsupported("attention_types", &types, reason);
     let groups = types.as_array().ok_or_else(|| refused("it must be a list"))?;
@@ -42,7 +51,7 @@ fn local_layers(keys: &mut Keys, n_layers: usize) -> Result<Vec<usize>> {
             return Err(refused("its entries must be a list of kinds and a number of repetitions"));
         };
         let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
-        if names.is_empty() || names.iter().any(|name| !["global", "local"].contains(name)) {
+        if names.is_empty() || names.iter().any(|name| !KINDS.contains(name)) {
             return Err(refused("known kinds: global, local"));
         }
         let room = (MOST_LAYERS + 1).saturating_sub(kinds.len()); // one too many is refused below

@@ -21,10 +21,10 @@ const PATTERN: usize = 2;
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.dead(&["hidden_act", "initial_context_length", "experts_per_token"]);
     let d_head = keys.size("head_dim")?; // transformers' default is not d_model / n_heads
-    if !keys.has("rope_scaling") {
+    if keys.get("rope_scaling").is_none() {
         let usual =
             json!({"rope_type": "yarn", "factor": 32.0, "truncate": false, "original_max_position_embeddings": 4096});
-        keys.default("rope_parameters", usual);
+        keys.default_for_null("rope_parameters", usual);
     }
     let outer = Outer { base: BASE, ..Outer::new(keys, d_head)? };
     let rope = rope::from_hf(keys, outer)?;

@@ -25,6 +25,13 @@ impl Keys {
         self.values.entry(key).or_insert_with(|| value.into());
     }
 
+    /// Gives a key this value where it is absent or `null`.
+    pub(super) fn default_for_null(&mut self, key: &str, value: impl Into<Value>) {
+        if self.get(key).is_none() {
+            self.values.insert(key.to_owned(), value.into());
+        }
+    }
+
     /// Takes keys out of an object inside the configuration that a family has read itself.
     pub(super) fn without_in(&mut self, object: &str, keys: &[&str]) {
         if let Some(values) = self.values.get_mut(object).and_then(Value::as_object_mut) {

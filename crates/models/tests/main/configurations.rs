@@ -64,7 +64,7 @@ fn dead_keys_of_one_family() {
         ("llama-gqa", json!({"pretraining_tp": 4})),
         ("qwen2", json!({"dual_chunk_attention_config": {"chunk_size": 262_144, "local_size": 8192}})),
         ("bloom", json!({"masked_softmax_fusion": true, "offset_alibi": 100, "skip_bias_add": true})),
-        ("gpt-neo", json!({"attention_layers": ["global"]})),
+        ("gpt-neo", json!({"attention_types": [[["global"], 3]]})), // `attention_layers` is there too
         ("cohere2", json!({"rotary_pct": 0.5, "position_embedding_type": "rope_gptj", "use_parallel_block": true})),
         ("phi3", json!({"attention_bias": true, "full_attn_mod": 1})),
         ("gemma3", json!({"attn_logit_softcapping": 50.0})),
@@ -77,6 +77,36 @@ fn dead_keys_of_one_family() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn windows_of_gpt_neo_are_those_of_its_list_of_layers() {
+    let windowed = |changes: Value| {
+        let (_keep, path) = copy("gpt-neo");
+        configure(&path, changes);
+        Checkpoint::open(&path).unwrap().config().sliding_window.as_ref().map(|window| window.layers.clone())
+    };
+    assert_eq!(windowed(json!({"attention_layers": ["local", "local", "global"]})), Some(vec![0, 1]));
+    assert_eq!(windowed(json!({"attention_layers": null, "attention_types": [[["global"], 3]]})), None);
+    let (_keep, path) = copy("gpt-neo");
+    configure(&path, json!({"attention_layers": ["local"]}));
+    assert_says(Checkpoint::open(&path).map(|_| ()), &["attention_layers", "each of the 3 layers"]);
+}
+
+/// transformers gives it YaRN where it says nothing.
+#[test]
+fn gpt_oss_is_scaled_where_its_configuration_says_nothing() {
+    let scaling = |changes: Value| {
+        let (_keep, path) = copy("gpt-oss");
+        configure(&path, changes);
+        Checkpoint::open(&path).unwrap().config().position.clone()
+    };
+    let usual = scaling(json!({"rope_parameters": {
+        "rope_type": "yarn", "rope_theta": 150_000.0, "factor": 32.0, "truncate": false,
+        "original_max_position_embeddings": 4096,
+    }}));
+    assert_eq!(scaling(json!({"rope_parameters": null})), usual);
+    assert_eq!(scaling(json!({"rope_parameters": null, "rope_scaling": null})), usual);
 }
 
 #[test]
