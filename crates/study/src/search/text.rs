@@ -98,6 +98,7 @@ impl SearchRecord {
                 self.state.n_tried,
                 self.setup.unit.title()
             ),
+            _ if comparison.with == *self.state.best() => "the same plan".to_owned(),
             Verdict::WithinNoise => "within noise: no difference is shown".to_owned(),
             Verdict::Worse => "worse".to_owned(),
             _ => "unknown".to_owned(),

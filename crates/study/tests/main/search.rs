@@ -108,6 +108,17 @@ fn numbers_that_are_damaged_and_shards_without_a_directory_are_refused() {
 }
 
 #[test]
+fn a_search_without_a_better_plan_ends_with_the_one_it_began_with() {
+    let mut setup = setup();
+    setup.options = SearchOptions::changing(1, [Operator::Delete]); // every layer is worth something
+    let record = SearchRun::new(setup).run(&mut Known { scored: 0 }).unwrap();
+    assert_eq!(record.state.best(), &record.state.from);
+    let text = record.to_string();
+    assert!(text.contains("No further change was better: 20 plans tried"), "{text}");
+    assert!(text.contains("| the same plan |") && !text.contains("within noise"), "{text}");
+}
+
+#[test]
 fn a_record_of_another_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     run(directory.path(), None);
