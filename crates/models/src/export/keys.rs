@@ -41,7 +41,7 @@ pub(super) fn with_layer_order(
 /// Lists the kinds of layers where only some have a window, or where the configuration lists them.
 fn say_windows(json: &mut Map<String, Value>, config: &DecoderConfig, layers: &[usize]) {
     let has_window = |layer: &usize| config.window_of(*layer).is_some();
-    if json.contains_key("attention_types") {
+    if json.contains_key("attention_types") || json.contains_key("attention_layers") {
         let kind = |layer: &usize| json!([[if has_window(layer) { "local" } else { "global" }], 1]);
         json.insert("attention_types".into(), layers.iter().map(kind).collect());
         return;
