@@ -55,19 +55,21 @@ fn residual(keys: &mut Keys, key: &str) -> Result<Residual> {
     Ok(if keys.flag_or(key, true)? { Residual::Parallel } else { Residual::Sequential })
 }
 
-/// The rotated fraction of a head must be given: transformers' default is a quarter.
+/// The rotated fraction of a head must be given: transformers' default is a quarter. Some of its versions write the names of other
+/// families beside those of this one, and none reads them.
 fn rope_from_hf(keys: &mut Keys, d_head: usize) -> Result<Rope> {
+    keys.dead(&["rope_theta", "partial_rotary_factor"]);
     let outer = Outer::new(keys, d_head)?;
     let base = keys.number_or_none("rotary_emb_base")?.unwrap_or(outer.base);
     let fraction = keys.number_or_none("rotary_pct")?;
-    let mut is_given = fraction.is_some() || keys.has("partial_rotary_factor");
+    let mut is_given = fraction.is_some();
     for key in ["rope_parameters", "rope_scaling"] {
         is_given |= keys.object_or_none(key)?.is_some_and(|nested| nested.has("partial_rotary_factor"));
     }
     if !is_given {
         return Err(missing("rotary_pct"));
     }
-    rope::from_hf(keys, Outer { base, fraction: fraction.unwrap_or(outer.fraction), ..outer })
+    rope::from_objects(keys, Outer { base, fraction: fraction.unwrap_or(outer.fraction), ..outer })
 }
 
 fn stored_in_hf(config: &DecoderConfig, param: Param) -> Stored {

@@ -38,6 +38,11 @@ impl Outer {
 /// Reads `rope_parameters`, or the older `rope_theta` and `rope_scaling`.
 pub(super) fn from_hf(keys: &mut Keys, outer: Outer) -> Result<Rope> {
     let outer = outer.read(keys)?;
+    from_objects(keys, outer)
+}
+
+/// As [`from_hf`], of `rope_parameters` or `rope_scaling` alone.
+pub(super) fn from_objects(keys: &mut Keys, outer: Outer) -> Result<Rope> {
     for key in ["rope_parameters", "rope_scaling"] {
         if let Some(mut nested) = keys.object_or_none(key)? {
             return from_object(&mut nested, key, outer);

@@ -68,6 +68,7 @@ fn dead_keys_of_one_family() {
         ("cohere2", json!({"rotary_pct": 0.5, "position_embedding_type": "rope_gptj", "use_parallel_block": true})),
         ("phi3", json!({"attention_bias": true, "full_attn_mod": 1})),
         ("gemma3", json!({"attn_logit_softcapping": 50.0})),
+        ("neox-parallel", json!({"rope_theta": 500.0, "partial_rotary_factor": 1.0})), // rotary_emb_base, rotary_pct
     ] {
         let (_keep, path) = copy(name);
         configure(&path, changes);
