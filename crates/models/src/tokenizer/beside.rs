@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use stratigraph_core::shown;
 
 use super::library::Library;
-use super::vocabulary::{NORMAL, Vocabulary, error};
+use super::vocabulary::{NORMAL, Vocabulary};
 use crate::directory::is_there;
 use crate::files::{GgufFile, MappedFile};
 use crate::{ModelError, Result};
@@ -32,14 +32,19 @@ fn check(vocabulary: &Vocabulary, library: &Library, path: &Path) -> Result<()> 
     for (id, token) in vocabulary.tokens.iter().enumerate().filter(|(id, _)| vocabulary.types[*id] == NORMAL) {
         let other = u32::try_from(id).ok().and_then(|id| library.text(id));
         if other.as_deref() != Some(*token) {
-            let other = other.map_or_else(|| "absent".to_owned(), |other| format!("`{}`", shown(&other)));
-            let reason = format!(
-                "{} is another model's: token {id} is `{}` here, and {other} there",
-                path.display(),
-                shown(token)
-            );
-            return Err(error(vocabulary.file, reason));
+            let other = other.map_or_else(|| "none".to_owned(), |other| format!("`{}`", shown(&other)));
+            let reason =
+                format!("it is another model's: token {id} is {other} there, and `{}` in the GGUF", shown(token));
+            return Err(ModelError::tokenizer(path, reason));
         }
     }
     Ok(())
+}
+
+/// What is wrong with the GGUF's own vocabulary, and with the file beside it.
+pub(super) fn both(own: ModelError, beside: ModelError) -> ModelError {
+    match own {
+        ModelError::Tokenizer { path, reason } => ModelError::tokenizer(&path, format!("{reason}; and {beside}")),
+        other => other,
+    }
 }

@@ -80,9 +80,10 @@ impl Tokenizer {
         let bos = bos::of_gguf(file);
         match gguf::tokenizer_json(file) {
             Ok(json) => Ok(Self { bos, ..Self::from_json(json.to_string().as_bytes(), file.path())? }),
-            Err(error) => match beside::of_gguf(file)? {
-                Some((library, path)) => Ok(Self { library, path, bos }),
-                None => Err(error),
+            Err(error) => match beside::of_gguf(file) {
+                Ok(Some((library, path))) => Ok(Self { library, path, bos }),
+                Ok(None) => Err(error),
+                Err(other) => Err(beside::both(error, other)),
             },
         }
     }

@@ -164,7 +164,7 @@ fn a_gguf_whose_vocabulary_is_not_understood_may_have_a_tokenizer_beside_it() {
         assert!(message.contains("put the model's tokenizer.json beside the file"), "{message}");
         copied("gpt-2");
         let message = Tokenizer::from_file(&path).unwrap_err().to_string();
-        assert!(message.contains("tokenizer.json is another model's: token "), "{message}");
+        assert!(message.contains("another model's: token ") && message.contains("known: "), "{message}");
         copied("qwen2");
         let (found, whole) = (Tokenizer::from_file(&path).unwrap(), Tokenizer::from_file(&beside).unwrap());
         for sample in read::<Vec<String>>(&fixture("tokenizers/texts.json")) {
