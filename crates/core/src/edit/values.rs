@@ -11,6 +11,8 @@ use crate::{Activation, Result, hex};
 #[derive(Clone)]
 pub struct EditValues {
     id: String,
+    /// The SHA-256 of shape and content.
+    hash: [u8; 32],
     is_finite: bool,
     values: Activation,
 }
@@ -24,7 +26,8 @@ impl EditValues {
         let numbers = values.to_vec();
         numbers.iter().for_each(|value| hash.update(value.to_le_bytes()));
         let is_finite = numbers.iter().all(|value| value.is_finite());
-        Self { id: hex(&hash.finalize()[..4]), is_finite, values }
+        let hash: [u8; 32] = hash.finalize().into();
+        Self { id: hex(&hash[..4]), hash, is_finite, values }
     }
 
     /// The first eight hexadecimal digits of the SHA-256 of shape and content.
@@ -74,7 +77,7 @@ impl EditValues {
 
 impl PartialEq for EditValues {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
+        self.hash == other.hash
     }
 }
 
