@@ -12,8 +12,8 @@ use super::host;
 
 /// Up to this many rows a product takes the time of reading its matrix, and burn runs it on one thread.
 const FEW_ROWS: usize = 8;
-/// Numbers of a matrix that are worth a part of their own.
-const WORTH_A_PART: usize = 1 << 16;
+/// Numbers of a matrix that are worth a part of their own; they are read in ten times what a part costs beside.
+const WORTH_A_PART: usize = 1 << 17;
 /// Rows of a matrix that are worth a block of their own: the sum of all blocks is one more addition for each block.
 const WORTH_A_BLOCK: usize = 64;
 /// Parts of a matrix at most, which keep the threads of a large machine busy.
@@ -30,11 +30,23 @@ pub(super) fn are_few(rows: &Tensor<2>) -> bool {
 pub(super) fn products<const N: usize>(rows: &Tensor<2>, matrices: [Tensor<2>; N]) -> [Tensor<2>; N] {
     let blocks: Vec<Block> = matrices.iter().flat_map(Block::all_of).collect();
     let mut parts = in_turn(blocks.len(), |index| blocks[index].product(rows)).into_iter();
-    matrices.each_ref().map(|matrix| {
-        let first = parts.next().expect("a matrix has a block");
-        let others = parts.by_ref().take(Block::n_of(matrix) - 1);
-        others.fold(first, |sum, part| host::edit_by(sum, part, add))
-    })
+    matrices.each_ref().map(|matrix| sum(parts.by_ref().take(Block::n_of(matrix))))
+}
+
+/// The sum of tensors, of which there is one at least, in their order.
+fn sum(mut parts: impl Iterator<Item = Tensor<2>>) -> Tensor<2> {
+    let first = parts.next().expect("a matrix has a block");
+    let mut others = parts.map(host::floats).peekable();
+    if others.peek().is_none() {
+        return first;
+    }
+    let device = first.device();
+    let mut sum = host::floats(first);
+    let numbers: &mut [f32] = sum.as_mut_slice().expect("it was read as f32");
+    for other in others {
+        numbers.iter_mut().zip(host::slice(&other)).for_each(|(sum, x)| *sum += x);
+    }
+    Tensor::from_data(sum, &device)
 }
 
 /// Some consecutive rows of a matrix.
@@ -60,10 +72,6 @@ impl<'a> Block<'a> {
         let Range { start, end } = self.rows;
         rows.clone().narrow(1, start, end - start).matmul(self.matrix.clone().narrow(0, start, end - start))
     }
-}
-
-fn add(sum: &mut [f32], part: &[f32]) {
-    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
 }
 
 /// The product of rows `[rows, d_in]` and the transpose of a matrix `[d_out, d_in]`, some rows of the matrix at a time.
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn threads_change_no_bit() {
         let (matrix, transposed) = (random([517, 1031]), random([1031, 517]));
-        assert!(Block::n_of(&matrix) > 4);
+        assert!(Block::n_of(&matrix) > 3);
         for n_rows in [1, 3, FEW_ROWS] {
             let rows = random([n_rows, 517]);
             let on = |n_threads: usize| {
