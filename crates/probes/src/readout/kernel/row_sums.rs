@@ -17,8 +17,8 @@ pub(super) const COLUMNS: usize = 8;
 /// Units of a cube at most, a power of two; every graphics adapter grants as many.
 const UNITS: usize = 256;
 
-/// Cubes at most, each of which then takes several rows; every adapter grants as many.
-const CUBES: usize = 65_535;
+/// Cubes at most, each of which then takes several rows: more than run at once on any GPU.
+const CUBES: usize = 8192;
 
 /// Reduces logits `[rows, tokens]` of f32, with places `[rows, 1]` of i32, against `clean` logits and their sums.
 pub(super) fn launch(logits: CubeTensor, clean: Option<[CubeTensor; 2]>, places: CubeTensor) -> CubeTensor {
