@@ -164,9 +164,9 @@ fn split_gguf_that_is_not_whole_is_refused_by_its_part() {
     // Another part in place of the third: its number is wrong, and its tensors are there twice.
     let third = fs::read(&parts[2]).unwrap();
     fs::copy(&parts[1], &parts[2]).unwrap();
-    refused(&parts[0], &["tiny-00003-of-00003.gguf", "part 3 of 3 by its name"]);
+    refused(&parts[0], &["tiny-00003-of-00003.gguf", "by its name it is part 3 of 3"]);
     fs::copy(&others[0], &parts[2]).unwrap();
-    refused(&parts[0], &["part 3 of 3 by its name"]);
+    refused(&parts[0], &["by its name it is part 3 of 3"]);
     fs::write(&parts[2], &third[..third.len() / 2]).unwrap();
     refused(&parts[0], &["tiny-00003-of-00003.gguf", "damaged"]);
     fs::remove_file(&parts[2]).unwrap();
