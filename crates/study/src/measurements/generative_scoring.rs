@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use stratigraph_core::ResidualModel;
 use stratigraph_corpus::TextDecoder;
 use stratigraph_generate::Generator;
-use stratigraph_surgery::{Intervention, Sweep, SweepContext};
+use stratigraph_surgery::{Intervention, Sweep};
 use stratigraph_tasks::{GenerativeItem, GenerativeTask};
 
 use super::generative_curves::{GenerativeCurves, WrittenAnswers};
-use super::task_curves::SweepAxes;
+use super::swept_scores::SweepAxes;
+use super::task_sweeps;
 use crate::job::JobPart;
 use crate::{
     Derived, Findings, GenerativeRun, Measurement, OwnWork, Result, StudyContext, StudyError, Work, pass_work,
@@ -85,12 +86,6 @@ impl GenerativeScoring {
     pub fn with_items_at_once(self, items_at_once: usize) -> Self {
         Self { items_at_once: items_at_once.max(1), ..self }
     }
-
-    /// The names of the sweeps, where a process that has these alone can make all of them.
-    fn names(&self) -> Option<Vec<String>> {
-        let name = |sweep: &Sweep| Sweep::by_name(sweep.name()).map(|_| sweep.name().to_owned());
-        self.sweeps.iter().map(name).collect()
-    }
 }
 
 impl Measurement for GenerativeScoring {
@@ -100,13 +95,12 @@ impl Measurement for GenerativeScoring {
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
         let n_items = self.questions.items.len();
-        let points = self.sweeps.iter().map(|sweep| sweep.points(&sweep_context(context)));
-        let points = points.collect::<Result<Vec<_>, _>>()?;
-        let interventions: Vec<_> = points.iter().flat_map(|points| points.interventions.iter().cloned()).collect();
+        let (points, interventions) = task_sweeps::points(&self.sweeps, context)?;
+        let names = task_sweeps::names(&self.sweeps);
         let mut work = Vec::new();
         for first in (0..n_items).step_by(self.items_at_once) {
             let questions = self.questions.select(first..n_items.min(first + self.items_at_once));
-            let part = self.names().map(|sweeps| GenerativePart { sweeps, first, questions: questions.clone() });
+            let part = names.clone().map(|sweeps| GenerativePart { sweeps, first, questions: questions.clone() });
             let chunk = Chunk { first, questions, interventions: interventions.clone() };
             if first == 0 {
                 chunk.check(context.model)?;
@@ -125,11 +119,6 @@ impl Measurement for GenerativeScoring {
         work.push(Work::Derived(Derived::Generative(GenerativeCurves::new(self.questions.task, n_items, axes))));
         Ok(work)
     }
-}
-
-/// Prompts have many lengths.
-fn sweep_context(context: &StudyContext) -> SweepContext {
-    SweepContext::new(context.model.shape(), 0)
 }
 
 fn cannot(task: GenerativeTask, reason: String) -> StudyError {
@@ -200,20 +189,11 @@ impl GenerativePart {
 
     /// Refuses sweeps that are not known.
     pub(crate) fn check(&self) -> Result<()> {
-        self.sweeps().map(drop)
-    }
-
-    fn sweeps(&self) -> Result<Vec<Sweep>> {
-        let unknown =
-            |name: &String| StudyError::UnknownMeasurement { name: name.clone(), known: Sweep::KNOWN.join(", ") };
-        self.sweeps.iter().map(|name| Sweep::by_name(name).ok_or_else(|| unknown(name))).collect()
+        task_sweeps::by_names(&self.sweeps).map(drop)
     }
 
     fn chunk(&self, context: &StudyContext) -> Result<Chunk> {
-        let mut interventions = Vec::new();
-        for sweep in self.sweeps()? {
-            interventions.extend(sweep.points(&sweep_context(context))?.interventions);
-        }
+        let (_, interventions) = task_sweeps::points(&task_sweeps::by_names(&self.sweeps)?, context)?;
         Ok(Chunk { first: self.first, questions: self.questions.clone(), interventions })
     }
 

@@ -16,8 +16,10 @@ mod patching;
 mod removal;
 mod skip_effects;
 mod steering;
+mod swept_scores;
 mod task_curves;
 mod task_scoring;
+mod task_sweeps;
 mod words;
 
 use stratigraph_core::{Hook, PerSequence, ResidualModel};

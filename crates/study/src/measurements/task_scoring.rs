@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use stratigraph_surgery::{Intervention, Sweep, SweepContext};
+use stratigraph_surgery::{Intervention, Sweep};
 use stratigraph_tasks::{EncodedItems, TaskError};
 
-use super::task_curves::{SweepAxes, TaskAnswers, TaskCurves};
+use super::swept_scores::SweepAxes;
+use super::task_curves::{TaskAnswers, TaskCurves};
+use super::task_sweeps;
 use crate::job::JobPart;
 use crate::{Derived, Findings, Measurement, OwnWork, Result, StudyContext, StudyError, TaskRun, Work};
 
@@ -36,12 +38,6 @@ impl TaskScoring {
         Self { items_at_once: items_at_once.max(1), ..self }
     }
 
-    /// The names of the sweeps, where a process that has these alone can make all of them.
-    fn names(&self) -> Option<Vec<String>> {
-        let name = |sweep: &Sweep| Sweep::by_name(sweep.name()).map(|_| sweep.name().to_owned());
-        self.sweeps.iter().map(name).collect()
-    }
-
     /// The ranges of items that run together.
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
         let (n, size) = (self.items.items().len(), self.items_at_once);
@@ -55,13 +51,12 @@ impl Measurement for TaskScoring {
     }
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
-        let points =
-            self.sweeps.iter().map(|sweep| sweep.points(&sweep_context(context))).collect::<Result<Vec<_>, _>>()?;
-        let interventions: Vec<_> = points.iter().flat_map(|points| points.interventions.iter().cloned()).collect();
+        let (points, interventions) = task_sweeps::points(&self.sweeps, context)?;
+        let names = task_sweeps::names(&self.sweeps);
         let mut work = Vec::new();
         for range in self.ranges() {
             let (first, items) = (range.start, self.items.select(range));
-            let part = self.names().map(|sweeps| TaskPart { sweeps, first, items: items.clone() });
+            let part = names.clone().map(|sweeps| TaskPart { sweeps, first, items: items.clone() });
             let chunk = Chunk { first, items, interventions: interventions.clone() };
             let context = *context;
             let (work_of_chunk, part) = (chunk.work(&context)?, part.map(JobPart::Task));
@@ -74,11 +69,6 @@ impl Measurement for TaskScoring {
         work.push(Work::Derived(Derived::Task(TaskCurves::new(&self.items, axes))));
         Ok(work)
     }
-}
-
-/// Texts of a task have many lengths.
-fn sweep_context(context: &StudyContext) -> SweepContext {
-    SweepContext::new(context.model.shape(), 0)
 }
 
 /// Some items under interventions.
@@ -141,20 +131,11 @@ impl TaskPart {
 
     /// Refuses sweeps that are not known.
     pub(crate) fn check(&self) -> Result<()> {
-        self.sweeps().map(drop)
-    }
-
-    fn sweeps(&self) -> Result<Vec<Sweep>> {
-        let unknown =
-            |name: &String| StudyError::UnknownMeasurement { name: name.clone(), known: Sweep::KNOWN.join(", ") };
-        self.sweeps.iter().map(|name| Sweep::by_name(name).ok_or_else(|| unknown(name))).collect()
+        task_sweeps::by_names(&self.sweeps).map(drop)
     }
 
     fn chunk(&self, context: &StudyContext) -> Result<Chunk> {
-        let mut interventions = Vec::new();
-        for sweep in self.sweeps()? {
-            interventions.extend(sweep.points(&sweep_context(context))?.interventions);
-        }
+        let (_, interventions) = task_sweeps::points(&task_sweeps::by_names(&self.sweeps)?, context)?;
         Ok(Chunk { first: self.first, items: self.items.clone(), interventions })
     }
 

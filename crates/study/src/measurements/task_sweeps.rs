@@ -1,0 +1,32 @@
+//! The sweeps under which a benchmark is answered, by name in a job and as interventions.
+
+use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
+
+use crate::{Result, StudyContext, StudyError};
+
+/// The names of sweeps, where a process that has these alone can make all of them.
+pub(super) fn names(sweeps: &[Sweep]) -> Option<Vec<String>> {
+    let name = |sweep: &Sweep| Sweep::by_name(sweep.name()).map(|_| sweep.name().to_owned());
+    sweeps.iter().map(name).collect()
+}
+
+/// The sweeps of names.
+///
+/// # Errors
+/// When a name is not known.
+pub(super) fn by_names(names: &[String]) -> Result<Vec<Sweep>> {
+    let unknown = |name: &String| StudyError::UnknownMeasurement { name: name.clone(), known: Sweep::KNOWN.join(", ") };
+    names.iter().map(|name| Sweep::by_name(name).ok_or_else(|| unknown(name))).collect()
+}
+
+/// The points of each sweep, and the interventions of all, one after the other. The texts of a benchmark have many lengths, so that
+/// the sweeps know of none.
+///
+/// # Errors
+/// When a sweep does not fit the model.
+pub(super) fn points(sweeps: &[Sweep], context: &StudyContext) -> Result<(Vec<SweepPoints>, Vec<Intervention>)> {
+    let of_model = SweepContext::new(context.model.shape(), 0);
+    let points = sweeps.iter().map(|sweep| sweep.points(&of_model)).collect::<Result<Vec<_>, _>>()?;
+    let interventions = points.iter().flat_map(|points| points.interventions.iter().cloned()).collect();
+    Ok((points, interventions))
+}
