@@ -1,4 +1,4 @@
-//! A Hugging Face directory: [`open`] finds its configuration and its weights, or says what it has instead.
+//! A Hugging Face directory: [`open`] finds its configuration and its weights.
 
 use std::fs;
 use std::path::Path;

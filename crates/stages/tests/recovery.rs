@@ -3,7 +3,7 @@
 mod common;
 
 use common::truth::{Truth, cuts, known, recovered};
-use common::{LOUD, Layer, Noise, QUIET, Random, profile};
+use common::{LOUD, Noise, QUIET, Random, profile};
 use stratigraph_profile::{Axis, Curve, Estimate, Profile, Segmentation, Stage, Support, Unit, Verdict};
 use stratigraph_stages::{ComparisonScale, EvidenceKind, Expected, Reading, Rule, Segmenter, Signal, segment};
 
@@ -80,30 +80,6 @@ fn one_odd_layer_is_an_outlier_and_no_boundary() {
         assert!(at.len() == 3 && at.iter().zip(cuts(24)).all(|(at, cut)| at.abs_diff(cut) <= 1), "{odd}: {found}");
         assert_eq!(found.outliers.iter().map(|outlier| outlier.layer).collect::<Vec<_>>(), [odd], "{found}");
     }
-}
-
-#[test]
-fn a_stage_that_is_given_up_does_not_move_the_boundary_before_it() {
-    let mut given_up = 0;
-    for seed in 0..20 {
-        let mut random = Random(seed);
-        let mut layers = Truth::steps(30).with_widths([0.0, 10.0, 0.0]).layers(30, QUIET, &mut random);
-        // The last layers cannot be removed and promote many tokens, and nothing else tells them from prediction ensembling.
-        let last = layers[27];
-        for layer in &mut layers[28..] {
-            *layer = Layer { sensitivity: 2.0, prediction: 1000.0, kurtosis: 20.0, ..last };
-        }
-        let found = found_in(&profile(&layers, QUIET, &mut random));
-        let is_given_up = found.rejected.iter().any(|it| it.after == Stage::ResidualSharpening);
-        let boundary = found.boundary(Stage::FeatureEngineering, Stage::PredictionEnsembling);
-        if let Some(boundary) = boundary.filter(|_| is_given_up) {
-            given_up += 1;
-            let transition = boundary.transition.expect("it is fitted");
-            assert!((transition.centre - 18.0).abs() <= 2.0, "{seed}: {transition:?} {found}");
-            assert!(boundary.interval.is_some_and(|it| it.low <= 18 && 18 <= it.high), "{seed}: {boundary:?}");
-        }
-    }
-    assert!(given_up >= 10, "{given_up} of 20");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The kernel: [`launch`] reduces each row of a tile by a group of threads, which CubeCL calls a cube of units.
 //!
-//! A first pass finds the largest logit, a second one sums exponentials. Each unit takes every so many logits of the row; their
+//! A first pass finds the largest logit, a second one sums exponentials. Units take the logits of a row in turn; their
 //! results are put together in shared memory, half of the units with the other half at a time.
 
 use burn::backend::{Shape, TensorMetadata};
