@@ -22,7 +22,7 @@ pub struct CompareArgs {
     /// Labels of the profiles as checkpoints of one training run, in their order, comma-separated: 0,1,10,100
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',')]
     checkpoints: Vec<String>,
-    /// A directory for compare.html, which must not exist there yet
+    /// A directory for compare.html and figures/compared-*.svg, which must not exist there yet
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
 }
@@ -33,12 +33,12 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     if !args.checkpoints.is_empty() {
         comparison = comparison.with_checkpoints(&args.checkpoints)?;
     }
-    let page = comparison.write(&args.out)?;
+    let files = comparison.write(&args.out)?;
     output::line(comparison.chart().trim_end())?;
     for it in comparison.alignment() {
         let (title, similarity, p) = (it.title(), it.similarity, it.p_value);
         output::line(format!("similarity {similarity:>5.2} (p = {p:.3}, {} models)  {title}", it.n_models))?;
     }
     comparison.precision_note().map_or(Ok(()), output::line)?;
-    output::written([page])
+    output::written(files)
 }

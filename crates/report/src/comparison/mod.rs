@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use stratigraph_profile::{Profile, catalogue};
 
 use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
+use crate::out_dir::write_new;
 use crate::{ReportError, Result};
 
 /// Profiles side by side: the stages of each model as a bar, and every signal with a curve for each model.
@@ -131,12 +132,17 @@ impl Comparison {
         self.models.iter().filter(|model| model.is_of(family)).collect()
     }
 
-    /// Writes the page to `compare.html` in a directory, which is made where it is absent; returns the file's path.
+    /// Writes the page to `compare.html` and the figures to `figures/compared-*.svg` in a directory, which is made where it is absent;
+    /// returns the paths of the files.
     ///
     /// # Errors
-    /// When the file is there already, or cannot be written.
-    pub fn write(&self, directory: impl AsRef<Path>) -> Result<PathBuf> {
-        crate::out_dir::write_new(directory.as_ref().join("compare.html"), self.to_string().as_bytes())
+    /// When one of the files is there already, or cannot be written.
+    pub fn write(&self, directory: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        let page = ("compare.html".to_owned(), self.to_string());
+        let figures = self.figures().into_iter();
+        let figures = figures.map(|it| (format!("figures/compared-{}.svg", it.name), it.to_string()));
+        let write = |(name, content): (String, String)| write_new(directory.as_ref().join(name), content.as_bytes());
+        std::iter::once(page).chain(figures).map(write).collect()
     }
 
     /// The stages of each model for a terminal, a line of one width each, with a legend below.
@@ -205,6 +211,8 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::testing::profile;
 
@@ -275,9 +283,12 @@ mod tests {
     #[test]
     fn a_file_is_written_once() {
         let dir = tempfile::tempdir().unwrap();
-        let comparison = Comparison::new([profile(1, &[])]).unwrap();
-        let path = comparison.write(dir.path().join("new")).unwrap();
-        assert!(path.ends_with("compare.html") && comparison.write(dir.path().join("new")).is_err());
+        let comparison = Comparison::new([profile(2, &[("delete_kl", &[1.0, 2.0])])]).unwrap();
+        let files = comparison.write(dir.path().join("new")).unwrap();
+        let [path, figure] = &files[..] else { panic!("{files:?}") };
+        assert!(path.ends_with("compare.html") && figure.ends_with("figures/compared-damage.svg"));
+        assert!(fs::read_to_string(figure).unwrap().starts_with("<svg"));
+        assert!(comparison.write(dir.path().join("new")).is_err());
         assert!(matches!(Comparison::new([]), Err(ReportError::NothingToCompare)));
         assert!(matches!(Comparison::read([&path]), Err(ReportError::Profile(_))));
     }
