@@ -1,6 +1,6 @@
-//! What a block, a tile of logits and a batch of a sweep ask of a graphics adapter: the uploads, waits and flushes of the table in
-//! docs/performance.md. Kernel launches, of which burn makes more or fewer by its own choices, are printed. All of the process are
-//! counted, so this is a program of its own.
+//! What a block, a tile of logits and a batch of a sweep ask of a graphics adapter: the table in docs/performance.md. Kernel launches
+//! are held from above, since burn makes some more or fewer by its own choices. All of the process are counted, so this is a program
+//! of its own.
 #![cfg(feature = "wgpu-unfused")]
 
 use stratigraph_core::{NoTap, ResidualModel, Site, TokenWindows};
@@ -30,10 +30,11 @@ fn a_sweep_asks_little_of_a_device() {
     let fewest = |part: Part| (0..RUNS).map(|_| part(&model, &windows)).min_by_key(|work| work.launches).unwrap();
     let counted = parts.map(fewest);
     // In the sweep the token ids go to the device beside the places of next tokens.
-    let expected = [("block", [0, 0, 0]), ("tile", [1, 1, 0]), ("sweep", [2, 1, 0])];
-    for ((name, expected), work) in expected.into_iter().zip(counted) {
+    let expected = [("block", [0, 0, 0], 38), ("tile", [1, 1, 0], 12), ("sweep", [2, 1, 0], 210)];
+    for ((name, expected, most), work) in expected.into_iter().zip(counted) {
         println!("{name}: {work:?}");
-        assert!(work.launches > 0, "{name}: {work:?}");
+        let is_fused = cfg!(feature = "wgpu");
+        assert!(work.launches > 0 && (work.launches <= most || !is_fused), "{name}: {work:?}, at most {most} launches");
         assert_eq!([work.uploads, work.read_backs, work.flushes], expected, "{name}: uploads, read-backs, flushes");
     }
 }
