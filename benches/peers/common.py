@@ -60,8 +60,9 @@ def convert(gguf, directory):
         whole.rename(directory)
 
 
-def load(directory, attention):
-    told = dict(dtype=torch.float32, attn_implementation=attention)
+def load(directory, attention, precision="f32"):
+    dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[precision]
+    told = dict(dtype=dtype, attn_implementation=attention)
     return transformers.AutoModelForCausalLM.from_pretrained(directory, **told)
 
 
@@ -72,7 +73,7 @@ def prepare(parser):
     directory = checkpoint(args.model, args.cache)
     started = time.perf_counter()
     tokens = windows(transformers.AutoTokenizer.from_pretrained(directory), args)
-    model = load(directory, "sdpa")
+    model = load(directory, "sdpa", getattr(args, "precision", "f32"))
     return args, tokens, model, time.perf_counter() - started
 
 

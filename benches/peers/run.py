@@ -2,9 +2,10 @@
 
     python run.py --model MODEL --text TEXT [--repeat 3] [--only ours,tuned,cached,paper] [--ours BINARY] [--out all.json]
 
-Ours is the program `stratigraph study`, built and run with cargo, or BINARY where that is built already. Ratios and
-differences are to the first program picked. The seconds of a sweep begin when the model is loaded and the text is cut.
+Ours is the program `stratigraph study`, built and run with cargo, or BINARY where that is built already. `ours:bf16` and
+`tuned:bf16` compute in bfloat16. Ratios and differences are to the first program picked. The seconds of a sweep begin when the model is loaded and the text is cut.
 """
+import functools
 import json
 import os
 import pathlib
@@ -35,25 +36,26 @@ def spawn(command, threads):
     return printed, usage.ru_maxrss * 1024
 
 
-def same(args):
+def same(args, precision):
     """The options that all programs share."""
     lengths = ["--sequences", str(args.sequences), "--seq-len", str(args.seq_len)]
-    return ["--model", args.model, "--text", args.text, *lengths]
+    return ["--model", args.model, "--text", args.text, *lengths, *(["--precision", precision] if precision else [])]
 
 
-def ours(args, out):
+def ours(precision, args, out):
     """Seconds, bytes, and curves by name as in `delete_kl`."""
     command = [args.ours.resolve()] if args.ours else ["cargo", "run", *PROGRAM, "--"]
-    command += [*same(args), "--experiments", "delete,swap", "--no-words", "--out", out]
+    command += ["study", *same(args, precision), "--windows", "first", "--bos", "never"] # the windows of the peers
+    command += ["--experiments", "delete,swap", "--no-words", "--out", out]
     printed, peak = spawn(command, args.threads)
     seconds, unit = re.search(r"^\d+ windows of .*: ([\d.]+)(m?s)$", printed, re.MULTILINE).groups()
     curves = json.loads((out / "profile.json").read_text())["curves"]
     return float(seconds) * UNITS[unit], peak, {name: curve["mean"] for name, curve in curves.items()}
 
 
-def peer(name, args, out):
+def peer(name, precision, args, out):
     """The same of a peer."""
-    command = [sys.executable, HERE / f"{name}.py", *same(args), "--threads", str(args.threads)]
+    command = [sys.executable, HERE / f"{name}.py", *same(args, precision), "--threads", str(args.threads)]
     _, peak = spawn([*command, "--cache", args.cache, "--out", out / "peer.json"], args.threads)
     result = json.loads((out / "peer.json").read_text())
     curves = {f"{kind}_{m}": [row[m] for row in result[kind]] for kind in ("delete", "swap") for m in common.METRICS}
@@ -70,13 +72,13 @@ def table(found, picked):
     """Prints a row a program: seconds, ratios within each round to the first program, memory, differences."""
     first = found[picked[0]]
     metrics = common.METRICS
-    print(f"{'':8}{'seconds':>9}{'ratio min':>11}{'median':>8}{'GB':>6}" + "".join(f"{m:>16}" for m in metrics))
+    print(f"{'':12}{'seconds':>9}{'ratio min':>11}{'median':>8}{'GB':>6}" + "".join(f"{m:>16}" for m in metrics))
     for name in picked:
         seconds, peaks, curves = zip(*found[name])
         ratios = [s / base for s, (base, *_) in zip(seconds, first)]
         times = f"{min(seconds):9.1f}{min(ratios):11.2f}{statistics.median(ratios):8.2f}{max(peaks) / 1e9:6.2f}"
         differences = (furthest(curves[0], first[0][2], metric) for metric in metrics)
-        print(f"{name:8}{times}" + "".join(f"{difference:16.1e}" for difference in differences))
+        print(f"{name:12}{times}" + "".join(f"{difference:16.1e}" for difference in differences))
 
 
 def main():
@@ -87,18 +89,19 @@ def main():
     args = parser.parse_args()
     args.model, args.text, args.cache = args.model.resolve(), args.text.resolve(), args.cache.resolve()
     picked = args.only.split(",")
-    if unknown := set(picked) - {"ours", *PEERS}:
+    if unknown := set(picked) - {"ours", "ours:bf16", "tuned:bf16", *PEERS}:
         parser.error(f"no such program: {', '.join(unknown)}")
     common.checkpoint(args.model, args.cache)
-    if "ours" in picked and not args.ours:
+    if {"ours", "ours:bf16"} & set(picked) and not args.ours:
         subprocess.run(["cargo", "build", *PROGRAM], cwd=HERE.parent.parent, check=True)
 
     found = {name: [] for name in picked}
     for turn in range(args.repeat):
         for name in picked[:: -1 if turn % 2 else 1]:
             with tempfile.TemporaryDirectory() as out:
-                out = pathlib.Path(out)
-                found[name].append(ours(args, out) if name == "ours" else peer(name, args, out))
+                program, _, precision = name.partition(":")
+                run = ours if program == "ours" else functools.partial(peer, program)
+                found[name].append(run(precision, args, pathlib.Path(out)))
             print(f"{name}: {found[name][-1][0]:.1f}s", file=sys.stderr)
     table(found, picked)
     if args.out:

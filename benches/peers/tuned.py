@@ -4,6 +4,8 @@ All runs go through the model together, block by block: the clean one, and every
 leaves the clean one. The unembedding takes some rows and a part of the vocabulary at a time, small enough for the
 processor's caches, and the sums over the vocabulary grow from part to part as in an online softmax.
 
+In bf16 (`--precision bf16`) weights, residual streams and products are bfloat16, and sums over the vocabulary f32.
+
     python tuned.py --model MODEL --text TEXT --out tuned.json
 """
 import math
@@ -44,9 +46,9 @@ def residuals(model, tokens, batch):
 def softmax_of(rows, unembedding):
     """The top token, the log-sum-exp and the entropy in nats of each row's logits."""
     top = torch.zeros(len(rows), dtype=torch.long)
-    peak, total, weighted = rows.new_full((len(rows),), -math.inf), rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
+    peak, total, weighted = torch.full((len(rows),), -math.inf), torch.zeros(len(rows)), torch.zeros(len(rows))
     for index, part in enumerate(unembedding.split(PART)):
-        logits = rows @ part.T
+        logits = (rows @ part.T).float()
         highest, where = logits.max(-1)
         top = torch.where(highest > peak, where + index * PART, top)
         risen = torch.maximum(peak, highest)
@@ -61,7 +63,8 @@ def softmax_of(rows, unembedding):
 
 def expected_unembedding(rows, log_z, unembedding):
     """The mean of the unembedding's rows under each row's probabilities: `[row, d_model]`."""
-    return sum((rows @ part.T - log_z[:, None]).exp_() @ part for part in unembedding.split(PART))
+    probabilities = lambda part: ((rows @ part.T).float() - log_z[:, None]).exp_().to(part.dtype)
+    return sum((probabilities(part) @ part).float() for part in unembedding.split(PART))
 
 
 def measures(runs, tokens, unembedding):
@@ -73,8 +76,8 @@ def measures(runs, tokens, unembedding):
     found = zip(*(softmax_of(rows, unembedding) for rows in runs.flatten(0, 1).split(ROWS)))
     top, log_z, entropy = (torch.cat(some).view(runs.shape[:2]) for some in found)
     expected = expected_unembedding(runs[0], log_z[0], unembedding)
-    kl = log_z - torch.linalg.vecdot(runs, expected) - entropy[0]
-    nll = log_z - torch.linalg.vecdot(runs, unembedding[targets])
+    kl = log_z - torch.linalg.vecdot(runs.float(), expected) - entropy[0]
+    nll = log_z - torch.linalg.vecdot(runs.float(), unembedding[targets].float())
     measured = [kl, top == top[0], entropy / math.log(2), nll, top == targets]
     return torch.stack(measured, dim=1).unflatten(-1, tokens.shape)
 
@@ -83,6 +86,7 @@ def measures(runs, tokens, unembedding):
 def main():
     parser = common.parser(__doc__)
     parser.add_argument("--batch", type=int, default=8, help="windows that go through a block together")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="of weights and activations")
     args, tokens, model, load_seconds = common.prepare(parser)
     started = time.perf_counter()
 
