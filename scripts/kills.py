@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-SIZE = ["--sequences", "16", "--seq-len", "64"]
+SIZE = ["--sequences", "16", "--seq-len", "16"]
 
 
 class Sweep:
