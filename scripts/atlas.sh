@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The profiles of docs/atlas.md: trains small models of three families, three depths and two seeds on one text, and studies them.
+# Profiles to compare: trains small models of three families, three depths and two seeds on one text, and studies them.
 #
 #     scripts/atlas.sh families TEXT OUT    the eighteen small models; TEXT is what scripts/training_text.py wrote
 #     scripts/atlas.sh training TEXT OUT    models/tiny after 0, 0.3, 1, 3, 10, 30 and 100 % of its training

@@ -34,9 +34,9 @@ pub(super) static SWEEPS: [Row; 20] = [
     },
     Row {
         name: "swap",
-        title: "Swapping a layer with the next",
+        title: "Swapping neighbours",
         label: "swap",
-        group: "Swapping a layer with the next",
+        group: "Swapping neighbours",
         axis: |_| AxisKind::AdjacentPairs,
         text: "0..3-4-3-5..12",
         definition: "Layers `l` and `l + 1` run in each other's place",

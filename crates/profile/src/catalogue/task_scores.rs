@@ -116,7 +116,7 @@ mod tests {
         let written = find("swap_gsm8k_strict_match_change").unwrap();
         assert_eq!(
             (&written.title[..], written.unit),
-            ("Swapping a layer with the next: GSM8K strict match change", Unit::Fraction)
+            ("Swapping neighbours: GSM8K strict match change", Unit::Fraction)
         );
         assert!(find_metric("mmlu_acc_norm").is_none() && find_metric("winogrande").is_none());
         for score in task_scores() {

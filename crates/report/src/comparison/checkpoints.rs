@@ -3,7 +3,7 @@
 use stratigraph_profile::{Axis, Matrix, Scale, Unit, catalogue};
 
 use super::{DAMAGE, INSIDE, LENS, Model};
-use crate::figure::{Figure, Panel};
+use crate::figure::{Figure, Heat, Panel};
 
 /// A map of each curve, checkpoints downwards and depth to the right. Curves with a logarithmic scale are shown as logarithms.
 pub(super) fn figure(models: &[Model], labels: &[String]) -> Figure {
@@ -34,6 +34,8 @@ fn panel(models: &[Model], labels: &[String], name: &str) -> Option<Panel> {
     let has_numbers = rows.iter().flatten().any(|value| value.is_finite());
     let unit = if is_log { Unit::Other(format!("log10 {}", entry.unit).trim_end().to_owned()) } else { entry.unit };
     let checkpoints = Axis::labelled("checkpoint", labels.iter().map(String::as_str));
-    let matrix = Matrix::new(checkpoints, axis, unit, rows).with_title(entry.title);
-    has_numbers.then(|| Panel::from_matrix(name, &matrix))
+    let matrix = Matrix::new(checkpoints, axis, unit, rows);
+    // The logarithm of a number has no sign that matters.
+    let signed = |heat: Heat| if is_log { heat.with_signed(false) } else { heat };
+    has_numbers.then(|| Panel::Heat(signed(Heat::new(entry.title, matrix))))
 }

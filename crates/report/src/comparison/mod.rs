@@ -259,7 +259,7 @@ mod tests {
         let figures = comparison.figures();
         let Panel::Heat(heat) = &figures[0].panels[0] else { panic!("a map") };
         assert_eq!((heat.matrix.values[0].clone(), heat.matrix.values[1][0]), (vec![0.0, 1.0], -1.0));
-        assert!(heat.matrix.values[1][1].is_nan() && comparison.to_string().contains("m at 100 %"));
+        assert!(!heat.signed && heat.matrix.values[1][1].is_nan() && comparison.to_string().contains("m at 100 %"));
         let error = |labels: &[&str]| Comparison::new(models()).unwrap().with_checkpoints(labels.to_vec()).unwrap_err();
         assert!(error(&["0 %"]).to_string().contains("1 label for 2 profiles"));
         let other =

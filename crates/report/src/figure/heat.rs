@@ -53,7 +53,6 @@ impl<'a> Drawing<'a> {
         let (low, high) = axis::range(values.iter().flatten().copied()).unwrap_or((0.0, 1.0));
         let most = low.abs().max(high.abs());
         let (low, high) = if heat.signed { (-most, most) } else { (low, high) };
-        let (low, high) = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
         let height = if n_rows == n_columns { CELLS } else { (n_rows as f64 * ROW).clamp(120.0, 2.0 * CELLS) };
         Self { heat, bands, n_columns, low, high, cell: (CELLS / n_columns as f64, height / n_rows as f64) }
     }
@@ -155,19 +154,22 @@ impl<'a> Drawing<'a> {
     }
 
     fn colour(&self, value: f64) -> String {
-        colour::of_share((value - self.low) / (self.high - self.low), self.heat.signed)
+        let share = if self.low < self.high { (value - self.low) / (self.high - self.low) } else { 0.5 };
+        colour::of_share(share, self.heat.signed)
     }
 
     /// The colours with their numbers, right of the cells.
     fn draw_bar(&self, f: &mut impl Write) -> fmt::Result {
         let (x, height) = (CELLS + 10.0, self.cells_height());
-        let step = height / SHADES as f64;
-        for shade in 0..SHADES {
-            let share = (shade as f64 + 0.5) / SHADES as f64;
+        let n_shades = if self.low < self.high { SHADES } else { 1 };
+        let step = height / n_shades as f64;
+        for shade in 0..n_shades {
+            let share = (shade as f64 + 0.5) / n_shades as f64;
             let (y, fill) = (height - step * (shade + 1) as f64, colour::of_share(share, self.heat.signed));
             write!(f, r#"<path d="M{x} {y:.2}h12v{step:.2}h-12z" fill="{fill}"/>"#)?;
         }
-        for share in [0.0, 0.5, 1.0] {
+        let shares: &[f64] = if self.low < self.high { &[0.0, 0.5, 1.0] } else { &[0.5] };
+        for &share in shares {
             let value = self.low + share * (self.high - self.low);
             let y = height * (1.0 - share) + 4.0 + 4.0 * (2.0 * share - 1.0);
             write!(f, r#"<text class="small" x="{}" y="{y:.1}">{}</text>"#, x + 15.0, Short(value))?;
@@ -213,5 +215,25 @@ impl fmt::Display for Short {
         }
         let whole = if size >= 100.0 { self.0.round() } else { digits.parse().unwrap_or(self.0) };
         write!(f, "{}", Tick(whole))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stratigraph_profile::{Matrix, Unit};
+
+    use super::*;
+    use crate::figure::{Figure, Panel};
+
+    #[test]
+    fn a_constant_map_has_one_colour_and_one_number() {
+        let map = |values: Vec<f64>| {
+            let matrix = Matrix::new(Axis::layers(1), Axis::layers(2), Unit::Count, vec![values]);
+            Figure::new("f", "F").with_panel(Panel::Heat(Heat::new("neurons", matrix))).to_string()
+        };
+        let colours = |svg: &str| svg.matches("v120.00h-12z").count();
+        let (constant, varied) = (map(vec![7.0, 7.0]), map(vec![6.0, 8.0]));
+        assert_eq!((colours(&constant), constant.matches(">7</text>").count()), (1, 1), "{constant}");
+        assert!(!constant.contains(">6.5<") && varied.contains(">8</text>") && colours(&varied) == 0, "{varied}");
     }
 }
