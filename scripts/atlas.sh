@@ -7,7 +7,7 @@
 #
 # Models are in OUT/models and profiles in OUT/profiles. A run that was stopped goes on, and what is there is kept. Programs are built
 # first, or taken from STRATIGRAPH, the program, and TRAIN, a folder with the examples train_family and train_tiny. WINDOWS is the
-# number of windows of 64 tokens of a study, 16 if it is not set.
+# number of windows of 64 tokens of a study, 16 if it is not set. Paths are taken from the repository.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [[ $# -lt 3 ]]; then sed -n '2,10s/^# \{0,1\}//p' scripts/atlas.sh; exit 2; fi

@@ -31,6 +31,7 @@ def parser(doc):
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir(), "stratigraph-peers"),
                    help="where a GGUF file is converted to, once")
     p.add_argument("--out", type=pathlib.Path, help="a JSON file for the results")
+    p.set_defaults(precision="f32")  # where a program has no option for it
     return p
 
 
@@ -73,7 +74,7 @@ def prepare(parser):
     directory = checkpoint(args.model, args.cache)
     started = time.perf_counter()
     tokens = windows(transformers.AutoTokenizer.from_pretrained(directory), args)
-    model = load(directory, "sdpa", getattr(args, "precision", "f32"))
+    model = load(directory, "sdpa", args.precision)
     return args, tokens, model, time.perf_counter() - started
 
 

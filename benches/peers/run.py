@@ -3,9 +3,9 @@
     python run.py --model MODEL --text TEXT [--repeat 3] [--only ours,tuned,cached,paper] [--ours BINARY] [--out all.json]
 
 Ours is the program `stratigraph study`, built and run with cargo, or BINARY where that is built already. `ours:bf16` and
-`tuned:bf16` compute in bfloat16. Ratios and differences are to the first program picked. The seconds of a sweep begin when the model is loaded and the text is cut.
+`tuned:bf16` compute in bfloat16. Ratios and differences are to the first program picked. The seconds of a sweep begin when
+the model is loaded and the text is cut.
 """
-import functools
 import json
 import os
 import pathlib
@@ -19,7 +19,7 @@ import common
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = ["--release", "--package", "stratigraph-cli"]
-PEERS = ("tuned", "cached", "paper")
+PROGRAMS = {"ours", "ours:bf16", "tuned", "tuned:bf16", "cached", "paper"}
 UNITS = {"s": 1, "ms": 1e-3}
 
 
@@ -42,10 +42,10 @@ def same(args, precision):
     return ["--model", args.model, "--text", args.text, *lengths, *(["--precision", precision] if precision else [])]
 
 
-def ours(precision, args, out):
+def ours(options, args, out):
     """Seconds, bytes, and curves by name as in `delete_kl`."""
     command = [args.ours.resolve()] if args.ours else ["cargo", "run", *PROGRAM, "--"]
-    command += ["study", *same(args, precision), "--windows", "first", "--bos", "never"] # the windows of the peers
+    command += ["study", *options, "--windows", "first", "--bos", "never"]  # the windows of the peers
     command += ["--experiments", "delete,swap", "--no-words", "--out", out]
     printed, peak = spawn(command, args.threads)
     seconds, unit = re.search(r"^\d+ windows of .*: ([\d.]+)(m?s)$", printed, re.MULTILINE).groups()
@@ -53,9 +53,9 @@ def ours(precision, args, out):
     return float(seconds) * UNITS[unit], peak, {name: curve["mean"] for name, curve in curves.items()}
 
 
-def peer(name, precision, args, out):
+def peer(name, options, args, out):
     """The same of a peer."""
-    command = [sys.executable, HERE / f"{name}.py", *same(args, precision), "--threads", str(args.threads)]
+    command = [sys.executable, HERE / f"{name}.py", *options, "--threads", str(args.threads)]
     _, peak = spawn([*command, "--cache", args.cache, "--out", out / "peer.json"], args.threads)
     result = json.loads((out / "peer.json").read_text())
     curves = {f"{kind}_{m}": [row[m] for row in result[kind]] for kind in ("delete", "swap") for m in common.METRICS}
@@ -89,7 +89,7 @@ def main():
     args = parser.parse_args()
     args.model, args.text, args.cache = args.model.resolve(), args.text.resolve(), args.cache.resolve()
     picked = args.only.split(",")
-    if unknown := set(picked) - {"ours", "ours:bf16", "tuned:bf16", *PEERS}:
+    if unknown := set(picked) - PROGRAMS:
         parser.error(f"no such program: {', '.join(unknown)}")
     common.checkpoint(args.model, args.cache)
     if {"ours", "ours:bf16"} & set(picked) and not args.ours:
@@ -99,9 +99,10 @@ def main():
     for turn in range(args.repeat):
         for name in picked[:: -1 if turn % 2 else 1]:
             with tempfile.TemporaryDirectory() as out:
+                out = pathlib.Path(out)
                 program, _, precision = name.partition(":")
-                run = ours if program == "ours" else functools.partial(peer, program)
-                found[name].append(run(precision, args, pathlib.Path(out)))
+                options = same(args, precision)
+                found[name].append(ours(options, args, out) if program == "ours" else peer(program, options, args, out))
             print(f"{name}: {found[name][-1][0]:.1f}s", file=sys.stderr)
     table(found, picked)
     if args.out:
