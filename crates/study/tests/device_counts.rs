@@ -1,6 +1,6 @@
 //! What a block, a tile of logits and a batch of a sweep ask of a graphics adapter: the table in docs/performance.md. Kernel launches
-//! are held from above, since burn makes some more or fewer by its own choices. All of the process are counted, so this is a program
-//! of its own.
+//! are held from above: burn chooses kernels by timing them, and some take a launch or two more for a product, so counts differ from
+//! machine to machine. All launches of the process are counted, so this is a program of its own.
 #![cfg(feature = "wgpu-unfused")]
 
 use stratigraph_core::{NoTap, ResidualModel, Site, TokenWindows};
@@ -29,9 +29,11 @@ fn a_sweep_asks_little_of_a_device() {
     let parts: [Part; 3] = [block, tile, sweep];
     let fewest = |part: Part| (0..RUNS).map(|_| part(&model, &windows)).min_by_key(|work| work.launches).unwrap();
     let counted = parts.map(fewest);
-    // In the sweep the token ids go to the device beside the places of next tokens.
-    let expected = [("block", [0, 0, 0], 38), ("tile", [1, 1, 0], 12), ("sweep", [2, 1, 0], 210)];
-    for ((name, expected, most), work) in expected.into_iter().zip(counted) {
+    // In the sweep the token ids go to the device beside the places of next tokens; it calls blocks five times.
+    let expected =
+        [("block", [0, 0, 0], [34, 9]), ("tile", [1, 1, 0], [11, 2]), ("sweep", [2, 1, 0], [189, 5 * 9 + 6])];
+    for ((name, expected, [launches, products]), work) in expected.into_iter().zip(counted) {
+        let most = launches + 2 * products;
         println!("{name}: {work:?}");
         let is_fused = cfg!(feature = "wgpu");
         assert!(work.launches > 0 && (work.launches <= most || !is_fused), "{name}: {work:?}, at most {most} launches");
