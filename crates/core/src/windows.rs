@@ -276,8 +276,7 @@ mod tests {
         let several = windows.clone().with_documents(vec![0, 0, 1, 1, 1, 0]).unwrap();
         assert_eq!(next(&several), [2, 2, 5, 5, 5, 2]);
         assert_eq!(several.take(3).documents(), Some(&[0, 0, 1][..]));
-        let refused = CoreError::OtherDocuments { found: 2, n_sequences: 6 };
-        assert_eq!(windows.with_documents(vec![0, 1]), Err(refused));
+        assert_eq!(windows.with_documents(vec![0, 1]), Err(CoreError::OtherDocuments { found: 2, n_sequences: 6 }));
     }
 
     #[test]

@@ -153,22 +153,25 @@ impl<'a> Drawing<'a> {
         f.write_str("</g>")
     }
 
+    fn is_constant(&self) -> bool {
+        self.low >= self.high
+    }
+
     fn colour(&self, value: f64) -> String {
-        let share = if self.low < self.high { (value - self.low) / (self.high - self.low) } else { 0.5 };
+        let share = if self.is_constant() { 0.5 } else { (value - self.low) / (self.high - self.low) };
         colour::of_share(share, self.heat.signed)
     }
 
     /// The colours with their numbers, right of the cells.
     fn draw_bar(&self, f: &mut impl Write) -> fmt::Result {
         let (x, height) = (CELLS + 10.0, self.cells_height());
-        let n_shades = if self.low < self.high { SHADES } else { 1 };
+        let (n_shades, shares): (_, &[f64]) = if self.is_constant() { (1, &[0.5]) } else { (SHADES, &[0.0, 0.5, 1.0]) };
         let step = height / n_shades as f64;
         for shade in 0..n_shades {
             let share = (shade as f64 + 0.5) / n_shades as f64;
             let (y, fill) = (height - step * (shade + 1) as f64, colour::of_share(share, self.heat.signed));
             write!(f, r#"<path d="M{x} {y:.2}h12v{step:.2}h-12z" fill="{fill}"/>"#)?;
         }
-        let shares: &[f64] = if self.low < self.high { &[0.0, 0.5, 1.0] } else { &[0.5] };
         for &share in shares {
             let value = self.low + share * (self.high - self.low);
             let y = height * (1.0 - share) + 4.0 + 4.0 * (2.0 * share - 1.0);
