@@ -160,7 +160,7 @@ impl Curve {
     /// the [record of the corpus](crate::CorpusRecord::window_errors) says, the same ones for all curves.
     pub fn resampling(&self) -> Resampling {
         match self.clusters.is_empty() {
-            true => Resampling::independent(self.replicates.first().map_or(0, Vec::len)),
+            true => Resampling::independent(self.replicates.iter().map(Vec::len).max().unwrap_or(0)),
             false => Resampling::of_clusters(&self.clusters),
         }
     }
@@ -170,30 +170,37 @@ impl Curve {
         self.mean.iter().any(|mean| mean.is_finite())
     }
 
-    /// How many windows it has the means of: at least two, and the same number at every point.
+    /// How many windows it has the means of: at least two, and the same number at every point that has any.
     pub fn n_windows(&self) -> Option<usize> {
         self.n_replicates().filter(|_| self.replicate_unit == ReplicateUnit::Windows)
     }
 
-    /// How many replicates of any unit it has: at least two, and the same number at every point.
+    /// How many replicates of any unit it has: at least two, and the same number at every point that has any. A point without
+    /// a value has none, such as the residual position before layer 0 of a lens that has no map there.
     pub fn n_replicates(&self) -> Option<usize> {
-        let n = self.replicates.first()?.len();
-        let even = self.replicates.len() == self.len() && self.replicates.iter().all(|each| each.len() == n);
-        (n >= 2 && even).then_some(n)
+        let mut lengths = self.replicates.iter().map(Vec::len).filter(|n| *n > 0);
+        let n = lengths.next()?;
+        (n >= 2 && self.replicates.len() == self.len() && lengths.all(|other| other == n)).then_some(n)
     }
 
-    /// With standard errors of the means of windows, as a corpus has them, where it has the mean of each window.
+    /// With standard errors of the means of windows, as a corpus has them, at the points that have the mean of each window.
     pub fn with_window_errors(mut self, errors: &WindowErrors) -> Self {
-        self.sem = self.replicates.iter().map(|windows| errors.sem(windows)).collect();
+        for (sem, windows) in self.sem.iter_mut().zip(&self.replicates).filter(|(_, windows)| !windows.is_empty()) {
+            *sem = errors.sem(windows);
+        }
         self.errors = errors.basis();
         self
     }
 
-    /// The curve of the chosen windows, with errors computed as given; a window that is named twice counts twice. None where there is no
-    /// such window.
+    /// The curve of the chosen windows, with errors computed as given; a window that is named twice counts twice. Points without
+    /// replicates stay as they are. None where there is no such window.
     pub(crate) fn select(&self, chosen: &[usize], errors: &WindowErrors) -> Option<Self> {
         let mut curve = Self { mean: Vec::new(), sem: Vec::new(), replicates: Vec::new(), ..self.clone() };
-        for replicates in &self.replicates {
+        for (estimate, replicates) in self.estimates().zip(&self.replicates) {
+            if replicates.is_empty() {
+                curve.push(estimate, Vec::new());
+                continue;
+            }
             let kept = chosen.iter().map(|&index| replicates.get(index).copied()).collect::<Option<Vec<f64>>>()?;
             let mean = kept.iter().sum::<f64>() / kept.len() as f64;
             curve.push(Estimate { mean, sem: None }, kept);
@@ -221,5 +228,18 @@ mod tests {
         assert_eq!(curve.select(&[3], &one), None);
         let single = curve.select(&[2], &one).unwrap();
         assert_eq!((single.sem[0], single.half_width(0)), (None, None));
+    }
+
+    #[test]
+    fn a_point_without_a_value_leaves_the_others_their_errors() {
+        let windows = vec![vec![], vec![1.0, 1.0, 3.0, 3.0]];
+        let curve = Curve::new(Axis::layers(2), Unit::Nats, vec![f64::NAN, 2.0]);
+        let curve = curve.with_replicates(ReplicateUnit::Windows, windows);
+        assert_eq!((curve.n_windows(), curve.resampling()), (Some(4), Resampling::independent(4)));
+        let two_documents = WindowErrors::new(4, &[0, 0, 1, 1]);
+        let curve = curve.with_window_errors(&two_documents);
+        assert_eq!(curve.sem, [None, two_documents.sem(&[1.0, 1.0, 3.0, 3.0])]);
+        let half = curve.select(&[2, 3], &WindowErrors::new(2, &[1, 1])).unwrap();
+        assert!(half.mean[0].is_nan() && half.mean[1] == 3.0, "{:?}", half.mean);
     }
 }

@@ -75,10 +75,13 @@ impl<'a> Draws<'a> {
     }
 }
 
-/// The curve's mean over chosen replicates, by layer.
+/// The curve's mean over chosen replicates, by layer; points without replicates stay.
 fn means_of(curve: &Curve, chosen: &[usize]) -> Vec<f64> {
-    let over = |each: &Vec<f64>| mean(chosen.iter().map(|&index| each[index])).unwrap_or(f64::NAN);
-    curve.replicates.iter().map(over).collect()
+    let over = |(whole, each): (&f64, &Vec<f64>)| match each.is_empty() {
+        true => *whole,
+        false => mean(chosen.iter().map(|&index| each[index])).unwrap_or(f64::NAN),
+    };
+    curve.mean.iter().zip(&curve.replicates).map(over).collect()
 }
 
 #[cfg(test)]

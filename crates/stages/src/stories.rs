@@ -142,7 +142,7 @@ fn entropy(profile: &Profile, found: &Segmentation) -> StoryCheck {
     let (with, without_it) = (clean.mean[found.n_layers], without(&|layer| curve.mean[layer]));
     let sem = match (curve.n_windows(), clean.n_windows()) {
         (Some(n), Some(m)) if n == m => by_window(profile, n, |window| {
-            without(&|layer| curve.replicates[layer][window]) - clean.replicates[found.n_layers][window]
+            without(&|layer| replicate(curve, layer, window)) - replicate(clean, found.n_layers, window)
         }),
         _ => None,
     };
@@ -168,7 +168,7 @@ fn layers(profile: &Profile, (stage, claim): (Option<Stage>, &str), curves: &[&s
     };
     let over = |values: ByLayer| side(values, true) - side(values, false);
     let of_mean = |layer: usize| curve.mean[layer];
-    let of_window = |window: usize| over(&|layer| curve.replicates[layer][window]);
+    let of_window = |window: usize| over(&|layer| replicate(&curve, layer, window));
     let (sem, basis) = match curve.n_windows().and_then(|n| by_window(profile, n, of_window)) {
         Some(sem) => (Some(sem), profile.corpus.window_errors().basis()),
         None => (pooled(&curve, inside), curve.errors),
@@ -177,6 +177,11 @@ fn layers(profile: &Profile, (stage, claim): (Option<Stage>, &str), curves: &[&s
     let (here, there) = (number(side(&of_mean, true)), number(side(&of_mean, false)));
     let text = format!("{here} on average there, {there} elsewhere; difference {}", difference.in_words());
     StoryCheck::new(stage, claim, name).with_outcome(difference.outcome(), text)
+}
+
+/// The mean of a window; NaN, which no mean over layers counts, where the layer has no value.
+fn replicate(curve: &Curve, layer: usize, window: usize) -> f64 {
+    curve.replicates[layer].get(window).copied().unwrap_or(f64::NAN)
 }
 
 /// The standard error of the mean of a number of each window, as the corpus has errors; none if these are not its `n` windows.

@@ -42,11 +42,15 @@ pub struct GenerativeRun<'a> {
 const BATCH: usize = 16;
 
 impl<'a> GenerativeRun<'a> {
-    /// A run of the unchanged model, with answers of up to 256 tokens as in the harness. The generator's own
+    /// The most tokens of an answer by default, as in the harness.
+    pub const MAX_NEW_TOKENS: usize = 256;
+
+    /// A run of the unchanged model, with answers of up to [`MAX_NEW_TOKENS`](Self::MAX_NEW_TOKENS). The generator's own
     /// stop strings and number of tokens are not used.
     pub fn new(generator: Generator<'a>) -> Self {
         let clean = Intervention::none(generator.model().n_layers()).with_name(InterventionRecord::CLEAN);
-        Self { generator, interventions: vec![clean], max_new_tokens: 256, on_answered: Box::new(|_| ()) }
+        let (interventions, max_new_tokens) = (vec![clean], Self::MAX_NEW_TOKENS);
+        Self { generator, interventions, max_new_tokens, on_answered: Box::new(|_| ()) }
     }
 
     /// With interventions beside the unchanged model.

@@ -67,6 +67,12 @@ impl EncodedItems {
     pub fn pairs(&self) -> &[Vec<Pair>] {
         &self.pairs
     }
+
+    /// Tokens of the longest context with its continuation.
+    pub fn longest(&self) -> usize {
+        let tokens = |pair: &Pair| pair.context.len() + pair.continuation.len();
+        self.pairs.iter().flatten().map(tokens).max().unwrap_or(0)
+    }
 }
 
 impl Task {

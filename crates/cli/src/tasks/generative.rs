@@ -23,8 +23,10 @@ pub fn run(args: &TaskArgs, task: GenerativeTask) -> Result<()> {
     let loaded = load::model(&checkpoint, args.memory.stream, Precision::F32, &device)?;
     let generator = Generator::new(&*loaded.model).with_text(&tokenizer).with_stop_tokens(checkpoint.stop_tokens()?);
     let bar = output::count_bar("answers")?;
-    let run = GenerativeRun::new(generator).interventions(args.interventions.on(&*loaded.model)?);
-    let run = args.items.max_new_tokens.into_iter().fold(run, GenerativeRun::with_max_new_tokens);
+    let max_new_tokens = args.items.max_new_tokens.unwrap_or(GenerativeRun::MAX_NEW_TOKENS);
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0) + max_new_tokens;
+    let run = GenerativeRun::new(generator).interventions(args.interventions.on(&*loaded.model, longest)?);
+    let run = run.with_max_new_tokens(max_new_tokens);
     let results = run.on_answered(|n| bar.inc(n as u64)).run(task, &items, &prompts);
     bar.finish_and_clear();
     let results = results?;

@@ -117,7 +117,8 @@ fn scored(args: &TaskArgs, task: Task) -> Result<()> {
     let loaded = load::model(&checkpoint, args.memory.stream, Precision::F32, &device)?;
     let budget = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?;
     let bar = output::bar()?;
-    let run = TaskRun::new(&*loaded.model).interventions(args.interventions.on(&*loaded.model)?).with_budget(budget);
+    let interventions = args.interventions.on(&*loaded.model, encoded.longest())?;
+    let run = TaskRun::new(&*loaded.model).interventions(interventions).with_budget(budget);
     let results = run.on_progress(output::shown(&bar)).run(&encoded);
     bar.finish_and_clear();
     let results = results?;
@@ -154,10 +155,10 @@ impl ItemArgs {
 }
 
 impl InterventionArgs {
-    /// The interventions on a model.
-    fn on(&self, model: &dyn ResidualModel) -> Result<Vec<Intervention>> {
+    /// The interventions on a model that reads texts of at most `longest` tokens.
+    fn on(&self, model: &dyn ResidualModel, longest: usize) -> Result<Vec<Intervention>> {
         let mut interventions = self.interventions.clone();
-        let context = SweepContext::new(model.shape(), 0); // texts of a task have many lengths
+        let context = SweepContext::new(model.shape(), longest);
         let deletion = (self.delete_each || (interventions.is_empty() && self.sweeps.is_empty())).then(Sweep::delete);
         for sweep in self.sweeps.iter().filter_map(|name| Sweep::by_name(name)).chain(deletion) {
             interventions.extend(sweep.points(&context)?.interventions);

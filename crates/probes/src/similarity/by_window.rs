@@ -16,7 +16,7 @@ const MOST_POSITIONS: usize = 2048;
 /// Collects the linear CKA of each layer's input and output over the positions of one window at a time, at most the
 /// first 2,048 that count.
 ///
-/// A window whose states are all equal at one of the two positions has no shape there, and is left out of the mean of that layer.
+/// A window whose states are all equal at one of the two positions, but for rounding, has no shape there, and is left out of the mean of that layer.
 #[derive(Default)]
 pub struct WindowSimilarity {
     skip_first: usize,
@@ -72,11 +72,19 @@ impl WindowSimilarity {
     }
 }
 
-/// The inner products of the centred rows, scaled to length 1; none where the rows are all equal.
+/// The part of the squared length of all rows that their differences are at least: f32 rounds to 6e-8, of which the square of some
+/// tens is below this.
+const LEAST_DIFFERENCE: f64 = 1e-10;
+
+/// The inner products of the centred rows, scaled to length 1; none where the rows are all equal but for rounding.
 fn unit_gram(rows: Tensor<2>) -> Option<Vec<f64>> {
+    let n = rows.dims()[0];
+    let values: Vec<f32> = rows.clone().try_into_vec_as().expect("any float");
+    let whole: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();
     let mut gram = gram(centred(rows));
+    let differences: f64 = gram.iter().step_by(n + 1).sum();
     let length = dot(&gram, &gram).sqrt();
-    (length > 0.0).then(|| {
+    (differences > LEAST_DIFFERENCE * whole).then(|| {
         gram.iter_mut().for_each(|x| *x /= length);
         gram
     })
@@ -158,5 +166,16 @@ mod tests {
         let level = Tensor::cat(vec![first.clone().narrow(0, 0, 1), Tensor::ones([1, 4, 3], &Device::flex())], 0);
         assert_eq!(adjacent(WindowSimilarity::new(0), &[first.clone(), level])[0].len(), 1);
         assert!(adjacent(WindowSimilarity::new(3), &[first.clone(), first]).is_empty(), "one state has no shape");
+    }
+
+    #[test]
+    fn states_that_differ_by_rounding_have_no_shape() {
+        let (first, rounding) = (noise([2, 4, 3], 1), noise([1, 4, 3], 2));
+        let nearly = |size: f64| {
+            let level = rounding.clone() * size + 1.0;
+            Tensor::cat(vec![first.clone().narrow(0, 0, 1), level], 0)
+        };
+        let counted = |size: f64| adjacent(WindowSimilarity::new(0), &[first.clone(), nearly(size)])[0].len();
+        assert_eq!((counted(2e-7), counted(1e-3)), (1, 2));
     }
 }

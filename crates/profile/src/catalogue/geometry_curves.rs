@@ -162,8 +162,8 @@ pub(super) static GEOMETRY_CURVES: [SingleCurve; 17] = [
         axis: AxisKind::Layers,
         group: "Geometry",
         definition: "linear CKA of `h_l` and `h_{l+1}`, biased estimator, over the positions of one window that count, at most the \
-                     first 2,048; mean over windows. Where the final norm subtracts the mean over `d_model`, of states minus \
-                     that mean",
+                     first 2,048; mean over windows, without those whose states are all equal, but for rounding, at one of \
+                     the two. Where the final norm subtracts the mean over `d_model`, of states minus that mean",
     },
     SingleCurve {
         name: "centred_resid_norm",

@@ -86,8 +86,9 @@ pub fn values() -> Vec<ValueEntry> {
             [
                 "Logit of the next token above the mean logit",
                 "centred logit",
-                "mean over `t < T - 1` of the logit of `x_{t+1}` minus the mean logit over the vocabulary: the sum of \
-                 `dla_embed`, `dla_attention` and `dla_mlp` of all layers, and `dla_final_bias`",
+                "mean over `t < T - 1` of the logit of `x_{t+1}` minus the mean logit over the vocabulary, both before a soft \
+                 cap where the model has one: the sum of `dla_embed`, `dla_attention` and `dla_mlp` of all layers, and \
+                 `dla_final_bias`",
             ],
         ),
         ValueEntry::measured(

@@ -7,9 +7,8 @@ use burn::tensor::Tensor;
 use stratigraph_core::{ActivationCache, Hook, PerSequence, RunModel, TokenWindows};
 use stratigraph_probes::lens::Lens;
 use stratigraph_probes::readout::Readout;
-use stratigraph_profile::{Axis, Unit};
+use stratigraph_profile::{Axis, Curve, Unit};
 
-use crate::findings::measured_curve;
 use crate::progress::{pass_work, readout_work};
 use crate::{Findings, Measurement, Needs, Result, StudyContext, StudyError, Work};
 
@@ -181,11 +180,7 @@ impl Guesses {
     fn add(&self, lens: &str, findings: &mut Findings) -> Result<()> {
         for (name, points) in [("first_agreement", &self.agreed), ("guess_frequency", &self.frequency)] {
             let axis = Axis::residual_positions(self.n_layers);
-            let mut curve = measured_curve(axis, Unit::Fraction, points);
-            // Where the lens has no map it guesses nothing.
-            let unread = points.iter().enumerate().filter(|(_, measured)| measured.counts().next().is_none());
-            unread.for_each(|(point, _)| curve.mean[point] = f64::NAN);
-            findings.add_curve(&format!("{lens}_{name}"), curve)?;
+            findings.add_measured(&format!("{lens}_{name}"), Curve::empty(axis, Unit::Fraction), points)?;
         }
         let depth = findings.estimate(&self.depth);
         findings.add_value(&format!("{lens}_first_agreement_depth"), depth)

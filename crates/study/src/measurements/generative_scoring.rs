@@ -34,13 +34,13 @@ pub struct Questions {
 }
 
 impl Questions {
-    /// Items with their prompts as token ids, answered by up to 256 tokens.
+    /// Items with their prompts as token ids, answered by up to [`GenerativeRun::MAX_NEW_TOKENS`].
     ///
     /// # Panics
     /// When there is not a prompt for each item.
     pub fn new(task: GenerativeTask, items: Vec<GenerativeItem>, prompts: Vec<Vec<u32>>) -> Self {
         assert_eq!(items.len(), prompts.len(), "there is a prompt for each item");
-        Self { task, items, prompts, stop_tokens: Vec::new(), max_new_tokens: 256 }
+        Self { task, items, prompts, stop_tokens: Vec::new(), max_new_tokens: GenerativeRun::MAX_NEW_TOKENS }
     }
 
     /// With tokens that end an answer, such as EOS.
@@ -51,6 +51,11 @@ impl Questions {
     /// With another number of tokens of an answer at most.
     pub fn with_max_new_tokens(self, max_new_tokens: usize) -> Self {
         Self { max_new_tokens, ..self }
+    }
+
+    /// Tokens of the longest prompt with its answer, at most.
+    fn longest(&self) -> usize {
+        self.prompts.iter().map(Vec::len).max().unwrap_or(0) + self.max_new_tokens
     }
 
     fn select(&self, range: Range<usize>) -> Self {
@@ -95,7 +100,7 @@ impl Measurement for GenerativeScoring {
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
         let n_items = self.questions.items.len();
-        let (points, interventions) = task_sweeps::points(&self.sweeps, context)?;
+        let (points, interventions) = task_sweeps::points(&self.sweeps, context, self.questions.longest())?;
         let names = task_sweeps::names(&self.sweeps);
         let mut work = Vec::new();
         for first in (0..n_items).step_by(self.items_at_once) {
@@ -193,7 +198,8 @@ impl GenerativePart {
     }
 
     fn chunk(&self, context: &StudyContext) -> Result<Chunk> {
-        let (_, interventions) = task_sweeps::points(&task_sweeps::by_names(&self.sweeps)?, context)?;
+        let sweeps = task_sweeps::by_names(&self.sweeps)?;
+        let (_, interventions) = task_sweeps::points(&sweeps, context, self.questions.longest())?;
         Ok(Chunk { first: self.first, questions: self.questions.clone(), interventions })
     }
 

@@ -11,7 +11,7 @@ use stratigraph_probes::geometry::{CentredNorms, Geometry};
 use stratigraph_probes::similarity::{WindowSimilarity, cka, cka_unbiased};
 use stratigraph_profile::{Axis, Curve, Estimate, Matrix, catalogue};
 
-use super::{curve_of_windows, empty_curve};
+use super::empty_curve;
 use crate::{Findings, Measurement, Needs, Observation, Result, StudyContext, Work};
 
 /// Positions between which similarity is measured: their inner products are held for every residual position.
@@ -116,7 +116,7 @@ impl Streams {
     }
 
     fn add_curve(&self, name: &str, points: &[PerSequence], findings: &mut Findings) -> Result<()> {
-        findings.add_curve(name, curve_of_windows(name, self.n_layers, points))
+        findings.add_measured(name, empty_curve(name, self.n_layers), points)
     }
 
     fn add_exact(&self, name: &str, values: impl IntoIterator<Item = f64>, findings: &mut Findings) -> Result<()> {

@@ -51,7 +51,7 @@ impl Measurement for TaskScoring {
     }
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
-        let (points, interventions) = task_sweeps::points(&self.sweeps, context)?;
+        let (points, interventions) = task_sweeps::points(&self.sweeps, context, self.items.longest())?;
         let names = task_sweeps::names(&self.sweeps);
         let mut work = Vec::new();
         for range in self.ranges() {
@@ -135,7 +135,8 @@ impl TaskPart {
     }
 
     fn chunk(&self, context: &StudyContext) -> Result<Chunk> {
-        let (_, interventions) = task_sweeps::points(&task_sweeps::by_names(&self.sweeps)?, context)?;
+        let sweeps = task_sweeps::by_names(&self.sweeps)?;
+        let (_, interventions) = task_sweeps::points(&sweeps, context, self.items.longest())?;
         Ok(Chunk { first: self.first, items: self.items.clone(), interventions })
     }
 

@@ -19,14 +19,18 @@ pub(super) fn by_names(names: &[String]) -> Result<Vec<Sweep>> {
     names.iter().map(|name| Sweep::by_name(name).ok_or_else(|| unknown(name))).collect()
 }
 
-/// The points of each sweep, and the interventions of all, one after the other. The texts of a benchmark have many lengths, so that
-/// the sweeps know of none.
+/// The points of each sweep, and the interventions of all, one after the other. The texts of a benchmark have many lengths; the
+/// sweeps are made for the longest, and positions that a shorter text does not have are not changed there.
 ///
 /// # Errors
 /// When a sweep does not fit the model.
-pub(super) fn points(sweeps: &[Sweep], context: &StudyContext) -> Result<(Vec<SweepPoints>, Vec<Intervention>)> {
-    let of_model = SweepContext::new(context.model.shape(), 0);
-    let points = sweeps.iter().map(|sweep| sweep.points(&of_model)).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn points(
+    sweeps: &[Sweep],
+    context: &StudyContext,
+    longest: usize,
+) -> Result<(Vec<SweepPoints>, Vec<Intervention>)> {
+    let context = SweepContext::new(context.model.shape(), longest);
+    let points = sweeps.iter().map(|sweep| sweep.points(&context)).collect::<Result<Vec<_>, _>>()?;
     let interventions = points.iter().flat_map(|points| points.interventions.iter().cloned()).collect();
     Ok((points, interventions))
 }

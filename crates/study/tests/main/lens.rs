@@ -61,7 +61,11 @@ fn a_position_without_a_map_has_no_number() {
     let curve = findings.curve("jacobian_lens_kl").unwrap();
     assert!(curve.mean[0].is_nan() && curve.mean[1..].iter().all(|x| x.is_finite()), "{:?}", curve.mean);
     assert!(findings.matrix("jacobian_lens_kl_by_half").unwrap().values[0].iter().all(|x| x.is_nan()));
-    assert!(mean(&findings, "jacobian_lens_first_agreement")[0].is_nan());
+    for name in ["jacobian_lens_kl", "jacobian_lens_first_agreement", "jacobian_lens_guess_frequency"] {
+        let curve = findings.curve(name).unwrap();
+        assert!(curve.mean[0].is_nan() && curve.sem[0].is_none(), "{name}: {:?}", curve.mean);
+        assert!(curve.sem[1].is_some() && curve.errors.is_some() && curve.n_windows() == Some(windows().n_sequences()));
+    }
     let definition = curve.definition.as_ref().unwrap();
     assert!(
         definition.ends_with("The lens was fitted to small (SHA-256 ab) on 9 windows of 12 tokens"),

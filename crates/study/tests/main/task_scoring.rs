@@ -20,7 +20,7 @@ fn windows() -> TokenWindows {
 fn assert_scored(findings: &Findings, model: &Small, items: &EncodedItems, sweeps: &[Sweep]) {
     let task = items.task();
     for sweep in sweeps {
-        let points = sweep.points(&SweepContext::new(model.shape(), 0)).unwrap();
+        let points = sweep.points(&SweepContext::new(model.shape(), items.longest())).unwrap();
         let results = TaskRun::new(model).interventions(points.interventions).run(items).unwrap();
         let (clean, own) = results.split_first().unwrap();
         for (index, score) in clean.scores.named().iter().enumerate() {
@@ -62,6 +62,16 @@ fn a_study_has_the_scores_of_every_benchmark_under_its_sweeps() {
             assert!(known, "the catalogue has no {name}");
         }
     }
+}
+
+#[test]
+fn a_swap_at_some_positions_is_made_there_alone() {
+    let model = Small::new(&device());
+    let (items, sweeps) = (encoded(Task::Lambada, 6), [Sweep::swap(), Sweep::swap_at(1..)]);
+    let findings = Study::new(&model).add(TaskScoring::new(items.clone(), sweeps.clone())).run(&windows()).unwrap();
+    assert_scored(&findings, &model, &items, &sweeps);
+    let curve = |sweep: &str| findings.curve(&format!("{sweep}_{}_perplexity", items.task())).unwrap().mean.clone();
+    assert_ne!(curve("swap"), curve("swap_after_first"));
 }
 
 #[test]

@@ -211,8 +211,8 @@ impl Search {
         objective: &mut O,
     ) -> Result<(), O::Error> {
         match state.ended.first() {
-            // The budget ended this start before its last removal, so that its plan cannot be compared.
-            Some(other) if state.step < self.options.remove => state.plans = vec![other.clone()],
+            // This start ended before its last removal, or before its first round, so that its plan cannot be compared.
+            Some(other) if state.step < self.options.remove.max(1) => state.plans = vec![other.clone()],
             _ => state.ended.push(state.plans[0].clone()),
         }
         if stop != Stop::Budget && state.restart + 1 < self.options.restarts() {

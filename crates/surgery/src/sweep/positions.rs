@@ -81,6 +81,7 @@ fn limit(intervention: &Intervention, context: &SweepContext, positions: &Positi
     let base = match layers {
         Some(layers) if in_order(&layers) => without_some(&layers, n_layers, positions),
         Some(layers) => match swapped(&layers, n_layers) {
+            Some(_) if context.seq_len == 0 => return Err("it is not known which other positions there are".to_owned()),
             Some(first) => with_swapped(first, context, positions),
             None => return Err(unknown_order(intervention)),
         },
@@ -175,6 +176,8 @@ mod tests {
         assert_eq!(swaps[0], text);
         assert_eq!(swaps.len(), 3);
         assert_eq!(texts(Sweep::swap_at(Positions::only(0..6))).unwrap(), texts(Sweep::swap()).unwrap());
+        let unknown = Sweep::swap_at(1..).points(&SweepContext::new(ModelShape::new(4, 8, 16), 0));
+        assert!(unknown.unwrap_err().to_string().contains("which other positions there are"));
         // An edit stays with its layer: layer 2 at the chosen positions, and layer 3 after the swap.
         let edited = Sweep::over("edited", "slot", [1, 3].map(|slot| (slot.to_string(), slot)), |context, &slot| {
             Ok(context.full().swap(1, 2)?.edit(Edit::zero(Hook::MlpOut.at(slot))))

@@ -196,3 +196,15 @@ fn a_budget_ends_a_search() {
         assert_eq!(found.stop == Some(Stop::Finished), is_whole, "{budget}");
     }
 }
+
+#[test]
+fn a_start_that_the_budget_ends_before_its_first_round_is_not_compared() {
+    let options = SearchOptions::changing(1, [Operator::RepeatBlock, Operator::Swap]);
+    let greedy = search(options.clone()).run(&full(), &mut Noisy::new(5, worth_repeating)).unwrap().state;
+    for more in [0, 1] {
+        let random = options.clone().with_method(Method::Random { restarts: 2 });
+        let random = random.with_budget(greedy.evaluated + more);
+        let found = search(random).run(&full(), &mut Noisy::new(5, worth_repeating)).unwrap().state;
+        assert_eq!((found.best(), found.stop), (greedy.best(), Some(Stop::Budget)));
+    }
+}
