@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use stratigraph_study::Progress;
@@ -107,6 +107,28 @@ pub fn shown(bar: &ProgressBar) -> impl FnMut(Progress) {
     }
 }
 
+/// Makes sure before the work begins that a new file or directory can be written at its end; the directory that it will lie in is
+/// created.
+///
+/// # Errors
+/// When it is there already or cannot be made.
+pub fn check_new(path: &Path) -> Result<()> {
+    let created = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create_new(path));
+    created.and_then(|_| fs::remove_file(path)).with_context(|| cannot_write(path))
+}
+
+/// Refuses one path for two files.
+///
+/// # Errors
+/// When the paths of two options, each with its name, are the same.
+pub fn check_distinct(files: [(&str, Option<&Path>); 2]) -> Result<()> {
+    let [(one, a), (other, b)] = files;
+    match a.zip(b).filter(|(a, b)| std::path::absolute(a).ok() == std::path::absolute(b).ok()) {
+        Some((path, _)) => bail!("{one} and {other} are both {}; give each a file of its own", path.display()),
+        None => Ok(()),
+    }
+}
+
 /// A new CSV file, which is written at the end.
 pub struct CsvFile {
     path: PathBuf,
@@ -118,7 +140,7 @@ impl CsvFile {
     /// # Errors
     /// When it is there already or cannot be made.
     pub fn new(path: &Path) -> Result<Self> {
-        File::create_new(path).and_then(|_| fs::remove_file(path)).with_context(|| cannot_write(path))?;
+        check_new(path)?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -185,5 +207,24 @@ mod tests {
         CsvFile::new(&path).unwrap().write(&["n", "x"], rows).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "n,x\n1,\n2,0.5\n");
         assert!(CsvFile::new(&path).is_err());
+    }
+
+    #[test]
+    fn a_new_file_is_tried_before_the_work_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/lens.safetensors");
+        check_new(&path).unwrap();
+        assert!(dir.path().join("new").is_dir() && !path.exists());
+        fs::write(&path, "").unwrap();
+        assert!(check_new(&path).is_err() && check_new(&path.join("below a file")).is_err());
+    }
+
+    #[test]
+    fn two_files_have_two_paths() {
+        let [a, same, b] = ["a.csv", "./a.csv", "b.csv"].map(Path::new);
+        assert!(check_distinct([("--csv", Some(a)), ("--json", Some(b))]).is_ok());
+        assert!(check_distinct([("--csv", Some(a)), ("--json", None)]).is_ok());
+        let error = check_distinct([("--csv", Some(a)), ("--json", Some(same))]).unwrap_err().to_string();
+        assert!(error.starts_with("--csv and --json are both a.csv"), "{error}");
     }
 }

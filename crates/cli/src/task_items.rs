@@ -202,7 +202,13 @@ impl TaskFileArgs {
 #[command(next_help_heading = "Benchmark")]
 pub struct OneTaskArgs {
     /// Optimise the answers to a benchmark, such as arc_easy=items.jsonl, instead of a metric on a text
-    #[arg(long, value_name = "TASK=FILE")]
+    #[arg(
+        long,
+        value_name = "TASK=FILE",
+        conflicts_with_all = [
+            "texts", "text_format", "text_field", "lossy", "sequences", "seq_len", "windows", "sample_over", "skip_first"
+        ]
+    )]
     pub task: Option<TaskFile>,
     /// Use the first N items only
     #[arg(long, value_name = "N", requires = "task")]

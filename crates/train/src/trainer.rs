@@ -145,6 +145,7 @@ impl<'a> Trainer<'a> {
                 return Ok(None);
             }
         }
+        self.write_losses()?; // where a run was stopped between its last checkpoint and this
         let trained = self.trained.model.valid();
         trained.save(&self.out, Storage::F16)?;
         Ok(Some(trained))
@@ -184,9 +185,15 @@ impl<'a> Trainer<'a> {
         let point = LossPoint { step, tokens, learning_rate, train_loss, held_out_loss };
         self.trained.state.curve.push(point);
         self.checkpoints.save(&self.trained)?;
-        let path = self.out.join("loss.csv");
-        fs::write(&path, loss_csv(&self.trained.state.curve)).map_err(TrainError::write(&path))?;
+        self.write_losses()?;
         Ok(point)
+    }
+
+    /// Writes the curve so far, whole or not at all.
+    fn write_losses(&self) -> Result<()> {
+        let (path, partial) = (self.out.join("loss.csv"), self.out.join("loss.csv.partial"));
+        let write = fs::write(&partial, loss_csv(&self.trained.state.curve)).and_then(|()| fs::rename(&partial, &path));
+        write.map_err(TrainError::write(&path))
     }
 
     /// Writes the model to a directory of its own, when it is one to keep.

@@ -70,6 +70,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         check_dtype(&export, dtype)?;
     }
     if let Some(size) = args.max_shard_size {
+        ensure!(!export.is_gguf(), "--max-shard-size: a GGUF is always written as one file; leave it out");
         export = export.with_max_shard_bytes(size.n_bytes() as u64);
     }
     let numbers = args.profile.as_deref().map(|profile| numbers::of_profile(profile, plan, checkpoint)).transpose()?;

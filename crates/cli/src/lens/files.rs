@@ -71,18 +71,25 @@ impl GivenLenses {
     }
 
     fn open_file(&self, file: &Path, checkpoint: &Checkpoint, model: &dyn ResidualModel) -> Result<FittedLens> {
-        let lens = FittedLens::open(file, &model.shape(), &model.device())?;
-        if let Some(sha256) = lens.record().model_sha256.as_ref().filter(|_| !self.lens_of_other_model) {
-            let found = checkpoint.sha256()?;
-            ensure!(
-                *sha256 == found,
-                "{} was fitted to the model with the SHA-256 {sha256}, and this one has {found}: fit a lens to this model, or \
-                 give --lens-of-other-model",
-                file.display()
-            );
+        match self.lens_of_other_model {
+            true => Ok(FittedLens::open(file, &model.shape(), &model.device())?),
+            false => open(file, checkpoint, model, ", or give --lens-of-other-model"),
         }
-        Ok(lens)
     }
+}
+
+/// The lens of a file. One that was fitted to another model is refused, with what else to do in the error.
+pub fn open(file: &Path, checkpoint: &Checkpoint, model: &dyn ResidualModel, or: &str) -> Result<FittedLens> {
+    let lens = FittedLens::open(file, &model.shape(), &model.device())?;
+    if let Some(sha256) = &lens.record().model_sha256 {
+        let found = checkpoint.sha256()?;
+        ensure!(
+            *sha256 == found,
+            "{} was fitted to the model with the SHA-256 {sha256}, and this one has {found}: fit a lens to this model{or}",
+            file.display()
+        );
+    }
+    Ok(lens)
 }
 
 impl LensFileArgs {

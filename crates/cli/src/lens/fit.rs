@@ -9,11 +9,13 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 use stratigraph_core::{Precision, ResidualModel, TokenWindows};
 use stratigraph_corpus::Corpus;
-use stratigraph_models::Tokenizer;
+use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_probes::lens::{AffineConfig, FittedLens, LensKind, LensRecord, fit_affine};
 use stratigraph_study::job::hash_tokens;
 
-use crate::args::{DeviceArgs, MemoryArgs, ModelArgs};
+#[cfg(feature = "fit")]
+use super::files;
+use crate::args::{DeviceArgs, MemoryArgs, ModelArgs, at_least};
 use crate::corpus::TextArgs;
 use crate::{load, output};
 
@@ -51,7 +53,7 @@ struct KindArgs {
     #[arg(long, value_name = "N")]
     probes: Option<usize>,
     /// tuned: take this many steps [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
     steps: Option<usize>,
     /// tuned: begin with the lens of this file [default: an affine lens that is fitted first]
     #[arg(long, value_name = "FILE")]
@@ -121,6 +123,8 @@ impl KindArgs {
 
 /// How a lens is fitted.
 struct Fit<'a> {
+    #[cfg_attr(not(feature = "fit"), expect(dead_code))]
+    checkpoint: &'a Checkpoint,
     model: &'a dyn ResidualModel,
     /// Bytes that a fit may take beside the weights.
     bytes: usize,
@@ -149,7 +153,7 @@ impl Fit<'_> {
         let config = TunedConfig::default().with_seed(args.seed);
         let config = args.steps.map_or(config.clone(), |n| config.with_steps(n));
         let start = match &args.start {
-            Some(file) => FittedLens::open(file, &model.shape(), &model.device())?,
+            Some(file) => files::open(file, self.checkpoint, model, "")?,
             None => self.affine(&config.trained(windows))?,
         };
         Ok(fit_tuned(model, windows, &start, &config, |done| self.show(done))?)
@@ -172,9 +176,14 @@ pub fn run(args: &FitArgs) -> Result<()> {
     args.fit.check()?;
     let OutArgs { out, form } = &args.file;
     ensure!(!out.exists(), "{} exists already; choose another file for --out", out.display());
+    ensure!(
+        args.fit.kind == Kind::Affine || args.memory.memory.is_none(),
+        "--memory is for --kind affine: the other fits have no budget; leave it out"
+    );
     if *form == Form::Safetensors && out.extension().is_none_or(|extension| extension != "safetensors") {
         bail!("{} does not end with .safetensors", out.display());
     }
+    output::check_new(out)?;
     let (model_path, corpus) = (args.model.path()?, args.text.corpus()?);
     let device = args.devices.open_one()?;
     let checkpoint = load::open(&model_path)?;
@@ -182,7 +191,7 @@ pub fn run(args: &FitArgs) -> Result<()> {
     let loaded = load::model(&checkpoint, args.memory.stream, Precision::F32, &device)?;
     let bytes = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?.bytes;
     let (bar, started) = (output::bar()?, Instant::now());
-    let fit = Fit { model: &*loaded.model, bytes, bar: &bar };
+    let fit = Fit { checkpoint: &checkpoint, model: &*loaded.model, bytes, bar: &bar };
     let lens = if args.fit.kind == Kind::Affine { fit.affine(&windows) } else { fit.by_gradients(&windows, &args.fit) };
     bar.finish_and_clear();
     let (lens, seconds) = (lens?, started.elapsed());

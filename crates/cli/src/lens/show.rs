@@ -122,6 +122,7 @@ impl Colour {
 pub fn run(args: &ShowArgs) -> Result<()> {
     let ShownArgs { json, csv, top_k, .. } = &args.files;
     let out = args.page.directory()?;
+    output::check_distinct([("--json", json.as_deref()), ("--csv", csv.as_deref())])?;
     let csv = csv.as_deref().map(CsvFile::new).transpose()?;
     ensure!(json.as_ref().is_none_or(|json| !json.exists()), "the file of --json exists already; choose another one");
     let (path, device) = (args.model.path()?, args.devices.open_one()?);

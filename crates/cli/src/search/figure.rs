@@ -24,9 +24,13 @@ pub fn figure(record: &SearchRecord) -> Figure {
     let longest = (0..restarts).map(|restart| of(restart).len()).max().unwrap_or(0);
     let x = Horizontal::from_axis(&Axis::counting("round", longest));
     let unit = record.setup.unit.title();
+    let left_out = match restarts.saturating_sub(MOST_STARTS) {
+        0 => String::new(),
+        n => format!(" The last {n} of {restarts} starts are left out."),
+    };
     let caption = format!(
         "The mean of the best plan of each round on the {unit} that chose it, which is too good, and the means on {unit} that the \
-         search has not seen."
+         search has not seen.{left_out}"
     );
     let source = format!("{} on {}", record.setup.model.name, record.setup.corpus.name);
     let figure = Figure::new("search", "Search over plans").with_caption(caption).with_source(source);

@@ -73,15 +73,15 @@ struct OptionArgs {
     /// How many changes to make at most after the removals, as long as each improves the objective [default: 1 without --remove]
     #[arg(long, value_name = "N")]
     changes: Option<usize>,
-    /// The number of plans in a beam
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least::<1>)]
-    width: usize,
-    /// The number of starts of the method random
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least::<1>)]
-    restarts: usize,
-    /// The most layers of a block that is repeated
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least::<1>)]
-    longest_block: usize,
+    /// beam: the number of plans in it [default: 4]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    width: Option<usize>,
+    /// random: the number of starts [default: 4]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    restarts: Option<usize>,
+    /// repeat_block: the most layers of the block [default: 8]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>)]
+    longest_block: Option<usize>,
     /// The most windows to evaluate, over all candidates and without validation
     #[arg(long, value_name = "WINDOWS")]
     budget: Option<usize>,
@@ -100,7 +100,7 @@ struct OptionArgs {
 }
 
 /// How plans are explored.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum MethodArg {
     Greedy,
     Beam,
@@ -116,17 +116,31 @@ impl OptionArgs {
         Ok(self.objective.as_deref().map_or(Ok(TaskMeasure::LogProb), str::parse)?)
     }
 
+    /// Refuses options that would not be used.
+    fn check(&self) -> Result<()> {
+        let of = |is_given: bool, is_used: bool, option: &str, needed: &str| {
+            ensure!(is_used || !is_given, "{option} is for {needed}");
+            Ok(())
+        };
+        of(self.width.is_some(), self.method == MethodArg::Beam, "--width", "--method beam")?;
+        of(self.restarts.is_some(), self.method == MethodArg::Random, "--restarts", "--method random")?;
+        let repeats = self.operators.contains(&Operator::RepeatBlock);
+        of(self.longest_block.is_some(), repeats, "--longest-block", "--operators repeat_block")
+    }
+
     fn options(&self) -> Result<SearchOptions> {
+        const NUMBER: usize = 4;
+        self.check()?;
         let changes = self.changes.unwrap_or(usize::from(self.remove == 0));
         let mut options = SearchOptions::changing(changes, self.operators.iter().copied())
             .with_removals(self.remove)
-            .with_longest_block(self.longest_block)
             .with_seed(self.seed)
             .with_method(match self.method {
                 MethodArg::Greedy => Method::Greedy,
-                MethodArg::Beam => Method::Beam { width: self.width },
-                MethodArg::Random => Method::Random { restarts: self.restarts },
+                MethodArg::Beam => Method::Beam { width: self.width.unwrap_or(NUMBER) },
+                MethodArg::Random => Method::Random { restarts: self.restarts.unwrap_or(NUMBER) },
             });
+        options = self.longest_block.into_iter().fold(options, SearchOptions::with_longest_block);
         options.budget = self.budget;
         options.first_windows = self.first_windows;
         options.check()?;
@@ -224,7 +238,7 @@ fn write(out: &Path, record: &SearchRecord) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{Args, Parser};
 
     use super::*;
 
@@ -247,5 +261,21 @@ mod tests {
         assert_eq!(repeat, SearchOptions::changing(1, [Operator::RepeatBlock, Operator::Swap]));
         let refused = options(&["--remove", "4", "--operators", "swap"]).unwrap_err().to_string();
         assert!(refused.contains("no operator removes one"), "{refused}");
+    }
+
+    #[test]
+    fn an_option_that_would_not_be_used_is_refused() {
+        let refused = |arguments: &[&str]| options(arguments).unwrap_err().to_string();
+        assert_eq!(refused(&["--remove", "4", "--width", "3"]), "--width is for --method beam");
+        assert_eq!(refused(&["--method", "beam", "--restarts", "3"]), "--restarts is for --method random");
+        assert_eq!(refused(&["--longest-block", "3"]), "--longest-block is for --operators repeat_block");
+        let search = || SearchArgs::augment_args(clap::Command::new("search"));
+        let parsed =
+            |more: &[&str]| search().try_get_matches_from([&["search", "--task", "piqa=x.jsonl"], more].concat());
+        assert!(parsed(&["--bos", "never", "--protocol", "paper"]).is_ok());
+        for option in [["--text", "a.txt"], ["--sequences", "5"], ["--skip-first", "1"]] {
+            let error = parsed(&option).err().expect("it is refused").to_string();
+            assert!(error.contains("cannot be used with") && error.contains(option[0]), "{error}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `tasks --task gsm8k`: a benchmark of which the model writes the answers.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use stratigraph_core::Precision;
 use stratigraph_generate::Generator;
 use stratigraph_study::{GenerativeResult, GenerativeRun};
@@ -12,6 +12,8 @@ use crate::{load, output, task_items};
 
 /// Lets the model write the answers, and scores them.
 pub fn run(args: &TaskArgs, task: GenerativeTask) -> Result<()> {
+    ensure!(args.memory.memory.is_none(), "--memory: {task} has no budget, its texts run 16 at a time; leave it out");
+    output::check_distinct([("--csv", args.csv.as_deref()), ("--per-item", args.per_item.as_deref())])?;
     let csv = args.csv.as_deref().map(CsvFile::new).transpose()?;
     let per_item = args.per_item.as_deref().map(CsvFile::new).transpose()?;
     let device = args.devices.open_one()?;

@@ -108,6 +108,7 @@ fn scored(args: &TaskArgs, task: Task) -> Result<()> {
         args.items.max_new_tokens.is_none(),
         "--max-new-tokens: in {task} the model generates no text; leave it out"
     );
+    output::check_distinct([("--csv", args.csv.as_deref()), ("--per-item", args.per_item.as_deref())])?;
     let csv = args.csv.as_deref().map(CsvFile::new).transpose()?;
     let per_item = args.per_item.as_deref().map(CsvFile::new).transpose()?;
     let device = args.devices.open_one()?;

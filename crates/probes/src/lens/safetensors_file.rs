@@ -16,13 +16,15 @@ use crate::{ProbeError, Result};
 
 impl FittedLens {
     /// Writes it to a safetensors file, in f32; the header's metadata has its kind and record as JSON under
-    /// `stratigraph_lens`.
+    /// `stratigraph_lens`. The file is either complete or absent.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        fs::write(path, self.to_safetensors()).map_err(cannot_write(path))
+        let partial = path.with_extension("partial");
+        let written = fs::write(&partial, self.to_safetensors()).and_then(|()| fs::rename(&partial, path));
+        written.inspect_err(|_| drop(fs::remove_file(&partial))).map_err(cannot_write(path))
     }
 
     /// The content of the file that [`save`](FittedLens::save) writes.

@@ -79,7 +79,7 @@ impl Comparison {
     /// When no model's name contains one.
     pub fn with_families(mut self, families: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
         self.families = families.into_iter().map(Into::into).collect();
-        match self.families.iter().find(|family| self.of_family(family).is_empty()) {
+        match self.families.iter().find(|family| family.trim().is_empty() || self.of_family(family).is_empty()) {
             None => Ok(self),
             Some(family) => Err(ReportError::NoSuchFamily { family: family.clone(), known: self.names() }),
         }
@@ -248,8 +248,10 @@ mod tests {
         assert_eq!(names, ["small (mean of 2)", "other"]);
         let first = &lines.left.series[0].points[0];
         assert_eq!((first.y, first.sem), (2.0, Some(1.0)));
-        let refused = Comparison::new(models).unwrap().with_families(["Large"]).unwrap_err().to_string();
-        assert!(refused.contains("\"Large\"") && refused.contains("small-b"), "{refused}");
+        let refused =
+            |family: &str| Comparison::new(models.clone()).unwrap().with_families([family]).unwrap_err().to_string();
+        assert!(refused("Large").contains("\"Large\"") && refused("Large").contains("small-b"), "{}", refused("Large"));
+        assert!(refused("").contains("\"\""), "{}", refused(""));
     }
 
     #[test]

@@ -147,6 +147,10 @@ impl Objective for ModelObjective<'_> {
         self.windows.documents()
     }
 
+    fn check(&self, plan: &Intervention) -> Result<()> {
+        Ok(plan.check(&self.models[0].shape(), self.windows.seq_len())?)
+    }
+
     fn score(&mut self, interventions: &[Intervention], windows: &[usize]) -> Result<Vec<Vec<f64>>> {
         let chosen = self.windows.select(windows.iter().copied());
         let (clean, options) = self.compared_with(interventions, windows)?;

@@ -88,6 +88,8 @@ impl<'a> SearchRun<'a> {
         let mut record = match self.read()? {
             Some(record) => record,
             None => {
+                let plans = self.setup.compare.iter().chain([&self.setup.from]);
+                plans.into_iter().try_for_each(|plan| objective.check(plan))?;
                 let state = search.start(&self.setup.from, objective)?;
                 let format = SearchRecord::FORMAT;
                 self.begin(SearchRecord { format, setup: self.setup.clone(), state, validated: None })?

@@ -127,6 +127,10 @@ impl<O: Objective<Error = StudyError> + ?Sized> Objective for SharedObjective<'_
         self.objective.documents()
     }
 
+    fn check(&self, plan: &Intervention) -> Result<()> {
+        self.objective.check(plan)
+    }
+
     fn score(&mut self, interventions: &[Intervention], windows: &[usize]) -> Result<Vec<Vec<f64>>> {
         let parts = Part::all(interventions.len(), windows.len());
         let of = |part: &Part| (&interventions[part.candidates.clone()], &windows[part.windows.clone()]);

@@ -164,6 +164,10 @@ impl Objective for TaskObjective<'_> {
         self.items.items().len()
     }
 
+    fn check(&self, plan: &Intervention) -> Result<()> {
+        Ok(plan.check(&self.models[0].shape(), self.items.longest())?)
+    }
+
     fn score(&mut self, interventions: &[Intervention], items: &[usize]) -> Result<Vec<Vec<f64>>> {
         let Self { models, items: all, measure, budget, on_evaluated } = self;
         let at_once = items.len().div_ceil(4 * models.len() - 3).clamp(1, ITEMS); // one device takes all

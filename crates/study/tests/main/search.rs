@@ -264,3 +264,18 @@ fn a_search_for_answers_ends_with_the_best_plan_on_items() {
     assert!(refused.to_string().contains("lambada has no acc_norm"), "{refused}");
     assert!("perplexity".parse::<TaskMeasure>().unwrap_err().to_string().contains("known: acc, acc_norm, log_prob"));
 }
+
+#[test]
+fn a_plan_that_the_model_cannot_run_is_refused_before_the_search() {
+    let (directory, model) = (tempfile::tempdir().unwrap(), load("llama-gqa"));
+    let windows = TokenWindows::new(&(0..24 * 4).map(|i| i % 50).collect::<Vec<_>>(), 4).unwrap();
+    let mut loss = ModelObjective::new(&model, &windows, "nll").unwrap();
+    let options = SearchOptions::removing(1, Operator::Delete);
+    let compared = SearchSetup::new(&loss, options.clone()).with_compared([Intervention::none(40)]);
+    let first = SearchSetup::new(&loss, options).with_start(Intervention::none(40));
+    for setup in [compared, first] {
+        let error = SearchRun::new(setup).in_directory(directory.path()).run(&mut loss).unwrap_err().to_string();
+        assert!(error.contains("layer"), "{error}");
+        assert!(!directory.path().join("search.json").exists());
+    }
+}

@@ -53,6 +53,14 @@ pub trait Objective {
         None
     }
 
+    /// Refuses a plan that cannot be scored, before anything is. By default none is.
+    ///
+    /// # Errors
+    /// When it cannot be scored.
+    fn check(&self, _: &Intervention) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
     /// The numbers of each intervention on these windows, `[intervention][window]`, in the given orders. Each must
     /// depend only on the intervention and the window.
     ///
