@@ -20,8 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each crate of the workspace is a module here and can be depended on alone; only `stratigraph-train`, which brings
-//! automatic differentiation, is no module. A model of your own takes part when it implements
+//! Each library of the workspace is a module here and can be depended on alone, but for `stratigraph-train`, which brings
+//! automatic differentiation, and `stratigraph-kernels`, which is internal. A model of your own takes part when it implements
 //! [`ResidualModel`](prelude::ResidualModel). `docs/recipes.md` has short solutions of common tasks,
 //! `docs/terms.md` the words of other libraries, and `docs/definitions.md` the definition of every number.
 

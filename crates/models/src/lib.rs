@@ -1,6 +1,6 @@
 //! Decoder-only language models on burn, read from checkpoints as they are shipped.
 //!
-//! In the order of use: [`Checkpoint`] opens a Hugging Face directory or one GGUF file of any known family, gives its
+//! In the order of use: [`Checkpoint`] opens a Hugging Face directory, a GGUF or a model of the hub, of any known family, gives its
 //! [`Tokenizer`], and loads its weights into a [`Decoder`], which has the shape of its [`DecoderConfig`] and implements
 //! [`ResidualModel`](stratigraph_core::ResidualModel). A [`DecoderConfig`] also makes a decoder with random weights, to
 //! be trained, and [`Decoder::save`] writes one back.

@@ -1,5 +1,5 @@
-//! What needs automatic differentiation: training of small language models of GPT-2's shape, which can then be studied, and
-//! fits of [`lens`]es, and Taylor [`importance`] of layers.
+//! What needs automatic differentiation: training of small language models of the shapes of GPT-2, GPT-NeoX and Llama, which can
+//! then be studied, fits of [`lens`]es, and Taylor [`importance`] of layers.
 //!
 //! In the order of use: [`Texts`] reads text files, a [`TrainingConfig`] has the settings, and a [`Trainer`] learns a
 //! tokenizer from the texts, trains a [`Decoder`](stratigraph_models::Decoder) on its [`Corpus`] and writes a Hugging Face

@@ -28,8 +28,8 @@ impl Sweep {
     /// # Ok::<(), stratigraph_surgery::SurgeryError>(())
     /// ```
     ///
-    /// The points of the sweep are an error where its plans cannot be limited ([`lens`](Sweep::lens),
-    /// [`repeat`](Sweep::repeat), plans of one's own in another order), or no position is left of an edit.
+    /// The points of the sweep are an error where its plans cannot be limited ([`lens`](Sweep::lens), blocks that are repeated
+    /// or in another order, plans of one's own in another order), or no position is left of an edit.
     pub fn at_positions(self, positions: impl Into<Positions>) -> Self {
         let positions = positions.into();
         if positions == Positions::All {
