@@ -91,12 +91,12 @@ impl Findings {
     /// Adds a curve of what was measured over positions and windows at each point. Where all windows were measured, it has their
     /// means; a window may also have been measured at some points only, or a point in no window, which then has no value.
     pub(crate) fn add_measured(&mut self, name: &str, curve: Curve, points: &[PerSequence]) -> Result<()> {
-        let mut curve = points.iter().fold(curve, |mut curve, point| {
+        let mut curve = curve.with_replicates(ReplicateUnit::Windows, Vec::new());
+        for point in points {
             let is_measured = point.counts().next().is_some();
             let estimate = if is_measured { self.estimate(point) } else { Estimate::new(f64::NAN, None) };
             curve.push(estimate, point.means());
-            curve
-        });
+        }
         curve.errors = self.errors.basis();
         self.add_curve(name, curve)
     }
