@@ -48,7 +48,17 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     /// Opens each, and checks what it computes.
     pub fn open(&self) -> Result<Vec<Device>> {
-        self.names.iter().map(|name| self.open_as(name)).collect()
+        let mut devices: Vec<Device> = Vec::new();
+        for name in &self.names {
+            let device = self.open_as(name)?;
+            let shares_memory = DeviceInfo::of(name, &device).kind == DeviceKind::Processor;
+            ensure!(
+                shares_memory || !devices.contains(&device),
+                "--device {name} is given twice: each would hold the weights and take the memory of the whole device"
+            );
+            devices.push(device);
+        }
+        Ok(devices)
     }
 
     fn open_as(&self, name: &DeviceName) -> Result<Device> {

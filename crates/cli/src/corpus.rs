@@ -146,14 +146,26 @@ impl TextArgs {
         } else {
             Corpus::from_paths(&paths)?
         };
+        Ok(self.read_as_given(corpus))
+    }
+
+    /// Another text, read by the same options.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn other_corpus(&self, path: &Path) -> Result<Corpus> {
+        Ok(self.read_as_given(Corpus::open(path)?))
+    }
+
+    fn read_as_given(&self, corpus: Corpus) -> Corpus {
         let corpus = corpus.with_field(&self.text_field);
         let corpus = if self.lossy { corpus.lossy() } else { corpus };
-        Ok(match self.text_format {
+        match self.text_format {
             None => corpus,
             Some(FormatArg::Text) => corpus.with_format(DocumentFormat::Text),
             Some(FormatArg::Jsonl) => corpus.with_format(DocumentFormat::JsonLines),
             Some(FormatArg::Parquet) => corpus.with_format(DocumentFormat::Parquet),
-        })
+        }
     }
 
     /// The name for the record: those of the files or directories, with commas between.
@@ -218,6 +230,10 @@ impl TextArgs {
     /// Cuts windows that are drawn in some way, by all other options.
     fn cut_drawn(&self, windows: Windows, corpus: &Corpus, tokenizer: &Tokenizer) -> Result<TokenWindows> {
         let Self { seq_len, skip_first, .. } = *self;
+        ensure!(
+            matches!(self.sample_over, SampleArg::Documents) || !matches!(self.windows, DrawArg::First),
+            "--sample-over tokens is for random windows, and --windows first draws none; leave one of them out"
+        );
         ensure!(skip_first + 1 < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
         let windows = windows.skip_first(skip_first).over(match self.sample_over {
             SampleArg::Documents => SampleOver::Documents,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_corpus::Corpus;
 use stratigraph_models::{Checkpoint, Tokenizer};
@@ -267,6 +267,7 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
     let item_use = ItemUse { checkpoint, tokenizer, bos: setup.windows.bos() };
     measured.extend(args.tasks.measurements(&args.experiments, &item_use)?);
     if args.no_words {
+        ensure!(is_default || words.is_empty(), "--no-words leaves out {}; give one of the two", words[0].name());
         words.clear();
     }
     let data = WordData { wic: args.wic.as_deref(), corpus: &setup.corpus, tokenizer: &setup.tokenizer };

@@ -18,6 +18,10 @@ pub(crate) const INDEX: &str = "model.safetensors.index.json";
 #[cfg(feature = "download")]
 pub(crate) const TOKENIZER_FILES: [&str; 5] =
     ["tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "added_tokens.json"];
+/// Optional, needed only to generate: the tokens that end a text, the template of chats, and roles of special tokens.
+#[cfg(feature = "download")]
+pub(crate) const GENERATION_FILES: [&str; 3] =
+    ["generation_config.json", "chat_template.jinja", "special_tokens_map.json"];
 /// What `peft` writes in place of a model, with what a tuned model differs by.
 pub(crate) const ADAPTER: &str = "adapter_config.json";
 /// What an adapter lacks.
@@ -71,6 +75,11 @@ impl Snapshot {
 
     pub(crate) fn at(folder: &Path, commit: &str) -> Self {
         Self { path: folder.join("snapshots").join(commit), commit: commit.to_owned() }
+    }
+
+    /// Whether it has a tokenizer, in either form.
+    pub(crate) fn has_tokenizer(&self) -> bool {
+        ["tokenizer.json", "vocab.json"].into_iter().any(|name| self.path.join(name).is_file())
     }
 
     /// The first file that is needed and not there; a link to nothing is not there.

@@ -12,6 +12,7 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
 use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest, Sha256};
 
+use crate::cache::GENERATION_FILES;
 use crate::cache::{ADAPTER, CONFIG, INDEX, NO_MODEL, Snapshot, TOKENIZER_FILES, WEIGHTS, shards};
 use crate::{Download, HubError, HubId, Result};
 
@@ -27,30 +28,37 @@ pub(crate) struct Source<'a> {
 impl Source<'_> {
     /// Downloads what the cache lacks of a model, and makes its revision known to the cache when all is there.
     pub(crate) fn fetch(&self, id: &HubId, cache: &Path, progress: impl FnMut(Download)) -> Result<Snapshot> {
-        let staging = Cache::new(cache.join(STAGING));
-        let builder = ApiBuilder::from_cache(staging).with_endpoint(self.endpoint.to_owned());
-        let builder = builder.with_token(self.token.map(str::to_owned)).with_progress(false);
-        let api = builder.build().map_err(|error| explain(id, id.repo(), error))?;
+        let api = self.api(id, &cache.join(STAGING))?;
         let info = repo(&api, id, id.revision()).info().map_err(|error| explain_absence(&api, id, error))?;
         if info.sha.is_empty() || !info.sha.chars().all(|c| c.is_ascii_alphanumeric()) {
             return Err(bad_answer(id.repo(), format!("`{}` is not a commit", info.sha)));
         }
         let folder = cache.join(id.folder());
+        // Each commit has a place of its own, so that another one that is downloaded at the same time or was begun before is left alone.
+        let staging = cache.join(STAGING).join(&info.sha);
+        let api = self.api(id, &staging)?;
         let mut fetch = Fetch {
             id,
             repo: repo(&api, id, &info.sha),
             api: &api,
-            staging: cache.join(STAGING).join(id.folder()),
+            staging: staging.join(id.folder()),
             snapshot: Snapshot::at(&folder, &info.sha),
             folder,
             listed: info.siblings.into_iter().map(|file| file.rfilename).collect(),
             progress,
         };
         fetch.all()?;
-        let _ = fs::remove_dir_all(&fetch.staging); // nothing in it is needed now
+        let _ = fs::remove_dir_all(&staging); // nothing in it is needed now
         let _ = fs::remove_dir(cache.join(STAGING));
         write_ref(&fetch.folder, id.revision(), &info.sha)?;
         Ok(fetch.snapshot)
+    }
+
+    /// The hub, with what it sends kept in a staging cache until it is complete.
+    fn api(&self, id: &HubId, staging: &Path) -> Result<Api> {
+        let builder = ApiBuilder::from_cache(Cache::new(staging.to_owned())).with_endpoint(self.endpoint.to_owned());
+        let builder = builder.with_token(self.token.map(str::to_owned)).with_progress(false);
+        builder.build().map_err(|error| explain(id, id.repo(), error))
     }
 }
 
@@ -80,7 +88,7 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
         }
         self.file(CONFIG)?;
         let older = if self.lists(TOKENIZER_FILES[0]) { 2 } else { TOKENIZER_FILES.len() };
-        for name in &TOKENIZER_FILES[..older] {
+        for name in TOKENIZER_FILES[..older].iter().chain(&GENERATION_FILES) {
             if self.lists(name) {
                 self.file(name)?;
             }
@@ -212,7 +220,7 @@ fn write_ref(folder: &Path, revision: &str, commit: &str) -> Result<()> {
     let path = folder.join("refs").join(revision);
     make_parent(&path)?;
     let mut unfinished = path.clone().into_os_string();
-    unfinished.push(".unfinished");
+    unfinished.push(format!(".{}.unfinished", std::process::id())); // another process may write its own
     let unfinished = PathBuf::from(unfinished);
     fs::write(&unfinished, commit).map_err(HubError::io(&unfinished))?;
     fs::rename(&unfinished, &path).map_err(HubError::io(&path))

@@ -76,14 +76,20 @@ impl Hub {
     /// The model out of the cache, or else downloaded into it (feature `download`); `progress` is called during a
     /// download.
     ///
-    /// Only what is needed is downloaded: `config.json`, the safetensors, and the files of the tokenizer.
+    /// Only what is needed is downloaded: `config.json`, the safetensors, the files of the tokenizer and of generation. A model in
+    /// the cache that has no tokenizer gets that of the same commit, if the hub can be reached and has one.
     ///
     /// # Errors
     /// When the cache lacks it and it may not or cannot be downloaded. An incomplete file never becomes part of the
     /// cache; the bytes received are kept for the next attempt.
     pub fn get(&self, id: &HubId, progress: impl FnMut(Download)) -> Result<Snapshot> {
         let missing = match Snapshot::find(&self.cache, id) {
-            Found::Whole(snapshot) => return Ok(snapshot),
+            Found::Whole(snapshot) if snapshot.has_tokenizer() || self.offline => return Ok(snapshot),
+            // Another program may have fetched the model alone.
+            Found::Whole(snapshot) => {
+                let fetched = self.fetch(&id.at(snapshot.commit()), "tokenizer".to_owned(), progress);
+                return Ok(fetched.unwrap_or(snapshot));
+            }
             Found::Lacking(missing) => missing,
         };
         if self.offline {

@@ -27,6 +27,11 @@ impl HubId {
         &self.revision
     }
 
+    /// The same model at another revision.
+    pub(crate) fn at(&self, revision: &str) -> Self {
+        Self { revision: revision.to_owned(), ..self.clone() }
+    }
+
     /// The folder of the model in a cache.
     pub(crate) fn folder(&self) -> String {
         format!("models--{}", self.repo.replace('/', "--"))

@@ -39,7 +39,7 @@ impl Checkpoint {
         }
     }
 
-    /// The tokens that end a text: `eos_token_id` of `generation_config.json`, or else of `config.json`; in a GGUF file those
+    /// The tokens that end a text: `eos_token_id` of `generation_config.json`, or else of `config.json` or its text model; in a GGUF file those
     /// of the end of a text and of a turn. In order; empty where nothing says so.
     ///
     /// # Errors
@@ -55,7 +55,14 @@ impl Checkpoint {
         let config = || Ok::<_, ModelError>(self.hf_config()?.unwrap_or_default());
         let ids = match generation.get("eos_token_id") {
             Some(ids) if !ids.is_null() => token_ids(ids),
-            _ => config()?.get("eos_token_id").map(token_ids).unwrap_or_default(),
+            _ => {
+                let config = config()?;
+                let of = |config: &Map<String, Value>| {
+                    config.get("eos_token_id").filter(|ids| !ids.is_null()).map(token_ids)
+                };
+                let of_text_model = || of(config.get("text_config")?.as_object()?);
+                of(&config).or_else(of_text_model).unwrap_or_default()
+            }
         };
         Ok(ids.into_iter().collect())
     }

@@ -70,6 +70,7 @@ pub(crate) fn from_version_1(json: Value) -> Result<Profile> {
 pub(crate) fn with_current_names(mut profile: Profile) -> Profile {
     let current = catalogue::current_name;
     profile.curves = profile.curves.into_iter().map(|(name, curve)| (current(&name), curve)).collect();
+    profile.matrices = profile.matrices.into_iter().map(|(name, matrix)| (current(&name), matrix)).collect();
     for record in profile.interventions.iter_mut().filter(|record| record.sweep.is_some()) {
         record.name = current(&record.name);
         record.sweep = record.sweep.as_deref().map(current);

@@ -11,7 +11,8 @@ pub enum Bands {
     /// One standard error of the mean, as in tables.
     #[default]
     StandardError,
-    /// One standard deviation of the means of windows, as in the paper; curves that are not over windows have no band.
+    /// One standard deviation of the means of windows around curves over depth, as in the paper; curves that are not over windows
+    /// have no band. Rows of dots and figures by groups keep standard errors.
     ///
     /// A profile that was read from a file has no windows, and so no such bands.
     StandardDeviation,
@@ -24,7 +25,8 @@ impl Bands {
             Bands::StandardError => Cow::Borrowed(profile),
             Bands::StandardDeviation => {
                 let mut profile = profile.clone();
-                profile.curves.values_mut().for_each(|curve| curve.sem = deviations(curve));
+                let over_depth = profile.curves.values_mut().filter(|curve| curve.axis.n_layers().is_some());
+                over_depth.for_each(|curve| curve.sem = deviations(curve));
                 Cow::Owned(profile)
             }
         }
@@ -33,10 +35,13 @@ impl Bands {
     /// A sentence about them, and about what follows ±.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
-            Bands::StandardError => "Bands and ± are one standard error of the mean over windows.",
+            Bands::StandardError => {
+                "Bands and ± are one standard error of the mean, over what the head of the page says (of Word-in-Context over \
+                 words); bands of patching are 95 % intervals."
+            }
             Bands::StandardDeviation => {
-                "Bands and ± of curves in figures are one standard deviation of the means of windows; ± in tables is one \
-                 standard error of the mean over windows."
+                "Bands and ± of curves over depth are one standard deviation of the means of windows. Those of dots, of figures \
+                 by groups and in tables are one standard error of the mean, over what the head of the page says."
             }
         }
     }

@@ -41,15 +41,20 @@ impl RobustScale {
         }
         let centre = median(values)?;
         let distances: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
-        // Few numbers make the deviation too small: Croux and Rousseeuw, COMPSTAT 1992, give n / (n - 0.8).
-        let few = n as f64 / (n as f64 - 0.8);
-        Some(Self { centre, scale: (NORMAL * few * median(&distances)?).max(least) })
+        Some(Self { centre, scale: (NORMAL * of_few(n) * median(&distances)?).max(least) })
     }
 
     /// How far `value` lies from the centre, in spreads; 0 where all is equal.
     pub(crate) fn z(&self, value: f64) -> f64 {
         if self.scale > 0.0 { (value - self.centre) / self.scale } else { 0.0 }
     }
+}
+
+/// Few numbers make the median deviation too small. The factors that correct it are those of Croux and Rousseeuw (COMPSTAT 1992):
+/// simulated up to nine numbers, n / (n - 0.8) for more.
+fn of_few(n: usize) -> f64 {
+    const UP_TO_NINE: [f64; 7] = [1.495, 1.363, 1.206, 1.200, 1.140, 1.129, 1.107];
+    n.checked_sub(3).and_then(|at| UP_TO_NINE.get(at).copied()).unwrap_or(n as f64 / (n as f64 - 0.8))
 }
 
 /// The finite numbers in order.

@@ -134,18 +134,21 @@ fn entropy(profile: &Profile, found: &Segmentation) -> StoryCheck {
     let axis = Axis::layers(found.n_layers);
     let of = |name: &'static str| Some((name, profile.curves.get(name).filter(|it| it.axis == axis)?));
     let clean = profile.curves.get("lens_entropy_bits").filter(|it| it.len() == found.n_layers + 1);
-    let Some(((name, curve), clean)) = names.into_iter().find_map(of).zip(clean) else {
+    let value = profile.values.get("clean_entropy_bits").map(|value| value.mean).filter(|mean| mean.is_finite());
+    let with = clean.map(|clean| clean.mean[found.n_layers]).or(value);
+    let Some(((name, curve), with)) = names.into_iter().find_map(of).zip(with) else {
         return StoryCheck::new(Some(R), claim, names[0]);
     };
     let last = inside(found, &[R]);
     let without = |values: ByLayer| mean((0..last.len()).filter(|&at| last[at]).map(values)).unwrap_or(f64::NAN);
-    let (with, without_it) = (clean.mean[found.n_layers], without(&|layer| curve.mean[layer]));
-    let sem = match (curve.n_windows(), clean.n_windows()) {
-        (Some(n), Some(m)) if n == m => by_window(profile, n, |window| {
+    let without_it = without(&|layer| curve.mean[layer]);
+    // A value has no means of windows, so that the difference then has no error.
+    let sem = clean.filter(|clean| clean.n_windows() == curve.n_windows()).and_then(|clean| {
+        let each = |window: usize| {
             without(&|layer| replicate(curve, layer, window)) - replicate(clean, found.n_layers, window)
-        }),
-        _ => None,
-    };
+        };
+        by_window(profile, curve.n_windows()?, each)
+    });
     let difference = Difference { mean: without_it - with, sem, basis: profile.corpus.window_errors().basis() };
     let [with, without_it] = [with, without_it].map(number);
     let text = format!("{without_it} bits without one, {with} with all; difference {}", difference.in_words());
@@ -207,7 +210,10 @@ fn removal(profile: &Profile, found: &Segmentation, stage: Stage) -> StoryCheck 
     let claim = "each of its layers costs more than the floor";
     let check = StoryCheck::new(Some(stage), claim, curve.map_or(KL[0], |(name, _)| name));
     let span = found.stages.iter().find(|span| span.stage == stage);
-    let (Some((_, curve)), Some(span), Some(floor)) = (curve, span, found.floor) else { return check };
+    let (Some((_, curve)), Some(span)) = (curve, span) else { return check };
+    let Some(floor) = found.floor else {
+        return check.with_outcome(Outcome::NotMeasured, "the floor is not known, since unigram_loss is missing");
+    };
     let costs = (span.first..span.end).filter_map(|layer| curve.estimates().nth(layer));
     let least = costs.filter(|it| it.mean.is_finite()).min_by(|a, b| a.mean.total_cmp(&b.mean));
     let Some(least) = least else { return check };

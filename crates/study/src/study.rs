@@ -7,7 +7,7 @@ use stratigraph_core::{CoreError, Precision, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::{Metric, Metrics};
 use stratigraph_probes::readout::Tiles;
 use stratigraph_probes::scores::TokenGroups;
-use stratigraph_profile::Unit;
+use stratigraph_profile::{InterventionRecord, Unit};
 use stratigraph_surgery::{Budget, Intervention};
 
 use crate::derived::Measured;
@@ -218,8 +218,22 @@ impl<'a> Study<'a> {
         windows.check(self.model)?;
         self.replicas.iter().try_for_each(|replica| check_replica(self.model, *replica))?;
         check_names(&self.groupings)?;
+        check_intervention_names(&self.interventions, self.model.n_layers())?;
         Ok(self.groupings.iter().try_for_each(|groups| groups.check(windows))?)
     }
+}
+
+/// Refuses a name that two different interventions have, and that of the unchanged model for another one.
+pub(crate) fn check_intervention_names(interventions: &[Intervention], n_layers: usize) -> Result<()> {
+    let clean = (InterventionRecord::CLEAN.to_owned(), Intervention::none(n_layers).to_string());
+    let mut texts = BTreeMap::from([clean]);
+    for intervention in interventions {
+        let (name, text) = (intervention.name(), intervention.to_string());
+        if *texts.entry(name.clone()).or_insert_with(|| text.clone()) != text {
+            return Err(StudyError::NameTaken { what: "intervention", name });
+        }
+    }
+    Ok(())
 }
 
 /// The unit of each metric.

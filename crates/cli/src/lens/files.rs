@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use stratigraph_core::ResidualModel;
-use stratigraph_corpus::Corpus;
 use stratigraph_models::{Checkpoint, Tokenizer};
 use stratigraph_probes::lens::{AffineConfig, FittedLens, Lens, LensKind, LensRecord, LogitLens, fit_affine};
 use stratigraph_study::Measurement;
@@ -29,7 +28,7 @@ pub struct GivenLenses {
     #[arg(long = "lens", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Accept lenses that were fitted to another model of the same shape
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, requires = "files", hide_short_help = true)]
     lens_of_other_model: bool,
 }
 
@@ -142,7 +141,7 @@ impl LensFileArgs {
     /// Fits an affine lens to `--lens-text`; other kinds have to be in a file.
     fn fit(&self, kind: LensKind, of: &LensUse) -> Result<FittedLens> {
         let Some(text) = self.text_for(kind) else { return Err(missing(kind)) };
-        let windows = of.text.cut_other(FIT_SEQUENCES, &Corpus::open(text)?, of.tokenizer)?;
+        let windows = of.text.cut_other(FIT_SEQUENCES, &of.text.other_corpus(text)?, of.tokenizer)?;
         let lens = fit_affine(of.model, &windows, &AffineConfig::default(), |_| {});
         let lens = lens.with_context(|| format!("cannot fit a lens on {}", text.display()))?;
         let record = LensRecord::clone(lens.record()).with_corpus(load::name(text), hash_tokens(&windows));

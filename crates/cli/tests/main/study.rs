@@ -217,7 +217,10 @@ fn profiles_are_compared_and_a_page_is_not_written_over() {
     fails(with("--families", "llama,nobody"), "nobody");
     fails(with("--checkpoints", "0"), "1 label for 2 profiles");
     let text = succeeds(with("--checkpoints", "0 %,100 %"));
-    assert!(text.contains("similarity  1.00 (p = ") && text.contains("all of them, turned together"), "{text}");
+    assert!(
+        text.contains("similarity  1.00 (p = ") && text.contains("that all models have, turned together"),
+        "{text}"
+    );
     let page = fs::read_to_string(training.join("compare.html")).unwrap();
     assert!(page.contains("When each signature appears in training") && page.contains("at 100 %"));
 }

@@ -1,6 +1,6 @@
 //! Whether a model can make an edit: [`Edit::check`].
 
-use super::{EditKind, EditValues, MeanOver, Units};
+use super::{EditKind, EditValues, MeanOver, Positions, Units};
 use crate::{CoreError, Edit, Hook, ModelShape, Result};
 
 impl Edit {
@@ -83,15 +83,33 @@ impl Edit {
             EditKind::Mean(MeanOver::From(first)) if *first >= seq_len => {
                 Err(self.bad(&format!("windows of {seq_len} tokens have no position {first} to take the mean over")))
             }
-            EditKind::MaskDistances(distances) if *distances.start() >= seq_len => {
-                Err(self.bad(&format!("windows of {seq_len} tokens have no key {} before a query", distances.start())))
+            EditKind::MaskDistances(distances) if self.last_query(seq_len).is_none_or(|it| it < *distances.start()) => {
+                let (distance, queries) = (distances.start(), self.queries_in_words());
+                Err(self.bad(&format!("windows of {seq_len} tokens have no key {distance} before {queries}")))
             }
-            EditKind::MaskKeys(keys) if !keys.any_below(seq_len) => {
-                Err(self.bad(&format!("windows of {seq_len} tokens have none of its keys")))
+            EditKind::MaskKeys(keys) if self.last_query(seq_len).is_none_or(|it| !keys.any_below(it)) => {
+                let queries = self.queries_in_words();
+                Err(self.bad(&format!("windows of {seq_len} tokens have none of its keys before {queries}")))
             }
-            EditKind::MaskPairs(pairs) => pairs.check(seq_len).map_err(|reason| self.bad(&reason)),
+            EditKind::MaskPairs(pairs) => pairs.check(seq_len, self.positions()).map_err(|reason| self.bad(&reason)),
             EditKind::Add(values) | EditKind::Patch(values) => self.check_values(values, shape, seq_len),
             _ => Ok(()),
+        }
+    }
+
+    /// The last position of a window that the edit is made at; for a mask, which differs between windows, that of any window.
+    fn last_query(&self, seq_len: usize) -> Option<usize> {
+        match self.positions() {
+            Positions::Only(positions) => positions.iter().copied().rfind(|position| *position < seq_len),
+            Positions::From(first) if *first >= seq_len => None,
+            _ => seq_len.checked_sub(1),
+        }
+    }
+
+    fn queries_in_words(&self) -> String {
+        match self.positions() {
+            Positions::All => "a query".to_owned(),
+            positions => format!("a query at pos={positions}"),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Positions;
+
 /// A query and a key before it, by their positions in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttentionPair {
@@ -56,13 +58,16 @@ impl PairMask {
         self.windows.iter().map(Vec::len).sum()
     }
 
-    /// Why it does not fit windows of `seq_len` tokens; none where it does.
-    pub(super) fn check(&self, seq_len: usize) -> Result<(), String> {
+    /// Why it does not fit windows of `seq_len` tokens with queries at `positions`; none where it does.
+    pub(super) fn check(&self, seq_len: usize, positions: &Positions) -> Result<(), String> {
         if self.n_pairs() == 0 {
             return Err("it pairs no query with a key".to_owned());
         }
         let pairs =
             self.windows.iter().enumerate().flat_map(|(window, pairs)| pairs.iter().map(move |it| (window, it)));
+        if !pairs.clone().any(|(window, pair)| positions.contains(window, pair.query)) {
+            return Err(format!("it pairs no query at pos={positions} with a key"));
+        }
         for (window, AttentionPair { query, key }) in pairs {
             if key >= query {
                 return Err(format!("in window {window} the key {key} is not before its query {query}"));

@@ -145,7 +145,8 @@ pub struct BlockEdits<'a> {
 impl BlockEdits<'_> {
     /// Runs the block of `layer` on the residual stream `[batch, pos, d_model]` of these windows of the corpus.
     ///
-    /// Where a layer is skipped from some position on, only the positions before it are computed.
+    /// Where a layer is skipped from some position on, only the positions before it are computed, unless what they compute depends on
+    /// the length of the window ([`IncrementalModel::continues`](crate::IncrementalModel::continues)).
     ///
     /// # Errors
     /// What the model returns; when an edit does not fit, or never fires.
@@ -162,7 +163,7 @@ impl BlockEdits<'_> {
             if first == 0 {
                 return Ok(resid);
             }
-            if first < pos {
+            if first < pos && model.incremental().is_none_or(|model| model.continues(first, pos)) {
                 let run = model.block(site, resid.clone().slice([0..batch, 0..first, 0..d_model]), &mut NoTap)?;
                 return Ok(Tensor::cat(vec![run, resid.slice([0..batch, first..pos, 0..d_model])], 1));
             }

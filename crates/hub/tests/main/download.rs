@@ -69,6 +69,31 @@ fn a_model_is_fetched_whole_once_and_only_what_is_needed() {
 }
 
 #[test]
+fn a_tokenizer_that_another_program_left_out_is_fetched() {
+    let (server, dir) = (sharded(), tempfile::tempdir().unwrap());
+    let hub = server.hub(dir.path(), &[]);
+    let snapshot = hub.get(&id("org/model"), |_| {}).unwrap();
+    let tokenizer = snapshot.path().join("tokenizer.json");
+    fs::remove_file(&tokenizer).unwrap();
+    assert_eq!(hub.get(&id("org/model"), |_| {}).unwrap(), snapshot);
+    assert!(tokenizer.is_file());
+    // Without one the model is what it was.
+    fs::remove_file(&tokenizer).unwrap();
+    server.answer_all_with(500);
+    assert_eq!(hub.get(&id("org/model"), |_| {}).unwrap(), snapshot);
+}
+
+#[test]
+fn what_another_commit_has_received_stays() {
+    let (server, dir) = (sharded(), tempfile::tempdir().unwrap());
+    let part = dir.path().join(".stratigraph-incomplete/another/models--org--model/blobs/a.part");
+    fs::create_dir_all(part.parent().unwrap()).unwrap();
+    fs::write(&part, "some bytes").unwrap();
+    assert!(server.hub(dir.path(), &[]).get(&id("org/model"), |_| {}).is_ok());
+    assert!(part.is_file());
+}
+
+#[test]
 fn a_tokenizer_in_the_older_form_is_fetched_where_there_is_no_other() {
     let older: [(&str, &[u8]); 3] = [("merges.txt", b"a b"), ("tokenizer_config.json", b"{}"), ("vocab.json", b"{}")];
     let model: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.safetensors", b"x")];
@@ -190,7 +215,7 @@ fn a_full_disk_is_one_error_and_no_half_file() {
     let (server, dir) = (sharded(), tempfile::tempdir().unwrap());
     let hub = server.hub(dir.path(), &[]);
     // The part of one file lies on a device that is always full.
-    let parts = dir.path().join(".stratigraph-incomplete/models--org--model/blobs");
+    let parts = dir.path().join(".stratigraph-incomplete").join(COMMIT).join("models--org--model/blobs");
     fs::create_dir_all(&parts).unwrap();
     let part = parts.join(format!("{}.part", sha256(&weights(2))));
     std::os::unix::fs::symlink("/dev/full", &part).unwrap();

@@ -9,6 +9,8 @@ use crate::{DecoderConfig, NormPlacement, QkNorm, Result};
 const PATTERN: usize = 4;
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
+    // transformers takes 4,096 if the key is absent, and no window if it is null; an absent key is refused here.
+    keys.required("sliding_window")?;
     let config = hf::llama_like(keys)?;
     let (size, n_layers) = (keys.size_or_none("sliding_window")?, config.n_layers);
     let layers = match (windows::listed(keys, n_layers)?, size) {

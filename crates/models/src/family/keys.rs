@@ -49,6 +49,14 @@ impl Keys {
         self.values.contains_key(key)
     }
 
+    /// Refuses the absence of a key that means something else than `null`.
+    ///
+    /// # Errors
+    /// When the key is absent.
+    pub fn required(&self, key: &str) -> Result<()> {
+        if self.has(key) { Ok(()) } else { Err(missing(key)) }
+    }
+
     pub(super) fn get(&mut self, key: &str) -> Option<&Value> {
         self.read.insert(key.to_owned());
         self.values.get(key).filter(|value| !value.is_null())

@@ -1,8 +1,6 @@
 //! Mistral, Ministral and Ministral 3: Llama's shape, with a sliding window in some or all layers of the first versions, and
 //! queries scaled by their position in the last. Of `mistral3`, the vision-language models, the text model is read.
 
-use serde_json::json;
-
 use super::keys::{Keys, missing, unsupported};
 use super::{Recipe, gguf, hf, windows};
 use crate::files::GgufFile;
@@ -10,9 +8,7 @@ use crate::{Position, QueryScaling, Result, RopeScaling, Yarn};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     // transformers takes 4,096 if the key is absent, and no window if it is null; an absent key is refused here.
-    if !keys.has("sliding_window") {
-        return Err(missing("sliding_window"));
-    }
+    keys.required("sliding_window")?;
     let config = hf::llama_like(keys)?;
     let window = windows::everywhere(keys, config.n_layers)?;
     Ok(Recipe::like_llama(config.with_sliding_window(window)))
@@ -20,6 +16,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
 
 /// A window in the layers that are listed, or in every layer.
 pub(super) fn ministral_from_hf(keys: &mut Keys) -> Result<Recipe> {
+    keys.required("sliding_window")?; // as in Mistral
     let config = hf::llama_like(keys)?;
     let window = match windows::listed(keys, config.n_layers)? {
         Some(listed) => windows::window(keys.size_or_none("sliding_window")?, listed, None)?,
@@ -61,27 +58,10 @@ pub(super) fn mistral3_from_gguf(keys: &mut Keys, file: &GgufFile) -> Result<Rec
     Ok(Recipe::gguf(config.with_query_scaling(growth), gguf::stored_in_pairs))
 }
 
-/// The text model of a vision-language model; its configuration leaves out what is transformers' default.
+/// The text model of a vision-language model. What its configuration leaves out has the defaults of the text model's own family.
 pub(super) fn from_hf_with_images(keys: &mut Keys) -> Result<Recipe> {
     let mut text = keys.object_or_none("text_config")?.ok_or_else(|| missing("text_config"))?;
-    for (key, value) in [
-        ("head_dim", json!(128)),
-        ("hidden_size", json!(5120)),
-        ("intermediate_size", json!(32_768)),
-        ("max_position_embeddings", json!(131_072)),
-        ("model_type", json!("mistral")),
-        ("num_attention_heads", json!(32)),
-        ("num_hidden_layers", json!(40)),
-        ("num_key_value_heads", json!(8)),
-        ("rms_norm_eps", json!(1e-5)),
-        ("sliding_window", json!(null)),
-        ("vocab_size", json!(131_072)),
-    ] {
-        text.default(key, value);
-    }
-    if !text.has("rope_parameters") {
-        text.default("rope_theta", 1e9);
-    }
+    text.default("model_type", "mistral");
     // Where both say whether the head is tied, the text model's own configuration is meant.
     if keys.has("tie_word_embeddings") {
         let tied = keys.flag_or("tie_word_embeddings", false)?;

@@ -1,6 +1,6 @@
 //! Phi-3 and Phi-4: Llama's shape with fused tensors, a part of each head rotated in some, and frequencies for long windows.
 
-use super::keys::Keys;
+use super::keys::{Keys, unsupported};
 use super::rope::{self, Outer};
 use super::{Recipe, Stored, gguf, hf, windows};
 use crate::files::GgufFile;
@@ -14,6 +14,15 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.dead(&["attention_bias", "mlp_bias", "lm_head_bias", "full_attn_mod", "interpolate_factor"]);
     let d_head = hf::d_head(keys)?;
     let outer = Outer { original_n_ctx: Some(ORIGINAL_N_CTX), ..Outer::new(keys, d_head)? };
+    for key in ["rope_parameters", "rope_scaling"] {
+        let Some(mut nested) = keys.object_or_none(key)? else { continue };
+        for name in ["rope_type", "type"] {
+            if nested.text_or_none(name)?.as_deref() == Some("yarn") {
+                let reason = "transformers reads it as longrope in this family; name it so";
+                return Err(unsupported(&format!("{key}.{name}"), "yarn", reason));
+            }
+        }
+    }
     let rope = rope::from_hf(keys, outer)?;
     let norm = hf::rms(keys)?;
     let activation = hf::activation(keys, "hidden_act", "silu")?;

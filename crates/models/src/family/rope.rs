@@ -1,7 +1,7 @@
 //! Reads rotary positions from the configuration of a Hugging Face directory: [`from_hf`].
 
 use super::keys::{Keys, missing, unsupported};
-use crate::{LongRope, Result, Rope, RopeScaling, Yarn};
+use crate::{LongRope, ModelError, Result, Rope, RopeScaling, Yarn};
 
 /// transformers' default for the base in most families.
 pub(super) const USUAL_BASE: f64 = 10_000.0;
@@ -43,12 +43,18 @@ pub(super) fn from_hf(keys: &mut Keys, outer: Outer) -> Result<Rope> {
 
 /// As [`from_hf`], of `rope_parameters` or `rope_scaling` alone.
 pub(super) fn from_objects(keys: &mut Keys, outer: Outer) -> Result<Rope> {
-    for key in ["rope_parameters", "rope_scaling"] {
-        if let Some(mut nested) = keys.object_or_none(key)? {
-            return from_object(&mut nested, key, outer);
-        }
+    let older = keys.object_or_none("rope_scaling")?.filter(|it| it.left().next().is_some());
+    match (keys.object_or_none("rope_parameters")?, older) {
+        (Some(_), Some(_)) => Err(both()),
+        (Some(mut nested), None) => from_object(&mut nested, "rope_parameters", outer),
+        (None, Some(mut nested)) => from_object(&mut nested, "rope_scaling", outer),
+        (None, None) => rope(outer, RopeScaling::None),
     }
-    rope(outer, RopeScaling::None)
+}
+
+/// The error of a configuration that says twice how positions are rotated: which one transformers reads depends on the family.
+fn both() -> ModelError {
+    unsupported("rope_scaling", "(set)", "rope_parameters is set too; leave one of the two")
 }
 
 /// The rotary positions of layers that see everything, and of those with a window, from `rope_parameters` by kind of layer
@@ -64,7 +70,12 @@ pub(super) fn by_kind_of_layer(keys: &mut Keys, full: Outer, sliding: Outer) -> 
     if let Some(unread) = nested.as_ref().and_then(|nested| nested.left().next()) {
         return Err(unsupported(&format!("rope_parameters.{unread}"), "(set)", "it is no kind of layer"));
     }
+    if let (Some(_), RopeScaling::Yarn(Yarn { truncate: false, .. })) = (&nested, &of_full.scaling) {
+        let reason = "transformers does not read it in objects by kind of layer; leave it out";
+        return Err(unsupported("rope_parameters.full_attention.truncate", "false", reason));
+    }
     match keys.object_or_none("rope_scaling")? {
+        Some(_) if nested.is_some() => Err(both()),
         Some(mut older) => Ok(ByKind { full: from_object(&mut older, "rope_scaling", full)?, sliding }),
         None => Ok(ByKind { full: of_full, sliding }),
     }

@@ -70,6 +70,9 @@ pub struct BlockSweep {
     pub scale: Option<f64>,
 }
 
+/// The most often that a sweep by name runs a layer, so that a slip makes no plan that fills the memory.
+const MOST_TIMES: usize = 100;
+
 impl BlockSweep {
     /// Reads a name; none where it is not spelled as it is written.
     pub fn parse(name: &str) -> Option<Self> {
@@ -105,7 +108,7 @@ impl BlockSweep {
         let repeats_enough = match self.change {
             BlockChange::RepeatLayers { times }
             | BlockChange::RepeatBlock { times }
-            | BlockChange::LoopedParallel { times } => times >= 2,
+            | BlockChange::LoopedParallel { times } => (2..=MOST_TIMES).contains(&times),
             _ => true,
         };
         let scale_fits = self.scale.is_none_or(|factor| factor.is_finite() && factor >= 0.0 && self.repeats());

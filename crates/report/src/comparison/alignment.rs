@@ -4,6 +4,8 @@ use stratigraph_profile::{Profile, catalogue};
 
 /// Points of relative depth at which curves are compared and averaged.
 pub(super) const POINTS: usize = 48;
+/// The least numbers of a curve that has a shape.
+const LEAST: usize = 3;
 /// Random rotations of three models or more; two models have one for each point.
 const TURNS: usize = 999;
 
@@ -24,13 +26,15 @@ pub struct Alignment {
     pub p_value: f64,
     /// How many models have the curve.
     pub n_models: usize,
+    /// How many curves it is of.
+    pub n_curves: usize,
 }
 
 impl Alignment {
     /// The title of its curve.
     pub fn title(&self) -> String {
         match &self.curve {
-            None => "all of them, turned together".to_owned(),
+            None => format!("the {} that all models have, turned together", self.n_curves),
             Some(name) => catalogue::find(name).map_or_else(|| name.clone(), |entry| entry.title),
         }
     }
@@ -63,7 +67,7 @@ fn tested(curve: Option<String>, ranks: &[&Vec<Vec<f64>>]) -> Alignment {
     let n = if n_models == 2 { POINTS - 1 } else { TURNS };
     let as_good = (1..=n).filter(|&turn| similarity(&turns(turn, n_models)) >= found - 1e-12).count();
     let p_value = (as_good + 1) as f64 / (n + 1) as f64;
-    Alignment { curve, similarity: found, p_value, n_models }
+    Alignment { curve, similarity: found, p_value, n_models, n_curves: ranks.len() }
 }
 
 /// By how many points each model is rotated in one of the rotations. The first model stays; two models have every other rotation
@@ -89,7 +93,7 @@ fn similarity(curves: &[Vec<f64>], turns: &[usize]) -> f64 {
 /// A curve's standardised ranks at the points of relative depth; none where it does not run over depth, has too few numbers, or
 /// is constant.
 fn ranks(profile: &Profile, name: &str) -> Option<Vec<f64>> {
-    let values = at_points(profile, name)?;
+    let values = at_points(profile, name, LEAST)?;
     // Ties have the mean of their ranks.
     let rank = |x: &f64| {
         let below = values.iter().filter(|other| *other < x).count() as f64;
@@ -101,15 +105,16 @@ fn ranks(profile: &Profile, name: &str) -> Option<Vec<f64>> {
     (variance > 0.0).then(|| ranks.iter().map(|rank| (rank - mean) / variance.sqrt()).collect())
 }
 
-/// A curve at the points of relative depth, between layers on the line between them.
-pub(super) fn at_points(profile: &Profile, name: &str) -> Option<Vec<f64>> {
+/// A curve at the points of relative depth, between layers on the line between them; none where it has fewer than `least` numbers,
+/// two at least.
+pub(super) fn at_points(profile: &Profile, name: &str, least: usize) -> Option<Vec<f64>> {
     let curve = profile.curve_or_derived(name)?;
     let n_layers = curve.axis.n_layers()? as f64;
     let place = |(index, value): (usize, &f64)| {
         Some(((curve.axis.depth(index)? + 0.5) / n_layers, *value)).filter(|(_, value)| value.is_finite())
     };
     let known: Vec<(f64, f64)> = curve.mean.iter().enumerate().filter_map(place).collect();
-    if known.len() < 3 {
+    if known.len() < least.max(2) {
         return None;
     }
     let at = |point: usize| {

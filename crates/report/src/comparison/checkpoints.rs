@@ -11,8 +11,8 @@ pub(super) fn figure(models: &[Model], labels: &[String]) -> Figure {
     Figure {
         panels: curves.filter_map(|curve| panel(models, labels, curve)).collect(),
         ..Figure::new("training", "When each signature appears in training").with_caption(
-            "Checkpoints of one training run from top to bottom, depth from left to right. Curves that span decades are \
-             shown as logarithms to base 10.",
+            "Checkpoints of one training run from top to bottom, depth from left to right. Divergences, norms and other \
+             curves with a logarithmic scale are shown as logarithms to base 10; what is not above 0 is grey.",
         )
     }
 }

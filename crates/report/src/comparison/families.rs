@@ -6,7 +6,7 @@ use crate::figure::{Point, Series};
 
 /// The mean of a curve over the models of a family, with the standard error over models; none if no model has it.
 pub(super) fn family_series(family: &str, models: &[&Model], curve: &str) -> Option<Series> {
-    let each: Vec<Vec<f64>> = models.iter().filter_map(|model| at_points(&model.profile, curve)).collect();
+    let each: Vec<Vec<f64>> = models.iter().filter_map(|model| at_points(&model.profile, curve, 2)).collect();
     if each.is_empty() {
         return None;
     }

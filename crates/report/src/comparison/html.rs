@@ -3,9 +3,13 @@
 use std::fmt::{self, Display, Write};
 
 use super::{Comparison, Model};
+use crate::page;
 use crate::text::{Escaped, NOTHING};
 use crate::view::bands;
-use crate::{Bands, page};
+
+/// What bands of the page are.
+const BANDS: &str = "Bands are one standard error of the mean: of a model over its documents or windows, of the mean of a family over \
+                     its models.";
 
 impl Display for Comparison {
     /// The page.
@@ -18,7 +22,7 @@ impl Display for Comparison {
         self.figures().iter().try_for_each(|figure| page::draw(f, figure))?;
         self.table(f)?;
         f.write_str("</main>\n")?;
-        page::close(f, Bands::default())
+        page::close(f, BANDS)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Band, Heat, axis, colour};
 use crate::text::{Escaped, Number, Tick, shortened};
 
 /// The margins of the cells.
-const LEFT: f64 = 58.0;
+const LEFT: f64 = 74.0;
 const RIGHT: f64 = 78.0;
 const TOP: f64 = TITLE + 25.0;
 const BOTTOM: f64 = 44.0;
@@ -25,7 +25,7 @@ const LINE: f64 = 15.0;
 /// The width of a character, roughly.
 const CHARACTER: f64 = 7.3;
 /// A longer name of a row is shortened.
-const BESIDE: usize = 4;
+const BESIDE: usize = 6;
 /// A longer name of an axis is shortened.
 const NAME: usize = 24;
 /// The most lines of names below the cells, and the height of one.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_profile::CorpusRecord;
 use stratigraph_profile::statistics::ErrorUnit;
+use stratigraph_profile::{CorpusRecord, Profile};
 
 /// How windows were drawn, and which of their positions count; none where the record does not say.
 pub(super) fn drawn(corpus: &CorpusRecord) -> Option<String> {
@@ -29,9 +29,11 @@ pub(crate) fn versions(versions: &BTreeMap<String, String>) -> String {
     versions.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What standard errors over the corpus are over; none for a single window.
-pub(super) fn errors(corpus: &CorpusRecord) -> Option<String> {
-    let basis = corpus.window_errors().basis()?;
+/// What standard errors over the corpus are over; none for a single window, or if no curve says what its errors are over, as in
+/// files of earlier versions.
+pub(super) fn errors(profile: &Profile) -> Option<String> {
+    let basis = profile.corpus.window_errors().basis()?;
+    profile.curves.values().find(|curve| curve.errors == Some(basis))?;
     let corrected = basis.over == ErrorUnit::Windows && basis.df + 1 < basis.n;
     let corrected = if corrected { ", corrected for autocorrelation" } else { "" };
     Some(format!("over {} {}{corrected}; {} degrees of freedom", basis.n, basis.over.title(), basis.df))
@@ -47,8 +49,17 @@ mod tests {
     fn the_record_is_told_in_words() {
         let plain = CorpusRecord::new("text", 32, 128);
         assert_eq!(drawn(&plain), None);
-        assert_eq!(errors(&plain).unwrap(), "over 32 windows, corrected for autocorrelation; 4 degrees of freedom");
-        assert_eq!(errors(&CorpusRecord::new("text", 1, 128)), None);
+        let errors = |corpus: &CorpusRecord, is_known: bool| {
+            let mut profile = crate::testing::profile(2, &[("delete_kl", &[1.0, 2.0])]);
+            profile.corpus = corpus.clone();
+            let basis = corpus.window_errors().basis().filter(|_| is_known);
+            profile.curves.values_mut().for_each(|curve| curve.errors = basis);
+            super::errors(&profile)
+        };
+        let over = errors(&plain, true).unwrap();
+        assert_eq!(over, "over 32 windows, corrected for autocorrelation; 4 degrees of freedom");
+        assert_eq!(errors(&CorpusRecord::new("text", 1, 128), true), None);
+        assert_eq!(errors(&plain, false), None, "earlier versions do not say what errors are over");
         let documents = plain
             .with_documents((0..32).map(|window| window / 2).collect())
             .with_sampling(SamplingRecord::new("random over documents", 3))
@@ -57,6 +68,6 @@ mod tests {
         let expected = "random over documents by seed 3, of 16 documents, each begins with BOS (token 2), the first 1 \
                         positions do not count";
         assert_eq!(drawn(&documents).unwrap(), expected);
-        assert_eq!(errors(&documents).unwrap(), "over 16 documents; 15 degrees of freedom");
+        assert_eq!(errors(&documents, true).unwrap(), "over 16 documents; 15 degrees of freedom");
     }
 }

@@ -59,7 +59,7 @@ impl Display for Page<'_> {
         self.figures.iter().try_for_each(|figure| draw(f, figure))?;
         tables::section(f, self.profile)?;
         f.write_str("</main>\n")?;
-        close(f, self.bands)
+        close(f, self.bands.in_words())
     }
 }
 
@@ -78,7 +78,7 @@ impl Page<'_> {
         if let Some(drawn) = facts::drawn(corpus) {
             fact(f, "windows", &drawn)?;
         }
-        if let Some(errors) = facts::errors(corpus) {
+        if let Some(errors) = facts::errors(self.profile) {
             fact(f, "errors", &errors)?;
         }
         fact(f, "device", &self.profile.device)?;
@@ -143,8 +143,9 @@ pub(crate) fn open_with(f: &mut impl Write, title: &str, style: &str, script: Op
     write!(f, "<title>{title}</title>\n<style>\n{page}{figures}{style}\n</style>\n</head>\n<body>\n")
 }
 
-pub(crate) fn close(f: &mut impl Write, bands: Bands) -> fmt::Result {
-    write!(f, "<footer>Made by Stratigraph. {} ", bands.in_words())?;
+/// Ends a page with a sentence about its bands.
+pub(crate) fn close(f: &mut impl Write, bands: &str) -> fmt::Result {
+    write!(f, "<footer>Made by Stratigraph. {bands} ")?;
     f.write_str("Hover over a figure to read its numbers.</footer>\n</body>\n</html>\n")
 }
 

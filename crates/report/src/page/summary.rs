@@ -39,6 +39,9 @@ fn clean(profile: &Profile) -> Option<String> {
 fn deletion(profile: &Profile) -> Option<String> {
     let curve = profile.curves.get("delete_kl")?;
     let ((worst, most), (best, least)) = (largest(curve)?, smallest(curve)?);
+    if most == least {
+        return Some(format!("Deleting a layer changes the output by a KL of {} nats, whichever it is.", Number(most)));
+    }
     Some(format!(
         "Deleting layer {worst} changes the output most (KL {} nats), layer {best} least ({} nats); the median layer \
          costs {}.",
@@ -90,13 +93,17 @@ fn attention(profile: &Profile) -> Option<String> {
 fn words(profile: &Profile) -> Option<String> {
     let curve = profile.curves.get("knock_out_words_kl")?;
     let (layer, most) = largest(curve)?;
-    let is_clear =
-        |(layer, value): &(usize, f64)| curve.sem.get(*layer).copied().flatten().is_some_and(|sem| *value > 2.0 * sem);
-    let (n_clear, n_layers) = (finite(curve).filter(is_clear).count(), curve.len());
-    let difference = with_error(most, curve.sem.get(layer).copied().flatten());
+    let sem = |layer: usize| curve.sem.get(layer).copied().flatten();
+    let known: Vec<(f64, f64)> = finite(curve).filter_map(|(layer, value)| Some((value, sem(layer)?))).collect();
+    let n_clear = known.iter().filter(|(value, sem)| *value > 2.0 * sem).count();
+    let clear = match known.len() {
+        0 => String::new(),
+        n => format!(" It is more than two standard errors above 0 in {n_clear} of {n} layers."),
+    };
+    let difference = with_error(most, sem(layer));
     Some(format!(
         "The extra cost of knocking out attention within words, over as much attention across words, is largest in layer \
-         {layer}: {difference} nats. It is more than two standard errors above 0 in {n_clear} of {n_layers} layers."
+         {layer}: {difference} nats.{clear}"
     ))
 }
 
@@ -157,6 +164,8 @@ mod tests {
         assert!(deletion.ends_with("the median layer costs 1."));
         assert!(lens.starts_with("From the residual position before layer 3 on"), "{lens}");
         assert!(sentences(&profile(2, &[("delete_kl", &[f64::NAN; 2])])).is_empty());
+        let equal = sentences(&profile(3, &[("delete_kl", &[1.0; 3])]));
+        assert_eq!(equal, ["Deleting a layer changes the output by a KL of 1 nats, whichever it is."]);
     }
 
     #[test]

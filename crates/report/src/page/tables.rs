@@ -9,7 +9,7 @@ use crate::csv::{metrics, not_over_depth, over_depth, row_names};
 use crate::text::{Escaped, Number};
 
 pub(super) fn section(f: &mut impl Write, profile: &Profile) -> fmt::Result {
-    f.write_str("<section id=\"numbers\">\n<h2>All numbers</h2>\n<p>Means, with one standard error over windows. ")?;
+    f.write_str("<section id=\"numbers\">\n<h2>All numbers</h2>\n<p>Means, with one standard error (±). ")?;
     f.write_str("A curve over residual positions has its value after the last layer in the row <i>end</i>. ")?;
     f.write_str("The numbers of heat maps are in their cells.</p>\n")?;
     for (title, curves) in groups(profile) {

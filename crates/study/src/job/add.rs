@@ -1,6 +1,7 @@
 //! What a job does, added to its plan: sweeps, interventions and measurements, methods of [`JobPlan`].
 
 use stratigraph_core::{EditData, ResidualModel, TokenWindows};
+use stratigraph_profile::InterventionRecord;
 use stratigraph_surgery::{Intervention, Sweep, SweepContext};
 
 use super::{JobIntervention, JobLens, JobPairs, JobPlan, JobSweep};
@@ -128,8 +129,15 @@ impl JobPlan {
         let intervention = intervention.into();
         self.add_data(&intervention.name(), &intervention)?;
         let record = JobIntervention::new(&intervention);
-        if !self.interventions.contains(&record) {
-            self.interventions.push(record);
+        let clean =
+            JobIntervention::new(&Intervention::none(self.shape()?.n_layers).with_name(InterventionRecord::CLEAN));
+        let named = self.interventions.iter().chain([&clean]).find(|it| it.name == record.name);
+        match named {
+            Some(other) if other.text != record.text => {
+                return Err(StudyError::NameTaken { what: "intervention", name: record.name });
+            }
+            Some(_) if self.interventions.contains(&record) => {}
+            _ => self.interventions.push(record),
         }
         Ok(self)
     }

@@ -1,7 +1,5 @@
 //! The steps of a shard, run on devices: [`Steps`].
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 use stratigraph_core::ResidualModel;
@@ -102,7 +100,8 @@ impl<'a> Steps<'a> {
         left: &mut dyn Iterator<Item = usize>,
         report: &mut dyn FnMut(WorkerEvent<Done>),
     ) -> Result<()> {
-        let mut scorers: BTreeMap<usize, Scorer> = BTreeMap::new();
+        // One group of interventions at a time: each scorer may take the whole budget.
+        let mut kept: Option<(usize, Scorer)> = None;
         for step in left {
             if self.job.is_done(step)? {
                 continue;
@@ -111,10 +110,11 @@ impl<'a> Steps<'a> {
             let mut positions = Vec::new();
             let result = match self.job.step(step) {
                 StepWork::Scores { windows, group } => {
-                    let scorer = match scorers.entry(group) {
-                        Entry::Occupied(scorer) => scorer.into_mut(),
-                        Entry::Vacant(place) => place.insert(self.scorings[group].on(*model, self.longest())?),
-                    };
+                    let same = kept.take().filter(|(of, _)| *of == group);
+                    let (_, scorer) = kept.insert(match same {
+                        Some(same) => same,
+                        None => (group, self.scorings[group].on(*model, self.longest())?),
+                    });
                     let measured = self.score(scorer, windows, progress)?;
                     let measured = measured.into_iter().take(self.job.group(group).len()); // the unchanged model may follow
                     let (scores, of_tokens): (_, Vec<_>) = measured.map(|it| (it.scores, it.positions)).unzip();

@@ -141,7 +141,7 @@ fn limited(name: &str) -> Option<(&str, Positions)> {
 
 /// A number from 1 on, without zeros before it.
 fn number(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|number: &usize| *number > 0 && number.to_string() == text)
+    text.parse().ok().filter(|number: &u32| *number > 0 && number.to_string() == text).map(|number| number as usize)
 }
 
 #[cfg(test)]

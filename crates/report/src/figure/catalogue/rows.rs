@@ -49,7 +49,7 @@ pub(super) fn neuron_sets(profile: &Profile) -> Figure {
     });
     let caption = format!(
         "Each class of neurons ablated together, and random sets of as many neurons of the same layers with output weights of \
-         similar length. Bars of the class are one standard error over windows to each side, those of the random sets one \
+         similar length. Bars of the class are one standard error to each side, those of the random sets one \
          standard deviation between sets. Differences are paired by window.{}",
         left_out(profile)
     );

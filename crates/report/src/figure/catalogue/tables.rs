@@ -4,8 +4,10 @@ use stratigraph_profile::{Matrix, Profile, Scale, catalogue};
 
 use super::groups::is_by_group;
 use super::rows::has_curve;
-use crate::figure::{Figure, Horizontal, Lines, Panel, Point, Series, Side};
+use crate::figure::{Dots, Figure, Horizontal, Lines, Panel, Point, Series, Side};
 
+/// How many blocks have a row, where a curve over all of them has no map.
+const MOST_BLOCKS: usize = 20;
 const ENSEMBLE: &str = "ensemble_";
 const TOKENS: &str = "_tokens";
 const SKIPPED: [&str; 2] = ["skip_effect", "skip_effect_later_tokens"];
@@ -97,7 +99,10 @@ pub(super) fn all(profile: &Profile) -> [Figure; 8] {
 /// Sweeps over all blocks of layers, by their lengths and first layers.
 pub(super) fn blocks(profile: &Profile) -> Figure {
     let curves = profile.curves.iter().filter(|(_, curve)| curve.axis.is_of_all_blocks() && curve.has_numbers());
-    let maps = curves.filter_map(|(name, _)| Some(Panel::from_matrix(name, profile.matrices.get(name)?)));
+    let maps = curves.map(|(name, curve)| match profile.matrices.get(name) {
+        Some(matrix) => Panel::from_matrix(name, matrix),
+        None => Panel::Dots(Dots::from_curve(name, curve).largest(MOST_BLOCKS)),
+    });
     let caption = "Every block of neighbouring layers, by its length from above to below and its first layer from left to right. \
                    Blocks that would end after the last layer have no number.";
     Figure { panels: maps.collect(), ..Figure::new("blocks", "Blocks of layers of all lengths").with_caption(caption) }
