@@ -29,7 +29,8 @@ fn a_sweep_asks_little_of_a_device() {
     let parts: [Part; 3] = [block, tile, sweep];
     let fewest = |part: Part| (0..RUNS).map(|_| part(&model, &windows)).min_by_key(|work| work.launches).unwrap();
     let counted = parts.map(fewest);
-    // In the sweep the token ids go to the device beside the places of next tokens; it calls blocks five times.
+    // In the sweep the token ids go to the device beside the places of next tokens. Its launches are those of five calls of a
+    // block and of the tiles.
     let expected =
         [("block", [0, 0, 0], [34, 9]), ("tile", [1, 1, 0], [11, 2]), ("sweep", [2, 1, 0], [189, 5 * 9 + 6])];
     for ((name, expected, [launches, products]), work) in expected.into_iter().zip(counted) {
