@@ -127,6 +127,10 @@ mod tests {
         assert_eq!(ratio.mean, [3.0, 0.5]);
         // Errors of 30 and 40 % make one of 50 %; errors of 0 and 40 % make one of 40 %.
         assert!((ratio.sem[0].unwrap() - 1.5).abs() < 1e-12 && (ratio.sem[1].unwrap() - 0.2).abs() < 1e-12);
-        assert_eq!(ratio.errors, profile.corpus.window_errors().basis());
+        assert_eq!(ratio.errors, None, "as in files that do not say what errors are over");
+        let basis = profile.corpus.window_errors().basis().unwrap();
+        let kl = Curve::new(Axis::layers(2), Unit::Nats, vec![1.0, 2.0]).with_errors(basis);
+        let profile = profile.with_curve("delete_kl", kl).unwrap();
+        assert_eq!(profile.curve_or_derived("lexical_damage").unwrap().errors, Some(basis));
     }
 }

@@ -11,6 +11,8 @@ use crate::text::{Escaped, Number, Tick, shortened};
 
 /// The margins of the cells.
 const LEFT: f64 = 74.0;
+/// Where the title begins.
+const TITLE_LEFT: f64 = 58.0;
 const RIGHT: f64 = 78.0;
 const TOP: f64 = TITLE + 25.0;
 const BOTTOM: f64 = 44.0;
@@ -105,8 +107,8 @@ impl<'a> Drawing<'a> {
         let [title, unit] =
             [self.heat.title.clone(), self.heat.matrix.unit.to_string()].map(|text| shortened(&text, HEADING));
         let (title, unit) = (Escaped(&title), Escaped(&unit));
-        write!(f, r#"<text class="title" x="{LEFT}" y="16">{title}</text>"#)?;
-        write!(f, r#"<text class="small" x="{LEFT}" y="34">{unit}</text>"#)?;
+        write!(f, r#"<text class="title" x="{TITLE_LEFT}" y="16">{title}</text>"#)?;
+        write!(f, r#"<text class="small" x="{TITLE_LEFT}" y="34">{unit}</text>"#)?;
         write!(f, r#"<g transform="translate({LEFT} {})" shape-rendering="crispEdges">"#, TOP)?;
         self.heat.matrix.values.iter().enumerate().try_for_each(|(row, values)| self.draw_row(f, row, values))?;
         self.bands.iter().try_for_each(|band| self.draw_stage(f, band))?;
