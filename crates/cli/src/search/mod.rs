@@ -274,7 +274,7 @@ mod tests {
             |more: &[&str]| search().try_get_matches_from([&["search", "--task", "piqa=x.jsonl"], more].concat());
         assert!(parsed(&["--bos", "never", "--protocol", "paper"]).is_ok());
         for option in [["--text", "a.txt"], ["--sequences", "5"], ["--skip-first", "1"]] {
-            let error = parsed(&option).err().expect("it is refused").to_string();
+            let error = parsed(&option).unwrap_err().to_string();
             assert!(error.contains("cannot be used with") && error.contains(option[0]), "{error}");
         }
     }
