@@ -245,7 +245,7 @@ fn edits_that_do_not_fit_the_model_are_refused_with_a_reason() {
         (Edit::mask_keys(0, Positions::only([4])), "none of its keys before a query"),
         (
             Edit::mask_keys(0, Positions::only([2])).with_positions(Positions::only([0, 1])),
-            "before a query at pos=0..2",
+            "before a query at pos=0,1",
         ),
         (Edit::mask_distances(0, 1..=2).with_positions(Positions::only([0])), "no key 1 before a query at pos=0"),
         (Edit::mask_pairs(0, pairs(&[])), "it pairs no query with a key"),
