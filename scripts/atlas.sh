@@ -18,6 +18,19 @@ target=${CARGO_TARGET_DIR:-target}/release
 if [[ -z ${STRATIGRAPH:-} ]]; then build -p stratigraph-cli; STRATIGRAPH=$target/stratigraph; fi
 if [[ $what != study && -z ${TRAIN:-} ]]; then build -p stratigraph-train --examples; TRAIN=$target/examples; fi
 
+# Writes a profile on one line, with the seven digits that a number in f32 has.
+shorten() {
+    python3 -c '
+import json, sys
+digits = lambda text: float("%.7g" % float(text))
+with open(sys.argv[1]) as whole:
+    profile = json.load(whole, parse_float=digits)
+with open(sys.argv[2] + ".partial", "w") as short:
+    json.dump(profile, short, separators=(",", ":"))
+' "$1" "$2"
+    mv "$2.partial" "$2"
+}
+
 # Writes the profile of a model, under a name.
 study() {
     local model=$1 name=$2
@@ -25,7 +38,7 @@ study() {
     rm -rf "$out/study-$name"
     "$STRATIGRAPH" study --model "$model" --windows first --sequences "${WINDOWS:-16}" --seq-len 64 --no-words --prompt-pages 0 \
         --out "$out/study-$name" --experiments delete,delete_after_first,swap,lens,attention,geometry,neurons
-    mv "$out/study-$name/profile.json" "$out/profiles/$name.json"
+    shorten "$out/study-$name/profile.json" "$out/profiles/$name.json"
     rm -r "$out/study-$name"
 }
 
