@@ -243,10 +243,7 @@ fn edits_that_do_not_fit_the_model_are_refused_with_a_reason() {
         (Edit::mask_distances(0, 5..=7), "windows of 5 tokens have no key 5 before a query"),
         (Edit::mask_keys(0, Positions::only([9])), "windows of 5 tokens have none of its keys"),
         (Edit::mask_keys(0, Positions::only([4])), "none of its keys before a query"),
-        (
-            Edit::mask_keys(0, Positions::only([2])).with_positions(Positions::only([0, 1])),
-            "before a query at pos=0,1",
-        ),
+        (Edit::mask_keys(0, Positions::only([2])).with_positions(Positions::only([0, 1])), "before a query at pos=0,1"),
         (Edit::mask_distances(0, 1..=2).with_positions(Positions::only([0])), "no key 1 before a query at pos=0"),
         (Edit::mask_pairs(0, pairs(&[])), "it pairs no query with a key"),
         (Edit::mask_pairs(0, pairs(&[AttentionPair::new(2, 2)])), "in window 0 the key 2 is not before its query 2"),
