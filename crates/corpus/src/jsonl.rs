@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use stratigraph_core::shown;
 
 use crate::utf8::decoded;
 use crate::{CorpusError, Result};
@@ -117,7 +118,10 @@ pub(crate) fn text_of(line: &str, field: &str) -> Result<String, String> {
 pub(crate) fn listed(names: &[String]) -> String {
     match names {
         [] => "is empty".to_owned(),
-        names => format!("`{}`; name the one that holds the text", names.join("`, `")),
+        names => {
+            let names: Vec<_> = names.iter().map(|name| shown(name).to_string()).collect();
+            format!("`{}`; name the one that holds the text", names.join("`, `"))
+        }
     }
 }
 

@@ -60,6 +60,12 @@ proptest! {
 }
 
 #[test]
+fn names_of_fields_are_quoted_on_one_line() {
+    let error = try_corpus(b"{\"two\\nlines\": \"words\"}\n".to_vec()).unwrap_err();
+    assert!(error.contains("but `two\\nlines`"), "{error}");
+}
+
+#[test]
 fn mutations_begin_with_documents_that_are_sound() {
     try_corpus(lines(&documents())).unwrap();
 }
