@@ -12,8 +12,7 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
 use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest, Sha256};
 
-use crate::cache::GENERATION_FILES;
-use crate::cache::{ADAPTER, CONFIG, INDEX, NO_MODEL, Snapshot, TOKENIZER_FILES, WEIGHTS, shards};
+use crate::cache::{ADAPTER, CONFIG, GENERATION_FILES, INDEX, NO_MODEL, Snapshot, TOKENIZER_FILES, WEIGHTS, shards};
 use crate::{Download, HubError, HubId, Result};
 
 /// The folder for unfinished downloads, in the cache.

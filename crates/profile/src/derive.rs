@@ -44,10 +44,7 @@ impl Profile {
             "attn_write_ratio" => write("attn_out_norm"),
             "lexical_damage" => {
                 let curve = BY_WORD.iter().find_map(|name| last_to_single(self.matrices.get(*name)?));
-                // Files of earlier versions do not say what errors are over, and theirs were others.
-                let basis = self.corpus.window_errors().basis();
-                let basis = basis.filter(|basis| self.curves.values().any(|curve| curve.errors == Some(*basis)));
-                curve.map(|curve| Curve { errors: basis, ..curve })
+                curve.map(|curve| Curve { errors: self.error_basis(), ..curve })
             }
             _ => None,
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::file::Format;
+use crate::statistics::ErrorBasis;
 use crate::{
     CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, ProfileError, Result, Segmentation,
     catalogue, check, names,
@@ -175,6 +176,13 @@ impl Profile {
     /// When something does not fit; the error names it.
     pub fn check(&self) -> Result<()> {
         check::profile(self)
+    }
+
+    /// What the standard errors over its corpus are over; none for a single window, or if no curve says what its errors are over, as
+    /// in files of earlier versions, whose errors were others.
+    pub fn error_basis(&self) -> Option<ErrorBasis> {
+        let basis = self.corpus.window_errors().basis()?;
+        self.curves.values().any(|curve| curve.errors == Some(basis)).then_some(basis)
     }
 
     /// The profile of some of the windows, to see whether its findings depend on them. Curves without the means of the

@@ -114,7 +114,7 @@ pub(super) fn at_points(profile: &Profile, name: &str, least: usize) -> Option<V
         Some(((curve.axis.depth(index)? + 0.5) / n_layers, *value)).filter(|(_, value)| value.is_finite())
     };
     let known: Vec<(f64, f64)> = curve.mean.iter().enumerate().filter_map(place).collect();
-    if known.len() < least.max(2) {
+    if known.len() < least {
         return None;
     }
     let at = |point: usize| {

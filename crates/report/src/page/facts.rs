@@ -29,11 +29,9 @@ pub(crate) fn versions(versions: &BTreeMap<String, String>) -> String {
     versions.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What standard errors over the corpus are over; none for a single window, or if no curve says what its errors are over, as in
-/// files of earlier versions.
+/// What standard errors over the corpus are over, where the profile says so.
 pub(super) fn errors(profile: &Profile) -> Option<String> {
-    let basis = profile.corpus.window_errors().basis()?;
-    profile.curves.values().find(|curve| curve.errors == Some(basis))?;
+    let basis = profile.error_basis()?;
     let corrected = basis.over == ErrorUnit::Windows && basis.df + 1 < basis.n;
     let corrected = if corrected { ", corrected for autocorrelation" } else { "" };
     Some(format!("over {} {}{corrected}; {} degrees of freedom", basis.n, basis.over.title(), basis.df))
