@@ -59,7 +59,9 @@ You help.<|im_end|>
 {%- if add_generation_prompt %} >>{% endif %}""",
     "json": """{{ messages | tojson }}
 {{ messages[-1] | tojson(indent=2) }}
-{{ {'b': [1, 2.5, true, none], 'a': {}} | tojson }}""",
+{{ {'b': [1, 2.5, true, none], 'a': {}} | tojson }}
+{{ messages | tojson(separators=(',', ':'), sort_keys=true) }}
+{{ {'é😀': [[], {}, [{'b': 1, 'a': '\\u007f"'}]]} | tojson(ensure_ascii=true, indent=1, separators=(';', '=')) }}""",
     "methods": """{%- for message in messages -%}
 {%- if message['content'].startswith(' ') or 'quote' in message.content -%}{{ message.content.lstrip().replace('e', 'E').split(' ')[0] }}|
 {%- elif message['role'] in ['assistant'] and not loop.last -%}{%- continue -%}
@@ -73,6 +75,9 @@ You help.<|im_end|>
 {%- else %}
 [{{ message.content }}]
 {% endif %}{% endfor %}""",
+    "tools": """{%- if tools is none or (tools | length) == 0 %}no tools{% endif %}
+{%- if tools is not none %}{{ tools | length }} tools{% endif %}
+{%- if documents is defined and documents is none %}, no documents{% endif %}""",
     "variables": """{%- if tools %}
     {%- for tool in tools %}{{ tool | tojson }}
 {% endfor %}

@@ -63,6 +63,7 @@ fn assert_same_numbers(found: &Profile, expected: &Profile) {
         "prediction_neuron_share",
         "suppression_neuron_share",
         "ensemble_ing_neurons",
+        "prev5_attention_mass_after_first",
     ];
     let is_later = |name: &str| later.iter().any(|start| name.starts_with(start));
     let names: Vec<_> = found.curves.keys().filter(|name| !is_later(name)).collect();

@@ -1,4 +1,4 @@
-//! Arguments that several subcommands share: [`ModelArgs`], [`DeviceArgs`], [`PrecisionArgs`], [`MemoryArgs`].
+//! Arguments that several subcommands share: [`ModelArgs`], [`DeviceArgs`], [`OneDeviceArgs`], [`PrecisionArgs`], [`MemoryArgs`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -89,16 +89,6 @@ impl DeviceArgs {
         self.names.iter().zip(devices).map(record).collect::<Vec<_>>().join(", ")
     }
 
-    /// Opens the only one.
-    pub fn open_one(&self) -> Result<Device> {
-        ensure!(
-            self.names.len() == 1,
-            "this subcommand runs on one device, and --device is given {} times",
-            self.names.len()
-        );
-        self.open_as(&self.names[0])
-    }
-
     /// Runs what uses the devices; a remote device that is lost becomes an error.
     pub fn guard(&self, run: impl FnOnce() -> Result<()>) -> Result<()> {
         if !self.names.iter().any(|name| matches!(name, DeviceName::Remote { .. })) {
@@ -111,6 +101,43 @@ impl DeviceArgs {
 impl fmt::Display for DeviceArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.names.iter().map(DeviceName::to_string).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Where to run what runs on one device.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Devices and memory")]
+pub struct OneDeviceArgs {
+    /// flex, ndarray, wgpu, wgpu:N or remote:SERVER, one of them
+    ///
+    /// flex and ndarray run on the CPU; wgpu on a GPU, wgpu:1 on the second one; remote:ws://HOST:PORT or remote:ID on a
+    /// device that another machine serves; vulkan, metal and cuda need other builds. `stratigraph devices` lists them.
+    #[arg(long = "device", value_name = "DEVICE", default_value = "flex")]
+    name: DeviceName,
+    /// Skip the comparison of the device with flex before it is used; software adapters are never compared
+    #[arg(long)]
+    no_device_check: bool,
+}
+
+impl OneDeviceArgs {
+    fn all(&self) -> DeviceArgs {
+        DeviceArgs { names: vec![self.name.clone()], no_device_check: self.no_device_check }
+    }
+
+    /// Opens it, and checks what it computes.
+    pub fn open(&self) -> Result<Device> {
+        self.all().open_as(&self.name)
+    }
+
+    /// As [`DeviceArgs::guard`].
+    pub fn guard(&self, run: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.all().guard(run)
+    }
+}
+
+impl fmt::Display for OneDeviceArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)
     }
 }
 

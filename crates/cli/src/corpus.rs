@@ -215,8 +215,8 @@ impl TextArgs {
     ///
     /// # Errors
     /// As [`cut`](TextArgs::cut).
-    pub fn cut_other(&self, n: usize, corpus: &Corpus, tokenizer: &Tokenizer) -> Result<TokenWindows> {
-        self.cut_drawn(Windows::of(self.seq_len).count(n).draw(self.draw()), corpus, tokenizer)
+    pub fn cut_other(&self, n: usize, corpus: &Corpus, tokenizer: &Tokenizer, seed: u64) -> Result<TokenWindows> {
+        self.cut_drawn(Windows::of(self.seq_len).count(n).seed(seed).draw(self.draw()), corpus, tokenizer)
     }
 
     fn draw(&self) -> Draw {
@@ -234,7 +234,10 @@ impl TextArgs {
             matches!(self.sample_over, SampleArg::Documents) || !matches!(self.windows, DrawArg::First),
             "--sample-over tokens is for random windows, and --windows first draws none; leave one of them out"
         );
-        ensure!(skip_first + 1 < seq_len, "--skip-first leaves no position of a window of {seq_len} tokens");
+        ensure!(
+            skip_first < seq_len.saturating_sub(1),
+            "--skip-first leaves no position of a window of {seq_len} tokens"
+        );
         let windows = windows.skip_first(skip_first).over(match self.sample_over {
             SampleArg::Documents => SampleOver::Documents,
             SampleArg::Tokens => SampleOver::Tokens,

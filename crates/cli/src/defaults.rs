@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 /// The repository that the program was built in.
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -23,11 +23,16 @@ pub fn text() -> Result<PathBuf> {
     required("--text", "examples/data/sample.txt")
 }
 
-/// The items of a benchmark.
+/// The items of a benchmark, of which some come with the repository.
 ///
 /// # Errors
-/// As [`model`].
+/// As [`model`]; when none of this benchmark do.
 pub fn task_items(task: &str) -> Result<PathBuf> {
+    const SOME: [&str; 4] = ["arc_easy", "gsm8k", "hellaswag", "lambada"];
+    ensure!(
+        SOME.contains(&task),
+        "--items is not given, and no items of {task} come with the repository: give --items"
+    );
     required("--items", &format!("examples/data/tasks/{task}.jsonl"))
 }
 
@@ -61,6 +66,8 @@ mod tests {
     fn what_is_not_there_is_an_error_that_names_the_option() {
         let message = required("--text", "no/such.txt").unwrap_err().to_string();
         assert!(message.contains("give --text") && message.contains("no/such.txt"), "{message}");
+        let message = task_items("piqa").unwrap_err().to_string();
+        assert!(message.contains("no items of piqa"), "{message}");
         assert!(model().unwrap().join("config.json").is_file());
     }
 }

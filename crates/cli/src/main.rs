@@ -88,8 +88,8 @@ impl Command {
             Command::Search(args) => args.devices.guard(|| search::run(args)),
             Command::Export(args) => export::run(args),
             Command::Compare(args) => compare::run(args),
-            Command::Generate(args) => args.devices.guard(|| generate::run(args)),
-            Command::Tasks(args) => args.devices.guard(|| tasks::run(args)),
+            Command::Generate(args) => args.device.guard(|| generate::run(args)),
+            Command::Tasks(args) => args.device.guard(|| tasks::run(args)),
             Command::Devices(args) => devices::run(args),
             #[cfg(feature = "remote")]
             Command::Serve(args) => serve::run(args),

@@ -59,7 +59,12 @@ impl PromptPageArgs {
                 format!("they take windows of at most {} tokens, and these have {seq_len}", PromptStudy::LONGEST)
             }
             Some((name, curve)) => return setup.pages(&chosen(curve, n), (name, profile), out),
-            None => "they are chosen by the deletion of layers; add delete to --experiments".to_owned(),
+            None => {
+                let curves = CURVES.join(" or ");
+                format!(
+                    "they are chosen by {curves}; add delete to --experiments, and kl to --metrics if they are given"
+                )
+            }
         };
         if self.prompt_pages.is_some_and(|n| n > 0) {
             output::skipped("pages of windows", reason);

@@ -74,7 +74,7 @@ fn write_blocks(f: &mut fmt::Formatter<'_>, profile: &Profile) -> fmt::Result {
             }
         }
         writeln!(f, "{name}, {}, the smallest of each length:", curve.unit)?;
-        for (index, estimate) in best.into_values().take(TOP) {
+        for (index, estimate) in best.into_values() {
             writeln!(f, "  {}: {}", curve.axis.label(index), shown(&estimate))?;
         }
     }

@@ -134,6 +134,13 @@ const COLUMNS: [&str; 4] = ["steer_target", "steer_nll", "steer_kl", "steer_top1
 /// The target and the cost of each strength.
 pub struct SteeringTable<'a>(pub &'a Profile);
 
+impl SteeringTable<'_> {
+    /// Whether it has a column for a curve.
+    pub fn shows(curve: &str) -> bool {
+        COLUMNS.contains(&curve)
+    }
+}
+
 impl fmt::Display for SteeringTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let curves: Vec<_> = COLUMNS.iter().filter_map(|name| Some((*name, self.0.curves.get(*name)?))).collect();

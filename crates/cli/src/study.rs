@@ -136,6 +136,8 @@ struct Setup {
     corpus: Corpus,
     windows: TokenWindows,
     model_path: PathBuf,
+    /// The memory budget of a device.
+    budget: Budget,
 }
 
 /// Runs a study.
@@ -152,34 +154,29 @@ pub fn run(args: &StudyArgs) -> Result<()> {
     let started = Instant::now();
     let profile = measure(args, &setup, metrics)?;
     let seconds = started.elapsed();
-    // Results are written before anything is printed: a reader may close the pipe.
-    let mut files = out.map(|out| write(args, &setup, &profile, &out)).transpose()?.unwrap_or_default();
-    files.extend(csv.map(|csv| csv.write(&results::HEADER, results::rows(&profile))).transpose()?);
+    // Results are written before anything is printed: a reader may close the pipe. What cannot be written is printed all the same.
+    let csv = csv.map(|csv| csv.write(&results::HEADER, results::rows(&profile))).transpose();
+    let files = out.map(|out| write(args, &setup, &profile, &out)).transpose();
     print(&profile)?;
+    let files = files?.into_iter().flatten().chain(csv?);
     let n_windows = setup.windows.n_sequences();
     let (name, devices) = (load::name(&setup.model_path), &args.devices);
     output::line(format_args!("{n_windows} windows of {seq_len} tokens, {name} on {devices}: {seconds:.1?}"))?;
     output::written(files)
 }
 
-/// Writes the report, and before it the pages of single windows that it links to.
+/// Writes the numbers, then the pages of single windows, which the model reads once more, and then the report that links to them.
 fn write(args: &StudyArgs, setup: &Setup, profile: &Profile, out: &OutDir) -> Result<Vec<PathBuf>> {
-    let Setup { models, checkpoint, tokenizer, windows, .. } = setup;
+    let Setup { models, checkpoint, tokenizer, windows, budget, .. } = setup;
     let (model, lenses) = (&*models[0].model, args.measure.lenses.given());
-    let budget = setup.budget(args)?;
-    let pages = PageSetup { model, checkpoint, tokenizer, windows, lenses, budget };
+    let report = Report::new(profile).with_bands(args.files.bands());
+    let mut files = report.write_numbers(out)?;
+    let pages = PageSetup { model, checkpoint, tokenizer, windows, lenses, budget: *budget };
     let links = args.files.prompts.write(&pages, profile, out);
-    let mut files = links.iter().map(|link| out.path().join(&link.href)).collect::<Vec<_>>();
-    let report = links.into_iter().fold(Report::new(profile).with_bands(args.files.bands()), Report::with_prompt);
-    files.splice(0..0, report.write_to(out)?);
+    let paths = links.iter().map(|link| out.path().join(&link.href)).collect::<Vec<_>>();
+    files.extend(links.into_iter().fold(report, Report::with_prompt).write_page(out)?);
+    files.extend(paths);
     Ok(files)
-}
-
-impl Setup {
-    /// The memory budget of a device.
-    fn budget(&self, args: &StudyArgs) -> Result<Budget> {
-        load::budget(&args.memory, &self.models, self.reference.as_ref())
-    }
 }
 
 /// Prints the table of layers, the rest of the numbers, the chart and the stages.
@@ -211,20 +208,20 @@ fn load(args: &StudyArgs) -> Result<Setup> {
     let models = load::models(&checkpoint, memory.stream, *precision, &devices)?;
     let load = |path| load::model(&load::open(path)?, memory.stream, *precision, &devices[0]);
     let reference = measure.against.as_deref().map(load).transpose()?;
-    Ok(Setup { models, reference, checkpoint, tokenizer, corpus, windows, model_path })
+    let budget = load::budget(memory, &models, reference.as_ref())?;
+    Ok(Setup { models, reference, checkpoint, tokenizer, corpus, windows, model_path, budget })
 }
 
 /// Runs the measurements.
 fn measure(args: &StudyArgs, setup: &Setup, metrics: Metrics) -> Result<Profile> {
-    let Setup { models, reference, windows, .. } = setup;
+    let Setup { models, reference, windows, budget, .. } = setup;
     let model = &*models[0].model;
     windows.check(model)?;
-    let budget = setup.budget(args)?;
     let bar = output::bar()?;
     let study = Study::new(model)
         .with_metrics(metrics)
         .with_seed(args.measure.seed)
-        .with_budget(budget)
+        .with_budget(*budget)
         .with_names(load::name(&setup.model_path), args.text.name()?)
         .on_progress(output::shown(&bar));
     let groups = args.measure.groups.groups(&setup.tokenizer, windows)?;
@@ -246,7 +243,7 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
     let mut measured = if is_default { measurements::paper(model) } else { Vec::new() };
     let mut words = if is_default { WordExperiment::PAPER.to_vec() } else { Vec::new() };
     let Setup { checkpoint, tokenizer, .. } = setup;
-    let lens_use = LensUse { checkpoint, tokenizer, model, text: &all.text };
+    let lens_use = LensUse { checkpoint, tokenizer, model, text: &all.text, seed: args.seed, budget: setup.budget };
     let lenses = args.lenses.lenses(&lens::asked(&args.experiments), &lens_use)?;
     measured.extend(lens::curves(&lenses));
     for experiment in &args.experiments {
@@ -266,6 +263,10 @@ fn measurements(all: &StudyArgs, setup: &Setup, model: &dyn ResidualModel) -> Re
     }
     let item_use = ItemUse { checkpoint, tokenizer, bos: setup.windows.bos() };
     measured.extend(args.tasks.measurements(&args.experiments, &item_use)?);
+    ensure!(
+        args.wic.is_none() || (words.contains(&WordExperiment::WordInContext) && !args.no_words),
+        "--wic is for the experiment wic: add it to --experiments, and leave out --no-words"
+    );
     if args.no_words {
         ensure!(is_default || words.is_empty(), "--no-words leaves out {}; give one of the two", words[0].name());
         words.clear();

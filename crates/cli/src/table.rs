@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use stratigraph_profile::{Axis, Curve, Estimate, Profile, catalogue};
+use stratigraph_report::LayerTable;
 
+use crate::steering::SteeringTable;
 use crate::width;
 
-/// Sweeps whose default metrics are in another table.
-const USUAL_SWEEPS: [&str; 4] = ["delete", "swap", "lens", "steer"];
 /// The default metrics of a study.
 const DEFAULT_METRICS: [&str; 5] = ["kl", "top1_agreement", "entropy_bits", "nll", "accuracy"];
 /// The narrowest column.
 const WIDTH: usize = 8;
 
 /// A table for each axis, with a row for each of its points, and a column for each curve of a sweep that the table of layers
-/// leaves out: the KL divergence of other sweeps (all of their metrics where it is not measured), and every metric that is not
-/// a default one. Curves over all heads and all blocks of layers are left to the summary.
+/// leaves out: the KL divergence of sweeps that are not in it (all of their metrics where it is not measured), and every metric
+/// that is not a default one. Curves over all heads and all blocks of layers are left to the summary.
 pub struct SweepTable<'a> {
     columns: Vec<(String, &'a Curve)>,
 }
@@ -28,9 +28,14 @@ impl<'a> SweepTable<'a> {
             profile.interventions.iter().flat_map(|run| run.metrics.keys().map(String::as_str)).collect();
         let sweeps = sweeps(profile, &metrics);
         let has_kl = metrics.contains("kl");
+        let is_in_another = |sweep: &str| {
+            let mut names = metrics.iter().map(|metric| format!("{sweep}_{metric}"));
+            names.any(|name| {
+                profile.curves.contains_key(&name) && (LayerTable::shows(&name) || SteeringTable::shows(&name))
+            })
+        };
         let is_shown = |sweep: &str, metric: &str| {
-            let is_usual = USUAL_SWEEPS.contains(&sweep);
-            !DEFAULT_METRICS.contains(&metric) || !is_usual && (metric == "kl" || !has_kl)
+            !DEFAULT_METRICS.contains(&metric) || !is_in_another(sweep) && (metric == "kl" || !has_kl)
         };
         let names = sweeps.iter().flat_map(|sweep| metrics.iter().map(move |metric| (*sweep, *metric)));
         let names = names.filter(|(sweep, metric)| is_shown(sweep, metric));

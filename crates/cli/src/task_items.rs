@@ -170,6 +170,10 @@ impl TaskFileArgs {
         if let Some(TaskFile { task, .. }) = self.task_examples.iter().find(|examples| !is_asked(examples.task)) {
             bail!("--task-examples {task}: there is no --task {task}; add it or leave the examples out");
         }
+        for (index, TaskFile { task, .. }) in self.task_examples.iter().enumerate() {
+            let is_taken = self.task_examples[..index].iter().any(|other| other.task == *task);
+            ensure!(!is_taken, "--task-examples {task} is given twice");
+        }
         let writes = self.tasks.iter().any(|file| matches!(file.task, AnyTask::Generative(_)));
         let is_used = writes || self.task_max_new_tokens.is_none();
         ensure!(is_used, "--task-max-new-tokens: the model writes nothing in these benchmarks; leave it out");

@@ -115,7 +115,7 @@ pub trait ResidualModel: Sync {
 /// The weights of a model that measures read.
 pub trait ModelWeights {
     /// The output weights of a layer's MLP neurons, `[d_mlp, d_model]`, as they are added to the residual stream: the
-    /// gain of a norm after the MLP is folded in. A mixture has the neurons of one expert after the
+    /// linear part of a norm after the MLP is folded in. A mixture has the neurons of one expert after the
     /// other, the shared expert last; the weights of the router are not folded in.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ impl FromIterator<f64> for Moments {
 /// A mean and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Over all positions of all windows.
+    /// Over all positions of all windows; NaN where there are none.
     pub mean: f64,
     /// The standard error over windows; none for a single one.
     pub sem: Option<f64>,
@@ -110,7 +110,8 @@ impl PerSequence {
     pub fn summary(&self) -> Summary {
         let mut all = Moments::default();
         self.sequences.values().for_each(|moments| all.merge(moments));
-        Summary { mean: all.mean, sem: self.means().into_iter().collect::<Moments>().sem() }
+        let mean = if all.count > 0 { all.mean } else { f64::NAN };
+        Summary { mean, sem: self.means().into_iter().collect::<Moments>().sem() }
     }
 }
 
@@ -145,6 +146,12 @@ mod tests {
             assert!((left.mean - whole.mean).abs() < 1e-12);
             assert!((left.m2 - whole.m2).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn nothing_has_no_mean() {
+        let Summary { mean, sem } = PerSequence::default().summary();
+        assert!(mean.is_nan() && sem.is_none());
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Corpus {
 
     /// With all files in one format, whatever their names.
     pub fn with_format(mut self, format: DocumentFormat) -> Self {
-        self.sources.iter_mut().for_each(|source| source.format = format);
+        self.sources.iter_mut().for_each(|source| (source.format, source.doubt) = (format, None));
         self
     }
 
@@ -106,7 +106,8 @@ impl Corpus {
     /// where the documents have no more.
     ///
     /// # Errors
-    /// When a document cannot be read or encoded, none is as long as a window, or there is no BOS token where one is asked for.
+    /// When a document cannot be read or encoded, the format of a file is not clear from its name, no document is as long as a
+    /// window, or there is no BOS token where one is asked for.
     pub fn windows(&self, encoder: &dyn TextEncoder, options: Windows) -> Result<TokenWindows> {
         let bos = options.bos.token(encoder.bos())?;
         let content = options.content(bos)?;

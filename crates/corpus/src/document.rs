@@ -54,6 +54,9 @@ pub(crate) type Visit<'a> = dyn FnMut(Document) -> Result<bool> + 'a;
 impl Corpus {
     /// Calls `visit` with each document that is not empty, until it returns false.
     pub(crate) fn each_document(&self, visit: &mut Visit) -> Result<()> {
+        if let Some((source, reason)) = self.sources.iter().find_map(|source| Some((source, source.doubt?))) {
+            return Err(CorpusError::UnknownFormat { name: source.name.clone(), reason });
+        }
         let mut number = 0;
         for (source, it) in self.sources.iter().enumerate() {
             let mut give = |place: Place, text: Option<String>| -> Result<bool> {
@@ -119,7 +122,8 @@ impl Corpus {
         let (source, is_lossy, chunks) = (&self.sources[document.source], self.options.is_lossy, Chunks::default());
         match self.text(document)? {
             Some(text) => {
-                encode_chunks(encoder, &mut Utf8Reader::new(text.as_bytes(), &source.name, false), at_most, chunks)
+                let mut reader = Utf8Reader::new(text.as_bytes(), &source.name, false).keeping_mark();
+                encode_chunks(encoder, &mut reader, at_most, chunks)
             }
             None => {
                 let mut reader = Utf8Reader::new(source.open()?, &source.name, is_lossy);
@@ -173,13 +177,16 @@ impl Corpus {
         reader.take(to - from).read_to_end(&mut bytes).map_err(CorpusError::io(&source.name))?;
         // The range may begin or end within a character.
         let first = bytes.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80 && from > 0).count();
-        let mut reader = Utf8Reader::new(&bytes[first..], &source.name, self.options.is_lossy).at(from + first as u64);
-        let text = match to < n_bytes {
-            true => reader.read_whole_characters(bytes.len() - first)?,
-            false => reader.read(bytes.len() - first + 1)?,
+        let until = |byte: u64| {
+            let bytes = &bytes[first..bytes.len().min((byte - from) as usize)];
+            let mut reader = Utf8Reader::new(bytes, &source.name, self.options.is_lossy).at(from + first as u64);
+            match byte < n_bytes {
+                true => reader.read_whole_characters(bytes.len()),
+                false => reader.read(bytes.len() + 1),
+            }
         };
-        let at = |byte: u64| text.floor_char_boundary(byte.saturating_sub(from + first as u64) as usize);
-        Ok(Piece { counted: at(range.start)..at(range.end), text })
+        // A mark that is left out and bytes that are replaced make the text of another length than its bytes.
+        Ok(Piece { counted: until(range.start)?.len()..until(range.end)?.len(), text: until(to)? })
     }
 
     /// The beginning of the documents, about `n_bytes` at most, with an empty line between two, cut at the end of a line.
@@ -212,5 +219,34 @@ impl Corpus {
             text.truncate(text.rfind('\n').map_or(text.len(), |at| at + 1));
         }
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn pieces_of_a_text_are_all_of_it_one_after_the_other() {
+        let marked = "\u{feff}one línea 日本𝄞 ".repeat(300).into_bytes();
+        let broken = b"one \xff two \xe6\x97 \xc3\xa9 \x80\x80\x80\x80\x80 \xf0\x9d\x84 ".repeat(300);
+        for (bytes, is_lossy) in [(marked.clone(), false), (marked, true), (broken, true)] {
+            let n_bytes = bytes.len() as u64;
+            let expected = Utf8Reader::new(&bytes[..], "a", is_lossy).read(bytes.len() + 1).unwrap();
+            let corpus = Corpus::from_reader("a", DocumentFormat::Text, Cursor::new(bytes)).unwrap();
+            let corpus = if is_lossy { corpus.lossy() } else { corpus };
+            let document = Document { number: 0, source: 0, place: Place::File, text: None };
+            for step in [601, 700, 1024] {
+                let counted = |begin: u64| {
+                    let range = begin..(begin + step).min(n_bytes);
+                    let Piece { text, counted } = corpus.piece(&document, range, n_bytes).unwrap();
+                    text[counted].to_owned()
+                };
+                let pieces: String = (0..n_bytes).step_by(step as usize).map(counted).collect();
+                assert!(pieces == expected, "{is_lossy} {step}");
+            }
+        }
     }
 }

@@ -51,6 +51,14 @@ pub enum CorpusError {
         /// The file.
         name: String,
     },
+    /// A file whose format is not clear from its name.
+    #[error("the format of {name} is not known: {reason}")]
+    UnknownFormat {
+        /// The file.
+        name: String,
+        /// What to do.
+        reason: &'static str,
+    },
     /// A directory without files.
     #[error("{name} has no files to read")]
     NoFiles {

@@ -89,8 +89,12 @@ impl<'a, R: Read> JsonLines<'a, R> {
             if text.trim().is_empty() {
                 continue;
             }
-            let text = text_of(&text, &self.options.field).map_err(|reason| self.bad(reason))?;
-            return Ok(Some(Line { offset, text }));
+            let field = &self.options.field;
+            let found = match text_of(&text, field) {
+                Err(_) if self.options.is_lossy => text_of(&without_lone_surrogates(&text), field),
+                found => found,
+            };
+            return Ok(Some(Line { offset, text: found.map_err(|reason| self.bad(reason))? }));
         }
         Ok(None)
     }
@@ -102,6 +106,23 @@ impl<R: Read> Iterator for JsonLines<'_, R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.next_document().transpose()
     }
+}
+
+/// A line of JSON with U+FFFD in place of escapes of half a character, such as `\ud83d` alone.
+fn without_lone_surrogates(line: &str) -> String {
+    let escaped = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
+    let (mut whole, mut rest) = (String::with_capacity(line.len()), line);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        let (length, is_lone): (usize, bool) = match (escaped(escape), escape.get(6..).and_then(escaped)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, false),
+            (Some(0xd800..=0xdfff), _) => (6, true),
+            _ => (escape.chars().take(2).map(char::len_utf8).sum(), false),
+        };
+        whole.extend([before, if is_lone { "\\ufffd" } else { &escape[..length] }]);
+        rest = &escape[length..];
+    }
+    whole + rest
 }
 
 /// The text of a document; that of `null` is empty.
@@ -207,5 +228,14 @@ mod tests {
             assert!(message(bytes).contains(part), "{}", message(bytes));
         }
         assert_eq!(read(b"{\"text\": \"a\xffb\"}", true).unwrap(), ["a\u{fffd}b"]);
+    }
+
+    #[test]
+    fn half_a_character_is_named_or_replaced() {
+        let line = br#"{"text": "a\\ud83d \ud83d\ude00 \ud83d\n\ude00 \\\udc00 \ud83d\ud83d\ude00"}"#;
+        assert!(read(line, false).unwrap_err().to_string().contains("a.jsonl, line 1: "));
+        let replaced = "a\\ud83d \u{1f600} \u{fffd}\n\u{fffd} \\\u{fffd} \u{fffd}\u{1f600}";
+        assert_eq!(read(line, true).unwrap(), [replaced]);
+        assert!(read(br#"{"text": "\ud83d}"#, true).is_err(), "it has no end");
     }
 }

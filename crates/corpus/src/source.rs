@@ -20,7 +20,8 @@ pub enum DocumentFormat {
 }
 
 impl DocumentFormat {
-    /// By the end of a file's name: `.jsonl` and `.ndjson`, `.parquet`, and text for every other.
+    /// By the end of a file's name: `.jsonl` and `.ndjson`, `.parquet`, and text for every other. A [`Corpus`](crate::Corpus) does
+    /// not read `.json` and compressed files so, unless it is given a format.
     pub fn of_name(name: &Path) -> Self {
         match name.extension().and_then(|end| end.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("jsonl" | "ndjson") => DocumentFormat::JsonLines,
@@ -30,10 +31,21 @@ impl DocumentFormat {
     }
 }
 
+/// Why a file is perhaps no text, although its name is that of no other format.
+fn doubt(name: &Path) -> Option<&'static str> {
+    match name.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "json" => Some("name it with --text-format"),
+        "gz" | "zst" | "bz2" | "xz" | "zip" => Some("the file is compressed; decompress it first"),
+        _ => None,
+    }
+}
+
 /// A file, or input that cannot be read twice.
 pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) format: DocumentFormat,
+    /// Why that may be another one than its documents have.
+    pub(crate) doubt: Option<&'static str>,
     input: Input,
 }
 
@@ -50,10 +62,10 @@ impl Source {
     /// A file, a pipe or a device.
     pub(crate) fn file(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let format = DocumentFormat::of_name(path);
+        let (format, doubt) = (DocumentFormat::of_name(path), doubt(path));
         let is_file = fs::metadata(path).map_err(CorpusError::io(&name))?.is_file();
         if is_file {
-            return Ok(Self { name, format, input: Input::File(path.to_owned()) });
+            return Ok(Self { name, format, doubt, input: Input::File(path.to_owned()) });
         }
         let input = File::open(path).map_err(CorpusError::io(&name))?;
         Self::stream(&name, format, Box::new(input))
@@ -62,7 +74,7 @@ impl Source {
     /// Input that cannot be read twice.
     pub(crate) fn stream(name: &str, format: DocumentFormat, input: Box<dyn Read + Send>) -> Result<Self> {
         let spool = Spool::new(input).map_err(CorpusError::io("a temporary file"))?;
-        Ok(Self { name: name.to_owned(), format, input: Input::Kept(spool) })
+        Ok(Self { name: name.to_owned(), format, doubt: None, input: Input::Kept(spool) })
     }
 
     /// The files of a directory and of those in it, by name; hidden ones are left out.

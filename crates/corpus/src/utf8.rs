@@ -7,12 +7,13 @@ use crate::{CorpusError, Result};
 /// The byte order mark.
 const MARK: char = '\u{feff}';
 
-/// Reads whole characters. A byte order mark at the beginning is left out.
+/// Reads whole characters. A byte order mark at the beginning is left out, unless it is kept.
 pub(crate) struct Utf8Reader<R> {
     reader: R,
     name: String,
     /// Whether bytes that are not UTF-8 are replaced by U+FFFD.
     is_lossy: bool,
+    keeps_mark: bool,
     /// The beginning of a character whose end is not read yet.
     waiting: Vec<u8>,
     /// Bytes before those that wait.
@@ -22,7 +23,13 @@ pub(crate) struct Utf8Reader<R> {
 
 impl<R: Read> Utf8Reader<R> {
     pub(crate) fn new(reader: R, name: &str, is_lossy: bool) -> Self {
-        Self { reader, name: name.to_owned(), is_lossy, waiting: Vec::new(), n_read: 0, has_ended: false }
+        let name = name.to_owned();
+        Self { reader, name, is_lossy, keeps_mark: false, waiting: Vec::new(), n_read: 0, has_ended: false }
+    }
+
+    /// With a byte order mark at the beginning kept: the reader gives a document's own text, and not a file.
+    pub(crate) fn keeping_mark(self) -> Self {
+        Self { keeps_mark: true, ..self }
     }
 
     /// Says that the reader is at this byte of the text.
@@ -47,12 +54,12 @@ impl<R: Read> Utf8Reader<R> {
         let wanted = n + bytes.len();
         (&mut self.reader).take(n as u64).read_to_end(&mut bytes).map_err(CorpusError::io(&self.name))?;
         self.has_ended = bytes.len() < wanted;
-        let is_first = self.n_read == 0;
+        let drops_mark = self.n_read == 0 && !self.keeps_mark;
         let whole = self.whole_characters(&bytes)?;
         self.waiting = bytes.split_off(whole);
         self.n_read += whole as u64;
         let mut text = decoded(bytes);
-        if is_first && text.starts_with(MARK) {
+        if drops_mark && text.starts_with(MARK) {
             text.drain(..MARK.len_utf8());
         }
         Ok(text)

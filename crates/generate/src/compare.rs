@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use stratigraph_core::NoTap;
-use stratigraph_surgery::{IncrementalRun, Intervention};
+use stratigraph_surgery::Intervention;
 
 use crate::logits::{kl, rows, rows_at_once, top1};
 use crate::{GenerateError, Generation, Generator, Result};
@@ -55,26 +55,25 @@ impl Generator<'_> {
     /// # Errors
     /// As [`run`](Generator::run).
     pub fn compare(&self, prompts: &[Vec<u32>]) -> Result<Vec<Comparison>> {
-        let none = Intervention::none(self.model.n_layers());
-        let clean = self.clone().with_intervention(none.clone());
-        let pairs = clean.run(prompts)?.into_iter().zip(self.run(prompts)?);
+        // Each text also runs alone, and may be too short for an edit.
+        let changing = self.clone().with_longest_prompt(prompts.iter().map(Vec::len).max().unwrap_or(0));
+        let unchanged = changing.clone().with_intervention(Intervention::none(self.model.n_layers()));
+        let pairs = unchanged.run(prompts)?.into_iter().zip(changing.run(prompts)?);
         let compared = |(index, (clean, changed)): (usize, (Generation, Generation))| {
-            let along = self.along(&clean, &none, index)?;
+            let along = changing.along(&unchanged, &clean, index)?;
             Ok(Comparison { clean, changed, along })
         };
         pairs.enumerate().map(compared).collect()
     }
 
-    /// Runs a prompt with its clean continuation under both, and reads as many positions at once as logits fit.
-    fn along(&self, clean: &Generation, none: &Intervention, index: usize) -> Result<Vec<ComparedToken>> {
-        let n_tokens = clean.tokens.len();
-        if n_tokens == 0 {
+    /// Runs the clean text of prompt `index` under both, and reads as many positions at once as logits fit.
+    fn along(&self, unchanged: &Generator, clean: &Generation, index: usize) -> Result<Vec<ComparedToken>> {
+        if clean.tokens.is_empty() {
             return Ok(Vec::new());
         }
         let (n_prompt, at_once) = (clean.prompt.len(), rows_at_once(self.model));
-        let ids = [&clean.prompt[..], &clean.tokens[..n_tokens - 1]].concat();
-        let resids = [self.resid_behind(n_prompt, &ids, none)?, self.resid_behind(n_prompt, &ids, &self.intervention)?];
-        let mut along = Vec::with_capacity(n_tokens);
+        let resids = [unchanged.resid_behind(clean, index)?, self.resid_behind(clean, index)?];
+        let mut along = Vec::with_capacity(clean.tokens.len());
         for (tile, tokens) in clean.tokens.chunks(at_once).enumerate() {
             let logits = |resid: &Tensor<2>| rows(self.model, resid.clone().narrow(0, tile * at_once, tokens.len()));
             let (of_clean, of_changed) = (logits(&resids[0])?, logits(&resids[1])?);
@@ -87,13 +86,13 @@ impl Generator<'_> {
         Ok(along)
     }
 
-    /// The residual streams `[tokens, d_model]` from which the tokens after the first `n_prompt`, and the one after all, are
-    /// predicted.
-    fn resid_behind(&self, n_prompt: usize, ids: &[u32], intervention: &Intervention) -> Result<Tensor<2>> {
-        let mut run = IncrementalRun::new(self.model, intervention, 1, ids.len())?.recomputing();
-        let resid: Tensor<3> = run.extend(&[ids.to_vec()], &mut NoTap)?;
-        let [_, pos, d_model] = resid.dims();
-        let first = n_prompt - 1;
-        Ok(resid.narrow(1, first, pos - first).reshape([pos - first, d_model]))
+    /// The residual streams `[tokens, d_model]` from which the tokens after prompt `index` are predicted.
+    fn resid_behind(&self, text: &Generation, index: usize) -> Result<Tensor<2>> {
+        let (n_prompt, n_tokens) = (text.prompt.len(), text.tokens.len());
+        let ids = [&text.prompt[..], &text.tokens[..n_tokens - 1]].concat();
+        let mut run = self.start(1, self.longest(n_prompt))?.with_windows(vec![index]).recomputing();
+        let resid: Tensor<3> = run.extend(&[ids], &mut NoTap)?;
+        let [_, _, d_model] = resid.dims();
+        Ok(resid.narrow(1, n_prompt - 1, n_tokens).reshape([n_tokens, d_model]))
     }
 }

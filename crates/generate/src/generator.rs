@@ -11,6 +11,9 @@ use crate::{Event, GenerateError, Generation, Result, Sampling};
 /// A text of a model without a limit of its context.
 const LONG: usize = 1 << 16;
 
+/// Tokens that run at once after others have run: their attention patterns are computed as a whole.
+const AT_ONCE: usize = 512;
+
 /// Continues prompts under an intervention, token by token.
 ///
 /// ```
@@ -37,6 +40,7 @@ pub struct Generator<'a> {
     pub(crate) stop_strings: Vec<String>,
     pub(crate) text: Option<&'a dyn TextDecoder>,
     recomputes: bool,
+    longest_prompt: usize,
 }
 
 impl<'a> Generator<'a> {
@@ -51,6 +55,7 @@ impl<'a> Generator<'a> {
             stop_strings: Vec::new(),
             text: None,
             recomputes: false,
+            longest_prompt: 0,
         }
     }
 
@@ -90,6 +95,12 @@ impl<'a> Generator<'a> {
         Self { text: Some(decoder), ..self }
     }
 
+    /// With prompts of up to `n_tokens` tokens in other runs. An edit is refused only where the longest text of all has none of
+    /// its positions, and changes nothing in a shorter one.
+    pub fn with_longest_prompt(self, n_tokens: usize) -> Self {
+        Self { longest_prompt: self.longest_prompt.max(n_tokens), ..self }
+    }
+
     /// Runs the whole text again for every token, in any case. Otherwise keys and values are kept where that can be done.
     pub fn recomputing(self) -> Self {
         Self { recomputes: true, ..self }
@@ -114,7 +125,7 @@ impl<'a> Generator<'a> {
     }
 
     /// As [`run`](Generator::run), with a tap, and a function that is shown each token when it is chosen and returns whether to
-    /// go on.
+    /// go on: all texts end with the first token after which it does not.
     ///
     /// The tap sees the prompt and then each token that runs, after the edits; tokens of all prompts run together, and those
     /// that follow a text's end are 0. For a tap that wants no hook, texts that have ended are left out. Texts of different lengths
@@ -132,13 +143,15 @@ impl<'a> Generator<'a> {
         self.check(prompts)?;
         let rows = prompts.iter().enumerate().map(|(index, prompt)| Row::new(self, prompt, index));
         let mut rows = rows.collect::<Result<Vec<_>>>()?;
-        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0).saturating_add(self.max_new_tokens);
+        let longest = self.longest(prompts.iter().map(Vec::len).max().unwrap_or(0));
         let mut run = self.start(prompts.len(), longest)?;
+        let at_once = if run.recomputes_because().is_none() && tap.takes_parts() { AT_ONCE } else { usize::MAX };
         let mut texts: Vec<usize> = (0..rows.len()).collect(); // of each window that runs
         loop {
             let n_run = run.n_positions();
             let running = rows.iter().filter(|row| row.is_running());
-            let Some(n_new) = running.map(|row| row.n_known_behind(n_run)).min() else { break };
+            let Some(n_known) = running.map(|row| row.n_known_behind(n_run)).min() else { break };
+            let n_new = if n_run == 0 { n_known } else { n_known.min(at_once) };
             if tap.hooks().is_empty() {
                 leave_ended(&mut run, &mut texts, &rows);
             }
@@ -146,22 +159,26 @@ impl<'a> Generator<'a> {
             let resid = run.extend(&tokens, tap)?;
             let is_due = |row: &Row| row.is_running() && row.n_known_behind(n_run) == n_new;
             let due: Vec<usize> = (0..texts.len()).filter(|&window| is_due(&rows[texts[window]])).collect();
-            let mut goes_on = true;
-            for (&window, logits) in due.iter().zip(last_rows(self.model, resid, &due)?) {
-                rows[texts[window]].take(&logits, self, &mut |event: &Event| {
-                    goes_on = goes_on && go_on(event);
-                    goes_on
-                })?;
+            if due.is_empty() {
+                continue;
             }
-            if !goes_on {
-                rows.iter_mut().for_each(Row::interrupt);
+            for (&window, logits) in due.iter().zip(last_rows(self.model, resid, &due)?) {
+                if !rows[texts[window]].take(&logits, self, &mut go_on)? {
+                    rows.iter_mut().try_for_each(Row::interrupt)?;
+                    break;
+                }
             }
         }
         Ok(rows.into_iter().map(Row::into_generation).collect())
     }
 
+    /// Tokens of the longest text in runs of prompts of up to `n_tokens` tokens, and in others that were announced.
+    pub(crate) fn longest(&self, n_tokens: usize) -> usize {
+        n_tokens.max(self.longest_prompt).saturating_add(self.max_new_tokens)
+    }
+
     /// A run of windows of up to `longest` tokens, as far as the context allows. The last token that is generated does not run.
-    fn start(&self, batch: usize, longest: usize) -> Result<IncrementalRun<'_>> {
+    pub(crate) fn start(&self, batch: usize, longest: usize) -> Result<IncrementalRun<'_>> {
         let longest = longest.saturating_sub(1).max(1);
         let longest = self.model.n_ctx().map_or(longest, |n_ctx| longest.min(n_ctx));
         let run = IncrementalRun::new(self.model, &self.intervention, batch, longest)?;

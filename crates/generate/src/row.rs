@@ -51,13 +51,13 @@ impl<'a> Row<'a> {
         known.chain(std::iter::repeat(0)).take(n).collect()
     }
 
-    /// Chooses the next token, and shows it; `go_on` says whether to go on.
+    /// Chooses the next token, and shows it; returns what `go_on` says.
     pub(crate) fn take(
         &mut self,
         logits: &[f32],
         generator: &Generator,
         go_on: &mut dyn FnMut(&Event) -> bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let token = self.sampler.pick(logits, &self.ids);
         let token = token.ok_or(GenerateError::NotFinite { index: self.index, position: self.ids.len() - 1 })?;
         let log_prob = log_prob(logits, token);
@@ -66,10 +66,7 @@ impl<'a> Row<'a> {
         let new = self.end_or_text(token, generator)?;
         self.text.push_str(&new);
         let event = Event { prompt: self.index, token, log_prob, text: &new, stop: self.stop.as_ref() };
-        if !go_on(&event) {
-            self.interrupt();
-        }
-        Ok(())
+        Ok(go_on(&event))
     }
 
     /// Ends the text if this token does, and returns the text that can be shown now.
@@ -105,9 +102,14 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Ends it, where it has not ended.
-    pub(crate) fn interrupt(&mut self) {
-        self.stop.get_or_insert(StopReason::Interrupted);
+    /// Ends it, where it has not ended, with the text that was held back.
+    pub(crate) fn interrupt(&mut self) -> Result<()> {
+        if self.is_running() {
+            self.stop = Some(StopReason::Interrupted);
+            let rest = self.rest()?;
+            self.text.push_str(&rest);
+        }
+        Ok(())
     }
 
     pub(crate) fn into_generation(mut self) -> Generation {

@@ -52,11 +52,24 @@ pub struct TextStream<'a> {
 }
 
 impl<'a> TextStream<'a> {
-    /// A stream of the tokens that follow a prompt.
+    /// A stream of the tokens that follow a prompt. A character that the prompt begins and they end is a part of their text.
     ///
     /// # Errors
     /// When the prompt cannot be turned into text.
     pub fn new(decoder: &'a dyn TextDecoder, prompt: &[u32]) -> Result<Self> {
+        for n_unfinished in 0..=UNFINISHED.min(prompt.len()) {
+            let (finished, unfinished) = prompt.split_at(prompt.len() - n_unfinished);
+            let mut stream = Self::after(decoder, finished)?;
+            if !stream.text()?.ends_with(REPLACEMENT) {
+                unfinished.iter().try_for_each(|token| stream.push(*token).map(drop))?;
+                return Ok(stream);
+            }
+        }
+        Self::after(decoder, prompt)
+    }
+
+    /// A stream of the tokens that follow a prompt, of which all characters are known.
+    fn after(decoder: &'a dyn TextDecoder, prompt: &[u32]) -> Result<Self> {
         // More than the usual context where that would begin within a character.
         for n_context in [CONTEXT, LONGEST, prompt.len()] {
             let ids = prompt[prompt.len().saturating_sub(n_context)..].to_vec();

@@ -20,13 +20,16 @@ pub(crate) const TOKENIZER_FILES: [&str; 5] =
     ["tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "added_tokens.json"];
 /// Optional, needed only to generate: the tokens that end a text, the template of chats, and roles of special tokens.
 #[cfg(feature = "download")]
-pub(crate) const GENERATION_FILES: [&str; 3] =
-    ["generation_config.json", "chat_template.jinja", "special_tokens_map.json"];
-/// What `peft` writes in place of a model, with what a tuned model differs by.
-pub(crate) const ADAPTER: &str = "adapter_config.json";
-/// What an adapter lacks.
-pub(crate) const NO_MODEL: &str =
+pub(crate) const GENERATION_FILES: [&str; 4] =
+    ["generation_config.json", "chat_template.jinja", "chat_template.json", "special_tokens_map.json"];
+/// What `peft` writes in place of a model or beside it, and where it puts what a tuned model differs by.
+const ADAPTER: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
+/// What an adapter lacks, and a model with an adapter beside it.
+const NO_MODEL: &str =
     "model of its own: it is an adapter (adapter_config.json), which peft merges into its base model";
+const NO_MODEL_ALONE: &str =
+    "model without an adapter (adapter_config.json), which transformers would add to it: download both, and merge them";
 
 /// A directory that holds every file a model needs, at one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +88,8 @@ impl Snapshot {
     /// The first file that is needed and not there; a link to nothing is not there.
     fn lacks(&self) -> Option<String> {
         let has = |name: &str| self.path.join(name).is_file();
-        if has(ADAPTER) && !(has(WEIGHTS) || has(INDEX)) {
-            return Some(NO_MODEL.into());
+        if let Some(missing) = lacks_by_adapter(has) {
+            return Some(missing.into());
         }
         if !has(CONFIG) {
             return Some(CONFIG.into());
@@ -101,6 +104,16 @@ impl Snapshot {
             Ok(shards) => shards.into_iter().find(|shard| !has(shard)),
             Err(_) => Some(format!("readable {INDEX}")),
         }
+    }
+}
+
+/// What is missing because of an adapter among the files.
+pub(crate) fn lacks_by_adapter(has: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let has_weights = has(WEIGHTS) || has(INDEX);
+    match has(ADAPTER) {
+        true if !has_weights => Some(NO_MODEL),
+        true if ADAPTER_WEIGHTS.into_iter().any(has) => Some(NO_MODEL_ALONE),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! size and hash that the hub reports before it is moved into the real cache.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hf_hub::api::Progress;
@@ -12,7 +12,8 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
 use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest, Sha256};
 
-use crate::cache::{ADAPTER, CONFIG, GENERATION_FILES, INDEX, NO_MODEL, Snapshot, TOKENIZER_FILES, WEIGHTS, shards};
+use crate::cache::{CONFIG, GENERATION_FILES, INDEX, Snapshot, TOKENIZER_FILES, WEIGHTS, lacks_by_adapter, shards};
+use crate::failures::{bad_answer, explain, explain_absence, is_of_empty_file, lost, status};
 use crate::{Download, HubError, HubId, Result};
 
 /// The folder for unfinished downloads, in the cache.
@@ -61,7 +62,7 @@ impl Source<'_> {
     }
 }
 
-fn repo(api: &Api, id: &HubId, revision: &str) -> ApiRepo {
+pub(crate) fn repo(api: &Api, id: &HubId, revision: &str) -> ApiRepo {
     api.repo(Repo::with_revision(id.repo().to_owned(), RepoType::Model, revision.to_owned()))
 }
 
@@ -82,8 +83,8 @@ struct Fetch<'a, P> {
 
 impl<P: FnMut(Download)> Fetch<'_, P> {
     fn all(&mut self) -> Result<()> {
-        if self.lists(ADAPTER) && !(self.lists(WEIGHTS) || self.lists(INDEX)) {
-            return Err(self.missing(NO_MODEL));
+        if let Some(missing) = lacks_by_adapter(|name| self.lists(name)) {
+            return Err(self.missing(missing));
         }
         self.file(CONFIG)?;
         let older = if self.lists(TOKENIZER_FILES[0]) { 2 } else { TOKENIZER_FILES.len() };
@@ -118,8 +119,12 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
         if !self.lists(name) {
             return Err(self.missing(name));
         }
-        let metadata = self.api.metadata(&self.repo.url(name)).map_err(|error| explain(self.id, name, error))?;
-        let etag = metadata.etag();
+        let metadata = match self.api.metadata(&self.repo.url(name)) {
+            Ok(metadata) => metadata,
+            Err(error) if is_optional(name) && is_of_empty_file(&error) => return Ok(()), // it says nothing
+            Err(error) => return Err(explain(self.id, name, error)),
+        };
+        let etag = strong_tag(&metadata);
         if etag.is_empty() || !etag.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
             return Err(bad_answer(name, format!("its ETag `{etag}` is not valid")));
         }
@@ -135,17 +140,14 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
 
     /// Downloads one file into the staging cache, resuming a partial one, and checks that it is complete.
     fn download(&mut self, name: &str, metadata: &Metadata) -> Result<PathBuf> {
-        let staged = self.staging.join("blobs").join(metadata.etag());
-        let part = staged.with_extension("part");
-        // What hf-hub links to has been moved away, and it would not link again.
-        let _ = fs::remove_dir_all(self.staging.join("snapshots"));
-        let report = Report { file: name, received: 0, total: 0, hear: &mut self.progress };
-        match self.repo.download_with_progress(name, report) {
-            Ok(_) => {}
-            Err(ApiError::InvalidResume) => return Err(discard(&part, name, "more arrived than the file has".into())),
-            Err(error) => return Err(lost(self.id, name, &part, error)),
+        let staged = self.staging.join("blobs").join(metadata.etag()); // where hf-hub puts it
+        let (part, size) = (staged.with_extension("part"), metadata.size() as u64);
+        match fs::metadata(&part) {
+            // An attempt has ended between the last byte and the new name.
+            Ok(whole) if whole.len() == size => fs::rename(&part, &staged).map_err(HubError::io(&staged))?,
+            _ => self.receive(name, &part)?,
         }
-        let (received, size) = (fs::metadata(&staged).map_err(HubError::io(&staged))?.len(), metadata.size() as u64);
+        let received = fs::metadata(&staged).map_err(HubError::io(&staged))?.len();
         if received < size {
             fs::rename(&staged, &part).map_err(HubError::io(&part))?; // the next attempt resumes it
             let reason = format!("the file has {size} bytes");
@@ -155,12 +157,38 @@ impl<P: FnMut(Download)> Fetch<'_, P> {
             return Err(discard(&staged, name, format!("it has {received} bytes and should have {size}")));
         }
         // The tag of a large file is its hash.
-        let tag = metadata.etag();
+        let tag = strong_tag(metadata);
         if tag.len() == 64 && sha256(&staged).map_err(HubError::io(&staged))? != tag.to_lowercase() {
             return Err(discard(&staged, name, format!("its SHA-256 is not {tag}")));
         }
         Ok(staged)
     }
+
+    /// Lets hf-hub download a file, from the end of `part` on.
+    fn receive(&mut self, name: &str, part: &Path) -> Result<()> {
+        // What hf-hub links to has been moved away, and it would not link again.
+        let _ = fs::remove_dir_all(self.staging.join("snapshots"));
+        let report = Report { file: name, received: 0, total: 0, hear: &mut self.progress };
+        match self.repo.download_with_progress(name, report) {
+            Ok(_) => Ok(()),
+            Err(ApiError::InvalidResume) => Err(discard(part, name, "more arrived than the file has".into())),
+            Err(error) if status(&error) == Some(416) => {
+                Err(discard(part, name, "the hub has nothing after the bytes that were kept".into()))
+            }
+            Err(error) => Err(lost(self.id, name, part, error)),
+        }
+    }
+}
+
+/// Whether a model can be used without this file.
+fn is_optional(name: &str) -> bool {
+    TOKENIZER_FILES.contains(&name) || GENERATION_FILES.contains(&name)
+}
+
+/// A file's ETag; what is weak about one (`W/`) is left out, as in `huggingface_hub`.
+fn strong_tag(metadata: &Metadata) -> &str {
+    let etag = metadata.etag();
+    etag.strip_prefix("W/").unwrap_or(etag)
 }
 
 /// Passes on hf-hub's progress.
@@ -223,79 +251,4 @@ fn write_ref(folder: &Path, revision: &str, commit: &str) -> Result<()> {
     let unfinished = PathBuf::from(unfinished);
     fs::write(&unfinished, commit).map_err(HubError::io(&unfinished))?;
     fs::rename(&unfinished, &path).map_err(HubError::io(&path))
-}
-
-/// The status of a response that is an error.
-fn status(error: &ApiError) -> Option<u16> {
-    match error {
-        ApiError::RequestError(error) => match error.as_ref() {
-            ureq::Error::StatusCode(status) => Some(*status),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The reason why a model's description could not be read: the model may be unknown, or only its revision.
-fn explain_absence(api: &Api, id: &HubId, error: ApiError) -> HubError {
-    if status(&error) != Some(404) {
-        return explain(id, id.repo(), error);
-    }
-    if repo(api, id, "main").info().is_ok() {
-        HubError::RevisionNotFound { repo: id.repo().to_owned(), revision: id.revision().to_owned() }
-    } else {
-        HubError::RepoNotFound { id: id.repo().to_owned() }
-    }
-}
-
-fn explain(id: &HubId, what: &str, error: ApiError) -> HubError {
-    match status(&error) {
-        Some(status @ (401 | 403)) => HubError::NoAccess { id: id.to_string(), status },
-        Some(status) => bad_answer(what, format!("status {status}")),
-        None if is_of_network(&error) => {
-            HubError::LostConnection { file: what.to_owned(), received: 0, reason: line(&error) }
-        }
-        None => bad_answer(what, line(&error)),
-    }
-}
-
-fn is_of_network(error: &ApiError) -> bool {
-    match error {
-        ApiError::IoError(_) => true,
-        ApiError::RequestError(error) => !matches!(error.as_ref(), ureq::Error::Json(_) | ureq::Error::BadUri(_)),
-        _ => false,
-    }
-}
-
-/// The error of a failed download, with the number of bytes kept.
-fn lost(id: &HubId, file: &str, part: &Path, error: ApiError) -> HubError {
-    match error {
-        ApiError::LockAcquisition(_) => {
-            let reason = io::Error::new(ErrorKind::WouldBlock, "another process is downloading it");
-            HubError::Io { path: part.to_owned(), reason }
-        }
-        ApiError::IoError(reason) if is_of_disk(reason.kind()) => HubError::Io { path: part.to_owned(), reason },
-        error if status(&error).is_some() => explain(id, file, error),
-        error => {
-            let received = fs::metadata(part).map_or(0, |part| part.len());
-            HubError::LostConnection { file: file.to_owned(), received, reason: line(&error) }
-        }
-    }
-}
-
-fn is_of_disk(kind: ErrorKind) -> bool {
-    use ErrorKind::*;
-    matches!(
-        kind,
-        StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem | PermissionDenied | NotFound | NotADirectory
-    )
-}
-
-fn bad_answer(what: &str, reason: String) -> HubError {
-    HubError::BadAnswer { what: what.to_owned(), reason }
-}
-
-/// An error's message on one line.
-fn line(error: &ApiError) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -29,8 +29,8 @@ impl Hub {
     const ENDPOINT: &str = "https://huggingface.co";
 
     /// From the environment: `HF_HUB_CACHE`, or else `hub` in `HF_HOME`, or else in `huggingface` in the user's cache
-    /// (`XDG_CACHE_HOME`); `HF_TOKEN`, or else the file `HF_TOKEN_PATH`, or else `token` in `HF_HOME`;
-    /// `HF_HUB_OFFLINE`; `HF_ENDPOINT`.
+    /// (`XDG_CACHE_HOME`); `HF_TOKEN` or the older `HUGGING_FACE_HUB_TOKEN`, or else the file `HF_TOKEN_PATH`, or else `token` in
+    /// `HF_HOME`; `HF_HUB_OFFLINE`; `HF_ENDPOINT`. Paths may begin with `~` and contain variables (`$NAME`, `${NAME}`).
     ///
     /// # Errors
     /// When no place for the cache can be found.
@@ -44,14 +44,15 @@ impl Hub {
     /// When no place for the cache can be found.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
-        let path = |name: &str| var(name).map(PathBuf::from);
+        let path = |name: &str| var(name).map(|path| PathBuf::from(expanded(&path, var)));
         let user_cache = path("XDG_CACHE_HOME").or_else(|| path("HOME").map(|home| home.join(".cache")));
         let home = path("HF_HOME").or_else(|| user_cache.map(|cache| cache.join("huggingface")));
         let older_cache = path("HUGGINGFACE_HUB_CACHE");
         let cache = path("HF_HUB_CACHE").or(older_cache).or_else(|| home.as_ref().map(|home| home.join("hub")));
         let token_file = path("HF_TOKEN_PATH").or_else(|| home.map(|home| home.join("token")));
         let stored_token = || std::fs::read_to_string(token_file?).ok();
-        let token = var("HF_TOKEN").or_else(stored_token).map(|token| token.trim().to_owned());
+        let token = var("HF_TOKEN").or_else(|| var("HUGGING_FACE_HUB_TOKEN")).or_else(stored_token);
+        let token = token.map(|token| token.trim().to_owned());
         Ok(Self {
             cache: cache.ok_or(HubError::NoCache)?,
             endpoint: var("HF_ENDPOINT").map_or(Self::ENDPOINT.to_owned(), |url| url.trim_end_matches('/').to_owned()),
@@ -118,4 +119,26 @@ impl Hub {
 /// Whether a variable is switched on, by the rules of `huggingface_hub`.
 fn is_on(value: &str) -> bool {
     ["1", "true", "yes", "on"].contains(&value.to_lowercase().as_str())
+}
+
+/// A path with the user's directory in place of `~` at its beginning, and then the values of variables in place of their names;
+/// variables that are not set stay.
+fn expanded(path: &str, var: impl Fn(&str) -> Option<String>) -> String {
+    let below_home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = match (below_home, var("HOME")) {
+        (Some(rest), Some(home)) => home + rest,
+        _ => path.to_owned(),
+    };
+    let mut parts = path.split('$');
+    let mut expanded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let name_end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
+        let braced = part.strip_prefix('{').and_then(|part| part.split_once('}'));
+        let (name, rest) = braced.unwrap_or_else(|| part.split_at(name_end));
+        match var(name) {
+            Some(value) => expanded.extend([value.as_str(), rest]),
+            None => expanded.extend(["$", part]),
+        }
+    }
+    expanded
 }

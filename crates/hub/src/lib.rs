@@ -21,6 +21,8 @@ mod cache;
 #[cfg(feature = "download")]
 mod download;
 mod error;
+#[cfg(feature = "download")]
+mod failures;
 mod hub;
 mod id;
 

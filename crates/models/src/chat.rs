@@ -12,9 +12,28 @@ use crate::{Checkpoint, ModelError, Result};
 
 /// The files of a Hugging Face directory that are read.
 const TEMPLATE: &str = "chat_template.jinja";
+const OLDER_TEMPLATE: &str = "chat_template.json";
 const TOKENIZER: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const GENERATION: &str = "generation_config.json";
+
+/// `tokenizer.ggml.token_type` of control and user-defined tokens.
+const SPECIAL: [u32; 2] = [3, 4];
+
+/// Tokens that end a text or a turn by what they are called, whatever a GGUF file says: those of llama.cpp's
+/// `src/llama-vocab.cpp` (`special_eog_ids`) for families that are read here, and Cohere's.
+const ENDS: [&str; 10] = [
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eom_id|>",
+    "<EOT>",
+    "<|END_OF_TURN_TOKEN|>",
+];
 
 /// A checkpoint's chat template, in Jinja, and the special tokens that it may name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +46,8 @@ pub struct ChatFormat {
 }
 
 impl Checkpoint {
-    /// The chat template: `chat_template.jinja`, the one in `tokenizer_config.json` (of several that named `default`), or the
-    /// one of a GGUF file. None where there is none.
+    /// The chat template: `chat_template.jinja`, the one in `tokenizer_config.json` (of several that named `default`) or in
+    /// `chat_template.json`, or the one of a GGUF file. None where there is none.
     ///
     /// # Errors
     /// When a file cannot be read or is malformed.
@@ -39,17 +58,15 @@ impl Checkpoint {
         }
     }
 
-    /// The tokens that end a text: `eos_token_id` of `generation_config.json`, or else of `config.json` or its text model; in a GGUF file those
-    /// of the end of a text and of a turn. In order; empty where nothing says so.
+    /// The tokens that end a text: `eos_token_id` of `generation_config.json`, or else of `config.json` or its text model; in a
+    /// GGUF file those that it names as the end of a text, a turn or a message, and special tokens with a name that llama.cpp
+    /// takes for one, such as `<|im_end|>`. In order; empty where nothing says so.
     ///
     /// # Errors
     /// When a file cannot be read or is malformed.
     pub fn stop_tokens(&self) -> Result<Vec<u32>> {
         if let Some(file) = self.gguf() {
-            let keys = ["eos_token_id", "eot_token_id", "eom_token_id"];
-            let ids: BTreeSet<u32> =
-                keys.iter().filter_map(|key| file.number(&format!("tokenizer.ggml.{key}"))).collect();
-            return Ok(ids.into_iter().collect());
+            return Ok(ends_of_gguf(file).into_iter().collect());
         }
         let generation = optional(&self.path().join(GENERATION))?;
         let config = || Ok::<_, ModelError>(self.hf_config()?.unwrap_or_default());
@@ -80,13 +97,24 @@ impl Checkpoint {
     }
 }
 
+fn ends_of_gguf(file: &GgufFile) -> BTreeSet<u32> {
+    let keys = ["eos_token_id", "eot_token_id", "eom_token_id"];
+    let named = keys.iter().filter_map(|key| file.number(&format!("tokenizer.ggml.{key}")));
+    let texts = file.texts("tokenizer.ggml.tokens").unwrap_or_default();
+    let types = file.numbers("tokenizer.ggml.token_type").unwrap_or_default();
+    // gpt-oss ends a part of a turn with <|end|>, and the turn with <|return|>.
+    let is_end = |text: &str| ENDS.contains(&text) && (text != "<|end|>" || !texts.contains(&"<|return|>"));
+    let known = (0..).zip(texts.iter().zip(&types)).filter(|(_, (text, kind))| SPECIAL.contains(kind) && is_end(text));
+    named.chain(known.map(|(id, _)| id)).collect()
+}
+
 fn format_of_directory(directory: &Path) -> Result<Option<ChatFormat>> {
     let config = optional(&directory.join(TOKENIZER))?;
     let file = directory.join(TEMPLATE);
-    let template = if is_there(&file)? {
-        Some(fs::read_to_string(&file).map_err(ModelError::io(&file))?)
-    } else {
-        config.get("chat_template").and_then(default_template)
+    let template = match config.get("chat_template").and_then(default_template) {
+        _ if is_there(&file)? => Some(fs::read_to_string(&file).map_err(ModelError::io(&file))?),
+        Some(template) => Some(template),
+        None => optional(&directory.join(OLDER_TEMPLATE))?.get("chat_template").and_then(default_template),
     };
     let Some(template) = template else { return Ok(None) };
     let mut special_tokens = special_tokens(&optional(&directory.join(SPECIAL_TOKENS))?);

@@ -15,6 +15,8 @@ const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// What `peft` writes for the difference of a tuned model from the one that it began with.
 const ADAPTER: &str = "adapter_config.json";
+/// Where that difference is.
+const ADAPTER_WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 
 type Weights = Box<dyn TensorFiles + Send + Sync>;
 
@@ -26,6 +28,13 @@ pub(crate) fn open(path: &Path, families: &[Family]) -> Result<(Weights, Recipe)
     }
     let recipe = Recipe::from_hf(read_json_object(&config)?, families)?;
     let weights = weights(path)?;
+    let has = |name: &str| path.join(name).is_file();
+    if has(ADAPTER) && ADAPTER_WEIGHTS.into_iter().any(has) {
+        let reason = format!(
+            "beside its weights is an adapter, which transformers would add to them; merge it, or remove {ADAPTER}"
+        );
+        return Err(ModelError::not_a_model(path, reason));
+    }
     let weights: Weights = if recipe.in_mxfp4 { Box::new(Mxfp4::new(weights)?) } else { weights };
     Ok((weights, recipe))
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 use stratigraph_core::{
-    Activation, ActivationCache, BlockEdits, CoreError, Edit, EditContext, EditFunction, EditKind, EditValues, Hook,
-    HookSet, NoTap, Positions, ResidualModel, Result, RunModel, Site, SplitMix64, Tap, TokenWindows,
+    Activation, ActivationCache, CoreError, Edit, EditContext, EditFunction, EditKind, EditValues, Hook, HookSet,
+    NoTap, Positions, ResidualModel, Result, RunModel, Site, SplitMix64, Tap,
 };
 use stratigraph_models::{Checkpoint, Decoder, LoadOptions};
 use stratigraph_surgery::{IncrementalRun, Intervention, LayerPlan, SurgeryError};
@@ -184,19 +184,6 @@ fn a_window_that_changes_its_angles_runs_again() {
     let none = Intervention::none(model.n_layers());
     let prompts = prompts(3, 6, &model, &mut SplitMix64::new(5));
     assert_eq!(compare(&model, &none, &prompts, 8, "phi3"), [3 * 8, 0]);
-}
-
-/// A layer that is skipped from a position on could run on the positions before it alone, but for these angles.
-#[test]
-fn a_skip_from_a_position_on_has_the_angles_of_the_whole_window() {
-    let model = load("phi3", &device());
-    let ids = prompts(2, 12, &model, &mut SplitMix64::new(7)).concat();
-    let resid = model.embed(TokenWindows::new(&ids, 12).unwrap().batch(0..2, &device())).unwrap();
-    let skipped = |positions: Positions| {
-        let edits = [Edit::skip_layer(0).with_positions(positions)];
-        host(BlockEdits { edits: &edits, corpus: None }.run(&model, 0, resid.clone(), vec![0, 1]).unwrap())
-    };
-    assert_close(&skipped(Positions::from(3)), &skipped(Positions::only(3..12)), 1e-6, "phi3");
 }
 
 #[test]

@@ -19,14 +19,17 @@ pub enum AttentionMeasure {
     /// The attention of a query to the five tokens before it, summed; the mean over all queries (as the paper's figure
     /// 1 has it).
     Prev5Mass,
+    /// The same without the first token, over all queries but the first: what an attention sink there adds to the queries next to
+    /// it does not count.
+    Prev5MassAfterFirst,
     /// The attention of a query to the first token of the window; the mean over all queries but the first. An attention
-    /// sink there lowers every other number.
+    /// sink there lowers the attention to all other tokens.
     FirstToken,
 }
 
 impl AttentionMeasure {
-    /// The default ones: distances 1, 2, 4, 8 and 16, the previous five in both ways, and the first token.
-    pub const DEFAULT: [AttentionMeasure; 8] = [
+    /// The default ones: distances 1, 2, 4, 8 and 16, the previous five in all three ways, and the first token.
+    pub const DEFAULT: [AttentionMeasure; 9] = [
         AttentionMeasure::AtDistance(1),
         AttentionMeasure::AtDistance(2),
         AttentionMeasure::AtDistance(4),
@@ -34,6 +37,7 @@ impl AttentionMeasure {
         AttentionMeasure::AtDistance(16),
         AttentionMeasure::Prev5,
         AttentionMeasure::Prev5Mass,
+        AttentionMeasure::Prev5MassAfterFirst,
         AttentionMeasure::FirstToken,
     ];
 
@@ -41,7 +45,7 @@ impl AttentionMeasure {
     pub fn fits(self, seq_len: usize) -> bool {
         match self {
             AttentionMeasure::AtDistance(distance) => distance < seq_len,
-            AttentionMeasure::Prev5 | AttentionMeasure::Prev5Mass | AttentionMeasure::FirstToken => seq_len > 1,
+            _ => seq_len > 1,
         }
     }
 
@@ -52,6 +56,7 @@ impl AttentionMeasure {
             AttentionMeasure::AtDistance(k) => (Box::new(move |query, key| query == key + k), from(k)),
             AttentionMeasure::Prev5 => (Box::new(is_recent), (1..=5).map(from).sum()),
             AttentionMeasure::Prev5Mass => (Box::new(is_recent), from(0)),
+            AttentionMeasure::Prev5MassAfterFirst => (Box::new(|query, key| key > 0 && is_recent(query, key)), from(1)),
             AttentionMeasure::FirstToken => (Box::new(|query, key| key == 0 && query > 0), from(1)),
         };
         let weight = |query, key| if query >= first && counts(query, key) { 1.0 / total as f32 } else { 0.0 };
@@ -69,6 +74,7 @@ impl fmt::Display for AttentionMeasure {
             AttentionMeasure::AtDistance(distance) => write!(f, "attention_at_distance_{distance}"),
             AttentionMeasure::Prev5 => f.write_str("prev5_attention"),
             AttentionMeasure::Prev5Mass => f.write_str("prev5_attention_mass"),
+            AttentionMeasure::Prev5MassAfterFirst => f.write_str("prev5_attention_mass_after_first"),
             AttentionMeasure::FirstToken => f.write_str("first_token_attention"),
         }
     }
@@ -211,6 +217,17 @@ mod tests {
         let recent: f32 = (1..=5).map(|k| harmonic(k + 1, t)).sum();
         close(AttentionMeasure::Prev5, recent / (7 + 6 + 5 + 4 + 3) as f32);
         close(AttentionMeasure::Prev5Mass, recent / 8.0);
+        let after_first: f32 = (1..=5).map(|k| harmonic(k + 2, t)).sum();
+        close(AttentionMeasure::Prev5MassAfterFirst, after_first / 7.0);
+    }
+
+    #[test]
+    fn a_sink_at_the_first_token_is_no_local_attention() {
+        let pattern: Vec<f32> = (0..64).map(|at| f32::from(at % 8 == 0)).collect(); // every query attends to the first token
+        let pattern = || Tensor::<1>::from_floats(pattern.as_slice(), &Device::flex()).reshape([1, 1, 8, 8]);
+        assert_eq!(measured(pattern(), AttentionMeasure::Prev5Mass), 5.0 / 8.0);
+        assert_eq!(measured(pattern(), AttentionMeasure::Prev5MassAfterFirst), 0.0);
+        assert_eq!(measured(pattern(), AttentionMeasure::FirstToken), 1.0);
     }
 
     #[test]
@@ -230,6 +247,8 @@ mod tests {
         let recent: f64 = [4, 4, 4, 5, 6].into_iter().map(harmonic).sum();
         close(AttentionMeasure::Prev5, recent / (5 + 5 + 5 + 4 + 3) as f64);
         close(AttentionMeasure::Prev5Mass, recent / 5.0);
+        let of_the_first = 1.0 / 4.0 + 1.0 / 5.0 + 1.0 / 6.0; // queries 3, 4 and 5 at distances 3, 4 and 5
+        close(AttentionMeasure::Prev5MassAfterFirst, (recent - of_the_first) / 5.0);
     }
 
     #[test]
@@ -246,7 +265,7 @@ mod tests {
         let previous = Tensor::from_data(TensorData::new(values, [1, 1, 6, 6]), &device);
         let pattern = Tensor::cat(vec![previous, even(6)], 1);
         let mut heads = AttentionHeads::new(&AttentionMeasure::DEFAULT, 6, &device);
-        assert_eq!(heads.measures().len(), 6, "distances 8 and 16 do not fit");
+        assert_eq!(heads.measures().len(), 7, "distances 8 and 16 do not fit");
         heads.begin(3..4);
         heads.visit(Site { slot: 1, layer: 1 }, Hook::Pattern, pattern.into()).unwrap();
         let first = heads.heads(AttentionMeasure::AtDistance(1));

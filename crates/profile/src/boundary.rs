@@ -103,9 +103,9 @@ impl Boundary {
 /// Where a boundary lies in resamples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BoundaryInterval {
-    /// The lower end of the interval, a first layer like [`Boundary::at`].
+    /// The lower end of the interval, a first layer like [`Boundary::at`]. It is 0 where the earlier stage may have no layer.
     pub low: usize,
-    /// Its upper end, included. It is the number of layers where the earlier stage does not end in some resamples.
+    /// Its upper end, included. It is the number of layers where the later stage may have no layer.
     pub high: usize,
     /// The fraction of the resamples that have the boundary: between the same two stages.
     #[serde(alias = "support")]

@@ -72,7 +72,7 @@ impl Segmentation {
     pub fn verdicts(&self) -> Vec<String> {
         let found = self.boundaries.iter().map(|it| {
             let why = if it.telling.is_empty() { String::new() } else { format!(". {}", sentences(&it.telling)) };
-            capitalised(&(it.in_words() + &why))
+            capitalised(&(it.in_words(self.n_layers) + &why))
         });
         let rejected = self.rejected.iter().map(|it| {
             let (before, after, weak) = (it.before, it.after, BoundaryVerdict::Weak);
@@ -162,7 +162,7 @@ impl fmt::Display for Segmentation {
         if !self.stages.is_empty() {
             writeln!(f, "{LEGEND}")?;
         }
-        self.stages.iter().try_for_each(|span| stage(f, span, self.start_interval(span)))?;
+        self.stages.iter().try_for_each(|span| stage(f, self, span))?;
         let boundaries = Remarks { heading: "Boundaries", findings: self.verdicts() };
         std::iter::once(boundaries).chain(self.remarks()).try_for_each(|remarks| listed(f, &remarks))
     }
@@ -180,8 +180,9 @@ fn listed(f: &mut impl Write, Remarks { heading, findings }: &Remarks) -> fmt::R
     }
 }
 
-fn stage(f: &mut impl Write, span: &StageSpan, interval: Option<BoundaryInterval>) -> fmt::Result {
-    let begins = interval.map(|interval| format!("; {}", interval.in_words(span.first))).unwrap_or_default();
+fn stage(f: &mut impl Write, found: &Segmentation, span: &StageSpan) -> fmt::Result {
+    let interval = found.start_interval(span).map(|it| it.in_words(span.first, found.n_layers));
+    let begins = interval.map(|interval| format!("; {interval}")).unwrap_or_default();
     writeln!(f, "{}: {}{begins}", capitalised(&span.stage.to_string()), span.layers())?;
     if !span.headline.is_empty() {
         writeln!(f, "  {}", span.headline)?;

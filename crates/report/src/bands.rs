@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use stratigraph_profile::statistics::ErrorUnit;
 use stratigraph_profile::{Curve, Profile, ReplicateUnit};
 
 /// What the bands around curves show.
@@ -32,19 +33,35 @@ impl Bands {
         }
     }
 
-    /// A sentence about them, and about what follows ±.
-    pub(crate) fn in_words(self) -> &'static str {
+    /// A sentence about them in the figures of a profile, and about what follows ±.
+    pub(crate) fn in_words(self, profile: &Profile) -> String {
+        let over = over(profile);
+        let has_bounds = profile.curves.keys().any(|name| name.contains("_ci_low"));
+        let intervals = if has_bounds { "; bands of patching are 95 % intervals" } else { "" };
         match self {
-            Bands::StandardError => {
-                "Bands and ± are one standard error of the mean, over what the head of the page says (of Word-in-Context over \
-                 words); bands of patching are 95 % intervals."
-            }
-            Bands::StandardDeviation => {
+            Bands::StandardError => format!("Bands and ± are one standard error of the mean{over}{intervals}."),
+            Bands::StandardDeviation => format!(
                 "Bands and ± of curves over depth are one standard deviation of the means of windows. Those of dots, of figures \
-                 by groups and in tables are one standard error of the mean, over what the head of the page says."
-            }
+                 by groups and in tables are one standard error of the mean{over}{intervals}."
+            ),
         }
     }
+}
+
+/// What standard errors are over, where the curves say so.
+fn over(profile: &Profile) -> String {
+    let named = [
+        ("benchmarks", ErrorUnit::Items),
+        ("patching", ErrorUnit::Pairs),
+        ("the target of steering", ErrorUnit::Prompts),
+        ("Word-in-Context", ErrorUnit::Words),
+    ];
+    let is_over = |unit| profile.curves.values().any(|curve| curve.errors.is_some_and(|errors| errors.over == unit));
+    let others = named.into_iter().filter(|(_, unit)| is_over(*unit));
+    let others: Vec<_> = others.map(|(what, unit)| format!("of {what} over {}", unit.title())).collect();
+    let corpus = if profile.error_basis().is_some() { ", over what the head of the page says" } else { "" };
+    let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+    corpus.to_owned() + &others
 }
 
 /// The standard deviation at each point, from at least two windows.
@@ -64,6 +81,8 @@ fn deviations(curve: &Curve) -> Vec<Option<f64>> {
 
 #[cfg(test)]
 mod tests {
+    use stratigraph_profile::statistics::ErrorBasis;
+
     use super::*;
     use crate::Report;
     use crate::figure::Panel;
@@ -86,5 +105,29 @@ mod tests {
         let (page, plain) = (deviations.page(), Report::new(&profile).page());
         assert!(page.contains("standard deviation of the means of windows") && page.contains("± 0.12"), "{page}");
         assert!(!plain.contains("standard deviation of the means"));
+    }
+
+    #[test]
+    fn errors_are_over_what_the_curves_say() {
+        let names =
+            ["delete_kl", "delete_arc_easy_acc", "steer_target", "wic_accuracy", "patch_z_heads_denoise_ci_low"];
+        let values: &[f64] = &[1.0, 2.0, 3.0];
+        let mut profile = profile(2, &names.map(|name| (name, values)));
+        assert_eq!(
+            Bands::StandardError.in_words(&profile),
+            "Bands and ± are one standard error of the mean; bands of patching are 95 % intervals.",
+            "a file of an earlier version"
+        );
+        let corpus = profile.corpus.window_errors().basis().unwrap();
+        let of = |unit| Some(ErrorBasis::new(unit, 9));
+        let units = [Some(corpus), of(ErrorUnit::Items), of(ErrorUnit::Prompts), of(ErrorUnit::Words), None];
+        for (name, errors) in names.into_iter().zip(units) {
+            profile.curves.get_mut(name).unwrap().errors = errors;
+        }
+        let over = "are one standard error of the mean, over what the head of the page says (of benchmarks over items, of the \
+                    target of steering over prompts, of Word-in-Context over words); bands of patching are 95 % intervals.";
+        for bands in [Bands::StandardError, Bands::StandardDeviation] {
+            assert!(bands.in_words(&profile).ends_with(over), "{}", bands.in_words(&profile));
+        }
     }
 }

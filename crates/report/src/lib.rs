@@ -25,6 +25,7 @@
 //! ```
 
 mod bands;
+mod blocks;
 mod comparison;
 mod csv;
 mod error;

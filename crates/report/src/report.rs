@@ -72,16 +72,35 @@ impl<'a> Report<'a> {
     /// # Errors
     /// When a file cannot be written, the parts of the profile do not fit each other, or the name of a figure cannot be used.
     pub fn write_to(&self, out: &OutDir) -> Result<Vec<PathBuf>> {
-        self.check()?;
+        let mut files = self.write_numbers(out)?;
+        files.extend(self.write_page(out)?);
+        Ok(files)
+    }
+
+    /// Writes the files of numbers alone, which need nothing but the profile, and returns their paths.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or the parts of the profile do not fit each other.
+    pub fn write_numbers(&self, out: &OutDir) -> Result<Vec<PathBuf>> {
         let profile = self.profile;
+        profile.check()?;
         let mut files = vec![
-            ("profile.json".to_owned(), profile.to_json().into_bytes()),
-            ("layers.csv".to_owned(), csv::layers(profile)),
-            ("interventions.csv".to_owned(), csv::interventions(&profile.interventions)),
-            ("report.html".to_owned(), self.page().into_bytes()),
+            ("profile.json", profile.to_json().into_bytes()),
+            ("layers.csv", csv::layers(profile)),
+            ("interventions.csv", csv::interventions(&profile.interventions)),
         ];
-        files.extend(csv::other_curves(profile).map(|content| ("curves.csv".to_owned(), content)));
-        files.extend(csv::groups(&profile.interventions).map(|content| ("groups.csv".to_owned(), content)));
+        files.extend(csv::other_curves(profile).map(|content| ("curves.csv", content)));
+        files.extend(csv::groups(&profile.interventions).map(|content| ("groups.csv", content)));
+        files.into_iter().map(|(name, content)| out.write_file(name, &content)).collect()
+    }
+
+    /// Writes the page and the figures alone, and returns their paths.
+    ///
+    /// # Errors
+    /// When a file cannot be written, the parts of the profile do not fit each other, or the name of a figure cannot be used.
+    pub fn write_page(&self, out: &OutDir) -> Result<Vec<PathBuf>> {
+        self.check()?;
+        let mut files = vec![("report.html".to_owned(), self.page().into_bytes())];
         let pictures = self.figures().into_iter();
         files.extend(pictures.map(|it| (format!("figures/{}.svg", it.name), it.to_string().into_bytes())));
         files.into_iter().map(|(name, content)| out.write_file(&name, &content)).collect()

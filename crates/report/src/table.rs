@@ -51,6 +51,11 @@ impl<'a> LayerTable<'a> {
     pub fn new(profile: &'a Profile) -> Self {
         Self { profile }
     }
+
+    /// Whether it has a column for a curve of the catalogue, in profiles that have the curve.
+    pub fn shows(curve: &str) -> bool {
+        DAMAGE.contains(&curve) || INSIDE.contains(&curve)
+    }
 }
 
 impl fmt::Display for LayerTable<'_> {
@@ -92,7 +97,7 @@ impl LayerTable<'_> {
         let rows = row_names(columns.iter().map(|(_, curve)| *curve), self.profile.model.n_layers);
         for (row, name) in rows.into_iter().enumerate() {
             let cells = columns.iter().map(|(entry, curve)| match curve.mean.get(row) {
-                Some(mean) if mean.is_finite() => format!("{mean:.0$}", decimals(&entry.unit)),
+                Some(&mean) if mean.is_finite() => number(mean, &entry.unit),
                 _ => String::new(),
             });
             table.add_row(std::iter::once(name).chain(cells));
@@ -110,6 +115,13 @@ fn heading(entry: &CurveEntry) -> String {
         Some(at) => format!("{}\n{}", &label[..at], &label[at + 1..]),
         None => format!("{label}\n{}", entry.unit),
     }
+}
+
+/// A number with the decimals of its unit; in exponent form where these would show 0 for a number that is not 0.
+fn number(value: f64, unit: &Unit) -> String {
+    let digits = format!("{value:.0$}", decimals(unit));
+    let shows_nothing = digits.parse::<f64>() == Ok(0.0);
+    if shows_nothing && value != 0.0 { format!("{value:.1e}") } else { digits }
 }
 
 /// How many decimals a number of a unit has.
@@ -149,5 +161,12 @@ mod tests {
         ];
         assert_eq!(lines[..6], expected, "{text}");
         assert!(text.contains("mine") && text.contains("2.0000"), "{text}");
+    }
+
+    #[test]
+    fn only_zero_is_shown_as_zero() {
+        let shown = [0.0, 0.0005, 0.0004, -1.234e-9, 0.5].map(|value| number(value, &Unit::Nats));
+        assert_eq!(shown, ["0.000", "0.001", "4.0e-4", "-1.2e-9", "0.500"]);
+        assert_eq!([0.3, 7.0].map(|value| number(value, &Unit::Count)), ["3.0e-1", "7"]);
     }
 }

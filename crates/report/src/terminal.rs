@@ -2,10 +2,11 @@
 
 use std::fmt::{self, Display};
 
-use stratigraph_profile::{Curve, Profile, Scale, Stage, StageSpan, Unit, catalogue};
+use stratigraph_profile::{Profile, Scale, Stage, StageSpan, Unit, catalogue};
 
+use crate::blocks::{CHART, Depth};
 use crate::csv::over_depth;
-use crate::text::{Number, plain, shortened};
+use crate::text::{plain, shortened};
 
 /// Prints a line over layers for each signal of the stages and for each curve that is not in the catalogue, the stages under
 /// them, and the evidence for each stage. No line is longer than a hundred characters.
@@ -28,78 +29,16 @@ const SIGNALS: [&str; 12] = [
     "resid_norm",
     "mlp_out_norm",
 ];
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const LEGEND: &str =
     "Each line runs from its smallest value (▁) to its largest (█), with (log) on a logarithmic scale.";
-/// The width of a whole line, of the names, and of the blocks.
+/// The width of a whole line, and of the names.
 const WIDTH: usize = 100;
 const NAME: usize = 22;
-const CHART: usize = 54;
 
 impl<'a> TerminalChart<'a> {
     /// The chart of a profile.
     pub fn new(profile: &'a Profile) -> Self {
         Self { profile }
-    }
-}
-
-/// A line of a chart, with the values that its lowest and its highest block stand for.
-struct Blocks {
-    line: String,
-    low: f64,
-    high: f64,
-    log: bool,
-}
-
-/// How many characters a layer takes, or how many layers share a character.
-#[derive(Clone, Copy)]
-struct Depth {
-    n_layers: usize,
-    per_layer: usize,
-    per_column: usize,
-}
-
-impl Depth {
-    fn new(n_layers: usize) -> Self {
-        let n_layers = n_layers.max(1);
-        match n_layers.div_ceil(CHART) {
-            1 => Depth { n_layers, per_layer: (CHART / n_layers).clamp(1, 4), per_column: 1 },
-            per_column => Depth { n_layers, per_layer: 1, per_column },
-        }
-    }
-
-    /// The character at which a layer begins; after the last one, where all end.
-    fn column(self, layer: usize) -> usize {
-        if layer >= self.n_layers { self.width() } else { layer * self.per_layer / self.per_column }
-    }
-
-    /// How many characters all layers have.
-    fn width(self) -> usize {
-        self.n_layers.div_ceil(self.per_column) * self.per_layer
-    }
-
-    /// A block for each layer; where several share a character, of the largest.
-    fn blocks(self, curve: &Curve, log: bool) -> Option<Blocks> {
-        let values: Vec<f64> = curve.mean.iter().copied().take(self.n_layers).collect();
-        let positive = || values.iter().copied().filter(|value| *value > 0.0);
-        let log = log && crate::figure::range(positive()).is_some_and(|(low, high)| high >= 10.0 * low);
-        let (low, high) =
-            if log { crate::figure::range(positive()) } else { crate::figure::range(values.iter().copied()) }?;
-        let scaled = |value: f64| if log { value.ln() } else { value };
-        let block = |value: f64| {
-            let share = (scaled(value) - scaled(low)) / (scaled(high) - scaled(low));
-            if value.is_finite() && share.is_finite() {
-                BLOCKS[(share.clamp(0.0, 1.0) * 7.0).round() as usize]
-            } else {
-                BLOCKS[0]
-            }
-        };
-        let shown = |layers: &[f64]| match crate::figure::range(layers.iter().copied()) {
-            Some((_, largest)) => block(largest),
-            None => ' ',
-        };
-        let line = values.chunks(self.per_column).map(|layers| shown(layers).to_string().repeat(self.per_layer));
-        Some(Blocks { line: line.collect(), low, high, log })
     }
 }
 
@@ -143,9 +82,9 @@ impl TerminalChart<'_> {
             Unit::Other(unit) => plain(&shortened(&format!(" {unit}"), 6)),
             _ => String::new(),
         };
-        let (Blocks { line, low, high, .. }, width) = (blocks, depth.width());
-        let range = format!("{} to {}{unit}", Number(low), Number(high));
-        writeln!(f, "{label:NAME$} {line:width$} {}", shortened(&range, WIDTH - NAME - width - 2))?;
+        let width = depth.width();
+        let range = blocks.in_words(&unit, WIDTH - NAME - width - 2);
+        writeln!(f, "{label:NAME$} {:width$} {range}", blocks.line)?;
         Ok(true)
     }
 }

@@ -13,18 +13,22 @@ impl Display for Escaped<'_> {
             '&' => f.write_str("&amp;"),
             '"' => f.write_str("&quot;"),
             '\'' => f.write_str("&#39;"),
-            // XML cannot have these, not even escaped.
             '\n' | '\t' => f.write_char(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => f.write_char('\u{fffd}'),
+            // XML cannot have control characters and the last two, not even escaped.
+            c if steers(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => f.write_char('\u{fffd}'),
             c => f.write_char(c),
         })
     }
 }
 
-/// Text from a file for a terminal, which obeys control characters: each becomes a replacement character, and white space
-/// stays.
+/// Text from a file on a line of a terminal: each character that steers it becomes a replacement character.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !c.is_whitespace() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character changes what stands around it: control characters, and those that change the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// At most `longest` characters of a text: its beginning and its end.
@@ -128,5 +132,14 @@ mod tests {
     #[test]
     fn text_is_escaped_for_attributes_too() {
         assert_eq!(Escaped("<a b=\"c\">&'\u{0}").to_string(), "&lt;a b=&quot;c&quot;&gt;&amp;&#39;\u{fffd}");
+    }
+
+    #[test]
+    fn no_character_steers_a_terminal_or_turns_a_page_around() {
+        for steering in ['\u{1b}', '\r', '\u{85}', '\u{b}', '\u{c}', '\u{202e}', '\u{2067}'] {
+            let text = format!("a{steering}b");
+            assert_eq!([plain(&text), Escaped(&text).to_string()], ["a\u{fffd}b"; 2], "{steering:?}");
+        }
+        assert_eq!((plain("a\n\tb"), Escaped("a\n\tb").to_string()), ("a\u{fffd}\u{fffd}b".into(), "a\n\tb".into()));
     }
 }

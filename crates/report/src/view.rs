@@ -14,7 +14,7 @@ fn band(found: &Segmentation, span: &StageSpan) -> Band {
     let band = Band::layers(span.stage.to_string(), span.stage as usize, span.first, span.end);
     let text = format!("{}: {}", span.stage, span.layers());
     let Some(start) = found.start(span) else { return band.with_text(text) };
-    let mut band = band.with_text(format!("{text}\n{}", start.in_words()));
+    let mut band = band.with_text(format!("{text}\n{}", start.in_words(found.n_layers)));
     if let Some(it) = start.interval {
         band = band.with_start_interval(it.low, it.high);
     }
@@ -22,22 +22,26 @@ fn band(found: &Segmentation, span: &StageSpan) -> Band {
         band = band.with_start_by_rules(it.low, it.high);
     }
     match start.transition {
-        Some(it) if it.shape == Shape::Gradual => match gradient(found, span, it.span()) {
-            Some([from, to]) => band.with_gradient(from, to),
-            None => band,
-        },
+        Some(it) if it.shape == Shape::Gradual => {
+            let [from, to] = gradient(found, span, it.span());
+            band.with_gradient(from, to)
+        }
         Some(it) if it.shape == Shape::Sharp => band.sharp(),
         _ => band,
     }
 }
 
+/// How far a gradient reaches to each side of its boundary where there is no room for the transition.
+const LEAST: f64 = 0.25;
+
 /// Where a gradient is drawn between a stage and the one before it: within the transition, and between the middles of the two
-/// stages, so that each keeps its colour. None where that leaves no room.
-pub(crate) fn gradient(found: &Segmentation, span: &StageSpan, [from, to]: [f64; 2]) -> Option<[f64; 2]> {
+/// stages, so that each keeps its colour. Where that leaves no room, it is a short one around the boundary.
+pub(crate) fn gradient(found: &Segmentation, span: &StageSpan, [from, to]: [f64; 2]) -> [f64; 2] {
     let middle = |span: &StageSpan| (span.first + span.end) as f64 / 2.0 - 0.5;
     let before = found.stages.iter().find(|it| it.end == span.first);
     let drawn = [before.map_or(from, |it| from.max(middle(it))), to.min(middle(span))];
-    (drawn[0] < drawn[1]).then_some(drawn)
+    let boundary = span.first as f64 - 0.5;
+    if drawn[0] < drawn[1] { drawn } else { [boundary - LEAST, boundary + LEAST] }
 }
 
 #[cfg(test)]
@@ -60,8 +64,8 @@ mod tests {
     fn a_gradient_ends_at_the_middles_of_its_stages() {
         let found = segmentation(6); // stages in layers 0, and 1 to 5
         let last = &found.stages[1];
-        assert_eq!(gradient(&found, last, [0.25, 1.5]), Some([0.25, 1.5]));
-        assert_eq!(gradient(&found, last, [-2.0, 9.0]), Some([0.0, 3.0]));
-        assert_eq!(gradient(&found, last, [3.5, 4.5]), None);
+        assert_eq!(gradient(&found, last, [0.25, 1.5]), [0.25, 1.5]);
+        assert_eq!(gradient(&found, last, [-2.0, 9.0]), [0.0, 3.0]);
+        assert_eq!(gradient(&found, last, [3.5, 4.5]), [0.25, 0.75], "there is always one");
     }
 }

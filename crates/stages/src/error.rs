@@ -27,6 +27,12 @@ pub enum StagesError {
         /// Its weight.
         weight: f64,
     },
+    /// Settings of a rule that cannot be used.
+    #[error("the rule cannot be used: {reason}")]
+    BadRule {
+        /// Which of them, and why not.
+        reason: String,
+    },
     /// Settings that are not those of a rule.
     #[error("the settings of the rule cannot be read: {0}")]
     Rule(#[from] serde_json::Error),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use stratigraph_profile::Segmentation;
 
-use crate::Result;
+use crate::{Result, StagesError};
 
 /// How curves become stages. Nothing here knows a model's name, depth or size; every threshold is in units of the
 /// model's own curves.
@@ -121,9 +121,27 @@ impl Rule {
     /// The rule by which a segmentation was made. Settings that it does not have are those of the default.
     ///
     /// # Errors
-    /// When its settings are not those of a rule.
+    /// When its settings are not those of a rule, or cannot be used.
     pub fn from_segmentation(segmentation: &Segmentation) -> Result<Self> {
-        Ok(serde_json::from_value(segmentation.rule.clone())?)
+        let rule: Self = serde_json::from_value(segmentation.rule.clone())?;
+        rule.check()?;
+        Ok(rule)
+    }
+
+    /// Refuses settings that cannot be used.
+    ///
+    /// # Errors
+    /// When [`outlier`](Rule::outlier) is not above [`stands_out`](Rule::stands_out), or [`always`](Rule::always) is not between 0
+    /// and 1.
+    pub fn check(&self) -> Result<()> {
+        let Self { stands_out, outlier, always, .. } = self;
+        let (is_above, is_between) = (outlier > stands_out, 0.0 < *always && *always < 1.0);
+        let reason = match (is_above, is_between) {
+            (true, true) => return Ok(()),
+            (false, _) => format!("outlier is {outlier}; give a number above stands_out, {stands_out}"),
+            (_, false) => format!("always is {always}; give a number between 0 and 1"),
+        };
+        Err(StagesError::BadRule { reason })
     }
 
     /// Its settings by name, as they are kept in a profile.

@@ -37,7 +37,11 @@ pub struct Segmenter {
 
 impl Segmenter {
     /// A segmenter with the [standard](Signal::standard) signals.
+    ///
+    /// # Panics
+    /// When the settings of the rule cannot be used ([`Rule::check`]).
     pub fn new(rule: Rule) -> Self {
+        rule.check().unwrap_or_else(|error| panic!("{error}"));
         let set = SignalSet::new(Signal::standard(&rule)).expect("the standard signals agree with each other");
         Self { rule, set }
     }

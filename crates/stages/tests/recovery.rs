@@ -262,6 +262,17 @@ fn a_file_of_before_some_fields_is_read() {
 }
 
 #[test]
+fn a_rule_that_divides_by_zero_is_refused() {
+    let found = segment(&known(12, QUIET, 1));
+    for (setting, value, part) in [("outlier", 2.5, "above stands_out, 2.5"), ("always", 1.0, "between 0 and 1")] {
+        let mut found = found.clone();
+        found.rule[setting] = value.into();
+        let message = Rule::from_segmentation(&found).unwrap_err().to_string();
+        assert!(message.starts_with("the rule cannot be used: ") && message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn a_signal_of_the_user_s_own_is_evidence() {
     use Expected::{Often, Rarely};
     let kind =

@@ -199,6 +199,14 @@ pub enum StudyError {
         /// The directory.
         path: PathBuf,
     },
+    /// A directory for a new job that holds something else.
+    #[error("{} holds {name}, which is no job's; choose a new directory", path.display())]
+    NotAJob {
+        /// The directory.
+        path: PathBuf,
+        /// What it holds.
+        name: String,
+    },
     /// A job in another format of files.
     #[error(
         "{} has format {found}, and this version reads format {expected}; finish and merge the job with the version that \

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use stratigraph_core::{Moments, PerSequence, ResidualModel, TokenWindows};
+use stratigraph_core::{Moments, PerSequence};
 use stratigraph_profile::statistics::{ErrorBasis, ErrorUnit, WindowErrors, WindowMean};
 use stratigraph_profile::{
-    Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit,
-    SamplingRecord, Unit, catalogue,
+    Axis, CorpusRecord, Curve, Estimate, InterventionRecord, Matrix, ModelRecord, Profile, ReplicateUnit, Unit,
+    catalogue,
 };
 use stratigraph_stages::segment;
 
@@ -78,7 +78,7 @@ impl Findings {
     }
 
     /// The mean of what was measured over positions and windows of the corpus, with its standard error. Windows may have
-    /// different numbers of positions, or none.
+    /// different numbers of positions, or none; the mean is NaN where nothing was measured.
     ///
     /// # Panics
     /// When it is of a window that the corpus does not have.
@@ -92,11 +92,7 @@ impl Findings {
     /// means; a window may also have been measured at some points only, or a point in no window, which then has no value.
     pub(crate) fn add_measured(&mut self, name: &str, curve: Curve, points: &[PerSequence]) -> Result<()> {
         let mut curve = curve.with_replicates(ReplicateUnit::Windows, Vec::new());
-        for point in points {
-            let is_measured = point.counts().next().is_some();
-            let estimate = if is_measured { self.estimate(point) } else { Estimate::new(f64::NAN, None) };
-            curve.push(estimate, point.means());
-        }
+        points.iter().for_each(|point| curve.push(self.estimate(point), point.means()));
         curve.errors = self.errors.basis();
         self.add_curve(name, curve)
     }
@@ -236,23 +232,6 @@ impl Findings {
     pub fn into_profile_without_stages(self) -> Profile {
         self.profile
     }
-}
-
-/// The record of a model.
-pub(crate) fn model_record(model: &dyn ResidualModel, name: &str) -> ModelRecord {
-    let shape = model.shape();
-    ModelRecord::new(name, shape.n_layers, shape.d_model, shape.d_vocab).with_precision(shape.precision.name())
-}
-
-/// The record of a corpus.
-pub(crate) fn corpus_record(windows: &TokenWindows, name: &str) -> CorpusRecord {
-    let record =
-        CorpusRecord::new(name, windows.n_sequences(), windows.seq_len()).with_skip_first(windows.skip_first());
-    let documents = windows.documents().unwrap_or_default();
-    let record = record.with_documents(documents.to_vec());
-    let record = windows.bos().into_iter().fold(record, CorpusRecord::with_bos);
-    let sampling = windows.sampling().map(|it| SamplingRecord::new(it.windows.clone(), it.seed));
-    sampling.into_iter().fold(record, CorpusRecord::with_sampling)
 }
 
 /// The mean over independent replicates and its standard error.

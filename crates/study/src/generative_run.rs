@@ -6,6 +6,7 @@ use stratigraph_profile::InterventionRecord;
 use stratigraph_surgery::Intervention;
 use stratigraph_tasks::{GenerativeItem, GenerativeScores, GenerativeTask};
 
+use crate::names::check_intervention_names;
 use crate::{Result, StudyError, TaskResult};
 
 /// The scores of a task under one intervention, with the texts. It prints as
@@ -70,11 +71,37 @@ impl<'a> GenerativeRun<'a> {
         self
     }
 
+    /// Tokens of a prompt that leave room for an answer.
+    fn room(&self) -> usize {
+        self.generator.model().n_ctx().map_or(usize::MAX, |n_ctx| n_ctx.saturating_sub(self.max_new_tokens))
+    }
+
+    /// Refuses an answer that the model's context cannot hold, and interventions that cannot be made in texts that grow, or whose
+    /// positions no text has, where prompts have up to `longest` tokens.
+    pub(crate) fn check(&self, task: GenerativeTask, longest: usize) -> Result<()> {
+        let cannot = |reason: String| StudyError::CannotMeasure { name: task.to_string(), reason };
+        if self.room() == 0 {
+            let (n_ctx, asked) = (self.generator.model().n_ctx().unwrap_or_default(), self.max_new_tokens);
+            let reason =
+                format!("an answer of {asked} tokens leaves no room for a prompt in the model's context of {n_ctx}");
+            return Err(cannot(format!("{reason}; give a smaller number of new tokens")));
+        }
+        let model = self.generator.model();
+        let last = longest.min(self.room()).saturating_add(self.max_new_tokens).saturating_sub(1); // it does not run
+        for intervention in &self.interventions {
+            intervention.check(&model.shape(), last).map_err(|error| cannot(error.to_string()))?;
+            let grown = self.generator.clone().with_intervention(intervention.clone()).recomputes_because();
+            grown.map_err(|error| cannot(error.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// Writes an answer to every item, whose prompts are given as token ids: first with the unchanged model, then under each
     /// intervention in order. A prompt that leaves no room for an answer loses tokens at its start.
     ///
     /// # Errors
-    /// When there are no items, the model's context has no room for an answer, or as [`Generator::run`].
+    /// When there are no items, the model's context has no room for an answer, two interventions have one name, or as
+    /// [`Generator::run`].
     ///
     /// # Panics
     /// When there is not a prompt for each item.
@@ -89,14 +116,11 @@ impl<'a> GenerativeRun<'a> {
         if items.is_empty() {
             return Err(cannot("there are no items".to_owned()));
         }
-        let room = self.generator.model().n_ctx().map_or(usize::MAX, |n_ctx| n_ctx.saturating_sub(self.max_new_tokens));
-        if room == 0 {
-            let (n_ctx, asked) = (self.generator.model().n_ctx().unwrap_or_default(), self.max_new_tokens);
-            let reason =
-                format!("an answer of {asked} tokens leaves no room for a prompt in the model's context of {n_ctx}");
-            return Err(cannot(format!("{reason}; give a smaller number of new tokens")));
-        }
-        let generator = self.generator.clone().with_max_new_tokens(self.max_new_tokens);
+        check_intervention_names(&self.interventions, self.generator.model().n_layers())?;
+        let (room, longest) = (self.room(), prompts.iter().map(Vec::len).max().unwrap_or(0));
+        self.check(task, longest)?;
+        let longest = longest.min(room);
+        let generator = self.generator.clone().with_max_new_tokens(self.max_new_tokens).with_longest_prompt(longest);
         let generator = generator.with_stop_strings(task.stop_strings());
         // Prompts of similar length are continued together.
         let mut order: Vec<usize> = (0..prompts.len()).collect();

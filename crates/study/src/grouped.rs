@@ -70,7 +70,6 @@ fn estimates<'a>(
     metric: &'a str,
     findings: &'a Findings,
 ) -> impl Iterator<Item = Estimate> + 'a {
-    let measured = move |scores: &'a Scores| scores.get(metric).filter(|measured| measured.counts().next().is_some());
-    let estimate = move |scores| measured(scores).map_or(Estimate::exact(f64::NAN), |it| findings.estimate(it));
-    groups.scores().iter().map(estimate)
+    let nothing = Estimate::exact(f64::NAN);
+    groups.scores().iter().map(move |scores| scores.get(metric).map_or(nothing, |it| findings.estimate(it)))
 }

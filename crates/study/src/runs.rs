@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use stratigraph_probes::ProbeError;
 use stratigraph_probes::lens::LensReading;
 use stratigraph_profile::{Axis, Estimate, InterventionRecord, Matrix, Unit};
 use stratigraph_surgery::{Intervention, SweepPoints};
@@ -155,6 +156,9 @@ impl Runs {
 
     /// Adds curves, matrices and interventions, from the scores of each distinct one. `is_clean` says of a metric whether it
     /// is a value of the unchanged model.
+    ///
+    /// # Errors
+    /// When a metric has no value in any of them, or a name is taken.
     pub(crate) fn collect(
         &self,
         scores: &[RunScores],
@@ -162,6 +166,10 @@ impl Runs {
         is_clean: impl Fn(&str) -> bool,
         findings: &mut Findings,
     ) -> Result<()> {
+        let is_measured = |metric: &str| scores.iter().any(|scores| scores.all.summary(metric).is_ok());
+        if let Some(name) = units.keys().find(|metric| !is_measured(metric)) {
+            return Err(ProbeError::MetricWithoutValues { name: name.clone() }.into());
+        }
         for (metric, measured) in scores[0].all.iter().filter(|(metric, _)| is_clean(metric)) {
             findings.add_value(&format!("clean_{metric}"), findings.estimate(measured))?;
         }

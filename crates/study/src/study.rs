@@ -7,12 +7,13 @@ use stratigraph_core::{CoreError, Precision, ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::{Metric, Metrics};
 use stratigraph_probes::readout::Tiles;
 use stratigraph_probes::scores::TokenGroups;
-use stratigraph_profile::{InterventionRecord, Unit};
+use stratigraph_profile::Unit;
 use stratigraph_surgery::{Budget, Intervention};
 
 use crate::derived::Measured;
-use crate::findings::{corpus_record, model_record};
+use crate::names::check_intervention_names;
 use crate::planned_work::PlannedWork;
+use crate::records::{corpus_record, model_record};
 use crate::run_scores::{RunScores, check_names};
 use crate::runs::Runs;
 use crate::scoring::{ReadoutOptions, Scoring};
@@ -221,19 +222,6 @@ impl<'a> Study<'a> {
         check_intervention_names(&self.interventions, self.model.n_layers())?;
         Ok(self.groupings.iter().try_for_each(|groups| groups.check(windows))?)
     }
-}
-
-/// Refuses a name that two different interventions have, and that of the unchanged model for another one.
-pub(crate) fn check_intervention_names(interventions: &[Intervention], n_layers: usize) -> Result<()> {
-    let clean = (InterventionRecord::CLEAN.to_owned(), Intervention::none(n_layers).to_string());
-    let mut texts = BTreeMap::from([clean]);
-    for intervention in interventions {
-        let (name, text) = (intervention.name(), intervention.to_string());
-        if *texts.entry(name.clone()).or_insert_with(|| text.clone()) != text {
-            return Err(StudyError::NameTaken { what: "intervention", name });
-        }
-    }
-    Ok(())
 }
 
 /// The unit of each metric.

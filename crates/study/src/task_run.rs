@@ -11,6 +11,7 @@ use stratigraph_profile::InterventionRecord;
 use stratigraph_surgery::{Budget, Executor, Intervention, LastStream, Sink};
 use stratigraph_tasks::{EncodedItems, Likelihood, TaskBatch, TaskScores};
 
+use crate::names::check_intervention_names;
 use crate::progress::{block_work, readout_work};
 use crate::scoring::ReadoutOptions;
 use crate::{Progress, Result, StudyError};
@@ -110,6 +111,21 @@ impl<'a> TaskRun<'a> {
         self
     }
 
+    /// Refuses interventions that cannot be made, or whose positions no text has.
+    pub(crate) fn check_on(&self, encoded: &EncodedItems) -> Result<()> {
+        let longest = self.longest(encoded)?;
+        self.interventions.iter().try_for_each(|intervention| {
+            check_intervention(intervention)?;
+            Ok(intervention.check(&self.model.shape(), longest)?)
+        })
+    }
+
+    /// Tokens of the longest window in which texts run.
+    pub(crate) fn longest(&self, encoded: &EncodedItems) -> Result<usize> {
+        let batches = encoded.batches(self.model, self.batch_tokens)?;
+        Ok(batches.iter().map(|batch| batch.windows.seq_len()).max().unwrap_or_default())
+    }
+
     /// About how many multiplications it takes.
     pub(crate) fn work(&self, encoded: &EncodedItems) -> Result<u64> {
         let executor = Executor::new(self.interventions.clone()).with_budget(self.options.executor_budget());
@@ -117,18 +133,27 @@ impl<'a> TaskRun<'a> {
         Ok(Work::new(self.model, &executor, &batches).progress.total)
     }
 
-    /// Scores every item: first with the unchanged model, then under each intervention in order.
+    /// Scores every item: first with the unchanged model, then under each intervention in order. An edit at positions that a text
+    /// does not have changes nothing there; at least one text must have one of them.
     ///
     /// The model must be causal, as every decoder is: texts of different lengths are run side by side, the shorter ones
     /// padded on the right. A text that is too long for the model loses tokens at its start.
     ///
     /// # Errors
     /// When there are no items, an intervention takes values from a corpus or differs between windows, an intervention
-    /// or an item does not fit the model, the budget is too small, or a log-probability is not finite.
+    /// or an item does not fit the model, two interventions have one name, the budget is too small, or a log-probability is not
+    /// finite.
     pub fn run(self, encoded: &EncodedItems) -> Result<Vec<TaskResult>> {
-        self.interventions.iter().try_for_each(check_intervention)?;
+        check_intervention_names(&self.interventions, self.model.n_layers())?;
+        self.check_on(encoded)?;
+        self.run_some(encoded)
+    }
+
+    /// As [`run`](TaskRun::run), of some of the items that were [checked](TaskRun::check_on): edits may reach others alone.
+    pub(crate) fn run_some(self, encoded: &EncodedItems) -> Result<Vec<TaskResult>> {
         let batches = encoded.batches(self.model, self.batch_tokens)?;
-        let executor = Executor::new(self.interventions).with_budget(self.options.executor_budget());
+        let budget = self.options.executor_budget();
+        let executor = Executor::new(self.interventions).with_budget(budget);
         let unread = |pairs: &Vec<_>| vec![Likelihood { log_prob: f64::NAN, is_greedy: false }; pairs.len()];
         let unread: Vec<_> = encoded.pairs().iter().map(unread).collect();
         let mut sink = LikelihoodSink {
@@ -141,7 +166,9 @@ impl<'a> TaskRun<'a> {
         };
         for batch in &batches {
             sink.batch = batch;
-            executor.run(self.model, &batch.windows, &mut sink)?;
+            let seq_len = batch.windows.seq_len();
+            let reaching = executor.interventions().iter().map(|intervention| intervention.within(seq_len));
+            Executor::new(reaching).with_budget(budget).run(self.model, &batch.windows, &mut sink)?;
         }
         let found = executor.interventions().iter().zip(sink.likelihoods);
         Ok(found.map(|(intervention, found)| result(intervention, encoded, &found)).collect())
@@ -163,7 +190,7 @@ fn check_intervention(intervention: &Intervention) -> Result<()> {
 }
 
 /// How an edit depends on a corpus.
-fn corpus_dependence(edit: &Edit) -> Option<&'static str> {
+pub(crate) fn corpus_dependence(edit: &Edit) -> Option<&'static str> {
     let is_mask = |positions: &Positions| matches!(positions, Positions::Mask(_));
     match edit.kind() {
         EditKind::Mean(_) | EditKind::Resample => Some("takes values from a corpus, which a task does not have"),

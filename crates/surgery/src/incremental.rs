@@ -30,7 +30,7 @@ pub struct IncrementalRun<'a> {
     intervention: &'a Intervention,
     /// The tokens of each window that runs.
     ids: Vec<Vec<u32>>,
-    /// The original number of each of these windows, by which edits know it.
+    /// The number of each of these windows, by which edits know it.
     windows: Vec<usize>,
     longest: usize,
     in_parts: bool,
@@ -68,6 +68,15 @@ impl<'a> IncrementalRun<'a> {
     /// Runs whole windows in any case.
     pub fn recomputing(self) -> Self {
         Self { in_parts: false, ..self }
+    }
+
+    /// With the numbers by which edits know the windows, which are `0..batch` otherwise.
+    ///
+    /// # Panics
+    /// When there is not one for each window.
+    pub fn with_windows(self, windows: Vec<usize>) -> Self {
+        assert_eq!(windows.len(), self.ids.len(), "a number for each window");
+        Self { windows, ..self }
     }
 
     /// Why whole windows run again for every new token; none where new positions run alone.

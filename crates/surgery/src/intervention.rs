@@ -85,6 +85,12 @@ impl Intervention {
         self.edits.iter().any(Edit::needs_corpus)
     }
 
+    /// Without the edits that change nothing in windows of `seq_len` tokens: those at later positions, or that hide keys further back.
+    pub fn within(&self, seq_len: usize) -> Self {
+        let edits = self.edits.iter().filter(|edit| edit.acts_within(seq_len)).cloned().collect();
+        Self { edits, ..self.clone() }
+    }
+
     /// The layer that an edit changes.
     pub(crate) fn layer_of(&self, edit: &Edit) -> Result<usize> {
         if edit.point().hook == Hook::Embed { Ok(0) } else { self.plan.layer_at(edit.point().slot) }

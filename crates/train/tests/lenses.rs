@@ -101,7 +101,7 @@ fn probes_drawn_at_random_are_rows_of_the_same_matrices() {
 fn a_tuned_lens_is_no_worse_than_what_it_began_with() {
     let (model, windows) = (model(), windows(40));
     let config = TunedConfig::default().with_steps(60).with_windows_per_step(8).with_learning_rate(3e-3).with_seed(1);
-    let trained = config.trained(&windows);
+    let trained = config.trained(&windows).unwrap();
     assert_eq!((trained.n_sequences(), trained.sequence(7)), (35, windows.sequence(8)));
     let affine = fit_affine(&model, &trained, &AffineConfig::default(), |_| {}).unwrap();
     let mut done = Vec::new();
@@ -137,6 +137,10 @@ fn settings_of_a_tuned_lens_are_checked() {
     );
     assert!(refused(&start, &windows, config.clone().with_learning_rate(0.0)).contains("the learning rate 0"));
     assert!(refused(&start, &windows, config.clone().with_windows_per_step(0)).contains("a step of 0 windows"));
+    assert!(config.trained(&windows.clone().take(7)).is_err());
+    let mut none_held_out = config.clone();
+    none_held_out.held_out = 0;
+    assert!(none_held_out.trained(&windows).unwrap_err().to_string().contains("one window in 2 is held out"));
     let other = FittedLens::new(LensKind::Affine, [eye(), eye()]);
     assert!(refused(&other, &windows, config).contains("the affine lens is for a model of 2 layers"));
 }

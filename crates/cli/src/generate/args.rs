@@ -4,7 +4,7 @@ use stratigraph_generate::Sampling;
 use stratigraph_generate::chat::ChatVariable;
 use stratigraph_surgery::{Intervention, LayerPlan};
 
-use crate::args::{self, DeviceArgs, ModelArgs, PrecisionArgs};
+use crate::args::{self, ModelArgs, OneDeviceArgs, PrecisionArgs};
 use crate::corpus::BosArg;
 
 /// The arguments of `generate`.
@@ -42,7 +42,7 @@ pub struct GenerateArgs {
     #[arg(long, help_heading = "Sampling and ends")]
     pub ignore_eos: bool,
     #[command(flatten)]
-    pub devices: DeviceArgs,
+    pub device: OneDeviceArgs,
     #[command(flatten)]
     pub precision: PrecisionArgs,
     /// Read each layer from disk when it runs, for a model that is larger than memory

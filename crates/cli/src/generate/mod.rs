@@ -20,7 +20,7 @@ use crate::{load, output};
 
 /// Continues the prompts.
 pub fn run(args: &GenerateArgs) -> Result<()> {
-    let device = args.devices.open_one()?;
+    let device = args.device.open()?;
     let path = args.model.path()?;
     let checkpoint = load::open(&path)?;
     let tokenizer = checkpoint.tokenizer()?;

@@ -10,6 +10,7 @@ use stratigraph_probes::lens::{AffineConfig, FittedLens, Lens, LensKind, LensRec
 use stratigraph_study::Measurement;
 use stratigraph_study::job::hash_tokens;
 use stratigraph_study::measurements::{EarlyGuesses, LensCurves};
+use stratigraph_surgery::Budget;
 
 use crate::corpus::TextArgs;
 use crate::experiments::Experiment;
@@ -50,6 +51,10 @@ pub struct LensUse<'a> {
     pub model: &'a dyn ResidualModel,
     /// Says how windows are cut from a text.
     pub text: &'a TextArgs,
+    /// Of the windows that are drawn at random.
+    pub seed: u64,
+    /// What a fit may take.
+    pub budget: Budget,
 }
 
 impl GivenLenses {
@@ -141,8 +146,9 @@ impl LensFileArgs {
     /// Fits an affine lens to `--lens-text`; other kinds have to be in a file.
     fn fit(&self, kind: LensKind, of: &LensUse) -> Result<FittedLens> {
         let Some(text) = self.text_for(kind) else { return Err(missing(kind)) };
-        let windows = of.text.cut_other(FIT_SEQUENCES, &of.text.other_corpus(text)?, of.tokenizer)?;
-        let lens = fit_affine(of.model, &windows, &AffineConfig::default(), |_| {});
+        let windows = of.text.cut_other(FIT_SEQUENCES, &of.text.other_corpus(text)?, of.tokenizer, of.seed)?;
+        let config = AffineConfig::default().with_bytes(of.budget.bytes / 2);
+        let lens = fit_affine(of.model, &windows, &config, |_| {});
         let lens = lens.with_context(|| format!("cannot fit a lens on {}", text.display()))?;
         let record = LensRecord::clone(lens.record()).with_corpus(load::name(text), hash_tokens(&windows));
         Ok(lens.with_record(record))

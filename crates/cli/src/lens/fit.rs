@@ -15,7 +15,7 @@ use stratigraph_study::job::hash_tokens;
 
 #[cfg(feature = "fit")]
 use super::files;
-use crate::args::{DeviceArgs, MemoryArgs, ModelArgs, at_least};
+use crate::args::{MemoryArgs, ModelArgs, OneDeviceArgs, at_least};
 use crate::corpus::TextArgs;
 use crate::{load, output};
 
@@ -32,7 +32,7 @@ pub struct FitArgs {
     #[command(flatten)]
     fit: KindArgs,
     #[command(flatten)]
-    pub devices: DeviceArgs,
+    pub device: OneDeviceArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
@@ -154,7 +154,15 @@ impl Fit<'_> {
         let config = args.steps.map_or(config.clone(), |n| config.with_steps(n));
         let start = match &args.start {
             Some(file) => files::open(file, self.checkpoint, model, "")?,
-            None => self.affine(&config.trained(windows))?,
+            None => {
+                let (n, least) = (windows.n_sequences(), 1 + AffineConfig::default().held_out);
+                ensure!(
+                    n >= least,
+                    "there are {n} windows: a tuned lens holds one out, and an affine lens is fitted to the others first; give \
+                     at least {least} windows, or a lens with --start"
+                );
+                self.affine(&config.trained(windows)?)?
+            }
         };
         Ok(fit_tuned(model, windows, &start, &config, |done| self.show(done))?)
     }
@@ -185,9 +193,10 @@ pub fn run(args: &FitArgs) -> Result<()> {
     }
     output::check_new(out)?;
     let (model_path, corpus) = (args.model.path()?, args.text.corpus()?);
-    let device = args.devices.open_one()?;
+    let device = args.device.open()?;
     let checkpoint = load::open(&model_path)?;
     let windows = windows(args, &checkpoint.tokenizer()?, &corpus)?;
+    let sha256 = checkpoint.sha256()?;
     let loaded = load::model(&checkpoint, args.memory.stream, Precision::F32, &device)?;
     let bytes = load::budget(&args.memory, std::slice::from_ref(&loaded), None)?.bytes;
     let (bar, started) = (output::bar()?, Instant::now());
@@ -195,7 +204,7 @@ pub fn run(args: &FitArgs) -> Result<()> {
     let lens = if args.fit.kind == Kind::Affine { fit.affine(&windows) } else { fit.by_gradients(&windows, &args.fit) };
     bar.finish_and_clear();
     let (lens, seconds) = (lens?, started.elapsed());
-    let record = lens.record().clone().with_model(load::name(&model_path), checkpoint.sha256()?);
+    let record = lens.record().clone().with_model(load::name(&model_path), sha256);
     let lens = lens.with_record(record.with_corpus(args.text.name()?, hash_tokens(&windows)));
     match form {
         Form::Safetensors => lens.save(out)?,

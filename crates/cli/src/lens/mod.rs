@@ -41,8 +41,8 @@ enum LensCommand {
 /// Does one of them.
 pub fn run(args: &LensArgs) -> Result<()> {
     match &args.command {
-        Some(LensCommand::Fit(args)) => args.devices.guard(|| fit::run(args)),
-        Some(LensCommand::Show(args)) => args.devices.guard(|| show::run(args)),
-        None => args.show.devices.guard(|| show::run(&args.show)),
+        Some(LensCommand::Fit(args)) => args.device.guard(|| fit::run(args)),
+        Some(LensCommand::Show(args)) => args.device.guard(|| show::run(args)),
+        None => args.show.device.guard(|| show::run(&args.show)),
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::{Checkpoint, Tokenizer};
@@ -14,7 +14,7 @@ use stratigraph_study::PromptStudy;
 
 use super::files::GivenLenses;
 use super::page::PageArgs;
-use crate::args::{DeviceArgs, MemoryArgs, ModelArgs, PrecisionArgs, at_least};
+use crate::args::{MemoryArgs, ModelArgs, OneDeviceArgs, PrecisionArgs, at_least};
 use crate::corpus::BosArg;
 use crate::output::CsvFile;
 use crate::{load, output};
@@ -29,7 +29,7 @@ pub struct ShowArgs {
     #[command(flatten)]
     lenses: GivenLenses,
     #[command(flatten)]
-    pub devices: DeviceArgs,
+    pub device: OneDeviceArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
     #[command(flatten)]
@@ -124,8 +124,8 @@ pub fn run(args: &ShowArgs) -> Result<()> {
     let out = args.page.directory()?;
     output::check_distinct([("--json", json.as_deref()), ("--csv", csv.as_deref())])?;
     let csv = csv.as_deref().map(CsvFile::new).transpose()?;
-    ensure!(json.as_ref().is_none_or(|json| !json.exists()), "the file of --json exists already; choose another one");
-    let (path, device) = (args.model.path()?, args.devices.open_one()?);
+    json.as_deref().map(output::check_new).transpose()?;
+    let (path, device) = (args.model.path()?, args.device.open()?);
     let checkpoint = load::open(&path)?;
     let tokenizer = checkpoint.tokenizer()?;
     let prompt = args.prompt.windows(&tokenizer)?;
@@ -135,7 +135,7 @@ pub fn run(args: &ShowArgs) -> Result<()> {
     let study = study.with_budget(budget).with_top_k(*top_k).with_name(load::name(&path));
     let study = args.page.on(study, &tokenizer, prompt.bos())?;
     let reading = if out.is_some() { study.read()? } else { study.read_lenses()? };
-    let reading = reading.with_record(args.devices.to_string(), output::command());
+    let reading = reading.with_record(args.device.to_string(), output::command());
     let mut written =
         out.map(|out| PromptPage::new(&reading).write_to(&out, "prompt")).transpose()?.unwrap_or_default();
     if let Some(json) = json {

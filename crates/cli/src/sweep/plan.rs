@@ -7,6 +7,7 @@ use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, StepSize};
 use stratigraph_study::measurements::{self, KnockOutWords};
 use stratigraph_study::{Backend, Measurement};
+use stratigraph_surgery::Budget;
 
 use super::args::{PlanArgs, PlanMeasureArgs};
 use crate::experiments::Experiment;
@@ -18,6 +19,7 @@ use crate::{lens, load, output};
 /// Plans a job.
 pub fn run(args: &PlanArgs) -> Result<()> {
     check(args)?;
+    Job::check_new(&args.job)?;
     let (model_path, corpus) = (args.model.path()?, args.text.corpus()?);
     let checkpoint = load::open(&model_path)?;
     let tokenizer = checkpoint.tokenizer()?;
@@ -30,15 +32,16 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     let record = JobModel::new(model, load::name(&model_path), source(&model_path)?, sha256);
     let corpus = JobCorpus::new(args.text.name()?, &windows);
     let plan = with_options(JobPlan::new(model, record, corpus, &windows)?, args)?;
-    let lens_use = LensUse { checkpoint: &checkpoint, tokenizer: &tokenizer, model, text: &args.text };
+    let plan = args.measure.interventions.iter().cloned().try_fold(plan, JobPlan::with_intervention)?;
+    let plan = groups.into_iter().try_fold(plan, |plan, groups| plan.with_groups(groups, &windows))?;
+    let (text, seed, budget) = (&args.text, args.measure.seed, Budget::default());
+    let lens_use = LensUse { checkpoint: &checkpoint, tokenizer: &tokenizer, model, text, seed, budget };
     let lenses = args.measure.lenses.lenses(&lens::asked(&args.measure.experiments), &lens_use)?;
     let item_use = ItemUse { checkpoint: &checkpoint, tokenizer: &tokenizer, bos: windows.bos() };
     let plan = measurements(args, model, &item_use, &windows)?
         .into_iter()
         .chain(lens::curves(&lenses))
         .try_fold(plan, |plan, measurement| plan.with_measurement(&*measurement, model, &windows))?;
-    let plan = args.measure.interventions.iter().cloned().try_fold(plan, JobPlan::with_intervention)?;
-    let plan = groups.into_iter().try_fold(plan, |plan, groups| plan.with_groups(groups, &windows))?;
     let job = Job::create(&args.job, plan, windows)?;
     output::line(format_args!("{}: {job}", job.path().display()))
 }
@@ -53,7 +56,7 @@ fn check(PlanArgs { measure, steering, .. }: &PlanArgs) -> Result<()> {
         let reason = match experiment {
             Experiment::Words(WordExperiment::KnockOutWords) => continue,
             Experiment::Words(_) => "it is not measured on the windows of a corpus",
-            Experiment::EarlyGuesses => "it needs the whole corpus in one process",
+            Experiment::EarlyGuesses | Experiment::TaylorRemoval => "it needs the whole corpus in one process",
             _ => continue,
         };
         bail!("cannot shard {experiment}: {reason}; run it with `stratigraph study`");

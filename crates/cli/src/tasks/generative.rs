@@ -16,7 +16,7 @@ pub fn run(args: &TaskArgs, task: GenerativeTask) -> Result<()> {
     output::check_distinct([("--csv", args.csv.as_deref()), ("--per-item", args.per_item.as_deref())])?;
     let csv = args.csv.as_deref().map(CsvFile::new).transpose()?;
     let per_item = args.per_item.as_deref().map(CsvFile::new).transpose()?;
-    let device = args.devices.open_one()?;
+    let device = args.device.open()?;
     let path = args.model.path()?;
     let checkpoint = load::open(&path)?;
     let tokenizer = checkpoint.tokenizer()?;
@@ -26,18 +26,18 @@ pub fn run(args: &TaskArgs, task: GenerativeTask) -> Result<()> {
     let generator = Generator::new(&*loaded.model).with_text(&tokenizer).with_stop_tokens(checkpoint.stop_tokens()?);
     let bar = output::count_bar("answers")?;
     let max_new_tokens = args.items.max_new_tokens.unwrap_or(GenerativeRun::MAX_NEW_TOKENS);
-    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0) + max_new_tokens;
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0).saturating_add(max_new_tokens);
     let run = GenerativeRun::new(generator).interventions(args.interventions.on(&*loaded.model, longest)?);
     let run = run.with_max_new_tokens(max_new_tokens);
     let results = run.on_answered(|n| bar.inc(n as u64)).run(task, &items, &prompts);
     bar.finish_and_clear();
     let results = results?;
     let clean = &results[0].scores;
-    let file = csv.map(|csv| csv.write(&HEADER, results.iter().flat_map(|result| rows(result, clean)))).transpose()?;
-    let per_item = per_item.map(|csv| csv.write(&ITEM_HEADER, results.iter().flat_map(item_rows))).transpose()?;
+    let file = csv.map(|csv| csv.write(&HEADER, results.iter().flat_map(|result| rows(result, clean)))).transpose();
+    let per_item = per_item.map(|csv| csv.write(&ITEM_HEADER, results.iter().flat_map(item_rows))).transpose();
     results.iter().try_for_each(output::line)?;
-    output::line(format_args!("{} on {}", load::name(&path), args.devices))?;
-    output::written(file.into_iter().chain(per_item))
+    output::line(format_args!("{} on {}", load::name(&path), args.device))?;
+    output::written(file?.into_iter().chain(per_item?)) // what cannot be written was printed
 }
 
 fn rows(result: &GenerativeResult, clean: &GenerativeScores) -> Vec<Vec<String>> {

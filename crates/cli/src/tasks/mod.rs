@@ -12,7 +12,7 @@ use stratigraph_study::{TaskResult, TaskRun};
 use stratigraph_surgery::{Intervention, Sweep, SweepContext};
 use stratigraph_tasks::{EncodedItems, NamedScore, Task, TaskScores};
 
-use crate::args::{self, DeviceArgs, MemoryArgs, ModelArgs};
+use crate::args::{self, MemoryArgs, ModelArgs, OneDeviceArgs};
 use crate::corpus::BosArg;
 use crate::output::{CsvFile, cell};
 use crate::task_items::{AnyTask, Chosen};
@@ -32,7 +32,7 @@ pub struct TaskArgs {
     #[command(flatten)]
     interventions: InterventionArgs,
     #[command(flatten)]
-    pub devices: DeviceArgs,
+    pub device: OneDeviceArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     /// A new CSV file of every score under every intervention
@@ -50,7 +50,7 @@ struct ItemArgs {
     /// lambada, hellaswag, arc_easy, arc_challenge, piqa, winogrande, mmlu or gsm8k (whose answers the model writes)
     #[arg(long, default_value = "arc_easy")]
     task: AnyTask,
-    /// The benchmark's JSONL file [default: a few items in the repository]
+    /// The benchmark's JSONL file [default: a few items of arc_easy, hellaswag, lambada or gsm8k in the repository]
     #[arg(long, value_name = "FILE")]
     items: Option<PathBuf>,
     /// Use the first N items only
@@ -111,7 +111,7 @@ fn scored(args: &TaskArgs, task: Task) -> Result<()> {
     output::check_distinct([("--csv", args.csv.as_deref()), ("--per-item", args.per_item.as_deref())])?;
     let csv = args.csv.as_deref().map(CsvFile::new).transpose()?;
     let per_item = args.per_item.as_deref().map(CsvFile::new).transpose()?;
-    let device = args.devices.open_one()?;
+    let device = args.device.open()?;
     let path = args.model.path()?;
     let checkpoint = load::open(&path)?;
     let encoded = encode(&args.items, task, &checkpoint.tokenizer()?)?;
@@ -124,12 +124,12 @@ fn scored(args: &TaskArgs, task: Task) -> Result<()> {
     bar.finish_and_clear();
     let results = results?;
     let clean = &results[0].scores;
-    let file = csv.map(|csv| csv.write(&HEADER, results.iter().flat_map(|result| rows(result, clean)))).transpose()?;
-    let per_item = per_item.map(|csv| csv.write(&ITEM_HEADER, results.iter().flat_map(item_rows))).transpose()?;
+    let file = csv.map(|csv| csv.write(&HEADER, results.iter().flat_map(|result| rows(result, clean)))).transpose();
+    let per_item = per_item.map(|csv| csv.write(&ITEM_HEADER, results.iter().flat_map(item_rows))).transpose();
     results.iter().try_for_each(|result| output::line(told(result, clean)))?;
     let chance = clean.chance.map(|chance| format!("; guessing gives {chance:.3}")).unwrap_or_default();
-    output::line(format_args!("{} on {}{chance}", load::name(&path), args.devices))?;
-    output::written(file.into_iter().chain(per_item))
+    output::line(format_args!("{} on {}{chance}", load::name(&path), args.device))?;
+    output::written(file?.into_iter().chain(per_item?)) // what cannot be written was printed
 }
 
 fn encode(args: &ItemArgs, task: Task, tokenizer: &Tokenizer) -> Result<EncodedItems> {

@@ -142,7 +142,7 @@ fn a_prompt_is_shown_by_every_lens_on_a_screen_of_any_width() {
     assert_eq!(reading["lenses"][0]["rows"][3][0]["top"].as_array().unwrap().len(), 5);
     // The two spellings are one.
     assert_eq!(wide.lines().next(), succeeds([&["lens", "show"][..], &show].concat()).lines().next());
-    fails([&["lens"][..], &show, &["--json", path(&json)]].concat(), "exists already");
+    fails([&["lens"][..], &show, &["--json", path(&json)]].concat(), "File exists");
     fails(["lens", "--prompt", ""], "the prompt \"\" has 0 tokens");
     is_misused(["lens", "--show", "kl"], "--prompt");
     is_misused(["lens", "show"], "--prompt");
@@ -199,6 +199,8 @@ fn lenses_are_fitted_by_gradients() {
     assert!(told.contains("jacobian lens of llama-gqa, fitted on 16 windows"), "{told}");
     let told = fit("tuned", &["--steps", "2", "--form", "tuned-lens"], path(&tuned));
     assert!(told.contains("tuned lens of llama-gqa") && tuned.join("params.pt").is_file(), "{told}");
+    let few = ["lens", "fit", "--kind", "tuned", "--sequences", "8", "--seq-len", "8", "--out", "few.safetensors"];
+    fails(few, "give at least 9 windows, or a lens with --start");
     let study =
         ["study", "--model", "tests/fixtures/llama-gqa", "--sequences", "2", "--seq-len", "8", "--experiments", "lens"];
     let lenses = ["--lens", path(&jacobian), "--lens", path(&tuned), "--csv", path(&dir.path().join("all.csv"))]

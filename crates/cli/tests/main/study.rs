@@ -172,6 +172,10 @@ fn what_is_wrong_is_one_line() {
     fails(small_with(&["--intervention", "0-99"]), "99");
     fails(small_with(&["--wic", path(dir.path())]), "cannot measure wic: cannot read");
     fails(small_with(&["--memory", "1KB", "--no-words"]), "is too low");
+    fails(small_with(&["--experiments", "delete", "--wic", path(dir.path())]), "--wic is for the experiment wic");
+    let twice = ["--task-examples", "piqa=a", "--task-examples", "piqa=b", "--task-shots", "1"];
+    let twice = [&["--experiments", "delete", "--task", "piqa=c"][..], &twice].concat();
+    fails(small_with(&twice), "--task-examples piqa is given twice");
     fails(["study", "--model", path(dir.path())], "config.json");
     fails(["study", "--model", "no/such/model/anywhere"], "no/such/model/anywhere");
 }
@@ -223,6 +227,33 @@ fn profiles_are_compared_and_a_page_is_not_written_over() {
     );
     let page = fs::read_to_string(training.join("compare.html")).unwrap();
     assert!(page.contains("When each signature appears in training") && page.contains("at 100 %"));
+}
+
+/// The table of layers has other metrics of these sweeps.
+#[test]
+fn every_curve_that_was_asked_for_is_printed() {
+    for (experiment, metric) in [("delete", "accuracy"), ("swap", "entropy_bits"), ("lens", "accuracy")] {
+        let told = succeeds(small_with(&["--experiments", experiment, "--metrics", metric]));
+        assert!(told.contains(&format!("{experiment}_{metric}")), "{told}");
+    }
+    let told = succeeds(small_with(&["--experiments", "delete"]));
+    assert!(told.contains("KL") && !told.contains("delete_accuracy"), "{told}");
+}
+
+/// Benchmarks are checked before the sweeps on the text, and what only long items have leaves the short ones as they are.
+#[test]
+fn positions_of_long_items_alone_change_long_items_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = dir.path().join("items.csv");
+    let base = ["tasks", "--task", "lambada", "--limit", "4"];
+    let with = |more: &[&str]| [&base[..], more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let late = "late=0..12 | blocks.3.hook_mlp_out pos=60.. zero";
+    succeeds(with(&["--intervention", late, "--per-item", path(&csv)]));
+    fails(with(&["--intervention", "0..12 | blocks.3.hook_mlp_out pos=9000.. zero"]), "none of its positions");
+    fails(with(&["--intervention", "a=0..3-4..12", "--intervention", "a=0..4-5..12"]), "`a`");
+    let task = ["--experiments", "delete,mean_mlp", "--task", "lambada=examples/data/tasks/lambada.jsonl"];
+    fails(small_with(&task), "takes values from a corpus");
+    fails(["tasks", "--task", "piqa"].map(str::to_owned), "no items of piqa");
 }
 
 #[test]

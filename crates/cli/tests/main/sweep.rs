@@ -224,6 +224,11 @@ fn what_is_wrong_is_said_in_one_line() {
     assert!(told.contains("llama-gqa: 8 interventions (delete, swap, lens, 1 single)"), "{told}");
     assert!(told.contains("on 4 windows of 16 tokens of sample.txt, in 4 steps of 2 windows"), "{told}");
     fails(&planned, "already holds a job");
+    let own = dir.path().join("own");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("notes.txt"), "mine").unwrap();
+    fails(&["plan", path(&own)], "holds notes.txt, which is no job's");
+    fails(&["plan", path(&absent), "--experiments", "remove_by_taylor"], "whole corpus in one process");
     fails(&["run", path(&absent)], "absent");
     fails(&["run", path(&job), "--model", path(&fixture("llama-untied"))], "is of another model");
     fails(&["merge", path(&job)], "missing: 0 to 3");

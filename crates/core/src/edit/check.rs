@@ -33,6 +33,16 @@ impl Edit {
         self.check_windows(shape, seq_len)
     }
 
+    /// Whether windows of `seq_len` tokens have any of its positions, and any of the keys that it hides by distance or position.
+    pub fn acts_within(&self, seq_len: usize) -> bool {
+        let hides = |query: usize| match self.kind() {
+            EditKind::MaskDistances(distances) => *distances.start() <= query,
+            EditKind::MaskKeys(keys) => keys.any_below(query),
+            _ => true,
+        };
+        self.positions().any_below(seq_len) && self.last_query(seq_len).is_some_and(hides)
+    }
+
     /// Whether the kind belongs to the hook.
     fn check_kind(&self) -> Result<()> {
         let hook = self.point().hook;
@@ -83,11 +93,11 @@ impl Edit {
             EditKind::Mean(MeanOver::From(first)) if *first >= seq_len => {
                 Err(self.bad(&format!("windows of {seq_len} tokens have no position {first} to take the mean over")))
             }
-            EditKind::MaskDistances(distances) if self.last_query(seq_len).is_none_or(|it| it < *distances.start()) => {
+            EditKind::MaskDistances(distances) if !self.acts_within(seq_len) => {
                 let (distance, queries) = (distances.start(), self.queries_in_words());
                 Err(self.bad(&format!("windows of {seq_len} tokens have no key {distance} before {queries}")))
             }
-            EditKind::MaskKeys(keys) if self.last_query(seq_len).is_none_or(|it| !keys.any_below(it)) => {
+            EditKind::MaskKeys(_) if !self.acts_within(seq_len) => {
                 let queries = self.queries_in_words();
                 Err(self.bad(&format!("windows of {seq_len} tokens have none of its keys before {queries}")))
             }

@@ -268,6 +268,18 @@ fn edits_that_do_not_fit_the_model_are_refused_with_a_reason() {
 }
 
 #[test]
+fn a_mask_acts_on_windows_that_have_its_keys() {
+    let distances = Edit::mask_distances(0, 3..=5);
+    assert!(distances.acts_within(4) && !distances.acts_within(3));
+    let early = distances.with_positions(Positions::only([1, 2]));
+    assert!(!early.acts_within(4), "no query there has a key that far back");
+    let keys = Edit::mask_keys(0, Positions::only([2]));
+    assert!(keys.acts_within(4) && !keys.acts_within(3), "the last query has no other key than itself to hide");
+    let zero = Edit::zero(Hook::MlpOut.at(0)).with_positions(3..);
+    assert!(zero.acts_within(4) && !zero.acts_within(3));
+}
+
+#[test]
 fn no_edits_change_nothing() {
     let model = Toy::default();
     assert_eq!(unedited(), host(model.forward(all_tokens(&model), &mut NoTap).unwrap()));

@@ -63,6 +63,28 @@ fn documents_can_be_in_another_field_and_in_any_file() {
 }
 
 #[test]
+fn documents_whose_files_do_not_say_their_format_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, part) in [("pages.json", "--text-format"), ("a.txt.gz", "decompress"), ("b.jsonl.ZST", "decompress")] {
+        let path = write(dir.path(), name, "{\"text\": \"aaaa\"}");
+        for read in [path.as_path(), dir.path()] {
+            let message = Corpus::open(read).unwrap().lossy().windows(&Bytes, first(9)).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains(part), "{message}");
+        }
+        let corpus = Corpus::open(&path).unwrap().with_format(DocumentFormat::Text);
+        assert_eq!(bytes(corpus.windows(&Bytes, first(1)).unwrap().ids()), "{\"te");
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn documents_keep_a_byte_order_mark_of_their_own() {
+    let lines = std::io::Cursor::new("\u{feff}{\"text\": \"\u{feff}a\"}\n".as_bytes());
+    let corpus = Corpus::from_reader("lines", DocumentFormat::JsonLines, lines).unwrap();
+    assert_eq!(corpus.windows(&Bytes, first(9)).unwrap().ids(), [0xef, 0xbb, 0xbf, 0x61]);
+}
+
+#[test]
 fn documents_of_a_stream_are_read_as_far_as_needed_and_twice() {
     let corpus = Corpus::from_reader("stdin", DocumentFormat::Text, Endless(0)).unwrap();
     assert_eq!(bytes(corpus.windows(&Bytes, first(2)).unwrap().ids()), "one two ");

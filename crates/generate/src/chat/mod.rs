@@ -17,6 +17,9 @@ use crate::{GenerateError, Result};
 /// The variables that [`ChatTemplate::render`] sets.
 const OWN: [&str; 2] = ["messages", "add_generation_prompt"];
 
+/// The variables that transformers sets to none where they are not given.
+const OPTIONAL: [&str; 2] = ["tools", "documents"];
+
 /// A message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -47,7 +50,8 @@ impl ChatMessage {
 /// A chat template of Hugging Face, in Jinja: it makes the text of a conversation that a model was tuned on.
 ///
 /// It renders as `apply_chat_template` of transformers does: blocks are trimmed, `tojson` writes as Python does,
-/// `raise_exception` and `strftime_now` (in UTC) are there, and so are the special tokens, such as `bos_token`.
+/// `raise_exception` and `strftime_now` (in UTC) are there, and so are the special tokens, such as `bos_token`. Where `tools`
+/// and `documents` are not given, they are none.
 ///
 /// ```
 /// use stratigraph_generate::chat::{ChatMessage, ChatTemplate};
@@ -106,7 +110,8 @@ impl ChatTemplate {
     /// ```
     pub fn variables(&self) -> impl Iterator<Item = String> {
         let environment = environment();
-        let read = environment.template_from_str(&self.source).map(|template| template.undeclared_variables(false));
+        let source = with_set_expressions(&self.source);
+        let read = environment.template_from_str(&source).map(|template| template.undeclared_variables(false));
         let is_own =
             |name: &String| !OWN.contains(&name.as_str()) && environment.globals().all(|(global, _)| global != name);
         let read: BTreeSet<String> = read.unwrap_or_default().into_iter().filter(is_own).collect();
@@ -124,6 +129,9 @@ impl ChatTemplate {
     /// [`GenerateError::BadTemplate`] when the template refuses the conversation, or fails.
     pub fn render(&self, messages: &[ChatMessage]) -> Result<String> {
         let mut variables = self.variables.clone();
+        for name in OPTIONAL {
+            variables.entry(name.to_owned()).or_insert(Value::from(()));
+        }
         variables.insert(OWN[0].to_owned(), Value::from_serialize(messages));
         variables.insert(OWN[1].to_owned(), self.add_generation_prompt.into());
         let environment = environment();
@@ -153,18 +161,35 @@ fn environment() -> Environment<'static> {
 /// With conditions that always hold in place of the tags by which transformers marks what an assistant wrote, so that what
 /// these do to the white space around them stays.
 fn without_generation_tags(source: &str) -> String {
+    with_tags(source, |tag, content| match content {
+        "generation" => tag.replace(content, "if true"),
+        "endgeneration" => tag.replace(content, "endif"),
+        _ => tag.to_owned(),
+    })
+}
+
+/// With each expression that a variable is set to before its tag too: minijinja 2.24 takes the variable to be set already
+/// where it looks for what the expression reads.
+fn with_set_expressions(source: &str) -> String {
+    let environment = environment();
+    with_tags(source, |tag, content| {
+        let expression = content.strip_prefix("set").and_then(|set| Some(set.split_once('=')?.1));
+        match expression.filter(|expression| environment.compile_expression(expression).is_ok()) {
+            Some(expression) => format!("{{{{ {expression} }}}}{tag}"),
+            None => tag.to_owned(),
+        }
+    })
+}
+
+/// With another text for each tag, given the tag and what it contains.
+fn with_tags(source: &str, replaced: impl Fn(&str, &str) -> String) -> String {
     let mut text = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}").map(|at| at + 2) else { break };
+        let Some(length) = rest[start + 2..].find("%}").map(|at| at + 4) else { break };
         let tag = &rest[start..start + length];
-        let name = tag[2..length - 2].trim_matches(['-', '+']).trim();
         text.push_str(&rest[..start]);
-        match name {
-            "generation" => text.push_str(&tag.replace(name, "if true")),
-            "endgeneration" => text.push_str(&tag.replace(name, "endif")),
-            _ => text.push_str(tag),
-        }
+        text.push_str(&replaced(tag, tag[2..length - 2].trim_matches(['-', '+']).trim()));
         rest = &rest[start + length..];
     }
     text.push_str(rest);

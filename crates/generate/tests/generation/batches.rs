@@ -1,6 +1,8 @@
 //! A batch of prompts gives each the text that it has alone, with kept keys and values and without.
 
-use stratigraph_core::{ActivationCache, Edit, Hook, NoTap, ResidualModel, RunModel};
+use stratigraph_core::{
+    Activation, ActivationCache, Edit, Hook, HookSet, NoTap, ResidualModel, Result, RunModel, Site, Tap,
+};
 use stratigraph_generate::{Generation, Generator, Sampling};
 use stratigraph_surgery::{Intervention, LayerPlan};
 use stratigraph_testing::{assert_each_close, device};
@@ -112,4 +114,36 @@ fn a_tap_sees_what_is_generated() {
     let ids = burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(all, [1, 7]), &device());
     let expected: Vec<f32> = model.forward(ids, &mut NoTap).unwrap().try_into_vec_as().unwrap();
     assert_each_close(&found.try_into_vec_as::<f32>().unwrap(), &expected, 1e-4, "the last residual stream");
+}
+
+/// Notes how many positions run at once.
+struct Lengths(Vec<usize>);
+
+impl Tap for Lengths {
+    fn hooks(&self) -> HookSet {
+        [Hook::Embed].into()
+    }
+
+    fn visit(&mut self, _: Site, _: Hook, activation: Activation) -> Result<Activation> {
+        self.0.push(activation.dims()[1]);
+        Ok(activation)
+    }
+
+    fn takes_parts(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_long_rest_of_a_prompt_runs_in_parts() {
+    let model = load("bloom");
+    let prompts = [vec![5, 9], (0..1300).map(|i| i * i % 48).collect()];
+    let generator = Generator::new(&model).with_max_new_tokens(1);
+    let mut lengths = Lengths(Vec::new());
+    let watched = generator.run_with(&prompts, &mut lengths, |_| true).unwrap();
+    assert_eq!(lengths.0, [2, 512, 512, 274]);
+    let alone = [0, 1].map(|index| generator.run(&prompts[index..=index]).unwrap().remove(0));
+    for found in [watched, generator.run(&prompts).unwrap()] {
+        assert_eq!(tokens(&found), tokens(&alone));
+    }
 }

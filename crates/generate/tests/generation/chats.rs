@@ -55,6 +55,21 @@ fn variables_and_the_date_reach_the_template() {
 }
 
 #[test]
+fn a_variable_that_a_template_sets_from_itself_is_one_that_it_reads() {
+    let source = "{%- set enable_thinking = enable_thinking if enable_thinking is defined else True %}\
+                  {%- set n = 0 %}{% for m in messages %}{% set n = n + 1 %}{% endfor %}{{ enable_thinking }}";
+    let template = ChatTemplate::new(source).unwrap();
+    assert!(template.variables().eq(["enable_thinking"]));
+    assert_eq!(template.render(&[]).unwrap(), "True");
+    assert_eq!(template.with_variable("enable_thinking", false).render(&[]).unwrap(), "False");
+}
+
+#[test]
+fn a_text_of_a_template_may_look_like_a_tag() {
+    assert_eq!(ChatTemplate::new("{{ '{%}' }}").unwrap().render(&[]).unwrap(), "{%}");
+}
+
+#[test]
 fn a_text_that_is_no_template_is_refused() {
     let message = ChatTemplate::new("{% for m in %}").unwrap_err().to_string();
     assert!(message.starts_with("the chat template fails: ") && message.contains("(line 1)"), "{message}");

@@ -1,10 +1,10 @@
 //! A text beside what an intervention makes of it.
 
 use burn::tensor::{Tensor, TensorData};
-use stratigraph_core::{NoTap, ResidualModel, RunModel};
+use stratigraph_core::{Edit, Hook, NoTap, Positions, ResidualModel, RunModel};
 use stratigraph_generate::Generator;
 use stratigraph_models::Checkpoint;
-use stratigraph_surgery::LayerPlan;
+use stratigraph_surgery::{Intervention, LayerPlan};
 use stratigraph_testing::{device, fixture};
 
 use crate::tiny;
@@ -55,6 +55,41 @@ fn divergence_is_measured_along_the_clean_text() {
     assert_ne!(comparison.clean.tokens[at], comparison.changed.tokens[at]);
     let free = Generator::new(&model).with_max_new_tokens(10).run(&[prompt]).unwrap().remove(0);
     assert_eq!(free, comparison.clean);
+}
+
+#[test]
+fn a_prompt_is_compared_under_the_edits_of_its_own_window() {
+    let (model, tokenizer) = tiny();
+    let prompts = [tokenizer.encode("The king said").unwrap(), tokenizer.encode("One").unwrap()];
+    let compare = |edit: Edit, prompts: &[Vec<u32>]| {
+        let edited = Intervention::none(model.n_layers()).edit(edit);
+        Generator::new(&model).with_max_new_tokens(6).with_intervention(edited).compare(prompts).unwrap()
+    };
+    let edit = Edit::zero(Hook::MlpOut.at(0));
+    let second = Positions::mask("second", vec![vec![false; 16], vec![true; 16]]);
+    let found = compare(edit.clone().with_positions(second), &prompts);
+    let alone = compare(edit, &prompts[1..]).remove(0).mean_kl().unwrap();
+    assert!(alone > 0.01, "{alone}");
+    let [unchanged, changed] = [0, 1].map(|index| found[index].mean_kl().unwrap());
+    assert!(unchanged < 1e-6 && (changed - alone).abs() < 1e-4 * alone, "{unchanged} {changed} {alone}");
+}
+
+#[test]
+fn an_edit_changes_nothing_in_a_text_that_is_too_short_for_it() {
+    let (model, tokenizer) = tiny();
+    let long = tokenizer.encode("The king said to the people that all of them were free to go").unwrap();
+    let prompts = [long[..2].to_vec(), long.clone()];
+    let edit = Edit::zero(Hook::MlpOut.at(0)).with_positions(long.len() - 1..);
+    let edited = Intervention::none(model.n_layers()).edit(edit);
+    let generator = Generator::new(&model).with_max_new_tokens(3).with_intervention(edited);
+    let found = generator.compare(&prompts).unwrap();
+    let [short, long_enough] = [0, 1].map(|index| found[index].mean_kl().unwrap());
+    assert!(short < 1e-6 && long_enough > 1e-3, "{short} {long_enough}");
+    // So it is in a run of the short one alone, where the longest is announced.
+    let message = generator.run(&prompts[..1]).unwrap_err().to_string();
+    assert!(message.contains("none of its positions"), "{message}");
+    let alone = generator.with_longest_prompt(long.len()).run(&prompts[..1]).unwrap().remove(0);
+    assert_eq!(alone.tokens, found[0].changed.tokens);
 }
 
 /// Logits of eight positions are held at once with this vocabulary, and the text is longer.

@@ -59,6 +59,28 @@ fn a_reader_that_has_enough_ends_all_texts() {
         .unwrap();
     assert_eq!(n_shown, 6);
     assert!(generations.iter().all(|generation| generation.stop == StopReason::Interrupted));
+    let n_tokens: usize = generations.iter().map(|generation| generation.tokens.len()).sum();
+    assert_eq!(n_tokens, n_shown, "no token is drawn that is not shown");
+}
+
+#[test]
+fn a_text_that_is_interrupted_has_the_text_of_all_its_tokens() {
+    let (model, tokenizer) = tiny();
+    let prompt = [tokenizer.encode("The king said").unwrap()];
+    let generator = Generator::new(&model).with_text(&tokenizer).with_max_new_tokens(5);
+    let expected = generator.run(&prompt).unwrap().remove(0);
+    // The end of the text is held back, since it may begin a stop string.
+    let last = expected.text.as_ref().and_then(|text| text.chars().next_back()).unwrap();
+    let generator = generator.with_stop_strings([format!("{last}\0")]).with_max_new_tokens(40);
+    let mut n_shown = 0;
+    let found = generator
+        .run_with(&prompt, &mut stratigraph_core::NoTap, |_| {
+            n_shown += 1;
+            n_shown < 5
+        })
+        .unwrap()
+        .remove(0);
+    assert_eq!((found.tokens, found.text), (expected.tokens, expected.text));
 }
 
 #[test]

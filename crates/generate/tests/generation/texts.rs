@@ -8,16 +8,22 @@ const KINDS: [&str; 9] = ["gemma-spm", "gpt-2", "llama-bpe", "llama-spm", "olmo"
 
 const TEXT: &str = "It costs 5 €, said naïve Zoë.\n  日本語 and 한국어, \u{1f469}\u{200d}\u{1f680}\u{1f389} end";
 
+/// The text of tokens up to a character that they do not finish. Some tokenizers write a whole run of bytes as U+FFFD then.
+fn finished(tokenizer: &Tokenizer, ids: &[u32]) -> String {
+    let texts = (0..=ids.len()).rev().take(4).map(|n| tokenizer.decode(&ids[..n]).unwrap());
+    texts.map(|text| text.trim_end_matches('\u{fffd}').to_owned()).max_by_key(String::len).unwrap()
+}
+
+/// Some of the prompts end within a character.
 #[test]
 fn parts_together_are_the_text_whatever_the_tokenizer() {
     for kind in KINDS {
         let tokenizer = Tokenizer::from_file(fixture(&format!("tokenizers/{kind}/tokenizer.json"))).unwrap();
         let ids = tokenizer.encode(TEXT).unwrap();
         let whole = tokenizer.decode(&ids).unwrap();
-        for n_prompt in [0, 1, 5] {
-            let before = tokenizer.decode(&ids[..n_prompt]).unwrap();
+        for n_prompt in 0..ids.len() {
             let mut stream = TextStream::new(&tokenizer, &ids[..n_prompt]).unwrap();
-            let mut text = before.clone();
+            let mut text = finished(&tokenizer, &ids[..n_prompt]);
             for id in &ids[n_prompt..] {
                 let new = stream.push(*id).unwrap();
                 assert!(!new.contains('\u{fffd}'), "{kind}: {new:?} is a part of a character");

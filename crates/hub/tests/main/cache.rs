@@ -101,6 +101,20 @@ fn an_adapter_is_named_as_one() {
 }
 
 #[test]
+fn a_model_with_an_adapter_beside_it_is_not_taken_for_one_without() {
+    let files = [("config.json", "{}"), ("model.safetensors", "x"), ("adapter_config.json", "{}")];
+    let found = |files: &[(&str, &str)]| {
+        let (dir, _) = cache(files);
+        hub(dir.path(), &[("HF_HUB_OFFLINE", "1")]).get(&id("org/model"), |_| {}).map(|_| ())
+    };
+    assert!(found(&files).is_ok(), "only a configuration is left over");
+    for weights in ["adapter_model.safetensors", "adapter_model.bin"] {
+        let message = found(&[&files[..], &[(weights, "x")]].concat()).unwrap_err().to_string();
+        assert!(message.contains("adapter_config.json") && message.contains("merge"), "{message}");
+    }
+}
+
+#[test]
 fn an_index_that_leads_elsewhere_is_not_followed() {
     for name in ["../model-1.safetensors", "/etc/passwd", "a/b.safetensors", "model.bin", ""] {
         let index = format!("{{\"weight_map\": {{\"a\": \"{name}\"}}}}");
@@ -121,6 +135,8 @@ fn the_environment_says_where_the_cache_is() {
     assert_eq!(at(&[home, ("XDG_CACHE_HOME", "/x"), ("HF_HOME", "/f")]).unwrap(), "/f/hub");
     assert_eq!(at(&[("HF_HOME", "/f"), ("HF_HUB_CACHE", "/c")]).unwrap(), "/c");
     assert_eq!(at(&[home, ("HF_HOME", "")]).unwrap(), "/h/.cache/huggingface/hub");
+    assert_eq!(at(&[home, ("HF_HOME", "~/hf")]).unwrap(), "/h/hf/hub");
+    assert_eq!(at(&[("D", "/d"), ("HF_HUB_CACHE", "$D/${D}x/$NO/~")]).unwrap(), "/d//dx/$NO/~");
     assert!(matches!(at(&[]), Err(HubError::NoCache)));
 }
 

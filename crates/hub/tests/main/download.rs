@@ -1,7 +1,7 @@
 //! Downloads from a local server that speaks the hub's protocol, and everything that can go wrong on the way.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stratigraph_hub::HubError;
 
@@ -37,6 +37,13 @@ fn snapshot_files(cache: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Where files of the model are until they are complete.
+fn parts(cache: &Path) -> PathBuf {
+    let parts = cache.join(".stratigraph-incomplete").join(COMMIT).join("models--org--model/blobs");
+    fs::create_dir_all(&parts).unwrap();
+    parts
 }
 
 #[test]
@@ -116,6 +123,55 @@ fn an_adapter_is_refused_by_name() {
     let (server, dir) = (Server::start(&files), tempfile::tempdir().unwrap());
     let message = server.hub(dir.path(), &[]).get(&id("org/model"), |_| {}).unwrap_err().to_string();
     assert!(message.contains("adapter_config.json") && message.contains("base model"), "{message}");
+    let beside: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.safetensors", b"x")];
+    let server = Server::start(&[files, beside].concat());
+    let message = server.hub(dir.path(), &[]).get(&id("org/model"), |_| {}).unwrap_err().to_string();
+    assert!(message.contains("adapter_config.json") && message.contains("transformers would add"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_optional_may_be_empty() {
+    let files: [(&str, &[u8]); 6] = [
+        ("added_tokens.json", b""),
+        ("chat_template.json", b"{}"),
+        ("config.json", b"{}"),
+        ("model.safetensors", b"x"),
+        ("special_tokens_map.json", b""),
+        ("vocab.json", b"{}"),
+    ];
+    let (server, dir) = (Server::start(&files), tempfile::tempdir().unwrap());
+    server.hub(dir.path(), &[]).get(&id("org/model"), |_| {}).unwrap();
+    assert_eq!(snapshot_files(dir.path()), ["chat_template.json", "config.json", "model.safetensors", "vocab.json"]);
+    let server = Server::start(&[("config.json", b""), ("model.safetensors", b"x")]);
+    let error = server.hub(&dir.path().join("other"), &[]).get(&id("org/model"), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("config.json"), "{error}");
+}
+
+#[test]
+fn a_weak_tag_names_a_file_as_a_strong_one_does() {
+    let (server, dir) = (sharded(), tempfile::tempdir().unwrap());
+    server.weaken_tags();
+    let snapshot = server.hub(dir.path(), &[]).get(&id("org/model"), |_| {}).unwrap();
+    let link = fs::read_link(snapshot.path().join("config.json")).unwrap();
+    assert_eq!(link, Path::new("../../blobs").join(&sha256(b"{}")[..40]));
+}
+
+#[test]
+fn the_older_name_of_the_token_is_read() {
+    let (server, dir) = (sharded(), tempfile::tempdir().unwrap());
+    let hub = server.hub(dir.path(), &[("HUGGING_FACE_HUB_TOKEN", "older")]);
+    hub.get(&id("org/model"), |_| {}).unwrap();
+    assert!(server.requests()[0].ends_with("Bearer older"));
+}
+
+/// As after an attempt that ended just before the file got its name.
+#[test]
+fn a_file_that_has_arrived_whole_is_checked_and_not_asked_for() {
+    let (server, dir) = (sharded(), tempfile::tempdir().unwrap());
+    fs::write(parts(dir.path()).join(format!("{}.part", sha256(&weights(2)))), weights(2)).unwrap();
+    let snapshot = server.hub(dir.path(), &[]).get(&id("org/model"), |_| {}).unwrap();
+    assert_eq!(fs::read(snapshot.path().join("model-2.safetensors")).unwrap(), weights(2));
+    assert!(!server.requests().iter().any(|request| request.contains("bytes=200000-")));
 }
 
 #[test]
@@ -215,9 +271,7 @@ fn a_full_disk_is_one_error_and_no_half_file() {
     let (server, dir) = (sharded(), tempfile::tempdir().unwrap());
     let hub = server.hub(dir.path(), &[]);
     // The part of one file lies on a device that is always full.
-    let parts = dir.path().join(".stratigraph-incomplete").join(COMMIT).join("models--org--model/blobs");
-    fs::create_dir_all(&parts).unwrap();
-    let part = parts.join(format!("{}.part", sha256(&weights(2))));
+    let part = parts(dir.path()).join(format!("{}.part", sha256(&weights(2))));
     std::os::unix::fs::symlink("/dev/full", &part).unwrap();
     let error = hub.get(&id("org/model"), |_| {}).unwrap_err();
     assert!(matches!(&error, HubError::Io { path, .. } if *path == part), "{error}");

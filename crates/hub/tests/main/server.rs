@@ -28,6 +28,7 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     /// Status of every answer, in place of what was asked for.
     status: Option<u16>,
+    has_weak_tags: bool,
     faults: BTreeMap<String, Fault>,
     requests: Vec<String>,
 }
@@ -56,6 +57,11 @@ impl Server {
 
     pub fn answer_all_with(&self, status: u16) {
         self.state.lock().unwrap().status = Some(status);
+    }
+
+    /// From now on ETags of small files are weak ones.
+    pub fn weaken_tags(&self) {
+        self.state.lock().unwrap().has_weak_tags = true;
     }
 
     /// Lets the next body of `file` go wrong.
@@ -116,7 +122,8 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
                 "HTTP/1.1 302 Found\r\n{tags}{linked}{location}Content-Length: 0\r\nConnection: close\r\n\r\n"
             );
         }
-        let tags = format!("{tags}ETag: \"{}\"\r\n", &sha256(&bytes)[..40]);
+        let weak = if state.has_weak_tags { "W/" } else { "" };
+        let tags = format!("{tags}ETag: {weak}\"{}\"\r\n", &sha256(&bytes)[..40]);
         return body(&mut stream, &mut state, file, &bytes, range.as_deref(), &tags);
     }
     match path.strip_prefix("/large/") {
@@ -138,6 +145,10 @@ fn body(
 ) -> std::io::Result<()> {
     let (first, last) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')).unwrap_or(("0", ""));
     let first: usize = first.parse().unwrap();
+    if first >= bytes.len() {
+        let content = format!("Content-Range: bytes */{}\r\nContent-Length: 0\r\n", bytes.len());
+        return write!(stream, "HTTP/1.1 416 Range Not Satisfiable\r\n{tags}{content}Connection: close\r\n\r\n");
+    }
     let end = last.parse::<usize>().map_or(bytes.len(), |last| (last + 1).min(bytes.len()));
     let mut part = bytes[first..end].to_vec();
     // A look at the first byte is no body.

@@ -42,6 +42,21 @@ pub enum RopeScaling {
     },
 }
 
+impl RopeScaling {
+    /// The context the model was first trained with, where the scaling depends on it.
+    pub(crate) fn original_n_ctx(&self) -> Option<usize> {
+        match self {
+            RopeScaling::Llama3 { original_n_ctx, .. }
+            | RopeScaling::Yarn(Yarn { original_n_ctx, .. })
+            | RopeScaling::LongRope(LongRope { original_n_ctx, .. }) => Some(*original_n_ctx),
+            RopeScaling::None
+            | RopeScaling::Linear { .. }
+            | RopeScaling::Dynamic { .. }
+            | RopeScaling::PerFrequency { .. } => None,
+        }
+    }
+}
+
 /// The numbers of [`RopeScaling::Yarn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -89,11 +89,11 @@ impl Block {
         visit(tap, site, Hook::ResidPost, resid)
     }
 
-    /// The output weights of each neuron, `[d_mlp, d_model]`, with the gain of the norm after the MLP folded in.
+    /// The output weights of each neuron, `[d_mlp, d_model]`, with the linear part of the norm after the MLP.
     pub(super) fn w_out(&self) -> Tensor<2> {
         let weight = self.mlp.w_out();
         self.scaled(match &self.mlp_post_norm {
-            Some(norm) => norm.times_gains(weight),
+            Some(norm) => norm.linear_part(weight),
             None => weight,
         })
     }
@@ -248,5 +248,23 @@ fn normed_by(norm: &Option<AnyNorm>, x: Tensor<3>) -> Tensor<3> {
     match norm {
         Some(norm) => norm.forward(x),
         None => x,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use stratigraph_core::ModelWeights;
+    use stratigraph_testing::host;
+
+    use crate::{DecoderConfig, Norm, NormPlacement};
+
+    #[test]
+    fn a_norm_that_subtracts_the_mean_leaves_weights_without_one() {
+        let config = DecoderConfig::new(1, 16, 2, 32);
+        let config = config.with_norm(Norm::Layer { eps: 1e-5 }).with_norm_placement(NormPlacement::Sandwich);
+        let model = config.init(1, &Device::flex()).unwrap();
+        let means = host(model.w_out(0).unwrap().mean_dim(1));
+        assert!(means.iter().all(|mean| mean.abs() < 1e-6), "{means:?}");
     }
 }

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{panic, thread};
 
 use burn::tensor::{Device, Int, Tensor};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use stratigraph_core::{
     CoreError, IncrementalModel, ModelShape, ModelWeights, ResidualModel, Result as CoreResult, Site, Tap,
+    is_host_device,
 };
 
 use super::Decoder;
@@ -39,6 +42,8 @@ pub struct StreamedDecoder {
     held: Mutex<VecDeque<(usize, Arc<Block>)>>,
     largest_block: usize,
     n_reads: AtomicUsize,
+    /// Threads that only read blocks, where these are in the host's memory.
+    readers: Option<ThreadPool>,
 }
 
 impl StreamedDecoder {
@@ -54,7 +59,9 @@ impl StreamedDecoder {
             Ok(trunk)
         })?;
         let (held, n_reads) = (Mutex::default(), AtomicUsize::new(0));
-        Ok(Self { checkpoint, options, device: device.clone(), trunk, held, largest_block, n_reads })
+        let pool = || ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).build().ok();
+        let readers = is_host_device(device).then(pool).flatten();
+        Ok(Self { checkpoint, options, device: device.clone(), trunk, held, largest_block, n_reads, readers })
     }
 
     /// The decoder without its blocks.
@@ -91,10 +98,23 @@ impl StreamedDecoder {
             held.pop_front();
         }
         self.n_reads.fetch_add(1, Ordering::Relaxed);
-        let read = self.checkpoint.read_block(layer, &self.options, &self.device);
+        let read = self.read(layer);
         let block = Arc::new(read.map_err(|error| CoreError::LayerFailed { layer, reason: error.to_string() })?);
         held.push_back((layer, block.clone()));
         Ok(block)
+    }
+
+    /// Reads a block, on a CPU in threads that do nothing else. A thread of the caller's pool that waits for a part of the block
+    /// would take up other work of that pool, and wait for itself if that needs a block.
+    fn read(&self, layer: usize) -> Result<Block> {
+        let read = || self.checkpoint.read_block(layer, &self.options, &self.device);
+        match &self.readers {
+            Some(readers) => {
+                let read = thread::scope(|scope| scope.spawn(|| readers.install(read)).join());
+                read.unwrap_or_else(|payload| panic::resume_unwind(payload))
+            }
+            None => read(),
+        }
     }
 }
 

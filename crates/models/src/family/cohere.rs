@@ -47,7 +47,7 @@ fn common(keys: &mut Keys, base: f64) -> Result<DecoderConfig> {
     keys.dead(&DEAD);
     let d_head = hf::d_head(keys)?;
     let outer = Outer { base, ..Outer::new(keys, d_head)? };
-    let rope = rope::from_hf(keys, outer)?;
+    let rope = rope::whole_heads(keys, outer)?;
     let norm = Norm::LayerWithoutBias { eps: keys.number("layer_norm_eps")? };
     let activation = hf::activation(keys, "hidden_act", "silu")?;
     let head = hf::head(keys, Head::Tied)?;

@@ -22,7 +22,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         keys.dead(&["rope_parameters", "rope_scaling", "rope_theta"]);
         Position::FalconAlibi
     } else {
-        Position::Rotary(rope::from_hf(keys, outer)?)
+        Position::Rotary(rope::whole_heads(keys, outer)?)
     };
     let (n_kv_heads, residual) = attention(keys, n_heads)?;
     let d_mlp = keys.size_or_none("ffn_hidden_size")?.unwrap_or(d_model.saturating_mul(4));

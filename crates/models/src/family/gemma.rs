@@ -27,7 +27,7 @@ pub(super) fn gemma_from_hf(keys: &mut Keys) -> Result<Recipe> {
 
 pub(super) fn gemma2_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let activation = hf::activation(keys, "hidden_activation", "gelu_pytorch_tanh")?;
-    keys.dead(&["hidden_act", "cache_implementation"]);
+    keys.dead(&["hidden_act", "cache_implementation", "sliding_window_size"]);
     let config = common(keys)?
         .with_mlp(Mlp::Gated { activation })
         .with_norm_placement(NormPlacement::Sandwich)
@@ -44,7 +44,7 @@ pub(super) fn gemma2_from_hf(keys: &mut Keys) -> Result<Recipe> {
 fn common(keys: &mut Keys) -> Result<DecoderConfig> {
     let d_head = keys.size_or_none("head_dim")?.ok_or_else(|| missing("head_dim"))?; // not d_model / n_heads
     let outer = Outer::new(keys, d_head)?;
-    let rope = rope::from_hf(keys, outer)?;
+    let rope = rope::whole_heads(keys, outer)?;
     let norm = hf::rms(keys)?;
     let head = hf::head(keys, Head::Tied)?;
     let config = hf::common(keys, norm, rope)?.with_head(head);

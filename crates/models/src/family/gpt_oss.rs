@@ -27,7 +27,7 @@ pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
         keys.default_for_null("rope_parameters", usual);
     }
     let outer = Outer { base: BASE, ..Outer::new(keys, d_head)? };
-    let rope = rope::from_hf(keys, outer)?;
+    let rope = rope::whole_heads(keys, outer)?;
     let norm = hf::rms(keys)?;
     let alpha = keys.number_or_none("swiglu_alpha")?.unwrap_or(ALPHA);
     let limit = keys.number_or_none("swiglu_limit")?.unwrap_or(LIMIT);

@@ -14,11 +14,7 @@ pub(super) fn llama_like(keys: &mut Keys) -> Result<DecoderConfig> {
 pub(super) fn llama_like_with(keys: &mut Keys, base: f64) -> Result<DecoderConfig> {
     let d_head = d_head(keys)?;
     let outer = rope::Outer::new(keys, d_head)?;
-    let rope = rope::from_hf(keys, rope::Outer { base, ..outer })?;
-    if rope.d_rotary != d_head {
-        let rotated = format!("({} of {d_head})", rope.d_rotary);
-        return Err(unsupported("partial_rotary_factor", rotated, "this family rotates whole heads"));
-    }
+    let rope = rope::whole_heads(keys, rope::Outer { base, ..outer })?;
     let norm = rms(keys)?;
     let activation = activation(keys, "hidden_act", "silu")?;
     Ok(common(keys, norm, rope)?.with_mlp(Mlp::Gated { activation }))

@@ -36,6 +36,7 @@ const DEAD: &[&str] = &[
     "gradient_checkpointing",
     "id2label",
     "init_std",
+    "initializer_factor",
     "initializer_range",
     "is_decoder",
     "label2id",
@@ -115,7 +116,6 @@ const GGUF: &[&str] = &["rope.scaling.finetuned", "tensor_data_layout"];
 /// Parts of names that concern the computation: ignoring an unknown key with one of them, unless it is switched off,
 /// could change numbers silently.
 const MATTERS: &[&str] = &[
-    "act",
     "alibi",
     "attention",
     "attn",
@@ -128,6 +128,7 @@ const MATTERS: &[&str] = &[
     "embed",
     "encoder",
     "expert",
+    "factor",
     "head",
     "hidden",
     "inner",
@@ -174,5 +175,18 @@ pub(super) fn is_without_effect(key: &str, format: Format) -> bool {
 /// Whether an unknown key concerns the computation by its name.
 pub(super) fn matters(key: &str) -> bool {
     let lower = key.to_lowercase();
-    MATTERS.iter().any(|part| lower.contains(part))
+    // `act` is a part of too many other words.
+    let is_activation = |word: &str| word == "act" || word.starts_with("activ");
+    MATTERS.iter().any(|part| lower.contains(part)) || lower.split(['_', '.']).any(is_activation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_activation_is_a_word_of_a_name() {
+        assert!(["act_fn", "ffn_act", "mid.activation_type", "yarn_factor"].into_iter().all(matters));
+        assert!(!["compact_vocabulary", "contact", "exact_match"].into_iter().any(matters));
+    }
 }

@@ -30,11 +30,14 @@ pub(super) fn ministral3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let name = if keys.has("rope_parameters") { "rope_parameters" } else { "rope_scaling" };
     let mut rotary = keys.object_or_none(name)?.ok_or_else(|| missing("rope_parameters"))?;
     let beta = rotary.number_or_none("llama_4_scaling_beta")?.ok_or_else(|| missing("llama_4_scaling_beta"))?;
-    let original_n_ctx = rotary.size("original_max_position_embeddings")?;
+    let inner = rotary.size("original_max_position_embeddings")?;
     keys.without_in(name, &["llama_4_scaling_beta", "max_position_embeddings"]);
-    let config = hf::llama_like(keys)?.with_query_scaling(QueryScaling { beta, original_n_ctx });
+    let config = hf::llama_like(keys)?;
+    // Where the rope type has this number, the one outside the object has priority, for queries too.
+    let original_n_ctx = config.position.rope().and_then(|rope| rope.scaling.original_n_ctx()).unwrap_or(inner);
     let window = windows::everywhere(keys, config.n_layers)?;
-    Ok(Recipe::like_llama(config.with_sliding_window(window)))
+    let config = config.with_query_scaling(QueryScaling { beta, original_n_ctx }).with_sliding_window(window);
+    Ok(Recipe::like_llama(config))
 }
 
 /// `mistral3`: the text model of Mistral 3 or a Ministral 3, with rows of queries and keys permuted as Llama's.

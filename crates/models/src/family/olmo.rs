@@ -17,7 +17,7 @@ const OLMO3_PATTERN: usize = 4;
 pub(super) fn olmo_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let d_head = hf::d_head(keys)?;
     let outer = Outer::new(keys, d_head)?;
-    let rope = rope::from_hf(keys, outer)?;
+    let rope = rope::whole_heads(keys, outer)?;
     let activation = hf::activation(keys, "hidden_act", "silu")?;
     let config = hf::common(keys, Norm::LayerWithoutWeights { eps: EPS }, rope)?
         .with_mlp(Mlp::Gated { activation })
@@ -33,7 +33,9 @@ pub(super) fn olmo2_from_hf(keys: &mut Keys) -> Result<Recipe> {
 pub(super) fn olmo3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let d_head = hf::d_head(keys)?;
     let sliding = Outer { base: OLMO3_BASE, ..Outer::new(keys, d_head)? };
-    let full = sliding.read(keys)?; // the older form of the base is for layers that see everything
+    // The older form of the base is for layers that see everything; of the original context transformers reads what is inside
+    // the objects alone.
+    let full = Outer { original_n_ctx: None, ..sliding.read(keys)? };
     let ropes = rope::by_kind_of_layer(keys, full, sliding)?;
     let norm = hf::rms(keys)?;
     let activation: Activation = hf::activation(keys, "hidden_act", "silu")?;

@@ -26,11 +26,7 @@ fn from_hf(keys: &mut Keys) -> Result<DecoderConfig> {
 
 /// A window on the layers listed, or from `max_window_layers` on; none unless it is switched on.
 fn sliding_window(keys: &mut Keys, n_layers: usize) -> Result<Option<SlidingWindow>> {
-    let switched_on = keys.flag_or("use_sliding_window", false)?;
-    if switched_on {
-        keys.required("sliding_window")?; // absent, transformers takes 4,096
-    }
-    let size = keys.size_or_none("sliding_window")?.filter(|_| switched_on);
+    let (_, size) = windows::switched_on(keys)?;
     let first = keys.size_or_none("max_window_layers")?;
     let layers = match (windows::listed(keys, n_layers)?, size) {
         (Some(listed), _) => listed,

@@ -9,24 +9,15 @@ use crate::{Bias, DecoderConfig, Experts, Mlp, QkNorm, Result, Weighting};
 /// Layers below this one have a window, where a configuration does not say how many do.
 const WINDOW_LAYERS: usize = 28;
 
-/// Whether windows are switched on, and how large they are. transformers takes 4,096 if the size is absent, which is refused here.
-fn window(keys: &mut Keys) -> Result<(bool, Option<usize>)> {
-    let has_window = keys.flag_or("use_sliding_window", false)?;
-    if has_window {
-        keys.required("sliding_window")?;
-    }
-    Ok((has_window, keys.size_or_none("sliding_window")?.filter(|_| has_window)))
-}
-
 pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {
     let config = hf::llama_like(keys)?.with_qkv_bias(keys.flag_or("qkv_bias", true)?.into());
     let shared = keys.size("shared_expert_intermediate_size")?;
     let experts = experts(keys, &config)?.with_shared(shared);
     let n_layers = config.n_layers;
-    let (has_window, size) = window(keys)?;
+    let (is_on, size) = windows::switched_on(keys)?;
     let below = keys.size_or_none("max_window_layers")?.unwrap_or(WINDOW_LAYERS);
     let layers = windows::listed_or(keys, n_layers, || {
-        windows::chosen(n_layers, |layer| has_window && layer.is_multiple_of(2) && layer < below)
+        windows::chosen(n_layers, |layer| is_on && layer.is_multiple_of(2) && layer < below)
     })?;
     let config = config.with_mlp(Mlp::Experts(experts)).with_sliding_window(windows::window(size, layers, None)?);
     Ok(Recipe::like_llama(config))
@@ -34,10 +25,12 @@ pub(super) fn qwen2_from_hf(keys: &mut Keys) -> Result<Recipe> {
 
 pub(super) fn qwen3_from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.dead(&["max_window_layers"]);
+    keys.only("use_qk_norm", true)?;
+    keys.only("shared_expert_intermediate_size", 0)?;
     let config = hf::llama_like(keys)?.with_qk_norm(QkNorm::PerHead);
     let config = hf::with_attention_bias(config, keys)?;
     let experts = experts(keys, &config)?;
-    let (_, size) = window(keys)?;
+    let (_, size) = windows::switched_on(keys)?;
     let layers = windows::chosen(config.n_layers, |_| size.is_some());
     let config = config.with_mlp(Mlp::Experts(experts)).with_sliding_window(windows::window(size, layers, None)?);
     Ok(Recipe::like_llama(config))

@@ -41,6 +41,20 @@ pub(super) fn from_hf(keys: &mut Keys, outer: Outer) -> Result<Rope> {
     from_objects(keys, outer)
 }
 
+/// As [`from_hf`], in a family that rotates whole heads.
+pub(super) fn whole_heads(keys: &mut Keys, outer: Outer) -> Result<Rope> {
+    whole(from_hf(keys, outer)?, outer.d_head)
+}
+
+/// Refuses to rotate a part of each head: transformers ignores that in some families, and fails in others.
+fn whole(rope: Rope, d_head: usize) -> Result<Rope> {
+    if rope.d_rotary == d_head {
+        return Ok(rope);
+    }
+    let rotated = format!("({} of {d_head})", rope.d_rotary);
+    Err(unsupported("partial_rotary_factor", rotated, "this family rotates whole heads"))
+}
+
 /// As [`from_hf`], of `rope_parameters` or `rope_scaling` alone.
 pub(super) fn from_objects(keys: &mut Keys, outer: Outer) -> Result<Rope> {
     let older = keys.object_or_none("rope_scaling")?.filter(|it| it.left().next().is_some());
@@ -58,7 +72,7 @@ fn both() -> ModelError {
 }
 
 /// The rotary positions of layers that see everything, and of those with a window, from `rope_parameters` by kind of layer
-/// or the older `rope_scaling`, which is for the layers that see everything.
+/// or the older `rope_scaling`, which is for the layers that see everything. Both rotate whole heads.
 pub(super) fn by_kind_of_layer(keys: &mut Keys, full: Outer, sliding: Outer) -> Result<ByKind> {
     let mut nested = keys.object_or_none("rope_parameters")?;
     let mut of =
@@ -66,7 +80,7 @@ pub(super) fn by_kind_of_layer(keys: &mut Keys, full: Outer, sliding: Outer) -> 
             Some(mut inner) => from_object(&mut inner, &format!("rope_parameters.{kind}"), outer),
             None => rope(outer, RopeScaling::None),
         };
-    let (of_full, sliding) = (of("full_attention", full)?, of("sliding_attention", sliding)?);
+    let (of_full, of_sliding) = (of("full_attention", full)?, of("sliding_attention", sliding)?);
     if let Some(unread) = nested.as_ref().and_then(|nested| nested.left().next()) {
         return Err(unsupported(&format!("rope_parameters.{unread}"), "(set)", "it is no kind of layer"));
     }
@@ -74,11 +88,12 @@ pub(super) fn by_kind_of_layer(keys: &mut Keys, full: Outer, sliding: Outer) -> 
         let reason = "transformers does not read it in objects by kind of layer; leave it out";
         return Err(unsupported("rope_parameters.full_attention.truncate", "false", reason));
     }
-    match keys.object_or_none("rope_scaling")? {
-        Some(_) if nested.is_some() => Err(both()),
-        Some(mut older) => Ok(ByKind { full: from_object(&mut older, "rope_scaling", full)?, sliding }),
-        None => Ok(ByKind { full: of_full, sliding }),
-    }
+    let of_full = match keys.object_or_none("rope_scaling")? {
+        Some(_) if nested.is_some() => return Err(both()),
+        Some(mut older) => from_object(&mut older, "rope_scaling", full)?,
+        None => of_full,
+    };
+    Ok(ByKind { full: whole(of_full, full.d_head)?, sliding: whole(of_sliding, sliding.d_head)? })
 }
 
 /// Rotary positions of the two kinds of layers.

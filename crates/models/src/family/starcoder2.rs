@@ -9,10 +9,10 @@ use crate::{Activation, DecoderConfig, Head, Mlp, Norm, Result};
 
 pub(super) fn from_hf(keys: &mut Keys) -> Result<Recipe> {
     keys.dead(&["mlp_type", "norm_type", "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32"]);
-    keys.dead(&["scale_attn_weights"]);
+    keys.dead(&["scale_attn_weights", "rms_norm_eps"]);
     let d_head = hf::d_head(keys)?;
     let outer = Outer::new(keys, d_head)?;
-    let rope = rope::from_hf(keys, outer)?;
+    let rope = rope::whole_heads(keys, outer)?;
     let norm = Norm::Layer { eps: keys.number("norm_epsilon")? };
     let activation = hf::activation(keys, "hidden_act", "gelu_pytorch_tanh")?;
     let head = hf::head(keys, Head::Tied)?;

@@ -65,6 +65,16 @@ pub(super) fn everywhere(keys: &mut Keys, n_layers: usize) -> Result<Option<Slid
     window(size, chosen(n_layers, |_| size.is_some()), None)
 }
 
+/// Whether `use_sliding_window` switches windows on, and how large they then are. transformers takes 4,096 if the size is absent, which
+/// is refused here.
+pub(super) fn switched_on(keys: &mut Keys) -> Result<(bool, Option<usize>)> {
+    let is_on = keys.flag_or("use_sliding_window", false)?;
+    if is_on {
+        keys.required("sliding_window")?;
+    }
+    Ok((is_on, keys.size_or_none("sliding_window")?.filter(|_| is_on)))
+}
+
 /// The layers for which `has_window` holds.
 pub(super) fn chosen(n_layers: usize, has_window: impl Fn(usize) -> bool) -> Vec<usize> {
     (0..n_layers.min(MOST_LAYERS + 1)).filter(|layer| has_window(*layer)).collect() // one too many is refused later

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use stratigraph_corpus::BosToken;
 
 use super::library::Library;
+use super::vocabulary::CONTROL;
 use crate::Result;
 use crate::directory::read_json_object;
 use crate::files::GgufFile;
@@ -54,13 +55,18 @@ fn first_token(processor: &Value) -> Option<String> {
     }
 }
 
+/// The BOS of SentencePiece's kind in llama.cpp, where a GGUF file names none.
+const USUAL_ID: u32 = 1;
+
 /// What a GGUF file says; where it says nothing, SentencePiece's kind, Llama 3's and Tekken begin texts with BOS.
 pub(super) fn of_gguf(file: &GgufFile) -> BosToken {
     let is_llama = file.text("tokenizer.ggml.model") == Some("llama");
     let pre = file.text("tokenizer.ggml.pre");
     let by_kind = is_llama || matches!(pre, Some("llama-bpe" | "llama3" | "llama-v3" | "tekken"));
     let is_usual = file.flag("tokenizer.ggml.add_bos_token").unwrap_or(by_kind);
-    BosToken::new(file.number("tokenizer.ggml.bos_token_id"), is_usual)
+    let types = || file.numbers("tokenizer.ggml.token_type").unwrap_or_default();
+    let usual_id = || (is_llama && types().get(USUAL_ID as usize) == Some(&CONTROL)).then_some(USUAL_ID);
+    BosToken::new(file.number("tokenizer.ggml.bos_token_id").or_else(usual_id), is_usual)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{ModelError, Result};
 /// `tokenizer.ggml.token_type` of plain, unknown, control and user-defined tokens.
 pub(super) const NORMAL: u32 = 1;
 pub(super) const UNKNOWN: u32 = 2;
-const CONTROL: u32 = 3;
+pub(super) const CONTROL: u32 = 3;
 pub(super) const USER_DEFINED: u32 = 4;
 
 /// What a GGUF file says about its tokens, whatever their kind.

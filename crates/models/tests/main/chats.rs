@@ -16,10 +16,12 @@ fn write(path: &Path, file: &str, content: &Value) {
 }
 
 #[test]
-fn a_directory_names_its_template_in_one_of_three_ways() {
+fn a_directory_names_its_template_in_one_of_four_ways() {
     let (_dir, path) = copy("llama-gqa");
     let format = || Checkpoint::open(&path).unwrap().chat_format().unwrap();
     assert_eq!(format(), None);
+    write(&path, "chat_template.json", &json!({"chat_template": "oldest"}));
+    assert_eq!(format().unwrap().template, "oldest");
     let bos = json!({"content": "<s>", "lstrip": false});
     write(&path, "special_tokens_map.json", &json!({"bos_token": "old", "pad_token": "<pad>"}));
     write(&path, "tokenizer_config.json", &json!({"bos_token": bos, "eos_token": "</s>", "chat_template": "one"}));
@@ -51,15 +53,21 @@ fn a_directory_names_the_ends_of_texts() {
     assert_eq!(ends(), [0; 0]);
 }
 
-#[test]
-fn a_gguf_file_names_both() {
-    let whole = GgufFile::from_path(fixture("llama-gqa/model.gguf")).unwrap();
-    let mut writer = GgufWriter::new();
+fn whole() -> GgufFile {
+    GgufFile::from_path(fixture("llama-gqa/model.gguf")).unwrap()
+}
+
+/// A list of the file's tokenizer.
+fn list(key: &str) -> Vec<MetaValue> {
+    let Some(MetaValue::Array(list)) = whole().metadata.get(key).cloned() else { panic!("no {key}") };
+    list
+}
+
+/// The file with other values for some keys.
+fn with_values(values: impl IntoIterator<Item = (&'static str, MetaValue)>) -> (TempDir, Checkpoint) {
+    let (whole, mut writer) = (whole(), GgufWriter::new());
     whole.metadata.iter().for_each(|(key, value)| writer.set_meta(key.clone(), value.clone()));
-    writer.set_meta("tokenizer.chat_template", MetaValue::String("{{ bos_token }}".into()));
-    for (key, id) in [("bos_token_id", 3), ("eos_token_id", 9), ("eot_token_id", 4)] {
-        writer.set_meta(format!("tokenizer.ggml.{key}"), MetaValue::U32(id));
-    }
+    values.into_iter().for_each(|(key, value)| writer.set_meta(key, value));
     for tensor in whole.tensors.values() {
         let bytes = whole.tensor_bytes(tensor).unwrap().to_vec();
         let (name, shape, dtype) = (tensor.name.clone(), tensor.shape.clone(), tensor.dtype);
@@ -69,12 +77,40 @@ fn a_gguf_file_names_both() {
     let path = dir.path().join("model.gguf");
     writer.write_to_path(&path).unwrap();
     let checkpoint = Checkpoint::open(&path).unwrap();
+    (dir, checkpoint)
+}
+
+#[test]
+fn a_gguf_file_names_both() {
+    let (_dir, checkpoint) = with_values([
+        ("tokenizer.chat_template", MetaValue::String("{{ bos_token }}".into())),
+        ("tokenizer.ggml.bos_token_id", MetaValue::U32(3)),
+        ("tokenizer.ggml.eos_token_id", MetaValue::U32(9)),
+        ("tokenizer.ggml.eot_token_id", MetaValue::U32(4)),
+    ]);
     let format = checkpoint.chat_format().unwrap().unwrap();
     assert_eq!(format.template, "{{ bos_token }}");
-    let Some(MetaValue::Array(tokens)) = whole.metadata.get("tokenizer.ggml.tokens") else { panic!("no tokens") };
+    let tokens = list("tokenizer.ggml.tokens");
     let MetaValue::String(text) = &tokens[3] else { panic!("no text") };
     assert_eq!(format.special_tokens["bos_token"], *text);
-    assert_eq!(checkpoint.stop_tokens().unwrap(), [4, 9]);
+    assert_eq!(checkpoint.stop_tokens().unwrap(), [0, 4, 9]); // 0 is <|endoftext|>
     let plain = Checkpoint::open(fixture("llama-gqa/model.gguf")).unwrap();
     assert_eq!(plain.chat_format().unwrap(), None);
+}
+
+#[test]
+fn special_tokens_of_a_gguf_file_end_a_text_by_their_names() {
+    let ends = |named: &[(usize, &str, i32)]| {
+        let [mut tokens, mut types] = ["tokenizer.ggml.tokens", "tokenizer.ggml.token_type"].map(list);
+        for &(id, name, kind) in named {
+            (tokens[id], types[id]) = (MetaValue::String(name.into()), MetaValue::I32(kind));
+        }
+        let lists = [("tokenizer.ggml.tokens", tokens), ("tokenizer.ggml.token_type", types)];
+        let (_dir, checkpoint) = with_values(lists.map(|(key, list)| (key, MetaValue::Array(list))));
+        checkpoint.stop_tokens().unwrap()
+    };
+    // A control token, a user-defined and a plain one; the file names <|endoftext|>.
+    assert_eq!(ends(&[(7, "<|im_end|>", 3), (8, "<|end|>", 4), (10, "<|eot_id|>", 1)]), [0, 7, 8]);
+    // In gpt-oss <|end|> does not end a turn.
+    assert_eq!(ends(&[(8, "<|end|>", 3), (11, "<|return|>", 3)]), [0, 11]);
 }

@@ -25,7 +25,7 @@ const WITHOUT_EFFECT: &str = r#"{
     "pruned_heads": {}, "chunk_size_feed_forward": 0, "torchscript": false, "use_bfloat16": true, "use_cache": false,
     "tf_legacy_loss": false, "tie_encoder_decoder": false, "cross_attention_hidden_size": null,
     "add_cross_attention": false, "is_decoder": true, "finetuning_task": "rte", "tokenizer_class": "GPT2Tokenizer",
-    "use_flash_attention_2": true, "_flash_attn_2_enabled": true, "attn_implementation": "sdpa",
+    "initializer_factor": 1.0, "use_flash_attention_2": true, "_flash_attn_2_enabled": true, "attn_implementation": "sdpa",
     "_attn_implementation_autoset": true, "model_max_length": 1000000, "unsloth_version": "2024.9"
 }"#;
 
@@ -68,6 +68,10 @@ fn dead_keys_of_one_family() {
         ("cohere2", json!({"rotary_pct": 0.5, "position_embedding_type": "rope_gptj", "use_parallel_block": true})),
         ("phi3", json!({"attention_bias": true, "full_attn_mod": 1})),
         ("gemma3", json!({"attn_logit_softcapping": 50.0})),
+        ("gemma2", json!({"sliding_window_size": 4096})),
+        ("qwen3-moe", json!({"use_qk_norm": true, "shared_expert_intermediate_size": 0})),
+        ("starcoder2", json!({"rms_norm_eps": 1e-5})),
+        ("olmo3", json!({"original_max_position_embeddings": 8})), // `rope_parameters` by kind of layer have their own
         ("neox-parallel", json!({"rope_theta": 500.0, "partial_rotary_factor": 1.0})), // rotary_emb_base, rotary_pct
     ] {
         let (_keep, path) = copy(name);

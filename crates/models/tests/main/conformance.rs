@@ -6,7 +6,8 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::{Value, json};
 use stratigraph_core::{
-    Activation, ActivationCache, Edit, EditTap, Hook, HookSet, NoTap, ResidualModel, Result, RunModel, Site, Tap,
+    Activation, ActivationCache, Edit, EditTap, Hook, HookSet, NoTap, Positions, ResidualModel, Result, RunModel, Site,
+    Tap,
 };
 use stratigraph_models::{AttentionSinks, Checkpoint, Decoder, LoadOptions};
 use stratigraph_surgery::LayerPlan;
@@ -77,6 +78,20 @@ fn long_windows_have_the_same_attention_fused_and_explicit() {
             let explicit = model.forward(ids, &mut ActivationCache::at([Hook::Pattern])).unwrap();
             assert_close(&host(fused), &host(explicit), 1e-5, &format!("{name} on {backend}"));
         }
+    }
+}
+
+/// burn-flex takes a query whose scores are all NaN for one that sees no key, and gives it zeros.
+#[test]
+fn a_query_that_is_not_a_number_shows_in_a_long_window() {
+    let device = device();
+    let model = load("llama-gqa", &device).config().clone().with_n_ctx(600).init(7, &device).unwrap();
+    let ids: Vec<i32> = (0..520).map(|i| i * i % 41).collect();
+    let resid = model.embed(Tensor::from_data(TensorData::new(ids, [1, 520]), &device)).unwrap();
+    let edits = [Edit::scale(Hook::Q.at(0), f64::NAN).with_positions(Positions::only([100]))];
+    let run = model.block(Site { slot: 0, layer: 0 }, resid, &mut EditTap::new(&edits, vec![0])).unwrap();
+    for (position, row) in host(run).chunks(model.d_model()).enumerate() {
+        assert_eq!(row.iter().any(|x| x.is_nan()), position == 100, "{position}");
     }
 }
 

@@ -176,8 +176,10 @@ fn adapters_are_refused_with_the_way_to_merge_them() {
     assert_says(load(dir.path()), told);
     fs::write(&config, "{").unwrap();
     assert_says(load(dir.path()), &["an adapter", "a model that it does not name"]);
-    // A merged model may have it left over.
+    // transformers would add it to a model in the same directory; a merged model may have its configuration left over.
     fs::copy(fixture("llama-gqa").join(WEIGHTS), dir.path().join(WEIGHTS)).unwrap();
+    assert_says(load(dir.path()), &["beside its weights is an adapter", "remove adapter_config.json"]);
+    fs::remove_file(dir.path().join("adapter_model.safetensors")).unwrap();
     load(dir.path()).unwrap();
 }
 

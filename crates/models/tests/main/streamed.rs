@@ -1,7 +1,11 @@
 //! Decoders whose blocks stay on disk: what they keep, and what cannot be streamed.
 
 use std::fs;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use rayon::prelude::*;
 use stratigraph_core::{NoTap, ResidualModel, RunModel};
 use stratigraph_models::{Checkpoint, ModelError};
 use stratigraph_testing::{Expected, FAMILIES, device, fixture, host};
@@ -23,6 +27,19 @@ fn streamed_blocks_give_the_bits_of_blocks_in_memory() {
         let run = |model: &dyn ResidualModel| host(model.logits(model.forward(ids(), &mut NoTap).unwrap()).unwrap());
         assert!(run(&streamed) == run(&whole), "{name}");
     }
+}
+
+/// A thread of rayon that reads a block may take up another run meanwhile, which needs a block too.
+#[test]
+fn what_streams_runs_in_many_threads_at_once() {
+    let (result, results) = mpsc::channel();
+    thread::spawn(move || {
+        let model = Checkpoint::open(fixture("llama-gqa")).unwrap().stream(&device()).unwrap();
+        let run = |_| host(model.forward(Expected::of_family("llama-gqa").ids(&device()), &mut NoTap).unwrap());
+        result.send((0..64).into_par_iter().map(run).collect::<Vec<_>>())
+    });
+    let results = results.recv_timeout(Duration::from_secs(120)).expect("no run waits for itself");
+    assert!(results.iter().all(|result| *result == results[0]));
 }
 
 #[test]

@@ -138,6 +138,23 @@ fn vocabularies_that_are_not_understood_are_refused_by_name() {
 }
 
 #[test]
+fn a_gguf_of_sentencepiece_that_names_no_bos_has_the_usual_one() {
+    let texts = ["<unk>", "<s>", "a"].map(|text| MetaValue::String(text.into()));
+    let bos = |types: [i32; 3]| {
+        let file = gguf(&[
+            ("model", MetaValue::String("llama".into())),
+            ("tokens", MetaValue::Array(texts.to_vec())),
+            ("token_type", MetaValue::Array(types.map(MetaValue::I32).to_vec())),
+            ("scores", MetaValue::Array(vec![MetaValue::F32(0.0); 3])),
+        ]);
+        let bos = Tokenizer::from_file(file.path()).unwrap().bos();
+        (bos.id, bos.is_usual)
+    };
+    assert_eq!(bos([2, 3, 1]), (Some(1), true));
+    assert_eq!(bos([2, 1, 1]), (None, true)); // a plain token
+}
+
+#[test]
 fn a_gguf_whose_vocabulary_is_not_understood_may_have_a_tokenizer_beside_it() {
     let json: serde_json::Value = read(&fixture("tokenizers/qwen2/tokenizer.json"));
     let of_vocabulary = json["model"]["vocab"].as_object().unwrap().iter();

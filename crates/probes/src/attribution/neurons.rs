@@ -40,7 +40,12 @@ impl NeuronWrites {
         let most = MOST_MISSING * MOST_MISSING * square(&here);
         let other = if position == 0 { pos - 1 } else { position - 1 };
         let has_one_bias = square(&difference(&rest(position), &rest(other))) <= most;
-        let factor = if has_one_bias { 1.0 } else { scale_of(&row(&sum, position), &here, most)? };
+        let factor = match scale_of(&row(&sum, position), &here, most) {
+            // A norm leaves one rest too where both rows are alike; a scale near 1 may be that of a small bias.
+            Some(scale) if !has_one_bias || (scale - 1.0).abs() > MOST_MISSING => scale,
+            _ if has_one_bias => 1.0,
+            _ => return None,
+        };
         let [_, d_mlp] = along.dims();
         Some(floats(along)[position * d_mlp..][..d_mlp].iter().map(|&x| f64::from(x) * factor).collect())
     }
@@ -64,4 +69,37 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
 
 fn floats(tensor: Tensor<2>) -> Vec<f32> {
     tensor.try_into_vec_as().expect("any float")
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// The neurons at the second of two positions, each of which writes its activation along one axis.
+    fn explained(post: [[f32; 2]; 2], out: [[f32; 2]; 2]) -> Option<Vec<f64>> {
+        let device = Device::flex();
+        let tensor = |rows: [[f32; 2]; 2]| Tensor::<3>::from_data([rows], &device);
+        let writes = NeuronWrites::new(Tensor::eye(2, &device), &tensor(post), &Tensor::ones([1, 2], &device));
+        writes.explaining(&tensor(out), 1)
+    }
+
+    #[test]
+    fn a_norm_scales_neurons_though_two_rows_are_alike() {
+        for post in [[[3.0, 4.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]]] {
+            let found = explained(post, post.map(|row| row.map(|x| x / 5.0))).unwrap();
+            assert!((found[0] - 0.6).abs() < 1e-6 && (found[1] - 0.8).abs() < 1e-6, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_bias_leaves_neurons_as_they_are() {
+        let post = [[1.0, 2.0], [3.0, 4.0]];
+        for bias in [0.0, 0.01, 10.0] {
+            let out = post.map(|[x, y]| [x + bias, y - bias]);
+            assert_eq!(explained(post, out), Some(vec![3.0, 4.0]), "a bias of {bias}");
+        }
+        assert_eq!(explained(post, [[2.0, 1.0], [4.0, -3.0]]), None);
+    }
 }

@@ -8,6 +8,7 @@ use std::f64::consts::PI;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 use stratigraph_core::{Activation, Hook, HookSet, Observer, Result as CoreResult, Site, Tap};
 
 use crate::neurons::symmetric_eigenvalues;
@@ -16,8 +17,8 @@ use crate::{ProbeError, Result};
 
 pub use centred::CentredNorms;
 pub(crate) use centred::without_mean;
+use rows::{by_window, numbers_at, push_positions};
 pub use rows::{cosine, norm};
-use rows::{numbers_at, push_positions};
 
 /// Positions of a window in the matrix entropy: the time grows with their third power.
 const ENTROPY_POSITIONS: usize = 256;
@@ -66,13 +67,14 @@ impl Geometry {
         &self.mlp_out_norm
     }
 
-    /// The mean cosine of what each layer's attention adds with the residual stream before the layer.
+    /// The mean cosine of what each layer's attention adds with the residual stream before the layer, over the positions at which it
+    /// adds anything.
     pub fn attn_write_cosine(&self) -> &[PerSequence] {
         &self.attn_write_cosine
     }
 
     /// The mean cosine of what each layer's MLP adds with the residual stream that it is added to: that before the layer and
-    /// what attention has added.
+    /// what attention has added; over the positions at which it adds anything.
     pub fn mlp_write_cosine(&self) -> &[PerSequence] {
         &self.mlp_write_cosine
     }
@@ -151,10 +153,12 @@ impl Geometry {
         self.streams.push(x);
     }
 
-    /// The cosine of what a sublayer adds with what it is added to.
+    /// The cosine of what a sublayer adds with what it is added to, at the positions where it adds anything: zero has no direction.
     fn push_write(&mut self, of: fn(&mut Self) -> &mut Vec<PerSequence>, layer: usize, write: Tensor<3>) {
         let Some(before) = self.inside.take() else { return };
-        self.push(of, layer, cosine(write.clone(), before.clone()));
+        let cosines = by_window(cosine(write.clone(), before.clone()), self.windows.start, self.skip_first);
+        let numbers = numbers_at(of(self), layer);
+        cosines.filter(|(_, cosine)| !cosine.is_nan()).for_each(|(window, cosine)| numbers.push(window, cosine));
         self.inside = Some(before + write);
     }
 
@@ -176,10 +180,9 @@ impl Geometry {
         }
         let rows = x.clone().narrow(1, self.skip_first, n);
         let grams: Vec<f32> = rows.clone().matmul(rows.swap_dims(1, 2)).try_into_vec_as().expect("any float");
+        let entropies: Vec<f64> = grams.par_chunks(n * n).map(|gram| entropy_of_gram(gram, n)).collect();
         let numbers = numbers_at(&mut self.matrix_entropy, index);
-        for (window, gram) in (self.windows.start..).zip(grams.chunks(n * n)) {
-            numbers.push(window, entropy_of_gram(gram, n));
-        }
+        (self.windows.start..).zip(entropies).for_each(|(window, entropy)| numbers.push(window, entropy));
     }
 
     /// The cosines of every residual position with every other, from the directions `[batch * pos, position, d_model]`.

@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 
 use crate::statistics::PerSequence;
 
-/// The cosine of each row of `a` with the same row of `b`: `[batch, pos, d_model]` twice to `[batch, pos]`.
+/// The cosine of each row of `a` with the same row of `b`: `[batch, pos, d_model]` twice to `[batch, pos]`. It is NaN where a row
+/// is zero, which has no direction.
 pub fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
     let dot = (a.clone() * b.clone()).sum_dim(2).squeeze_dim::<2>(2);
     dot / (norm(a) * norm(b))
@@ -23,12 +24,16 @@ pub(super) fn push_positions(
     first: usize,
     skip_first: usize,
 ) {
+    let numbers = numbers_at(into, index);
+    by_window(values, first, skip_first).for_each(|(window, value)| numbers.push(window, value));
+}
+
+/// The numbers `[batch, pos]` of every position from `skip_first` on, each with its window; the first window is `first`.
+pub(super) fn by_window(values: Tensor<2>, first: usize, skip_first: usize) -> impl Iterator<Item = (usize, f64)> {
     let [_, pos] = values.dims();
     let values: Vec<f32> = values.try_into_vec_as().expect("any float");
-    let numbers = numbers_at(into, index);
-    for (row, &value) in values.iter().enumerate().filter(|(row, _)| row % pos >= skip_first) {
-        numbers.push(first + row / pos, f64::from(value));
-    }
+    let counted = values.into_iter().enumerate().filter(move |(row, _)| row % pos >= skip_first);
+    counted.map(move |(row, value)| (first + row / pos, f64::from(value)))
 }
 
 /// The numbers at `index`, which are made on first use.

@@ -4,6 +4,7 @@
 //! `L` that has a map. The metadata of the header has the rest as JSON under `stratigraph_lens`.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -21,10 +22,7 @@ impl FittedLens {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let partial = path.with_extension("partial");
-        let written = fs::write(&partial, self.to_safetensors()).and_then(|()| fs::rename(&partial, path));
-        written.inspect_err(|_| drop(fs::remove_file(&partial))).map_err(cannot_write(path))
+        write_whole(path.as_ref(), |partial| fs::write(partial, self.to_safetensors()))
     }
 
     /// The content of the file that [`save`](FittedLens::save) writes.
@@ -74,8 +72,15 @@ impl Stored {
     }
 }
 
+/// Writes a file that is either complete or absent: `write` is given another path, and the file is renamed at the end.
+pub(super) fn write_whole(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    let partial = path.with_extension("partial");
+    let written = write(&partial).and_then(|()| fs::rename(&partial, path));
+    written.inspect_err(|_| drop(fs::remove_file(&partial))).map_err(cannot_write(path))
+}
+
 /// Makes an error of what kept `path` from being written.
-pub(super) fn cannot_write(path: &Path) -> impl FnOnce(std::io::Error) -> ProbeError {
+pub(super) fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> ProbeError {
     move |reason| LensError::CannotWrite { path: path.to_owned(), reason: reason.to_string() }.into()
 }
 

@@ -1,7 +1,7 @@
 //! Files of PyTorch with tensors: read by [`TorchFile`], and written by [`write_state_dict`].
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::LensError;
-use super::safetensors_file::cannot_write;
+use super::safetensors_file::write_whole;
 use crate::{ProbeError, Result};
 
 /// A file that `torch.save` wrote. No code in it is run: only tensors and plain values are read.
@@ -95,11 +95,12 @@ pub(super) struct TorchTensor {
 }
 
 /// Writes tensors as a state dictionary in f32, as `torch.save` does: a zip of a pickle and the numbers of each tensor.
+/// The file is either complete or absent.
 pub(super) fn write_state_dict(path: &Path, tensors: &[TorchTensor]) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let mut zip = ZipWriter::new(File::create(path)?);
+    write_whole(path, |partial| {
+        let mut zip = ZipWriter::new(File::create(partial)?);
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
-        let mut entry = |name: &str, content: &[u8]| -> std::io::Result<()> {
+        let mut entry = |name: &str, content: &[u8]| -> io::Result<()> {
             zip.start_file(format!("archive/{name}"), options)?;
             zip.write_all(content)
         };
@@ -111,8 +112,7 @@ pub(super) fn write_state_dict(path: &Path, tensors: &[TorchTensor]) -> Result<(
         }
         entry("version", b"3\n")?;
         zip.finish()?.sync_all()
-    };
-    write().map_err(cannot_write(path))
+    })
 }
 
 /// The pickle, of protocol 2, of an `OrderedDict` of the tensors; the storage of each has its index as its key.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use stratigraph_core::ModelShape;
 
 use super::linear_map::transposed;
-use super::safetensors_file::cannot_write;
+use super::safetensors_file::{cannot_write, write_whole};
 use super::torch_file::{TorchFile, TorchTensor, not_a_lens, write_state_dict};
 use super::{FittedLens, LensKind, LensRecord, LinearMap};
 use crate::Result;
@@ -45,7 +45,8 @@ impl FittedLens {
     /// Writes it as a checkpoint of the tuned-lens library: a directory with `config.json` and `params.pt`. The library's
     /// maps are added to the stream, so the weights of each are `W` minus the identity, with the output first.
     ///
-    /// The checkpoint has no hash of the model and no record of the corpus.
+    /// The checkpoint has no hash of the model and no record of the corpus. Each file is either complete or absent; `config.json` is
+    /// written last.
     ///
     /// # Errors
     /// When a residual position has no map, or a file cannot be written.
@@ -74,8 +75,8 @@ impl FittedLens {
         };
         fs::create_dir_all(dir).map_err(cannot_write(dir))?;
         let json = serde_json::to_vec_pretty(&config).expect("a configuration is plain data");
-        fs::write(dir.join(CONFIG), json).map_err(cannot_write(dir))?;
-        write_state_dict(&dir.join(PARAMS), &tensors)
+        write_state_dict(&dir.join(PARAMS), &tensors)?;
+        write_whole(&dir.join(CONFIG), |partial| fs::write(partial, json))
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use stratigraph_core::{
     ActivationSampler, Hook, HookPoint, HookSet, Observer, ResidualModel, Result as CoreResult, SamplePositions,
-    SplitMix64, Tap, TokenWindows, observe,
+    SplitMix64, Tap, TokenWindows, WorkerPools, observe,
 };
 
 use super::Words;
@@ -119,7 +119,10 @@ pub const ENSEMBLE_NEURONS: usize = 32;
 /// Strengths of the penalty that cross-validation chooses from.
 const STRENGTHS: [f64; 4] = [0.1, 1.0, 10.0, 100.0];
 const FOLDS: usize = 5;
+/// Windows that run at once, on all pools together.
 const BATCH: usize = 64;
+/// Batches of a pool between two calls of `done`.
+const ROUND: usize = 4;
 
 /// Picks `n_neurons` over all layers by their weights alone: of the `32 n_neurons` with the largest magnitude of association
 /// those with a kurtosis over 10 by magnitude, and then, if they are too few, the others. Fits probes to their activations at the last token of
@@ -180,54 +183,76 @@ struct LastTokens {
 }
 
 impl LastTokens {
+    /// Runs as many batches at once as the device has pools.
     fn run(
         model: &dyn ResidualModel,
         task: &SuffixTask,
         picked: &[EnsembleNeuron],
-        done: impl FnMut(usize),
+        mut done: impl FnMut(usize),
     ) -> Result<Self> {
-        let mut columns: BTreeMap<HookPoint, Vec<usize>> = BTreeMap::new();
-        for (column, neuron) in picked.iter().enumerate() {
-            columns.entry(Hook::MlpPost.at(neuron.layer)).or_default().push(column);
-        }
-        let none: [HookPoint; 0] = [];
-        let mut sampler = ActivationSampler::new(SamplePositions::last(&task.windows, usize::MAX)?, none);
-        for (point, columns) in &columns {
-            sampler = sampler.with_units(*point, columns.iter().map(|&column| picked[column].neuron));
-        }
-        let mut last = LastStreams::default();
-        observe(model, &task.windows, BATCH, &mut [&mut sampler, &mut last], done)?;
-        let mut rows = vec![vec![0.0; picked.len()]; task.windows.n_sequences()];
-        for (point, columns) in &columns {
-            for (window, values) in sampler.values(*point)?.chunks(columns.len()).enumerate() {
-                columns.iter().zip(values).for_each(|(&column, &value)| rows[window][column] = f64::from(value));
+        let (windows, n_windows) = (&task.windows, task.windows.n_sequences());
+        let pools = WorkerPools::for_device(&model.device(), usize::MAX);
+        let size = (BATCH / pools.n_pools()).max(1);
+        let batches: Vec<_> = (0..n_windows).step_by(size).map(|start| start..(start + size).min(n_windows)).collect();
+        let (mut rows, mut streams) = (Vec::new(), Vec::new());
+        for some in batches.chunks(ROUND * pools.n_pools()) {
+            for part in pools.map(some.to_vec(), |batch| last_tokens(model, &windows.select(batch), picked)) {
+                let (of_neurons, stream) = part?;
+                rows.extend(of_neurons);
+                streams.push(stream);
             }
+            done(rows.len());
         }
         let broken = |row: &Vec<f64>| row.iter().position(|x| !x.is_finite());
         if let Some((sequence, column)) = rows.iter().enumerate().find_map(|(i, row)| Some((i, broken(row)?))) {
             let (what, place) = ("a neuron of layer", picked[column].layer);
             return Err(ProbeError::ActivationNotFinite { what, place, sequence });
         }
-        let readout = Readout::new(model);
-        let top1 = last.0.into_iter().map(|rows| readout.top1(rows)).collect::<Result<Vec<_>>>()?;
-        Ok(Self { rows, top1: top1.concat() })
+        Ok(Self { rows, top1: Readout::new(model).top1(Tensor::cat(streams, 0))? })
     }
 }
 
-/// Keeps the last residual stream at the last position of each window, `[window, d_model]` a batch.
-#[derive(Default)]
-struct LastStreams(Vec<Tensor<2>>);
+/// The activations of the picked neurons at the last token of some windows, `[window][neuron]`, and the last residual streams there,
+/// `[window, d_model]`.
+fn last_tokens(
+    model: &dyn ResidualModel,
+    windows: &TokenWindows,
+    picked: &[EnsembleNeuron],
+) -> Result<(Vec<Vec<f64>>, Tensor<2>)> {
+    let mut columns: BTreeMap<HookPoint, Vec<usize>> = BTreeMap::new();
+    for (column, neuron) in picked.iter().enumerate() {
+        columns.entry(Hook::MlpPost.at(neuron.layer)).or_default().push(column);
+    }
+    let none: [HookPoint; 0] = [];
+    let mut sampler = ActivationSampler::new(SamplePositions::last(windows, usize::MAX)?, none);
+    for (point, columns) in &columns {
+        sampler = sampler.with_units(*point, columns.iter().map(|&column| picked[column].neuron));
+    }
+    let mut last = LastStream::default();
+    observe(model, windows, windows.n_sequences(), &mut [&mut sampler, &mut last], |_| ())?;
+    let mut rows = vec![vec![0.0; picked.len()]; windows.n_sequences()];
+    for (point, columns) in &columns {
+        for (window, values) in sampler.values(*point)?.chunks(columns.len()).enumerate() {
+            columns.iter().zip(values).for_each(|(&column, &value)| rows[window][column] = f64::from(value));
+        }
+    }
+    Ok((rows, last.0.expect("the windows have run")))
+}
 
-impl Tap for LastStreams {
+/// Keeps the last residual stream at the last position of each window, `[window, d_model]`.
+#[derive(Default)]
+struct LastStream(Option<Tensor<2>>);
+
+impl Tap for LastStream {
     fn hooks(&self) -> HookSet {
         HookSet::EMPTY
     }
 }
 
-impl Observer for LastStreams {
+impl Observer for LastStream {
     fn end(&mut self, resid: &Tensor<3>) -> CoreResult<()> {
         let [batch, pos, d_model] = resid.dims();
-        self.0.push(resid.clone().narrow(1, pos - 1, 1).reshape([batch, d_model]));
+        self.0 = Some(resid.clone().narrow(1, pos - 1, 1).reshape([batch, d_model]));
         Ok(())
     }
 }

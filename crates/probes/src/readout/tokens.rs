@@ -1,6 +1,8 @@
 //! Single rows of a residual stream read out: the most likely tokens ([`TopToken`]), and chosen ones
 //! ([`TokenScore`]).
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use stratigraph_core::check_token_ids;
 use stratigraph_kernels::softmax;
@@ -42,6 +44,18 @@ impl Readout<'_> {
         Ok(self.alone(&rows, None, &any_token)?.into_iter().map(|row| row.top1 as u32).collect())
     }
 
+    /// The most likely token of each row by a lens, the lowest id on ties.
+    ///
+    /// # Errors
+    /// When the lens cannot read the rows, or they are not as wide as the model's residual stream.
+    pub fn lens_top1(&self, lens: &dyn Lens, rows: LensRows) -> Result<Vec<u32>> {
+        self.check_rows(&rows.resid)?;
+        let any_token = vec![0; rows.resid.dims()[0]];
+        let stream = Stream { model: self.model, normed: lens.normed(self.model, rows)? };
+        let sums = self.reduce_alone(&any_token, |range| Ok(stream.rows(range)))?;
+        Ok(sums.into_iter().map(|row| row.top1 as u32).collect())
+    }
+
     /// The `k` most likely tokens of each row `[rows, d_model]` of a residual stream, the most likely first and the
     /// lower id first on ties. A NaN logit has a NaN log-probability.
     ///
@@ -65,7 +79,8 @@ impl Readout<'_> {
     fn top_k_of(&self, stream: &Stream, k: usize) -> Result<Vec<Vec<TopToken>>> {
         check_top_k(k, self.model.d_vocab())?;
         let n_rows = stream.normed.dims()[0];
-        let chunks = (0..n_rows).step_by(self.tiles.rows).map(|start| start..(start + self.tiles.rows).min(n_rows));
+        let size = n_rows.div_ceil(self.pools.n_pools()).clamp(1, self.tiles.rows); // something for every pool
+        let chunks = (0..n_rows).step_by(size).map(|start| start..(start + size).min(n_rows));
         let top = |chunk| self.top_k_of_chunk(&stream.rows(chunk), k);
         Ok(self.pools.map(chunks.collect(), top).into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
@@ -150,14 +165,22 @@ impl Readout<'_> {
     /// Reduces some rows of a residual stream, or all of them, with a token each.
     fn alone(&self, resid: &Tensor<2>, rows: Option<&[usize]>, tokens: &[usize]) -> Result<Vec<RowSums>> {
         self.check_rows(resid)?;
+        self.reduce_alone(tokens, |range| match rows {
+            Some(rows) => self.stream(resid.clone().select(0, indices(&rows[range], &resid.device()))),
+            None => self.stream(resid.clone().slice([range])),
+        })
+    }
+
+    /// Reduces the rows of a stream with a token each; `part` gives some of the rows, normed.
+    fn reduce_alone<'s>(
+        &'s self,
+        tokens: &[usize],
+        part: impl Fn(Range<usize>) -> Result<Stream<'s>>,
+    ) -> Result<Vec<RowSums>> {
         let batches = (0..tokens.len()).step_by(self.tiles.rows).map(|start| {
             let range = start..(start + self.tiles.rows).min(tokens.len());
-            let some = match rows {
-                Some(rows) => resid.clone().select(0, indices(&rows[range.clone()], &resid.device())),
-                None => resid.clone().slice([range.clone()]),
-            };
-            let tokens = tokens[range].to_vec();
-            Ok(ReadoutBatch { streams: vec![self.stream(some)?], clean: None, tokens, common_device: None })
+            let tokens = tokens[range.clone()].to_vec();
+            Ok(ReadoutBatch { streams: vec![part(range)?], clean: None, tokens, common_device: None })
         });
         Ok(self.reduce(batches)?.into_iter().flat_map(|mut streams| streams.remove(0)).collect())
     }

@@ -1,4 +1,4 @@
-//! Whether two sets of vectors have the same shape: linear centred kernel alignment, [`cka`] and [`cka_unbiased`]; of the states
+//! Whether two sets of vectors have the same shape: linear centred kernel alignment, [`cka`], [`cka_adjacent`] and [`cka_unbiased`]; of the states
 //! of each window, [`WindowSimilarity`].
 
 mod by_window;
@@ -23,6 +23,22 @@ pub fn cka(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
     check_rows(sets, 1)?;
     let grams = grams(sets)?;
     Ok(pairs(&grams, dot))
+}
+
+/// As [`cka`], of every set with the next one alone.
+///
+/// # Errors
+/// As [`cka`].
+pub fn cka_adjacent(sets: &[Tensor<2>]) -> Result<Vec<f64>> {
+    check_rows(sets, 1)?;
+    let mut before: Option<Vec<f64>> = None;
+    let mut adjacent = Vec::new();
+    for (set, rows) in sets.iter().enumerate() {
+        let gram = finite_gram(set, rows)?;
+        adjacent.extend(before.map(|k| dot(&k, &gram) / (dot(&k, &k) * dot(&gram, &gram)).sqrt()));
+        before = Some(gram);
+    }
+    Ok(adjacent)
 }
 
 /// As [`cka`], by the unbiased estimator HSIC_1 (Song et al., JMLR 13, 2012, eq. 5), whose mean for unrelated sets is 0
@@ -53,14 +69,13 @@ fn check_rows(sets: &[Tensor<2>], least: usize) -> Result<usize> {
     }
 }
 
-/// `h(k, l) / sqrt(h(k, k) h(l, l))` of every pair.
+/// `h(k, l) / sqrt(h(k, k) h(l, l))` of every pair, of which `h` is the same in both orders.
 fn pairs(grams: &[Vec<f64>], h: impl Fn(&[f64], &[f64]) -> f64 + Sync) -> Vec<Vec<f64>> {
+    let n = grams.len();
     let with_itself: Vec<f64> = grams.par_iter().map(|k| h(k, k)).collect();
-    let row = |i: usize| {
-        let pair = |j: usize| h(&grams[i], &grams[j]) / (with_itself[i] * with_itself[j]).sqrt();
-        (0..grams.len()).into_par_iter().map(pair).collect()
-    };
-    (0..grams.len()).map(row).collect()
+    let pair = |i: usize, j: usize| h(&grams[i], &grams[j]) / (with_itself[i] * with_itself[j]).sqrt();
+    let from_itself_on: Vec<Vec<f64>> = (0..n).into_par_iter().map(|i| (i..n).map(|j| pair(i, j)).collect()).collect();
+    (0..n).map(|i| (0..n).map(|j| from_itself_on[i.min(j)][i.abs_diff(j)]).collect()).collect()
 }
 
 /// `n (n - 3)` times HSIC_1 of two Gram matrices with zeros on their diagonals.
@@ -88,11 +103,12 @@ fn centred(set: Tensor<2>) -> Tensor<2> {
 
 /// The inner products of the centred rows of each set, `[row, row]`, which must be finite.
 fn grams(sets: &[Tensor<2>]) -> Result<Vec<Vec<f64>>> {
-    let of_set = |(set, rows): (usize, &Tensor<2>)| {
-        let gram = gram(centred(rows.clone()));
-        if gram.iter().all(|x| x.is_finite()) { Ok(gram) } else { Err(ProbeError::SetNotFinite { set }) }
-    };
-    sets.iter().enumerate().map(of_set).collect()
+    sets.iter().enumerate().map(|(set, rows)| finite_gram(set, rows)).collect()
+}
+
+fn finite_gram(set: usize, rows: &Tensor<2>) -> Result<Vec<f64>> {
+    let gram = gram(centred(rows.clone()));
+    if gram.iter().all(|x| x.is_finite()) { Ok(gram) } else { Err(ProbeError::SetNotFinite { set }) }
 }
 
 /// The inner products of rows, `[row, row]`.
@@ -125,6 +141,15 @@ mod tests {
         for matrix in [cka(&[x.clone(), turned.clone()]).unwrap(), cka_unbiased(&[x, turned]).unwrap()] {
             assert!(matrix.iter().flatten().all(|similarity| (similarity - 1.0).abs() < 1e-5), "{matrix:?}");
         }
+    }
+
+    #[test]
+    fn neighbours_are_as_like_as_in_the_matrix_of_all() {
+        let sets = [noise(9, 3, 1), noise(9, 4, 2), noise(9, 5, 3)];
+        let all = cka(&sets).unwrap();
+        let adjacent = cka_adjacent(&sets).unwrap();
+        assert!((adjacent[0] - all[0][1]).abs() < 1e-12 && (adjacent[1] - all[2][1]).abs() < 1e-12);
+        assert_eq!(adjacent.len(), 2);
     }
 
     #[test]

@@ -238,6 +238,11 @@ fn checkpoints_of_tuned_lens_are_read_and_written() {
     }
     let incomplete = FittedLens::new(LensKind::Tuned, [None, None, None]).save_tuned_lens(dir.path());
     assert!(incomplete.unwrap_err().to_string().contains("the lens has no map before layer 0"));
+    // Where its numbers cannot be written, no half of a checkpoint is left.
+    let half = dir.path().join("half");
+    std::fs::create_dir_all(half.join("params.pt")).unwrap();
+    assert!(lens.save_tuned_lens(&half).is_err());
+    assert_eq!(std::fs::read_dir(&half).unwrap().count(), 1);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct SingleCurve {
     pub definition: &'static str,
 }
 
-pub(super) static CURVES: [SingleCurve; 7] = [
+pub(super) static CURVES: [SingleCurve; 8] = [
     SingleCurve {
         name: "attention_at_distance_{n}",
         title: "Attention to the token {n} back",
@@ -61,6 +61,17 @@ pub(super) static CURVES: [SingleCurve; 7] = [
         axis: AxisKind::Layers,
         group: "Attention",
         definition: "the sum of `A[t, t-k]` over `k` from 1 to 5; mean over all `T` queries",
+    },
+    SingleCurve {
+        name: "prev5_attention_mass_after_first",
+        title: "Attention to those of the last five tokens that are not the first one",
+        label: "to last 5, not to first",
+        quantity: "attention",
+        unit: Unit::Fraction,
+        scale: Scale::Share,
+        axis: AxisKind::Layers,
+        group: "Attention",
+        definition: "the sum of `A[t, t-k]` over `k` from 1 to 5 with `t - k >= 1`; mean over the queries `t >= 1`",
     },
     SingleCurve {
         name: "first_token_attention",

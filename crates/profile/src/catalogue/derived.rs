@@ -14,7 +14,8 @@ pub(super) static DERIVED: [SingleCurve; 4] = [
         scale: Scale::Share,
         axis: AxisKind::Layers,
         group: "Attention",
-        definition: "`prev5_attention_mass / (1 - first_token_attention)`; derived when the profile is read",
+        definition: "`prev5_attention_mass_after_first / (1 - first_token_attention)`; derived when the profile is read, in older \
+                     files from `prev5_attention_mass`",
     },
     SingleCurve {
         name: "mlp_write_ratio",

@@ -47,8 +47,8 @@ pub(super) static GEOMETRY_CURVES: [SingleCurve; 17] = [
         scale: Scale::Fitted,
         axis: AxisKind::Layers,
         group: "Geometry",
-        definition: "mean of `cos(a_l, h_l)`, where `a_l` is what attention adds: negative where it erases, 0 where it adds \
-                     something new",
+        definition: "mean of `cos(a_l, h_l)` over the positions at which `a_l`, what attention adds, is not zero: negative where \
+                     it erases, 0 where it adds something new",
     },
     SingleCurve {
         name: "mlp_write_cosine",
@@ -59,7 +59,7 @@ pub(super) static GEOMETRY_CURVES: [SingleCurve; 17] = [
         scale: Scale::Fitted,
         axis: AxisKind::Layers,
         group: "Geometry",
-        definition: "mean of `cos(m_l, h_l + a_l)`, where `m_l` is what the MLP adds",
+        definition: "mean of `cos(m_l, h_l + a_l)` over the positions at which `m_l`, what the MLP adds, is not zero",
     },
     SingleCurve {
         name: "first_position_norm",

@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::PromptReading;
-use crate::{ProfileError, Result};
+use crate::{Axis, Matrix, ProfileError, Result};
 
 /// The newest version of the file's form.
 const NEWEST: u64 = 1;
@@ -70,10 +70,12 @@ impl PromptReading {
             fits("the attribution", attribution.position < n && attribution.layers.len() == n_layers)?;
         }
         if let Some(patching) = &self.patching {
-            let has_rows = |rows: &[Vec<f64>]| rows.len() == n_layers;
-            let maps =
-                patching.maps.values().all(|map| has_rows(&map.values) && map.columns.len() == map.values[0].len());
-            fits("the patching maps", patching.corrupted.len() == n && maps)?;
+            let is_map = |map: &Matrix| {
+                let n_columns = map.columns.len();
+                let is_known = matches!(map.columns, Axis::Heads { .. }) || n_columns == n;
+                is_known && map.values.len() == n_layers && map.values.iter().all(|row| row.len() == n_columns)
+            };
+            fits("the patching maps", patching.corrupted.len() == n && patching.maps.values().all(is_map))?;
         }
         Ok(())
     }
@@ -86,7 +88,7 @@ mod tests {
         AttentionPatterns, DeletionGrid, DifferenceAttribution, LayerAttribution, LensCell, LensGrid, LikelyToken,
         NeuronAttribution, PatchingMaps,
     };
-    use crate::{Axis, Matrix, ModelRecord, Unit};
+    use crate::{ModelRecord, Unit};
 
     fn reading() -> PromptReading {
         let cell = LensCell::new(vec![LikelyToken::new(7, 0.1 + 0.2)]).with_nll(Some(1.0 / 3.0)).with_output(12, 1e-9);
@@ -133,5 +135,21 @@ mod tests {
         assert!(refused(|it| it.attribution.as_mut().unwrap().position = 2).contains("attribution"));
         assert!(refused(|it| it.patching.as_mut().unwrap().corrupted.clear()).contains("patching"));
         assert!(refused(|it| it.model.n_layers = 2).contains("2 layers"));
+    }
+
+    #[test]
+    fn a_patching_map_has_a_row_a_layer_and_a_column_a_head_or_token() {
+        let is_refused = |n_layers: usize, columns: Axis, values: Vec<Vec<f64>>| {
+            let mut reading = PromptReading::new(ModelRecord::new("m", n_layers, 4, 8), vec![3, 5]);
+            let map = Matrix::new(Axis::layers(n_layers), columns, Unit::Fraction, values);
+            reading.patching = Some(PatchingMaps::new(vec![3, 6], [7, 2], [2.0, -1.0]).with_map("patch", map));
+            reading.check().is_err()
+        };
+        let positions = |n: usize| Axis::labelled("position", (0..n).map(|at| at.to_string()));
+        assert!(!is_refused(1, positions(2), vec![vec![0.5; 2]]) && !is_refused(1, Axis::heads(3), vec![vec![0.5; 3]]));
+        assert!(!is_refused(0, positions(2), Vec::new()), "a model without layers");
+        assert!(is_refused(1, positions(3), vec![vec![0.5; 3]]), "a column that is no token");
+        assert!(is_refused(2, positions(2), vec![vec![0.5; 2], vec![0.5]]), "a row that is too short");
+        assert!(is_refused(1, positions(2), Vec::new()), "no row");
     }
 }

@@ -8,8 +8,8 @@ use crate::text::{Escaped, NOTHING};
 use crate::view::bands;
 
 /// What bands of the page are.
-const BANDS: &str = "Bands are one standard error of the mean: of a model over its documents or windows, of the mean of a family over \
-                     its models.";
+const BANDS: &str = "Bands are one standard error of the mean: of a model over its documents or windows (of Word-in-Context over words), \
+                     of the mean of a family over its models.";
 
 impl Display for Comparison {
     /// The page.
@@ -32,7 +32,11 @@ impl Comparison {
         f.write_str("<section id=\"stages\">\n<h2>The stages side by side</h2>\n")?;
         let named =
             |index| self.models.iter().flat_map(|model| bands(&model.profile)).find(move |band| band.colour == index);
-        page::key(f, &(0..crate::figure::STAGES.len()).filter_map(named).collect::<Vec<_>>())?;
+        let found: Vec<_> = (0..crate::figure::STAGES.len()).filter_map(named).collect();
+        page::key(f, &found)?;
+        if !found.is_empty() {
+            writeln!(f, "<p class=\"soft\">{}</p>", page::BAR)?;
+        }
         for Model { name, profile } in &self.models {
             let (n_layers, stages) = (profile.model.n_layers, profile.stages.as_ref());
             writeln!(f, "<h3>{} <small>{n_layers} layers</small></h3>", Escaped(name))?;

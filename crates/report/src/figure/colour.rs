@@ -24,7 +24,7 @@ const DIVERGING: [u32; 9] = [0x2166ac, 0x4393c3, 0x92c5de, 0xd1e5f0, 0xf7f7f7, 0
 /// The same hues with a middle that is little lighter than a dark page.
 const DIVERGING_ON_DARK: [u32; 5] = [0x6cb0e6, 0x2a5f94, 0x1e2227, 0x9c3a2c, 0xf07a5c];
 
-const STYLE: &str = "svg text{font:12px system-ui,sans-serif;fill:#222}svg .title{font-size:13px;font-weight:600}\
+const STYLE: &str = ".paper{fill:#fff}svg text{font:12px system-ui,sans-serif;fill:#222}svg .title{font-size:13px;font-weight:600}\
     svg .small{fill:#555}svg .letter{font-size:10px;font-weight:700;fill:#111}\
     .grid{stroke:#ddd;fill:none}.axis{stroke:#888;fill:none}.none{fill:#8888;}.stage{opacity:.15}\
     .slice{shape-rendering:crispEdges}.step{stroke:#444;stroke-width:1.2;fill:none}\
@@ -33,7 +33,7 @@ const STYLE: &str = "svg text{font:12px system-ui,sans-serif;fill:#222}svg .titl
     .band{opacity:.2;stroke:none}.line{fill:none;stroke-width:2}.over{fill:#888;opacity:0}.over:hover{opacity:.22}\
     .d1 .line{stroke-dasharray:7 3}.d2 .line{stroke-dasharray:2 3}.d3 .line{stroke-dasharray:9 2 2 2}\
     .r0{stroke-dasharray:6 2}.r1{stroke-dasharray:2 2}.r2{stroke-dasharray:1 4}";
-const DARK: &str = "svg text{fill:#eee}svg .small{fill:#bbb}svg .letter{fill:#111}.grid{stroke:#444}\
+const DARK: &str = ".paper{fill:#15181c}svg text{fill:#eee}svg .small{fill:#bbb}svg .letter{fill:#111}.grid{stroke:#444}\
     .axis,.edge{stroke:#999}.step{stroke:#ccc}.interval{stroke:#eee}.rules{stroke:#888}.reference{stroke:#bbb}.stage{opacity:.22}";
 
 /// The style sheet. Colours are written out and not kept in variables, which few programs but browsers know.

@@ -13,7 +13,7 @@ use crate::text::{Escaped, Number, Tick, shortened};
 const LEFT: f64 = 74.0;
 /// Where the title begins.
 const TITLE_LEFT: f64 = 58.0;
-const RIGHT: f64 = 78.0;
+const RIGHT: f64 = 90.0;
 const TOP: f64 = TITLE + 25.0;
 const BOTTOM: f64 = 44.0;
 /// The width of the strips that show stages, and the gap between them and the cells.
@@ -177,7 +177,8 @@ impl<'a> Drawing<'a> {
         for &share in shares {
             let value = self.low + share * (self.high - self.low);
             let y = height * (1.0 - share) + 4.0 + 4.0 * (2.0 * share - 1.0);
-            write!(f, r#"<text class="small" x="{}" y="{y:.1}">{}</text>"#, x + 15.0, Short(value))?;
+            let number = beside_bar(value, self.high - self.low);
+            write!(f, r#"<text class="small" x="{}" y="{y:.1}">{number}</text>"#, x + 15.0)?;
         }
         Ok(())
     }
@@ -208,19 +209,19 @@ impl<'a> Drawing<'a> {
     }
 }
 
-/// A number beside the bar, in two digits.
-struct Short(f64);
-
-impl fmt::Display for Short {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:.1e}", self.0);
-        let size = self.0.abs();
-        if size != 0.0 && !(1e-3..1e4).contains(&size) {
-            return f.write_str(&digits);
-        }
-        let whole = if size >= 100.0 { self.0.round() } else { digits.parse().unwrap_or(self.0) };
-        write!(f, "{}", Tick(whole))
+/// A number beside a bar that spans `span`, with as many digits as the difference to the next number, half the span, needs for two;
+/// four digits where it is the only number.
+fn beside_bar(value: f64, span: f64) -> String {
+    if span <= 0.0 {
+        return Number(value).to_string();
     }
+    let (decimals, size) = (1.0 - (span / 2.0).log10().floor(), value.abs());
+    if size != 0.0 && !(1e-3..1e4).contains(&size) {
+        let digits = (decimals + size.log10().floor()).clamp(0.0, 5.0) as usize;
+        return format!("{value:.digits$e}");
+    }
+    let digits = decimals.clamp(0.0, 6.0) as usize;
+    Tick(format!("{value:.digits$}").parse().unwrap_or(value)).to_string()
 }
 
 #[cfg(test)]
@@ -240,5 +241,17 @@ mod tests {
         let (constant, varied) = (map(vec![7.0, 7.0]), map(vec![6.0, 8.0]));
         assert_eq!((colours(&constant), constant.matches(">7</text>").count()), (1, 1), "{constant}");
         assert!(!constant.contains(">6.5<") && varied.contains(">8</text>") && colours(&varied) == 0, "{varied}");
+    }
+
+    #[test]
+    fn numbers_beside_the_bar_differ_whatever_its_span() {
+        let shown = |[low, high]: [f64; 2]| [low, (low + high) / 2.0, high].map(|value| beside_bar(value, high - low));
+        assert_eq!(shown([3.241, 3.252]), ["3.241", "3.2465", "3.252"]);
+        assert_eq!(shown([0.0, 8.056]), ["0", "4", "8.1"]);
+        assert_eq!(shown([-0.3, 200.0]), ["0", "100", "200"]);
+        assert_eq!(shown([1.23e-5, 1.27e-5]), ["1.230e-5", "1.250e-5", "1.270e-5"]);
+        assert_eq!(shown([12_300.0, 12_700.0]), ["1.230e4", "1.250e4", "1.270e4"]);
+        assert_eq!(shown([-2e-9, 2e-9]), ["-2.0e-9", "0", "2.0e-9"]);
+        assert_eq!(beside_bar(7.0, 0.0), "7");
     }
 }

@@ -81,6 +81,8 @@ impl Display for Figure {
             r#"role="img"><title>{title}: {source}</title><desc>{caption}</desc><style>{}</style>"#,
             colour::style()
         )?;
+        // The colours of the text need a page behind them, light or dark.
+        f.write_str(r#"<rect class="paper" width="100%" height="100%"/>"#)?;
         let mut top = 0.0;
         for (row, height) in rows.iter().zip(heights) {
             for (column, drawing) in row.iter().enumerate() {
@@ -153,6 +155,16 @@ mod tests {
         // Two panels, each with a number to compare with on either side: a line in the plot and one in the legend.
         assert_eq!(svg.matches("class=\"reference r").count(), 2 * 2 * 2);
         assert_eq!((svg.matches(">r</text>").count(), svg.matches(">r →</text>").count()), (2, 2));
+    }
+
+    #[test]
+    fn a_file_has_a_page_behind_it_and_a_picture_of_a_page_has_none() {
+        let svg = figure(Scale::Linear, &[0.5, 1.25]);
+        assert!(svg.contains("</style><rect class=\"paper\" width=\"100%\" height=\"100%\"/><g"), "{svg}");
+        let rules = |svg: &str| svg.matches(".paper{fill:#").count();
+        assert_eq!((rules(&svg), svg.matches("class=\"paper\"").count()), (2, 1), "light and dark");
+        let panel = Panel::Lines(Lines::new("t", Horizontal::layers(1), side(Scale::Linear, &[1.0])));
+        assert!(!Alone(&panel, &[]).to_string().contains("paper"));
     }
 
     #[test]

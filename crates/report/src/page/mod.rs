@@ -16,7 +16,7 @@ use crate::figure::{self, Alone, Band, Figure};
 use crate::text::Escaped;
 
 pub use prompts::PromptLink;
-pub(crate) use stages::bar;
+pub(crate) use stages::{BAR, bar};
 pub(crate) use tables::{close_table, open_table};
 
 /// A profile as one HTML page without a script, which loads nothing from outside: what was measured on what, the
@@ -59,7 +59,7 @@ impl Display for Page<'_> {
         self.figures.iter().try_for_each(|figure| draw(f, figure))?;
         tables::section(f, self.profile)?;
         f.write_str("</main>\n")?;
-        close(f, self.bands.in_words())
+        close(f, &self.bands.in_words(self.profile))
     }
 }
 

@@ -7,6 +7,7 @@ use stratigraph_profile::prompt::{LensCell, LensGrid, PromptReading};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::measure::{LensMeasure, STEPS};
+use crate::text::plain;
 
 /// Colours of the 256 of a terminal for each step, dark blue to yellow, with black or white letters on them.
 const BACKGROUNDS: [u8; STEPS] = [17, 24, 60, 101, 143, 227];
@@ -65,7 +66,7 @@ impl<'a> LensChart<'a> {
 
     fn grid(&self, f: &mut fmt::Formatter<'_>, grid: &LensGrid) -> fmt::Result {
         let origin = grid.origin.as_ref().map(|origin| format!(", {origin}")).unwrap_or_default();
-        wrapped(f, &format!("{}{origin}", grid.title), self.width)?;
+        wrapped(f, &plain(&format!("{}{origin}", grid.title)), self.width)?;
         let widths: Vec<usize> = (0..self.reading.tokens.len()).map(|column| self.token_width(grid, column)).collect();
         let mut first = 0;
         while first < widths.len() {

@@ -1,10 +1,10 @@
 //! What a job does, added to its plan: sweeps, interventions and measurements, methods of [`JobPlan`].
 
 use stratigraph_core::{EditData, ResidualModel, TokenWindows};
-use stratigraph_profile::InterventionRecord;
-use stratigraph_surgery::{Intervention, Sweep, SweepContext};
+use stratigraph_surgery::{Budget, Intervention, SurgeryError, Sweep, SweepContext};
 
 use super::{JobIntervention, JobLens, JobPairs, JobPlan, JobSweep};
+use crate::names::check_intervention_name;
 use crate::{Measurement, OwnWork, Result, StudyContext, StudyError, WindowWork, Work};
 
 impl JobPlan {
@@ -45,7 +45,14 @@ impl JobPlan {
         self.ask_for("measurement", &name)?;
         let context = StudyContext::new(model, windows, self.seed).with_metrics(&metrics);
         measurement.check(&context)?;
-        for work in measurement.work(&context)? {
+        let work = match measurement.work(&context) {
+            // A shard has a budget of its own.
+            Err(StudyError::Surgery(SurgeryError::BudgetTooSmall { needed: bytes, .. })) => {
+                measurement.work(&context.with_budget(Budget { bytes, ..context.budget }))
+            }
+            work => work,
+        };
+        for work in work? {
             match work {
                 Work::Sweep { name, points } => self.add_sweep(JobSweep::new(&name, &points), &points.interventions)?,
                 Work::Lens { name, points, readings } => {
@@ -129,15 +136,10 @@ impl JobPlan {
         let intervention = intervention.into();
         self.add_data(&intervention.name(), &intervention)?;
         let record = JobIntervention::new(&intervention);
-        let clean =
-            JobIntervention::new(&Intervention::none(self.shape()?.n_layers).with_name(InterventionRecord::CLEAN));
-        let named = self.interventions.iter().chain([&clean]).find(|it| it.name == record.name);
-        match named {
-            Some(other) if other.text != record.text => {
-                return Err(StudyError::NameTaken { what: "intervention", name: record.name });
-            }
-            Some(_) if self.interventions.contains(&record) => {}
-            _ => self.interventions.push(record),
+        let taken = self.interventions.iter().map(|it| (it.name.as_str(), it.text.as_str()));
+        check_intervention_name((&record.name, &record.text), taken, self.shape()?.n_layers)?;
+        if !self.interventions.contains(&record) {
+            self.interventions.push(record);
         }
         Ok(self)
     }

@@ -17,7 +17,7 @@ use super::plan::bad;
 use super::{Job, JobPlan, JobSweep};
 use crate::{Result, StudyError};
 
-const LENSES: &str = "lenses";
+pub(super) const LENSES: &str = "lenses";
 
 /// The lens by which the residual streams of a sweep are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,14 +43,19 @@ impl JobLens {
     /// The lens of some readings, if there is one, with the content of its file if it is fitted.
     ///
     /// # Errors
-    /// When it is of a kind that another process cannot read.
+    /// When it is of a kind that another process cannot read, or there are several lenses.
     pub(super) fn of(sweep: &str, readings: &[Option<LensReading>]) -> Result<Option<(Self, Option<Vec<u8>>)>> {
         let Some(first) = readings.iter().flatten().next() else { return Ok(None) };
         let lens = first.lens();
+        let cannot = |reason| Err(StudyError::CannotShard { name: sweep.to_owned(), reason });
+        if readings.iter().flatten().any(|reading| !std::ptr::addr_eq(reading.lens(), lens)) {
+            return cannot(
+                "its points are read by several lenses; share one, or give each a sweep of its own".to_owned(),
+            );
+        }
         let file = lens.as_fitted().map(FittedLens::to_safetensors);
         if file.is_none() && lens.name() != FixedScaleLens.name() {
-            let reason = format!("the lens {} is code, which a job cannot hold; run it in a study", lens.name());
-            return Err(StudyError::CannotShard { name: sweep.to_owned(), reason });
+            return cannot(format!("the lens {} is code, which a job cannot hold; run it in a study", lens.name()));
         }
         let positions: Vec<_> = readings.iter().map(|reading| reading.as_ref().map(LensReading::position)).collect();
         let unread = positions.iter().flatten().copied().filter(|position| !lens.reads(*position)).collect();

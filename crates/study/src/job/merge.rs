@@ -9,7 +9,7 @@ use super::measured::OnceFindings;
 use super::steps::StepWork;
 use super::{Job, JobCorpus, JobModel, JobPlan, Status};
 use crate::derived::Measured;
-use crate::findings::corpus_record;
+use crate::records::corpus_record;
 use crate::run_scores::RunScores;
 use crate::study::units;
 use crate::{Findings, Result, StudyError, WindowMeasures, unigram};

@@ -14,13 +14,13 @@ use stratigraph_core::{EditData, TokenWindows};
 use stratigraph_probes::scores::TokenGroups;
 use stratigraph_surgery::Intervention;
 
-use super::files::write_whole;
+use super::files::{is_partial_of, write_whole};
 use super::groups::{group_bytes, read_groups};
 use super::hash::{hash_bytes, token_bytes};
-use super::lenses::write_lenses;
+use super::lenses::{LENSES, write_lenses};
 use super::pairs::{pair_bytes, read_pairs};
 use super::plan::FORMAT;
-use super::values::{read_values, write_values};
+use super::values::{VALUES, read_values, write_values};
 use super::{JobModel, JobPlan};
 use crate::runs::Runs;
 use crate::{Result, StudyError};
@@ -43,20 +43,41 @@ pub struct Job {
 }
 
 impl Job {
-    /// Makes a job in a directory that holds none.
+    /// Refuses a directory in which no job can be made, before a plan is worked out for it.
     ///
     /// # Errors
-    /// When there is one already, the plan is not valid or is for other windows, or the directory cannot be written.
+    /// When it holds a job, or anything but what is left of a plan that was stopped, or cannot be read.
+    pub fn check_new(path: impl AsRef<Path>) -> Result<()> {
+        const OWN: [&str; 7] = [TOKENS, GROUPS, PAIRS, STEPS, PER_TOKEN, LENSES, VALUES];
+        let path = path.as_ref();
+        let has_steps = |steps: PathBuf| fs::read_dir(steps).is_ok_and(|mut steps| steps.next().is_some());
+        if path.join(PLAN).exists() || has_steps(path.join(STEPS)) {
+            return Err(StudyError::JobExists { path: path.to_owned() });
+        }
+        if !path.exists() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(path).map_err(|reason| StudyError::io(path, reason))? {
+            let name = entry.map_err(|reason| StudyError::io(path, reason))?.file_name();
+            let is_unfinished = || OWN.iter().chain([&PLAN]).any(|file| is_partial_of(file, &name));
+            if !OWN.iter().any(|own| name == **own) && !is_unfinished() {
+                return Err(StudyError::NotAJob { path: path.to_owned(), name: name.to_string_lossy().into_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a job in a new directory.
+    ///
+    /// # Errors
+    /// When the directory [holds something](Job::check_new) or cannot be written, or the plan is not valid or is for other windows.
     pub fn create(path: impl AsRef<Path>, plan: JobPlan, windows: TokenWindows) -> Result<Self> {
         let path = path.as_ref();
         plan.check_build()?;
         plan.check_windows(&windows)?;
         let job = Self::new(path, plan, windows)?;
+        Self::check_new(path)?;
         job.make_directories()?;
-        let steps = fs::read_dir(path.join(STEPS)).map_err(|reason| StudyError::io(path, reason))?;
-        if steps.count() > 0 || path.join(PLAN).exists() {
-            return Err(StudyError::JobExists { path: path.to_owned() });
-        }
         write_values(path, job.plan.data.values())?;
         write_lenses(path, &job.plan)?;
         write_whole(&path.join(TOKENS), &token_bytes(job.windows.ids()))?;

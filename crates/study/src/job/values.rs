@@ -12,7 +12,7 @@ use super::JobPlan;
 use super::files::write_whole;
 use crate::{Result, StudyError};
 
-const VALUES: &str = "values";
+pub(super) const VALUES: &str = "values";
 
 /// Writes the tensors of a plan to the directory of its job.
 pub(crate) fn write_values(directory: &Path, values: &BTreeMap<String, EditValues>) -> Result<()> {

@@ -10,14 +10,15 @@ use super::curve_of_windows;
 use crate::{Findings, Measurement, Needs, Observation, Result, StudyContext, Work};
 
 /// How far the heads of each layer look back, in the unchanged model: curves `attention_at_distance_*`, `prev5_attention`,
-/// `prev5_attention_mass` and `first_token_attention` over layers. A distance that windows are too short for has no curve.
+/// `prev5_attention_mass`, `prev5_attention_mass_after_first` and `first_token_attention` over layers. A distance that windows are
+/// too short for has no curve.
 #[derive(Debug, Clone)]
 pub struct AttentionByDistance {
     measures: Vec<AttentionMeasure>,
 }
 
 impl Default for AttentionByDistance {
-    /// Distances 1, 2, 4, 8 and 16, the previous five in both ways, and the first token.
+    /// Distances 1, 2, 4, 8 and 16, the previous five in all three ways, and the first token.
     fn default() -> Self {
         Self { measures: AttentionMeasure::DEFAULT.to_vec() }
     }

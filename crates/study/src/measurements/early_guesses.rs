@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use stratigraph_core::{ActivationCache, Hook, PerSequence, RunModel, TokenWindows};
-use stratigraph_probes::lens::Lens;
+use stratigraph_probes::lens::{Lens, LensRows};
 use stratigraph_probes::readout::Readout;
 use stratigraph_profile::{Axis, Curve, Unit};
 
@@ -129,7 +129,8 @@ impl<'a> Batch<'a> {
             return Ok(self.last.clone());
         }
         let resid = rows(&self.cache.tensor(Hook::ResidPre.at(position))?, self.scored_from);
-        Ok(self.readout.top1(lens.stream(position, resid)?)?)
+        let of_rows = LensRows::new(position, resid).with_last(rows(&self.resid, self.scored_from));
+        Ok(self.readout.lens_top1(lens, of_rows)?)
     }
 
     /// Adds the guesses of a lens at all residual positions.

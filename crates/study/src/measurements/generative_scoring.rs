@@ -13,7 +13,7 @@ use stratigraph_tasks::{GenerativeItem, GenerativeTask};
 use super::generative_curves::{GenerativeCurves, WrittenAnswers};
 use super::swept_scores::SweepAxes;
 use super::task_sweeps;
-use crate::job::JobPart;
+use crate::job::{JobPart, hash_bytes};
 use crate::{
     Derived, Findings, GenerativeRun, Measurement, OwnWork, Result, StudyContext, StudyError, Work, pass_work,
 };
@@ -53,9 +53,20 @@ impl Questions {
         Self { max_new_tokens, ..self }
     }
 
+    /// Tokens of the longest prompt.
+    fn longest_prompt(&self) -> usize {
+        self.prompts.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// Tokens of the longest prompt with its answer, at most.
     fn longest(&self) -> usize {
-        self.prompts.iter().map(Vec::len).max().unwrap_or(0) + self.max_new_tokens
+        self.longest_prompt().saturating_add(self.max_new_tokens)
+    }
+
+    /// The SHA-256 of the text that the prompts are by a tokenizer.
+    fn text_sha256(&self, text: &dyn TextDecoder) -> String {
+        let texts = self.prompts.iter().map(|prompt| text.decode_ids(prompt).unwrap_or_default());
+        hash_bytes(texts.collect::<Vec<_>>().join("\n").as_bytes())
     }
 
     fn select(&self, range: Range<usize>) -> Self {
@@ -100,15 +111,19 @@ impl Measurement for GenerativeScoring {
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
         let n_items = self.questions.items.len();
-        let (points, interventions) = task_sweeps::points(&self.sweeps, context, self.questions.longest())?;
-        let names = task_sweeps::names(&self.sweeps);
+        let longest = self.questions.longest();
+        let (points, interventions) = task_sweeps::points(&self.sweeps, context, longest)?;
+        let names = task_sweeps::names(&self.sweeps, &points, context, longest);
         let mut work = Vec::new();
         for first in (0..n_items).step_by(self.items_at_once) {
             let questions = self.questions.select(first..n_items.min(first + self.items_at_once));
-            let part = names.clone().map(|sweeps| GenerativePart { sweeps, first, questions: questions.clone() });
+            let part = names.clone().map(|sweeps| {
+                let text_sha256 = Some(questions.text_sha256(&*self.text));
+                GenerativePart { sweeps, first, questions: questions.clone(), text_sha256 }
+            });
             let chunk = Chunk { first, questions, interventions: interventions.clone() };
             if first == 0 {
-                chunk.check(context.model)?;
+                chunk.check(context.model, self.questions.longest_prompt())?;
             }
             let (work_of_chunk, part, model) =
                 (chunk.work(context.model), part.map(JobPart::Generative), context.model);
@@ -139,12 +154,10 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// Refuses interventions that cannot be made in texts that grow.
-    fn check(&self, model: &dyn ResidualModel) -> Result<()> {
-        let generator = Generator::new(model);
-        let check = |it: &Intervention| generator.clone().with_intervention(it.clone()).recomputes_because().map(drop);
-        let mut checked = self.interventions.iter().map(check);
-        checked.try_for_each(|it| it.map_err(|error| cannot(self.questions.task, error.to_string())))
+    /// Refuses what cannot be run, where the longest prompt of all items has `longest` tokens.
+    fn check(&self, model: &dyn ResidualModel, longest: usize) -> Result<()> {
+        let run = GenerativeRun::new(Generator::new(model)).interventions(self.interventions.iter().cloned());
+        run.with_max_new_tokens(self.questions.max_new_tokens).check(self.questions.task, longest)
     }
 
     /// About how many multiplications an answer takes, of all tokens that it may have.
@@ -169,6 +182,8 @@ impl Chunk {
         let Self { first, questions, interventions } = self;
         let Questions { task, items, prompts, stop_tokens, max_new_tokens } = questions;
         let generator = Generator::new(model).with_text(text).with_stop_tokens(stop_tokens);
+        // Positions that only the other items reach change nothing here.
+        let generator = model.n_ctx().into_iter().fold(generator, Generator::with_longest_prompt);
         let run = GenerativeRun::new(generator).interventions(interventions).with_max_new_tokens(max_new_tokens);
         let results = run.on_answered(|n| progress(n as u64 * each)).run(task, &items, &prompts)?;
         let answers = results.into_iter().map(|result| result.scores.items).collect();
@@ -184,6 +199,9 @@ pub struct GenerativePart {
     sweeps: Vec<String>,
     first: usize,
     questions: Questions,
+    /// The SHA-256 of the text that the prompts are by the tokenizer of the plan; none in plans of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text_sha256: Option<String>,
 }
 
 impl GenerativePart {
@@ -206,7 +224,7 @@ impl GenerativePart {
     /// About how many multiplications it takes.
     ///
     /// # Errors
-    /// When nothing turns tokens into text, or a sweep does not fit the model.
+    /// When nothing turns tokens into text, or not into that of the plan, or a sweep does not fit the model.
     pub(crate) fn work(&self, context: &StudyContext) -> Result<u64> {
         self.text(context)?;
         Ok(self.chunk(context)?.work(context.model))
@@ -223,10 +241,15 @@ impl GenerativePart {
     }
 
     fn text<'a>(&self, context: &StudyContext<'a>) -> Result<&'a dyn TextDecoder> {
-        let reason = "its answers are texts, and the shard has no tokenizer: give it one";
-        context
-            .text
-            .map(|text| -> &'a dyn TextDecoder { text })
-            .ok_or_else(|| cannot(self.questions.task, reason.to_owned()))
+        let cannot = |reason: &str| cannot(self.questions.task, reason.to_owned());
+        let Some(text) = context.text else {
+            return Err(cannot("its answers are texts, and the shard has no tokenizer: give it one"));
+        };
+        if self.text_sha256.as_ref().is_some_and(|sha256| *sha256 != self.questions.text_sha256(text)) {
+            return Err(cannot(
+                "its prompts are another text by the shard's tokenizer than by the plan's; give it the same",
+            ));
+        }
+        Ok(text)
     }
 }

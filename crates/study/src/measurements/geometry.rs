@@ -8,7 +8,7 @@ use stratigraph_core::{
     TokenWindows,
 };
 use stratigraph_probes::geometry::{CentredNorms, Geometry};
-use stratigraph_probes::similarity::{WindowSimilarity, cka, cka_unbiased};
+use stratigraph_probes::similarity::{WindowSimilarity, cka, cka_adjacent, cka_unbiased};
 use stratigraph_profile::{Axis, Curve, Estimate, Matrix, catalogue};
 
 use super::empty_curve;
@@ -161,19 +161,14 @@ impl Streams {
         self.add_curve("centred_mlp_out_norm", centred.mlp_out_norm(), findings)
     }
 
-    /// A curve of each residual position with the next.
-    fn add_adjacent(&self, name: &str, similar: &[Vec<f64>], findings: &mut Findings) -> Result<()> {
-        self.add_exact(name, (0..self.n_layers).map(|layer| similar[layer][layer + 1]), findings)
-    }
-
     fn add_similarity(&self, findings: &mut Findings) -> Result<()> {
         let drawn = self.rows(&self.drawn)?;
         let similar = cka(&drawn)?;
-        self.add_adjacent("cka_adjacent", &similar, findings)?;
+        self.add_exact("cka_adjacent", (0..self.n_layers).map(|layer| similar[layer][layer + 1]), findings)?;
         let rows = Tensor::<1, Int>::from_data(&self.after_first[..], &self.device);
         if !self.after_first.is_empty() {
             let after_first: Vec<_> = drawn.into_iter().map(|set| set.select(0, rows.clone())).collect();
-            self.add_adjacent("cka_adjacent_after_first", &cka(&after_first)?, findings)?;
+            self.add_exact("cka_adjacent_after_first", cka_adjacent(&after_first)?, findings)?;
         }
         if self.by_window.adjacent().len() == self.n_layers {
             self.add_curve("cka_adjacent_by_window", self.by_window.adjacent(), findings)?;

@@ -34,7 +34,7 @@ pub struct OwnContinuation {
     n_prompt: Option<usize>,
 }
 
-/// Prompts that are continued at once.
+/// The most prompts that are continued at once.
 const BATCH: usize = 16;
 const NLL: &str = "nll";
 const CURVE: &str = "own_continuation_nll";
@@ -63,8 +63,9 @@ impl OwnContinuation {
             reason: error.to_string(),
         };
         let mut ids = Vec::with_capacity(windows.ids().len());
-        for start in (0..windows.n_sequences()).step_by(BATCH) {
-            let batch = start..(start + BATCH).min(windows.n_sequences());
+        let at_once = at_once(context);
+        for start in (0..windows.n_sequences()).step_by(at_once) {
+            let batch = start..(start + at_once).min(windows.n_sequences());
             let prompts: Vec<_> = batch.map(|window| windows.sequence(window)[..n_prompt].to_vec()).collect();
             for Generation { prompt, tokens, .. } in generator.run(&prompts).map_err(failed)? {
                 ids.extend(prompt.into_iter().chain(tokens));
@@ -97,6 +98,14 @@ impl OwnContinuation {
         let context = SweepContext::new(context.model.shape(), context.windows.seq_len());
         Ok(Sweep::delete().points(&context)?.interventions)
     }
+}
+
+/// Prompts that are continued at once: those whose keys and values the budget holds beside a run of their windows, at least one.
+fn at_once(context: &StudyContext) -> usize {
+    let (shape, seq_len) = (context.model.shape(), context.windows.seq_len());
+    let of_token = shape.heads.map_or(0, |heads| 2 * shape.n_layers * heads.n_kv_heads * heads.d_head);
+    let kept = of_token * seq_len * size_of::<f32>();
+    context.budget.windows_at_once(&shape, seq_len, kept).map_or(1, |n| n.min(BATCH))
 }
 
 /// About how many multiplications the text of a window takes.
@@ -133,5 +142,21 @@ impl Measurement for OwnContinuation {
         let scoring = Scoring::new(self.interventions(&context)?, &clean, windows, options);
         let work = n_sequences * (generation_work(&context) + scoring.work(context.model));
         Ok(vec![Work::own(work, move |findings, progress| self.run(&context, findings, progress))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stratigraph_surgery::Budget;
+    use stratigraph_testing::Toy;
+
+    use super::*;
+
+    #[test]
+    fn as_many_prompts_run_at_once_as_the_budget_holds() {
+        let (model, windows) = (Toy::default(), TokenWindows::new(&[0, 1, 2, 3], 4).unwrap());
+        let of =
+            |bytes| at_once(&StudyContext::new(&model, &windows, 0).with_budget(Budget { bytes, ..Budget::default() }));
+        assert_eq!([of(0), of(usize::MAX)], [1, BATCH]);
     }
 }

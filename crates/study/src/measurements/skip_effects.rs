@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use stratigraph_core::{NoTap, PerSequence, ResidualModel, Site};
 use stratigraph_probes::geometry::norm;
-use stratigraph_profile::{Axis, Estimate, Matrix, Unit};
+use stratigraph_profile::{Axis, Matrix, Unit};
 
 use crate::progress::block_work;
 use crate::{Findings, Measurement, Needs, Result, StudyContext, Work};
@@ -130,11 +130,8 @@ impl Effects {
     }
 
     fn matrix(&self, findings: &Findings) -> Matrix {
-        let estimate = |cell: &PerSequence| match cell.counts().next() {
-            Some(_) => findings.estimate(cell),
-            None => Estimate::exact(f64::NAN),
-        };
+        let cells = self.cells.iter().map(|cell| findings.estimate(cell));
         let layers = || Axis::layers(self.n_layers);
-        Matrix::from_estimates(layers(), layers(), Unit::Dimensionless, self.cells.iter().map(estimate))
+        Matrix::from_estimates(layers(), layers(), Unit::Dimensionless, cells)
     }
 }

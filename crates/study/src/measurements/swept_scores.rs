@@ -59,17 +59,23 @@ impl SweptScores<'_> {
     /// The answers to all items by the unchanged model and under each intervention, from those to some items and the index of the
     /// first of these.
     ///
-    /// # Panics
-    /// When an item is not answered.
-    pub(super) fn by_intervention<T: Clone>(&self, mut parts: Vec<(usize, &[Vec<T>])>) -> Vec<Vec<T>> {
+    /// # Errors
+    /// When they are not those to each item under each intervention: a job's parts and curves are read from a file.
+    pub(super) fn by_intervention<T: Clone>(&self, mut parts: Vec<(usize, &[Vec<T>])>) -> Result<Vec<Vec<T>>> {
         parts.sort_by_key(|(first, _)| *first);
-        let n_interventions = 1 + self.sweeps.iter().map(|sweep| sweep.n_points).sum::<usize>();
+        let n_interventions = self.sweeps.iter().map(|sweep| sweep.n_points).fold(1, usize::saturating_add);
+        let n_answered = parts.iter().map(|(_, answers)| answers.len()).max().unwrap_or_default();
         let of_all = |index: usize| -> Vec<T> {
             parts.iter().flat_map(|(_, answers)| answers.get(index).into_iter().flatten().cloned()).collect()
         };
-        let all: Vec<_> = (0..n_interventions).map(of_all).collect();
-        assert!(all.iter().all(|items| items.len() == self.n_items), "every item is answered under every intervention");
-        all
+        let all: Vec<_> = (0..n_answered).map(of_all).collect();
+        if n_answered == n_interventions && all.iter().all(|items| items.len() == self.n_items) {
+            return Ok(all);
+        }
+        let (task, n_items) = (self.task, self.n_items);
+        let reason =
+            format!("its parts do not answer the {n_items} items of {task} under {n_interventions} interventions");
+        Err(StudyError::BadJobPlan { reason })
     }
 
     /// Adds the scores of the unchanged model as values; and as curves and matrices of each sweep its scores and their changes

@@ -40,11 +40,11 @@ impl TaskCurves {
     /// Adds everything.
     ///
     /// # Errors
-    /// When there is something of one of the names.
+    /// When an item is not answered under an intervention, or there is something of one of the names.
     pub(crate) fn add(&self, findings: &mut Findings) -> Result<()> {
         let swept = SweptScores { task: self.name(), n_items: self.n_items, sweeps: &self.sweeps };
         let own = findings.answers.iter().filter(|it| it.task == self.task);
-        let answers = swept.by_intervention(own.map(|it| (it.first, &it.answers[..])).collect());
+        let answers = swept.by_intervention(own.map(|it| (it.first, &it.answers[..])).collect())?;
         let scores: Vec<_> = answers.into_iter().map(|items| TaskScores::from_items(self.task, items)).collect();
         let change = |scores: &TaskScores, clean: &TaskScores| {
             vec![NamedScore { name: "acc_change", score: scores.change_from(clean) }]

@@ -51,8 +51,10 @@ impl Measurement for TaskScoring {
     }
 
     fn work<'a>(&'a self, context: &StudyContext<'a>) -> Result<Vec<Work<'a>>> {
-        let (points, interventions) = task_sweeps::points(&self.sweeps, context, self.items.longest())?;
-        let names = task_sweeps::names(&self.sweeps);
+        let longest = TaskRun::new(context.model).longest(&self.items)?;
+        let (points, interventions) = task_sweeps::points(&self.sweeps, context, longest)?;
+        TaskRun::new(context.model).interventions(interventions.iter().cloned()).check_on(&self.items)?;
+        let names = task_sweeps::names(&self.sweeps, &points, context, longest);
         let mut work = Vec::new();
         for range in self.ranges() {
             let (first, items) = (range.start, self.items.select(range));
@@ -107,7 +109,7 @@ impl Chunk {
             progress(now.done - done);
             done = now.done;
         });
-        let results = run.run(&self.items).map_err(|error| self.with_index_of_all(error))?;
+        let results = run.run_some(&self.items).map_err(|error| self.with_index_of_all(error))?;
         let answers = results.into_iter().map(|result| result.scores.items).collect();
         findings.answers.push(TaskAnswers { task: self.items.task(), first: self.first, answers });
         Ok(())
@@ -136,7 +138,8 @@ impl TaskPart {
 
     fn chunk(&self, context: &StudyContext) -> Result<Chunk> {
         let sweeps = task_sweeps::by_names(&self.sweeps)?;
-        let (_, interventions) = task_sweeps::points(&sweeps, context, self.items.longest())?;
+        let longest = TaskRun::new(context.model).longest(&self.items)?;
+        let (_, interventions) = task_sweeps::points(&sweeps, context, longest)?;
         Ok(Chunk { first: self.first, items: self.items.clone(), interventions })
     }
 

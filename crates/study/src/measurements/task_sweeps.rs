@@ -4,10 +4,16 @@ use stratigraph_surgery::{Intervention, Sweep, SweepContext, SweepPoints};
 
 use crate::{Result, StudyContext, StudyError};
 
-/// The names of sweeps, where a process that has these alone can make all of them.
-pub(super) fn names(sweeps: &[Sweep]) -> Option<Vec<String>> {
-    let name = |sweep: &Sweep| Sweep::by_name(sweep.name()).map(|_| sweep.name().to_owned());
-    sweeps.iter().map(name).collect()
+/// The names of sweeps, where a process that has these alone makes the same points.
+pub(super) fn names(
+    sweeps: &[Sweep],
+    given: &[SweepPoints],
+    context: &StudyContext,
+    longest: usize,
+) -> Option<Vec<String>> {
+    let names: Vec<_> = sweeps.iter().map(|sweep| sweep.name().to_owned()).collect();
+    let (known, _) = points(&by_names(&names).ok()?, context, longest).ok()?;
+    (known == given).then_some(names)
 }
 
 /// The sweeps of names.

@@ -15,7 +15,7 @@ use stratigraph_probes::readout::Readout;
 use stratigraph_profile::prompt::PromptReading;
 use stratigraph_surgery::Budget;
 
-use crate::findings::model_record;
+use crate::records::model_record;
 use crate::{Result, StudyError, versions};
 
 /// Reads one prompt: what lenses predict at each residual position, what the deletion of each layer does after each token, where

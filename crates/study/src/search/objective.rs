@@ -5,11 +5,12 @@ use std::sync::Arc;
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_probes::metrics::{Metric, Metrics};
 use stratigraph_surgery::search::{Goal, Objective};
-use stratigraph_surgery::{Budget, Intervention};
+use stratigraph_surgery::{Budget, Intervention, SurgeryError};
 
 use super::clean::CleanStreams;
 use crate::scoring::{ReadoutOptions, Scoring};
 use crate::study::{check_replica, score_all};
+use crate::task_run::corpus_dependence;
 use crate::{Result, StudyError};
 
 /// The mean of a metric over the positions of each window: the loss, the KL divergence from the unchanged model, or any other.
@@ -148,7 +149,15 @@ impl Objective for ModelObjective<'_> {
     }
 
     fn check(&self, plan: &Intervention) -> Result<()> {
-        Ok(plan.check(&self.models[0].shape(), self.windows.seq_len())?)
+        plan.check(&self.models[0].shape(), self.windows.seq_len())?;
+        match plan.edits().iter().find(|edit| corpus_dependence(edit).is_some()) {
+            Some(edit) => {
+                let reason =
+                    format!("the edit `{edit}` depends on the whole corpus, and a search scores windows apart");
+                Err(SurgeryError::BadSearch { reason }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     fn score(&mut self, interventions: &[Intervention], windows: &[usize]) -> Result<Vec<Vec<f64>>> {

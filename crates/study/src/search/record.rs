@@ -12,8 +12,8 @@ use stratigraph_surgery::Intervention;
 use stratigraph_surgery::search::{Goal, Objective, SearchOptions, SearchState, Validated};
 
 use super::{ModelObjective, TaskObjective};
-use crate::findings::{corpus_record, model_record};
 use crate::job::{hash_bytes, hash_tokens};
+use crate::records::{corpus_record, model_record};
 use crate::{Result, StudyError, versions};
 
 /// The setup of a search. To continue from a file, all of it has to be the same.

@@ -135,9 +135,19 @@ impl<'a> SearchRun<'a> {
         }
     }
 
+    /// Writes the record, unless another process of the search is further.
     fn write(&self, record: &SearchRecord) -> Result<()> {
-        self.path().map_or(Ok(()), |path| write_whole(&path, &content(record)))
+        let Some(path) = self.path() else { return Ok(()) };
+        match self.read()? {
+            Some(other) if progress(&other) > progress(record) => Ok(()),
+            _ => write_whole(&path, &content(record)),
+        }
     }
+}
+
+/// How far a search is. Every process of a search goes through the same records.
+fn progress(SearchRecord { state, validated, .. }: &SearchRecord) -> (bool, bool, usize, usize) {
+    (validated.is_some(), state.stop.is_some(), state.restart, state.step)
 }
 
 fn content(record: &SearchRecord) -> Vec<u8> {

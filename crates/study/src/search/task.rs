@@ -165,7 +165,7 @@ impl Objective for TaskObjective<'_> {
     }
 
     fn check(&self, plan: &Intervention) -> Result<()> {
-        Ok(plan.check(&self.models[0].shape(), self.items.longest())?)
+        TaskRun::only(self.models[0], vec![plan.clone()]).check_on(self.items)
     }
 
     fn score(&mut self, interventions: &[Intervention], items: &[usize]) -> Result<Vec<Vec<f64>>> {
@@ -173,7 +173,7 @@ impl Objective for TaskObjective<'_> {
         let at_once = items.len().div_ceil(4 * models.len() - 3).clamp(1, ITEMS); // one device takes all
         let answered = |model: usize, part: &[usize]| -> Result<Vec<Vec<f64>>> {
             let run = TaskRun::only(models[model], interventions.to_vec()).with_budget(*budget);
-            let results = run.run(&all.select(part.iter().copied())).map_err(|error| of_all(error, part))?;
+            let results = run.run_some(&all.select(part.iter().copied())).map_err(|error| of_all(error, part))?;
             Ok(results.iter().map(|it| it.scores.items.iter().map(|item| measure.of(item)).collect()).collect())
         };
         let work = |model: usize, parts: &mut dyn Iterator<Item = _>, tell: &mut dyn FnMut(WorkerEvent<_>)| {

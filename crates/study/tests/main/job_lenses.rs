@@ -8,11 +8,11 @@ use burn::tensor::{Distribution, Tensor};
 use serde_json::{Value, json};
 use stratigraph_core::{ResidualModel, TokenWindows};
 use stratigraph_models::Decoder;
-use stratigraph_probes::lens::{FittedLens, FixedScaleLens, Lens, LensKind, LensRecord, LinearMap};
+use stratigraph_probes::lens::{FittedLens, FixedScaleLens, Lens, LensKind, LensReading, LensRecord, LinearMap};
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPlan, Shard, ShardRun};
 use stratigraph_study::measurements::{LensCurves, LogitLens};
-use stratigraph_study::{Findings, Measurement, Study, StudyError};
-use stratigraph_surgery::{LayerPlan, Sweep};
+use stratigraph_study::{Findings, Measurement, Study, StudyContext, StudyError, Work};
+use stratigraph_surgery::{LayerPlan, Sweep, SweepContext};
 use stratigraph_testing::device;
 
 use crate::given::{SHA256, small_steps};
@@ -145,6 +145,33 @@ impl Lens for Half {
     fn stream(&self, _position: usize, rows: Tensor<2>) -> stratigraph_probes::Result<Tensor<2>> {
         Ok(rows * 0.5)
     }
+}
+
+/// The points of the logit lens, the first two of them read by a lens each.
+struct Two([Arc<dyn Lens>; 2]);
+
+impl Measurement for Two {
+    fn name(&self) -> String {
+        "two".to_owned()
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> stratigraph_study::Result<Vec<Work<'a>>> {
+        let points = Sweep::lens().points(&SweepContext::new(context.model.shape(), context.windows.seq_len()))?;
+        let reading = |position: usize| Some(LensReading::new(self.0.get(position)?.clone(), position));
+        let readings = (0..points.interventions.len()).map(reading).collect();
+        Ok(vec![Work::Lens { name: self.name(), points, readings }])
+    }
+}
+
+#[test]
+fn points_that_several_lenses_read_are_refused() {
+    let model = load("llama-gqa");
+    let windows = windows(&model);
+    let with = |two: Two| plan(&model, &windows).with_measurement(&two, &model, &windows);
+    let error = with(Two(both(&model))).unwrap_err().to_string();
+    assert!(error.starts_with("cannot shard two: its points are read by several lenses"), "{error}");
+    let one = lens(&model, LensKind::Affine);
+    assert!(with(Two([one.clone(), one])).is_ok());
 }
 
 #[test]

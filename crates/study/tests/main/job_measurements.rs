@@ -1,19 +1,21 @@
 //! Measurements in a job: however small its steps are, they give what a study gives, and a damaged job says so.
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use approx::abs_diff_eq;
 use serde_json::Value;
-use stratigraph_core::{Hook, ResidualModel, TokenWindows};
+use stratigraph_core::{Edit, Hook, ResidualModel, TokenWindows};
+use stratigraph_corpus::TextDecoder;
 use stratigraph_models::Decoder;
 use stratigraph_study::job::{Job, JobCorpus, JobModel, JobPart, JobPlan, Shard, ShardRun};
 use stratigraph_study::measurements::{
     AttentionByDistance, KnockOutWords, NeuronSets, Steering, SteeringTarget, SteeringVector, SublayerEffects,
     TaskScoring, by_name,
 };
-use stratigraph_study::{Findings, Measurement, Study, StudyError};
-use stratigraph_surgery::Sweep;
+use stratigraph_study::{Findings, Measurement, Study, StudyContext, StudyError, Work};
+use stratigraph_surgery::{Sweep, SweepContext};
 use stratigraph_tasks::Task;
 
 use crate::generative::{Letters, scoring};
@@ -215,6 +217,64 @@ fn a_shard_that_writes_texts_asks_for_a_tokenizer() {
     assert!(job.plan().parts.iter().any(JobPart::takes_text));
     let error = ShardRun::new(&job, "flex", &given.model, SHA256).unwrap().run().unwrap_err().to_string();
     assert!(error.contains("cannot measure gsm8k") && error.contains("has no tokenizer"), "{error}");
+    let other = ShardRun::new(&job, "flex", &given.model, SHA256).unwrap().with_text(&Capitals);
+    let error = other.run().unwrap_err().to_string();
+    assert!(error.contains("another text by the shard's tokenizer"), "{error}");
+}
+
+/// [`Letters`] in capitals.
+struct Capitals;
+
+impl TextDecoder for Capitals {
+    fn decode_ids(&self, ids: &[u32]) -> Result<String, Box<dyn Error + Send + Sync>> {
+        Ok(Letters.decode_ids(ids)?.to_uppercase())
+    }
+}
+
+#[test]
+fn a_sweep_that_has_the_name_of_another_is_refused() {
+    let given = Given::new();
+    let own = Sweep::each_layer("delete", |_, layer| Ok(Edit::zero(Hook::MlpOut.at(layer))));
+    let scoring = TaskScoring::new(encoded(Task::Mmlu, 3), [own]);
+    let error = given.plan().with_measurement(&scoring, &given.model, &given.windows).unwrap_err();
+    assert!(matches!(error, StudyError::CannotShard { .. }), "{error}");
+}
+
+/// The deletions of layers, with a gigabyte of memory.
+struct Large;
+
+impl Measurement for Large {
+    fn name(&self) -> String {
+        "large".to_owned()
+    }
+
+    fn work<'a>(&'a self, context: &StudyContext<'a>) -> stratigraph_study::Result<Vec<Work<'a>>> {
+        let (shape, seq_len) = (context.model.shape(), context.windows.seq_len());
+        context.budget.windows_at_once(&shape, seq_len, 1 << 30)?;
+        let points = Sweep::delete().points(&SweepContext::new(shape, seq_len))?;
+        Ok(vec![Work::Sweep { name: self.name(), points }])
+    }
+}
+
+#[test]
+fn a_plan_takes_no_memory() {
+    let given = Given::new();
+    let plan = given.plan().with_measurement(&Large, &given.model, &given.windows).unwrap();
+    assert_eq!(plan.sweeps.len(), 1);
+}
+
+#[test]
+fn items_that_no_part_answers_are_an_error() {
+    let (given, dir) = (Given::new(), tempfile::tempdir().unwrap());
+    given.job(dir.path(), &[Box::new(given.mmlu())]);
+    let path = dir.path().join("job.json");
+    let mut plan: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    plan["derived"][0]["task"]["n_items"] = 4.into();
+    fs::write(&path, plan.to_string()).unwrap();
+    let job = Job::open(dir.path()).unwrap();
+    given.run(&job, Shard::WHOLE);
+    let error = job.merge(&[]).unwrap_err().to_string();
+    assert!(error.contains("its parts do not answer the 4 items of mmlu"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use stratigraph_core::{Edit, Hook, ResidualModel, TokenWindows};
 use stratigraph_models::Checkpoint;
-use stratigraph_probes::lens::{AffineConfig, FittedLens, FixedScaleLens, LensKind, LensRecord, LinearMap, fit_affine};
+use stratigraph_probes::lens::{
+    AffineConfig, FittedLens, FixedScaleLens, Lens, LensKind, LensRecord, LensRows, LinearMap, fit_affine,
+};
 use stratigraph_probes::scores::TokenGroups;
 use stratigraph_profile::Axis;
 use stratigraph_study::measurements::{EarlyGuesses, LensCurves, LogitLens};
@@ -108,6 +110,37 @@ fn early_guesses_end_with_the_model() {
     assert!((depth - agreed.iter().map(|share| 1.0 - share).sum::<f64>()).abs() < 1e-12, "{depth}");
     let frequency = mean(&findings, "lens_guess_frequency");
     assert!(frequency.iter().all(|x| (0.0..1.0).contains(x)), "{frequency:?}");
+}
+
+/// The logit lens of the opposite stream, by its map or by its norm alone.
+struct Opposite {
+    by_norm: bool,
+}
+
+impl Lens for Opposite {
+    fn name(&self) -> &str {
+        if self.by_norm { "by_norm_lens" } else { "by_map_lens" }
+    }
+
+    fn stream(&self, _position: usize, rows: Tensor<2>) -> stratigraph_probes::Result<Tensor<2>> {
+        Ok(if self.by_norm { rows } else { rows * -1.0 })
+    }
+
+    fn normed(&self, model: &dyn ResidualModel, rows: LensRows) -> stratigraph_probes::Result<Tensor<2>> {
+        let normed = model.final_norm(self.stream(rows.position, rows.resid)?)?;
+        Ok(if self.by_norm { normed * -1.0 } else { normed })
+    }
+}
+
+#[test]
+fn early_guesses_read_what_a_lens_gives_to_the_unembedding() {
+    let model = Small::new(&device());
+    let guesses = EarlyGuesses::new(LogitLens).with_lens(Arc::new(Opposite { by_norm: false }));
+    let guesses = guesses.with_lens(Arc::new(Opposite { by_norm: true }));
+    let findings = Study::new(&model).add(guesses).run(&windows()).unwrap();
+    let frequency = |lens: &str| mean(&findings, &format!("{lens}_guess_frequency"));
+    assert_eq!(frequency("by_norm_lens"), frequency("by_map_lens"));
+    assert_ne!(frequency("by_norm_lens"), frequency("lens"));
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod refused;
 #[cfg(feature = "remote")]
 mod remote;
 mod search;
+mod search_refused;
 mod self_check;
 mod skip_effects;
 mod small;

@@ -87,6 +87,9 @@ fn attention_is_what_the_definitions_say() {
             inside.assert_curve("prev5_attention", &of_layers(&|p| mean(recent(p))), 1e-4);
             let mass = of_layers(&|p| recent(p).iter().sum::<f64>() / t as f64);
             inside.assert_curve("prev5_attention_mass", &mass, 1e-4);
+            let near = |p: &[f32], q: usize| (1..=5).filter(|k| *k < q).map(|k| f64::from(p[q * t + q - k])).sum();
+            let mass = of_layers(&|p| mean((1..t).map(|q| near(p, q))));
+            inside.assert_curve("prev5_attention_mass_after_first", &mass, 1e-4);
             let first = of_layers(&|p| mean((1..t).map(|q| f64::from(p[q * t]))));
             inside.assert_curve("first_token_attention", &first, 1e-4);
         }

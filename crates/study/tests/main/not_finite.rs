@@ -48,6 +48,17 @@ fn not_finite_directions_are_refused_with_their_position() {
 }
 
 #[test]
+fn a_sublayer_that_writes_zeros_has_no_cosine() {
+    let zero = changed("model.layers.1.mlp.down_proj.weight", |_| 0.0);
+    let windows = TokenWindows::new(&(1..17).collect::<Vec<u32>>(), 8).unwrap();
+    let findings = Study::new(&zero).add(ResidualGeometry::default()).run(&windows).unwrap();
+    let has_value =
+        |curve: &str| findings.curve(curve).unwrap().mean.iter().map(|it| it.is_finite()).collect::<Vec<_>>();
+    assert_eq!(has_value("mlp_write_cosine"), [true, false, true]);
+    assert_eq!(has_value("attn_write_cosine"), [true; 3]);
+}
+
+#[test]
 fn not_finite_squares_of_weights_are_refused_by_name() {
     let large = changed("model.layers.1.mlp.down_proj.weight", |value| value.signum() * 1e25);
     let told = message(&large, VocabularyNeurons);

@@ -8,6 +8,7 @@ use stratigraph_core::{
 use stratigraph_models::{Checkpoint, Decoder};
 use stratigraph_probes::ProbeError;
 use stratigraph_probes::lexical::{WicPair, WicSentence, WicSplit, WicTokens, WordEnds};
+use stratigraph_probes::metrics::{Metric, RowStatistics};
 use stratigraph_study::measurements::{
     ActivationPatching, EncodedPairs, MergingHeads, ResidualGeometry, TokenPair, VocabularyNeurons, WordInContext,
 };
@@ -107,4 +108,28 @@ fn sentences_that_do_not_fit_and_too_few_of_them_are_refused() {
     assert!(long.contains("longer than the model's context of 128"), "{long}");
     let few = refused(&model, wic(pairs(1, 8), pairs(2, 8)));
     assert!(few.contains("there are 1 training pairs"), "{few}");
+}
+
+/// A metric that has no value anywhere.
+struct Undefined;
+
+impl Metric for Undefined {
+    fn name(&self) -> &str {
+        "undefined"
+    }
+
+    fn unit(&self) -> &str {
+        "nats"
+    }
+
+    fn of_row(&self, _: &RowStatistics) -> Option<f64> {
+        None
+    }
+}
+
+#[test]
+fn a_metric_without_values_is_an_error() {
+    let windows = TokenWindows::new(&[0, 1, 2, 3], 4).unwrap();
+    let error = Study::new(&in_the_box()).metric(Undefined).run(&windows).unwrap_err().to_string();
+    assert!(error.contains("the metric `undefined` has no value at any position"), "{error}");
 }

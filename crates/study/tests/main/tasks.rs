@@ -7,10 +7,11 @@ use burn::tensor::{Device, Int, Tensor};
 use stratigraph_core::{CoreError, Edit, Hook, Positions, ResidualModel, Result as CoreResult, RunModel, TokenWindows};
 use stratigraph_probes::readout::Tiles;
 use stratigraph_study::{StudyError, TaskRun};
-use stratigraph_surgery::{Budget, Intervention, LayerPlan};
+use stratigraph_surgery::{Budget, Intervention, LayerPlan, Sweep, SweepContext};
 use stratigraph_tasks::{EncodedItems, Item, Likelihood, Pair, PairProblem, Task, TaskError, TaskScores};
 use stratigraph_testing::{TestDevice, device, devices};
 
+use crate::patching::load;
 use crate::small::Small;
 
 /// Items whose texts have many lengths; tokens are their bytes.
@@ -226,6 +227,20 @@ fn what_cannot_be_scored_is_named() {
     }
     let none = of_tokens(Task::ArcEasy, vec![]);
     assert_eq!(TaskRun::new(&model).run(&none).unwrap_err().to_string(), "there are no windows to run");
+}
+
+#[test]
+fn keys_further_back_than_a_text_goes_are_not_hidden_in_it() {
+    let model = load("llama-gqa");
+    let long: Vec<u32> = (1..40).collect();
+    let items = of_tokens(Task::Lambada, vec![vec![pair(&long, &[7])], vec![pair(&[1, 2, 3], &[4])]]);
+    let points = Sweep::knock_out(20..=30).points(&SweepContext::new(model.shape(), 39)).unwrap();
+    let results = TaskRun::new(&model).interventions(points.interventions).run(&items).unwrap();
+    let (clean, hidden) = results.split_first().unwrap();
+    for result in hidden {
+        let changes = [0, 1].map(|item| result.scores.items[item].log_prob - clean.scores.items[item].log_prob);
+        assert!(changes[0] != 0.0 && changes[1].abs() < 1e-5, "{}: {changes:?}", result.name);
+    }
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl CorpusMeans {
             let mut batch_sums = BatchSums { wanted: &wanted, first, seen: BTreeMap::new() };
             model.forward(windows.batch(start..(start + batch).min(n), &device), &mut batch_sums)?;
             for (key, sum) in batch_sums.all()? {
-                sums.entry(key).or_insert_with(|| Sum::zero(sum.dims())).add(&sum.to_vec());
+                sums.entry(key).or_insert_with(|| Sum::of_window(sum.dims())).add(&sum.to_vec());
             }
         }
         Ok(Self::new(sums.into_iter().map(|(key, sum)| sum.mean(key, windows))))
@@ -132,19 +132,24 @@ fn wanted(interventions: &[Intervention]) -> Result<BTreeSet<(Place, MeanOver)>>
     Ok(wanted)
 }
 
-/// A sum over batches, in f64.
+/// A sum over windows or batches of them, in f64.
 struct Sum {
     dims: Vec<usize>,
     total: Vec<f64>,
 }
 
 impl Sum {
-    fn zero(dims: Vec<usize>) -> Self {
+    /// Zero, of values `[windows, ..]`.
+    fn of_window(mut dims: Vec<usize>) -> Self {
+        dims[0] = 1;
         Self { total: vec![0.0; dims.iter().product()], dims }
     }
 
+    /// Adds the values of one window after the other.
     fn add(&mut self, values: &[f32]) {
-        self.total.iter_mut().zip(values).for_each(|(total, x)| *total += f64::from(*x));
+        for window in values.chunks(self.total.len()) {
+            self.total.iter_mut().zip(window).for_each(|(total, x)| *total += f64::from(*x));
+        }
     }
 
     fn mean(self, ((layer, hook), over): (Place, MeanOver), windows: &TokenWindows) -> MeanActivation {
@@ -168,7 +173,7 @@ fn positions(over: MeanOver, first: usize) -> Option<usize> {
     }
 }
 
-/// Sums activations of a batch over its windows, and over their positions where these are not told apart.
+/// Sums activations of a batch over the positions of each window, or over its windows where positions are told apart.
 struct BatchSums<'a> {
     wanted: &'a BTreeSet<(Place, MeanOver)>,
     /// The first position whose activations count.
@@ -210,14 +215,29 @@ impl Tap for BatchSums<'_> {
     }
 }
 
-/// `[batch, pos, ..]` summed over windows, and over the positions from one on.
+/// `[batch, pos, ..]` summed over the positions from one on, `[batch, 1, ..]`, or over windows, `[1, pos, ..]`.
 fn summed<const D: usize>(x: Tensor<D>, from: Option<usize>) -> Tensor<D> {
     match from {
         None => x.sum_dim(0),
-        Some(0) => x.sum_dim(0).sum_dim(1),
+        Some(0) => x.sum_dim(1),
         Some(first) => {
             let pos = x.dims()[1];
-            x.narrow(1, first, pos - first).sum_dim(0).sum_dim(1)
+            x.narrow(1, first, pos - first).sum_dim(1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_added_in_f64() {
+        let values = [16_777_216.0f32, 0.0, 1.0, 0.0, 1.0, 0.0]; // 2^24, above which f32 has no odd numbers
+        let x = Tensor::<3>::from_data(TensorData::new(values.to_vec(), [3, 2, 1]), &Device::flex());
+        let sums = Activation::from(summed(x, Some(0)));
+        let mut sum = Sum::of_window(sums.dims());
+        sum.add(&sums.to_vec());
+        assert_eq!((sum.dims, sum.total), (vec![1, 1, 1], vec![16_777_218.0]));
     }
 }

@@ -63,6 +63,18 @@ impl Candidate {
         made.filter(|candidate| candidate != self && !candidate.slots.is_empty()).collect()
     }
 
+    /// How many removals some operators can make one after the other, so that something is left.
+    pub(super) fn most_removals(&self, operators: &[Operator]) -> usize {
+        if operators.contains(&Operator::Delete) {
+            return self.slots.len().saturating_sub(1);
+        }
+        let zeroing = [Operator::DeleteAttention, Operator::DeleteMlp].map(|operator| operators.contains(&operator));
+        let layers = self.slots.iter().filter(|slot| matches!(slot.step, Step::Layer(_)));
+        let open: usize = layers.map(|slot| (0..2).filter(|&it| zeroing[it] && !slot.zeroed[it]).count()).sum();
+        let empties_all = zeroing == [true; 2] && self.slots.iter().all(|slot| matches!(slot.step, Step::Layer(_)));
+        open - usize::from(empties_all && open > 0)
+    }
+
     fn with(&self, change: impl FnOnce(&mut Vec<Slot>)) -> Self {
         let mut slots = self.slots.clone();
         change(&mut slots);
@@ -113,6 +125,13 @@ fn is_plain_zero(edit: &Edit) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn something_is_left_of_every_plan() {
+        let most = |operators: &[Operator]| Candidate::new(&"0..3".parse().unwrap()).unwrap().most_removals(operators);
+        assert_eq!(most(&[Operator::Delete, Operator::Swap]), 2);
+        assert_eq!([most(&[Operator::DeleteMlp]), most(&[Operator::DeleteMlp, Operator::DeleteAttention])], [3, 5]);
+    }
 
     fn texts(start: &str, operators: &[Operator]) -> Vec<String> {
         let candidate = Candidate::new(&start.parse().unwrap()).unwrap();

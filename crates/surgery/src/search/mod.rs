@@ -102,10 +102,18 @@ impl Search {
     /// A search that has not done anything yet.
     ///
     /// # Errors
-    /// When there are too few windows to hold some out, or the plan has edits that are not zeroed sublayers.
+    /// When there are too few windows to hold some out, the plan has edits that are not zeroed sublayers, or more is to be removed
+    /// than it has.
     pub fn start<O: Objective + ?Sized>(&self, from: &Intervention, objective: &O) -> Result<SearchState> {
         let windows = SearchWindows::of(objective, self.options.seed)?;
-        let from = Candidate::new(from)?.intervention();
+        let candidate = Candidate::new(from)?;
+        let (remove, most) = (self.options.remove, candidate.most_removals(&self.options.operators));
+        if remove > most {
+            let reason =
+                format!("{remove} cannot be removed from `{from}`, since something must be left: at most {most}");
+            return Err(SurgeryError::BadSearch { reason });
+        }
+        let from = candidate.intervention();
         let plans = vec![KeptPlan { intervention: from.clone(), costs: Vec::new() }];
         let (ended, rounds) = (Vec::new(), Vec::new());
         Ok(SearchState {
@@ -158,13 +166,14 @@ impl Search {
     /// Measures the best plan on the held-out windows, and also the plan that the search began with and some others.
     ///
     /// # Errors
-    /// Those of the objective.
+    /// Those of the objective, such as when it refuses one of the others.
     pub fn validate<O: Objective + ?Sized>(
         &self,
         state: &SearchState,
         others: &[Intervention],
         objective: &mut O,
     ) -> Result<Validated, O::Error> {
+        others.iter().try_for_each(|plan| objective.check(plan))?;
         let held_out = &state.windows.held_out;
         let plans: Vec<_> = [state.best(), &state.from].into_iter().chain(others).cloned().collect();
         let scores = objective.score(&plans, held_out)?;

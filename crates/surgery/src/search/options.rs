@@ -167,7 +167,8 @@ impl SearchOptions {
     pub(super) fn operators_at(&self, step: usize) -> Option<Vec<Operator>> {
         let removing = step < self.remove;
         let is_used = |operator: &Operator| self.remove == 0 || operator.removes() == removing;
-        (step < self.remove + self.changes).then(|| self.operators.iter().copied().filter(is_used).collect())
+        (step < self.remove.saturating_add(self.changes))
+            .then(|| self.operators.iter().copied().filter(is_used).collect())
     }
 }
 

@@ -62,8 +62,12 @@ impl TunedConfig {
 
     /// The windows of `windows` that are not held out. A lens to start from has to be fitted on these alone, or it has seen
     /// what it is compared on.
-    pub fn trained(&self, windows: &TokenWindows) -> TokenWindows {
-        windows.select((0..windows.n_sequences()).filter(|&window| !self.is_held_out(window)))
+    ///
+    /// # Errors
+    /// When a setting is not valid, or there are too few windows to hold one out.
+    pub fn trained(&self, windows: &TokenWindows) -> Result<TokenWindows> {
+        self.check(windows.n_sequences())?;
+        Ok(windows.select((0..windows.n_sequences()).filter(|&window| !self.is_held_out(window))))
     }
 
     fn is_held_out(&self, window: usize) -> bool {

@@ -69,8 +69,9 @@ impl Attention {
     /// these are the positions that follow it.
     ///
     /// Scores and pattern are computed as a whole: query heads that share a key head are rows of one product. On a CPU long
-    /// windows run burn's attention in parts, which keeps no pattern, unless `tap` wants scores or pattern, or there are sinks
-    /// or a past. On other devices burn 0.22.1 would copy keys and values for each query head, and compute the same products.
+    /// windows run burn's attention in parts, which keeps no pattern, unless `tap` wants scores or pattern, there are sinks or a
+    /// past, or queries or keys are not finite. On other devices burn 0.22.1 would copy keys and values for each query head, and
+    /// compute the same products.
     pub(super) fn forward(
         &self,
         normed: Tensor<3>,
@@ -99,7 +100,11 @@ impl Attention {
         };
         let mixed = if tap.wants(site, Hook::AttnScores) || tap.wants(site, Hook::Pattern) {
             self.mixed(self.visited_pattern(query, all.key, site, tap)?, all.value)
-        } else if self.sinks.is_some() || first > 0 || in_one_piece(&device, pos) {
+        } else if self.sinks.is_some()
+            || first > 0
+            || in_one_piece(&device, pos)
+            || !all_finite_on_host([&query, &all.key])
+        {
             let Pair { key, value } = self.seen(all, pos);
             self.mixed(self.pattern(self.products(query, key)), value)
         } else {
@@ -224,6 +229,13 @@ impl Attention {
 /// Whether patterns of `pos` positions are computed as a whole, where nothing else asks for it.
 fn in_one_piece(device: &Device, pos: usize) -> bool {
     !is_host_device(device) || (host::on_host(device) && pos <= MOST_ON_HOST)
+}
+
+/// Whether queries and keys in the host's memory are finite; those of other devices count as finite. In long windows, burn-flex
+/// 0.22.1 takes keys whose scores are all NaN for keys that the query does not see.
+fn all_finite_on_host(tensors: [&Tensor<4>; 2]) -> bool {
+    let is_finite = |x: &Tensor<4>| x.clone().sum().into_scalar::<f32>().is_finite();
+    !host::on_host(&tensors[0].device()) || tensors.into_iter().all(is_finite)
 }
 
 /// True `[query, key]` where a key lies `window` tokens or more before its query. The queries are those of the last keys.

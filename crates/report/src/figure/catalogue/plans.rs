@@ -132,7 +132,7 @@ pub(super) const PLANS: [Plan; 18] = [
         name: "attention",
         title: "How far heads look back",
         caption: "Means over the heads of a layer. Most heads give the first token much attention without using it; that \
-                  part is missing from all other numbers.",
+                  part is missing from the attention to all others, and the queries next to the first token count it as near.",
         panels: &[
             titled(
                 "Attention by distance in tokens",
@@ -145,7 +145,11 @@ pub(super) const PLANS: [Plan; 18] = [
                 ]),
                 NOTHING,
             ),
-            titled("Where attention goes", side(&["prev5_attention_mass", "first_token_attention"]), NOTHING),
+            titled(
+                "Where attention goes",
+                side(&["prev5_attention_mass", "prev5_attention_mass_after_first", "first_token_attention"]),
+                NOTHING,
+            ),
         ],
     },
     Plan {

@@ -2,7 +2,7 @@
 
 use stratigraph_profile::{Axis, Curve, Profile, Scale, catalogue};
 
-use crate::figure::{Dots, Figure, Panel, Series};
+use crate::figure::{Dots, Figure, Panel, Series, range};
 
 /// How many heads have a row.
 const MOST_HEADS: usize = 20;
@@ -29,8 +29,7 @@ pub(super) fn heads(profile: &Profile) -> Figure {
     let panels = curves.flat_map(|(name, curve)| {
         let map = profile.matrices.get(name).map(|matrix| Panel::from_matrix(name, matrix));
         let dots = Dots::from_curve(name, curve).largest(MOST_HEADS);
-        let dots = Dots { scale: near(dots.scale), ..dots };
-        map.into_iter().chain([Panel::Dots(dots)])
+        map.into_iter().chain([Panel::Dots(near(dots))])
     });
     let caption = format!(
         "The output of one head at a time changed. Beside each map are the {MOST_HEADS} heads whose number is furthest from \
@@ -76,19 +75,23 @@ fn set_panels(profile: &Profile, prefix: &str, metric: &str) -> Vec<Panel> {
     let spread = curve("random_sd_").map(|(_, spread)| spread.mean.iter().map(|sd| Some(*sd)).collect());
     let random = random.clone().with_sem(spread.unwrap_or_default());
     let rows = || (0..class.len()).map(|index| class.axis.tick(index)).collect();
-    let both = Dots::new(&entry.title, entry.axis_label(), rows(), near(entry.scale))
+    let both = Dots::new(&entry.title, entry.axis_label(), rows(), entry.scale)
         .with_series(Series::from_curve("class", class))
         .with_series(Series::from_curve("random sets", &random));
     let difference = curve("difference_").map(|(entry, difference)| {
         let dots = Dots::new(&entry.title, entry.axis_label(), rows(), Scale::Linear);
         Panel::Dots(dots.with_series(Series::from_curve("difference", difference)))
     });
-    std::iter::once(Panel::Dots(both)).chain(difference).collect()
+    std::iter::once(Panel::Dots(near(both))).chain(difference).collect()
 }
 
-/// A scale that shows small differences between rows: zero need not be on it.
-fn near(scale: Scale) -> Scale {
-    if scale == Scale::Log { scale } else { Scale::Fitted }
+/// Rows on a scale that shows small differences between them: zero need not be on it. It stays logarithmic where their numbers
+/// span a decade.
+fn near(dots: Dots) -> Dots {
+    let numbers = dots.series.iter().flat_map(|series| &series.points).map(|point| point.y);
+    let positive = range(numbers.filter(|number| *number > 0.0));
+    let is_log = dots.scale == Scale::Log && positive.is_some_and(|(low, high)| high >= 10.0 * low);
+    Dots { scale: if is_log { Scale::Log } else { Scale::Fitted }, ..dots }
 }
 
 /// A sentence about the classes that have no curve.
@@ -135,6 +138,18 @@ mod tests {
         let [Panel::Heat(_), Panel::Dots(dots)] = &figures[0].panels[..] else { panic!("a map and rows") };
         assert_eq!((dots.rows.len(), &dots.rows[0][..], dots.series[0].points[0].sem), (20, "3.2", Some(0.125)));
         assert_eq!(dots.title, "Zeroing a head: KL");
+    }
+
+    #[test]
+    fn numbers_within_a_decade_have_an_axis_that_shows_their_differences() {
+        let scale = |most: f64| {
+            let each = curve(Axis::all_heads(2, 2), |head| if head == 3 { most } else { 3.5 });
+            let profile = profile(2, &[]).with_curve("zero_heads_nll", each).unwrap();
+            let figures = figures(&profile);
+            let [Panel::Dots(dots)] = &figures[0].panels[..] else { panic!("rows") };
+            dots.scale
+        };
+        assert_eq!([3.6, 35.0].map(scale), [Scale::Fitted, Scale::Log]);
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub(super) fn all(profile: &Profile) -> [Figure; 8] {
             "skip_effects",
             "What later layers write when one is skipped",
             "How much the contribution of each later layer (to the right) changes when a layer (from above to below) is skipped, \
-             relative to its length: 0 is not at all. Beside it, the layer is skipped in the first half of the windows, and the \
-             change is that in the second half.",
+             relative to its length: 0 is not at all. Beside it, the layer is skipped at the first half of each window's positions, \
+             and the change is that at the others.",
             named(&SKIPPED),
         ),
         figure(

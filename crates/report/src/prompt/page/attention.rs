@@ -1,13 +1,13 @@
 //! Where each head looks: [`section`].
 
 use std::fmt::{self, Write};
+use std::ops::Range;
 
 use stratigraph_profile::prompt::{AttentionPatterns, PromptReading};
 
 use super::shades::{colours, sequential};
-use super::tables::{Head, Quoted, Short, Token, close_cells, close_row, open_cells, open_row};
+use super::tables::{Head, Isolated, Quoted, Short, Token, close_cells, close_row, open_cells, open_row};
 use crate::page::{close_table, open_table};
-use crate::text::Escaped;
 
 /// Keys that the table of the last token has for each head.
 const KEYS: usize = 3;
@@ -23,7 +23,7 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &Atten
     writeln!(f, "<canvas width=\"1\" height=\"1\" role=\"img\" data-colours=\"{}\"></canvas>", colours())?;
     f.write_str("<p class=\"soft\">Queries from top to bottom, keys from left to right; dark blue is no attention, yellow all of it.</p>\n<p class=\"tokens\">")?;
     for &token in &reading.tokens {
-        write!(f, "<button type=\"button\">{}</button>", Escaped(&reading.texts.shown(token)))?;
+        write!(f, "<button type=\"button\">{}</button>", Isolated(&reading.texts.shown(token)))?;
     }
     f.write_str("</p>\n</div></div>\n")?;
     from_the_last_token(f, reading, found)?;
@@ -36,8 +36,7 @@ fn map(f: &mut impl Write, reading: &PromptReading, found: &AttentionPatterns) -
     for (layer, heads) in found.patterns.iter().enumerate() {
         open_row(f, layer)?;
         for (head, digits) in heads.iter().enumerate() {
-            let Shares { first, itself, previous } = Shares::of(found, layer, head);
-            let elsewhere = (1.0 - first - itself).max(0.0);
+            let Shares { first, itself, previous, elsewhere } = Shares::of(found, layer, head);
             write!(f, "<td class={} title=\"first {}", sequential(elsewhere), Short(first))?;
             write!(f, ", itself {}, previous {}", Short(itself), Short(previous))?;
             if let Some((key, weight)) = strongest(found, layer, head).first() {
@@ -63,15 +62,24 @@ struct Shares {
     itself: f64,
     /// To the token before the query.
     previous: f64,
+    /// To all tokens but the first one and the query. A head may also attend to nothing, in models with learned sinks.
+    elsewhere: f64,
 }
 
 impl Shares {
     fn of(found: &AttentionPatterns, layer: usize, head: usize) -> Self {
-        let mean = |key: fn(usize) -> usize| {
-            let weights = (1..found.n_tokens).filter_map(|query| found.weight(layer, head, query, key(query)));
-            weights.sum::<f64>() / found.n_tokens.saturating_sub(1).max(1) as f64
+        let mean = |keys: fn(usize) -> Range<usize>| {
+            let pairs = (1..found.n_tokens).flat_map(|query| keys(query).map(move |key| (query, key)));
+            let weights = pairs.filter_map(|(query, key)| found.weight(layer, head, query, key));
+            // The sum of nothing is -0.
+            (0.0 + weights.sum::<f64>()) / found.n_tokens.saturating_sub(1).max(1) as f64
         };
-        Self { first: mean(|_| 0), itself: mean(|query| query), previous: mean(|query| query - 1) }
+        Self {
+            first: mean(|_| 0..1),
+            itself: mean(|query| query..query + 1),
+            previous: mean(|query| query - 1..query),
+            elsewhere: mean(|query| 1..query).min(1.0), // the weights are rounded
+        }
     }
 }
 
@@ -105,4 +113,23 @@ fn from_the_last_token(f: &mut impl Write, reading: &PromptReading, found: &Atte
         }
     }
     close_table(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attention_to_nothing_is_not_attention_elsewhere() {
+        let mut patterns = AttentionPatterns::new(3, 1);
+        patterns.push_layer([&[0.25, 0.0, 0.0, 0.25, 0.25, 0.0, 0.0, 0.25, 0.0][..]]);
+        let Shares { first, itself, previous, elsewhere } = Shares::of(&patterns, 0, 0);
+        let is_near = |found: f64, expected: f64| (found - expected).abs() < 0.01;
+        assert!(is_near(first, 0.125) && is_near(itself, 0.125), "{first} {itself}");
+        assert!(is_near(previous, 0.25) && is_near(elsewhere, 0.125), "{previous} {elsewhere}");
+        let mut alone = AttentionPatterns::new(1, 1);
+        alone.push_layer([&[1.0][..]]);
+        let elsewhere = Shares::of(&alone, 0, 0).elsewhere;
+        assert_eq!(format!("{elsewhere:.0}"), "0", "no query is after the first token");
+    }
 }

@@ -68,7 +68,7 @@ fn largest_parts(f: &mut impl Write, found: &DifferenceAttribution) -> fmt::Resu
 fn bar_row(f: &mut impl Write, name: &str, logits: f64, most: f64) -> fmt::Result {
     open_row(f, Escaped(name))?;
     bar(f, logits, most)?;
-    write!(f, "<td>{}</td>", Short(logits))?;
+    write!(f, "<td title={logits}>{}</td>", Short(logits))?;
     close_row(f)
 }
 

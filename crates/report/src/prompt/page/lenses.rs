@@ -36,9 +36,8 @@ fn legend(f: &mut impl Write) -> fmt::Result {
     f.write_str("<p id=\"legend\">Colour: <span class=\"chosen\">probability of the most likely token</span>")?;
     f.write_str("<select id=\"measure\" aria-label=\"the number that colours cells\" hidden>")?;
     for measure in LensMeasure::ALL {
-        let limits = measure.limits().map(|limit| limit.to_string()).join(",");
         let steps = measure.steps().join("|");
-        write!(f, "<option data-limits=\"{limits}\" data-steps=\"{}\">{}</option>", Escaped(&steps), measure.title())?;
+        write!(f, "<option data-steps=\"{}\">{}</option>", Escaped(&steps), measure.title())?;
     }
     f.write_str("</select> ")?;
     for (step, words) in LensMeasure::Probability.steps().iter().enumerate() {
@@ -70,8 +69,10 @@ fn table(f: &mut impl Write, reading: &PromptReading, grid: &LensGrid) -> fmt::R
 fn cell(f: &mut impl Write, reading: &PromptReading, cell: &LensCell, output: &LensCell) -> fmt::Result {
     let Some(top) = cell.most_likely() else { return f.write_str("<td class=none></td>") };
     let is_output = output.most_likely().is_some_and(|output| output.id == top.id);
+    // The step of each measure, for the script.
+    let steps = LensMeasure::ALL.map(|measure| measure.step(measure.of(cell)).to_string()).concat();
     let class = format!("s{}{}", LensMeasure::Probability.step(top.probability), if is_output { " o" } else { "" });
-    write!(f, "<td class=\"{class}\" title=\"")?;
+    write!(f, "<td class=\"{class}\" data-s={steps} title=\"")?;
     for (nth, token) in cell.top.iter().enumerate() {
         let comma = if nth == 0 { "" } else { ", " };
         write!(f, "{comma}{} {}", Token(&reading.texts, token.id), Percent(token.probability))?;
@@ -79,4 +80,22 @@ fn cell(f: &mut impl Write, reading: &PromptReading, cell: &LensCell, output: &L
     let (entropy, kl) = (Number(cell.entropy_bits), Number(cell.kl));
     write!(f, "\nentropy {entropy} bits, KL {kl} nats, output's token: rank {}", cell.output_rank)?;
     write!(f, ", {}\">{}</td>", Percent(cell.output_probability), Token(&reading.texts, top.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use stratigraph_profile::prompt::LikelyToken;
+
+    use super::*;
+    use crate::prompt::testing::reading;
+
+    #[test]
+    fn a_cell_has_the_steps_of_numbers_that_are_not_rounded() {
+        let mut reading = reading(2, 1, 1);
+        let cell = LensCell::new(vec![LikelyToken::new(7, 0.0997)]).with_entropy_bits(1.00001).with_output(3, 0.0997);
+        reading.lenses[0].rows[0][0] = cell;
+        let mut html = String::new();
+        section(&mut html, &reading).unwrap();
+        assert!(html.contains("<td class=\"s1\" data-s=14541 title=\"") && html.contains(" 10%\n"), "{html}");
+    }
 }

@@ -6,7 +6,7 @@ use stratigraph_profile::prompt::{PatchingMaps, PromptReading};
 use stratigraph_profile::{Axis, Matrix};
 
 use super::shades::diverging;
-use super::tables::{Head, Quoted, Token, close_cells, close_row, number_cell, open_cells, open_row};
+use super::tables::{Head, Isolated, Quoted, Token, close_cells, close_row, number_cell, open_cells, open_row};
 use crate::text::Escaped;
 
 /// The maps in the order in which they are shown, and what is patched in each.
@@ -25,7 +25,7 @@ pub(super) fn section(f: &mut impl Write, reading: &PromptReading, found: &Patch
     let [answer, other] = found.answers.map(|id| Quoted(texts, id));
     let corrupted: String = found.corrupted.iter().skip(usize::from(reading.has_bos)).map(|&id| texts.of(id)).collect();
     f.write_str("<section id=\"patching\">\n<h2>What brings the answer back</h2>\n<p>The other prompt is ")?;
-    write!(f, "‘{}’. One activation of this prompt is put into its run. ", Escaped(corrupted.trim()))?;
+    write!(f, "‘{}’. One activation of this prompt is put into its run. ", Isolated(corrupted.trim()))?;
     write!(
         f,
         "1 means that the logit of {answer} minus that of {other} is as after this prompt ({:.2}), ",

@@ -49,22 +49,15 @@ for (const table of tables) {
   table.addEventListener('click', event => { if (event.target.closest('td')) focus(event.target.closest('td')); });
 }
 
-// Lenses coloured by another number, which is in the second line of a cell's title.
+// Lenses coloured by another number: a cell has the step of each.
 const measure = document.getElementById('measure');
-const lensCells = [...document.querySelectorAll('#lenses td[title]')];
-const byProbability = lensCells.map(cell => cell.className);
-const NUMBERS = /entropy (\S+) bits, KL (\S+) nats, output's token: rank (\d+), (\S+)%$/;
+const lensCells = [...document.querySelectorAll('#lenses td[data-s]')];
 
 function colour() {
-  const option = measure.selectedOptions[0], limits = option.dataset.limits.split(',').map(Number);
-  const rises = limits[0] < limits[limits.length - 1];
-  lensCells.forEach((cell, at) => {
-    const [, entropy, kl, rank, percent] = NUMBERS.exec(cell.title) || [];
-    const value = [null, entropy, kl, rank, percent / 100][measure.selectedIndex];
-    const step = limits.filter(limit => rises ? value >= limit : value <= limit).length;
-    cell.className = value === null ? byProbability[at] : byProbability[at].replace(/^s\d/, `s${step}`);
+  lensCells.forEach(cell => {
+    cell.className = cell.className.replace(/^s\d/, `s${cell.dataset.s[measure.selectedIndex]}`);
   });
-  const words = option.dataset.steps.split('|');
+  const words = measure.selectedOptions[0].dataset.steps.split('|');
   document.querySelectorAll('#legend .key b').forEach((key, at) => { key.textContent = words[at]; });
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Token<'a>(pub(super) &'a TokenTexts, pub(super) u32);
 
 impl Display for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Escaped(&shortened(&self.0.shown(self.1), TOKEN)))
+        write!(f, "{}", Isolated(&shortened(&self.0.shown(self.1), TOKEN)))
     }
 }
 
@@ -53,8 +53,27 @@ pub(super) struct Quoted<'a>(pub(super) &'a TokenTexts, pub(super) u32);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "‘{}’", Escaped(&self.0.shown(self.1)))
+        write!(f, "‘{}’", Isolated(&self.0.shown(self.1)))
     }
+}
+
+/// A text that leaves what stands beside it in order: text that runs from right to left would draw numbers to its other side, and
+/// is isolated.
+pub(super) struct Isolated<'a>(pub(super) &'a str);
+
+impl Display for Isolated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.chars().any(is_from_right_to_left) {
+            true => write!(f, "\u{2068}{}\u{2069}", Escaped(self.0)),
+            false => write!(f, "{}", Escaped(self.0)),
+        }
+    }
+}
+
+/// Whether a character is of the blocks of Unicode whose scripts run from right to left.
+fn is_from_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}')
+        || matches!(c, '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
 /// A row of a table with its name.
@@ -66,10 +85,10 @@ pub(super) fn close_row(f: &mut impl Write) -> fmt::Result {
     f.write_str("</tr>\n")
 }
 
-/// A coloured cell of a number.
+/// A coloured cell of a number, which shows all digits under the mouse.
 pub(super) fn number_cell(f: &mut impl Write, class: &str, value: f64) -> fmt::Result {
     match value.is_finite() {
-        true => write!(f, "<td class={class}>{}</td>", Short(value)),
+        true => write!(f, "<td class={class} title={value}>{}</td>", Short(value)),
         false => write!(f, "<td class={class}></td>"),
     }
 }
@@ -79,12 +98,13 @@ pub(super) struct Short(pub(super) f64);
 
 impl Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = self.0.abs();
-        if size >= 9999.5 {
-            return write!(f, "{}", Number(self.0));
+        match self.0.abs() {
+            0.0 => f.write_str("0.00"),
+            size if size < 0.005 => write!(f, "{:.0e}", self.0),
+            size if size < 9.995 => write!(f, "{:.2}", self.0),
+            size if size < 9999.5 => write!(f, "{:.1}", self.0),
+            _ => write!(f, "{}", Number(self.0)),
         }
-        let text = if size < 9.995 { format!("{:.2}", self.0) } else { format!("{:.1}", self.0) };
-        f.write_str(if text == "-0.00" { "0.00" } else { &text })
     }
 }
 
@@ -123,10 +143,23 @@ mod tests {
 
     #[test]
     fn numbers_of_cells_are_short() {
-        let shown = [0.0, -0.001, 3.256, -12.34, 123.45, 1e6].map(|value| Short(value).to_string());
-        assert_eq!(shown, ["0.00", "0.00", "3.26", "-12.3", "123.5", "1000000"]);
+        let shown = [0.0, -0.001, 0.0049, 3.256, -12.34, 123.45, 1e6].map(|value| Short(value).to_string());
+        assert_eq!(shown, ["0.00", "-1e-3", "5e-3", "3.26", "-12.3", "123.5", "1000000"]);
         let shown = [1.0, 0.0995, 0.5, 0.031, 1e-9, f64::NAN].map(|value| Percent(value).to_string());
         assert_eq!(shown, ["100%", "10%", "50%", "3.10%", "0.00%", "–"]);
         assert_eq!(largest(&[1.0, -3.0, f64::NAN]), 3.0);
+        let mut cell = String::new();
+        number_cell(&mut cell, "q0", 0.001234).unwrap();
+        assert_eq!(cell, "<td class=q0 title=0.001234>1e-3</td>");
+    }
+
+    #[test]
+    fn text_from_right_to_left_is_isolated() {
+        let mut texts = TokenTexts::default();
+        texts.insert(1, "שלום");
+        texts.insert(2, " city");
+        let columns: Vec<_> = token_columns(&texts, &[1, 2], 3).collect();
+        assert_eq!(columns, ["\u{2068}שלום\u{2069} <small>@3</small>", "␣city <small>@4</small>"]);
+        assert_eq!([1, 2].map(|id| Quoted(&texts, id).to_string()), ["‘\u{2068}שלום\u{2069}’", "‘␣city’"]);
     }
 }
