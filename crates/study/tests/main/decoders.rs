@@ -45,7 +45,7 @@ fn every_backend_gives_the_same_study() {
         assert_eq!(last.done, last.total, "and reaches its end");
         let names: Vec<_> = findings.curves().keys().cloned().collect();
         // Of five sweeps, their differences, attention (distance 16 does not fit the windows), geometry and neurons.
-        assert_eq!(names.len(), 5 * Metrics::default().len() + 3 + 7 + 14 + 6, "{names:?}");
+        assert_eq!(names.len(), 5 * Metrics::default().len() + 3 + 8 + 14 + 6, "{names:?}");
         let expected = first.get_or_insert_with(|| findings.clone());
         for (name, curve) in findings.curves() {
             assert_eq!(curve.len(), n_points(name), "{name}");

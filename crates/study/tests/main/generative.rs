@@ -122,13 +122,21 @@ fn a_study_has_the_scores_of_a_run_under_its_sweeps() {
 fn sweeps_that_cannot_write_are_refused_before_anything_runs() {
     let model = Small::new(&device());
     let (items, prompts) = given();
-    let refused = |sweep: &str, n: usize| {
+    let run = |sweep: &str, n: usize, max_new_tokens: usize| {
         let questions = Questions::new(TASK, items[..n].to_vec(), prompts[..n].to_vec());
+        let questions = questions.with_max_new_tokens(max_new_tokens);
         let sweep = Sweep::by_name(sweep).unwrap();
-        let scoring = GenerativeScoring::new(questions, Arc::new(Letters), [sweep]);
-        Study::new(&model).add(scoring).run(&crate::small::windows()).unwrap_err().to_string()
+        let scoring = GenerativeScoring::new(questions, Arc::new(Letters), [sweep]).with_items_at_once(1);
+        Study::new(&model).add(scoring).run(&crate::small::windows())
     };
-    let message = refused("mean_mlp", 2);
+    let refused = |sweep: &str, n, max_new_tokens| run(sweep, n, max_new_tokens).unwrap_err().to_string();
+    let message = refused("mean_mlp", 2, 4);
     assert!(message.starts_with("cannot measure gsm8k: ") && message.contains("mean"), "{message}");
-    assert!(refused("delete", 0).contains("there are no items"));
+    assert!(refused("delete", 0, 4).contains("there are no items"));
+    assert!(refused("delete", 2, 256).contains("leaves no room for a prompt"));
+    // The last token of an answer does not run.
+    let n_run = prompts.iter().map(Vec::len).max().unwrap() + 4 - 1;
+    assert!(prompts.iter().any(|prompt| prompt.len() + 4 < n_run), "some texts are shorter");
+    run(&format!("delete_from_{}", n_run - 1), prompts.len(), 4).unwrap();
+    assert!(refused(&format!("delete_from_{n_run}"), prompts.len(), 4).contains("none of its positions"));
 }
