@@ -106,6 +106,21 @@ impl<'a> GenerativeRun<'a> {
     /// # Panics
     /// When there is not a prompt for each item.
     pub fn run(
+        self,
+        task: GenerativeTask,
+        items: &[GenerativeItem],
+        prompts: &[Vec<u32>],
+    ) -> Result<Vec<GenerativeResult>> {
+        if items.is_empty() {
+            return Err(StudyError::CannotMeasure { name: task.to_string(), reason: "there are no items".to_owned() });
+        }
+        check_intervention_names(&self.interventions, self.generator.model().n_layers())?;
+        self.check(task, prompts.iter().map(Vec::len).max().unwrap_or(0))?;
+        self.run_some(task, items, prompts)
+    }
+
+    /// As [`run`](GenerativeRun::run), of some of the items that were [checked](GenerativeRun::check): edits may reach others alone.
+    pub(crate) fn run_some(
         mut self,
         task: GenerativeTask,
         items: &[GenerativeItem],
@@ -113,13 +128,8 @@ impl<'a> GenerativeRun<'a> {
     ) -> Result<Vec<GenerativeResult>> {
         assert_eq!(items.len(), prompts.len(), "there is a prompt for each item");
         let cannot = |reason: String| StudyError::CannotMeasure { name: task.to_string(), reason };
-        if items.is_empty() {
-            return Err(cannot("there are no items".to_owned()));
-        }
-        check_intervention_names(&self.interventions, self.generator.model().n_layers())?;
-        let (room, longest) = (self.room(), prompts.iter().map(Vec::len).max().unwrap_or(0));
-        self.check(task, longest)?;
-        let longest = longest.min(room);
+        let room = self.room();
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0).min(room);
         let generator = self.generator.clone().with_max_new_tokens(self.max_new_tokens).with_longest_prompt(longest);
         let generator = generator.with_stop_strings(task.stop_strings());
         // Prompts of similar length are continued together.

@@ -185,7 +185,7 @@ impl Chunk {
         // Positions that only the other items reach change nothing here.
         let generator = model.n_ctx().into_iter().fold(generator, Generator::with_longest_prompt);
         let run = GenerativeRun::new(generator).interventions(interventions).with_max_new_tokens(max_new_tokens);
-        let results = run.on_answered(|n| progress(n as u64 * each)).run(task, &items, &prompts)?;
+        let results = run.on_answered(|n| progress(n as u64 * each)).run_some(task, &items, &prompts)?;
         let answers = results.into_iter().map(|result| result.scores.items).collect();
         findings.written.push(WrittenAnswers { task, first, answers });
         Ok(())
