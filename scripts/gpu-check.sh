@@ -18,7 +18,7 @@ build() {
     local built features=(--features "${FEATURES:-wgpu}")
     if [[ ${FEATURES:-} == all ]]; then features=(--workspace --all-features); fi
     # As tests are built, so that after them nothing is built anew.
-    built=$(cargo test --locked --release --no-run --bench device "${features[@]}" 2>&1 | tee /dev/stderr | sed -n 's/.*device\.rs (\(.*\))$/\1/p')
+    built=$(cargo test --locked --release --no-run --bench device "${features[@]}" 2>&1 | tee >(cat >&2) | sed -n 's/.*device\.rs (\(.*\))$/\1/p')
     test -x "$built" || { echo "error: the program of the check was not built" >&2; exit 1; }
     mkdir -p "$(dirname "$program")"
     strip -o "$program" "$built"
