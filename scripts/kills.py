@@ -5,7 +5,7 @@
 
 Each of the three is killed (SIGKILL) KILLS times (200 by default), at a moment drawn evenly over the time that the undisturbed run
 took. After a kill the same command runs again, killed in turn, until one ends; then a new round begins. Of every round
-the results have to be those of the undisturbed run, byte by byte but for the command that a profile records, and an export
+the results have to be those of the undisturbed run, byte by byte but for the command that a profile and a card record, and an export
 that was killed must not have left anything under its name. Needs Python 3.9 or newer, and is run in the repository.
 """
 import json
@@ -83,7 +83,10 @@ class Export:
             assert (out / "model.safetensors").stat().st_size > 0
 
     def results(self, program, out):
-        return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+        # The card has the name of the directory, and the command that names it.
+        content = {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+        content["README.md"] = content["README.md"].replace(out.name.encode(), b"OUT")
+        return content
 
 
 def run(command, moment=None):
