@@ -25,8 +25,8 @@ impl Lens for LogitLens {
 /// The logit lens with one norm scale at every depth: the final norm divides each row by the scale of the last residual
 /// stream of the unchanged model at that row.
 ///
-/// The first versions of *The Remarkable Robustness of LLMs* did this, by TransformerLens's `accumulated_resid` before its
-/// [issue 1076](https://github.com/TransformerLensOrg/TransformerLens/issues/1076) was fixed. Early
+/// The first versions of *The Remarkable Robustness of LLMs* did this, by TransformerLens's `accumulated_resid` before
+/// [TransformerLens #1076](https://github.com/TransformerLensOrg/TransformerLens/issues/1076) was fixed. Early
 /// streams, which are short, then give nearly uniform predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FixedScaleLens;

@@ -1,5 +1,5 @@
-//! Whether two sets of vectors have the same shape: linear centred kernel alignment, [`cka`], [`cka_adjacent`] and [`cka_unbiased`]; of the states
-//! of each window, [`WindowSimilarity`].
+//! Whether two sets of vectors have the same shape: linear centred kernel alignment, [`cka`], [`cka_adjacent`] and
+//! [`cka_unbiased`]; of the states of each window, [`WindowSimilarity`].
 
 mod by_window;
 

@@ -102,8 +102,8 @@ impl Search {
     /// A search that has not done anything yet.
     ///
     /// # Errors
-    /// When there are too few windows to hold some out, the plan has edits that are not zeroed sublayers, or more is to be removed
-    /// than it has.
+    /// When there are too few windows for a held-out part, the plan has edits other than sublayers that are zeroed, or fewer layers or
+    /// sublayers than are to be removed.
     pub fn start<O: Objective + ?Sized>(&self, from: &Intervention, objective: &O) -> Result<SearchState> {
         let windows = SearchWindows::of(objective, self.options.seed)?;
         let candidate = Candidate::new(from)?;

@@ -64,7 +64,7 @@ impl TunedConfig {
     /// what it is compared on.
     ///
     /// # Errors
-    /// When a setting is not valid, or there are too few windows to hold one out.
+    /// When a setting is not valid, or there are too few windows for a held-out part.
     pub fn trained(&self, windows: &TokenWindows) -> Result<TokenWindows> {
         self.check(windows.n_sequences())?;
         Ok(windows.select((0..windows.n_sequences()).filter(|&window| !self.is_held_out(window))))
